@@ -1,0 +1,71 @@
+# Sluice. `make help` lists the targets; CONTRIBUTING.md says more.
+# Everything happens in .venv, which `tools/install` makes from the locks in requirements/.
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-test install-dev install-browser run demo reset-password test e2e shots docs-images check bench faults soak fuzz lock
+PYTHON_OF_VENV := .venv/bin/python
+# Handed on to what a target runs: make test ARGS="tests/house -k race"
+ARGS ?=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## make .venv with what Sluice runs on
+	@tools/install base
+
+install-test:
+	@tools/install test
+
+install-dev:
+	@tools/install dev
+
+install-browser:
+	@tools/install browser
+
+run: install ## start web, worker and beat on http://localhost:8000 (PORT=… for another); Ctrl-C ends all
+	@$(PYTHON_OF_VENV) manage.py up
+
+demo: install ## load demo data (again: adds what came since)
+	@$(PYTHON_OF_VENV) manage.py load_demo
+
+reset-password: install ## give the operator (or WHO=name) a new password and print it
+	@$(PYTHON_OF_VENV) manage.py reset_password $(WHO)
+
+test: install-test ## run the tests on a PostgreSQL and Valkey of their own, then the storage tests on SQLite
+	@$(PYTHON_OF_VENV) -m tools.run_tests $(ARGS)
+
+e2e: install-browser ## drive a real browser through a running Sluice (needs Chromium)
+	@$(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url e2e $(ARGS)
+
+shots: install-browser ## take pictures of every page, wide and on a phone, light and dark, into shots/
+	@$(PYTHON_OF_VENV) -m e2e.shots
+
+docs-images: install-browser ## take the pictures of the README anew, into docs/images/
+	@$(PYTHON_OF_VENV) -m e2e.docs_images
+
+check: install-dev ## lint, types, import contracts, missing migrations, OpenAPI, production's settings, locks
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy .
+	@.venv/bin/lint-imports --no-logo --no-cache
+	@$(PYTHON_OF_VENV) -m tools.check_locks
+	@tools/check_migrations
+	@$(PYTHON_OF_VENV) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	@tools/check_deploy
+
+bench: install-test ## measure against the physical limit, on a PostgreSQL and Valkey of its own (ARGS=postal: one of them)
+	@$(PYTHON_OF_VENV) -m tools.servers --durable $(PYTHON_OF_VENV) -m benchmarks $(ARGS)
+
+faults: install-test ## break database, broker, disk and processes under a running Sluice, then kill 100 ingesters and folders; recount
+	@$(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url --long tests/faults
+	@$(PYTHON_OF_VENV) -m tests.stats.faults $(ARGS)
+
+soak: install-test ## load Sluice to saturation on the loopback for three minutes (ARGS="--seconds 600 --callers 16")
+	@$(PYTHON_OF_VENV) -m soak $(ARGS)
+
+fuzz: install-browser ## requests that no client would send for a minute, then schemathesis over the OpenAPI (ARGS="--seed 1")
+	@$(PYTHON_OF_VENV) -m fuzz $(ARGS)
+	@$(PYTHON_OF_VENV) -m fuzz.schemas $(ARGS)
+
+lock: install-browser ## resolve pyproject.toml into requirements/ (ARGS=--upgrade: to the newest)
+	@tools/lock $(ARGS)

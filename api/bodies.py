@@ -1,0 +1,111 @@
+"""Bodies, read as streams with a limit and parsed without trust.
+
+What is decided here for both dialects: JSON is UTF-8 without a byte order mark; of a key given twice the later counts;
+NaN, Infinity, numbers that no double can hold (1e400), lone surrogates, NUL characters and more than 1,000 levels are
+refused; an integer beyond 64 bits arrives as a float, so no parameter that wants an integer takes it.
+"""
+
+import contextlib
+from typing import BinaryIO
+
+import orjson
+from django.core.handlers.wsgi import LimitedStream
+from django.http import HttpRequest, UnreadablePostError
+
+from api.problems import RETRY_AFTER, Code, Declined, decline
+
+MEBIBYTE = 1024 * 1024
+CHUNK = 64 * 1024
+# A client that is still sending cannot read an answer: that much of a refused body is read and thrown away.
+DISCARDED = 16 * MEBIBYTE
+
+
+def read(request: HttpRequest, *, limit: int = MEBIBYTE) -> bytes:
+    """Return the body, chunked or not; one of more than `limit` bytes is refused as too large without being held."""
+    if hasattr(request, "_body"):
+        # Somebody (a test client, a middleware) has read it already.
+        body = request.body
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    stream, declared = _stream(request)
+    if declared is not None and declared > limit:
+        _discard(stream)
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := _next(stream, min(CHUNK, limit + 1 - size)):
+        size += len(chunk)
+        if size > limit:
+            _discard(stream)
+            raise _too_large(limit)
+        chunks.append(chunk)
+    if declared is not None and size < declared:
+        raise decline(Code.MALFORMED, "The request's body ended early")
+    return b"".join(chunks)
+
+
+def parse_json(raw: bytes | str) -> object:
+    """Return what the JSON text says; refuse with the place of the first fault."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        raise decline(Code.MALFORMED, f"The request is not valid JSON: {exc.msg} at character {exc.pos + 1}") from exc
+    # Looking at every string costs more than parsing; the escape is the only way to write a NUL in valid JSON.
+    has_escape = b"\\u0000" in raw if isinstance(raw, bytes) else "\\u0000" in raw
+    if has_escape and _has_nul(value):
+        raise decline(Code.MALFORMED, "The request must not contain NUL characters")
+    return value
+
+
+def _stream(request: HttpRequest) -> tuple[BinaryIO | LimitedStream, int | None]:
+    """Return where to read the body from, and its declared length; None where the sender did not know it (chunked)."""
+    meta = request.META
+    if "HTTP_TRANSFER_ENCODING" in meta:
+        # Django knows Content-Length only and would see an empty body. A server that unpacks chunks says so.
+        if not meta.get("wsgi.input_terminated"):
+            raise decline(Code.MALFORMED, "Send the body with a Content-Length")
+        return meta["wsgi.input"], None
+    length = meta.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdecimal()):
+        raise decline(Code.MALFORMED, "The Content-Length is not a number")
+    return request._stream, int(length)
+
+
+def _next(stream: BinaryIO | LimitedStream, size: int) -> bytes:
+    """Return the next bytes, empty at the end."""
+    try:
+        return stream.read(size)
+    except Exception as exc:
+        # A sender that has gone is an OSError; for chunks that are none, each server has exceptions of its own.
+        raise UnreadablePostError(*exc.args) from exc
+
+
+def _discard(stream: BinaryIO | LimitedStream) -> None:
+    """Read and forget the rest, up to a limit."""
+    left = DISCARDED
+    # A sender that has gone waits for no answer.
+    with contextlib.suppress(UnreadablePostError):
+        while left > 0 and (chunk := _next(stream, CHUNK)):
+            left -= len(chunk)
+
+
+def _too_large(limit: int) -> Declined:
+    size = f"{limit // MEBIBYTE} MiB" if limit % MEBIBYTE == 0 else f"{limit} bytes"
+    return decline(Code.TOO_LARGE, f"The request's body must not be larger than {size}", retry_after=RETRY_AFTER)
+
+
+def _has_nul(value: object) -> bool:
+    """Walk without recursion: a body may nest a thousand levels deep."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            if "\x00" in each:
+                return True
+        elif isinstance(each, list):
+            waiting.extend(each)
+        elif isinstance(each, dict):
+            waiting.extend(each)
+            waiting.extend(each.values())
+    return False

@@ -1,0 +1,78 @@
+"""What answers where no view could: unknown URLs and crashes, in the dialect of the path, else as Django does."""
+
+import sys
+from functools import cache
+
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.template import loader
+from django.utils.module_loading import import_string
+from django.views import defaults
+
+from api.problems import Code, Problem, problem_from
+from api.renderers import EnvelopeRenderer
+
+# The paths on which somebody expects a dialect; longer prefixes first where one contains the other.
+DIALECTS = (
+    ("/ga/api/", "api.greenarrow.renderers.renderer"),
+    ("/api/", "api.postal.renderers.renderer"),
+)
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """A request that Django refused before any view, as with a host that is not ours."""
+    renderer = dialect_of(request.path_info)
+    if renderer is None:
+        return defaults.bad_request(request, exception)
+    return renderer.respond(problem_from(exception) or Problem.of(Code.MALFORMED), request)
+
+
+def handler403(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """A refusal outside of any view of a dialect."""
+    renderer = dialect_of(request.path_info)
+    if renderer is None:
+        return defaults.permission_denied(request, exception)
+    return renderer.respond(Problem.of(Code.NOT_ALLOWED), request)
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """A URL that nothing answers."""
+    renderer = dialect_of(request.path_info)
+    if renderer is None:
+        return defaults.page_not_found(request, exception)
+    return renderer.respond(Problem.of(Code.UNKNOWN_URL), request)
+
+
+def handler500(request: HttpRequest) -> HttpResponse | HttpResponseBase:
+    """A crash: Django has logged it; nothing here may fail, so nothing here asks the database.
+
+    A database that is away is no crash: whoever asked may ask again.
+    """
+    problem = _unavailable(sys.exception()) or Problem.of(Code.CRASH)
+    renderer = dialect_of(request.path_info)
+    if renderer is not None:
+        return renderer.respond(problem, request)
+    if problem.code != Code.UNAVAILABLE:
+        return defaults.server_error(request)
+    page = loader.get_template("503.html").render()
+    return HttpResponse(page, status=problem.status, headers=problem.headers)
+
+
+def _unavailable(exc: BaseException | None) -> Problem | None:
+    problem = problem_from(exc) if isinstance(exc, DatabaseError) else None
+    return problem if problem is not None and problem.code == Code.UNAVAILABLE else None
+
+
+def dialect_of(path: str) -> EnvelopeRenderer | None:
+    """Return the renderer of the dialect that lives at a path; None for pages of the panel."""
+    for prefix, name in DIALECTS:
+        if path.startswith(prefix):
+            return _renderer(name)
+    return None
+
+
+@cache
+def _renderer(name: str) -> EnvelopeRenderer:
+    # By name: the two dialects may not know each other, and this module is imported by both through config.urls.
+    return import_string(name)

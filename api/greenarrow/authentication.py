@@ -1,0 +1,117 @@
+"""Who is asking: HTTP Basic with a user's name and password, or with one of the user's API tokens as the password."""
+
+import base64
+import binascii
+import datetime
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.core.cache import cache
+from django.utils.crypto import salted_hmac
+from django_otp import user_has_device
+from redis.exceptions import RedisError
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from api.problems import RETRY_AFTER, Code, Declined, decline
+from core import lockout
+from core.attributes import is_storable
+from core.clients import client_address
+from core.models import ApiToken, User
+from core.tokens import token_of
+from servers.models import Membership
+
+CHALLENGE = 'Basic realm="Sluice", charset="UTF-8"'
+# Seconds for which a password that was right need not be hashed again (which takes 100 ms and more).
+REMEMBERED_FOR = 60
+
+NOBODY = "Authentication is required: send a user name with its password or an API token by HTTP Basic"
+WRONG = "The user name, password or API token is not valid"
+SECOND_FACTOR = "This user signs in with a second factor: use an API token as the password"
+LOCKED_OUT = "Too many wrong passwords: try again later, or use an API token as the password"
+
+
+class Basic(BaseAuthentication):
+    """`request.user` is the User, and `request.auth` the ApiToken, or None where a password was given."""
+
+    def authenticate(self, request: Request) -> tuple[User, ApiToken | None]:
+        """Return who is asking. By a token, one query; by a password, two, and its hash once a minute."""
+        username, password = _credentials(request.META.get("HTTP_AUTHORIZATION"))
+        now: datetime.datetime = request.now  # type: ignore[attr-defined]
+        token = token_of(username=username, key=password, at=now)
+        if token is not None:
+            return token.user, token
+        try:
+            return _by_password(username, password, client_address(request._request)), None
+        except (RedisError, OSError) as exc:
+            # Without the counts of failures no password is looked at; tokens still work.
+            raise decline(Code.UNAVAILABLE, retry_after=RETRY_AFTER) from exc
+
+    def authenticate_header(self, request: Request) -> str:
+        """The challenge of a 401."""
+        return CHALLENGE
+
+
+def level_of(user: User) -> str:
+    """Return what the user may do by this API: it is the platform's, so people of organizations have no access."""
+    if not user.is_superuser and Membership.objects.filter(user=user).exists():
+        return User.ApiLevel.NO
+    return user.api_level
+
+
+def _credentials(header: str | None) -> tuple[str, str]:
+    scheme, _, encoded = (header or "").partition(" ")
+    if not header or scheme.lower() != "basic":
+        raise decline(Code.NOT_AUTHENTICATED, NOBODY, authenticate=CHALLENGE)
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raise _wrong() from None
+    try:
+        text = decoded.decode()
+    except UnicodeDecodeError:
+        # Clients from before RFC 7617.
+        text = decoded.decode("latin-1")
+    username, colon, password = text.partition(":")
+    if not colon:
+        raise _wrong()
+    return username, password
+
+
+def _by_password(username: str, password: str, address: str) -> User:
+    if lockout.is_locked_out(username=username, address=address):
+        raise decline(Code.TOO_MANY, LOCKED_OUT, retry_after=lockout.LOCKED_FOR)
+    user = User.objects.filter(username=username, is_active=True).first() if is_storable(username) else None
+    if user is None:
+        # As slow as for a user that exists: how long it takes must not tell who does.
+        make_password(password)
+    elif _is_right(user, password):
+        lockout.forget_failures(username=username, address=address)
+        if user_has_device(user, confirmed=True):
+            raise decline(Code.WRONG_CREDENTIALS, SECOND_FACTOR, authenticate=CHALLENGE)
+        return user
+    lockout.count_failure(username=username, address=address)
+    raise _wrong()
+
+
+def _is_right(user: User, password: str) -> bool:
+    """Check the password, or find that it was right within the last minute.
+
+    The cache knows neither: its key is made with the secret key from both and from the stored hash, so that a changed
+    password is not remembered.
+    """
+    key = (
+        "password:"
+        + salted_hmac(
+            "api.greenarrow.authentication", f"{user.pk}\x00{user.password}\x00{password}", algorithm="sha256"
+        ).hexdigest()
+    )
+    if cache.get(key):
+        return True
+    if not check_password(password, user.password):
+        return False
+    cache.set(key, True, timeout=REMEMBERED_FOR)
+    return True
+
+
+def _wrong() -> Declined:
+    return decline(Code.WRONG_CREDENTIALS, WRONG, authenticate=CHALLENGE)

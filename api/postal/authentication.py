@@ -1,0 +1,64 @@
+"""Who is asking: the server whose API key stands in `X-Server-API-Key`."""
+
+import datetime
+import logging
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from redis.exceptions import RedisError
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from api.problems import Code, Declined, Problem, decline
+from core import lockout
+from core.clients import client_address
+from servers.access import Caller, InvalidKey, ServerSuspended, authenticate_key
+
+logger = logging.getLogger(__name__)
+
+HEADER = "HTTP_X_SERVER_API_KEY"
+
+NO_KEY = "Must be authenticated as a server."
+WRONG_KEY = "The API token provided in X-Server-API-Key was not valid."
+TOO_MANY = "Too many requests with a wrong API token; try again later"
+SUSPENDED = "The mail server has been suspended"
+
+
+class ServerKey(BaseAuthentication):
+    """A key, or nothing: `request.auth` is then the Caller. No person is involved."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Any] | None:
+        """Return the caller by one query; an empty key is a wrong one."""
+        key = request.META.get(HEADER)
+        if key is None:
+            raise decline(Code.NOT_AUTHENTICATED, NO_KEY)
+        try:
+            return AnonymousUser(), self.holder_of(key, at=request.now)  # type: ignore[attr-defined]
+        except InvalidKey:
+            raise _wrong(key, client_address(request._request)) from None
+        except ServerSuspended:
+            raise Declined(Problem("ServerSuspended", (SUSPENDED,), 403)) from None
+
+    def holder_of(self, key: str, *, at: datetime.datetime) -> Any:
+        """Return whose key it is; raises InvalidKey or ServerSuspended."""
+        return authenticate_key(key, at=at)
+
+
+class OptionalServerKey(ServerKey):
+    """A key that may be missing: `request.auth` is None then. A wrong key is never as good as none."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Caller] | None:
+        """Return the caller, or None without a key."""
+        return super().authenticate(request) if HEADER in request.META else None
+
+
+def _wrong(key: str, address: str) -> Declined:
+    try:
+        too_many = lockout.count_wrong_key(key=key, address=address)
+    except (RedisError, OSError):
+        # Nobody guesses a key: without the counts the answer is the same, only never "too many".
+        logger.warning("wrong_keys_not_counted", exc_info=True)
+        too_many = False
+    if too_many:
+        return decline(Code.TOO_MANY, TOO_MANY, retry_after=lockout.LOCKED_FOR)
+    return decline(Code.WRONG_CREDENTIALS, WRONG_KEY)

@@ -1,0 +1,88 @@
+"""`events`: what happened to messages, reported by servers and by the platform's collectors."""
+
+import datetime
+from typing import Any, cast
+
+from rest_framework.request import Request
+
+from api.postal import event_bodies, schemas
+from api.postal.authentication import ServerKey
+from api.postal.openapi import EventsSchema
+from api.postal.views import PostalView
+from api.renderers import Answer
+from servers.access import Caller, InvalidKey
+from servers.models import Server
+from stats import tokens
+from stats.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
+from stats.models import IngestToken
+from stats.tasks import poke_fold
+
+# An answer names so many refusals; of more, flags say that they were cut.
+MOST_REFUSALS = 10_000
+
+
+class EventsKey(ServerKey):
+    """A server's key, or an ingest token of the platform in the same header: `request.auth` is Caller or IngestToken."""
+
+    def holder_of(self, key: str, *, at: datetime.datetime) -> Caller | IngestToken:
+        """Return who reports, by one query, or two for a token."""
+        try:
+            return super().holder_of(key, at=at)
+        except InvalidKey:
+            token = tokens.find_ingest_token(key)
+            if token is None:
+                raise
+            return token
+
+
+class Events(PostalView):
+    """Report what happened to messages.
+
+    A server's key reports for that server, an ingest token for any. Each event counts once, however often and by whatever
+    way it is sent: sending everything again after a failure is right. Every event is accepted, a duplicate of one that was
+    accepted before, or refused with its position and a reason; the good ones are kept. What is accepted is stored for good
+    when the answer comes, and counted some seconds later. The body is a JSON array (to 16 MiB), one object, or
+    newline-delimited objects (to 64 MiB), up to 16 MiB as sent; `Content-Encoding: gzip` is understood.
+    """
+
+    authentication_classes = [EventsKey]
+    body_limit = event_bodies.PACKED_LIMIT
+    schema = EventsSchema()
+    tag = "Events"
+    is_change = True
+    data = schemas.EVENTS
+    examples = ("events",)
+    faults = (event_bodies.SHAPE, event_bodies.BROKEN_GZIP, event_bodies.ENCODING)
+
+    def post(self, request: Request) -> object:
+        """Store the events."""
+        reporter = _reporter(cast("Caller | IngestToken", request.auth))
+        directory = Directory(reporter, now=self.now)
+        whole, done = Receipt(), 0
+        for part in event_bodies.read_events(request._request, MOST_EVENTS):
+            receipt = ingest(part, reporter=reporter, now=self.now, directory=directory)
+            whole.accepted += receipt.accepted
+            whole.duplicates += receipt.duplicates
+            whole.refused += [each._replace(position=done + each.position) for each in receipt.refused]
+            done += len(part)
+        if whole.accepted:
+            poke_fold()
+        refused = [
+            {"index": position, "code": code, "message": message}
+            for position, code, message in whole.refused[:MOST_REFUSALS]
+        ]
+        flags = {"truncated": True} if len(whole.refused) > MOST_REFUSALS else {}
+        return Answer({"accepted": whole.accepted, "duplicates": whole.duplicates, "refused": refused}, flags)
+
+    def note_use(self, caller: Any) -> None:
+        """Note that the key or token was used."""
+        if isinstance(caller, IngestToken):
+            tokens.note_use(caller, at=self.now)
+        else:
+            super().note_use(caller)
+
+
+def _reporter(auth: Caller | IngestToken) -> Reporter:
+    if isinstance(auth, IngestToken):
+        return Reporter()
+    return Reporter(Server.objects.select_related("organization").get(pk=auth.server_id))

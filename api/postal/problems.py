@@ -1,0 +1,49 @@
+"""The refusals that the documents name: a code and a sentence each."""
+
+from collections.abc import Mapping
+
+from api.problems import Code, Declined, Problem, decline
+
+type Refusal = tuple[str, str]
+
+INVALID_ORGANIZATION: Refusal = (
+    "InvalidOrganization",
+    "The organization could not be found with the provided UUID",
+)
+INVALID_SERVER: Refusal = ("InvalidServer", "The server could not be found with the provided server_id")
+NO_SERVER_CREATION: Refusal = (
+    "AccessDenied",
+    "You don't have permission to create servers for this organization",
+)
+NO_POOL_CREATION: Refusal = ("AccessDenied", "You don't have permission to create IP pools")
+DELETION_ERROR: Refusal = ("DeletionError", "The server could not be deleted")
+NO_VALID_IP_POOLS: Refusal = ("NoValidIPPools", "No valid IP pools with IP addresses found")
+LONG_NAME: Refusal = ("ValidationError", "Name is too long (maximum is 200 characters)")
+TAKEN_NAME: Refusal = ("ValidationError", "Name has already been taken")
+FOREIGN_POOL: Refusal = ("ValidationError", "Ip pool is not a pool of this organization")
+INVALID_DOMAIN: Refusal = ("InvalidDomain", "The domain could not be found with the provided name")
+INVALID_DOMAIN_ID: Refusal = ("InvalidDomain", "The domain could not be found with the provided domain_id")
+VERIFICATION_FAILED: Refusal = (
+    "VerificationFailed",
+    "We couldn't verify your domain. Please double check you've added the TXT record correctly.",
+)
+DOMAIN_FAULTS: tuple[Refusal, ...] = (
+    ("ValidationError", "Name is not a domain name"),
+    ("ValidationError", "Custom mx records[0] is not a host name"),
+    ("ValidationError", "Dmarc record is not a DMARC record: it does not begin with v=DMARC1"),
+)
+
+NO_DOMAIN_GIVEN = "domain_id or domain_name is required"
+NO_ORGANIZATION_GIVEN = "organization_uuid is required"
+BACKWARDS = "start_date must be before end_date"
+
+
+def refuse(refusal: Refusal, data: Mapping[str, object] | None = None) -> Declined:
+    """Return the exception for a refusal in the dialect's own words; `data` stands beside code and message."""
+    code, message = refusal
+    return Declined(Problem(code, (message,), 422, {"data": data} if data else {}))
+
+
+def fault(sentence: str) -> Declined:
+    """Return the exception for a fault of parameters that are each right by themselves."""
+    return decline(Code.MALFORMED, sentence)

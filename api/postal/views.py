@@ -1,0 +1,108 @@
+"""The dialect's base views. An endpoint declares what it takes, and `answer` says what it finds."""
+
+import logging
+from typing import Any, ClassVar
+
+from django.db import DatabaseError
+from django.http import HttpRequest
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.postal.authentication import ServerKey
+from api.postal.openapi import PostalSchema
+from api.postal.pages import IP_POOLS, SERVERS, Page
+from api.postal.parameters import Parameter, read
+from api.postal.requests import parameters_of
+from api.postal.schemas import Schema
+from api.views import DialectView
+from servers.access import note_use
+
+logger = logging.getLogger(__name__)
+
+
+class PostalView(DialectView):
+    """An endpoint of Postal's dialect."""
+
+    page: ClassVar[Page] = SERVERS
+    renderer = SERVERS.renderer
+    parameters: ClassVar[tuple[Parameter, ...]] = ()
+    authentication_classes = [ServerKey]
+
+    # What OpenAPI says beside that: the schema of `data`, the documents' examples (files in examples/), refusals of the
+    # endpoint's own as (code, message), what may stand beside code and message, and faults of several parameters.
+    schema = PostalSchema()
+    tag: ClassVar[str] = "Postal: servers"
+    data: ClassVar[Schema] = {}
+    examples: ClassVar[tuple[str, ...]] = ()
+    errors: ClassVar[tuple[tuple[str, str], ...]] = ()
+    error_data: ClassVar[dict[str, Schema]] = {}
+    faults: ClassVar[tuple[str, ...]] = ()
+    is_change: ClassVar[bool] = False
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Read the clock, once for the whole request."""
+        super().setup(request, *args, **kwargs)
+        self.now = request.now = timezone.now()  # type: ignore[attr-defined]
+
+    def answer(self, caller: Any, given: dict[str, Any]) -> object:
+        """Return the data for the parameters, all of them read and checked; `caller` is a servers.access.Caller."""
+        raise NotImplementedError
+
+    def run(self, request: Request, **path: str) -> object:
+        """Read the parameters (those in the path win) and answer."""
+        raw = parameters_of(request._request, self.body()) | path
+        return self.answer(request.auth, read(self.parameters, raw, self.page))
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
+        """Note, when all else is done and committed, that the key was used."""
+        caller = getattr(request, "_auth", None)
+        if caller is not None:
+            try:
+                self.note_use(caller)
+            except DatabaseError:
+                # What was asked for is done: a busy database may not turn it into a failure.
+                logger.warning("last_used_not_noted", exc_info=True)
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def note_use(self, caller: Any) -> None:
+        """Note that the key was used."""
+        note_use(caller, at=self.now)
+
+
+class ReadView(PostalView):
+    """Changes nothing: GET and POST."""
+
+    def get(self, request: Request, **path: str) -> object:
+        """Answer."""
+        return self.run(request, **path)
+
+    def post(self, request: Request, **path: str) -> object:
+        """Answer."""
+        return self.run(request, **path)
+
+
+class ChangeView(PostalView):
+    """Changes something: POST, with PUT and PATCH tolerated; never GET."""
+
+    is_change = True
+
+    def post(self, request: Request, **path: str) -> object:
+        """Act."""
+        return self.run(request, **path)
+
+    put = patch = post
+
+
+class DeleteView(ChangeView):
+    """Deletes something: as a change, and DELETE."""
+
+    delete = ChangeView.post
+
+
+class IPPoolsPage(PostalView):
+    """Mixed into the views of the IP Pools page."""
+
+    page = IP_POOLS
+    renderer = IP_POOLS.renderer
+    tag = "Postal: IP pools"

@@ -1,0 +1,319 @@
+"""What went wrong, in words that neither dialect speaks: each has its own table from these codes to its own."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import singledispatch
+from types import MappingProxyType
+
+from django.core import exceptions as django
+from django.db import Error as DatabaseFault
+from django.db.models import ProtectedError, RestrictedError
+from django.http import Http404, UnreadablePostError
+from rest_framework import exceptions as drf
+
+from api import database
+from core import errors
+
+logger = logging.getLogger(__name__)
+
+
+class Code(StrEnum):
+    """The kinds of problem that every dialect has a word for."""
+
+    MALFORMED = "malformed"  # the request cannot be read at all: no JSON, a wrong type at the root
+    INVALID = "invalid"  # it can be read, but breaks rules
+    NOT_AUTHENTICATED = "not_authenticated"  # nobody said who is asking
+    WRONG_CREDENTIALS = "wrong_credentials"  # who was said to be asking is not proven
+    NOT_ALLOWED = "not_allowed"
+    NOT_FOUND = "not_found"
+    UNKNOWN_URL = "unknown_url"
+    WRONG_METHOD = "wrong_method"
+    CONFLICT = "conflict"
+    IN_USE = "in_use"
+    TOO_LARGE = "too_large"
+    TOO_MANY = "too_many"
+    UNAVAILABLE = "unavailable"
+    CRASH = "crash"
+
+
+# The statuses of HTTP's own words; a dialect that says less by status (Postal) overrides them.
+STATUSES: Mapping[str, int] = MappingProxyType(
+    {
+        Code.MALFORMED: 400,
+        Code.INVALID: 422,
+        Code.NOT_AUTHENTICATED: 401,
+        Code.WRONG_CREDENTIALS: 401,
+        Code.NOT_ALLOWED: 403,
+        Code.NOT_FOUND: 404,
+        Code.UNKNOWN_URL: 404,
+        Code.WRONG_METHOD: 405,
+        Code.CONFLICT: 409,
+        Code.IN_USE: 409,
+        Code.TOO_LARGE: 413,
+        Code.TOO_MANY: 429,
+        Code.UNAVAILABLE: 503,
+        Code.CRASH: 500,
+    }
+)
+
+# Seconds until another try is worth it, where nothing better is known.
+RETRY_AFTER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One refused request.
+
+    `code` is one of `Code` or, when a dialect refuses in words of its own, that dialect's word. `messages` are
+    sentences for the caller, never empty. `params` holds further facts: `faults` (tuple of core.errors.Fault),
+    `dependencies` (tuple of core.errors.Dependency), `retry_after` (seconds), `authenticate` (the challenge of a 401),
+    and whatever a dialect adds for itself.
+    """
+
+    code: str
+    messages: tuple[str, ...]
+    status: int
+    params: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, code: Code, *messages: str, **params: object) -> "Problem":
+        """Return a problem of a shared kind, with the status that goes with it."""
+        return cls(code, messages or (SENTENCES[code],), STATUSES[code], params)
+
+    @property
+    def message(self) -> str:
+        """All sentences as one text, for a dialect that has room for one."""
+        return "; ".join(self.messages)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that HTTP wants beside the status."""
+        headers = {}
+        if "retry_after" in self.params:
+            headers["Retry-After"] = str(self.params["retry_after"])
+        if "authenticate" in self.params:
+            headers["WWW-Authenticate"] = str(self.params["authenticate"])
+        return headers
+
+
+SENTENCES: Mapping[str, str] = MappingProxyType(
+    {
+        Code.MALFORMED: "The request could not be read",
+        Code.INVALID: "The request is not valid",
+        Code.NOT_AUTHENTICATED: "Authentication is required",
+        Code.WRONG_CREDENTIALS: "The credentials are not valid",
+        Code.NOT_ALLOWED: "You don't have permission to do this",
+        Code.NOT_FOUND: "The record could not be found",
+        Code.UNKNOWN_URL: "There is nothing at this URL",
+        Code.WRONG_METHOD: "This URL does not answer this method",
+        Code.CONFLICT: "The record's state does not admit this",
+        Code.IN_USE: "The record is in use",
+        Code.TOO_LARGE: "The request is too large",
+        Code.TOO_MANY: "Too many requests; try again later",
+        Code.UNAVAILABLE: "The service is busy; try again in a moment",
+        Code.CRASH: "An internal error occurred",
+    }
+)
+
+
+class Declined(Exception):
+    """Raised by a face to refuse with a problem of its own making."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.message)
+
+
+def decline(code: Code, *messages: str, **params: object) -> Declined:
+    """Return the exception that refuses with a problem of a shared kind, ready to raise."""
+    return Declined(Problem.of(code, *messages, **params))
+
+
+@singledispatch
+def problem_from(exc: BaseException) -> Problem | None:
+    """Return the problem that an exception stands for; None for a bug, which nobody may swallow."""
+    return None
+
+
+@problem_from.register
+def _(exc: Declined) -> Problem | None:
+    return exc.problem
+
+
+# --- the acts' own refusals -------------------------------------------------------------------------------------------
+
+
+@problem_from.register
+def _(exc: errors.Refused) -> Problem | None:
+    # A plain Refused is a rule that the act explains and that has no kind of its own.
+    return Problem.of(Code.CONFLICT, exc.message)
+
+
+@problem_from.register
+def _(exc: errors.Invalid) -> Problem | None:
+    return Problem.of(Code.INVALID, *(str(fault) for fault in exc.faults), faults=exc.faults)
+
+
+@problem_from.register
+def _(exc: errors.NotFound) -> Problem | None:
+    return Problem.of(Code.NOT_FOUND, exc.message)
+
+
+@problem_from.register
+def _(exc: errors.NotAllowed) -> Problem | None:
+    return Problem.of(Code.NOT_ALLOWED, exc.message)
+
+
+@problem_from.register
+def _(exc: errors.InUse) -> Problem | None:
+    return Problem.of(Code.IN_USE, exc.message, dependencies=exc.dependencies)
+
+
+# --- Django's ---------------------------------------------------------------------------------------------------------
+
+
+@problem_from.register(ProtectedError)
+@problem_from.register(RestrictedError)
+def _(exc: ProtectedError | RestrictedError) -> Problem | None:
+    found = exc.protected_objects if isinstance(exc, ProtectedError) else exc.restricted_objects
+    # Sorted, because Django hands over a set and an answer must not change between two calls.
+    dependencies = tuple(
+        sorted(
+            (errors.Dependency(each._meta.model_name or "", each.pk, str(each)) for each in found),
+            key=lambda dependency: (dependency.type, str(dependency.id)),
+        )
+    )
+    return Problem.of(Code.IN_USE, errors.InUse(*dependencies).message, dependencies=dependencies)
+
+
+@problem_from.register
+def _(exc: Http404) -> Problem | None:
+    return Problem.of(Code.NOT_FOUND)
+
+
+@problem_from.register
+def _(exc: django.PermissionDenied) -> Problem | None:
+    return Problem.of(Code.NOT_ALLOWED)
+
+
+@problem_from.register
+def _(exc: django.ValidationError) -> Problem | None:
+    by_field: Mapping[str, list[str]] = exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages}
+    faults = tuple(
+        # Django's name for "not one field".
+        errors.Fault("" if path == django.NON_FIELD_ERRORS else path, message)
+        for path, messages in by_field.items()
+        for message in messages
+    )
+    return Problem.of(Code.INVALID, *(str(fault) for fault in faults), faults=faults)
+
+
+@problem_from.register
+def _(exc: django.SuspiciousOperation) -> Problem | None:
+    # Too many fields in a query string or form, a disallowed host: the request, not the record, is wrong.
+    return Problem.of(Code.MALFORMED)
+
+
+@problem_from.register
+def _(exc: django.RequestDataTooBig) -> Problem | None:
+    return Problem.of(Code.TOO_LARGE, retry_after=RETRY_AFTER)
+
+
+@problem_from.register
+def _(exc: UnreadablePostError) -> Problem | None:
+    # The client went away while sending; nobody will read this answer, and nothing is wrong here.
+    return Problem.of(Code.MALFORMED, "The request's body ended early")
+
+
+# --- the database's ---------------------------------------------------------------------------------------------------
+
+_MEANINGS: Mapping[database.Meaning, Callable[[], Problem]] = {
+    database.Meaning.AWAY: lambda: Problem.of(Code.UNAVAILABLE, retry_after=RETRY_AFTER),
+    database.Meaning.TAKEN: lambda: Problem.of(Code.CONFLICT, "Another request changed the same records; try again"),
+    database.Meaning.REFERRED: lambda: Problem.of(Code.IN_USE, dependencies=()),
+    database.Meaning.REFUSED: lambda: Problem.of(Code.INVALID, faults=()),
+}
+
+
+@problem_from.register
+def _(exc: DatabaseFault) -> Problem | None:
+    meaning = database.meaning_of(exc)
+    if meaning is None:
+        return None
+    # An act should have refused before the database had to: operators read of it, callers get a plain answer.
+    logger.warning("database_refused", exc_info=exc, extra={"meaning": meaning.value})
+    return _MEANINGS[meaning]()
+
+
+# --- DRF's ------------------------------------------------------------------------------------------------------------
+
+
+@problem_from.register
+def _(exc: drf.ParseError) -> Problem | None:
+    return Problem.of(Code.MALFORMED)
+
+
+@problem_from.register
+def _(exc: drf.UnsupportedMediaType) -> Problem | None:
+    return Problem.of(Code.MALFORMED)
+
+
+@problem_from.register
+def _(exc: drf.NotAuthenticated) -> Problem | None:
+    return Problem.of(Code.NOT_AUTHENTICATED, **_challenge(exc))
+
+
+@problem_from.register
+def _(exc: drf.AuthenticationFailed) -> Problem | None:
+    return Problem.of(Code.WRONG_CREDENTIALS, **_challenge(exc))
+
+
+@problem_from.register
+def _(exc: drf.PermissionDenied) -> Problem | None:
+    return Problem.of(Code.NOT_ALLOWED)
+
+
+@problem_from.register
+def _(exc: drf.NotFound) -> Problem | None:
+    return Problem.of(Code.NOT_FOUND)
+
+
+@problem_from.register
+def _(exc: drf.MethodNotAllowed) -> Problem | None:
+    return Problem.of(Code.WRONG_METHOD)
+
+
+@problem_from.register
+def _(exc: drf.Throttled) -> Problem | None:
+    wait: float | None = getattr(exc, "wait", None)
+    wait = RETRY_AFTER if wait is None else max(1, round(wait))
+    return Problem.of(Code.TOO_MANY, retry_after=wait)
+
+
+@problem_from.register
+def _(exc: drf.ValidationError) -> Problem | None:
+    faults = tuple(_faults_in(exc.detail))
+    return Problem.of(Code.INVALID, *(str(fault) for fault in faults), faults=faults)
+
+
+def _challenge(exc: drf.APIException) -> dict[str, object]:
+    """Return the challenge that the view's authentication wants a 401 to carry."""
+    challenge = getattr(exc, "auth_header", None)
+    return {"authenticate": challenge} if challenge else {}
+
+
+def _faults_in(detail: object, path: str = "") -> list[errors.Fault]:
+    """Flatten a serializer's nested errors into faults whose paths read as the caller wrote the fields."""
+    if isinstance(detail, Mapping):
+        return [
+            fault
+            for key, inner in detail.items()
+            for fault in _faults_in(inner, path if key == "non_field_errors" else f"{path}.{key}" if path else str(key))
+        ]
+    if isinstance(detail, list):
+        if any(isinstance(each, (list, Mapping)) for each in detail):
+            return [fault for at, each in enumerate(detail) for fault in _faults_in(each, f"{path}[{at}]")]
+        return [errors.Fault(path, str(each)) for each in detail]
+    return [errors.Fault(path, str(detail))]

@@ -1,0 +1,80 @@
+"""The base of every view of both dialects: declarations, and the one way from what a view does to a response."""
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView, set_rollback
+
+from api import bodies
+from api.problems import problem_from
+from api.renderers import Answer, EnvelopeRenderer
+
+
+def answer_problem(exc: Exception, context: Mapping[str, Any]) -> Response | None:
+    """Return the response for anything a caller can be told; None for a bug, which then goes its way to handler500."""
+    problem = problem_from(exc)
+    if problem is None:
+        return None
+    set_rollback()
+    renderer: EnvelopeRenderer = context["view"].renderer
+    return Response(problem, status=renderer.status_of(problem), headers=problem.headers)
+
+
+class DialectView(APIView):
+    """A view that returns plain data or raises. A dialect's own base declares renderer, authentication and parameters.
+
+    Verbs are methods (`get`, `post`, …) that return plain data, or an `Answer` where flags are wanted.
+    """
+
+    renderer: EnvelopeRenderer
+    body_limit = bodies.MEBIBYTE
+
+    parser_classes = ()  # bodies are read by api.bodies
+    permission_classes = ()
+    throttle_classes = ()
+    renderer_classes = ()  # `renderer` is the only one: DRF would tell caches that answers vary by `Accept`
+    http_method_names = [verb for verb in APIView.http_method_names if verb != "options"]
+    metadata_class = None  # OPTIONS would describe a serializer that no dialect has
+    versioning_class = None
+    request: Request
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Note when work began, for dialects that tell how long it took."""
+        request.started = perf_counter()  # type: ignore[attr-defined]
+        super().setup(request, *args, **kwargs)
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        """The dialect's renderer, one instance for all requests."""
+        return [self.renderer]
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
+        """The dialect's own form, whatever `Accept` says: vendors' clients send all kinds."""
+        return self.renderer, self.renderer.media_type
+
+    def get_exception_handler(self) -> Any:
+        """One handler for both dialects."""
+        return answer_problem
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """A wrong verb is a fact about the URL: it is told to anybody, before any query."""
+        verb = (request.method or "").lower()
+        if verb not in self.http_method_names or not hasattr(self, verb):
+            raise MethodNotAllowed(request.method or "")
+        super().initial(request, *args, **kwargs)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
+        """Wrap plain data; the envelope itself is the renderer's."""
+        if not isinstance(response, HttpResponseBase):
+            response = Response(response if isinstance(response, Answer) else Answer(response))
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def body(self) -> bytes:
+        """Return the request's body, within the view's limit."""
+        return bodies.read(self.request._request, limit=self.body_limit)

@@ -1,0 +1,204 @@
+"""Backup and restore: the whole panel in one file, which either database can read.
+
+The file is gzipped lines of JSON: a head (which migrations the rows belong to), for each table a line with its name and
+columns and a line a row, and a tail with the number of rows, without which a file counts as cut off. Secrets stay encrypted:
+restoring them to use needs the same SLUICE_ENCRYPTION_KEYS. Sessions are left out: they are keys to open doors, and everybody
+can sign in again.
+"""
+
+import datetime
+import gzip
+import os
+from collections.abc import Iterable, Iterator
+from itertools import batched
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.apps import apps
+from django.contrib.sessions.models import Session
+from django.core.management.color import no_style
+from django.db import connection, models, transaction
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models.sql import InsertQuery
+
+from stats import storage
+from stats.models import Day, Event
+
+FORMAT = 1
+ROWS_AT_ONCE = 2_000
+LEFT_OUT = frozenset({Session._meta.label})
+# Tables that hold rows as soon as they are migrated.
+FILLED_BY_MIGRATIONS = frozenset(
+    {
+        "contenttypes.ContentType",
+        "auth.Permission",
+        "throttling.RuleSet",
+        "throttling.ThrottlingTemplate",
+        "throttling.ThrottleProgram",
+        "stats.Provider",
+        "stats.ProviderDomain",
+    }
+)
+
+Table = type[models.Model]
+
+
+class BackupRefused(Exception):
+    """The sentence that says why nothing was written or restored."""
+
+
+def write_backup(path: Path, *, now: datetime.datetime) -> int:
+    """Write everything into a new file, as it was at one moment, and return how many rows that was.
+
+    Others may read and write meanwhile. The file appears when it is whole, and only its owner can read it.
+    """
+    if path.exists():
+        raise BackupRefused(f"{path} exists already")
+    draft = path.with_name(path.name + ".part")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise BackupRefused(f"{draft} exists: another backup is being written, or one was broken off") from None
+    try:
+        with os.fdopen(descriptor, "wb") as raw:
+            with (
+                gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, filename="", mtime=0) as file,
+                storage.snapshot(),
+            ):
+                rows = 0
+                for line, counted in _lines(now):
+                    file.write(line)
+                    rows += counted
+            raw.flush()
+            os.fsync(raw.fileno())
+        draft.rename(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    return rows
+
+
+def restore_backup(path: Path) -> int:
+    """Fill a migrated, empty database from the file and return how many rows that was; all or nothing.
+
+    Raises BackupRefused where the database holds anything, where its migrations are others than the file's, and where the
+    file is none of ours or was cut off.
+    """
+    rows = 0
+    with transaction.atomic():
+        lines = _parsed(path)
+        _check_head(next(lines, None))
+        _refuse_full_database()
+        for table in _tables():
+            if table._meta.label in FILLED_BY_MIGRATIONS:
+                connection.cursor().execute(f"DELETE FROM {connection.ops.quote_name(table._meta.db_table)}")  # noqa: S608
+        tail = None
+        while (line := next(lines, None)) is not None:
+            if "rows" in line:
+                tail = line["rows"]
+                continue
+            table = apps.get_model(line["table"])
+            if table is Event:
+                storage.create_partitions(list(Day.objects.filter(dropped_at=None).values_list("day", flat=True)))
+            rows += _fill(table, line["columns"], lines, count=line["count"])
+        if tail != rows:
+            raise BackupRefused(f"{path} was cut off: it should hold {tail} rows and holds {rows}")
+        for statement in connection.ops.sequence_reset_sql(no_style(), list(_tables())):
+            connection.cursor().execute(statement)
+    return rows
+
+
+def _tables() -> Iterator[Table]:
+    """Yield every table, those before Event that it needs: the days that its partitions are made for."""
+    everything = apps.get_models(include_auto_created=True)
+    tables = [each for each in everything if each._meta.managed and not each._meta.proxy]
+    for table in sorted(tables, key=lambda each: (each is Event, each._meta.label)):
+        if table._meta.label not in LEFT_OUT:
+            yield table
+
+
+def _migrations() -> list[list[str]]:
+    return sorted([app, name] for app, name in MigrationRecorder(connection).applied_migrations())
+
+
+def _lines(now: datetime.datetime) -> Iterator[tuple[bytes, int]]:
+    """Yield each line of a backup and how many rows it stands for."""
+    yield _line({"sluice_backup": FORMAT, "made_at": now, "migrations": _migrations()}), 0
+    total = 0
+    for table in _tables():
+        columns = [field.attname for field in table._meta.local_concrete_fields]
+        rows = table._base_manager.order_by("pk").values_list(*columns)
+        count = rows.count()
+        total += count
+        yield _line({"table": table._meta.label, "columns": columns, "count": count}), 0
+        for row in rows.iterator(chunk_size=ROWS_AT_ONCE):
+            yield _line(row), 1
+    yield _line({"rows": total}), 0
+
+
+def _line(value: Any) -> bytes:
+    return orjson.dumps(value, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _parsed(path: Path) -> Iterator[Any]:
+    try:
+        with gzip.open(path, "rb") as file:
+            for line in file:
+                yield orjson.loads(line)
+    except FileNotFoundError:
+        raise BackupRefused(f"There is no file {path}") from None
+    except (gzip.BadGzipFile, EOFError, orjson.JSONDecodeError, OSError):
+        raise BackupRefused(f"{path} is not a backup of Sluice, or was cut off") from None
+
+
+def _check_head(head: Any) -> None:
+    if not isinstance(head, dict) or head.get("sluice_backup") != FORMAT:
+        raise BackupRefused("The file is not a backup of Sluice, or of another format")
+    theirs = {tuple(each) for each in head["migrations"]}
+    ours = {tuple(each) for each in _migrations()}
+    if theirs != ours:
+        names = ", ".join(sorted(f"{app}.{name}" for app, name in theirs ^ ours))
+        raise BackupRefused(
+            "The backup belongs to another version of Sluice: restore it with the version that made it, then migrate. "
+            f"What differs: {names}"
+        )
+
+
+def _refuse_full_database() -> None:
+    full = [
+        str(table._meta.verbose_name_plural)
+        for table in _tables()
+        if table._meta.label not in FILLED_BY_MIGRATIONS and table._base_manager.exists()
+    ]
+    if full:
+        raise BackupRefused(
+            f"The database is not empty (it has {', '.join(full)}): restore into a new one, right after `migrate`"
+        )
+
+
+def _fill(table: Table, columns: Iterable[str], lines: Iterator[Any], *, count: int) -> int:
+    """Insert the next `count` lines as they are: no auto_now, no folding, no signals."""
+    known = {field.attname: field for field in table._meta.local_concrete_fields}
+    fields = [known[name] for name in columns]
+    filled = 0
+    for rows in batched(_next_rows(lines, count), ROWS_AT_ONCE):
+        records = [
+            table(**{field.attname: field.to_python(value) for field, value in zip(fields, row, strict=True)})
+            for row in rows
+        ]
+        size = connection.ops.bulk_batch_size(fields, records)
+        for start in range(0, len(records), size):
+            query = InsertQuery(table)
+            query.insert_values(fields, records[start : start + size], raw=True)
+            query.get_compiler(connection.alias).execute_sql()
+        filled += len(records)
+    return filled
+
+
+def _next_rows(lines: Iterator[Any], count: int) -> Iterator[Any]:
+    for _ in range(count):
+        row = next(lines, None)
+        if not isinstance(row, list):
+            raise BackupRefused("The file was cut off: a table has fewer rows than it should")
+        yield row

@@ -1,0 +1,59 @@
+"""The Celery application and its whole schedule, as one table."""
+
+import os
+from datetime import timedelta
+
+from celery import Celery
+from celery.schedules import crontab
+from celery.signals import beat_init, celeryd_init, setup_logging
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("sluice")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+# Gives a task's log lines the id of the request that sent it.
+app.steps["worker"].add(DjangoStructLogInitStep)
+
+# (name, task, when, seconds after which an unstarted message is dropped). A task is idempotent, may run late or twice, and
+# finds its work in rows; so a message that nobody fetched in time is worth nothing, and the next one does its work.
+SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
+    ("count new events", "stats.tasks.fold_batches", timedelta(seconds=5), 5),
+    ("check the day that ended", "stats.tasks.roll_up_day", crontab(minute=10, hour=0), 3600),
+    ("check all counts", "stats.tasks.audit_counts", crontab(minute=40, hour=2), 3600),
+    ("make partitions ahead", "stats.tasks.make_partitions", crontab(minute=20, hour=1), 3600),
+    ("drop old events", "stats.tasks.drop_old_events", crontab(minute=30, hour=1), 3600),
+    ("do bulk acts of the panel", "panel.tasks.run_bulk_acts", timedelta(seconds=30), 30),
+    ("prune fine counts", "stats.tasks.prune_counts", timedelta(minutes=15), 900),
+    ("check domains", "servers.tasks.check_domains", timedelta(seconds=60), 55),
+    ("check addresses", "ippools.tasks.check_addresses", timedelta(seconds=60), 55),
+]
+
+app.conf.beat_schedule = {
+    name: {"task": task, "schedule": when, "options": {"expires": expires}} for name, task, when, expires in SCHEDULE
+}
+app.conf.beat_scheduler = "config.schedule:Schedule"
+
+
+@setup_logging.connect
+def leave_logging_to_django(**_: object) -> None:
+    """Keep Celery from configuring the root logger: that it has a receiver is what tells it."""
+
+
+@celeryd_init.connect
+def prepare_worker(**_: object) -> None:
+    """Refuse to start where the web process would, and give each process a connection of its own.
+
+    A pool made before the worker forks would be shared by processes that know nothing of each other.
+    """
+    from config import checks
+
+    checks.refuse_unreadable_secrets()
+    checks.leave_pools()
+
+
+@beat_init.connect
+def prepare_beat(**_: object) -> None:
+    """Refuse to start where the web process would."""
+    prepare_worker()

@@ -1,0 +1,211 @@
+"""A year of counts. The last two days are events, stored and folded like any others; the days before are counts alone.
+
+Those days are marked as dropped, as if their events had been held and thrown away: so the audit, which compares counts with
+events, passes them over, and holds the coarser tiers to the finer ones as everywhere.
+"""
+
+import datetime
+import random
+from collections.abc import Iterator, Sequence
+
+from config.demo import cast, platform, traffic
+from config.demo.cast import ServerRow
+from ippools.models import IPAddress
+from servers.models import Server
+from stats import buckets, ledger, rollups, storage, tiers
+from stats.buckets import Grain
+from stats.directory import Directory, Reporter
+from stats.eventkeys import MILLISECONDS_A_DAY, event_key
+from stats.kinds import COLUMNS, NUMBERS
+from stats.models import (
+    AddressCount,
+    Count,
+    Day,
+    DomainCount,
+    Provider,
+    ProviderCount,
+    SenderCount,
+    ServerCount,
+)
+from stats.storage import Row
+
+DAYS = 365
+# Today and yesterday.
+RAW_DAYS = 2
+_MODELS: dict[str, type[Count]] = {
+    "server": ServerCount,
+    "address": AddressCount,
+    "domain": DomainCount,
+    "sender": SenderCount,
+    "provider": ProviderCount,
+}
+_MINUTE = datetime.timedelta(minutes=1)
+
+
+class Counts:
+    """Writes the demo's traffic up to `now`; days that have had events or counts are left alone, but for the last two."""
+
+    def __init__(self, *, now: datetime.datetime) -> None:
+        self.now = now
+        self.today = buckets.day_of(now)
+        self._servers = [(row, server) for row in cast.SERVERS if (server := _living(row)) is not None]
+        self._addresses = dict(IPAddress.objects.values_list("ipv4", "pk"))
+        self._providers = dict(Provider.objects.values_list("name", "pk"))
+        self._pools = {pool.name: pool.ips for pool in cast.POOLS}
+        self._directory = Directory(Reporter(), now=now)
+
+    def write(self) -> int:
+        """Write what is missing, and return how many events were stored."""
+        self._look_up()
+        known = set(Day.objects.values_list("day", flat=True))
+        missing = [day for day in range(self.today - DAYS + 1, self.today - RAW_DAYS + 1) if day not in known]
+        months: dict[int, list[int]] = {}
+        for day in missing:
+            months.setdefault(buckets.month_number(buckets.date_of(day)), []).append(day)
+        for days in months.values():
+            self._write_days(days)
+            storage.give_way()
+        stored = sum(self._store(row, server) for row, server in self._servers)
+        rollups.fold_all(now=self.now, wait=True)
+        return stored
+
+    def _look_up(self) -> None:
+        self._directory.find_servers({str(server.uuid) for _, server in self._servers})
+        self._directory.find_addresses(self._addresses)
+        self._directory.find_domains((server.pk, name) for row, server in self._servers for name in row.domains)
+        self._directory.find_senders((server.pk, name) for row, server in self._servers for name in row.senders)
+        self._directory.note_subjects(
+            [server.pk for _, server in self._servers],
+            [self._addresses[ip] for ips in self._pools.values() for ip in ips if ip in self._addresses],
+        )
+
+    def _cells(self, row: ServerRow, day: int) -> list[traffic.Cell]:
+        weekday = buckets.date_of(day).weekday()
+        ips = [ip for ip in self._pools[row.pool] if ip in self._addresses]
+        return traffic.cells(row, ips, weekday=weekday, age=self.today - day, day=day)
+
+    # --- Days without events -----------------------------------------------------------------------------------------
+
+    def _write_days(self, days: Sequence[int]) -> None:
+        """Write the counts of some days of one month at their finest kept tiers; the coarser ones follow by the fold's SQL."""
+        rows: dict[tuple[str, int, int, tuple[int, ...]], dict[str, int]] = {}
+        for day in days:
+            for row, server in self._servers:
+                self._count(rows, row, server, day)
+        models: dict[str, list[Count]] = {name: [] for name in _MODELS}
+        for (name, grain, bucket, keys), counts in rows.items():
+            columns = dict(zip(_KEYS[name], keys, strict=True))
+            models[name].append(_MODELS[name](grain=grain, bucket=bucket, **columns, **counts))
+        with storage.aggregating():
+            storage.wait_for_folds()
+            Day.objects.bulk_create(self._closed(day) for day in days)
+            for name, instances in models.items():
+                _MODELS[name]._default_manager.bulk_create(instances, batch_size=2_000)
+            self._sum_up(days)
+
+    def _count(
+        self,
+        rows: dict[tuple[str, int, int, tuple[int, ...]], dict[str, int]],
+        row: ServerRow,
+        server: Server,
+        day: int,
+    ) -> None:
+        cells = self._cells(row, day)
+        if not cells:
+            return
+        whole = traffic.total(cells)
+        rows["server", Grain.DAY, day, (server.pk,)] = whole
+        if day * buckets.HOURS_A_DAY >= rollups.first_kept_hour(self.now):
+            spread = {kind: traffic.by_hour(row, number) for kind, number in whole.items()}
+            for hour in range(buckets.HOURS_A_DAY):
+                counts = {kind: spread[kind][hour] for kind in COLUMNS}
+                rows["server", Grain.HOUR, day * buckets.HOURS_A_DAY + hour, (server.pk,)] = counts
+        for name, ids in (("domain", self._domain_ids(row, server)), ("sender", self._sender_ids(row, server))):
+            split = {kind: traffic.apportion(number, _shares(ids)) for kind, number in whole.items()}
+            for position, each in enumerate(ids):
+                keys = (each,) if name == "domain" else (server.pk, each)
+                rows[name, Grain.DAY, day, keys] = {kind: split[kind][position] for kind in COLUMNS}
+        for cell in cells:
+            if cell.address:
+                address = self._addresses[cell.address]
+                provider = self._providers.get(cell.provider, 0)
+                for key in (("address", Grain.DAY, day, (address,)), ("provider", Grain.DAY, day, (address, provider))):
+                    present = rows.get(key)
+                    rows[key] = {kind: cell.counts[kind] + (present[kind] if present else 0) for kind in COLUMNS}
+
+    def _sum_up(self, days: Sequence[int]) -> None:
+        dates = [buckets.date_of(day) for day in days]
+        touched = {
+            Grain.MONTH: sorted({buckets.month_number(date) for date in dates}),
+            Grain.YEAR: sorted({date.year for date in dates}),
+            Grain.TOTAL: [0],
+        }
+        for scope in tiers.SCOPES:
+            for grain, finer in scope.sources():
+                select = tiers.differences_from_finer(scope, grain, finer, touched[grain])
+                storage.execute(tiers.add_differences(scope, select))
+
+    def _closed(self, day: int) -> Day:
+        date, end = buckets.date_of(day), buckets.start_of_day(day + 1)
+        return Day(
+            day=day,
+            month=buckets.month_number(date),
+            year=date.year,
+            received_at=end,
+            checked_at=end + 10 * _MINUTE,
+            completed_at=end + 10 * _MINUTE,
+            dropped_at=self.now,
+            removed_at=self.now,
+        )
+
+    # --- Days with events --------------------------------------------------------------------------------------------
+
+    def _store(self, row: ServerRow, server: Server) -> int:
+        stored = 0
+        for day in range(self.today - RAW_DAYS + 1, self.today + 1):
+            events = list(self._events(row, server, day))
+            for start in range(0, len(events), storage.batch_limit()):
+                stored += ledger.store(events[start : start + storage.batch_limit()], now=self.now).accepted
+                storage.give_way()
+        return stored
+
+    def _events(self, row: ServerRow, server: Server, day: int) -> Iterator[Row]:
+        """Yield a day's events up to now. Their keys are the same each time, so a second run adds what came since."""
+        dice = random.Random(f"{row.organization}/{row.name}/{day}/events")  # noqa: S311 - it decides nothing
+        until = int((self.now - buckets.EPOCH).total_seconds() * 1000)
+        domains, senders = self._domain_ids(row, server), self._sender_ids(row, server)
+        hours, uuid = traffic.HOURS[row.rhythm], server.uuid.bytes
+        number = 0
+        for cell in self._cells(row, day):
+            address = self._addresses.get(cell.address, 0)
+            provider = self._providers.get(cell.provider, 0)
+            happened = list(traffic.kinds(cell.counts))
+            at_hours = dice.choices(range(buckets.HOURS_A_DAY), hours, k=len(happened))
+            for kind, hour in zip(happened, at_hours, strict=True):
+                number += 1
+                at = day * MILLISECONDS_A_DAY + hour * 3_600_000 + int(dice.random() * 3_600_000)
+                if at > until:
+                    continue
+                key = event_key(at, uuid, f"demo-{number}")
+                place = number % len(senders)
+                yield (
+                    key, at // 60_000, server.pk, address, domains[place % len(domains)], senders[place],
+                    provider, NUMBERS[kind],
+                )  # fmt: skip
+
+    def _domain_ids(self, row: ServerRow, server: Server) -> list[int]:
+        return [self._directory.domains[server.pk, name] for name in row.domains]
+
+    def _sender_ids(self, row: ServerRow, server: Server) -> list[int]:
+        return [self._directory.senders[server.pk, name] for name in row.senders]
+
+
+_KEYS = {scope.name: scope.keys for scope in tiers.SCOPES}
+
+
+def _shares(ids: Sequence[int]) -> list[float]:
+    return [1 / (place + 1) for place in range(len(ids))]
+
+
+def _living(row: ServerRow) -> Server | None:
+    return platform.servers().get((row.organization, row.name))

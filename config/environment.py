@@ -1,0 +1,62 @@
+"""Reading the environment strictly: a value that cannot be meant ends the process with a sentence that names the variable."""
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import environ
+
+from ippools import hostnames
+
+TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+
+
+def end(sentences: list[str]) -> NoReturn:
+    """End the process, saying why on stderr: a plain end, because somebody might survive an exception."""
+    sys.exit("\n".join(["Sluice does not start:", *(f"- {sentence}" for sentence in sentences)]))
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the variable without blanks around it; one that is set to nothing counts as not set."""
+    return os.environ.get(name, "").strip() or default
+
+
+def host_name(name: str, default: str) -> str:
+    """Return a host name."""
+    value = text(name, default)
+    if faults := hostnames.faults_of(value):
+        end([f"{name} {faults[0]}, not {value!r}."])
+    return value
+
+
+def words(name: str, default: list[str] | None = None) -> list[str]:
+    """Return the parts between commas."""
+    return [part.strip() for part in text(name).split(",") if part.strip()] or list(default or [])
+
+
+def number(name: str, default: int, *, least: int = 0) -> int:
+    """Return a whole number."""
+    value = text(name, str(default))
+    if not (value.isascii() and value.isdigit() and int(value) >= least):
+        end([f"{name} must be a whole number of at least {least}, not {value!r}."])
+    return int(value)
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """Return true or false; "flase" is neither."""
+    value = text(name).lower()
+    if value and value not in TRUE | FALSE:
+        end([f"{name} must be true or false, not {value!r}."])
+    return value in TRUE if value else default
+
+
+def database(name: str) -> dict[str, Any]:
+    """Return the settings in a database's URL. What is wrong with it is not echoed: it holds a password."""
+    try:
+        return environ.Env.db_url_config(text(name))
+    except (ValueError, KeyError, environ.ImproperlyConfigured):
+        end(
+            [
+                f"{name} cannot be read; it looks like postgres://user:password@host:5432/name, with odd characters %-encoded."
+            ]
+        )

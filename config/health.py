@@ -1,0 +1,154 @@
+"""Probes: /healthz says that the process answers, /readyz that it can work, /metrics what it counts.
+
+They are answered before anything else: probes come by IP address (no ALLOWED_HOSTS), over plain HTTP and without a session.
+"""
+
+import os
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+
+import orjson
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError, ResponseError
+
+import stats.health
+from config import metrics
+from config.celery import app
+
+logger = structlog.get_logger(__name__)
+
+# Seconds that a probe waits for the broker.
+BROKER_TIMEOUT = 2
+BROKER_TIMEOUTS = {"socket_connect_timeout": BROKER_TIMEOUT, "socket_timeout": BROKER_TIMEOUT}
+
+
+class NotReady(Exception):
+    """One thing that keeps this process from working; the message is shown to whoever asks, so it names no address."""
+
+
+def check_database() -> None:
+    """This will fail where the database does not answer."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as problem:
+        raise NotReady("the database does not answer") from problem
+
+
+_migrated = False
+
+
+def check_migrations() -> None:
+    """This will fail while migrations wait. Once all are applied it asks no more: code and its migrations come together."""
+    global _migrated
+    if _migrated:
+        return
+    try:
+        executor = MigrationExecutor(connection)
+        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as problem:
+        raise NotReady("the applied migrations cannot be read") from problem
+    if waiting:
+        raise NotReady(f"{len(waiting)} migrations are not applied")
+    _migrated = True
+
+
+def check_broker() -> None:
+    """This will fail where tasks cannot be sent: the broker is away, hangs, or takes nothing because its memory is full."""
+    if not settings.REDIS_URL:
+        folder = Path(str(settings.CELERY_BROKER_TRANSPORT_OPTIONS["data_folder_out"]))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise NotReady("the broker's folder cannot be written")
+        return
+    try:
+        with app.connection_for_write(transport_options=BROKER_TIMEOUTS) as broker:
+            broker.ensure_connection(max_retries=0, timeout=BROKER_TIMEOUT)
+            broker.default_channel.client.set("sluice.ready", 1, ex=60)
+    except ResponseError as problem:
+        raise NotReady("the broker takes no messages") from problem
+    except (OSError, OperationalError, RedisError) as problem:
+        raise NotReady("the broker does not answer") from problem
+
+
+def check_counting() -> None:
+    """This will fail while stored events wait to be counted for longer than a worker takes to come."""
+    try:
+        behind = stats.health.lag(timezone.now())
+    except DatabaseError as problem:
+        raise NotReady("the open batches cannot be read") from problem
+    if behind.is_too_long:
+        raise NotReady(f"events have waited {behind.seconds:.0f} seconds to be counted")
+
+
+# What must hold before this process gets work, in the order told.
+CHECKS: dict[str, Callable[[], None]] = {
+    "database": check_database,
+    "migrations": check_migrations,
+    "broker": check_broker,
+    "counting": check_counting,
+}
+
+NEED_DATABASE = frozenset({"migrations", "counting"})
+
+
+def readiness() -> dict[str, str]:
+    """Return what each check says: "ok" or a sentence part. A database that is away is waited for once, not by each check."""
+    answers: dict[str, str] = {}
+    for name, check in CHECKS.items():
+        if name in NEED_DATABASE and answers["database"] != "ok":
+            answers[name] = answers["database"]
+            continue
+        try:
+            check()
+            answers[name] = "ok"
+        except NotReady as problem:
+            logger.warning("not_ready", check=name, reason=str(problem), cause=str(problem.__cause__ or ""))
+            answers[name] = str(problem)
+    return answers
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Answer without any I/O: whether to restart this process must not depend on a database."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Answer 200 where every check holds, else 503, and what each says."""
+    answers = readiness()
+    ready = all(answer == "ok" for answer in answers.values())
+    status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return HttpResponse(
+        orjson.dumps({"ready": ready, "checks": answers}), status=status, content_type="application/json"
+    )
+
+
+PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/healthz": healthz,
+    "/readyz": readyz,
+    "/metrics": metrics.page,
+}
+
+
+class Probes:
+    """The middleware that answers them."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        probe = PROBES.get(request.path_info)
+        if probe is None:
+            return self.get_response(request)
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, HEAD"})
+        answer = probe(request)
+        answer.headers["Cache-Control"] = "no-store"
+        answer.headers["Content-Length"] = str(len(answer.content))
+        return answer

@@ -1,0 +1,96 @@
+"""One line of log per event, on stderr: as JSON for machines, or coloured for a person at a terminal."""
+
+import logging
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+# What must never stand in a log, whoever logs it: keys are compared without case, `-` and `_`.
+SECRETS = frozenset(
+    {
+        "apikey",
+        "authorization",
+        "cookie",
+        "encryptionkeys",
+        "password",
+        "secretkey",
+        "smtpkey",
+        "smtppassword",
+        "token",
+        "xserverapikey",
+    }
+)
+
+
+def remove_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Blank the values of secrets, also inside what was logged as a mapping."""
+    return {key: _without_secrets(key, value) for key, value in event.items()}
+
+
+def _without_secrets(key: object, value: Any) -> Any:
+    if isinstance(key, str) and key.lower().replace("-", "").replace("_", "") in SECRETS:
+        return "[removed]"
+    if isinstance(value, dict):
+        return {inner: _without_secrets(inner, item) for inner, item in value.items()}
+    return value
+
+
+SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    remove_secrets,
+]
+
+
+def configure(*, form: str, level: str) -> dict[str, Any]:
+    """Configure structlog and return Django's LOGGING; `form` is `json` or `console`.
+
+    Both ways in, structlog's own and the standard library's (Django, Celery, gunicorn), leave by one formatter.
+    """
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    last: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
+        if form == "json"
+        # Its own tracebacks show local variables, and those hold keys and passwords.
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": [structlog.stdlib.ExtraAdder(), *SHARED],
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # Replaces Django's own handlers (a console in DEBUG, mail to ADMINS).
+            "django": {"handlers": [], "level": level, "propagate": True},
+            # The request middleware logs each request once, with its status; a broken one with its traceback.
+            "django.request": {"handlers": [], "level": logging.CRITICAL, "propagate": True},
+            # gunicorn gives its loggers handlers of their own unless it is told about each.
+            "gunicorn.error": {"handlers": [], "level": level, "propagate": True},
+            "gunicorn.access": {"handlers": [], "level": logging.WARNING, "propagate": True},
+            # A line for each message sent, at INFO; the task's own lines tell of it.
+            "celery.beat": {"level": logging.WARNING},
+        },
+    }

@@ -1,0 +1,43 @@
+"""`manage.py load_demo`: fill this installation with a living platform of invented tenants. `make demo` calls it."""
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError
+from django.utils import timezone
+
+from config.demo import cast, platform
+from config.demo.counts import Counts
+
+
+class Command(BaseCommand):
+    help = (
+        "Make three invented organizations with servers, pools, addresses, people and a year of counts. Running it again"
+        " makes what is missing, and the events since the last time."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--in-production",
+            action="store_true",
+            help="also where DATABASE_URL is set: this cannot be undone by a command",
+        )
+
+    def handle(self, *args: Any, in_production: bool, **options: Any) -> None:
+        if settings.IS_PRODUCTION and not in_production:
+            raise CommandError(
+                "This is a production database (DATABASE_URL is set). Demo data cannot be taken out again by a command;"
+                " say --in-production if it should hold them all the same."
+            )
+        began, now = time.monotonic(), timezone.now()
+        platform.make(now=now)
+        stored = Counts(now=now).write()
+        self.stdout.write(
+            f"{len(cast.ORGANIZATIONS)} organizations, {len(cast.SERVERS)} servers,"
+            f" {sum(pool.count for pool in cast.POOLS)} addresses in {len(cast.POOLS)} pools; {stored:,} new events"
+            f" and a year of counts, in {time.monotonic() - began:.0f} s."
+        )
+        names = ", ".join(person.username for person in cast.PEOPLE)
+        self.stdout.write(f"People: {names}. To sign in as one of them: make reset-password WHO=ana")

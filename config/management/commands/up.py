@@ -1,0 +1,126 @@
+"""`manage.py up`: the whole of Sluice in one terminal. `make run` calls it."""
+
+import errno
+import fcntl
+import os
+import socket
+import sys
+import urllib.error
+import urllib.request
+from argparse import ArgumentParser
+from contextlib import ExitStack
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, call_command
+
+from config import checks, environment
+from config.operators import make_first_operator
+from config.supervisor import Supervisor, how_it_ended
+from core.audit import Actor
+
+# Celery warns whoever is root, in nine lines. Who says `make run` as root has decided that.
+KNOWN_WARNINGS = "ignore:You're running the worker with superuser privileges"
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
+
+
+class Command(BaseCommand):
+    help = "Prepare the database and run web, worker and beat until Ctrl-C or until one of them ends."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--bind", default=environment.text("SLUICE_BIND", "127.0.0.1"), help="address to listen on")
+        parser.add_argument("--port", type=int, default=environment.number("PORT", 8000, least=1))
+
+    def handle(self, *args: Any, bind: str, port: int, **options: Any) -> None:
+        with ExitStack() as stack:
+            if not settings.IS_PRODUCTION:
+                stack.enter_context(only_one())
+            refuse_busy_port(bind, port)
+            checks.refuse_unreadable_secrets()
+            self.say("Preparing the database and the static files …")
+            call_command("migrate", interactive=False, verbosity=0)
+            call_command("collectstatic", interactive=False, verbosity=0)
+            # The children must not inherit connections.
+            checks.leave_pools()
+            supervisor = Supervisor()
+            supervisor.listen()
+            stack.callback(supervisor.end)
+            self.run(supervisor, bind, port)
+
+    def run(self, supervisor: Supervisor, bind: str, port: int) -> None:
+        surroundings = {**os.environ, "SLUICE_BIND": bind, "PORT": str(port), "PYTHONWARNINGS": KNOWN_WARNINGS}
+        celery = [sys.executable, "-m", "celery", "--app", "config", "--quiet"]
+        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        supervisor.start("web", [sys.executable, "-m", "gunicorn", "config.wsgi"], surroundings)
+        supervisor.start("worker", [*celery, "worker", "--pool", "threads", "--concurrency", "4", *quiet], surroundings)
+        supervisor.start("beat", [*celery, "beat"], surroundings)
+        ended = supervisor.watch(until=lambda: is_ready(bind, port))
+        if ended is None and supervisor.asked is None:
+            self.greet(bind, port)
+            ended = supervisor.watch()
+        if ended is not None:
+            raise CommandError(
+                f"{ended} {how_it_ended(supervisor.children[ended].returncode)}; the others are ended too."
+            )
+        self.say("Ending …")
+
+    def greet(self, bind: str, port: int) -> None:
+        """Say where the panel is; the first time, make the operator, whose password is shown this once."""
+        host = "localhost" if bind in {"127.0.0.1", "0.0.0.0"} else f"[{bind}]" if ":" in bind else bind  # noqa: S104
+        lines = [f"Sluice is ready: http://{host}:{port}/"]
+        if operator := make_first_operator(actor=Actor.of_command("up")):
+            lines += [
+                f"Sign in as {operator.username} with the password {operator.password}",
+                "It is shown this once; `make reset-password` makes another. `make demo` loads demo data.",
+            ]
+        lines.append("Ctrl-C ends it.")
+        self.say("", *(f"  {line}" for line in lines), "")
+
+    def say(self, *lines: str) -> None:
+        for line in lines:
+            self.stdout.write(line)
+        self.stdout.flush()
+
+
+def only_one() -> IO[str]:
+    """Return the lock of the data folder: two of us would run every scheduled task twice."""
+    lock = (settings.SLUICE_DATA_DIR / "up.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise CommandError(
+            f"Sluice already runs in {settings.SLUICE_DATA_DIR}; end that one, or name another folder as SLUICE_DATA_DIR."
+        ) from None
+    return lock
+
+
+def refuse_busy_port(bind: str, port: int) -> None:
+    """Say in a sentence what gunicorn would say five times."""
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((bind, port))
+        except OverflowError:
+            raise CommandError(f"{port} is no port; a port is a number up to 65535.") from None
+        except OSError as problem:
+            if problem.errno == errno.EADDRINUSE:
+                raise CommandError(
+                    f"Port {port} of {bind} is in use; choose another: make run PORT={port + 1}"
+                ) from None
+            raise CommandError(f"Port {port} of {bind} cannot be listened on: {problem.strerror or problem}.") from None
+
+
+def is_ready(bind: str, port: int) -> bool:
+    """Ask the web process whether it can work."""
+    address = ANY_ADDRESS.get(bind, bind)
+    host = f"[{address}]" if ":" in address else address
+    # No proxy: this never leaves the machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{host}:{port}/readyz", timeout=2):
+            return True
+    except (OSError, urllib.error.URLError):
+        return False

@@ -1,0 +1,99 @@
+"""What this installation counts, in Prometheus's format.
+
+Requests are measured in each web process and added up over those of one machine (PROMETHEUS_MULTIPROC_DIR, which
+gunicorn.conf.py sets). What is true of the whole installation is read from the database at each scrape. Nothing here names
+a tenant.
+"""
+
+import hmac
+import os
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+import stats.health
+from core.models import Job
+
+logger = structlog.get_logger(__name__)
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+REQUEST_SECONDS = Histogram(
+    "sluice_http_request_seconds",
+    "Time to answer a request, by route and status.",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+
+class Measure:
+    """The middleware that times every request. The route, not the path, is the label: it has few values."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        began = time.perf_counter()
+        response = self.get_response(request)
+        match = getattr(request, "resolver_match", None)
+        method = request.method if request.method in METHODS else "other"
+        route = match.route if match else "none"
+        REQUEST_SECONDS.labels(method, route, response.status_code).observe(time.perf_counter() - began)
+        return response
+
+
+class Installation(Collector):
+    """What the database says, asked at each scrape."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield nothing where the database does not answer: the rest of the page is still worth having."""
+        try:
+            yield from self._gauges()
+        except DatabaseError as problem:
+            logger.warning("metrics_incomplete", cause=str(problem))
+
+    def describe(self) -> list[Metric]:
+        """Return no names: registering a collector that has none would make it ask the database."""
+        return []
+
+    def _gauges(self) -> Iterator[Metric]:
+        jobs = GaugeMetricFamily("sluice_jobs", "Jobs by state.", labels=["state"])
+        found = dict(Job.objects.order_by().values_list("state").annotate(Count("id")))
+        for state in Job.State.values:
+            jobs.add_metric([state], found.get(state, 0))
+        yield jobs
+        behind = stats.health.lag(timezone.now())
+        yield GaugeMetricFamily("sluice_open_batches", "Batches of events that are not counted yet.", behind.batches)
+        yield GaugeMetricFamily("sluice_open_events", "Events that are stored but not counted yet.", behind.events)
+        yield GaugeMetricFamily("sluice_fold_lag_seconds", "How long the oldest open batch has waited.", behind.seconds)
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """Answer a scrape; with SLUICE_METRICS_TOKEN set, only one that bears it."""
+    expected = f"Bearer {settings.SLUICE_METRICS_TOKEN}"
+    given = request.headers.get("Authorization", "")
+    if settings.SLUICE_METRICS_TOKEN and not hmac.compare_digest(given.encode(), expected.encode()):
+        return HttpResponse(status=HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
+    return HttpResponse(generate_latest(registry()), content_type=CONTENT_TYPE_LATEST)
+
+
+def registry() -> CollectorRegistry:
+    """Return what to show: all processes of this machine where they share a folder, else this one."""
+    shown = CollectorRegistry()
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        MultiProcessCollector(shown)
+    else:
+        shown.register(REGISTRY)
+    shown.register(Installation())
+    return shown

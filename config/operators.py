@@ -1,0 +1,55 @@
+"""The first operator of an installation, and a way back in for one who lost the password."""
+
+import itertools
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from core.audit import Actor, record, snapshot
+from core.models import User
+from core.users import make_password
+
+FIRST_OPERATOR = "operator"
+
+
+class NoSuchUser(Exception):
+    """Nobody has this user name; the message says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A user's name and password in clear, for whoever sits at the terminal."""
+
+    username: str
+    password: str
+
+
+@transaction.atomic
+def make_first_operator(*, actor: Actor) -> Operator | None:
+    """Make a user who may do everything and return name and password; None where somebody already may."""
+    if User.objects.filter(is_superuser=True).exists():
+        return None
+    password = make_password()
+    user = User.objects.create_superuser(free_name(), password=password, api_level=User.ApiLevel.YES)
+    record(actor=actor, act="user.created", target=user, after=snapshot(user))
+    return Operator(user.username, password)
+
+
+def free_name() -> str:
+    """Return `operator`, or the first of `operator-2`, `operator-3` that nobody has."""
+    taken = set(User.objects.filter(username__startswith=FIRST_OPERATOR).values_list("username", flat=True))
+    names = (f"{FIRST_OPERATOR}-{number}" for number in itertools.count(2))
+    return FIRST_OPERATOR if FIRST_OPERATOR not in taken else next(name for name in names if name not in taken)
+
+
+@transaction.atomic
+def reset_password(*, username: str, actor: Actor) -> str:
+    """Give this user a new password and return it. All the user's sessions end by that."""
+    user = User.objects.select_for_update().filter(username=username).first()
+    if user is None:
+        raise NoSuchUser(f"There is no user {username!r}.")
+    password = make_password()
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    record(actor=actor, act="user.password_reset", target=user)
+    return password

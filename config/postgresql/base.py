@@ -1,0 +1,45 @@
+"""What Django loads for ENGINE "config.postgresql"."""
+
+import select
+from typing import Any
+
+import psycopg
+from django.db.backends.postgresql import base
+from psycopg_pool import ConnectionPool
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Takes connections from the pool without asking the database first whether they work.
+
+    Django's CONN_HEALTH_CHECKS costs a round trip with every request, as much as the request's own query. A server that has
+    ended or restarted has closed its side, and that can be seen at the socket.
+    """
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Return a connection of the pool that has not been closed from the other side."""
+        connection = super().get_new_connection(conn_params)
+        pool = self.pool
+        if pool is None:
+            return connection
+        # Each connection of a pool may be dead, but no more than there are.
+        for _ in range(pool.max_size):
+            if is_alive(connection):
+                break
+            connection.close()
+            pool.putconn(connection)
+            connection = super().get_new_connection(conn_params)
+        return connection
+
+
+def is_alive(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the other side is there. Between two queries it has nothing to say: if it does, it is asked."""
+    try:
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            return True
+        # A notice, a parameter that changed, or the end.
+        ConnectionPool.check_connection(connection)
+    except (psycopg.Error, OSError):
+        return False
+    return True

@@ -1,0 +1,102 @@
+"""Production: what must be set before anything starts, and the database as many processes use it.
+
+Production means that DATABASE_URL is set. What is missing or unsafe is told in one sentence each, that names the variable.
+"""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+
+from config import environment as env
+from core.dns_servers import BadServer, server_of
+
+SECRET_KEY_LENGTH = 50
+FERNET_COMMAND = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+# Seconds to wait for a database that does not answer.
+CONNECT_TIMEOUT = 10
+# Seconds to wait for a connection of the pool, which has one for each thread: who waits, waits for a database that is away,
+# and holds a thread meanwhile. The pool gives up an attempt after as long, and the next request makes a new one: its own
+# patience (five minutes, from attempt to attempt longer) would let an outage go on after its end.
+POOL_TIMEOUT = 5
+
+
+def refusals(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each variable that Sluice cannot start with; nothing when all is well."""
+    yield from _proxy_refusals(environment.get("SLUICE_TRUSTED_PROXIES", ""))
+    yield from _dns_refusals(environment.get("SLUICE_DNS_SERVERS", ""))
+    if not environment.get("DATABASE_URL"):
+        return
+    if urlsplit(environment["DATABASE_URL"]).scheme not in {"postgres", "postgresql"}:
+        yield "DATABASE_URL must name a PostgreSQL database: postgres://user:password@host:5432/name; unset means SQLite."
+    secret = environment.get("SECRET_KEY", "")
+    if not secret:
+        yield f"SECRET_KEY is not set; production needs {SECRET_KEY_LENGTH} random characters or more."
+    elif len(secret) < SECRET_KEY_LENGTH or len(set(secret)) < 10 or secret.startswith("django-insecure-"):
+        yield f"SECRET_KEY is too easy to guess; production needs {SECRET_KEY_LENGTH} random characters or more."
+    hosts = [host.strip() for host in environment.get("ALLOWED_HOSTS", "").split(",") if host.strip()]
+    if not hosts:
+        yield "ALLOWED_HOSTS is not set; it lists the host names under which people and programs reach Sluice, with commas."
+    elif "*" in hosts:
+        yield "ALLOWED_HOSTS must not be *: name the hosts, or a forged Host header ends up in the links that Sluice makes."
+    if not environment.get("REDIS_URL"):
+        yield "REDIS_URL is not set; web and worker processes meet in Redis (redis://:password@host:6379/0)."
+    elif urlsplit(environment["REDIS_URL"]).scheme not in {"redis", "rediss"}:
+        yield "REDIS_URL must begin with redis:// or rediss://."
+    yield from _encryption_refusals(environment.get("SLUICE_ENCRYPTION_KEYS", ""))
+    if environment.get("DEBUG", "").strip().lower() in env.TRUE:
+        yield "DEBUG must not be on in production: its pages show settings and source code to anybody."
+
+
+def _encryption_refusals(text: str) -> Iterator[str]:
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    if not keys:
+        yield f"SLUICE_ENCRYPTION_KEYS is not set; make a key with {FERNET_COMMAND}, and keep it apart from the database."
+    for position, key in enumerate(keys, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            yield f"SLUICE_ENCRYPTION_KEYS: key {position} is no Fernet key (32 bytes in URL-safe base64)."
+
+
+def _proxy_refusals(text: str) -> Iterator[str]:
+    for network in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            yield f"SLUICE_TRUSTED_PROXIES: {network} is no IP address or network (such as 10.0.0.0/8)."
+
+
+def _dns_refusals(text: str) -> Iterator[str]:
+    for server in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            server_of(server)
+        except BadServer as error:
+            yield f"SLUICE_DNS_SERVERS: {error}."
+
+
+def refuse_half_configured(environment: Mapping[str, str]) -> None:
+    """End the process with the sentences, if there are any."""
+    if sentences := list(refusals(environment)):
+        env.end(sentences)
+
+
+def database(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
+    """Return Django's settings of the database that DATABASE_URL names; a `pool_size` of 0 keeps a connection per thread."""
+    options = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "sluice", **parsed.pop("OPTIONS", {})}
+    settings = {**parsed, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
+    if pool_size:
+        options["pool"] = {
+            "min_size": 1,
+            "max_size": pool_size,
+            "timeout": POOL_TIMEOUT,
+            "reconnect_timeout": POOL_TIMEOUT,
+        }
+        if settings.get("ENGINE") == "django.db.backends.postgresql":
+            # It looks for itself whether a connection is alive.
+            settings |= {"ENGINE": "config.postgresql", "CONN_HEALTH_CHECKS": False}
+    else:
+        settings["CONN_MAX_AGE"] = 60
+    return settings

@@ -1,0 +1,273 @@
+"""Settings, read from the environment only.
+
+Embedded is the default: SQLite, Celery's filesystem broker and secrets made once, all under SLUICE_DATA_DIR. Production
+means that DATABASE_URL is set; then nothing starts while anything is missing or unsafe (config.production, config.checks).
+docs/operations.md tells what each variable does.
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from config import embedded, logs, production
+from config import environment as env
+from panel import theme
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+production.refuse_half_configured(os.environ)
+IS_PRODUCTION = bool(env.text("DATABASE_URL"))
+DEBUG = env.flag("DEBUG", default=False)
+SLUICE_DATA_DIR = Path(env.text("SLUICE_DATA_DIR", default=str(BASE_DIR / "var")))
+
+# --- Secrets ---------------------------------------------------------------------------------------------------------
+
+SECRET_KEY = env.text("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
+# Fernet keys, newest first: the first encrypts, all decrypt.
+SLUICE_ENCRYPTION_KEYS = env.words("SLUICE_ENCRYPTION_KEYS")
+if not IS_PRODUCTION:
+    secrets = embedded.secrets(SLUICE_DATA_DIR)
+    SECRET_KEY = SECRET_KEY or secrets["secret_key"]
+    SLUICE_ENCRYPTION_KEYS = SLUICE_ENCRYPTION_KEYS or [secrets["encryption_key"]]
+
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=[] if IS_PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+
+# --- HTTP ------------------------------------------------------------------------------------------------------------
+
+# Networks of the proxies whose X-Forwarded-For is believed (core.clients).
+SLUICE_TRUSTED_PROXIES = env.words("SLUICE_TRUSTED_PROXIES")
+# The header by which the proxy says that its client came by HTTPS, such as X-Forwarded-Proto. The proxy must set it itself.
+if proxy_header := env.text("SECURE_PROXY_SSL_HEADER"):
+    SECURE_PROXY_SSL_HEADER = (f"HTTP_{proxy_header.upper().replace('-', '_')}", "https")
+SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=IS_PRODUCTION)
+SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", default=3600 if IS_PRODUCTION else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
+SECURE_HSTS_PRELOAD = env.flag("SECURE_HSTS_PRELOAD", default=False)
+# Whether browsers must use HTTPS for a domain's other hosts too is not Sluice's to decide; operators set it.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "sluice_session", "sluice_csrf"
+# A throttling template's page may hold 250 rules of a dozen fields each; Django's own limit is 1,000 fields.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
+
+# --- Applications ----------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    # unfold replaces templates of django.contrib.admin and must come first.
+    # Without its own site: panel.site is ours.
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "panel.apps.SiteConfig",
+    # Its createsuperuser takes the place of Django's, and so comes first.
+    "core",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "django_structlog",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "throttling",
+    "ippools",
+    "servers",
+    "stats",
+    "api",
+    "panel",
+    "config",
+]
+
+MIDDLEWARE = [
+    # Before all: probes come by IP address, over plain HTTP and without a session.
+    "config.health.Probes",
+    "config.metrics.Measure",
+    "django.middleware.security.SecurityMiddleware",
+    "panel.security_policy.ContentSecurityPolicy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "config.middleware.RequestLog",
+    "panel.time_zone.ViewersZone",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database --------------------------------------------------------------------------------------------------------
+
+# Threads of a web process; each may hold a connection of the process's pool.
+SLUICE_WEB_THREADS = env.number("SLUICE_WEB_THREADS", default=8, least=1)
+if IS_PRODUCTION:
+    pool_size = env.number("SLUICE_DATABASE_POOL", default=SLUICE_WEB_THREADS)
+    DATABASES = {"default": production.database(env.database("DATABASE_URL"), pool_size=pool_size)}
+else:
+    DATABASES = {"default": embedded.database(SLUICE_DATA_DIR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Celery ----------------------------------------------------------------------------------------------------------
+
+REDIS_URL = env.text("REDIS_URL")
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
+if REDIS_URL:
+    CELERY_BROKER_URL = REDIS_URL
+    # Seconds until a message that nobody acknowledged is given to another worker: longer than any task and any ETA.
+    # Without time-outs a broker that hangs would hang whoever sends a message, for ever.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 6 * 3600,
+        "socket_connect_timeout": 5,
+        "socket_timeout": 10,
+    }
+    # A server that hangs must not hang every request that counts a failed login or asks for a fold.
+    cache_options = {"socket_connect_timeout": 2, "socket_timeout": 2}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "OPTIONS": cache_options,
+        }
+    }
+else:
+    CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = embedded.broker(SLUICE_DATA_DIR)
+    CELERY_BROKER_TRANSPORT = "config.folder_broker:Transport"
+    CACHES = {"default": embedded.cache(SLUICE_DATA_DIR)}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A Redis whose memory is full answers with errors, which would end the worker; as one that is away, it is tried again.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+# Tried for as long as it takes: a worker that gives up is one that somebody must start.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# Results in the database slow tasks sevenfold; what operators must see is a row of its own.
+CELERY_TASK_IGNORE_RESULT = True
+# Or Celery schedules a task of its own that throws old results away.
+CELERY_RESULT_EXPIRES = None
+# A task may run twice (each is idempotent), but is not lost with its worker, and none waits behind another worker's long one.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(SLUICE_DATA_DIR / "beat")
+CELERY_TIMEZONE = "UTC"
+
+# --- Logs and metrics ------------------------------------------------------------------------------------------------
+
+SLUICE_LOG_FORMAT = env.text("SLUICE_LOG_FORMAT", default="json" if IS_PRODUCTION else "console")
+LOGGING = logs.configure(form=SLUICE_LOG_FORMAT, level=env.text("SLUICE_LOG_LEVEL", default="INFO"))
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+# One line a request, at its end; what it was is in that line.
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+# Where it is set, /metrics wants it as a bearer token.
+SLUICE_METRICS_TOKEN = env.text("SLUICE_METRICS_TOKEN")
+
+# --- People ----------------------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "core.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+OTP_TOTP_ISSUER = "Sluice"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
+# --- Language, time, static files ------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-gb"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_THOUSAND_SEPARATOR = True
+STATIC_URL = "static/"
+# Filled by `collectstatic`, which `up` runs; in production it is a step of the installation.
+STATIC_ROOT = Path(env.text("SLUICE_STATIC_ROOT", default=str(SLUICE_DATA_DIR / "static")))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Compressing takes 20 s, which on localhost nobody gets back.
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if IS_PRODUCTION
+        else "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    },
+}
+
+# --- API --------------------------------------------------------------------------------------------------------------
+
+# Everything else is declared by api.views and by each dialect's own base view.
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Sluice",
+    "DESCRIPTION": "Mail servers, IP pools, throttling rules and statistics, in the dialects of Postal and GreenArrow.",
+    "VERSION": "1.0.0",
+    # 3.1, whose schemas are JSON Schema itself.
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    # The docs page loads nothing from outside.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": ["api.openapi.add_components", "api.openapi.add_links"],
+}
+
+# --- The panel -------------------------------------------------------------------------------------------------------
+
+UNFOLD = theme.UNFOLD
+
+# --- Sluice ----------------------------------------------------------------------------------------------------------
+
+# The last label(s) of host names made for addresses: 1-1-1-1.<organization's permalink>.<suffix>.
+SLUICE_HOSTNAME_SUFFIX = env.host_name("SLUICE_HOSTNAME_SUFFIX", default="postal")
+# Days that raw events are kept; counts are kept for ever.
+SLUICE_EVENT_RETENTION = env.number("SLUICE_EVENT_RETENTION", default=30, least=1)
+# Days; older events are refused.
+SLUICE_EVENT_MAX_AGE = env.number("SLUICE_EVENT_MAX_AGE", default=5 * 366, least=1)
+
+# --- DNS -------------------------------------------------------------------------------------------------------------
+
+# Whom to ask, as `address` or `address:port`; empty: the system's resolvers.
+SLUICE_DNS_SERVERS = env.words("SLUICE_DNS_SERVERS")
+# Checks of domains and addresses that run side by side in one worker.
+SLUICE_DNS_PARALLEL = env.number("SLUICE_DNS_PARALLEL", default=16, least=1)
+# The hosts that customers' domains point to: their MX records, and the CNAME at rp.<domain>.
+SLUICE_MX_HOSTS = env.words("SLUICE_MX_HOSTS", default=[f"mx.{SLUICE_HOSTNAME_SUFFIX}"])
+SLUICE_RETURN_PATH_HOST = env.text("SLUICE_RETURN_PATH_HOST", default=f"rp.{SLUICE_HOSTNAME_SUFFIX}")
+# A name whose SPF record lists the platform's addresses; customers then publish `include:` of it. Empty: they publish the
+# addresses of their server's pools themselves.
+SLUICE_SPF_INCLUDE = env.text("SLUICE_SPF_INCLUDE")

@@ -1,0 +1,21 @@
+"""The whole address space: admin, the two dialects. The probes are answered before it (config.health)."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+handler400 = "api.fallbacks.handler400"
+handler403 = "api.fallbacks.handler403"
+handler404 = "api.fallbacks.handler404"
+handler500 = "api.fallbacks.handler500"
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin", RedirectView.as_view(pattern_name="admin:index", query_string=True)),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("api.postal.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
+    path("ga/api/v3/eng/", include("api.greenarrow.urls")),
+]

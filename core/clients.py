@@ -1,0 +1,48 @@
+"""Who is at the other end of a request."""
+
+import ipaddress
+from functools import lru_cache
+
+from django.conf import settings
+from django.http import HttpRequest
+
+type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the client's IP address, or "" where there is none (a Unix socket).
+
+    X-Forwarded-For counts only as far as it was written by a proxy of SLUICE_TRUSTED_PROXIES: it is read from its end, and the
+    first address that is no trusted proxy is the client. What a client itself wrote stands further left and is not believed.
+    """
+    trusted = _networks(tuple(settings.SLUICE_TRUSTED_PROXIES))
+    found = _address(request.META.get("REMOTE_ADDR", ""))
+    if found is None or not _is_within(found, trusted):
+        return str(found or "")
+    for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        address = _address(hop.strip())
+        if address is None:
+            break
+        found = address
+        if not _is_within(address, trusted):
+            break
+    return str(found)
+
+
+@lru_cache(maxsize=8)
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    # A dual-stack socket shows 192.0.2.1 as ::ffff:192.0.2.1.
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_within(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)

@@ -1,0 +1,50 @@
+"""What the operators' commands share: `--json`, and a refusal as one sentence on stderr."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError
+
+from core.audit import Actor
+from core.errors import Refused
+
+
+class ActCommand(BaseCommand):
+    """A command that calls an act and tells what came of it.
+
+    With `--json` stdout is exactly one JSON object; logs go to stderr anyway. A refused act ends the command with status 1.
+    """
+
+    # Do it, and return what is to be told; it takes the arguments by name. Refusals of the act are the base's to tell.
+    act: Callable[..., dict[str, Any]]
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", dest="as_json", help="Print one JSON object, nothing else.")
+        self.add_act_arguments(parser)
+
+    def add_act_arguments(self, parser: ArgumentParser) -> None:
+        """Add what the act takes; the default is nothing."""
+
+    def told(self, outcome: dict[str, Any]) -> str:
+        """Return the outcome in words, for a person."""
+        raise NotImplementedError
+
+    @property
+    def actor(self) -> Actor:
+        """Whom the audit trail names."""
+        return Actor.of_command(type(self).__module__.rpartition(".")[2])
+
+    def handle(self, *args: Any, as_json: bool, **options: Any) -> None:
+        try:
+            outcome = self.act(**options)
+        except Refused as refusal:
+            raise CommandError(sentence(refusal)) from None
+        self.stdout.write(json.dumps(outcome) if as_json else self.told(outcome))
+
+
+def sentence(refusal: Refused) -> str:
+    """Return a refusal as a sentence for a person."""
+    text = refusal.message.rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,71 @@
+"""What an act raises when it refuses. Nothing has changed then; each face puts it in the caller's words."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with the input.
+
+    `path` names the field as the caller wrote it (`rules[2].domains[0]`), empty for the whole; `message` is a sentence part
+    that follows the field's name ("has already been taken").
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.message}" if self.path else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A record that refers to one that was to be deleted."""
+
+    type: str
+    id: int
+    name: str
+
+
+class Refused(Exception):
+    """This will say why an act was refused."""
+
+    default_message = "The request was refused"
+
+    def __init__(self, message: str = "") -> None:
+        self.message = message or self.default_message
+        super().__init__(self.message)
+
+
+class Invalid(Refused):
+    """The input breaks rules; `faults` has every one of them."""
+
+    def __init__(self, *faults: Fault) -> None:
+        self.faults = faults
+        super().__init__("; ".join(str(fault) for fault in faults))
+
+
+class NotFound(Refused):
+    """There is no such record, or it is another tenant's: callers cannot tell which."""
+
+    default_message = "The record could not be found"
+
+
+class NotAllowed(Refused):
+    """The actor may not do this, whoever asks with the same rights."""
+
+    default_message = "This is not allowed"
+
+
+class Conflict(Refused):
+    """The record's state does not admit the act."""
+
+    default_message = "The record is in use"
+
+
+class InUse(Conflict):
+    """The record cannot be deleted while others refer to it."""
+
+    def __init__(self, *dependencies: Dependency) -> None:
+        self.dependencies = dependencies
+        super().__init__("It is used by " + ", ".join(f"{each.type} {each.name}" for each in dependencies))

@@ -1,0 +1,130 @@
+"""Long acts, worked off step by step: start, claim, step, finish or fail.
+
+A worker that claims a job gets it with a new attempt number. Everything it writes afterwards is on condition that the number
+is still the job's: one that fell silent, lost the job and wakes up again gets Superseded, and its step is rolled back with it.
+"""
+
+import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from core.errors import Refused
+from core.models import Job
+from core.models.job import STALE_AFTER, JobQuerySet
+
+__all__ = [
+    "STALE_AFTER",
+    "Superseded",
+    "claim",
+    "claim_next",
+    "fail",
+    "finish",
+    "heartbeat",
+    "release",
+    "start",
+    "step",
+]
+
+# A job that was taken up so often and never ended kills its workers, by memory or by a crash no `except` sees.
+MOST_ATTEMPTS = 20
+FAILURE_LENGTH = 2_000
+
+
+class Superseded(Refused):
+    """The job is no longer this worker's: another one took it over, or it has ended."""
+
+    default_message = "The job was taken over by another worker"
+
+
+def start(
+    *,
+    kind: str,
+    label: str,
+    parameters: dict[str, Any] | None = None,
+    total: int | None = None,
+    organization_id: int | None = None,
+    user_id: int | None = None,
+) -> Job:
+    """Write down a long act that is to be done. Poke its task after the caller's transaction has committed.
+
+    `total` is how many steps there are, None until that is known.
+    """
+    return Job.objects.create(
+        kind=kind,
+        label=label[:200],
+        parameters=parameters or {},
+        progress_total=total,
+        organization_id=organization_id,
+        user_id=user_id,
+    )
+
+
+@transaction.atomic
+def claim(pk: int, *, at: datetime.datetime) -> Job | None:
+    """Take up the job if it waits or its worker fell silent; None where it is another worker's, has ended or is gone.
+
+    Of several claimers one gets it: the update waits for the other's, then looks again. A job taken up MOST_ATTEMPTS times
+    fails instead.
+    """
+    found = Job.objects.claimable(at).filter(pk=pk)
+    if not found.update(state=Job.State.RUNNING, heartbeat_at=at, attempt=F("attempt") + 1):
+        return None
+    # In the update's transaction, so that the attempt read is the one written.
+    job = Job.objects.get(pk=pk)
+    if job.attempt > MOST_ATTEMPTS:
+        fail(job, at=at, failure=f"It was taken up {MOST_ATTEMPTS} times and never came to its end")
+        return None
+    return job
+
+
+def claim_next(*, kind: str, at: datetime.datetime) -> Job | None:
+    """Take up the oldest job of this kind that can be; None where there is none."""
+    for pk in Job.objects.claimable(at).filter(kind=kind).order_by("pk").values_list("pk", flat=True):
+        job = claim(pk, at=at)
+        if job is not None:
+            return job
+    return None
+
+
+def heartbeat(job: Job, *, at: datetime.datetime) -> None:
+    """Show that the worker lives, during a step longer than STALE_AFTER; raises Superseded."""
+    _write(job, heartbeat_at=at)
+
+
+def step(job: Job, *, cursor: Any, done: int, at: datetime.datetime, total: int | None = None) -> None:
+    """Write how far the job is, in the transaction of the step itself; raises Superseded, which must undo the step.
+
+    `cursor` is where the next worker goes on; `done` counts from the job's beginning; `total` None leaves it.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("a step and its cursor are written in one transaction")
+    _write(
+        job, cursor=cursor, progress_done=done, heartbeat_at=at, **({} if total is None else {"progress_total": total})
+    )
+
+
+def release(job: Job) -> None:
+    """Let another worker go on at once, because this one is to end; raises Superseded."""
+    _write(job, state=Job.State.WAITING, heartbeat_at=None)
+
+
+def finish(job: Job, *, at: datetime.datetime, outcome: Any = None) -> None:
+    """End the job well. `outcome` is what its page tells, as JSON; raises Superseded."""
+    _write(job, state=Job.State.DONE, finished_at=at, outcome=outcome)
+
+
+def fail(job: Job, *, at: datetime.datetime, failure: str) -> None:
+    """End the job with a sentence on why; it is not tried again. Raises Superseded."""
+    # An exception's text can hold anything, also what the column cannot (NUL, half a surrogate pair).
+    storable = failure.replace("\x00", "").encode("utf-8", "replace").decode()
+    _write(job, state=Job.State.FAILED, finished_at=at, failure=storable[:FAILURE_LENGTH])
+
+
+def _write(job: Job, **columns: Any) -> None:
+    own: JobQuerySet = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING, attempt=job.attempt)
+    if not own.update(**columns):
+        raise Superseded
+    for name, value in columns.items():
+        setattr(job, name, value)

@@ -1,0 +1,7 @@
+from core.models.audit import AuditEntry
+from core.models.dns_checked import DNSChecked, DNSStatus
+from core.models.job import Job
+from core.models.token import ApiToken
+from core.models.user import User
+
+__all__ = ["ApiToken", "AuditEntry", "DNSChecked", "DNSStatus", "Job", "User"]

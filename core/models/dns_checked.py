@@ -1,0 +1,61 @@
+import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class DNSStatus(models.TextChoices):
+    """What a check of a DNS record found; null before the first check."""
+
+    OK = "ok", "OK"
+    MISSING = "missing", "Missing"
+    INVALID = "invalid", "Invalid"
+
+
+def status_field() -> "models.CharField[str | None, str | None]":
+    """A column for a status; each check has one, and an `_error` beside it."""
+    return models.CharField(max_length=7, choices=DNSStatus.choices, null=True, editable=False)
+
+
+def error_field() -> "models.TextField[str, str]":
+    """The sentence beside a status: what to change, or why the status could not be learned anew."""
+    return models.TextField(blank=True, editable=False)
+
+
+def is_known_status(field: str) -> Q:
+    """The condition of a constraint: null or one of the statuses."""
+    return Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__in": DNSStatus.values})
+
+
+class DNSCheckedQuerySet[Row: models.Model](models.QuerySet[Row]):
+    def due(self, at: datetime.datetime) -> Self:
+        """Rows to be checked now, that nobody is checking, those that have waited longest first."""
+        is_due = Q(dns_next_check_at=None) | Q(dns_next_check_at__lte=at)
+        return self.unclaimed(at).filter(is_due).order_by(F("dns_next_check_at").asc(nulls_first=True), "pk")
+
+    def unclaimed(self, at: datetime.datetime) -> Self:
+        """Rows that nobody is checking; a claim that has run out was left by a worker that died."""
+        return self.filter(Q(dns_claimed_until=None) | Q(dns_claimed_until__lte=at))
+
+
+class DNSChecked(models.Model):
+    """A record that is checked against DNS again and again: when, by whom just now, and what DNS answered."""
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    # The last time that a check ended, whatever came of it.
+    dns_checked_at = models.DateTimeField(null=True, editable=False)
+    # Null: at once.
+    dns_next_check_at = models.DateTimeField(null=True, editable=False)
+    # A checker's claim. It writes only while the claim is still its own.
+    dns_claim = models.UUIDField(null=True, editable=False)
+    dns_claimed_until = models.DateTimeField(null=True, editable=False)
+    # How many checks in a row found the same, and how many in a row could not learn everything.
+    dns_streak = models.PositiveIntegerField(default=0, editable=False)
+    dns_failures = models.PositiveIntegerField(default=0, editable=False)
+    # For each check: `answer` (master-file form) and `at` of the last one that learned something; after a failure since then,
+    # `failure` and `failed_at` too.
+    dns_answers = models.JSONField(default=dict, editable=False)
+
+    class Meta:
+        abstract = True

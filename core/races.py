@@ -1,0 +1,30 @@
+"""Acts that check, then write, while others do the same."""
+
+import functools
+from collections.abc import Callable
+
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+
+_ATTEMPTS = 3
+
+
+def atomic_act[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Run the act in a transaction, and again when the database refused what its checks had let pass.
+
+    Then somebody else was faster: the second time the checks see what they wrote, and say in words what is wrong. A refusal
+    that no check explains comes out as it is, an IntegrityError or ProtectedError.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                with transaction.atomic():
+                    return function(*args, **kwargs)
+            except (IntegrityError, ProtectedError):
+                continue
+        with transaction.atomic():
+            return function(*args, **kwargs)
+
+    return wrapped

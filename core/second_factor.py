@@ -1,0 +1,121 @@
+"""A second factor: codes of an authenticator app (TOTP, RFC 6238), and recovery codes for when the phone is lost.
+
+Whoever has one signs in by password and code, and uses API tokens for HTTP Basic, where no code can be asked for.
+"""
+
+import base64
+from dataclasses import dataclass
+
+import qrcode
+import qrcode.image.svg
+from django.db import transaction
+from django_otp import devices_for_user
+from django_otp.models import Device
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from core.audit import Actor, record
+from core.errors import Conflict, Fault, Invalid
+from core.models import User
+
+RECOVERY_CODES = 10
+WRONG_CODE = "is not the code that the app shows now, or it has been used: wait for the next one"
+
+
+class WrongCode(Invalid):
+    """The code is not the one that the app shows now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Whether the user has a second factor, and how many recovery codes are left."""
+
+    device: TOTPDevice | None
+    recovery_codes: int
+
+
+def is_set_up(user: User) -> bool:
+    """Return whether the user signs in with a code; recovery codes are never without an app."""
+    return TOTPDevice.objects.filter(user=user, confirmed=True).exists()
+
+
+def status(user: User) -> Status:
+    """Return what the user has. Two queries."""
+    device = TOTPDevice.objects.filter(user=user, confirmed=True).first()
+    return Status(device, StaticToken.objects.filter(device__user=user, device__confirmed=True).count())
+
+
+@transaction.atomic
+def begin(user: User) -> TOTPDevice:
+    """Return the app's secret that waits for its first code; the same until it is confirmed."""
+    User.objects.select_for_update().get(pk=user.pk)
+    if TOTPDevice.objects.filter(user=user, confirmed=True).exists():
+        raise Conflict("There is a second factor already")
+    device = TOTPDevice.objects.filter(user=user, confirmed=False).first()
+    return device or TOTPDevice.objects.create(user=user, name="Authenticator app", confirmed=False)
+
+
+@transaction.atomic
+def confirm(*, user: User, code: str, actor: Actor) -> tuple[TOTPDevice, list[str]]:
+    """Switch the second factor on by a first right code; returns the device and the recovery codes, shown this once."""
+    device = TOTPDevice.objects.select_for_update().filter(user=user, confirmed=False).first()
+    if device is None:
+        raise Conflict("There is nothing to confirm: begin again")
+    if not device.verify_token(cleaned(code)):
+        raise WrongCode(Fault("code", WRONG_CODE))
+    device.confirmed = True
+    device.save(update_fields=["confirmed"])
+    record(actor=actor, act="user.second_factor_added", target=user)
+    return device, _new_codes(user)
+
+
+@transaction.atomic
+def renew_recovery_codes(*, user: User, actor: Actor) -> list[str]:
+    """Make new recovery codes; the old ones no longer work."""
+    record(actor=actor, act="user.recovery_codes_renewed", target=user)
+    return _new_codes(user)
+
+
+@transaction.atomic
+def remove(*, user: User, actor: Actor) -> None:
+    """Switch the second factor off: from now on the password is enough."""
+    TOTPDevice.objects.filter(user=user).delete()
+    StaticDevice.objects.filter(user=user).delete()
+    record(actor=actor, act="user.second_factor_removed", target=user)
+
+
+@transaction.atomic
+def verify(user: User, code: str) -> Device | None:
+    """Return the device whose code this is, None where it is nobody's. A code works once; guesses are slowed down."""
+    # Must be called outside a transaction that is rolled back on failure: a failure is counted by the device.
+    text = cleaned(code)
+    wanted: type[Device] = TOTPDevice if len(text) == 6 and text.isdigit() else StaticDevice
+    for device in devices_for_user(user, confirmed=True, for_verify=True):
+        if isinstance(device, wanted) and device.verify_token(text):
+            return device
+    return None
+
+
+def drawing(device: TOTPDevice) -> str:
+    """Return the QR code of the app's secret as SVG markup, without anything of the caller's in it."""
+    image = qrcode.make(device.config_url, image_factory=qrcode.image.svg.SvgPathImage, border=1)
+    return str(image.to_string(encoding="unicode"))
+
+
+def secret(device: TOTPDevice) -> str:
+    """Return the app's secret as one types it, in groups of four."""
+    text = base64.b32encode(device.bin_key).decode().rstrip("=")
+    return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
+
+
+def cleaned(code: str) -> str:
+    """Return a code as typed without the blanks and hyphens that apps show in it."""
+    return "".join(sign for sign in code.lower() if sign.isalnum())
+
+
+def _new_codes(user: User) -> list[str]:
+    StaticDevice.objects.filter(user=user).delete()
+    device = StaticDevice.objects.create(user=user, name="Recovery codes", confirmed=True)
+    codes = [StaticToken.random_token() for _ in range(RECOVERY_CODES)]
+    StaticToken.objects.bulk_create(StaticToken(device=device, token=code) for code in codes)
+    return codes

@@ -1,0 +1,33 @@
+"""Texts that people give, made fit to be stored, or refused with a word on why."""
+
+import unicodedata
+
+from core.attributes import is_storable
+from core.errors import Fault, Invalid
+
+NAME_LENGTH = 200
+# Blanks, line ends, and what formats text without being seen (a zero-width space).
+_INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf"})
+
+
+def clean_name(text: str, *, field: str = "name", longest: int = NAME_LENGTH) -> str:
+    """Return a name without blanks around it; raises Invalid for one with nothing to see, and as `clean_text` does."""
+    text = clean_text(text, field=field, longest=longest)
+    if all(unicodedata.category(char) in _INVISIBLE for char in text):
+        raise Invalid(Fault(field, "is required"))
+    return text
+
+
+def clean_text(text: str, *, field: str, longest: int) -> str:
+    """Return one line of text without blanks around it, which may be empty.
+
+    Raises Invalid where it is too long, or holds what no database stores alike: control characters (NUL), lone surrogates.
+    """
+    if not isinstance(text, str):
+        raise Invalid(Fault(field, "must be a string"))
+    text = text.strip()
+    if not is_storable(text):
+        raise Invalid(Fault(field, "must not contain control characters"))
+    if len(text) > longest:
+        raise Invalid(Fault(field, f"is too long (maximum is {longest} characters)"))
+    return text

@@ -1,0 +1,79 @@
+"""API tokens: what stands in for a user's password in HTTP Basic. A token's key is shown once, when it is made."""
+
+import datetime
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q
+
+from core.attributes import is_storable
+from core.audit import Actor, record, snapshot
+from core.errors import Fault, Invalid
+from core.keys import digest, make_key, prefix
+from core.models import ApiToken, User
+
+NAME_LENGTH = 200
+# How old `last_used_at` may be before a use is written again.
+USE_NOTED_EVERY = datetime.timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedToken:
+    """A new token and its key, which is stored nowhere."""
+
+    token: ApiToken
+    key: str
+
+
+@transaction.atomic
+def create_token(
+    *, user: User, name: str, expires_at: datetime.datetime | None, at: datetime.datetime, actor: Actor
+) -> CreatedToken:
+    """Make a token for the user; raises Invalid. `expires_at` None: it does not expire."""
+    faults = []
+    if not 1 <= len(name.strip()) <= NAME_LENGTH or not is_storable(name):
+        faults.append(
+            Fault("name", f"must be from 1 to {NAME_LENGTH} characters in length, without control characters")
+        )
+    if expires_at is not None and expires_at <= at:
+        faults.append(Fault("expires_at", "must be in the future"))
+    if faults:
+        raise Invalid(*faults)
+    key = make_key()
+    token = ApiToken.objects.create(
+        user=user, name=name.strip(), key_prefix=prefix(key), key_digest=digest(key), expires_at=expires_at
+    )
+    record(actor=actor, act="api_token.created", target=token, after=snapshot(token))
+    return CreatedToken(token, key)
+
+
+@transaction.atomic
+def revoke_token(*, token: ApiToken, at: datetime.datetime, actor: Actor) -> bool:
+    """End a token at once; return whether it was still there to be ended."""
+    before = snapshot(token)
+    if not ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=at):
+        return False
+    token.revoked_at = at
+    record(actor=actor, act="api_token.revoked", target=token, before=before, after=snapshot(token))
+    return True
+
+
+def token_of(*, username: str, key: str, at: datetime.datetime) -> ApiToken | None:
+    """Return the active user's usable token with this key, by one query."""
+    if not is_storable(username):
+        return None
+    return (
+        ApiToken.objects.usable(at)
+        .select_related("user")
+        .filter(key_digest=digest(key), user__username=username, user__is_active=True)
+        .first()
+    )
+
+
+def note_use(token: ApiToken, *, at: datetime.datetime) -> None:
+    """Write that the token was used, at most once a minute."""
+    stale = at - USE_NOTED_EVERY
+    if token.last_used_at is None or token.last_used_at < stale:
+        ApiToken.objects.filter(pk=token.pk).filter(Q(last_used_at=None) | Q(last_used_at__lt=stale)).update(
+            last_used_at=at
+        )

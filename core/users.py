@@ -1,0 +1,135 @@
+"""Accounts of people: made, changed, given a new password."""
+
+import secrets
+import string
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+
+from core.audit import Actor, record, snapshot
+from core.errors import Fault, Invalid
+from core.models import User
+from core.models.user import validate_time_zone
+from core.races import atomic_act
+
+# Without the signs that people confuse when they type them from a screen.
+ALPHABET = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))
+PASSWORD_LENGTH = 20
+CHANGEABLE = frozenset(
+    {"username", "first_name", "last_name", "email", "time_zone", "api_level", "is_active", "is_staff", "is_superuser"}
+)
+
+
+def make_password() -> str:
+    """Return a password of 116 random bits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
+
+
+def clean_username(username: str) -> str:
+    """Return the name without blanks around it; raises Invalid where nobody can be called so."""
+    username = User.normalize_username(username.strip())
+    if not username:
+        raise Invalid(Fault("username", "is required"))
+    for validator in User._meta.get_field("username").validators:
+        try:
+            validator(username)
+        except ValidationError:
+            raise Invalid(Fault("username", "may have at most 150 letters, digits and @ . + - _ characters")) from None
+    return username
+
+
+@atomic_act
+def make_user(
+    *,
+    username: str,
+    password: str,
+    actor: Actor,
+    groups: Iterable[Group] = (),
+    permissions: Iterable[Permission] = (),
+    **columns: Any,
+) -> User:
+    """Make an account."""
+    _refuse_unknown(columns)
+    user = User(username=clean_username(username), **columns)
+    user.set_password(password)
+    _check(user)
+    user.save(force_insert=True)
+    user.groups.set(groups)
+    user.user_permissions.set(permissions)
+    record(actor=actor, act="user.created", target=user, after=document(user))
+    return user
+
+
+@atomic_act
+def change_user(
+    *,
+    user: User,
+    actor: Actor,
+    groups: Iterable[Group] | None = None,
+    permissions: Iterable[Permission] | None = None,
+    **changes: Any,
+) -> User:
+    """Change what is named; groups and permissions replace those that the user has. None stays."""
+    _refuse_unknown(changes)
+    locked = User.objects.select_for_update().get(pk=user.pk)
+    before = document(locked)
+    for name, value in changes.items():
+        setattr(locked, name, clean_username(value) if name == "username" else value)
+    _check(locked)
+    locked.save()
+    if groups is not None:
+        locked.groups.set(groups)
+    if permissions is not None:
+        locked.user_permissions.set(permissions)
+    record(actor=actor, act="user.changed", target=locked, before=before, after=document(locked))
+    return locked
+
+
+@atomic_act
+def set_password(*, user: User, password: str, actor: Actor) -> User:
+    """Give the user a new password. All the user's sessions end by that."""
+    locked = User.objects.select_for_update().get(pk=user.pk)
+    locked.set_password(password)
+    locked.save(update_fields=["password"])
+    record(actor=actor, act="user.password_set", target=locked)
+    return locked
+
+
+def document(user: User) -> dict[str, Any]:
+    """Return the account with its groups and permissions, for the audit trail."""
+    return {
+        **snapshot(user),
+        "groups": _names(user.groups.order_by("name")),
+        "permissions": [f"{label}.{name}" for label, name in _permissions(user)],
+    }
+
+
+def _permissions(user: User) -> Iterable[tuple[str, str]]:
+    held = user.user_permissions.order_by("content_type__app_label", "codename")
+    return held.values_list("content_type__app_label", "codename")
+
+
+def _names(records: Iterable[Model]) -> list[str]:
+    return [str(each) for each in records]
+
+
+def _check(user: User) -> None:
+    faults = []
+    if User.objects.exclude(pk=user.pk).filter(username=user.username).exists():
+        faults.append(Fault("username", "has already been taken"))
+    try:
+        validate_time_zone(user.time_zone)
+    except ValidationError:
+        faults.append(Fault("time_zone", "is not the name of a time zone"))
+    if user.api_level not in User.ApiLevel.values:
+        faults.append(Fault("api_level", "must be yes, read_only, stats_only or no"))
+    if faults:
+        raise Invalid(*faults)
+
+
+def _refuse_unknown(columns: dict[str, Any]) -> None:
+    if unknown := set(columns) - CHANGEABLE:
+        raise TypeError(f"{', '.join(sorted(unknown))} cannot be changed by this act")

@@ -1,0 +1,89 @@
+"""Who sends the requests: two tenants with keys, and a user of the GreenArrow dialect."""
+
+import base64
+import json
+from dataclasses import dataclass, replace
+from random import Random
+
+from core.keys import digest
+from fuzz.mutate import Request
+from fuzz.state import State
+from fuzz.transport import send
+from tools.panel import Panel
+
+# Where the runner tells schemathesis's process whom it may play.
+CAST = "SLUICE_FUZZ_CAST"
+USER = "fuzzer"
+MAKE_USER = f"from core.models import User; User.objects.create_superuser({USER!r}, api_level='yes')"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An organization that makes servers without a key, so that a deleted one is replaced by one request."""
+
+    organization: str
+    key: str
+
+    def with_new_server(self, url: str, name: str) -> "Tenant":
+        body = json.dumps({"organization_uuid": self.organization, "name": name}).encode()
+        headers = {"Content-Type": "application/json"}
+        answer = json.loads(send(url, Request("POST", "/api/v1/servers/create", headers, body)).body)
+        return replace(self, key=answer["data"]["server"]["api_key"])
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The tenants (the first one calls, mostly) and the user's token."""
+
+    tenants: tuple[Tenant, ...]
+    token: str
+    made: int = 0
+
+    def postal_headers(self, random: Random) -> dict[str, str]:
+        """Return a key, or now and then none."""
+        if random.random() < 0.1:
+            return {}
+        return {"X-Server-API-Key": random.choice(self.tenants).key}
+
+    def greenarrow_headers(self) -> dict[str, str]:
+        return {"Authorization": "Basic " + base64.b64encode(f"{USER}:{self.token}".encode()).decode()}
+
+    def ids(self, state: State, random: Random) -> dict[str, list[str]]:
+        """Return what the placeholders become: mostly ids that exist, of either tenant."""
+        pks = state.pks("ippools_virtualmta") + state.pks("throttling_rule") + ["1", "2", "3"]
+        odd = ["0", "-1", "999999999", "9" * 30, "abc", "1.5", "%", "é", "\x00", "01", " 1"]
+        servers = state.servers()
+        return {
+            "pk": [random.choice(pks) if random.random() < 0.9 else random.choice(odd)],
+            "organization": [random.choice(self.tenants).organization],
+            "server": servers or [""],
+        }
+
+    def again(self, url: str, state: State) -> "Cast":
+        """Return a cast whose keys work, where the last request deleted a server."""
+        working = state.working_digests()
+        if all(digest(each.key) in working for each in self.tenants):
+            return self
+        made = self.made + 1
+        tenants = tuple(
+            each if digest(each.key) in working else each.with_new_server(url, f"Server {made}")
+            for each in self.tenants
+        )
+        return replace(self, tenants=tenants, made=made)
+
+
+def make_cast(sluice: Panel) -> Cast:
+    """Make two organizations with pools and servers, some addresses, and the user with a token."""
+    tenants = []
+    for number, name in enumerate(("ACME Inc", "Globex"), start=1):
+        organization = sluice.manage_json("create_organization", name, "--allow-keyless-create")
+        for last in range(1, 4):
+            sluice.manage_json(
+                "create_ip_address", f"192.0.2.{10 * number + last}", f"mail{last}.example.com",
+                "--organization", organization["permalink"], "--pool", "Main Pool",
+            )  # fmt: skip
+        server = sluice.manage_json("create_server", organization["permalink"], "First")
+        tenants.append(Tenant(organization["uuid"], server["api_key"]))
+    sluice.manage("shell", "--verbosity", "0", "--command", MAKE_USER)
+    token = sluice.manage_json("create_api_token", USER, "fuzz")
+    return Cast(tuple(tenants), token["token"])

@@ -1,0 +1,169 @@
+"""Requests that clients do send: what the mutations start from."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One sensible request. `{pk}` in a path becomes some id, mostly one that exists."""
+
+    method: str
+    path: str
+    body: Any = None
+    query: dict[str, str] = field(default_factory=dict)
+
+
+_POSTAL_BODIES: dict[str, list[Any]] = {
+    "servers/create": [
+        {"organization_uuid": "{organization}", "name": "New Transactional Server", "mode": "Live"},
+        {
+            "organization_uuid": "{organization}",
+            "name": "Another",
+            "mode": "Development",
+            "ip_pool_id": 1,
+            "auto_assign_ip_pool": True,
+            "top_pools_limit": 5,
+            "privacy_mode": False,
+            "skip_provision_database": True,
+        },
+    ],
+    "servers/list": [{}],
+    "servers/show": [
+        {"server_id": "{server}", "include_domains": True, "include_stats": False, "include_detailed_stats": True}
+    ],
+    "servers/email-stats": [{"start_date": "2025-01-01T00:00:00Z", "end_date": "2025-01-31T23:59:59Z"}],
+    "servers/email-stats-breakdown": [{"start_date": "2025-01-01", "end_date": "2025-01-31"}],
+    "servers/update-mode": [{"mode": "Development"}, {"mode": "Live"}],
+    "servers/ip_pools": [{"include_stats": True, "stats_period": "month", "find_least_used": True}],
+    "servers/ip_pools/create": [{"name": "Apple", "ips": ["198.51.100.7", "not-a-valid-ip", "1.1.1.1"]}],
+    "servers/ip_pools/least_used": [{"stats_period": "week"}],
+    "servers/ip_addresses": [{}],
+    "organizations/statistics": [{"uuid": "{organization}"}],
+    "organizations/ip_allocation": [{"organization_uuid": "{organization}"}],
+    "organizations/list": [{}],
+    "organizations/show": [{"uuid": "{organization}"}],
+    "domains/list": [
+        {"page": 1, "per_page": 30, "verified": True, "search": "ex", "order_by": "name", "order_direction": "DESC"}
+    ],
+    "domains/create": [
+        {"name": "example.com", "custom_mx_records": ["mx.example.com"], "dmarc_record": "v=DMARC1; p=none"}
+    ],
+    "domains/delete": [{"name": "example.com"}],
+    "domains/dns_records": [{"domain_name": "example.com"}],
+    "events": [
+        [
+            {
+                "id": "m1",
+                "type": "sent",
+                "at": 1_790_000_000,
+                "ip": "1.1.1.1",
+                "from": "a@example.com",
+                "to": "b@example.org",
+            }
+        ],
+        {"id": "m2", "type": "bounced", "at": "2026-11-20T10:00:00+01:00", "domain": "example.com"},
+    ],
+}
+
+_RULE = {
+    "domains": ["example-2.com", "[*.]web.example.com", "*.bücher.example"],
+    "max_concurrent_connections": 2,
+    "max_messages_per_hour": 70,
+    "throttle_program": {"name": "Automatic Backoff"},
+}
+_LIMITS = {"max_concurrent_connections": 1, "max_messages_per_hour": 0}
+_TARGETS = [{"virtual_mta": {"name": "ipaddr-1"}, "portion_of_mail": 1}]
+_RECORDS: dict[str, tuple[str, Any]] = {
+    "ip_addresses": (
+        "ip_address",
+        {
+            "name": "ipaddr-4",
+            "ip": "127.0.0.9",
+            "hostname": "new-ip-example.com",
+            "throttling_template": {"name": "Default"},
+            "redirect": {"id": 1},
+            "rules": [_RULE],
+            "default": {"max_concurrent_connections": 1, "max_messages_per_hour": None},
+            "delivery_paused": False,
+        },
+    ),
+    "throttling_templates": ("throttling_template", {"name": "Basic", "rules": [_RULE], "default": _LIMITS}),
+    "throttle_programs": (
+        "throttle_program",
+        {
+            "name": "Careful",
+            "backoff": {
+                "max_concurrent_connections": {"mode": "percent", "value": 50},
+                "max_messages_per_hour": {"mode": "fixed", "value": 100},
+                "return_after": 600,
+            },
+            "triggers": {"failure_rate": None, "deferral_rate": 20},
+        },
+    ),
+    "relay_servers": (
+        "relay_server",
+        {
+            "name": "relay-1",
+            "source_ip": {"ip": "10.0.0.1", "hostname": "out.example.com"},
+            "destination": {"hostname": "smtp.example.net", "port": 587, "username": "u", "password": "p"},
+            "throttle_limits": _LIMITS,
+            "redirect": None,
+        },
+    ),
+    "routing_rules": (
+        "routing_rule",
+        {
+            "name": "split",
+            "domain_overrides": [
+                {"domains": ["gmail.com"], "randomization_type": "message_constant", "deliver_through": _TARGETS}
+            ],
+            "default": {"randomization_type": "random", "deliver_through": _TARGETS},
+        },
+    ),
+}
+
+
+def postal() -> list[Seed]:
+    """Return the seeds of Postal's dialect, by GET and POST, with parameters in the body and in the query."""
+    seeds = []
+    for path, bodies in _POSTAL_BODIES.items():
+        for body in bodies:
+            seeds.append(Seed("POST", f"/api/v1/{path}", body))
+            if isinstance(body, dict):
+                query = {name: str(value) for name, value in body.items()}
+                seeds.append(Seed("GET", f"/api/v1/{path}", query=query))
+    return seeds
+
+
+def greenarrow() -> list[Seed]:
+    """Return the seeds of GreenArrow's dialect: every verb on every kind of record, and what lies below them."""
+    base = "/ga/api/v3/eng"
+    seeds = [
+        Seed("GET", f"{base}/virtual_mtas"),
+        Seed("GET", f"{base}/virtual_mtas/{{pk}}/used_by"),
+        Seed("GET", f"{base}/virtual_mtas/default"),
+        Seed("PUT", f"{base}/virtual_mtas/default", {"virtual_mta": {"id": 1}}),
+        Seed("GET", f"{base}/throttle_programs/{{pk}}/used_by"),
+        Seed("GET", f"{base}/throttles_in_backoff"),
+        Seed("GET", f"{base}/ip_addresses/{{pk}}/throttles"),
+        Seed("GET", f"{base}/ip_addresses/{{pk}}/effective_limits", query={"domain": "second.web.example.com"}),
+    ]
+    for plural, (root, record) in _RECORDS.items():
+        partial = {name: value for name, value in record.items() if name not in {"rules", "ip"}}
+        seeds += [
+            Seed("GET", f"{base}/{plural}", query={"page": "0", "name": "ipaddr-1", "page_token": ""}),
+            Seed("GET", f"{base}/{plural}/{{pk}}"),
+            Seed("POST", f"{base}/{plural}", {root: record}),
+            Seed("PUT", f"{base}/{plural}/{{pk}}", {root: partial}),
+            Seed("DELETE", f"{base}/{plural}/{{pk}}"),
+        ]
+    for owner in ("ip_addresses", "throttling_templates"):
+        rules = f"{base}/{owner}/{{pk}}/throttling_rules"
+        seeds += [
+            Seed("POST", rules, {"throttling_rule": _RULE}),
+            Seed("PUT", f"{rules}/{{pk}}", {"throttling_rule": _RULE}),
+            Seed("DELETE", f"{rules}/{{pk}}"),
+            Seed("PUT", f"{base}/{owner}/{{pk}}", {"ip_address": {"rules_new": [_RULE]}}),
+        ]
+    return seeds

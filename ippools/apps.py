@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class IPPoolsConfig(AppConfig):
+    name = "ippools"
+    verbose_name = "IP pools"

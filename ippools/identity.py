@@ -1,0 +1,189 @@
+"""Who DNS says that an address is: its name (PTR), whether that name agrees (FCrDNS), and whether its HELO name does.
+
+Receivers distrust an address without a name, one whose name leads elsewhere, and one that says HELO with a name not its own.
+"""
+
+import datetime
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from core.dns_findings import Finding, Findings, failed, invalid, missing, ok
+from core.dns_sweep import Swept, check_now, make_due, sweep
+from core.errors import NotFound
+from core.models.dns_checked import DNSCheckedQuerySet
+from core.resolver import CHECK_TIMEOUT, Answer, Resolver
+from ippools.models import AddressIdentity, IPAddress
+
+CHECKS = ("ptr", "fcrdns", "helo")
+# More names than this say nothing more (RFC 7208, 4.6.4, has the same bound).
+MAX_NAMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is to be confirmed: one or two addresses and their HELO name."""
+
+    addresses: tuple[str, ...]
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """The name of one address as DNS has it."""
+
+    address: str
+    answer: Answer
+
+    @property
+    def names(self) -> list[str]:
+        return [] if self.answer.is_failure else self.answer.targets[:MAX_NAMES]
+
+
+def examine(identity: Identity, resolver: Resolver) -> Findings:
+    """Return a finding for each of CHECKS."""
+    named = [
+        _Name(address, resolver.ask(ipaddress.ip_address(address).reverse_pointer, "PTR"))
+        for address in identity.addresses
+    ]
+    return {
+        "ptr": check_ptr(identity, named),
+        "fcrdns": check_fcrdns(named, resolver),
+        "helo": check_helo(identity, resolver),
+    }
+
+
+def check_ptr(identity: Identity, named: Sequence[_Name]) -> Finding:
+    """Each address resolves to a name, and the HELO name is among them."""
+    answers = [each.answer for each in named]
+    for each in named:
+        record = f"{each.answer.name}. PTR {identity.hostname}."
+        if each.answer.is_failure:
+            continue
+        if not each.names:
+            return missing(f"{each.address} has no name. Have its network's owner publish {record}", *answers)
+        if identity.hostname not in each.names:
+            return invalid(
+                f"{each.address} is named {each.names[0]} and says HELO with {identity.hostname}. "
+                f"Have its network's owner publish {record}",
+                *answers,
+            )
+    return failed(*answers) if any(each.is_failure for each in answers) else ok(*answers)
+
+
+def check_fcrdns(named: Sequence[_Name], resolver: Resolver) -> Finding:
+    """Each address has a name whose own address it is (RFC 8601, 3: iprev)."""
+    answers: list[Answer] = []
+    unknown = False
+    for each in named:
+        answers.append(each.answer)
+        if each.answer.is_failure:
+            unknown = True
+            continue
+        if not each.names:
+            return missing(f"{each.address} has no name that could be confirmed.", *answers)
+        forward = [resolver.ask(name, _rdtype(each.address)) for name in each.names]
+        answers += forward
+        if any(_holds(answer, each.address) for answer in forward):
+            continue
+        if any(answer.is_failure for answer in forward):
+            unknown = True
+            continue
+        return invalid(
+            f"{each.address} is named {each.names[0]}, which does not lead back to it. "
+            f"Publish {each.names[0]}. {_rdtype(each.address)} {each.address}",
+            *answers,
+        )
+    return failed(*answers) if unknown else ok(*answers)
+
+
+def check_helo(identity: Identity, resolver: Resolver) -> Finding:
+    """The HELO name has each address (RFC 5321, 4.1.4)."""
+    answers = [(address, resolver.ask(identity.hostname, _rdtype(address))) for address in identity.addresses]
+    shown = [answer for _, answer in answers]
+    for address, answer in answers:
+        publish = f"Publish {identity.hostname}. {_rdtype(address)} {address}"
+        if answer.is_failure or _holds(answer, address):
+            continue
+        if not answer.records:
+            return missing(f"{identity.hostname} has no {_rdtype(address)} record. {publish}", *shown)
+        return invalid(f"{identity.hostname} leads to {answer.addresses[0]}, not to {address}. {publish}", *shown)
+    return failed(*shown) if any(answer.is_failure for answer in shown) else ok(*shown)
+
+
+def _rdtype(address: str) -> str:
+    return "AAAA" if ":" in address else "A"
+
+
+def _names_in(answer: str) -> list[str]:
+    # The raw answer is in master-file form: owner, TTL, class, type, target.
+    rows = [line.split() for line in answer.splitlines()]
+    names = [row[4].removesuffix(".").lower() for row in rows if len(row) == 5 and row[3] == "PTR"]
+    return list(dict.fromkeys(names))[: 2 * MAX_NAMES]
+
+
+def _holds(answer: Answer, address: str) -> bool:
+    wanted = ipaddress.ip_address(address)
+    return not answer.is_failure and any(ipaddress.ip_address(each) == wanted for each in answer.addresses)
+
+
+# --- As rows ---------------------------------------------------------------------------------------------------------
+
+
+class IdentityChecks:
+    """How the sweep sees the identities of addresses."""
+
+    def rows(self) -> DNSCheckedQuerySet[AddressIdentity]:
+        return AddressIdentity.objects.all()
+
+    def plans(self, ids: Sequence[int]) -> Mapping[int, Identity]:
+        rows = IPAddress.objects.filter(pk__in=ids).values_list("pk", "ipv4", "ipv6", "hostname")
+        return {
+            pk: Identity(tuple(each for each in (ipv4, ipv6) if each), hostname.lower().removesuffix("."))
+            for pk, ipv4, ipv6, hostname in rows
+        }
+
+    def examine(self, plan: Identity, resolver: Resolver) -> Findings:
+        return examine(plan, resolver)
+
+    def write(self, row: AddressIdentity, findings: Findings, at: datetime.datetime) -> dict[str, Any]:
+        """Keep the names beside the statuses, unless they could not be learned."""
+        ptr = findings["ptr"]
+        return {} if ptr.is_failure else {"names": _names_in(ptr.answer)}
+
+
+def check_due_addresses(*, seconds: float, limit: int | None = None) -> Swept:
+    """Check the addresses that are due, new ones first, until none is or the seconds are over."""
+    make_missing_rows()
+    return sweep(IdentityChecks(), parallel=settings.SLUICE_DNS_PARALLEL, seconds=seconds, limit=limit)
+
+
+def check_address(address: IPAddress, *, seconds: float = CHECK_TIMEOUT) -> AddressIdentity:
+    """Check the address at once and return what was found.
+
+    Raises BeingChecked where another check of it goes on, and NotFound where it has been deleted meanwhile.
+    """
+    if IPAddress.objects.filter(pk=address.pk).exists():
+        AddressIdentity.objects.bulk_create([AddressIdentity(ip_address_id=address.pk)], ignore_conflicts=True)
+    check_now(IdentityChecks(), address.pk, seconds=seconds)
+    identity = AddressIdentity.objects.select_related("ip_address").filter(pk=address.pk).first()
+    if identity is None:
+        raise NotFound("The IP address could not be found")
+    return identity
+
+
+def make_missing_rows() -> int:
+    """Give each address that has none yet a row for its identity; due at once. Two workers may do this side by side."""
+    ids = IPAddress.objects.filter(identity=None).values_list("pk", flat=True)[:5_000]
+    made = AddressIdentity.objects.bulk_create(
+        [AddressIdentity(ip_address_id=pk) for pk in ids], ignore_conflicts=True, batch_size=1_000
+    )
+    return len(made)
+
+
+def recheck(addresses: Sequence[IPAddress], *, at: datetime.datetime) -> None:
+    """Let the next sweep check these addresses, because their host name or an address has changed."""
+    make_due(AddressIdentity.objects.filter(pk__in=[each.pk for each in addresses]), at=at)

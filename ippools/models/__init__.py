@@ -1,0 +1,19 @@
+from ippools.models.address import IPAddress
+from ippools.models.identity import AddressIdentity
+from ippools.models.pool import IPPool, IPPoolMember
+from ippools.models.relay_server import RelayServer
+from ippools.models.routing_rule import DeliveryTarget, DomainOverride, OverrideDomain, RoutingRule
+from ippools.models.virtual_mta import VirtualMTA
+
+__all__ = [
+    "AddressIdentity",
+    "DeliveryTarget",
+    "DomainOverride",
+    "IPAddress",
+    "IPPool",
+    "IPPoolMember",
+    "OverrideDomain",
+    "RelayServer",
+    "RoutingRule",
+    "VirtualMTA",
+]

@@ -1,0 +1,65 @@
+from typing import Self
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from core.names import NameKeyField
+from ippools.models.virtual_mta import VirtualMTA
+from throttling.models import RuleSet, ThrottlingTemplate
+
+HIGHEST_PRIORITY = 100
+
+
+class IPAddressQuerySet(models.QuerySet["IPAddress"]):
+    def usable(self) -> Self:
+        """Addresses that mail may leave by now."""
+        return self.filter(delivery_paused=False, redirect=None)
+
+    def by_id(self) -> Self:
+        return self.order_by("pk")
+
+
+class IPAddress(VirtualMTA):
+    """An address that mail leaves by: the egress IP, its HELO name, and how fast it may send."""
+
+    ipv4 = models.GenericIPAddressField("IPv4", protocol="IPv4", unique=True)
+    ipv6 = models.GenericIPAddressField("IPv6", protocol="IPv6", unique=True, null=True, blank=True)
+    # The HELO name, which should also be the name that the address resolves to (FCrDNS).
+    hostname = models.CharField("host name", max_length=200)
+    # Host names know no case, and GreenArrow's list is filtered by them.
+    hostname_key = NameKeyField(source="hostname")
+    # Of two addresses in a pool, the one with the higher priority is preferred (Postal).
+    priority = models.PositiveSmallIntegerField(
+        default=HIGHEST_PRIORITY, validators=[MinValueValidator(0), MaxValueValidator(HIGHEST_PRIORITY)]
+    )
+    template = models.ForeignKey(ThrottlingTemplate, on_delete=models.PROTECT, related_name="ip_addresses")
+    rules = models.OneToOneField(RuleSet, on_delete=models.PROTECT, related_name="ip_address", editable=False)
+    # No mail leaves by a paused address, not even by its redirect (GreenArrow).
+    delivery_paused = models.BooleanField(default=False)
+
+    # mypy takes the base's manager for a ClassVar.
+    objects = IPAddressQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta:
+        verbose_name = "IP address"
+        verbose_name_plural = "IP addresses"
+        constraints = [
+            models.CheckConstraint(
+                name="ippools_ipaddress_priority_range",
+                condition=Q(priority__range=(0, HIGHEST_PRIORITY)),
+                violation_error_message="Priority must be from 0 to 100",
+            ),
+            models.CheckConstraint(
+                name="ippools_ipaddress_hostname_not_empty",
+                condition=~Q(hostname=""),
+                violation_error_message="An IP address needs a host name",
+            ),
+        ]
+        indexes = [
+            # GreenArrow's list filter by host name.
+            models.Index(name="ippools_ipaddress_hostname_key", fields=["hostname_key"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.ipv4

@@ -1,0 +1,82 @@
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from core.names import NameKeyField
+from ippools.models.address import IPAddress
+
+
+class IPPool(models.Model):
+    """A group of addresses that servers send by. An address may be in several."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    # The uuid of the organization that made it, as a value (pools know no organizations); None: the platform's. Names are
+    # unique within it, because a global name would tell one tenant of another's pools.
+    namespace = models.UUIDField(null=True, blank=True, editable=False)
+    name = models.CharField(max_length=200)
+    name_key = NameKeyField()
+    is_default = models.BooleanField("default", default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    addresses = models.ManyToManyField(IPAddress, through="IPPoolMember", related_name="pools")
+
+    class Meta:
+        verbose_name = "IP pool"
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                name="ippools_ippool_name_unique",
+                fields=["namespace", "name_key"],
+                condition=Q(namespace__isnull=False),
+                violation_error_message="Name has already been taken",
+            ),
+            models.UniqueConstraint(
+                name="ippools_ippool_platform_name_unique",
+                fields=["name_key"],
+                condition=Q(namespace=None),
+                violation_error_message="Name has already been taken",
+            ),
+            models.CheckConstraint(
+                name="ippools_ippool_name_not_empty",
+                condition=~Q(name=""),
+                violation_error_message="A pool needs a name",
+            ),
+            models.UniqueConstraint(
+                name="ippools_ippool_one_default",
+                fields=["namespace"],
+                condition=Q(is_default=True, namespace__isnull=False),
+                violation_error_message="There can be one default pool",
+            ),
+            models.UniqueConstraint(
+                name="ippools_ippool_one_platform_default",
+                fields=["is_default"],
+                condition=Q(is_default=True, namespace=None),
+                violation_error_message="There can be one default pool",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class IPPoolMember(models.Model):
+    """That an address is in a pool. PROTECT: an address that is in a pool cannot be deleted."""
+
+    pool = models.ForeignKey(IPPool, on_delete=models.CASCADE, related_name="members")
+    ip_address = models.ForeignKey(IPAddress, on_delete=models.PROTECT, related_name="memberships")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "member"
+        ordering = ["ip_address_id"]
+        constraints = [
+            models.UniqueConstraint(
+                name="ippools_ippoolmember_unique",
+                fields=["pool", "ip_address"],
+                violation_error_message="The address is in this pool already",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ip_address_id} in {self.pool_id}"

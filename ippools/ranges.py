@@ -1,0 +1,58 @@
+"""Addresses as people paste them: one by one, as networks (CIDR), or from one to another. Pure: text in, addresses out."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+# Of one paste; a typing error such as /8 for /28 must not become sixteen million addresses.
+MOST_ADDRESSES = 4_096
+LONGEST_ENTRY = 60
+_SEPARATORS = re.compile(r"[\s,;]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """The addresses in the order given, each once, and what could not be read with the reason."""
+
+    addresses: list[str] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read(text: str, *, most: int = MOST_ADDRESSES) -> Pasted:
+    """Return the IPv4 addresses of a text whose entries stand apart by blanks, commas, semicolons or line ends.
+
+    A network's first and last address are not used, but for /31 and /32. What goes beyond `most` is refused, entry by entry.
+    """
+    found: dict[str, None] = {}
+    refused: list[tuple[str, str]] = []
+    for entry in filter(None, _SEPARATORS.split(text)):
+        shown = entry if len(entry) <= LONGEST_ENTRY else entry[:LONGEST_ENTRY] + "…"
+        try:
+            first, last = _span(entry)
+        except ValueError:
+            refused.append(
+                (shown, "is no IPv4 address, network such as 192.0.2.0/28 or span such as 192.0.2.1-192.0.2.9")
+            )
+            continue
+        if first > last:
+            refused.append((shown, "ends before it begins"))
+        elif last - first + 1 + len(found) > most:
+            refused.append((shown, f"would make more than {most:,} addresses"))
+        else:
+            found.update(dict.fromkeys(_between(first, last)))
+    return Pasted(list(found), refused)
+
+
+def _span(entry: str) -> tuple[int, int]:
+    if "/" in entry:
+        network = ipaddress.IPv4Network(entry)
+        first, last = int(network.network_address), int(network.broadcast_address)
+        return (first, last) if network.prefixlen >= 31 else (first + 1, last - 1)
+    first_text, dash, last_text = entry.partition("-")
+    first = int(ipaddress.IPv4Address(first_text))
+    return first, int(ipaddress.IPv4Address(last_text)) if dash else first
+
+
+def _between(first: int, last: int) -> Iterator[str]:
+    return (str(ipaddress.IPv4Address(number)) for number in range(first, last + 1))

@@ -1,0 +1,80 @@
+"""Where mail goes instead: redirects and routing, which must not go in circles."""
+
+from collections.abc import Iterable
+
+from django.db import connection
+
+from core.attributes import Absent, Attributes
+from core.references import Reference, read_reference, resolve
+from ippools.models import DeliveryTarget, VirtualMTA
+
+NOUN = "VirtualMTA"
+
+
+def read_redirect(attributes: Attributes, *, pk: int | None) -> int | Absent | None:
+    """Return the id of the VirtualMTA that the redirect names; `pk` is the id of the one that redirects, if it exists.
+
+    The caller holds the lock of addresses: two redirects that only together make a loop would each pass alone.
+    """
+    reference = read_reference(attributes, "redirect", is_required=False, is_nullable=True)
+    if not isinstance(reference, Reference):
+        return reference
+    found = resolve(VirtualMTA.objects.only("pk", "name_key"), [reference]).id_of(reference, attributes, NOUN)
+    if isinstance(found, int) and pk is not None:
+        if found == pk:
+            return attributes.fault("redirect", "must not be the VirtualMTA itself")
+        if leads_to(pk, [found]):
+            return attributes.fault("redirect", "must not make a loop")
+    return found
+
+
+def leads_to(pk: int, starts: Iterable[int]) -> bool:
+    """Return whether mail for one of these VirtualMTAs may come to the one with this id, by redirects and routing.
+
+    One recursive query (UNION forgets what it has seen, so it ends on loops too).
+    """
+    virtual_mtas = connection.ops.quote_name(VirtualMTA._meta.db_table)
+    targets = connection.ops.quote_name(DeliveryTarget._meta.db_table)
+    found = sorted(set(starts))
+    if pk in found:
+        return True
+    with connection.cursor() as cursor:
+        for start in range(0, len(found), 500):
+            batch = found[start : start + 500]
+            marks = ", ".join(["%s"] * len(batch))
+            cursor.execute(
+                f"""
+                WITH RECURSIVE edge(source, target) AS (
+                    SELECT id, redirect_id FROM {virtual_mtas} WHERE redirect_id IS NOT NULL
+                    UNION ALL SELECT routing_rule_id, virtual_mta_id FROM {targets}
+                ), reached(id) AS (
+                    SELECT target FROM edge WHERE source IN ({marks})
+                    UNION SELECT edge.target FROM edge JOIN reached ON edge.source = reached.id
+                )
+                SELECT 1 FROM reached WHERE id = %s LIMIT 1
+                """,  # noqa: S608 - table names of our own models
+                [*batch, pk],
+            )
+            if cursor.fetchone():
+                return True
+    return False
+
+
+def chain_of(virtual_mta: VirtualMTA, *, longest: int) -> list[VirtualMTA]:
+    """Return what mail for it is redirected to, step by step, at most so many. Two queries, however long it is."""
+    virtual_mtas = connection.ops.quote_name(VirtualMTA._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH RECURSIVE step(id, number) AS (
+                SELECT redirect_id, 1 FROM {virtual_mtas} WHERE id = %s AND redirect_id IS NOT NULL
+                UNION ALL SELECT base.redirect_id, step.number + 1 FROM {virtual_mtas} base
+                JOIN step ON base.id = step.id WHERE base.redirect_id IS NOT NULL AND step.number < %s
+            )
+            SELECT id FROM step ORDER BY number
+            """,  # noqa: S608 - a table name of our own model
+            [virtual_mta.pk, longest],
+        )
+        ids = [pk for (pk,) in cursor.fetchall()]
+    found = VirtualMTA.objects.in_bulk(ids)
+    return [found[pk] for pk in ids if pk in found]

@@ -1,0 +1,14 @@
+"""What the worker does for addresses on a schedule. A task looks for its work in rows, and may run late or twice."""
+
+from celery import shared_task
+
+from ippools.identity import check_due_addresses
+
+# With what is then still in its queue, a sweep is over before the next begins, or soon after.
+SWEEP_SECONDS = 40.0
+
+
+@shared_task
+def check_addresses() -> None:
+    """Check who DNS says that the addresses are which are due."""
+    check_due_addresses(seconds=SWEEP_SECONDS)

@@ -1,0 +1,23 @@
+"""Who refers to a VirtualMTA: what `used_by` lists, and what refuses a deletion."""
+
+from core.errors import Conflict
+from ippools.models import IPPool, RoutingRule, VirtualMTA
+from throttling.used_by import Users, refuse_if_used
+
+
+def of_virtual_mta(pk: int) -> list[Users]:
+    """The VirtualMTAs that redirect to it, the routing rules that deliver through it, and the pools that it is in."""
+    redirecting = VirtualMTA.objects.filter(redirect=pk)
+    return [
+        Users("ip_address", redirecting.filter(kind=VirtualMTA.Kind.IP_ADDRESS)),
+        Users("relay_server", redirecting.filter(kind=VirtualMTA.Kind.RELAY_SERVER)),
+        Users("routing_rule", RoutingRule.objects.filter(targets__virtual_mta=pk).distinct()),
+        Users("ip_pool", IPPool.objects.filter(members__ip_address=pk)),
+    ]
+
+
+def refuse_deletion(virtual_mta: VirtualMTA) -> None:
+    """Raise InUse with the records that refer to it, and Conflict for the default one."""
+    refuse_if_used(of_virtual_mta(virtual_mta.pk))
+    if virtual_mta.is_default:
+        raise Conflict("The default VirtualMTA cannot be deleted; choose another one first")

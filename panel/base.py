@@ -1,0 +1,320 @@
+"""What every page of the panel does: show each person only what is theirs, and change it by the same acts as the API."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.utils import quote, unquote
+from django.db import transaction
+from django.db.models import ForeignKey, Model, QuerySet
+from django.forms import ModelChoiceField
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+from unfold.dataclasses import UnfoldAction
+from unfold.views import ChangeList
+
+from core.audit import Actor, snapshot
+from core.errors import Refused
+from panel import faults, history, keys
+from panel.viewer import Viewer, viewer_of
+from servers.access import organizations_of
+
+_SECRETS = "_sluice_secrets"
+# SQLite takes some 30,000 parameters in a statement.
+_BATCH = 10_000
+
+
+class ActingForm(forms.ModelForm):
+    """A form whose last step of validation is the act itself: it is valid when the act was done.
+
+    So what the act refuses stands at its field, and there is no second copy of its rules. Subclasses say which act; the
+    whole request is one transaction, and a refused act leaves nothing behind.
+    """
+
+    request: ClassVar[HttpRequest]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A declared field is in every form, even where the page does not show it.
+        shown, hidden = self._meta.fields, self._meta.exclude or ()
+        for name in list(self.fields):
+            if name in hidden or (shown is not None and name not in shown):
+                del self.fields[name]
+
+        # What the act made that is shown once, by what it is: {"Key": …}. It is in the answer alone.
+        self.secrets: dict[str, str] = {}
+
+    def offer(self, name: str, choices: QuerySet[Any]) -> None:
+        """Let a field, where this page shows it, choose among these records only."""
+        field = self.fields.get(name)
+        if isinstance(field, ModelChoiceField):
+            field.queryset = choices
+
+    @property
+    def actor(self) -> Actor:
+        return viewer_of(self.request).actor
+
+    @property
+    def is_new(self) -> bool:
+        return self.instance._state.adding
+
+    def act(self) -> Model:
+        """Do what the form asks for and return the record."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it does")
+
+    def _post_clean(self) -> None:
+        # ModelForm would write into the instance and check the model's own rules here; the act does both, under its locks.
+        if self.errors or not (self.is_new or self.has_changed()):
+            return
+        try:
+            with transaction.atomic():
+                self.instance = self.act()
+        except Refused as refusal:
+            faults.show(self, refusal)
+
+    def save(self, commit: bool = True) -> Any:
+        """Return what the act made: there is nothing left to save."""
+        return self.instance
+
+    def save_m2m(self) -> None:
+        """Do nothing: the act has saved it."""
+
+
+class PanelChangeList(ChangeList):
+    """A list whose rows may be dressed with figures: one look-up for the page, never one for each row."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(vars(self)["result_list"])
+        self.result_list = rows
+        self.model_admin.dress(request, rows)
+
+
+class PanelAdmin(ModelAdmin):
+    """A page for records of the platform: only its staff see them, each as far as their permissions go."""
+
+    form = ActingForm
+    list_per_page = 50
+    list_max_show_all = 200
+    show_full_result_count = False
+    list_filter_submit = True
+    list_fullwidth = True
+    warn_unsaved_form = True
+    # Whether there is an act that does it. Where there is none, nobody may, whatever their permissions.
+    is_added = True
+    is_changed = True
+    is_deleted = True
+
+    # --- Who sees and changes what -----------------------------------------------------------------------------------
+
+    def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
+        """Return those of the records that this person may see."""
+        return records if viewer.is_platform else records.none()
+
+    def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
+        """Whether a role in an organization lets a person `view`, `add`, `change` or `delete`; no record: any at all."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return self.visible_to(viewer_of(request), super().get_queryset(request))
+
+    def seen(self, request: HttpRequest, object_id: object) -> Any | None:
+        """Return the record of this id if the person may see it, looked up once for each request."""
+        cache = request.__dict__.setdefault("_sluice_seen", {})
+        key = self.model, str(object_id)
+        if key not in cache:
+            cache[key] = self.get_object(request, unquote(str(object_id)))
+        return cache[key]
+
+    def _may(self, request: HttpRequest, verb: str, record: Any | None) -> bool:
+        viewer = viewer_of(request)
+        if not self.admin_site.has_permission(request):
+            return False
+        # unfold asks with the id where Django asks with the record.
+        if record is not None and not isinstance(record, self.model):
+            record = self.seen(request, record)
+            if record is None:
+                return False
+        if not viewer.is_platform:
+            return self.role_allows(viewer, verb, record)
+        verbs = ("view", "change") if verb == "view" else (verb,)
+        return any(request.user.has_perm(f"{self.opts.app_label}.{each}_{self.opts.model_name}") for each in verbs)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return self._may(request, "view", obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.is_added and self._may(request, "add", None)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return self.is_changed and self._may(request, "change", obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return self.is_deleted and self._may(request, "delete", obj)
+
+    def has_operate_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        """Whether the person may act on the record by a button, where the form itself changes nothing."""
+        return self._may(request, "change", obj)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField | None:
+        # A choice that a person may not see is no choice.
+        remote = self.admin_site._registry.get(db_field.remote_field.model)
+        if remote is not None and "queryset" not in kwargs:
+            kwargs["queryset"] = remote.get_queryset(request)
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if field is not None and isinstance(remote, PanelAdmin):
+            field.label_from_instance = remote.choice_label
+        return field
+
+    def choice_label(self, record: Any) -> str:
+        """Return what the record is called where it is one of several to choose from."""
+        return str(record)
+
+    # --- Lists -------------------------------------------------------------------------------------------------------
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return PanelChangeList
+
+    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+        """Put onto the records of one page of the list what their columns show beyond themselves."""
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        # Django's would delete without the acts.
+        return {name: each for name, each in super().get_actions(request).items() if name != "delete_selected"}
+
+    def allowed_ids(self, request: HttpRequest, ids: list[int], permission: str) -> list[int]:
+        """Return the ids of those of the records for which the person has a `has_…_permission` of this page."""
+        is_allowed = getattr(self, f"has_{permission}_permission")
+        batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+        records = (record for batch in batches for record in self.get_queryset(request).filter(pk__in=batch))
+        return [record.pk for record in records if is_allowed(request, record)]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: int | str) -> list[UnfoldAction]:
+        """Return the buttons of a record's page: those that are allowed, and that make sense in its state."""
+        record = self.seen(request, object_id)
+        return [
+            each
+            for each in super().get_actions_detail(request, object_id)
+            if (fits := getattr(each.method, "fits", None)) is None or (record is not None and fits(record))
+        ]
+
+    # --- Changes: by the forms' acts, never by Django's own saving ---------------------------------------------------
+
+    def get_form(self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type(form.__name__, (form,), {"request": request})
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        request.__dict__[_SECRETS] = form.secrets
+        return super().save_form(request, form, change)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        secrets = request.__dict__.get(_SECRETS)
+        if not secrets:
+            return super().response_add(request, obj, post_url_continue)
+        return keys.show(self, request, obj, secrets, title=self.shown_once_title, notice=self.shown_once_notice)
+
+    # Above a secret that was just made.
+    shown_once_title = "New key"
+    shown_once_notice = "Copy it now: it is stored nowhere and cannot be shown again."
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Do nothing: the form's act has saved it."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Do nothing: the form's act has saved it."""
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        """Delete the record by its act."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how a record is deleted")
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.delete_act(request, obj)
+
+    def consequences(self, record: Any) -> Sequence[str]:
+        """Return what else goes when the record is deleted, a line each."""
+        return []
+
+    def get_deleted_objects(
+        self, objs: Iterable[Any], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        # Django's would read everything that hangs on the record, which grows with its rows.
+        lines = [line for record in objs for line in (str(record), *self.consequences(record))]
+        return lines, {}, set(), []
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except Refused as refusal:
+            messages.error(request, f"Not deleted. {faults.sentence(refusal.message)}.")
+            return HttpResponseRedirect(self.url_of(unquote(object_id)))
+
+    # Every act writes its own AuditEntry; Django's log would be a second, lesser copy.
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None: ...
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None: ...
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None: ...
+
+    # --- History -----------------------------------------------------------------------------------------------------
+
+    # The keys of a state that `restore` gives back to a record; empty: its history can be read, not gone back to.
+    restorable: Sequence[str] = ()
+
+    def state_of(self, record: Any) -> dict[str, Any]:
+        """Return the record's present state, as its acts write it into the audit trail."""
+        return snapshot(record)
+
+    def restore(self, request: HttpRequest, record: Any, state: dict[str, Any]) -> None:
+        """Give the record the values that it had, by the act that changes it. `state` holds the restorable fields."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how a record is restored")
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return history.page(self, request, object_id)
+
+    # --- Addresses ---------------------------------------------------------------------------------------------------
+
+    def url_of(self, object_id: Any, page: str = "change") -> str:
+        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{page}"
+        return reverse(name, args=[quote(object_id)])
+
+
+class TenantAdmin(PanelAdmin):
+    """A page for records that belong to organizations, whose people see them and, by role, change them."""
+
+    # The way from the record to its organization, as in a look-up.
+    organization_path = "organization"
+
+    def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
+        if viewer.is_platform:
+            return records
+        return records.filter(**{f"{self.organization_path}__in": organizations_of(viewer.user)})
+
+    def organization_id_of(self, record: Any) -> int | None:
+        """Return the id of the organization whose record it is; None: the platform's own."""
+        for step in self.organization_path.split("__")[:-1]:
+            record = getattr(record, step)
+        return getattr(record, f"{self.organization_path.split('__')[-1]}_id")
+
+    def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
+        if record is None:
+            return bool(viewer.roles) if verb == "view" else viewer.changes_any
+        organization_id = self.organization_id_of(record)
+        return viewer.sees(organization_id) if verb == "view" else viewer.changes(organization_id)
+
+
+class ReadOnlyAdmin(PanelAdmin):
+    """A page for what the platform itself writes."""
+
+    is_added = is_changed = is_deleted = False

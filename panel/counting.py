@@ -1,0 +1,14 @@
+"""How many records hang on each row of a list, counted by the database with the row."""
+
+from typing import Any
+
+from django.db.models import Count, IntegerField, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce
+
+
+def count_of(model: Any, relation: str, condition: Q | None = None) -> Coalesce:
+    """Count a reverse relation in a subquery of its own, so that several counts of one row do not multiply each other."""
+    field = model._meta.get_field(relation)
+    rows = field.related_model._default_manager.filter(condition or Q(), **{field.field.name: OuterRef("pk")})
+    counted = rows.order_by().values(field.field.name).annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))

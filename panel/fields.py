@@ -1,0 +1,38 @@
+"""Form fields that several pages share, in the theme's clothes."""
+
+import zoneinfo
+from functools import cache
+from typing import Any
+
+from django import forms
+from unfold import widgets
+
+
+def text_input(**attrs: Any) -> forms.Widget:
+    return widgets.UnfoldAdminTextInputWidget(attrs=attrs or None)
+
+
+def text_area(rows: int = 4, **attrs: Any) -> forms.Widget:
+    return widgets.UnfoldAdminTextareaWidget(attrs={"rows": rows, **attrs})
+
+
+def select(**attrs: Any) -> forms.Widget:
+    return widgets.UnfoldAdminSelectWidget(attrs=attrs or None)
+
+
+def number_input(**attrs: Any) -> forms.Widget:
+    return widgets.UnfoldAdminIntegerFieldWidget(attrs=attrs or None)
+
+
+def date_and_time() -> forms.Widget:
+    return widgets.UnfoldAdminSplitDateTimeWidget()
+
+
+@cache
+def _zones() -> tuple[tuple[str, str], ...]:
+    return tuple((name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones()))
+
+
+def time_zone_field() -> forms.ChoiceField:
+    """Return a choice of the zones that this machine knows."""
+    return forms.ChoiceField(choices=_zones, initial="UTC", widget=select(), label="Time zone")

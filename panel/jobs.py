@@ -1,0 +1,63 @@
+"""Jobs: long acts, and how far they are."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import display
+
+from core.models import Job
+from panel.base import TenantAdmin
+from panel.viewer import Viewer
+
+
+@admin.register(Job)
+class JobAdmin(TenantAdmin):
+    """Jobs. People of an organization see its jobs, and those that they started."""
+
+    is_added = is_changed = is_deleted = False
+    list_display = ["label", "state_label", "progress", "created_at", "finished_at"]
+    list_filter = ["state"]
+    fields = ["created_at", "heartbeat_at", "finished_at"]
+    change_form_outer_before_template = "panel/job.html"
+
+    def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
+        if viewer.is_platform:
+            return records
+        return records.filter(Q(organization_id__in=list(viewer.roles)) | Q(user_id=viewer.user.pk))
+
+    def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
+        # The list shows only what the person may see.
+        return verb == "view" and bool(viewer.roles)
+
+    @display(
+        description="State",
+        label={"Waiting": "default", "Running": "info", "Done": "success", "Failed": "danger"},
+    )
+    def state_label(self, record: Job) -> str:
+        return record.get_state_display()
+
+    @display(description="Progress")
+    def progress(self, record: Job) -> str:
+        if record.progress_total is None:
+            return f"{record.progress_done:,}"
+        return f"{record.progress_done:,} of {record.progress_total:,}"
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        context = dict(extra_context or {})
+        record = self.seen(request, object_id) if object_id else None
+        if record is not None:
+            total = record.progress_total
+            context |= {
+                "job": record,
+                "percent": None if not total else round(100 * record.progress_done / total),
+                "is_open": record.finished_at is None,
+                "outcome": record.outcome if isinstance(record.outcome, dict) else {},
+            }
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)

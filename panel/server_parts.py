@@ -1,0 +1,32 @@
+"""What the pages of a server's parts share: they are their server's organization's, and a server is chosen once."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from panel.base import ActingForm, TenantAdmin
+from servers.access import organizations_changed_by
+from servers.models import Server
+
+
+class ServerPartForm(ActingForm):
+    """A form whose server is one that the person may change, and that is not deleted."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        organizations = organizations_changed_by(self.request.user)
+        living = Server.objects.living().filter(organization__in=organizations)
+        self.offer("server", living.select_related("organization"))
+
+
+class ServerPartAdmin(TenantAdmin):
+    """A page for parts of servers."""
+
+    organization_path = "server__organization"
+    autocomplete_fields = ["server"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("server__organization")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
+        return [*self.readonly_fields, *([] if obj is None else ["server"])]

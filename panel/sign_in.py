@@ -1,0 +1,191 @@
+"""Signing in: the password, then the code of who has a second factor; whoever guesses is locked out.
+
+Failures count on the cache that HTTP Basic counts on (core.lockout), so there is one limit for all doors.
+"""
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib.auth import REDIRECT_FIELD_NAME, login
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters
+from django_otp import login as note_second_factor
+from redis.exceptions import RedisError
+from unfold import widgets
+from unfold.forms import AuthenticationForm
+
+from core import lockout, second_factor
+from core.clients import client_address
+from core.models import User
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+# Who gave the right password has so long to give the code.
+CODE_WITHIN = datetime.timedelta(minutes=10)
+_PENDING = "sign_in.pending"
+_HAS_FACTOR = "_sluice_has_second_factor"
+LOCKED_OUT = "Too many wrong passwords or codes. Try again in five minutes."
+OUT_OF_ORDER = "Signing in is out of order, because the cache cannot be reached. Try again in a moment."
+WRONG_CODE = "This is not the code that the app shows now. Wait for the next one, or use a recovery code."
+
+
+class PasswordForm(AuthenticationForm):
+    """Name and password; refuses without looking at them where somebody is guessing."""
+
+    def clean(self) -> dict[str, Any]:
+        username, address = self.cleaned_data.get("username"), client_address(self.request)
+        if not username or not self.cleaned_data.get("password"):
+            return super().clean()
+        try:
+            if lockout.is_locked_out(username=username, address=address):
+                raise forms.ValidationError(LOCKED_OUT, code="locked_out")
+            try:
+                return super().clean()
+            except forms.ValidationError:
+                lockout.count_failure(username=username, address=address)
+                raise
+        except (RedisError, OSError):
+            # Without the counts of failures no password is looked at.
+            raise forms.ValidationError(OUT_OF_ORDER, code="out_of_order") from None
+
+
+class CodeForm(forms.Form):
+    """The code of the app, or a recovery code."""
+
+    code = forms.CharField(
+        label="Code",
+        max_length=32,
+        widget=widgets.UnfoldAdminTextInputWidget(
+            attrs={"autocomplete": "one-time-code", "autofocus": "", "spellcheck": "false"}
+        ),
+    )
+
+
+class PasswordView(LoginView):
+    """The first page; who has a second factor goes on to the second."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        user = form.get_user()
+        if second_factor.is_set_up(user):
+            self.request.session[_PENDING] = {
+                "user": user.pk,
+                # A password that is changed meanwhile ends this, too.
+                "hash": user.get_session_auth_hash(),
+                "until": (timezone.now() + CODE_WITHIN).timestamp(),
+                "next": self.get_success_url(),
+            }
+            return redirect("admin:login_code")
+        lockout.forget_failures(username=user.get_username(), address=client_address(self.request))
+        return super().form_valid(form)
+
+
+class SignIn:
+    """What the panel's site adds to Django's for signing in."""
+
+    login_form = PasswordForm
+    # Of unfold's site, which this is mixed into.
+    each_context: Callable[[HttpRequest], dict[str, Any]]
+    name: str
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        own = [path("login/code/", self.login_code, name="login_code")]
+        return [*own, *super().get_urls()]  # type: ignore[misc]
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Nobody with a second factor is let in by the password alone, wherever the session comes from."""
+        return bool(super().has_permission(request)) and not _lacks_code(request)  # type: ignore[misc]
+
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        """The page for name and password."""
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(reverse("admin:index", current_app=self.name))
+        context = {**self.each_context(request), "title": "Sign in", "app_path": request.get_full_path()}
+        if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
+            context[REDIRECT_FIELD_NAME] = reverse("admin:index", current_app=self.name)
+        context.update(extra_context or {})
+        request.current_app = self.name
+        view = PasswordView.as_view(
+            extra_context=context, authentication_form=self.login_form, template_name="panel/login.html"
+        )
+        return view(request)
+
+    @method_decorator(sensitive_post_parameters())
+    @method_decorator(never_cache)
+    @method_decorator(csrf_protect)
+    def login_code(self, request: HttpRequest) -> HttpResponse:
+        """The page for the code; it takes who has just given the right password."""
+        user = _pending_user(request)
+        if user is None:
+            request.session.pop(_PENDING, None)
+            return redirect("admin:login")
+        form = CodeForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            problem = _try_code(request, user, form.cleaned_data["code"])
+            if problem is None:
+                return HttpResponseRedirect(_safe_next(request, request.session.pop(_PENDING)["next"]))
+            form.add_error("code", problem)
+        context = {**self.each_context(request), "title": "Second factor", "form": form}
+        request.current_app = self.name
+        return TemplateResponse(request, "panel/login_code.html", context)
+
+
+def _try_code(request: HttpRequest, user: User, code: str) -> str | None:
+    """Sign the user in where the code is right; otherwise return what to say."""
+    username, address = user.get_username(), client_address(request)
+    try:
+        if lockout.is_locked_out(username=username, address=address):
+            return LOCKED_OUT
+        device = second_factor.verify(user, code)
+        if device is None:
+            lockout.count_failure(username=username, address=address)
+            return WRONG_CODE
+        lockout.forget_failures(username=username, address=address)
+    except (RedisError, OSError):
+        return OUT_OF_ORDER
+    pending = request.session[_PENDING]
+    login(request, user, backend=BACKEND)
+    note_second_factor(request, device)
+    # Signing in may have begun a new session.
+    request.session[_PENDING] = pending
+    return None
+
+
+def _pending_user(request: HttpRequest) -> User | None:
+    pending = request.session.get(_PENDING)
+    if not pending or pending["until"] < timezone.now().timestamp():
+        return None
+    user = User.objects.filter(pk=pending["user"], is_active=True).first()
+    if user is None or not constant_time_compare(pending["hash"], user.get_session_auth_hash()):
+        return None
+    return user
+
+
+def _safe_next(request: HttpRequest, target: str) -> str:
+    is_safe = url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return target if is_safe else reverse("admin:index")
+
+
+def _lacks_code(request: HttpRequest) -> bool:
+    """Whether the user has a second factor that this session has not shown; asked once a request."""
+    if request.user.is_verified():  # type: ignore[union-attr]
+        return False
+    known: bool | None = getattr(request, _HAS_FACTOR, None)
+    if known is None:
+        known = second_factor.is_set_up(request.user)  # type: ignore[arg-type]
+        setattr(request, _HAS_FACTOR, known)
+    return known

@@ -1,0 +1,17 @@
+"""Numbers and limits as people read them."""
+
+
+def limits_in_words(connections: int | None, messages: int | None) -> str:
+    """Return two limits as people read them; 0 is unlimited, None is left to the template."""
+    return f"{_limit(connections, 'connections')}, {_limit(messages, 'messages per hour')}"
+
+
+def _limit(value: int | None, unit: str) -> str:
+    if value is None:
+        return f"{unit} by the template"
+    return f"unlimited {unit}" if value == 0 else f"{value:,} {unit}"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {one if number == 1 else many}"

@@ -1,0 +1,174 @@
+"""Keys of servers: make, change, rotate, hold, release, reveal, delete."""
+
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from core import keys
+from core.audit import Actor, record, snapshot
+from core.encryption import decrypt, encrypt
+from core.errors import Conflict, Fault, Invalid, NotFound
+from core.texts import clean_name
+from servers.models import Credential, Server
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedCredential:
+    """A credential and its key in clear, for the one who just made it."""
+
+    credential: Credential
+    key: str
+
+
+@transaction.atomic
+def create_credential(
+    *,
+    server: Server,
+    kind: str,
+    name: str,
+    actor: Actor,
+    is_default: bool = False,
+    can_manage_organization: bool = False,
+    expires_at: datetime.datetime | None = None,
+) -> KeyedCredential:
+    """Make an API or SMTP credential with a new key. A deleted server is NotFound."""
+    if kind not in {Credential.Kind.API, Credential.Kind.SMTP}:
+        raise Invalid(Fault("kind", "must be api or smtp"))
+    name = clean_name(name)
+    _refuse_deleted(server)
+    key = keys.make_key()
+    credential = Credential(
+        server=server,
+        kind=kind,
+        name=name,
+        is_default=is_default,
+        can_manage_organization=can_manage_organization,
+        expires_at=expires_at,
+    )
+    _take_key(credential, key)
+    credential.save(force_insert=True)
+    _record(actor, "credential.created", credential, after=snapshot(credential))
+    return KeyedCredential(credential, key)
+
+
+@transaction.atomic
+def create_network_credential(*, server: Server, name: str, network: str, actor: Actor) -> Credential:
+    """Make an SMTP-IP credential: clients in this network (CIDR) need no key."""
+    credential = Credential(server=server, kind=Credential.Kind.SMTP_IP, name=clean_name(name))
+    credential.network = _clean_network(network)
+    _refuse_deleted(server)
+    credential.save(force_insert=True)
+    _record(actor, "credential.created", credential, after=snapshot(credential))
+    return credential
+
+
+@transaction.atomic
+def change_credential(*, credential: Credential, actor: Actor, **changes: Any) -> Credential:
+    """Change name, expires_at or can_manage_organization; what is not named stays."""
+    if unknown := set(changes) - {"name", "expires_at", "can_manage_organization"}:
+        raise TypeError(f"{', '.join(sorted(unknown))} cannot be changed by this act")
+    locked = _lock(credential)
+    before = snapshot(locked)
+    for field, value in changes.items():
+        setattr(locked, field, clean_name(value) if field == "name" else value)
+    if locked.can_manage_organization and locked.kind != Credential.Kind.API:
+        raise Invalid(Fault("can_manage_organization", "is for API keys only"))
+    locked.save()
+    _record(actor, "credential.changed", locked, before=before, after=snapshot(locked))
+    return locked
+
+
+@transaction.atomic
+def rotate_credential(*, credential: Credential, actor: Actor) -> KeyedCredential:
+    """Give the credential a new key; the old one stops at once."""
+    locked = _lock(credential)
+    if locked.kind == Credential.Kind.SMTP_IP:
+        raise Conflict("An SMTP-IP credential has no key to rotate")
+    before = snapshot(locked)
+    key = keys.make_key()
+    _take_key(locked, key)
+    locked.save(update_fields=["key_prefix", "key_digest", "key_ciphertext", "updated_at"])
+    _record(actor, "credential.rotated", locked, before=before, after=snapshot(locked))
+    return KeyedCredential(locked, key)
+
+
+@transaction.atomic
+def hold_credential(*, credential: Credential, at: datetime.datetime, actor: Actor) -> Credential:
+    """Refuse the credential until it is released; holding a held one changes nothing."""
+    return _set_held(credential, at, actor, "credential.held")
+
+
+@transaction.atomic
+def release_credential(*, credential: Credential, actor: Actor) -> Credential:
+    """Let a held credential work again; releasing one that is not held changes nothing."""
+    return _set_held(credential, None, actor, "credential.released")
+
+
+@transaction.atomic
+def reveal_key(*, credential: Credential, actor: Actor) -> str:
+    """Return the key in clear, and write down who saw it."""
+    # Locked and read again: the caller's copy may be from before a rotation.
+    locked = _lock(credential)
+    if not locked.key_ciphertext:
+        raise Conflict("An SMTP-IP credential has no key to reveal")
+    _record(actor, "credential.revealed", locked)
+    return decrypt(locked.key_ciphertext)
+
+
+@transaction.atomic
+def delete_credential(*, credential: Credential, actor: Actor) -> None:
+    """Delete the credential; its key stops at once."""
+    locked = _lock(credential)
+    _record(actor, "credential.deleted", locked, before=snapshot(locked))
+    locked.delete()
+
+
+def _lock(credential: Credential) -> Credential:
+    locked = (
+        Credential.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("server")
+        .filter(pk=credential.pk, server__deleted_at=None)
+        .first()
+    )
+    if locked is None:
+        raise NotFound("The credential could not be found")
+    return locked
+
+
+def _refuse_deleted(server: Server) -> None:
+    if not Server.objects.living().filter(pk=server.pk).exists():
+        raise NotFound("The server could not be found")
+
+
+def _set_held(credential: Credential, held_at: datetime.datetime | None, actor: Actor, act: str) -> Credential:
+    locked = _lock(credential)
+    if (locked.held_at is None) == (held_at is None):
+        return locked
+    before = snapshot(locked)
+    locked.held_at = held_at
+    locked.save(update_fields=["held_at", "updated_at"])
+    _record(actor, act, locked, before=before, after=snapshot(locked))
+    return locked
+
+
+def _take_key(credential: Credential, key: str) -> None:
+    credential.key_prefix = keys.prefix(key)
+    credential.key_digest = keys.digest(key)
+    credential.key_ciphertext = encrypt(key)
+
+
+def _clean_network(text: str) -> str:
+    try:
+        # A zone (fe80::%eth0) would name one of our interfaces, not a client.
+        if "%" not in text:
+            return str(ipaddress.ip_network(text.strip()))
+    except ValueError:
+        pass
+    raise Invalid(Fault("network", "must be a network such as 192.0.2.0/24"))
+
+
+def _record(actor: Actor, act: str, credential: Credential, **states: Any) -> None:
+    record(actor=actor, act=act, target=credential, organization_id=credential.server.organization_id, **states)

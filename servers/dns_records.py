@@ -1,0 +1,198 @@
+"""What must be in DNS for a domain: the facts that its checks compare with, and the records that its owner publishes."""
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Q
+
+from core import dkim
+from core.errors import NotFound
+from ippools.models import IPPoolMember
+from servers.models import Domain, IPPoolRule
+from servers.pool_rules import concerns_sender_domain
+
+VERIFICATION_PREFIX = "postal-verify"
+DMARC_PROPOSAL = "v=DMARC1; p=none"
+MX_PRIORITY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """An address that mail leaves by, and the name that it says HELO with."""
+
+    address: str
+    helo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What DNS should say of a domain."""
+
+    name: str
+    verification_text: str
+    dkim_name: str
+    dkim_public_key: str
+    mx_hosts: tuple[str, ...]
+    return_path_name: str
+    return_path_host: str
+    dmarc_name: str
+    dmarc_text: str
+    # Every address that mail from the domain may leave by.
+    sendings: tuple[Sending, ...]
+    # The name whose SPF record stands for them; empty: none does.
+    spf_include: str
+
+
+@dataclass(frozen=True, slots=True)
+class DNSRecord:
+    """One record to publish. Names and hosts have no last dot; `short_name` is relative to the domain, `@` for itself."""
+
+    purpose: str
+    type: str
+    name: str
+    short_name: str
+    value: str
+    priority: int | None = None
+
+
+def expected_of(domain: Domain) -> Expected:
+    """Return what DNS should say of one domain; raises NotFound where it has been deleted meanwhile."""
+    for expected in expected_of_many([domain.pk]).values():
+        return expected
+    raise NotFound("The domain could not be found with the provided name")
+
+
+def expected_of_many(ids: Sequence[int]) -> dict[int, Expected]:
+    """Return what DNS should say of each of these domains, by three queries."""
+    domains = Domain.objects.filter(pk__in=ids).select_related("server").defer("dns_answers", "dkim_private_key")
+    rules_of_server, rules_of_organization = _rules(domains)
+    pools = {
+        domain.pk: frozenset(
+            _pool_ids(
+                domain,
+                rules_of_server[domain.server_id] + rules_of_organization[domain.server.organization_id],
+            )
+        )
+        for domain in domains
+    }
+    members = _members({pool_id for pool_ids in pools.values() for pool_id in pool_ids})
+    # Thousands of domains share a few sets of pools.
+    sendings = {pool_ids: _sendings(pool_ids, members) for pool_ids in set(pools.values())}
+    return {domain.pk: _expected(domain, sendings[pools[domain.pk]]) for domain in domains}
+
+
+def records_of(expected: Expected) -> list[DNSRecord]:
+    """Return the records to publish, the proof of ownership first."""
+    name = expected.name
+    records = [
+        DNSRecord("verification", "TXT", name, "@", expected.verification_text),
+        DNSRecord("spf", "TXT", name, "@", spf_text(expected)),
+        DNSRecord("dkim", "TXT", expected.dkim_name, _short(expected.dkim_name, name), dkim_text(expected)),
+        DNSRecord(
+            "return_path",
+            "CNAME",
+            expected.return_path_name,
+            _short(expected.return_path_name, name),
+            expected.return_path_host,
+        ),
+    ]
+    records += [DNSRecord("mx", "MX", name, "@", host, MX_PRIORITY) for host in expected.mx_hosts]
+    records.append(
+        DNSRecord("dmarc", "TXT", expected.dmarc_name, _short(expected.dmarc_name, name), expected.dmarc_text)
+    )
+    return records
+
+
+def spf_text(expected: Expected) -> str:
+    """Return the SPF record to publish, for a domain that has none yet."""
+    return " ".join(["v=spf1", *spf_terms(expected, [each.address for each in expected.sendings]), "~all"])
+
+
+def spf_terms(expected: Expected, addresses: Iterable[str]) -> list[str]:
+    """Return the terms by which these addresses pass; neighbours as one network."""
+    if expected.spf_include:
+        return [f"include:{expected.spf_include}"]
+    found = [ipaddress.ip_address(each) for each in addresses]
+    if not found:
+        # Nothing is known to send yet: the hosts that receive for the domain are the best guess.
+        return ["a", "mx"]
+    four = ipaddress.collapse_addresses(ipaddress.IPv4Network(each) for each in found if each.version == 4)
+    six = ipaddress.collapse_addresses(ipaddress.IPv6Network(each) for each in found if each.version == 6)
+    return [f"ip4:{_network(each)}" for each in four] + [f"ip6:{_network(each)}" for each in six]
+
+
+def dkim_text(expected: Expected) -> str:
+    """Return the DKIM record to publish."""
+    return dkim.record_for(expected.dkim_public_key)
+
+
+def _network(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
+
+
+def _expected(domain: Domain, sendings: tuple[Sending, ...]) -> Expected:
+    name = domain.name
+    return Expected(
+        name=name,
+        verification_text=f"{VERIFICATION_PREFIX} {domain.verification_token}",
+        dkim_name=f"postal-{domain.dkim_identifier}._domainkey.{name}",
+        dkim_public_key=domain.dkim_public_key,
+        mx_hosts=tuple(_host(each) for each in domain.custom_mx_records or settings.SLUICE_MX_HOSTS),
+        return_path_name=f"rp.{name}",
+        return_path_host=_host(settings.SLUICE_RETURN_PATH_HOST),
+        dmarc_name=f"_dmarc.{name}",
+        dmarc_text=domain.dmarc_record or DMARC_PROPOSAL,
+        sendings=sendings,
+        spf_include=_host(settings.SLUICE_SPF_INCLUDE),
+    )
+
+
+def _host(text: str) -> str:
+    return text.lower().removesuffix(".")
+
+
+def _short(name: str, domain: str) -> str:
+    return name.removesuffix(f".{domain}")
+
+
+def _rules(domains: Iterable[Domain]) -> tuple[Mapping[int, list[IPPoolRule]], Mapping[int, list[IPPoolRule]]]:
+    servers = {domain.server_id for domain in domains}
+    organizations = {domain.server.organization_id for domain in domains}
+    of_server: dict[int, list[IPPoolRule]] = defaultdict(list)
+    of_organization: dict[int, list[IPPoolRule]] = defaultdict(list)
+    for rule in IPPoolRule.objects.filter(Q(server__in=servers) | Q(organization__in=organizations)):
+        if rule.server_id is not None:
+            of_server[rule.server_id].append(rule)
+        elif rule.organization_id is not None:
+            of_organization[rule.organization_id].append(rule)
+    return of_server, of_organization
+
+
+def _pool_ids(domain: Domain, rules: Iterable[IPPoolRule]) -> set[int]:
+    pool_ids = {rule.pool_id for rule in rules if concerns_sender_domain(rule, domain.name)}
+    if domain.server.ip_pool_id is not None:
+        pool_ids.add(domain.server.ip_pool_id)
+    return pool_ids
+
+
+def _members(pool_ids: Iterable[int]) -> dict[int, list[tuple[int, str, str | None, str]]]:
+    members: dict[int, list[tuple[int, str, str | None, str]]] = defaultdict(list)
+    columns = ("pool_id", "ip_address_id", "ip_address__ipv4", "ip_address__ipv6", "ip_address__hostname")
+    for pool_id, *address in IPPoolMember.objects.filter(pool__in=list(pool_ids)).values_list(*columns):
+        members[pool_id].append((address[0], address[1], address[2], address[3]))
+    return members
+
+
+def _sendings(
+    pool_ids: Iterable[int], members: Mapping[int, list[tuple[int, str, str | None, str]]]
+) -> tuple[Sending, ...]:
+    rows = sorted({row for pool_id in pool_ids for row in members[pool_id]})
+    return tuple(
+        Sending(address, hostname)
+        for _, ipv4, ipv6, hostname in rows
+        for address in (ipv4, ipv6)
+        if address is not None
+    )

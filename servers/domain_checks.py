@@ -1,0 +1,79 @@
+"""Domains as rows that are checked: what a check needs to know, and what follows from what it found."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+
+from core.audit import Actor, record
+from core.dns_findings import Findings
+from core.dns_sweep import Swept, check_now, make_due, sweep
+from core.errors import NotFound
+from core.models import DNSStatus
+from core.models.dns_checked import DNSCheckedQuerySet
+from core.resolver import CHECK_TIMEOUT, Resolver
+from servers import dns
+from servers.dns_records import Expected, expected_of_many
+from servers.models import Domain
+
+
+class DomainChecks:
+    """How the sweep sees domains. `actor` is who asked."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+
+    def rows(self) -> DNSCheckedQuerySet[Domain]:
+        return Domain.objects.living().select_related("server")
+
+    def plans(self, ids: Sequence[int]) -> Mapping[int, Expected]:
+        return expected_of_many(ids) if ids else {}
+
+    def examine(self, plan: Expected, resolver: Resolver) -> Findings:
+        return dns.examine(plan, resolver)
+
+    def write(self, row: Domain, findings: Findings, at: datetime.datetime) -> dict[str, Any]:
+        """Verify the domain, or end that, by what the look for its TXT record found; a failure changes nothing."""
+        status = findings["verification"].status
+        if status is None or (status == DNSStatus.OK) == row.is_verified:
+            return {}
+        verified_at = at if status == DNSStatus.OK else None
+        record_verification(row, verified_at, self.actor)
+        return {"verified_at": verified_at}
+
+
+def check_due_domains(*, seconds: float, limit: int | None = None) -> Swept:
+    """Check the domains that are due, until none is or the seconds are over."""
+    kind = DomainChecks(Actor.system())
+    return sweep(kind, parallel=settings.SLUICE_DNS_PARALLEL, seconds=seconds, limit=limit)
+
+
+def check_domain(domain: Domain, *, actor: Actor, seconds: float = CHECK_TIMEOUT) -> Domain:
+    """Check the domain at once and return it as it is then.
+
+    Raises BeingChecked where another check of it goes on, and NotFound where it has been deleted meanwhile.
+    """
+    check_now(DomainChecks(actor), domain.pk, seconds=seconds)
+    checked = Domain.objects.select_related("server__organization").filter(pk=domain.pk).first()
+    if checked is None:
+        raise NotFound("The domain could not be found with the provided name")
+    return checked
+
+
+def record_verification(domain: Domain, verified_at: datetime.datetime | None, actor: Actor) -> None:
+    """Write down that a domain was verified, or is no longer, and look again at whoever else has proven the name."""
+    organization_id = domain.server.organization_id
+    was, now_ = domain.verified_at, verified_at
+    record(
+        actor=actor,
+        act="domain.verified" if verified_at else "domain.unverified",
+        target=domain,
+        before={"verified_at": was.isoformat() if was else None},
+        after={"verified_at": now_.isoformat() if now_ else None},
+        organization_id=organization_id,
+    )
+    if verified_at is not None:
+        rivals = Domain.objects.living().verified().named(domain.name).exclude(server__organization_id=organization_id)
+        # The name may have changed hands: then their record is gone.
+        make_due(Domain.objects.filter(pk__in=rivals.values("pk")), at=verified_at)

@@ -1,0 +1,236 @@
+"""The acts on domains: create, change, delete, verify."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.crypto import get_random_string, salted_hmac
+
+from core import dkim, dmarc
+from core.audit import Actor, record, snapshot
+from core.encryption import encrypt
+from core.errors import Conflict, Fault, Invalid, NotFound
+from core.models import DNSStatus
+from core.resolver import CHECK_TIMEOUT, Resolver
+from servers.dns_records import VERIFICATION_PREFIX
+from servers.domain_checks import check_domain, record_verification
+from servers.locks import lock_server
+from servers.models import Domain, Organization, Server
+from throttling.domains import NotADomain, domain_name
+
+# The longest name below a domain, postal-IDENT._domainkey., must fit in 253 characters too.
+LONGEST_NAME = 220
+MOST_MX_RECORDS = 20
+LONGEST_DMARC_RECORD = 1_000
+TOKEN_LENGTH = 32
+DKIM_IDENTIFIER_LENGTH = 6
+_PRINTABLE = re.compile(r"[ -~]*")
+
+
+class ProvenElsewhere(Conflict):
+    """Another organization has proven the name, and the record that would prove it for this one is not there."""
+
+    def __init__(self, name: str, verification_string: str) -> None:
+        self.name = name
+        self.verification_string = verification_string
+        super().__init__(
+            f"{name} has been verified by another organization. If it is yours, publish the TXT record "
+            f"“{verification_string}” at {name} and try again."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedDomain:
+    """The domain, and whether the server had it already."""
+
+    domain: Domain
+    already_exists: bool
+
+
+def normalized(name: str) -> str:
+    """Return a domain's name as stored, lower-case A-labels; raises Invalid."""
+    if not name.strip():
+        raise Invalid(Fault("name", "is required"))
+    try:
+        stored = domain_name(name.strip())
+    except NotADomain:
+        raise Invalid(Fault("name", "is not a domain name")) from None
+    if "." not in stored:
+        raise Invalid(Fault("name", "is not a domain name"))
+    if len(stored) > LONGEST_NAME:
+        raise Invalid(Fault("name", f"is too long (maximum is {LONGEST_NAME} characters)"))
+    return stored
+
+
+def find_domain(server: Server, name: str) -> Domain:
+    """Return the server's domain of this name, however it is written; raises NotFound."""
+    try:
+        stored = normalized(name)
+    except Invalid:
+        stored = ""
+    domain = Domain.objects.select_related("server__organization").filter(server=server, name=stored).first()
+    if domain is None:
+        raise NotFound("The domain could not be found with the provided name")
+    return domain
+
+
+def verification_string(domain: Domain) -> str:
+    """Return the text of the TXT record that proves the domain."""
+    return f"{VERIFICATION_PREFIX} {domain.verification_token}"
+
+
+def verification_token(organization: Organization, name: str) -> str:
+    """Return what proves a name for an organization: always the same, so that a refused one can publish it beforehand."""
+    return salted_hmac("servers.domains.verification", f"{organization.uuid} {name}", algorithm="sha256").hexdigest()[
+        :TOKEN_LENGTH
+    ]
+
+
+def create_domain(
+    *,
+    server: Server,
+    name: str,
+    actor: Actor,
+    custom_mx_records: Sequence[Any] = (),
+    dmarc_record: str = "",
+) -> CreatedDomain:
+    """Add a domain to the server, with its DKIM key and verification token; one that is there is returned as it is.
+
+    It is not verified by being created. A name that another organization has proven is ProvenElsewhere, until the TXT record
+    proves it for this one: then DNS is asked, so this must not be called inside a transaction.
+    """
+    name = normalized(name)
+    existing = _existing(server, name)
+    if existing is not None:
+        return CreatedDomain(existing, True)
+    organization = server.organization
+    domain = Domain(
+        server=server,
+        name=name,
+        verification_token=verification_token(organization, name),
+        dkim_identifier=get_random_string(DKIM_IDENTIFIER_LENGTH, "abcdefghjkmnpqrstuvwxyz23456789"),
+    )
+    _take(domain, custom_mx_records, dmarc_record)
+    is_claimed = _is_proven_elsewhere(organization, name)
+    if is_claimed and verification_string(domain) not in Resolver().ask(name, "TXT").texts:
+        raise ProvenElsewhere(name, verification_string(domain))
+    # Slow, so before the lock.
+    pair = dkim.make_key_pair()
+    domain.dkim_private_key, domain.dkim_public_key = encrypt(pair.private_pem), pair.public
+    with transaction.atomic():
+        lock_server(server)
+        existing = _existing(server, name)
+        if existing is not None:
+            return CreatedDomain(existing, True)
+        if not is_claimed and _is_proven_elsewhere(organization, name):
+            raise ProvenElsewhere(name, verification_string(domain))
+        domain.save(force_insert=True)
+        _record(actor, "domain.created", domain, after=_snapshot(domain))
+        if is_claimed:
+            at = timezone.now()
+            record_verification(domain, at, actor)
+            domain.verified_at, domain.verification_status = at, DNSStatus.OK
+            domain.save(update_fields=["verified_at", "verification_status"])
+    return CreatedDomain(domain, False)
+
+
+@transaction.atomic
+def change_domain(
+    *,
+    domain: Domain,
+    actor: Actor,
+    custom_mx_records: Sequence[Any] | None = None,
+    dmarc_record: str | None = None,
+    outgoing: bool | None = None,
+    incoming: bool | None = None,
+) -> Domain:
+    """Change what is expected of the domain or what it is used for; None leaves what is there. It is checked again soon."""
+    locked = _lock(domain)
+    before = _snapshot(locked)
+    _take(
+        locked,
+        locked.custom_mx_records if custom_mx_records is None else custom_mx_records,
+        locked.dmarc_record if dmarc_record is None else dmarc_record,
+    )
+    locked.outgoing = locked.outgoing if outgoing is None else outgoing
+    locked.incoming = locked.incoming if incoming is None else incoming
+    locked.dns_next_check_at, locked.dns_streak = None, 0
+    # Only these: a check may write the rest at any time.
+    fields = ["custom_mx_records", "dmarc_record", "outgoing", "incoming", "dns_next_check_at", "dns_streak"]
+    locked.save(update_fields=[*fields, "updated_at"])
+    _record(actor, "domain.changed", locked, before=before, after=_snapshot(locked))
+    return locked
+
+
+@transaction.atomic
+def delete_domain(*, domain: Domain, actor: Actor) -> Domain:
+    """Delete the domain with its DKIM key and return what it was; its counts stay."""
+    locked = _lock(domain)
+    _record(actor, "domain.deleted", locked, before=_snapshot(locked))
+    Domain.objects.filter(pk=locked.pk).delete()
+    return locked
+
+
+def verify_domain(*, domain: Domain, actor: Actor, seconds: float = CHECK_TIMEOUT) -> Domain:
+    """Look at DNS now and return the domain with what was found; `is_verified` says whether the TXT record is there.
+
+    When DNS could not be asked, the domain keeps what it was, with the reason in its errors. Not inside a transaction.
+    """
+    return check_domain(domain, actor=actor, seconds=seconds)
+
+
+def _existing(server: Server, name: str) -> Domain | None:
+    return Domain.objects.select_related("server__organization").filter(server=server, name=name).first()
+
+
+def _is_proven_elsewhere(organization: Organization, name: str) -> bool:
+    return Domain.objects.living().verified().named(name).exclude(server__organization=organization).exists()
+
+
+def _take(domain: Domain, custom_mx_records: Sequence[Any], dmarc_record: str) -> None:
+    faults: list[Fault] = []
+    hosts: dict[str, None] = {}
+    if len(custom_mx_records) > MOST_MX_RECORDS:
+        faults.append(Fault("custom_mx_records", f"has too many hosts (maximum is {MOST_MX_RECORDS})"))
+    for index, host in enumerate(custom_mx_records[:MOST_MX_RECORDS]):
+        try:
+            hosts[domain_name(host.strip() if isinstance(host, str) else "")] = None
+        except NotADomain:
+            faults.append(Fault(f"custom_mx_records[{index}]", "is not a host name"))
+    text = dmarc_record.strip()
+    if text:
+        try:
+            if len(text) > LONGEST_DMARC_RECORD or not _PRINTABLE.fullmatch(text):
+                raise dmarc.BadRecord(f"it is not printable ASCII of at most {LONGEST_DMARC_RECORD} characters")
+            dmarc.parse(text)
+        except dmarc.BadRecord as error:
+            faults.append(Fault("dmarc_record", f"is not a DMARC record: {error}"))
+    if faults:
+        raise Invalid(*faults)
+    domain.custom_mx_records, domain.dmarc_record = list(hosts), text
+
+
+def _lock(domain: Domain) -> Domain:
+    locked = (
+        Domain.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("server__organization")
+        .filter(pk=domain.pk)
+        .first()
+    )
+    if locked is None:
+        raise NotFound("The domain could not be found with the provided name")
+    return locked
+
+
+def _snapshot(domain: Domain) -> dict[str, Any]:
+    # What checks write is no configuration, and a check's answers are long.
+    written = ("_status", "_error")
+    columns = snapshot(domain)
+    return {name: value for name, value in columns.items() if not (name.startswith("dns_") or name.endswith(written))}
+
+
+def _record(actor: Actor, act: str, domain: Domain, **states: Any) -> None:
+    record(actor=actor, act=act, target=domain, organization_id=domain.server.organization_id, **states)

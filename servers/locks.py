@@ -1,0 +1,37 @@
+"""Rows that acts hold while they check and write. An organization's comes before its servers', everywhere.
+
+All are locked `no_key`: rows that refer to them may be written meanwhile.
+"""
+
+from core.errors import NotFound
+from servers.models import Organization, Server
+
+
+def lock_organization(pk: int) -> Organization:
+    """Make acts on what an organization owns (names, pools) wait for each other; raises NotFound where it is gone."""
+    locked = Organization.objects.select_for_update(no_key=True).filter(pk=pk).first()
+    if locked is None:
+        raise NotFound("The organization could not be found")
+    return locked
+
+
+def lock_organization_of(server: Server) -> Organization:
+    """Do the same for a server's organization; only the server's id need be known."""
+    organization_id = Server.objects.filter(pk=server.pk).values_list("organization_id", flat=True).first()
+    if organization_id is None:
+        raise NotFound("The server could not be found")
+    return lock_organization(organization_id)
+
+
+def lock_server(server: Server) -> Server:
+    """Return the server as it is now, with its organization, and hold it; raises NotFound where it is deleted."""
+    locked = (
+        Server.objects.living()
+        .select_for_update(of=("self",), no_key=True)
+        .select_related("organization")
+        .filter(pk=server.pk)
+        .first()
+    )
+    if locked is None:
+        raise NotFound("The server could not be found")
+    return locked

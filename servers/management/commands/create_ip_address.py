@@ -1,0 +1,65 @@
+"""`manage.py create_ip_address IPV4 HOSTNAME`: an address, in a pool of an organization where one is named.
+
+It lives here, not in ippools, because pools of organizations are this application's.
+"""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import CommandError
+from django.db import transaction
+
+from core.commands import ActCommand
+from core.names import fold
+from core.texts import clean_name
+from ippools.addresses import NewAddress, create_one
+from ippools.models import IPPool
+from servers.models import Organization
+from servers.pools import add_members, create_pool, pools_of
+from servers.provisioning import find_organization
+
+
+class Command(ActCommand):
+    help = "Make an IP address, and put it into a pool if one is named; a pool that is not there is made."
+
+    def add_act_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("ipv4")
+        parser.add_argument("hostname", help="The HELO name.")
+        parser.add_argument("--ipv6", default=None)
+        parser.add_argument("--priority", type=int, default=100, help="0 to 100; the higher is preferred in a pool.")
+        parser.add_argument("--organization", default="", help="The permalink of the organization whose pool it is.")
+        parser.add_argument("--pool", default="", help="The name of the pool.")
+
+    @transaction.atomic
+    def act(
+        self, *, ipv4: str, hostname: str, ipv6: str | None, priority: int, organization: str, pool: str, **options: Any
+    ) -> dict[str, Any]:
+        if bool(organization) != bool(pool):
+            raise CommandError("--organization and --pool go together.")
+        owner = find_organization(organization) if organization else None
+        address = create_one(
+            NewAddress(ipv4=ipv4, hostname=hostname, ipv6=ipv6, priority=priority),
+            actor=self.actor,
+            organization_id=owner.pk if owner else None,
+        )
+        if owner is not None:
+            add_members(
+                pool=self.pool_of(owner, pool), addresses=[address], actor=self.actor, organization_id=owner.pk
+            )  # fmt: skip
+        return {
+            "id": address.pk,
+            "ipv4": address.ipv4,
+            "ipv6": address.ipv6,
+            "hostname": address.hostname,
+            "priority": address.priority,
+        }
+
+    def told(self, outcome: dict[str, Any]) -> str:
+        return f"The IP address {outcome['ipv4']} ({outcome['hostname']}) has the id {outcome['id']}"
+
+    def pool_of(self, organization: Organization, name: str) -> IPPool:
+        """Return the organization's pool of this name, its own before one it was granted; made where there is none."""
+        name = clean_name(name, field="pool")
+        named = list(pools_of(organization).filter(name_key=fold(name)))
+        named.sort(key=lambda pool: pool.namespace != organization.uuid)
+        return named[0] if named else create_pool(organization=organization, name=name, ips=[], actor=self.actor).pool

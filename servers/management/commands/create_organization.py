@@ -1,0 +1,38 @@
+"""`manage.py create_organization NAME`: a tenant."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from core.commands import ActCommand
+from servers.provisioning import create_organization
+
+
+class Command(ActCommand):
+    help = "Make an organization, which may use the platform's default pool."
+
+    def add_act_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument(
+            "--permalink", default="", help="Its name in SMTP users and host names; made from NAME if not given."
+        )
+        parser.add_argument("--time-zone", default="UTC", help="An IANA name, such as Europe/Vienna.")
+        parser.add_argument(
+            "--allow-keyless-create",
+            action="store_true",
+            help="Let servers/create work for it without a key, as in Postal's curl example.",
+        )
+
+    def act(
+        self, *, name: str, permalink: str, time_zone: str, allow_keyless_create: bool, **options: Any
+    ) -> dict[str, Any]:
+        organization = create_organization(
+            name=name,
+            permalink=permalink,
+            time_zone=time_zone,
+            allow_keyless_create=allow_keyless_create,
+            actor=self.actor,
+        )
+        return {"uuid": str(organization.uuid), "name": organization.name, "permalink": organization.permalink}
+
+    def told(self, outcome: dict[str, Any]) -> str:
+        return f"The organization {outcome['name']} ({outcome['permalink']}) has the UUID {outcome['uuid']}"

@@ -1,0 +1,19 @@
+from servers.models.credential import Credential
+from servers.models.domain import Domain
+from servers.models.organization import Membership, Organization
+from servers.models.pool_rule import IPPoolRule, OrganizationPool
+from servers.models.route import Route
+from servers.models.server import Server
+from servers.models.webhook import Webhook
+
+__all__ = [
+    "Credential",
+    "Domain",
+    "IPPoolRule",
+    "Membership",
+    "Organization",
+    "OrganizationPool",
+    "Route",
+    "Server",
+    "Webhook",
+]

@@ -1,0 +1,81 @@
+import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+from core.encryption import CiphertextField
+from core.keys import DIGEST_LENGTH, PREFIX_LENGTH
+from servers.models.server import Server
+
+
+class CredentialQuerySet(models.QuerySet["Credential"]):
+    def usable(self, at: datetime.datetime) -> Self:
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=at), held_at=None)
+
+
+class Credential(models.Model):
+    """What a program shows to use a server: a key for the API or for SMTP, or a network that needs none."""
+
+    class Kind(models.TextChoices):
+        API = "api", "API"
+        SMTP = "smtp", "SMTP"
+        SMTP_IP = "smtp_ip", "SMTP-IP"
+
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="credentials")
+    kind = models.CharField(max_length=7, choices=Kind.choices)
+    name = models.CharField(max_length=200)
+    # Empty for SMTP-IP, which has a network instead of a key.
+    key_prefix = models.CharField(max_length=PREFIX_LENGTH, blank=True, editable=False)
+    key_digest = models.CharField(max_length=DIGEST_LENGTH, unique=True, null=True, editable=False)  # noqa: DJ001 - unique
+    # Kept because Postal's create answers with the key of a server that exists already.
+    key_ciphertext = CiphertextField(blank=True, editable=False)
+    # A CIDR such as 192.0.2.0/24, for SMTP-IP only.
+    network = models.CharField(max_length=43, blank=True)
+    # The one that servers/create makes, and makes again where it is missing.
+    is_default = models.BooleanField(default=False, editable=False)
+    can_manage_organization = models.BooleanField(
+        default=False, help_text="Whether this key may create servers and IP pools in its organization."
+    )
+    # A held credential is refused until it is released.
+    held_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = CredentialQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                name="servers_credential_kind",
+                condition=Q(kind__in=["api", "smtp", "smtp_ip"]),
+                violation_error_message="A credential is for API, SMTP or SMTP-IP",
+            ),
+            models.CheckConstraint(
+                name="servers_credential_key",
+                condition=Q(kind="smtp_ip", key_digest=None, key_ciphertext="", key_prefix="") & ~Q(network="")
+                | ~Q(kind="smtp_ip") & Q(key_digest__isnull=False, network="") & ~Q(key_ciphertext=""),
+                violation_error_message="A credential has a key, or for SMTP-IP a network",
+            ),
+            models.CheckConstraint(
+                name="servers_credential_name_not_empty",
+                condition=~Q(name=""),
+                violation_error_message="A credential needs a name",
+            ),
+            models.UniqueConstraint(
+                name="servers_credential_one_default",
+                fields=["server", "kind"],
+                condition=Q(is_default=True),
+                violation_error_message="A server has one default credential of a kind",
+            ),
+        ]
+        indexes = [
+            # The panel's search by the start of a key.
+            models.Index(name="servers_credential_prefix", fields=["key_prefix"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.get_kind_display()})"

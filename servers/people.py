@@ -1,0 +1,89 @@
+"""Who belongs to an organization, and as what."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.audit import Actor, record, snapshot
+from core.errors import Conflict, Fault, Invalid, NotFound
+from core.models import User
+from core.races import atomic_act
+from core.users import clean_username, make_password, make_user
+from servers.locks import lock_organization
+from servers.models import Membership, Organization
+
+
+@dataclass(frozen=True, slots=True)
+class AddedPerson:
+    """A new member; `password` is that of the account that was made for them, None where they had one."""
+
+    membership: Membership
+    password: str | None
+
+
+@atomic_act
+def add_person(*, organization: Organization, username: str, role: str, actor: Actor, email: str = "") -> AddedPerson:
+    """Give a person a role in the organization; who has no account yet gets one, with a password to be handed over."""
+    username = clean_username(username)
+    _refuse_unknown_role(role)
+    user = User.objects.filter(username=username).first()
+    password = None
+    if user is None:
+        password = make_password()
+        user = make_user(username=username, password=password, email=email, is_staff=True, actor=actor)
+    elif not user.is_staff:
+        raise Invalid(Fault("username", "has an account that may not sign in to the panel"))
+    if Membership.objects.filter(organization=organization, user=user).exists():
+        raise Invalid(Fault("username", "belongs to the organization already"))
+    membership = Membership.objects.create(organization=organization, user=user, role=role)
+    _record(actor, "membership.created", membership, after=snapshot(membership))
+    return AddedPerson(membership, password)
+
+
+@atomic_act
+def change_role(*, membership: Membership, role: str, actor: Actor) -> Membership:
+    """Give the person another role; Conflict where the organization would be left without an owner."""
+    _refuse_unknown_role(role)
+    locked = _lock(membership)
+    if locked.role == role:
+        return locked
+    _refuse_ownerless(locked)
+    before = snapshot(locked)
+    locked.role = role
+    locked.save(update_fields=["role"])
+    _record(actor, "membership.changed", locked, before=before, after=snapshot(locked))
+    return locked
+
+
+@atomic_act
+def remove_person(*, membership: Membership, actor: Actor) -> None:
+    """Take the person out of the organization; Conflict where it would be left without an owner. The account stays."""
+    locked = _lock(membership)
+    _refuse_ownerless(locked)
+    _record(actor, "membership.deleted", locked, before=snapshot(locked))
+    locked.delete()
+
+
+def _lock(membership: Membership) -> Membership:
+    # The organization's row, so that two owners who leave at once do not each count on the other.
+    lock_organization(membership.organization_id)
+    locked = Membership.objects.select_related("organization", "user").filter(pk=membership.pk).first()
+    if locked is None:
+        raise NotFound("The membership could not be found")
+    return locked
+
+
+def _refuse_ownerless(membership: Membership) -> None:
+    if membership.role != Membership.Role.OWNER:
+        return
+    others = Membership.objects.filter(organization_id=membership.organization_id, role=Membership.Role.OWNER)
+    if not others.exclude(pk=membership.pk).exists():
+        raise Conflict("The organization would have no owner left: make somebody else an owner first")
+
+
+def _refuse_unknown_role(role: str) -> None:
+    if role not in Membership.Role.values:
+        raise Invalid(Fault("role", "must be owner, operator or analyst"))
+
+
+def _record(actor: Actor, act: str, membership: Membership, **states: Any) -> None:
+    record(actor=actor, act=act, target=membership, organization_id=membership.organization_id, **states)

@@ -1,0 +1,90 @@
+"""Adding many addresses to a pool that exists: what would happen, and doing it."""
+
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+
+from core.audit import Actor
+from core.errors import NotFound
+from ippools import ranges
+from ippools.addresses import NewAddress, create_many, lock_addresses
+from ippools.models import IPAddress, IPPool
+from servers import pools
+from servers.models import Organization
+
+# SQLite takes some 30,000 parameters in a statement.
+_PARAMETERS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What adding some addresses to a pool makes, uses, finds there already, and refuses with the reason."""
+
+    made: list[str] = field(default_factory=list)
+    used: list[IPAddress] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return len(self.made) + len(self.used)
+
+
+def plan(*, pool: IPPool, text: str) -> Addition:
+    """Return what `add_pasted` would do with this text now.
+
+    An address that exists is used where the pool is the platform's, where it is in no pool, or where it is in one of the
+    organization's own; as in the IP Pools API, one that is in others' pools only counts as taken.
+    """
+    pasted = ranges.read(text)
+    organization = _owner(pool)
+    existing = _existing(pasted.addresses, organization)
+    present = set(pool.members.filter(ip_address__in=[row.pk for row, _ in existing.values()]).values_list(
+        "ip_address_id", flat=True
+    ))  # fmt: skip
+    addition = Addition(refused=list(pasted.refused))
+    for ipv4 in pasted.addresses:
+        if ipv4 not in existing:
+            addition.made.append(ipv4)
+            continue
+        address, is_usable = existing[ipv4]
+        if address.pk in present:
+            addition.present.append(ipv4)
+        elif is_usable:
+            addition.used.append(address)
+        else:
+            addition.refused.append((ipv4, "has already been taken"))
+    return addition
+
+
+@transaction.atomic
+def add_pasted(*, pool: IPPool, text: str, actor: Actor) -> Addition:
+    """Make the addresses that do not exist, put all that may be there into the pool, and return what was done."""
+    lock_addresses()
+    if not IPPool.objects.select_for_update().filter(pk=pool.pk).exists():
+        raise NotFound("The pool could not be found")
+    addition = plan(pool=pool, text=text)
+    organization = _owner(pool)
+    organization_id = None if organization is None else organization.pk
+    rows = [NewAddress(ipv4=ipv4, hostname=_hostname(ipv4, organization)) for ipv4 in addition.made]
+    made = create_many(rows, actor=actor, organization_id=organization_id)
+    pools.add_members(pool=pool, addresses=[*made, *addition.used], actor=actor, organization_id=organization_id)
+    return addition
+
+
+def _owner(pool: IPPool) -> Organization | None:
+    return None if pool.namespace is None else Organization.objects.filter(uuid=pool.namespace).first()
+
+
+def _hostname(ipv4: str, organization: Organization | None) -> str:
+    if organization is not None:
+        return pools.hostname_for(ipv4, organization)
+    return f"{ipv4.replace('.', '-')}.{settings.SLUICE_HOSTNAME_SUFFIX}"
+
+
+def _existing(addresses: list[str], organization: Organization | None) -> dict[str, tuple[IPAddress, bool]]:
+    if organization is not None:
+        return pools.usable_by(addresses, organization)
+    rows = IPAddress.objects.filter(ipv4__in=addresses[:_PARAMETERS])
+    return {row.ipv4: (row, True) for row in rows}

@@ -1,0 +1,249 @@
+"""IP pool rules: which mail leaves by a pool of its own, and so which addresses a server may send by.
+
+A server's own rules come before its organization's, each in their order; the first that matches wins; without one, mail
+leaves by the server's pool.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Max, Q, QuerySet
+
+from core.audit import Actor, record, snapshot
+from core.errors import Fault, Invalid, NotFound
+from core.names import fold
+from ippools.models import IPAddress, IPPool, IPPoolMember
+from servers.locks import lock_organization, lock_organization_of
+from servers.models import IPPoolRule, Organization, Server
+from servers.pools import pools_of
+from throttling.domains import NotADomain, domain_name
+
+MOST_CONDITIONS = 1_000
+LONGEST_LOCAL_PART = 64
+# RFC 5321 as extended by RFC 6531, without quoted forms: no blanks, no control characters, no lone surrogates.
+_LOCAL_PART = re.compile(r"[^\s@\x00-\x20\x7f-\x9f\ud800-\udfff]+")
+
+
+# --- Conditions ------------------------------------------------------------------------------------------------------
+
+
+def condition(text: str) -> str:
+    """Return a condition as stored and compared: `local@domain` without a +tag, or a domain; raises ValueError."""
+    text = text.strip()
+    if "@" not in text:
+        return domain_name(text)
+    local_part, _, domain = text.rpartition("@")
+    bare = _without_tag(local_part)
+    if not bare or len(local_part) > LONGEST_LOCAL_PART or not _LOCAL_PART.fullmatch(local_part):
+        raise NotADomain(text)
+    return f"{bare}@{domain_name(domain)}"
+
+
+def matches(rule: IPPoolRule, *, sender: str, recipient: str) -> bool:
+    """Whether the rule applies to mail between these addresses. Both kinds of condition given: both must match."""
+    return _any_matches(rule.from_conditions, sender) and _any_matches(rule.to_conditions, recipient)
+
+
+def concerns_sender_domain(rule: IPPoolRule, domain: str) -> bool:
+    """Whether mail from some address at the domain could match the rule."""
+    conditions = rule.from_conditions.split("\n")
+    return not rule.from_conditions or any(each.rpartition("@")[2] == domain for each in conditions)
+
+
+def _any_matches(conditions: str, address: str) -> bool:
+    if not conditions:
+        return True
+    try:
+        plain = condition(address)
+    except NotADomain:
+        return False
+    return bool({plain, plain.rpartition("@")[2]} & set(conditions.split("\n")))
+
+
+def _without_tag(local_part: str) -> str:
+    # Mailbox names are compared without case, as nearly every mail system does.
+    return fold(local_part.partition("+")[0])
+
+
+# --- Which pool, which addresses -------------------------------------------------------------------------------------
+
+
+def rules_of(server: Server) -> QuerySet[IPPoolRule]:
+    """Return the rules that apply to the server's mail, in the order in which they are tried."""
+    mine = Q(server=server) | Q(organization_id=server.organization_id)
+    return (
+        IPPoolRule.objects.filter(mine)
+        .order_by(F("organization_id").asc(nulls_first=True), "position", "pk")
+        .select_related("pool")
+    )
+
+
+def in_order(rules: Iterable[IPPoolRule]) -> list[IPPoolRule]:
+    """Sort rules of a server and its organization as they are tried."""
+    return sorted(rules, key=lambda rule: (rule.organization_id is not None, rule.position, rule.pk))
+
+
+def pool_for(*, server: Server, sender: str, recipient: str) -> IPPool | None:
+    """Return the pool that mail of the server leaves by; None where it has none."""
+    for rule in in_order(rules_of(server)):
+        if matches(rule, sender=sender, recipient=recipient):
+            return rule.pool
+    return server.ip_pool
+
+
+def addresses_of(server: Server) -> QuerySet[IPAddress]:
+    """Return the addresses that the server may send by, its pool's and its rules', each once, by id."""
+    rules = IPPoolRule.objects.filter(Q(server=server) | Q(organization_id=server.organization_id))
+    members = IPPoolMember.objects.filter(Q(pool_id=server.ip_pool_id) | Q(pool__in=rules.values("pool_id")))
+    return IPAddress.objects.filter(pk__in=members.values("ip_address_id")).order_by("pk")
+
+
+# --- Acts ------------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_rule(
+    *,
+    owner: Server | Organization,
+    pool: IPPool,
+    actor: Actor,
+    from_conditions: Sequence[str] = (),
+    to_conditions: Sequence[str] = (),
+) -> IPPoolRule:
+    """Add a rule at the end of a server's or an organization's rules."""
+    organization = _lock_organization(owner)
+    rule = IPPoolRule(pool=pool, **_owned_by(owner))
+    _take(rule, organization, pool, from_conditions, to_conditions)
+    last = IPPoolRule.objects.filter(**_owned_by(owner)).aggregate(Max("position"))["position__max"]
+    rule.position = 0 if last is None else last + 1
+    rule.save(force_insert=True)
+    _record(actor, "ip_pool_rule.created", rule, organization.pk, after=snapshot(rule))
+    return rule
+
+
+@transaction.atomic
+def change_rule(
+    *,
+    rule: IPPoolRule,
+    actor: Actor,
+    pool: IPPool | None = None,
+    from_conditions: Sequence[str] | None = None,
+    to_conditions: Sequence[str] | None = None,
+) -> IPPoolRule:
+    """Change the rule's pool or conditions; None leaves what is there."""
+    organization = _lock_organization(_owner(rule))
+    locked = _lock(rule)
+    before = snapshot(locked)
+    _take(
+        locked,
+        organization,
+        pool or locked.pool,
+        locked.from_conditions.split("\n") if from_conditions is None else from_conditions,
+        locked.to_conditions.split("\n") if to_conditions is None else to_conditions,
+    )
+    locked.save()
+    _record(actor, "ip_pool_rule.changed", locked, organization.pk, before=before, after=snapshot(locked))
+    return locked
+
+
+@transaction.atomic
+def delete_rule(*, rule: IPPoolRule, actor: Actor) -> None:
+    """Delete the rule; mail that it took leaves by the next that matches."""
+    organization = _lock_organization(_owner(rule))
+    locked = _lock(rule)
+    _record(actor, "ip_pool_rule.deleted", locked, organization.pk, before=snapshot(locked))
+    locked.delete()
+
+
+@transaction.atomic
+def order_rules(*, owner: Server | Organization, ids: Sequence[int], actor: Actor) -> None:
+    """Put an owner's rules into this order; `ids` must name each of them once."""
+    organization = _lock_organization(owner)
+    rules = list(IPPoolRule.objects.filter(**_owned_by(owner)).order_by("position", "pk"))
+    before = [rule.pk for rule in rules]
+    if sorted(ids) != sorted(before):
+        raise Invalid(Fault("ids", "must name each rule once"))
+    if list(ids) == before:
+        return
+    place = {pk: position for position, pk in enumerate(ids)}
+    for rule in rules:
+        rule.position = place[rule.pk]
+    IPPoolRule.objects.bulk_update(rules, ["position"])
+    record(
+        actor=actor,
+        act="ip_pool_rule.ordered",
+        target=owner,
+        before={"ids": before},
+        after={"ids": list(ids)},
+        organization_id=organization.pk,
+    )
+
+
+def _take(
+    rule: IPPoolRule,
+    organization: Organization,
+    pool: IPPool,
+    from_conditions: Sequence[str],
+    to_conditions: Sequence[str],
+) -> None:
+    faults: list[Fault] = []
+    if not pools_of(organization).filter(pk=pool.pk).exists():
+        faults.append(Fault("pool", "is not a pool of this organization"))
+    rule.pool = pool
+    rule.from_conditions = _stored("from_conditions", from_conditions, faults)
+    rule.to_conditions = _stored("to_conditions", to_conditions, faults)
+    if not (faults or rule.from_conditions or rule.to_conditions):
+        faults.append(Fault("", "A pool rule needs at least one condition"))
+    if faults:
+        raise Invalid(*faults)
+
+
+def _stored(field: str, conditions: Sequence[Any], faults: list[Fault]) -> str:
+    given = [each for each in conditions if not isinstance(each, str) or each.strip()]
+    if len(given) > MOST_CONDITIONS:
+        faults.append(Fault(field, f"has too many conditions (maximum is {MOST_CONDITIONS})"))
+        return ""
+    stored: dict[str, None] = {}
+    for index, each in enumerate(given):
+        try:
+            if not isinstance(each, str):
+                raise NotADomain(str(each))
+            stored[condition(each)] = None
+        except NotADomain:
+            faults.append(Fault(f"{field}[{index}]", "is neither an e-mail address nor a domain"))
+    return "\n".join(stored)
+
+
+def _owned_by(owner: Server | Organization) -> dict[str, Any]:
+    is_server = isinstance(owner, Server)
+    return {"server": owner if is_server else None, "organization": None if is_server else owner}
+
+
+def _owner(rule: IPPoolRule) -> Server | Organization:
+    owner = rule.server or rule.organization
+    if owner is None:
+        raise NotFound("The pool rule could not be found")
+    return owner
+
+
+def _lock_organization(owner: Server | Organization) -> Organization:
+    # Pools are granted and withdrawn under this lock: a rule cannot take a pool that is going away.
+    return lock_organization_of(owner) if isinstance(owner, Server) else lock_organization(owner.pk)
+
+
+def _lock(rule: IPPoolRule) -> IPPoolRule:
+    locked = (
+        IPPoolRule.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("pool")
+        .filter(pk=rule.pk)
+        .first()
+    )
+    if locked is None:
+        raise NotFound("The pool rule could not be found")
+    return locked
+
+
+def _record(actor: Actor, act: str, rule: IPPoolRule, organization_id: int, **states: Any) -> None:
+    record(actor=actor, act=act, target=rule, organization_id=organization_id, **states)

@@ -1,0 +1,274 @@
+"""Whose pools: what an organization may use, and the pools that it makes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from core.audit import Actor, record, snapshot
+from core.errors import Conflict, Dependency, Fault, InUse, Invalid, NotFound
+from core.names import fold
+from core.races import atomic_act
+from core.texts import clean_name
+from ippools.addresses import NewAddress, create_many, is_ipv4, lock_addresses
+from ippools.models import IPAddress, IPPool, IPPoolMember
+from servers.locks import lock_organization
+from servers.models import IPPoolRule, Organization, OrganizationPool, Server
+
+# SQLite takes some 30,000 parameters in a statement.
+_PARAMETERS = 30_000
+# A refusal names that many of the records that stand in the way.
+NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedPool:
+    """A new pool, its addresses in the order given, and a warning for each entry that could not be added."""
+
+    pool: IPPool
+    addresses: list[IPAddress]
+    warnings: list[str]
+
+
+def pools_of(organization: Organization) -> QuerySet[IPPool]:
+    """Return the pools that the organization may use, its own and those it was granted, by id."""
+    return IPPool.objects.filter(organization_pools__organization=organization).order_by("pk")
+
+
+def addresses_of(organization: Organization) -> QuerySet[IPAddress]:
+    """Return the addresses of the organization's pools, each once, by id."""
+    members = IPPoolMember.objects.filter(pool__organization_pools__organization=organization)
+    return IPAddress.objects.filter(pk__in=members.values("ip_address_id")).order_by("pk")
+
+
+@atomic_act
+def create_pool(*, organization: Organization, name: str, ips: Sequence[Any], actor: Actor) -> CreatedPool:
+    """Make a pool of the organization's own and add addresses to it.
+
+    An address that exists is used again where it is in no pool or in one of the organization's; one that is in others' pools
+    only counts as taken. The pool is made even where no address could be added (IP Pools API, "Creating an IP Pool").
+    """
+    name = clean_name(name)
+    lock_addresses()
+    if IPPool.objects.filter(namespace=organization.uuid, name_key=fold(name)).exists():
+        raise Invalid(Fault("name", "has already been taken"))
+    wanted, warnings = _sort_out(ips, organization)
+    pool = IPPool.objects.create(namespace=organization.uuid, name=name)
+    record(actor=actor, act="ip_pool.created", target=pool, after=snapshot(pool), organization_id=organization.pk)
+    grant_pool(organization=organization, pool=pool, actor=actor)
+    addresses = _made(wanted, organization, actor)
+    add_members(pool=pool, addresses=addresses, actor=actor, organization_id=organization.pk)
+    return CreatedPool(pool, addresses, warnings)
+
+
+@transaction.atomic
+def grant_pool(*, organization: Organization, pool: IPPool, actor: Actor) -> OrganizationPool:
+    """Let the organization use the pool; granting it again changes nothing."""
+    grant, created = OrganizationPool.objects.get_or_create(organization=organization, pool=pool)
+    if created:
+        record(
+            actor=actor,
+            act="organization_pool.granted",
+            target=grant,
+            after=snapshot(grant),
+            organization_id=organization.pk,
+        )
+    return grant
+
+
+@transaction.atomic
+def withdraw_pool(*, organization: Organization, pool: IPPool, actor: Actor) -> None:
+    """Take the pool from the organization; Conflict while a living server or a rule of it sends by the pool."""
+    # Servers take pools under this lock too, so none can choose the pool while it is withdrawn.
+    lock_organization(organization.pk)
+    servers = Server.objects.living().filter(organization=organization)
+    if servers.filter(ip_pool=pool).exists():
+        raise Conflict("Servers of the organization send by this pool")
+    if IPPoolRule.objects.filter(Q(organization=organization) | Q(server__in=servers), pool=pool).exists():
+        raise Conflict("Rules of the organization send by this pool")
+    grant = OrganizationPool.objects.filter(organization=organization, pool=pool).first()
+    if grant is None:
+        return
+    record(
+        actor=actor,
+        act="organization_pool.withdrawn",
+        target=grant,
+        before=snapshot(grant),
+        organization_id=organization.pk,
+    )
+    grant.delete()
+
+
+@transaction.atomic
+def add_members(
+    *, pool: IPPool, addresses: Sequence[IPAddress], actor: Actor, organization_id: int | None = None
+) -> int:
+    """Put addresses into the pool and return how many were new to it."""
+    present = set(pool.members.values_list("ip_address_id", flat=True))
+    fresh = [address for address in addresses if address.pk not in present]
+    # Two who add the same address at once must not fail each other: the constraint decides.
+    IPPoolMember.objects.bulk_create(
+        (IPPoolMember(pool=pool, ip_address=address) for address in fresh), ignore_conflicts=True
+    )
+    if fresh:
+        record(
+            actor=actor,
+            act="ip_pool.members_added",
+            target=pool,
+            after={"ipv4": [address.ipv4 for address in fresh]},
+            organization_id=organization_id,
+        )
+    return len(fresh)
+
+
+@transaction.atomic
+def change_pool(*, pool: IPPool, actor: Actor, name: str | None = None, is_default: bool | None = None) -> IPPool:
+    """Rename the pool, or make it its namespace's default (new organizations may use the platform's). None stays."""
+    lock_addresses()
+    locked = _lock(pool)
+    before = snapshot(locked)
+    if name is not None:
+        locked.name = clean_name(name)
+        same = IPPool.objects.filter(namespace=locked.namespace, name_key=fold(locked.name))
+        if same.exclude(pk=locked.pk).exists():
+            raise Invalid(Fault("name", "has already been taken"))
+    if is_default is not None:
+        locked.is_default = is_default
+    if is_default:
+        # One default of a namespace: the new one takes the place of the old.
+        IPPool.objects.filter(namespace=locked.namespace, is_default=True).exclude(pk=locked.pk).update(
+            is_default=False
+        )
+    locked.save()
+    record(
+        actor=actor,
+        act="ip_pool.changed",
+        target=locked,
+        before=before,
+        after=snapshot(locked),
+        organization_id=owner_id_of(locked),
+    )
+    return locked
+
+
+@transaction.atomic
+def remove_members(*, pool: IPPool, addresses: Sequence[IPAddress], actor: Actor) -> int:
+    """Take addresses out of the pool and return how many were in it. The addresses stay."""
+    members = pool.members.filter(ip_address__in=addresses).select_related("ip_address")
+    ipv4 = list(members.values_list("ip_address__ipv4", flat=True))
+    if ipv4:
+        members.delete()
+        record(
+            actor=actor,
+            act="ip_pool.members_removed",
+            target=pool,
+            before={"ipv4": ipv4},
+            organization_id=owner_id_of(pool),
+        )
+    return len(ipv4)
+
+
+@transaction.atomic
+def delete_pool(*, pool: IPPool, actor: Actor) -> None:
+    """Delete a pool by which no living server sends and that no rule names; its addresses stay. Raises InUse, Conflict.
+
+    Deleted servers, which refer to their pool too, lose it as they would by a withdrawal.
+    """
+    locked = _lock(pool)
+    servers = Server.objects.living().filter(ip_pool=locked).order_by("pk")[:NAMED]
+    of_deleted = IPPoolRule.objects.filter(pool=locked, server__deleted_at__isnull=False)
+    rules = IPPoolRule.objects.filter(pool=locked).exclude(pk__in=of_deleted).order_by("pk")[:NAMED]
+    uses = [Dependency("server", each.pk, each.name) for each in servers]
+    uses += [Dependency("pool rule", each.pk, str(each.pk)) for each in rules]
+    if uses:
+        raise InUse(*uses)
+    owner_id = owner_id_of(locked)
+    grants = OrganizationPool.objects.filter(pool=locked)
+    others = grants if owner_id is None else grants.exclude(organization_id=owner_id)
+    if others.exists():
+        raise Conflict("Organizations may use it: withdraw it from them first")
+    record(actor=actor, act="ip_pool.deleted", target=locked, before=snapshot(locked), organization_id=owner_id)
+    grants.delete()
+    of_deleted.delete()
+    Server.objects.filter(ip_pool=locked).update(ip_pool=None)
+    locked.delete()
+
+
+def _lock(pool: IPPool) -> IPPool:
+    # Whole, not `no_key`: a server that is to refer to a pool waits until it is known whether the pool stays.
+    locked = IPPool.objects.select_for_update().filter(pk=pool.pk).first()
+    if locked is None:
+        raise NotFound("The pool could not be found")
+    return locked
+
+
+def owner_id_of(pool: IPPool) -> int | None:
+    """Return the id of the organization that made the pool; None: it is the platform's."""
+    if pool.namespace is None:
+        return None
+    return Organization.objects.filter(uuid=pool.namespace).values_list("pk", flat=True).first()
+
+
+@transaction.atomic
+def create_platform_pool(*, name: str, is_default: bool = False, actor: Actor) -> IPPool:
+    """Make an empty pool of the platform's own, which organizations may be granted."""
+    lock_addresses()
+    name = clean_name(name)
+    if IPPool.objects.filter(namespace=None, name_key=fold(name)).exists():
+        raise Invalid(Fault("name", "has already been taken"))
+    if is_default:
+        IPPool.objects.filter(namespace=None, is_default=True).update(is_default=False)
+    pool = IPPool.objects.create(name=name, is_default=is_default)
+    record(actor=actor, act="ip_pool.created", target=pool, after=snapshot(pool))
+    return pool
+
+
+def _sort_out(ips: Sequence[Any], organization: Organization) -> tuple[dict[str, IPAddress | None], list[str]]:
+    """Return what to add (in order; None: to be made) and the warnings, each `<entry>: <reason>`."""
+    texts = list(dict.fromkeys(ip.strip() if isinstance(ip, str) else str(ip) for ip in ips))
+    existing = usable_by(texts, organization)
+    wanted: dict[str, IPAddress | None] = {}
+    warnings = []
+    for text in texts:
+        if not is_ipv4(text):
+            warnings.append(f"{text}: Ipv4 is not a valid IPv4 address")
+        elif text not in existing:
+            wanted[text] = None
+        elif existing[text][1]:
+            wanted[text] = existing[text][0]
+        else:
+            warnings.append(f"{text}: Ipv4 has already been taken")
+    return wanted, warnings
+
+
+def usable_by(texts: Sequence[str], organization: Organization) -> dict[str, tuple[IPAddress, bool]]:
+    """Return the addresses that exist, each with whether this organization may use it."""
+    valid = [text for text in texts if is_ipv4(text)]
+    own = Q(pool__organization_pools__organization=organization) | Q(pool__namespace=organization.uuid)
+    found: dict[str, tuple[IPAddress, bool]] = {}
+    for start in range(0, len(valid), _PARAMETERS):
+        batch = IPAddress.objects.filter(ipv4__in=valid[start : start + _PARAMETERS])
+        members = IPPoolMember.objects.filter(ip_address__in=batch)
+        pooled = set(members.values_list("ip_address_id", flat=True))
+        mine = set(members.filter(own).values_list("ip_address_id", flat=True))
+        for address in batch:
+            found[address.ipv4] = address, address.pk not in pooled or address.pk in mine
+    return found
+
+
+def _made(wanted: dict[str, IPAddress | None], organization: Organization, actor: Actor) -> list[IPAddress]:
+    fresh = [
+        NewAddress(ipv4=ipv4, hostname=hostname_for(ipv4, organization))
+        for ipv4, address in wanted.items()
+        if address is None
+    ]
+    made = iter(create_many(fresh, actor=actor, organization_id=organization.pk))
+    return [address if address is not None else next(made) for address in wanted.values()]
+
+
+def hostname_for(ipv4: str, organization: Organization) -> str:
+    """Return the HELO name that an address made by this organization gets, such as `1-1-1-1.acme.postal`."""
+    return f"{ipv4.replace('.', '-')}.{organization.permalink}.{settings.SLUICE_HOSTNAME_SUFFIX}"

@@ -1,0 +1,347 @@
+"""Organizations and servers: make, change, suspend, resume, delete, restore."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Manager, QuerySet
+from django.utils import timezone
+
+from core.attributes import is_storable, quoted
+from core.audit import Actor, record, snapshot
+from core.dns_sweep import make_due
+from core.errors import Conflict, Fault, Invalid, NotFound
+from core.locks import advisory
+from core.models.user import validate_time_zone
+from core.names import PERMALINK_LENGTH, fold, numbered, slugify
+from core.races import atomic_act
+from core.texts import clean_name, clean_text
+from ippools.models import IPPool
+from servers import credentials, pools
+from servers.locks import lock_organization, lock_organization_of, lock_server
+from servers.models import Credential, Domain, Organization, OrganizationPool, Server
+
+REASON_LENGTH = 500
+# The column is a 32-bit integer.
+HIGHEST_SEND_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedServer:
+    """What create_server answers with."""
+
+    server: Server
+    already_exists: bool
+    auto_assigned: bool
+    api_credential: Credential
+    smtp_credential: Credential
+
+
+@transaction.atomic
+def create_organization(
+    *,
+    name: str,
+    actor: Actor,
+    permalink: str = "",
+    time_zone: str = "UTC",
+    allow_keyless_create: bool = False,
+) -> Organization:
+    """Make a tenant, which may use the platform's default pool from the start. `permalink` empty: made from the name."""
+    name = clean_name(name)
+    _lock_organization_names()
+    organization = Organization(name=name, time_zone=time_zone, allow_keyless_create=allow_keyless_create)
+    organization.permalink = permalink or _free_permalink(slugify(name, fallback="organization"), Organization.objects)
+    _check_organization(organization)
+    organization.save(force_insert=True)
+    record(
+        actor=actor,
+        act="organization.created",
+        target=organization,
+        after=snapshot(organization),
+        organization_id=organization.pk,
+    )
+    for pool in IPPool.objects.filter(namespace=None, is_default=True):
+        pools.grant_pool(organization=organization, pool=pool, actor=actor)
+    return organization
+
+
+def find_organization(permalink: str) -> Organization:
+    """Return the organization of this permalink; raises NotFound for any text that is none's."""
+    found = Organization.objects.filter(permalink=permalink).first() if is_storable(permalink) else None
+    if found is None:
+        raise NotFound(f"There is no organization {quoted(permalink)}")
+    return found
+
+
+@transaction.atomic
+def change_organization(*, organization: Organization, actor: Actor, **changes: Any) -> Organization:
+    """Change name, permalink, time_zone or allow_keyless_create; what is not named stays."""
+    _lock_organization_names()
+    locked = lock_organization(organization.pk)
+    before = snapshot(locked)
+    if "name" in changes:
+        changes["name"] = clean_name(changes["name"])
+    _assign(locked, changes, {"name", "permalink", "time_zone", "allow_keyless_create"})
+    _check_organization(locked)
+    locked.save()
+    return _recorded(actor, "organization.changed", locked, before, locked.pk)
+
+
+@transaction.atomic
+def suspend_organization(
+    *, organization: Organization, reason: str, at: datetime.datetime, actor: Actor
+) -> Organization:
+    """Stop every key of every server of the organization until it is resumed."""
+    reason = clean_text(reason, field="reason", longest=REASON_LENGTH)
+    locked = lock_organization(organization.pk)
+    before = snapshot(locked)
+    locked.suspended_at, locked.suspension_reason = at, reason
+    locked.save(update_fields=["suspended_at", "suspension_reason", "updated_at"])
+    return _recorded(actor, "organization.suspended", locked, before, locked.pk)
+
+
+@transaction.atomic
+def resume_organization(*, organization: Organization, actor: Actor) -> Organization:
+    """End the organization's suspension; servers that are suspended themselves stay so."""
+    locked = lock_organization(organization.pk)
+    before = snapshot(locked)
+    locked.suspended_at, locked.suspension_reason = None, ""
+    locked.save(update_fields=["suspended_at", "suspension_reason", "updated_at"])
+    return _recorded(actor, "organization.resumed", locked, before, locked.pk)
+
+
+@atomic_act
+def create_server(
+    *,
+    organization: Organization,
+    name: str,
+    actor: Actor,
+    mode: str = Server.Mode.LIVE,
+    pool: IPPool | int | None = None,
+    ranked_pool_ids: Sequence[int] = (),
+    privacy_mode: bool = False,
+    skip_provision_database: bool = False,
+) -> CreatedServer:
+    """Make a server with its default API and SMTP credentials; a living one of the same name (folded) is returned as it is.
+
+    Exact under races: creates in one organization wait for each other. `pool` (or its id) must be one the organization
+    may use.
+    Without it, the server gets the pool of `ranked_pool_ids` that was assigned longest ago (ties: the better rank).
+    On an existing server the other parameters are ignored, and only a missing default credential is made.
+    """
+    name = clean_name(name)
+    # The lock on the organization is what makes "same name, same server" and the round robin exact.
+    organization = lock_organization(organization.pk)
+    existing = (
+        Server.objects.living()
+        .select_related("ip_pool", "organization")
+        .filter(organization=organization, name_key=fold(name))
+        .first()
+    )
+    if existing is not None:
+        api, smtp = _default_credentials(existing, actor)
+        return CreatedServer(existing, True, False, api, smtp)
+    _check_mode(mode)
+    if pool is not None:
+        pool = pools.pools_of(organization).filter(pk=pool.pk if isinstance(pool, IPPool) else pool).first()
+        if pool is None:
+            raise Invalid(Fault("ip_pool_id", "is not a pool of this organization"))
+    auto_assigned = False
+    if pool is None and ranked_pool_ids:
+        pool = _next_pool(organization, ranked_pool_ids)
+        auto_assigned = pool is not None
+    rivals = Server.objects.living().filter(organization=organization)
+    server = Server.objects.create(
+        organization=organization,
+        name=name,
+        permalink=_free_permalink(slugify(name, fallback="server"), rivals),
+        mode=mode,
+        ip_pool=pool,
+        privacy_mode=privacy_mode,
+        skip_provision_database=skip_provision_database,
+    )
+    _recorded(actor, "server.created", server, None, organization.pk)
+    api, smtp = _default_credentials(server, actor)
+    return CreatedServer(server, False, auto_assigned, api, smtp)
+
+
+@atomic_act
+def change_server(*, server: Server, actor: Actor, **changes: Any) -> Server:
+    """Change name, mode, ip_pool, privacy_mode or send_limit; what is not named stays. A deleted server is NotFound."""
+    if changes.keys() & {"name", "ip_pool"}:
+        # Names are taken and pools withdrawn under the organization's lock. It comes before the server's, as everywhere.
+        lock_organization_of(server)
+    locked = lock_server(server)
+    before = snapshot(locked)
+    if "name" in changes:
+        changes["name"] = clean_name(changes["name"])
+        same = Server.objects.living().filter(organization_id=locked.organization_id, name_key=fold(changes["name"]))
+        if same.exclude(pk=locked.pk).exists():
+            raise Invalid(Fault("name", "has already been taken"))
+    _check_mode(changes.get("mode", Server.Mode.LIVE))
+    _check_send_limit(changes.get("send_limit"))
+    pool = changes.get("ip_pool")
+    is_new_pool = pool is not None and pool.pk != locked.ip_pool_id
+    if pool is not None and is_new_pool and not pools.pools_of(locked.organization).filter(pk=pool.pk).exists():
+        raise Invalid(Fault("ip_pool", "is not a pool of this organization"))
+    _assign(locked, changes, {"name", "mode", "ip_pool", "privacy_mode", "send_limit"})
+    locked.save()
+    if is_new_pool:
+        # Their SPF records must pass other addresses now.
+        make_due(Domain.objects.filter(server=locked), at=timezone.now())
+    return _recorded(actor, "server.changed", locked, before, locked.organization_id)
+
+
+@transaction.atomic
+def suspend_server(
+    *,
+    server: Server,
+    reason: str,
+    at: datetime.datetime,
+    actor: Actor,
+    until: datetime.datetime | None = None,
+) -> Server:
+    """Stop the server's keys; `until` None: until it is resumed."""
+    if until is not None and until <= at:
+        raise Invalid(Fault("until", "must be in the future"))
+    reason = clean_text(reason, field="reason", longest=REASON_LENGTH)
+    locked = lock_server(server)
+    before = snapshot(locked)
+    locked.suspended_at, locked.suspended_until, locked.suspension_reason = at, until, reason
+    locked.save(update_fields=["suspended_at", "suspended_until", "suspension_reason", "updated_at"])
+    return _recorded(actor, "server.suspended", locked, before, locked.organization_id)
+
+
+@transaction.atomic
+def resume_server(*, server: Server, actor: Actor) -> Server:
+    """End the server's suspension; its organization's is another matter."""
+    locked = lock_server(server)
+    before = snapshot(locked)
+    locked.suspended_at, locked.suspended_until, locked.suspension_reason = None, None, ""
+    locked.save(update_fields=["suspended_at", "suspended_until", "suspension_reason", "updated_at"])
+    return _recorded(actor, "server.resumed", locked, before, locked.organization_id)
+
+
+@transaction.atomic
+def delete_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Server:
+    """Mark the server as deleted: its keys stop, its name is free, its counts stay. Deleting it again is NotFound."""
+    locked = lock_server(server)
+    before = snapshot(locked)
+    locked.deleted_at = at
+    locked.save(update_fields=["deleted_at", "updated_at"])
+    return _recorded(actor, "server.deleted", locked, before, locked.organization_id)
+
+
+@transaction.atomic
+def restore_server(*, server: Server, actor: Actor) -> Server:
+    """Bring a deleted server back with its keys; Conflict where its name or permalink was taken meanwhile.
+
+    A pool that was withdrawn from the organization meanwhile is withdrawn from the server too, and so are rules by it.
+    """
+    organization = lock_organization_of(server)
+    locked = Server.objects.select_for_update(no_key=True).filter(pk=server.pk).first()
+    if locked is None:
+        raise NotFound("The server could not be found")
+    if locked.deleted_at is None:
+        raise Conflict("The server is not deleted")
+    rivals = Server.objects.living().filter(organization=organization)
+    if rivals.filter(name_key=locked.name_key).exists() or rivals.filter(permalink=locked.permalink).exists():
+        raise Conflict("Another server has taken its name or permalink")
+    before = snapshot(locked)
+    locked.deleted_at = None
+    granted = pools.pools_of(organization)
+    if locked.ip_pool_id and not granted.filter(pk=locked.ip_pool_id).exists():
+        locked.ip_pool = None
+    for rule in locked.pool_rules.exclude(pool__in=granted):
+        record(
+            actor=actor, act="ip_pool_rule.deleted", target=rule, before=snapshot(rule), organization_id=organization.pk
+        )
+        rule.delete()
+    locked.save(update_fields=["deleted_at", "ip_pool", "updated_at"])
+    return _recorded(actor, "server.restored", locked, before, locked.organization_id)
+
+
+def _lock_organization_names() -> None:
+    # So that of two who look for a free permalink at once the second sees what the first took.
+    advisory("servers.organization_names")
+
+
+def _assign(record_: Organization | Server, changes: dict[str, Any], allowed: set[str]) -> None:
+    for field, value in changes.items():
+        if field not in allowed:
+            raise TypeError(f"{field} cannot be changed by this act")
+        setattr(record_, field, value)
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in Server.Mode.values:
+        raise Invalid(Fault("mode", "must be live or development"))
+
+
+def _check_send_limit(limit: int | None) -> None:
+    if limit is not None and not 0 <= limit <= HIGHEST_SEND_LIMIT:
+        raise Invalid(Fault("send_limit", f"must be from 0 to {HIGHEST_SEND_LIMIT}"))
+
+
+def _check_organization(organization: Organization) -> None:
+    faults = []
+    same = Organization.objects.exclude(pk=organization.pk)
+    if same.filter(name_key=fold(organization.name)).exists():
+        faults.append(Fault("name", "has already been taken"))
+    if organization.permalink != slugify(organization.permalink, fallback=""):
+        faults.append(Fault("permalink", "must be of lower-case letters, digits and hyphens, at most 63"))
+    elif same.filter(permalink=organization.permalink).exists():
+        faults.append(Fault("permalink", "has already been taken"))
+    try:
+        validate_time_zone(organization.time_zone)
+    except ValidationError:
+        faults.append(Fault("time_zone", "is not the name of a time zone"))
+    if faults:
+        raise Invalid(*faults)
+
+
+def _default_credentials(server: Server, actor: Actor) -> tuple[Credential, Credential]:
+    found = {each.kind: each for each in server.credentials.filter(is_default=True)}
+    for kind, name in ((Credential.Kind.API, "Default API key"), (Credential.Kind.SMTP, "Default SMTP key")):
+        if kind not in found:
+            found[kind] = credentials.create_credential(
+                server=server,
+                kind=kind,
+                name=name,
+                is_default=True,
+                can_manage_organization=kind == Credential.Kind.API,
+                actor=actor,
+            ).credential
+    return found[Credential.Kind.API], found[Credential.Kind.SMTP]
+
+
+def _next_pool(organization: Organization, ranked_pool_ids: Sequence[int]) -> IPPool | None:
+    """Take the pool assigned longest ago. The organization's row is locked, so nobody else counts at the same time."""
+    assigned = {
+        row.pool_id: row for row in OrganizationPool.objects.filter(organization=organization).select_related("pool")
+    }
+    candidates = [assigned[pool_id] for pool_id in ranked_pool_ids if pool_id in assigned]
+    if not candidates:
+        return None
+    chosen = min(candidates, key=lambda row: row.last_assigned_seq)
+    latest = max(row.last_assigned_seq for row in assigned.values())
+    OrganizationPool.objects.filter(pk=chosen.pk).update(last_assigned_seq=latest + 1)
+    return chosen.pool
+
+
+def _free_permalink(slug: str, rivals: Manager[Organization] | QuerySet[Server]) -> str:
+    # All that could be in the way begin alike: `numbered` cuts at most this much of the slug.
+    stem = slug[: PERMALINK_LENGTH - len("-1234567890")]
+    taken = set(rivals.filter(permalink__startswith=stem).values_list("permalink", flat=True))
+    return next(each for number in count(1) if (each := numbered(slug, number, length=PERMALINK_LENGTH)) not in taken)
+
+
+def _recorded[Record: (Organization, Server)](
+    actor: Actor, act: str, target: Record, before: dict[str, Any] | None, organization_id: int
+) -> Record:
+    record(actor=actor, act=act, target=target, before=before, after=snapshot(target), organization_id=organization_id)
+    return target

@@ -1,0 +1,1 @@
+"""Load at saturation for some minutes on the loopback: `make soak`."""

@@ -1,0 +1,230 @@
+"""Who and what the texts in events mean: looked up in bulk, and remembered for one run of ingestion."""
+
+import datetime
+import ipaddress
+import socket
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import starmap
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count
+
+from core.locks import advisory
+from ippools.models import IPAddress
+from servers.models import Server
+from servers.pools import addresses_of
+from stats import buckets, storage
+from stats.models import Sender, SenderDomain, Subject
+from stats.models.names import OTHER
+from stats.providers import Providers
+
+# What a server may add to a dictionary in a day: a sender who makes up mailboxes must not fill the platform's tables.
+NEW_NAMES_A_DAY = 10_000
+# Names of one sort in memory: some 30 MB.
+_MOST_REMEMBERED = 100_000
+# Stand for the id of an address: counted for the server alone; refused.
+UNKNOWN = 0
+NOT_AN_ADDRESS = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Who reports events: a server, for itself alone, or the platform (None), for any."""
+
+    server: Server | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEntry:
+    id: int
+    # The uuid's bytes: part of the event key.
+    uuid: bytes
+    label: str
+
+
+class Directory:
+    """The answers are dictionaries from the text as written, None for what there is not; a missing one was not asked for.
+
+    A directory ages: what is made, moved or deleted after it was asked is not seen. Use one for seconds, not for hours.
+    """
+
+    def __init__(self, reporter: Reporter, *, now: datetime.datetime) -> None:
+        self.reporter = reporter
+        self.servers: dict[str, ServerEntry | None] = {}
+        # By text: the id; UNKNOWN where the platform names one that is not ours; None where a server may not name it.
+        self.addresses: dict[str, int | None] = {}
+        # By (server id, name).
+        self.domains: dict[tuple[int, str], int] = {}
+        self.senders: dict[tuple[int, str], int] = {}
+        # By (server id, mailbox as written): the ids of its domain and of itself.
+        self.mailboxes: dict[tuple[int, str], tuple[int, int]] = {}
+        self.providers = Providers()
+        self._today = buckets.day_of(now)
+        self._labels: dict[tuple[int, int], str] = {}
+        self._noted: set[tuple[int, int]] = set()
+
+    def forget_much(self) -> None:
+        """Forget names where there are very many, so that a run of any length takes bounded memory."""
+        for known in (self.servers, self.addresses, self.domains, self.senders, self.mailboxes):
+            if len(known) > _MOST_REMEMBERED:
+                known.clear()
+
+    # --- Servers and addresses ---------------------------------------------------------------------------------------
+
+    def own_server(self) -> ServerEntry | None:
+        """Return the entry of the server that reports for itself."""
+        server = self.reporter.server
+        if server is None:
+            return None
+        return self._enter(server.pk, server.uuid, server.organization.permalink, server.permalink)
+
+    def find_servers(self, names: Collection[str]) -> None:
+        """Look up servers by uuid, or by the user name of their SMTP credentials (`organization/server`).
+
+        The platform may report for a deleted server by its uuid: mail that was under way goes on bouncing.
+        """
+        self.servers.update(dict.fromkeys(names))
+        # Both are ASCII; what is not need not be shown to the database, which may refuse to read it.
+        plain = [name for name in names if name.isascii() and name.isprintable()]
+        uuids = {name: parsed for name in plain if (parsed := _uuid(name))}
+        users = [name.split("/", 1) for name in plain if "/" in name]
+        servers = Server.objects.all()
+        if self.reporter.server is not None:
+            servers = servers.filter(pk=self.reporter.server.pk)
+        columns = ("pk", "uuid", "organization__permalink", "permalink")
+        if uuids:
+            found = servers.filter(uuid__in=uuids.values()).values_list(*columns)
+            entries = {row[1]: self._enter(*row) for row in found}
+            self.servers.update((name, entries.get(parsed)) for name, parsed in uuids.items())
+        if users:
+            candidates = servers.living().filter(
+                organization__permalink__in=storage.texts({organization for organization, _ in users}),
+                permalink__in=storage.texts({permalink for _, permalink in users}),
+            )
+            entries_by_user = {entry.label: entry for entry in starmap(self._enter, candidates.values_list(*columns))}
+            self.servers.update((name, entries_by_user.get(name)) for name in plain if "/" in name)
+
+    def find_addresses(self, names: Collection[str]) -> None:
+        """Look up IP addresses of either version; text that is no address becomes NOT_AN_ADDRESS."""
+        canonical = {name: _canonical_ip(name) for name in names}
+        rows = (
+            IPAddress.objects.all() if self.reporter.server is None else addresses_of(self.reporter.server.organization)
+        )
+        found: dict[str, int] = {}
+        texts = {ip for ip in canonical.values() if ip}
+        for column, wanted in (
+            ("ipv4", {ip for ip in texts if ":" not in ip}),
+            ("ipv6", {ip for ip in texts if ":" in ip}),
+        ):
+            if wanted:
+                matching = rows.filter(**{f"{column}__in": storage.addresses(wanted)})
+                for pk, ip, label in matching.values_list("pk", column, "ipv4"):
+                    # PostgreSQL and Python shorten an IPv6 address alike but for rare forms.
+                    found[ip if column == "ipv4" else str(ipaddress.ip_address(ip))] = pk
+                    self._labels[Subject.Kind.ADDRESS, pk] = label
+        unknown = UNKNOWN if self.reporter.server is None else None
+        for name, ip in canonical.items():
+            self.addresses[name] = NOT_AN_ADDRESS if ip is None else found.get(ip, unknown)
+
+    # --- Domains and senders -----------------------------------------------------------------------------------------
+
+    def find_domains(self, names: Iterable[tuple[int, str]]) -> None:
+        """Number the sender domains of servers, new ones too."""
+        self._number(SenderDomain, set(names), self.domains)
+
+    def find_senders(self, names: Iterable[tuple[int, str]]) -> None:
+        """Number the sender mailboxes of servers, new ones too."""
+        self._number(Sender, set(names), self.senders)
+
+    def _number(
+        self, model: type[Sender] | type[SenderDomain], names: set[tuple[int, str]], known: dict[tuple[int, str], int]
+    ) -> None:
+        known.update(_numbers(model, names))
+        missing = names - known.keys()
+        if not missing:
+            return
+        # A transaction of its own: whoever ingests the same new names waits for this, not for a batch.
+        with transaction.atomic():
+            advisory("stats.names")
+            known.update(_numbers(model, missing))
+            missing -= known.keys()
+            allowed = self._allowed(model, missing)
+            rows = (model(server_id=server, name=name, first_seen_day=self._today) for server, name in sorted(allowed))
+            manager: Any = model.objects
+            manager.bulk_create(rows, ignore_conflicts=True)
+            known.update(_numbers(model, allowed))
+        for server, name in missing - allowed:
+            known[server, name] = known[server, OTHER]
+
+    def _allowed(self, model: type[Sender] | type[SenderDomain], missing: set[tuple[int, str]]) -> set[tuple[int, str]]:
+        """Return those of the missing names for which their server has room today, and OTHER for servers that have none."""
+        servers = {server for server, _ in missing}
+        today = model.objects.filter(server_id__in=storage.ids(servers), first_seen_day=self._today).exclude(name=OTHER)
+        used = dict(today.values("server_id").annotate(n=Count("id")).values_list("server_id", "n"))
+        allowed = set()
+        for server, name in sorted(missing):
+            used[server] = used.get(server, 0) + 1
+            allowed.add((server, name) if used[server] <= NEW_NAMES_A_DAY else (server, OTHER))
+        return allowed
+
+    # --- Subjects ----------------------------------------------------------------------------------------------------
+
+    def note_subjects(self, server_ids: Iterable[int], address_ids: Iterable[int]) -> None:
+        """Write down what the servers and addresses are called, for when they are gone."""
+        wanted = {(int(Subject.Kind.SERVER), each) for each in server_ids}
+        wanted |= {(int(Subject.Kind.ADDRESS), each) for each in address_ids if each}
+        wanted -= self._noted
+        if not wanted:
+            return
+        known = Subject.objects.filter(object_id__in=storage.ids(each for _, each in wanted))
+        labels = {(kind, each): label for kind, each, label in known.values_list("kind", "object_id", "label")}
+        changed = [
+            Subject(kind=kind, object_id=each, label=self._labels[kind, each][:200])
+            for kind, each in sorted(wanted)
+            if labels.get((kind, each)) != self._labels[kind, each][:200]
+        ]
+        Subject.objects.bulk_create(
+            changed, update_conflicts=True, unique_fields=["kind", "object_id"], update_fields=["label"]
+        )
+        self._noted |= wanted
+
+    def _enter(self, pk: int, uuid_: uuid.UUID, organization: str, permalink: str) -> ServerEntry:
+        label = f"{organization}/{permalink}"
+        self._labels[Subject.Kind.SERVER, pk] = label
+        return ServerEntry(pk, uuid_.bytes, label)
+
+
+def _numbers(
+    model: type[Sender] | type[SenderDomain], names: Collection[tuple[int, str]]
+) -> dict[tuple[int, str], int]:
+    rows = model.objects.filter(
+        server_id__in=storage.ids({server for server, _ in names}), name__in=storage.texts({name for _, name in names})
+    )
+    return {(server, name): pk for server, name, pk in rows.values_list("server_id", "name", "id")}
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _canonical_ip(text: str) -> str | None:
+    """Return an address as it is stored, None for what is no address."""
+    try:
+        # Nearly all are IPv4, of which there is one way to write it; ipaddress takes ten times as long.
+        socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):
+        pass
+    else:
+        return text
+    try:
+        ip = ipaddress.IPv6Address(text)
+    except ValueError:
+        return None
+    # A zone (%eth0) names an interface of somebody's machine, not an address.
+    return None if ip.scope_id else str(ip.ipv4_mapped or ip)

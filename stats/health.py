@@ -1,0 +1,63 @@
+"""How the machinery is doing, for probes, metrics and the page that says what needs attention."""
+
+import datetime
+from dataclasses import dataclass
+
+from django.db.models import Count, Min, Q, Subquery, Sum
+
+from stats.models import Batch, RollupRun
+
+# The fold runs every few seconds: a batch that has waited this long waits for a worker that does not come.
+LONGEST_LAG = datetime.timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What has been stored but not counted yet."""
+
+    batches: int
+    events: int
+    # How long the oldest of them has waited; 0.0 where there is none.
+    seconds: float
+
+    @property
+    def is_too_long(self) -> bool:
+        return self.seconds > LONGEST_LAG.total_seconds()
+
+
+def lag(now: datetime.datetime) -> Lag:
+    """Return how far the counts are behind the events; one query over open batches alone."""
+    open_ = Batch.objects.filter(folded_at=None).aggregate(
+        batches=Count("id"), events=Sum("event_count"), oldest=Min("received_at")
+    )
+    waited = (now - open_["oldest"]).total_seconds() if open_["oldest"] else 0.0
+    return Lag(open_["batches"], open_["events"] or 0, max(0.0, waited))
+
+
+def problems(now: datetime.datetime) -> list[str]:
+    """Return what an operator should look at, a sentence each; empty when all is well."""
+    found = []
+    behind = lag(now)
+    if behind.is_too_long:
+        found.append(f"{behind.events} events wait to be counted, the oldest for {behind.seconds / 60:.0f} minutes.")
+    latest = _latest_runs()
+    checks = [run for kind, run in latest.items() if kind in (RollupRun.Kind.AUDIT, RollupRun.Kind.REBUILD)]
+    last = max(checks, key=lambda run: (run.started_at, run.pk), default=None)
+    if last and last.outcome == RollupRun.Outcome.DIFFERENT:
+        found.append(f"The last audit found {last.rows} counts that differ from their events.")
+    for kind in RollupRun.Kind:
+        run = latest.get(kind)
+        if run and run.outcome == RollupRun.Outcome.FAILED:
+            found.append(
+                f"{run.get_kind_display()} failed: {run.detail.splitlines()[0] if run.detail else 'no reason'}"
+            )
+    return found
+
+
+def _latest_runs() -> dict[str, RollupRun]:
+    """Return the last run of each kind, by one query."""
+    wanted = Q()
+    for kind in RollupRun.Kind:
+        runs = RollupRun.objects.filter(kind=kind).order_by("-started_at", "-id")
+        wanted |= Q(pk=Subquery(runs.values("pk")[:1]))
+    return {run.kind: run for run in RollupRun.objects.filter(wanted)}

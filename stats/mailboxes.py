@@ -1,0 +1,26 @@
+"""Mailbox addresses as events carry them."""
+
+from throttling.domains import NotADomain, domain_name
+
+MAX_LENGTH = 320
+_MAX_LOCAL_LENGTH = 64
+
+
+class NotAMailbox(ValueError):
+    """The text is no `local@domain`."""
+
+
+def parse(text: str) -> tuple[str, str]:
+    """Return the mailbox in lower case with its domain as a lower-case A-label, and that domain alone.
+
+    Raises NotAMailbox. A name beside the address, as in a From header, is not taken off: events carry the envelope's.
+    """
+    local, at, domain = text.rpartition("@")
+    # Not printable: control characters, which PostgreSQL may refuse, and lone surrogates, which cannot be encoded.
+    if not at or not 0 < len(local) <= _MAX_LOCAL_LENGTH or not local.isprintable() or " " in local:
+        raise NotAMailbox(text)
+    try:
+        name = domain_name(domain)
+    except NotADomain as error:
+        raise NotAMailbox(text) from error
+    return f"{local.lower()}@{name}", name

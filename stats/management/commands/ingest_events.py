@@ -1,0 +1,170 @@
+"""`manage.py ingest_events FILE|-`: events from a file."""
+
+import json
+import os
+import sys
+import time
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+from django.core.management import BaseCommand, CommandError
+from django.utils import timezone
+
+from stats.files import open_events, read_lines
+from stats.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
+from stats.storage import give_way
+from stats.tasks import poke_fold
+
+# Seconds that what was looked up is taken for true: a server that moves to another pool is seen that late.
+DIRECTORY_SECONDS = 30
+MOST_SHOWN = 20
+BAR_WIDTH = 30
+
+
+class Command(BaseCommand):
+    help = (
+        "Store the events of a file (one JSON object a line; plain or gzip; - for standard input). Events that are there "
+        "already count once, so an interrupted run is simply run again."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
+        parser.add_argument(
+            "--refused", metavar="FILE", type=Path, help="write each refusal there, one JSON object a line"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object, and no progress")
+
+    def handle(self, *args: Any, file: str, refused: Path | None, **options: Any) -> None:
+        try:
+            with (
+                nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as raw,
+                refused.open("w") if refused else nullcontext() as log,
+            ):
+                bar = Bar(raw, self.stderr) if self.stderr.isatty() and not options["json"] else None
+                self._ingest(Run(raw, log, bar), as_json=options["json"])
+        except (OSError, EOFError) as problem:
+            # EOFError: a gzip file that was cut off.
+            raise CommandError(f"{file}: {problem}") from None
+
+    def _ingest(self, run: "Run", *, as_json: bool) -> None:
+        try:
+            run.to_the_end()
+        except KeyboardInterrupt:
+            advice = "Interrupted: run it again, what is stored counts once."
+            raise CommandError(f"{run.summary()} {advice}", returncode=130) from None
+        finally:
+            poke_fold()
+        if as_json:
+            self.stdout.write(json.dumps(run.result()))
+            return
+        for number, code, message in run.first_refusals:
+            self.stderr.write(f"line {number}: {code}: {message}")
+        if run.refused > len(run.first_refusals):
+            self.stderr.write(f"and {run.refused - len(run.first_refusals):,} more")
+        self.stdout.write(run.summary())
+
+
+class Run:
+    """One file on its way in."""
+
+    def __init__(self, raw: IO[bytes], log: IO[str] | None, bar: "Bar | None") -> None:
+        self._lines = read_lines(open_events(raw))
+        self._log, self._bar = log, bar
+        self._began = time.monotonic()
+        self.lines = self.accepted = self.duplicates = self.refused = 0
+        self.codes: Counter[str] = Counter()
+        self.first_refusals: list[tuple[int, str, str]] = []
+
+    def to_the_end(self) -> None:
+        reporter = Reporter()
+        directory, directory_end = Directory(reporter, now=timezone.now()), time.monotonic() + DIRECTORY_SECONDS
+        for numbers, events in self._batches():
+            if time.monotonic() > directory_end:
+                directory, directory_end = Directory(reporter, now=timezone.now()), time.monotonic() + DIRECTORY_SECONDS
+            self._send(numbers, events, reporter, directory)
+            if self._bar:
+                self._bar.show(self.accepted + self.duplicates + self.refused)
+            give_way()
+        if self._bar:
+            self._bar.clear()
+
+    def _batches(self) -> Iterator[tuple[list[int], list[Any]]]:
+        numbers: list[int] = []
+        events: list[Any] = []
+        for number, event in self._lines:
+            numbers.append(number)
+            events.append(event)
+            if len(events) == MOST_EVENTS:
+                yield numbers, events
+                numbers, events = [], []
+        if events:
+            yield numbers, events
+
+    def _send(self, numbers: list[int], events: list[Any], reporter: Reporter, directory: Directory) -> None:
+        """Store events; those of more days than one batch takes go into batches of their own."""
+        self.lines += len(events)
+        while events:
+            receipt = ingest(events, reporter=reporter, now=timezone.now(), directory=directory)
+            later = [refusal.position for refusal in receipt.refused if refusal.code == "too_many_days"]
+            self._count(receipt, numbers)
+            numbers, events = [numbers[each] for each in later], [events[each] for each in later]
+
+    def _count(self, receipt: Receipt, numbers: list[int]) -> None:
+        self.accepted += receipt.accepted
+        self.duplicates += receipt.duplicates
+        for position, code, message in receipt.refused:
+            if code == "too_many_days":
+                continue
+            self.refused += 1
+            self.codes[code] += 1
+            if len(self.first_refusals) < MOST_SHOWN:
+                self.first_refusals.append((numbers[position], code, message))
+            if self._log:
+                refusal = {"line": numbers[position], "code": code, "message": message}
+                self._log.write(json.dumps(refusal) + "\n")
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "accepted": self.accepted,
+            "duplicates": self.duplicates,
+            "refused": self.refused,
+            "refused_by_code": dict(sorted(self.codes.items())),
+            "first_refused": [
+                {"line": line, "code": code, "message": message} for line, code, message in self.first_refusals
+            ],
+        }
+
+    def summary(self) -> str:
+        seconds = max(time.monotonic() - self._began, 1e-6)
+        done = self.accepted + self.duplicates + self.refused
+        return (
+            f"{self.accepted:,} accepted, {self.duplicates:,} duplicates, {self.refused:,} refused"
+            f" in {seconds:.1f} s ({done / seconds:,.0f} events a second)."
+        )
+
+
+class Bar:
+    """A line at the terminal that says how far the file is, by bytes read; without an end for a pipe."""
+
+    def __init__(self, raw: IO[bytes], out: Any) -> None:
+        self._raw, self._out = raw, out
+        self._size = os.fstat(raw.fileno()).st_size if raw.seekable() else 0
+
+    def show(self, done: int) -> None:
+        if self._size:
+            part = min(1.0, self._raw.tell() / self._size)
+            filled = "█" * round(part * BAR_WIDTH)
+            self._write(f"{filled:░<{BAR_WIDTH}} {part:4.0%} {done:,} events")
+        else:
+            self._write(f"{done:,} events")
+
+    def clear(self) -> None:
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        self._out.write(f"\r\x1b[K{text}", ending="")
+        self._out.flush()

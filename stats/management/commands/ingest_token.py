@@ -1,0 +1,65 @@
+"""`manage.py ingest_token make|revoke|list`: the keys of collectors."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError
+from django.utils import timezone
+
+from core.audit import Actor
+from core.errors import Refused
+from core.names import fold
+from stats.models import IngestToken
+from stats.tokens import make_ingest_token, revoke_ingest_token
+
+ACTOR = Actor.of_command("ingest_token")
+
+
+class Command(BaseCommand):
+    help = "Make, revoke or list the tokens with which collectors report events of any server."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        acts = parser.add_subparsers(dest="act", required=True)
+        make = acts.add_parser("make", help="make a token and print its key, once")
+        make.add_argument("name")
+        revoke = acts.add_parser("revoke", help="let a token open nothing from now on")
+        revoke.add_argument("name", help="the token's name")
+        listing = acts.add_parser("list", help="list the tokens, the revoked ones too")
+        for each in (make, revoke, listing):
+            each.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, act: str, **options: Any) -> None:
+        try:
+            result, text = {"make": self._make, "revoke": self._revoke, "list": self._list}[act](options)
+        except Refused as problem:
+            raise CommandError(problem.message) from None
+        self.stdout.write(json.dumps(result) if options["json"] else text)
+
+    def _make(self, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        made = make_ingest_token(name=options["name"], actor=ACTOR)
+        return {**_shape(made.token), "key": made.key}, made.key
+
+    def _revoke(self, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        token = IngestToken.objects.usable().filter(name_key=fold(options["name"].strip())).first()
+        if token is None:
+            raise CommandError(f"There is no token in use with the name {options['name']}.")
+        token = revoke_ingest_token(token=token, at=timezone.now(), actor=ACTOR)
+        return _shape(token), f"Revoked {token}."
+
+    def _list(self, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        tokens = [_shape(token) for token in IngestToken.objects.all()]
+        lines = [
+            f"{each['key_prefix']}…  {'revoked ' if each['revoked_at'] else 'in use  '}  {each['name']}"
+            for each in tokens
+        ]
+        return {"ingest_tokens": tokens}, "\n".join(lines) or "There are no ingest tokens."
+
+
+def _shape(token: IngestToken) -> dict[str, Any]:
+    moments = {name: getattr(token, name) for name in ("created_at", "last_used_at", "revoked_at")}
+    return {
+        "name": token.name,
+        "key_prefix": token.key_prefix,
+        **{name: at.isoformat() if at else None for name, at in moments.items()},
+    }

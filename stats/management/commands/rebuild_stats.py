@@ -1,0 +1,42 @@
+"""`manage.py rebuild_stats --from DAY --to DAY`: count days again whose events are held."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError
+from django.utils import timezone
+
+from stats.audit import EventsMissing, rebuild
+from stats.management.days import add_day_arguments, days_between
+from stats.models import RollupRun
+from stats.runs import logged
+
+
+class Command(BaseCommand):
+    help = (
+        "Make the counts of some days equal to their events, and the months, years and totals that they are part of. Folding "
+        "waits for it. Days whose events were dropped are passed over."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_day_arguments(parser)
+        parser.add_argument(
+            "--accept-loss", action="store_true", help="count a day again even though some of its events are gone"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        days = days_between(options["first"], options["last"])
+        try:
+            with logged(RollupRun.Kind.REBUILD) as run:
+                run.rows = rebuild(days, now=timezone.now(), even_if_missing=options["accept_loss"])
+        except EventsMissing as problem:
+            advice = "That day was left as it is; --accept-loss takes them out of the counts."
+            raise CommandError(f"{problem}. {advice}") from None
+        if options["json"]:
+            self.stdout.write(json.dumps({"rows": run.rows}))
+        else:
+            self.stdout.write(
+                f"{run.rows:,} counts were wrong and are right now." if run.rows else "All counts were right."
+            )

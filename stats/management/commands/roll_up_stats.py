@@ -1,0 +1,27 @@
+"""`manage.py roll_up_stats`: count what is stored, now."""
+
+import json
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import BaseCommand
+from django.utils import timezone
+
+from stats.rollups import fold_all
+
+
+class Command(BaseCommand):
+    help = "Count the events of all open batches, also of those that another process is at; again changes nothing."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        began = time.monotonic()
+        folded = fold_all(now=timezone.now(), wait=True)
+        if options["json"]:
+            self.stdout.write(json.dumps({"batches": folded.batches, "events": folded.events, "rows": folded.rows}))
+        else:
+            seconds = time.monotonic() - began
+            self.stdout.write(f"{folded.events:,} events of {folded.batches:,} batches counted in {seconds:.1f} s.")

@@ -1,0 +1,27 @@
+from stats.models.counts import AddressCount, Count, DomainCount, ProviderCount, SenderCount, ServerCount
+from stats.models.ledger import Batch, Day, Event
+from stats.models.names import Sender, SenderDomain, Subject
+from stats.models.provider import Provider, ProviderDomain
+from stats.models.refusal import RefusalCount
+from stats.models.run import RollupRun
+from stats.models.token import IngestToken
+
+__all__ = [
+    "AddressCount",
+    "Batch",
+    "Count",
+    "Day",
+    "DomainCount",
+    "Event",
+    "IngestToken",
+    "Provider",
+    "ProviderCount",
+    "ProviderDomain",
+    "RefusalCount",
+    "RollupRun",
+    "Sender",
+    "SenderCount",
+    "SenderDomain",
+    "ServerCount",
+    "Subject",
+]

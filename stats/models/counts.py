@@ -1,0 +1,80 @@
+"""The counts: how many messages of each kind, for whom, in which bucket of time.
+
+Rows are written by the fold and the rebuild, nothing else. There are no checks that a count is positive, because the
+rebuild inserts negative differences and PostgreSQL checks a row before it sees that it exists; the audit holds counts to
+the events instead. The bucket leads the keys: a fold writes few neighbouring pages then, a period of many subjects is one
+range, and a series of one subject is a list of buckets.
+"""
+
+from django.db import models
+
+from stats.buckets import Grain
+
+
+class Count(models.Model):
+    """Counts per kind in one bucket; what they are about is in the subclasses."""
+
+    grain = models.SmallIntegerField(choices=Grain.choices)
+    bucket = models.IntegerField()
+    incoming = models.BigIntegerField(default=0)
+    sent = models.BigIntegerField(default=0)
+    deferred = models.BigIntegerField(default=0)
+    bounced = models.BigIntegerField(default=0)
+    held = models.BigIntegerField(default=0)
+    spam = models.BigIntegerField(default=0)
+    complaint = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class ServerCount(Count):
+    """By server: minutes (kept two hours), hours (90 days), days, months, total."""
+
+    server_id = models.BigIntegerField()
+    pk = models.CompositePrimaryKey("grain", "bucket", "server_id")
+
+    def __str__(self) -> str:
+        return f"server {self.server_id}, {self.get_grain_display()} {self.bucket}"
+
+
+class AddressCount(Count):
+    """By IP address: days, months, years, total. Pools are joined when read, as membership changes."""
+
+    address_id = models.BigIntegerField()
+    pk = models.CompositePrimaryKey("grain", "bucket", "address_id")
+
+    def __str__(self) -> str:
+        return f"address {self.address_id}, {self.get_grain_display()} {self.bucket}"
+
+
+class DomainCount(Count):
+    """By sender domain of a server: days, months."""
+
+    domain_id = models.BigIntegerField()
+    pk = models.CompositePrimaryKey("grain", "bucket", "domain_id")
+
+    def __str__(self) -> str:
+        return f"domain {self.domain_id}, {self.get_grain_display()} {self.bucket}"
+
+
+class SenderCount(Count):
+    """By sender mailbox of a server: days. The server stands before the sender, for the breakdown of one server."""
+
+    server_id = models.BigIntegerField()
+    sender_id = models.BigIntegerField()
+    pk = models.CompositePrimaryKey("grain", "bucket", "server_id", "sender_id")
+
+    def __str__(self) -> str:
+        return f"sender {self.sender_id}, {self.get_grain_display()} {self.bucket}"
+
+
+class ProviderCount(Count):
+    """By IP address and recipients' provider: days."""
+
+    address_id = models.BigIntegerField()
+    provider_id = models.SmallIntegerField()
+    pk = models.CompositePrimaryKey("grain", "bucket", "address_id", "provider_id")
+
+    def __str__(self) -> str:
+        return f"address {self.address_id} to provider {self.provider_id}, {self.get_grain_display()} {self.bucket}"

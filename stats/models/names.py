@@ -1,0 +1,89 @@
+"""What the counts' numbers stand for. No foreign keys: whatever was counted keeps its history when it is deleted."""
+
+from django.db import models
+
+# Stands for all that came after the day's allowance of new names was used up; never a domain or a mailbox.
+OTHER = "*"
+
+
+class Subject(models.Model):
+    """A server or an address as it was called when it was last counted."""
+
+    class Kind(models.IntegerChoices):
+        SERVER = 1, "server"
+        ADDRESS = 2, "address"
+
+    kind = models.SmallIntegerField(choices=Kind.choices)
+    # The id of the server or address, which is never given to another one.
+    object_id = models.BigIntegerField()
+    # `organization/server` as in an SMTP user, or the IPv4 address.
+    label = models.CharField(max_length=200)
+    first_counted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="stats_subject_unique",
+                fields=["kind", "object_id"],
+                violation_error_message="The subject exists already",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class _NameOfServer(models.Model):
+    """A text that one server's events carry, with a number to count by."""
+
+    server_id = models.BigIntegerField()
+    # Days since 1970: new names are limited by server and day.
+    first_seen_day = models.IntegerField()
+
+    class Meta:
+        abstract = True
+
+
+class SenderDomain(_NameOfServer):
+    """A domain that a server's mail came from, as a lower-case A-label, whether or not it has a Domain record."""
+
+    name = models.CharField(max_length=253)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="stats_senderdomain_unique",
+                fields=["server_id", "name"],
+                violation_error_message="The server has this sender domain already",
+            )
+        ]
+        indexes = [
+            # How many new ones has this server had today?
+            models.Index(name="stats_senderdomain_day", fields=["server_id", "first_seen_day"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Sender(_NameOfServer):
+    """A mailbox that a server's mail came from, in lower case."""
+
+    # 64 characters, an @ and a domain.
+    name = models.CharField(max_length=320)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="stats_sender_unique",
+                fields=["server_id", "name"],
+                violation_error_message="The server has this sender already",
+            )
+        ]
+        indexes = [
+            # How many new ones has this server had today?
+            models.Index(name="stats_sender_day", fields=["server_id", "first_seen_day"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

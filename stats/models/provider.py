@@ -1,0 +1,43 @@
+from django.db import models
+from django.db.models import Q
+
+
+class Provider(models.Model):
+    """A recipients' mailbox provider, such as Gmail: where an address's reputation is kept. 0 stands for all others."""
+
+    # Stored with each event: small, and never used again.
+    id = models.SmallAutoField(primary_key=True)
+    name = models.CharField(max_length=100, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="stats_provider_name_not_empty",
+                condition=~Q(name=""),
+                violation_error_message="A provider needs a name",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProviderDomain(models.Model):
+    """Recipient domains of a provider: `gmail.com`, `*.example.com` for those below it, or `yahoo.*` for any ending."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="domains")
+    pattern = models.CharField(max_length=255, unique=True)
+
+    class Meta:
+        ordering = ["pattern"]
+        constraints = [
+            models.CheckConstraint(
+                name="stats_providerdomain_pattern_not_empty",
+                condition=~Q(pattern=""),
+                violation_error_message="A pattern cannot be empty",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.pattern

@@ -1,0 +1,73 @@
+"""The tasks of the statistics: each finds its work in rows, may run late, twice or beside itself, and reads the clock here."""
+
+import structlog
+from celery import shared_task
+from django.core.cache import cache
+from django.utils import timezone
+
+from stats import nightly, retention, rollups
+from stats.models import RollupRun
+from stats.runs import logged
+
+logger = structlog.get_logger(__name__)
+
+
+@shared_task
+def fold_batches() -> None:
+    """Count the events of all open batches."""
+    try:
+        rollups.fold_all(now=timezone.now())
+    except Exception:
+        # The fold notes its runs in its own transaction, which is gone.
+        with logged(RollupRun.Kind.FOLD):
+            raise
+
+
+@shared_task
+def roll_up_day() -> None:
+    """Check the day that has ended against its events and stamp it complete."""
+    nightly.close_days(now=timezone.now())
+
+
+@shared_task
+def audit_counts() -> None:
+    """Check the counts of all days whose events are held."""
+    nightly.audit_counts(now=timezone.now())
+
+
+@shared_task
+def make_partitions() -> None:
+    """Make ready for the events of the coming days."""
+    retention.make_partitions(now=timezone.now())
+
+
+@shared_task
+def drop_old_events() -> None:
+    """Drop the events of days that are past their keeping, and counts finer than they are kept for."""
+    now = timezone.now()
+    with logged(RollupRun.Kind.DROP) as run:
+        dropped = retention.drop_old_events(now=now)
+        run.rows = len(dropped.days)
+        if dropped.postponed:
+            run.detail = f"{len(dropped.postponed)} days were in use and are left to the next run"
+        retention.prune(now=now)
+
+
+@shared_task
+def prune_counts() -> None:
+    """Delete counts by minute that are past their keeping."""
+    retention.prune(now=timezone.now())
+
+
+def poke_fold() -> None:
+    """Ask for a fold now, after events came in; at most once a second, however many come.
+
+    Should the broker or the cache be away, the schedule folds soon after they are back.
+    """
+    try:
+        if cache.add("stats.fold_poked", True, timeout=1):
+            fold_batches.apply_async(retry=False, expires=60)
+    except Exception as error:
+        # Whatever it is: the events are stored, and no answer may say otherwise. (The embedded broker raises what its files
+        # make it raise.)
+        logger.warning("fold_not_poked", cause=repr(error))

@@ -1,0 +1,66 @@
+"""Ingest tokens: making, revoking and recognizing them."""
+
+import datetime
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q
+
+from core import keys
+from core.audit import Actor, record, snapshot
+from core.errors import Fault, Invalid
+from core.names import fold
+from core.races import atomic_act
+from stats.models import IngestToken
+
+NAME_LENGTH = 200
+_USE_NOTED_EVERY = datetime.timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeToken:
+    """A new token with its key, which is not stored and cannot be shown again."""
+
+    token: IngestToken
+    key: str
+
+
+@atomic_act
+def make_ingest_token(*, name: str, actor: Actor) -> MadeToken:
+    """Make a token of the platform; the names of tokens in use are unique."""
+    name = name.strip()
+    if not name:
+        raise Invalid(Fault("name", "is required"))
+    if len(name) > NAME_LENGTH:
+        raise Invalid(Fault("name", f"is too long (maximum is {NAME_LENGTH} characters)"))
+    if IngestToken.objects.usable().filter(name_key=fold(name)).exists():
+        raise Invalid(Fault("name", "has already been taken"))
+    key = keys.make_key()
+    token = IngestToken.objects.create(name=name, key_prefix=keys.prefix(key), key_digest=keys.digest(key))
+    record(actor=actor, act="ingest_token.made", target=token, after=snapshot(token))
+    return MadeToken(token, key)
+
+
+@transaction.atomic
+def revoke_ingest_token(*, token: IngestToken, at: datetime.datetime, actor: Actor) -> IngestToken:
+    """Let the token open nothing from now on; revoking it again changes nothing."""
+    locked = IngestToken.objects.select_for_update().get(pk=token.pk)
+    if locked.revoked_at is None:
+        before = snapshot(locked)
+        locked.revoked_at = at
+        locked.save(update_fields=["revoked_at"])
+        record(actor=actor, act="ingest_token.revoked", target=locked, before=before, after=snapshot(locked))
+    return locked
+
+
+def find_ingest_token(key: str) -> IngestToken | None:
+    """Return the usable token that this key is of; any text may be asked for."""
+    return IngestToken.objects.usable().filter(key_digest=keys.digest(key)).first()
+
+
+def note_use(token: IngestToken, *, at: datetime.datetime) -> None:
+    """Note that the token was used, at most once a minute; call it outside the request's transaction."""
+    if token.last_used_at is not None and token.last_used_at > at - _USE_NOTED_EVERY:
+        return
+    unnoted = Q(last_used_at=None) | Q(last_used_at__lt=at - _USE_NOTED_EVERY)
+    IngestToken.objects.filter(unnoted, pk=token.pk).update(last_used_at=at)

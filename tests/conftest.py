@@ -1,0 +1,111 @@
+"""What every test stands on: closed sockets, an empty cache, and a fixed cast."""
+
+import socket
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+import hypothesis
+import pytest
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core.cache import cache
+from django.db.models.signals import post_migrate
+
+from servers.provisioning import suspend_server
+from tests.cast import NOW, SYSTEM, Tenant, make_server, make_tenant
+
+REAL_CONNECT, REAL_CONNECT_EX, REAL_SENDTO = socket.socket.connect, socket.socket.connect_ex, socket.socket.sendto
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked `long`, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long, unless it is asked for."""
+    for item in items:
+        # They break real servers and wait for them to recover: `make faults` and `make fuzz` run them.
+        if item.path.parent.name == "faults" or item.path.name == "test_fuzz.py":
+            item.add_marker(pytest.mark.long)
+    if config.getoption("--long"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+class SocketIsClosed(Exception):
+    """A test spoke to the network without saying so: mark it `server`, or put a fake at the boundary."""
+
+
+def refuse_strangers(address: object) -> None:
+    """Let the cache's own server pass, and files; nothing else."""
+    redis = urlsplit(settings.REDIS_URL) if settings.REDIS_URL else None
+    if isinstance(address, (str, bytes)) or (redis and tuple(address[:2]) == (redis.hostname, redis.port)):
+        return
+    raise SocketIsClosed(f"This test opened a socket to {address!r}; a test that does so is marked `server`.")
+
+
+@pytest.fixture(autouse=True)
+def closed_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Close Python's sockets to all but the cache, except in tests marked `server`. (PostgreSQL's library opens its own.)"""
+    if request.node.get_closest_marker("server"):
+        return
+
+    def connect(self: socket.socket, address: object) -> None:
+        refuse_strangers(address)
+        return REAL_CONNECT(self, address)
+
+    def connect_ex(self: socket.socket, address: object) -> int:
+        refuse_strangers(address)
+        return REAL_CONNECT_EX(self, address)
+
+    def sendto(self: socket.socket, content: bytes, *flags_and_address: object) -> int:
+        refuse_strangers(flags_and_address[-1])
+        return REAL_SENDTO(self, content, *flags_and_address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+    monkeypatch.setattr(socket.socket, "sendto", sendto)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache() -> None:
+    """Begin with an empty cache: what one test locks out or remembers is not the next one's."""
+    cache.clear()
+
+
+@pytest.fixture
+def acme(db: None) -> Tenant:
+    """The caller."""
+    return make_tenant("ACME Inc", "acme", "Transactional Server")
+
+
+@pytest.fixture
+def globex(db: None) -> Tenant:
+    """Another tenant, who must see nothing of acme, and acme nothing of it."""
+    return make_tenant("Globex", "globex", "Globex Server")
+
+
+@pytest.fixture
+def suspended(acme: Tenant) -> Tenant:
+    """A server of acme's that may do nothing just now."""
+    tenant = make_server(acme.organization, "Suspended Server")
+    suspend_server(server=tenant.server, reason="Spam", at=NOW, actor=SYSTEM)
+    return tenant
+
+
+def make_builtin_rows(sender: AppConfig, **_: Any) -> None:
+    """Make again what migrations make: the end of a test with `transaction=True` empties every table."""
+    if sender.name == "stats" and not apps.get_model("throttling", "ThrottlingTemplate").objects.exists():
+        for name in ("throttling.migrations.0002_builtins", "stats.migrations.0002_providers"):
+            import_module(name).create(apps, None)
+
+
+post_migrate.connect(make_builtin_rows)
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("sluice", deadline=None)
+hypothesis.settings.load_profile("sluice")

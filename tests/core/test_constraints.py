@@ -1,0 +1,55 @@
+"""What the tables of core refuse."""
+
+from core.models import Job, User
+from tests.factories import A_MOMENT, ApiTokenFactory, AuditEntryFactory, JobFactory, UserFactory
+from tests.refusals import Refusals
+
+refusals = Refusals("core")
+
+
+@refusals.by("core.User.username")
+def _():
+    UserFactory(username="ann")
+    UserFactory(username="ann")
+
+
+@refusals.by("core_user_api_level")
+def _():
+    UserFactory()
+    User.objects.update(api_level="some")
+
+
+@refusals.by("core.ApiToken.key_digest")
+def _():
+    ApiTokenFactory(key_digest="d" * 64)
+    ApiTokenFactory(key_digest="d" * 64)
+
+
+@refusals.by("core_apitoken_name_not_empty")
+def _():
+    ApiTokenFactory(name="")
+
+
+@refusals.by("core_auditentry_actor_kind")
+def _():
+    AuditEntryFactory(actor_kind="ghost")
+
+
+@refusals.by("core_job_state")
+def _():
+    # Past the end's constraint, which knows the four states too.
+    JobFactory(state="paused")
+
+
+@refusals.by("core_job_finished")
+def _():
+    JobFactory(state="done", finished_at=A_MOMENT)
+    Job.objects.update(state="waiting")
+
+
+@refusals.by("core_job_progress")
+def _():
+    JobFactory(progress_done=2, progress_total=1)
+
+
+test_the_database_refuses = refusals.as_test()

@@ -1,0 +1,120 @@
+"""Callers that go on working whatever happens, and remember what they were told was done."""
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.client import Answer, Client
+from tests.faults.installation import ADDRESS, Installation
+
+
+@dataclass
+class Work:
+    """What was accepted, what was refused clearly, and anything that was neither."""
+
+    installation: Installation
+    servers: dict[str, str] = field(default_factory=dict)
+    # Names whose answer never came: they may be there or not, but never twice.
+    unknown_servers: set[str] = field(default_factory=set)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    unknown_events: list[dict[str, Any]] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self, callers: int = 2) -> None:
+        for number in range(callers):
+            for act in (self._create_servers, self._report_events):
+                thread = threading.Thread(target=self._go_on, args=(act, number), daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def stop(self) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in self._threads), "a request hangs"
+
+    def _go_on(self, act: Any, number: int) -> None:
+        client = Client(self.installation.client.url, self.installation.client.key)
+        turn = 0
+        while not self._ended.is_set():
+            turn += 1
+            try:
+                act(client, f"{number}-{turn}")
+            except AssertionError as error:
+                self.wrong.append(str(error))
+            if self._ended.wait(0.02):
+                return
+
+    def _create_servers(self, client: Client, name: str) -> None:
+        given = {"organization_uuid": self.installation.organization, "name": f"S{name}"}
+        answer = client.postal("servers/create", given)
+        if self._is_accepted(answer, "servers/create"):
+            assert answer is not None
+            self.servers[given["name"]] = answer.body["data"]["server"]["uuid"]
+        elif answer is None:
+            self.unknown_servers.add(given["name"])
+
+    def _report_events(self, client: Client, name: str) -> None:
+        events = some_events(self.installation, name, 5)
+        answer = client.postal("events", events)
+        if self._is_accepted(answer, "events"):
+            assert answer is not None
+            assert answer.body["data"] == {"accepted": 5, "duplicates": 0, "refused": []}, answer.body
+            self.events += events
+        elif answer is None:
+            self.unknown_events += events
+
+    def _is_accepted(self, answer: Answer | None, path: str) -> bool:
+        if answer is None:
+            self.refused["no answer"] += 1
+            return False
+        self.slowest = max(self.slowest, answer.seconds)
+        if answer.is_success:
+            return True
+        if answer.is_unavailable:
+            self.refused["503"] += 1
+        else:
+            self.wrong.append(f"{path}: {answer.status} {answer.body}")
+        return False
+
+    def check(self) -> None:
+        """Everything accepted is there once; nothing that was answered in another way than it should be."""
+        assert not self.wrong, self.wrong[:5]
+        assert self.servers, "nothing was accepted at all"
+        client = self.installation.client
+        listed = client.postal("servers/list", {"include_stats": False})
+        assert listed is not None
+        assert listed.is_success, listed.body
+        found: dict[str, list[str]] = {}
+        for server in listed.body["data"]["servers"]:
+            found.setdefault(server["name"], []).append(server["uuid"])
+        assert all(len(uuids) == 1 for uuids in found.values()), "a server is there twice"
+        lost = {name for name, uuid in self.servers.items() if found.get(name) != [uuid]}
+        assert not lost, f"accepted and lost: {sorted(lost)}"
+        strange = set(found) - set(self.servers) - self.unknown_servers - {"Mail"}
+        assert not {name for name in strange if name.startswith("S")} - self._refused_names(found), strange
+        for start in range(0, len(self.events), 5_000):
+            again = self.events[start : start + 5_000]
+            answer = client.postal("events", again)
+            assert answer is not None
+            assert answer.body["data"]["accepted"] == 0, f"events that were accepted are lost: {answer.body}"
+
+    def _refused_names(self, found: dict[str, list[str]]) -> set[str]:
+        """A commit whose confirmation was lost is answered as unavailable: such a server may be there, once."""
+        return {name for name in found if name not in self.servers and self.refused["503"]}
+
+
+def some_events(installation: Installation, name: str, count: int, *, at: float | None = None) -> list[dict[str, Any]]:
+    """Return events of the installation's server, sent just now by its address."""
+    moment = round(at or time.time(), 3)
+    return [
+        {"id": f"{name}-{number}", "type": "sent", "at": moment, "server": installation.server, "ip": ADDRESS,
+         "from": "news@acme.example", "to": f"a{number}@example.net"}
+        for number in range(count)
+    ]  # fmt: skip

@@ -1,0 +1,64 @@
+"""The backend of production: a connection that has died is not handed out, and one that lives is not asked."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+from psycopg_pool import ConnectionPool
+
+from config.postgresql.base import DatabaseWrapper, is_alive
+
+
+@pytest.fixture
+def pooled(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseWrapper]:
+    if connection.vendor != "postgresql":
+        pytest.skip("it is PostgreSQL's backend")
+    options = {**connection.settings_dict["OPTIONS"], "pool": {"min_size": 1, "max_size": 2, "timeout": 10}}
+    settings = {**connection.settings_dict, "OPTIONS": options, "CONN_HEALTH_CHECKS": False, "CONN_MAX_AGE": 0}
+    wrapper = DatabaseWrapper(settings, alias="pooled")
+    yield wrapper
+    wrapper.close()
+    wrapper.close_pool()
+
+
+def pid_of(wrapper: DatabaseWrapper) -> int:
+    """Return the server process behind the connection, which is handed back."""
+    with wrapper.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    wrapper.close()
+    return pid
+
+
+def end(pid: int) -> None:
+    """End a server process and wait until it is gone; up to ten seconds."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+        assert cursor.fetchone() == (True,), "the server process did not end"
+
+
+def test_a_living_connection_is_handed_out_unasked(pooled: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(ConnectionPool, "check_connection", staticmethod(asked.append))
+    assert pid_of(pooled) == pid_of(pooled)
+    assert asked == []
+
+
+def test_a_connection_that_was_ended_is_replaced(pooled: DatabaseWrapper) -> None:
+    pid = pid_of(pooled)
+    end(pid)
+    assert pid_of(pooled) != pid
+    assert pid_of(pooled) == pid_of(pooled)
+
+
+def test_a_notice_is_no_end(pooled: DatabaseWrapper) -> None:
+    with pooled.cursor() as cursor:
+        cursor.execute("LISTEN sluice")
+    raw = pooled.connection
+    other = DatabaseWrapper({**pooled.settings_dict}, alias="pooled")
+    with other.cursor() as cursor:
+        cursor.execute("NOTIFY sluice")
+    other.close()
+    assert is_alive(raw)
+    raw.close()
+    assert not is_alive(raw)

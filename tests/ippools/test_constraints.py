@@ -1,0 +1,198 @@
+"""What the tables of ippools refuse."""
+
+import uuid
+
+from ippools.models import AddressIdentity, DeliveryTarget, IPAddress, OverrideDomain, VirtualMTA
+from tests.factories import (
+    DeliveryTargetFactory,
+    DomainOverrideFactory,
+    IPAddressFactory,
+    IPPoolFactory,
+    IPPoolMemberFactory,
+    OverrideDomainFactory,
+    RelayServerFactory,
+    RoutingRuleFactory,
+)
+from tests.refusals import Refusals, beyond_a_limit
+
+refusals = Refusals("ippools")
+TENANT = uuid.UUID("00000000-0000-4000-8000-000000000001")
+
+
+@refusals.by("ippools_virtualmta_kind")
+def _():
+    IPAddressFactory()
+    VirtualMTA.objects.update(kind="pigeon")
+
+
+@refusals.by("ippools_virtualmta_name_unique")
+def _():
+    # Across kinds: the base table holds the names of all three.
+    IPAddressFactory(name="Ausgang Süd")
+    RelayServerFactory(name="AUSGANG SÜD")
+
+
+@refusals.by("ippools_virtualmta_name_not_empty")
+def _():
+    IPAddressFactory(name="")
+
+
+@refusals.by("ippools_virtualmta_redirect_elsewhere")
+def _():
+    address = IPAddressFactory()
+    VirtualMTA.objects.filter(pk=address.pk).update(redirect=address.pk)
+
+
+@refusals.by("ippools_virtualmta_redirect_kind")
+def _():
+    RoutingRuleFactory(redirect=IPAddressFactory())
+
+
+@refusals.by("ippools_virtualmta_one_default")
+def _():
+    IPAddressFactory(is_default=True)
+    RoutingRuleFactory(is_default=True)
+
+
+@refusals.by("ippools.IPAddress.ipv4")
+def _():
+    IPAddressFactory(ipv4="192.0.2.1")
+    IPAddressFactory(ipv4="192.0.2.1")
+
+
+@refusals.by("ippools.IPAddress.ipv6")
+def _():
+    # Two ways to write one address.
+    IPAddressFactory(ipv6="2001:db8::1")
+    IPAddressFactory(ipv6="2001:0DB8:0:0::0001")
+
+
+@refusals.by("ippools.IPAddress.rules")
+def _():
+    IPAddressFactory(rules=IPAddressFactory().rules)
+
+
+@refusals.by("ippools_ipaddress_priority_range")
+def _():
+    IPAddressFactory()
+    IPAddress.objects.update(priority=101)
+
+
+@refusals.by("ippools_ipaddress_hostname_not_empty")
+def _():
+    IPAddressFactory(hostname="")
+
+
+@refusals.by("ippools_relayserver_port_range")
+def _():
+    RelayServerFactory(destination_port=65_536)
+
+
+@refusals.by("ippools_relayserver_limits")
+def _():
+    RelayServerFactory(max_messages_per_hour=beyond_a_limit())
+
+
+@refusals.by("ippools_relayserver_hostnames_not_empty")
+def _():
+    RelayServerFactory(destination_hostname="")
+
+
+@refusals.by("ippools_routingrule_randomization")
+def _():
+    RoutingRuleFactory(randomization_type="dice")
+
+
+@refusals.by("ippools_domainoverride_randomization")
+def _():
+    DomainOverrideFactory(randomization_type="dice")
+
+
+@refusals.by("ippools_overridedomain_pattern_unique")
+def _():
+    first = OverrideDomainFactory(pattern="example.com")
+    other = DomainOverrideFactory(routing_rule=first.routing_rule)
+    OverrideDomainFactory(override=other, pattern="example.com")
+
+
+@refusals.by("ippools_overridedomain_pattern_not_empty")
+def _():
+    OverrideDomainFactory()
+    OverrideDomain.objects.update(pattern="")
+
+
+@refusals.by("ippools_deliverytarget_portion_positive")
+def _():
+    DeliveryTargetFactory(portion_of_mail=0)
+
+
+@refusals.by("ippools_deliverytarget_not_itself")
+def _():
+    target = DeliveryTargetFactory()
+    DeliveryTarget.objects.update(virtual_mta=target.routing_rule_id)
+
+
+@refusals.by("ippools_deliverytarget_default_once")
+def _():
+    target = DeliveryTargetFactory()
+    DeliveryTargetFactory(routing_rule=target.routing_rule, virtual_mta=target.virtual_mta)
+
+
+@refusals.by("ippools_deliverytarget_override_once")
+def _():
+    override = DomainOverrideFactory()
+    target = DeliveryTargetFactory(routing_rule=override.routing_rule, override=override)
+    DeliveryTargetFactory(routing_rule=override.routing_rule, override=override, virtual_mta=target.virtual_mta)
+
+
+@refusals.by("ippools.IPPool.uuid")
+def _():
+    IPPoolFactory(uuid=IPPoolFactory().uuid)
+
+
+@refusals.by("ippools_ippool_name_unique")
+def _():
+    IPPoolFactory(namespace=TENANT, name="Haupt")
+    # Neither another tenant's pool nor the platform's is in the way.
+    IPPoolFactory(namespace=uuid.uuid4(), name="Haupt")
+    IPPoolFactory(namespace=None, name="Haupt")
+    IPPoolFactory(namespace=TENANT, name="HAUPT")
+
+
+@refusals.by("ippools_ippool_platform_name_unique")
+def _():
+    IPPoolFactory(name="Shared")
+    IPPoolFactory(name="shared")
+
+
+@refusals.by("ippools_ippool_name_not_empty")
+def _():
+    IPPoolFactory(name="")
+
+
+@refusals.by("ippools_ippool_one_default")
+def _():
+    IPPoolFactory(namespace=TENANT, is_default=True)
+    IPPoolFactory(namespace=uuid.uuid4(), is_default=True)
+    IPPoolFactory(namespace=TENANT, is_default=True)
+
+
+@refusals.by("ippools_ippool_one_platform_default")
+def _():
+    IPPoolFactory(is_default=True)
+    IPPoolFactory(is_default=True)
+
+
+@refusals.by("ippools_ippoolmember_unique")
+def _():
+    member = IPPoolMemberFactory()
+    IPPoolMemberFactory(ip_address=member.ip_address)
+    IPPoolMemberFactory(pool=member.pool, ip_address=member.ip_address)
+
+
+@refusals.by("ippools_addressidentity_statuses")
+def _():
+    AddressIdentity.objects.create(ip_address=IPAddressFactory(), fcrdns_status="maybe")
+
+
+test_the_database_refuses = refusals.as_test()

@@ -1,0 +1,177 @@
+"""The cast of the panel's tests: people of acme with every role, another tenant, the platform's staff, and records of all."""
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
+
+from core.audit import Actor
+from core.models import ApiToken, AuditEntry, Job, User
+from ippools import ip_addresses, relay_servers, routing_rules
+from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
+from servers.credentials import create_credential
+from servers.models import Credential, Domain, IPPoolRule, Membership, Organization, Route, Server, Webhook
+from servers.pools import create_platform_pool, create_pool
+from servers.provisioning import create_organization, create_server
+from servers.routes import create_route
+from servers.webhooks import create_webhook
+from stats.models import Provider, RollupRun
+from stats.tokens import make_ingest_token
+from throttling import programs, templates
+from throttling.models import ThrottleProgram, ThrottlingTemplate
+
+SYSTEM = Actor.system()
+NOW = datetime.datetime(2026, 11, 18, 10, 30, tzinfo=datetime.UTC)
+PASSWORD = "correct horse battery"
+
+
+@dataclass
+class Tenant:
+    """An organization with one record of each kind."""
+
+    organization: Organization
+    server: Server
+    credential: Credential
+    domain: Domain
+    webhook: Webhook
+    route: Route
+    pool: IPPool
+    address: IPAddress
+    rule: IPPoolRule
+    owner: User
+    operator: User
+    analyst: User
+
+
+def make_person(username: str, organization: Organization | None = None, role: str = "", **columns: Any) -> User:
+    user = User.objects.create_user(username, password=PASSWORD, is_staff=True, **columns)
+    if organization is not None:
+        Membership.objects.create(user=user, organization=organization, role=role)
+    return user
+
+
+def make_tenant(name: str, ip: str) -> Tenant:
+    organization = create_organization(name=name, actor=SYSTEM)
+    pool = create_pool(organization=organization, name=f"{name} pool", ips=[ip], actor=SYSTEM).pool
+    server = create_server(organization=organization, name=f"{name} server", pool=pool, actor=SYSTEM).server
+    domain = Domain.objects.create(
+        server=server, name=f"{name.lower()}.example", verification_token="t", dkim_identifier="d", dkim_public_key="p"
+    )
+    rule = IPPoolRule.objects.create(server=server, pool=pool, to_conditions=f"{name.lower()}-rule.example")
+    return Tenant(
+        organization=organization,
+        server=server,
+        credential=create_credential(server=server, kind="api", name=f"{name} key", actor=SYSTEM).credential,
+        domain=domain,
+        webhook=create_webhook(server=server, name=f"{name} hook", url="https://hook.example/", actor=SYSTEM),
+        route=create_route(server=server, name=f"{name.lower()}-info", mode="accept", actor=SYSTEM),
+        pool=pool,
+        address=IPAddress.objects.get(ipv4=ip),
+        rule=rule,
+        owner=make_person(f"{name}-owner", organization, "owner"),
+        operator=make_person(f"{name}-operator", organization, "operator"),
+        analyst=make_person(f"{name}-analyst", organization, "analyst"),
+    )
+
+
+@dataclass
+class Platform:
+    """What is nobody's but the platform's."""
+
+    superuser: User
+    staff: User
+    template: ThrottlingTemplate
+    program: ThrottleProgram
+    relay: RelayServer
+    routing_rule: RoutingRule
+    address: IPAddress
+    pool: IPPool
+
+
+@pytest.fixture
+def acme(db: None) -> Tenant:
+    return make_tenant("Acme", "192.0.2.1")
+
+
+@pytest.fixture
+def globex(db: None) -> Tenant:
+    return make_tenant("Globex", "198.51.100.1")
+
+
+@pytest.fixture
+def platform(db: None) -> Platform:
+    superuser = make_person("root", is_superuser=True)
+    staff = make_person("staff")
+    staff.user_permissions.set(Permission.objects.exclude(codename__startswith="delete_"))
+    rule = {"domains": ["mail.example"], "max_concurrent_connections": 5, "max_messages_per_hour": 50}
+    template = templates.create(
+        {
+            "name": "Careful",
+            "default": {"max_concurrent_connections": 10, "max_messages_per_hour": 100},
+            "rules": [rule],
+        },
+        actor=SYSTEM,
+    )
+    limit = {"mode": "percent", "value": 30}
+    program = programs.create(
+        {
+            "name": "Slow down",
+            "backoff": {"max_concurrent_connections": limit, "max_messages_per_hour": limit, "return_after": 60},
+            "triggers": {"failure_rate": 20},
+        },
+        actor=SYSTEM,
+    )
+    address = ip_addresses.create(
+        {
+            "name": "spare",
+            "ipv4": "203.0.113.7",
+            "hostname": "spare.example.com",
+            "throttling_template": {"name": "Careful"},
+        },
+        actor=SYSTEM,
+    )
+    relay = relay_servers.create(
+        {
+            "name": "relay-1",
+            "source_ip": {"ip": "203.0.113.8", "hostname": "out.example.com"},
+            "destination": {"hostname": "relay.example.com", "port": 25, "username": None, "password": None},
+            "throttle_limits": {"max_concurrent_connections": 5, "max_messages_per_hour": 50},
+        },
+        actor=SYSTEM,
+    )
+    target = {"virtual_mta": {"id": address.pk}, "portion_of_mail": 1}
+    routing_rule = routing_rules.create(
+        {"name": "split", "default": {"randomization_type": "random", "deliver_through": [target]}}, actor=SYSTEM
+    )
+    Group.objects.create(name="Night shift")
+    make_ingest_token(name="collector", actor=SYSTEM)
+    ApiToken.objects.create(user=staff, name="deploy", key_prefix="abcdef", key_digest="0" * 64)
+    RollupRun.objects.create(kind="fold", outcome="done", started_at=NOW, finished_at=NOW, events=3, rows=5)
+    Job.objects.create(kind="bulk", label="Pause 3 addresses", user_id=superuser.pk)
+    assert Provider.objects.exists()
+    assert AuditEntry.objects.exists()
+    return Platform(
+        superuser=superuser,
+        staff=staff,
+        template=template,
+        program=program,
+        relay=relay,
+        routing_rule=routing_rule,
+        address=address,
+        pool=create_platform_pool(name="Shared", actor=SYSTEM),
+    )
+
+
+def sign_in(user: User | None) -> Client:
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def root(platform: Platform) -> Client:
+    return sign_in(platform.superuser)

@@ -1,0 +1,131 @@
+"""Acts on many records: how many before doing it, at once for a few, a job with progress for many."""
+
+import pytest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from core import jobs
+from core.audit import Actor
+from core.models import AuditEntry, Job
+from ippools.addresses import NewAddress, create_many
+from ippools.models import IPAddress
+from panel import bulk
+from panel.tasks import run_bulk_acts
+from servers.provisioning import create_server
+from tests.panel.conftest import SYSTEM, sign_in
+
+ADDRESSES = reverse("admin:ippools_ipaddress_changelist")
+SERVERS = reverse("admin:servers_server_changelist")
+
+
+def posted(action, records, **more):
+    return {"action": action, ACTION_CHECKBOX_NAME: [each.pk for each in records], **more}
+
+
+def make_addresses(number):
+    rows = [NewAddress(ipv4=f"10.1.{n // 250}.{n % 250 + 1}", hostname="h.example.com") for n in range(number)]
+    return create_many(rows, actor=SYSTEM)
+
+
+def test_it_tells_how_many_and_then_does_it(platform, root):
+    addresses = make_addresses(3)
+    context = root.post(ADDRESSES, posted("pause_addresses", addresses)).context
+    assert context["heading"] == "Pause delivery: 3 records"
+    assert context["shown"] == [each.ipv4 for each in addresses]
+    assert not IPAddress.objects.filter(delivery_paused=True).exists()
+    response = root.post(ADDRESSES, posted("pause_addresses", addresses, confirmed="1"), follow=True)
+    assert "3 records paused." in response.content.decode()
+    assert IPAddress.objects.filter(delivery_paused=True).count() == 3
+    assert AuditEntry.objects.filter(act="ip_address.updated", actor_label="root").count() == 3
+
+
+def test_what_one_record_refuses_does_not_stop_the_others(acme, platform, root):
+    addresses = [*make_addresses(2), acme.address]
+    response = root.post(ADDRESSES, posted("delete_addresses", addresses, confirmed="1"), follow=True)
+    text = response.content.decode()
+    assert "2 records deleted." in text
+    assert "192.0.2.1: It is used by" in text
+    assert IPAddress.objects.filter(pk__in=[each.pk for each in addresses]).get() == acme.address
+
+
+def test_many_become_a_job_that_tells_how_far_it_is(platform, root, django_capture_on_commit_callbacks):
+    addresses = make_addresses(bulk.AT_ONCE + 1)
+    with django_capture_on_commit_callbacks(execute=False):
+        response = root.post(ADDRESSES, posted("pause_addresses", addresses, confirmed="1"))
+    job = Job.objects.get(kind=bulk.KIND)
+    assert response.headers["Location"] == reverse("admin:core_job_change", args=[job.pk])
+    assert (job.label, job.progress_total, job.user_id) == ("Pause delivery: 51 records", 51, platform.superuser.pk)
+    assert root.get(response.headers["Location"]).context["percent"] == 0
+    run_bulk_acts()
+    job.refresh_from_db()
+    assert (job.state, job.progress_done, job.outcome["done"]) == ("done", 51, 51)
+    assert IPAddress.objects.filter(delivery_paused=True).count() == 51
+    audited = AuditEntry.objects.filter(act="ip_address.updated").values_list("actor_label", flat=True)
+    assert set(audited) == {"root"}
+    run_bulk_acts()
+    assert AuditEntry.objects.filter(act="ip_address.updated").count() == 51
+
+
+def test_a_job_goes_on_where_a_worker_left_it(platform):
+    addresses = make_addresses(70)
+    ids = [each.pk for each in addresses]
+    parameters = {"act": "pause_addresses", "ids": ids, "actor": ["system", None, "Sluice"]}
+    job = jobs.start(kind=bulk.KIND, label="x", parameters=parameters, total=70)
+    cursor = {"done": 50, "refused": 1, "refusals": ["10.1.0.1: no"]}
+    Job.objects.filter(pk=job.pk).update(cursor=cursor, progress_done=50)
+    run_bulk_acts()
+    job.refresh_from_db()
+    assert job.outcome == {"done": 69, "refused": 1, "refusals": ["10.1.0.1: no"]}
+    assert IPAddress.objects.filter(delivery_paused=True).count() == 20
+
+
+def test_an_act_that_is_gone_fails_its_job(db):
+    job = jobs.start(kind=bulk.KIND, label="x", parameters={"act": "nothing", "ids": [1]}, total=1)
+    run_bulk_acts()
+    job.refresh_from_db()
+    assert (job.state, job.failure) == ("failed", "This version of Sluice does not know the act")
+
+
+def test_tenants_act_on_theirs_alone(acme, globex, platform):
+    other = create_server(organization=acme.organization, name="Other", actor=SYSTEM).server
+    client = sign_in(acme.operator)
+    servers = [acme.server, other, globex.server]
+    client.post(SERVERS, posted("suspend_servers", servers, confirmed="1"))
+    for server in servers:
+        server.refresh_from_db()
+    assert [server.suspended_at is not None for server in servers] == [True, True, False]
+    # Nor does naming only others' records do anything, or a role that reads.
+    client.post(SERVERS, posted("suspend_servers", [globex.server], confirmed="1"))
+    sign_in(acme.analyst).post(SERVERS, posted("resume_servers", [other], confirmed="1"))
+    globex.server.refresh_from_db()
+    other.refresh_from_db()
+    assert (globex.server.suspended_at, other.suspended_at is None) == (None, False)
+
+
+def test_deleting_many_wants_the_permission_to_delete(platform):
+    addresses = make_addresses(2)
+    platform.staff.user_permissions.remove(*Permission.objects.filter(codename="delete_ipaddress"))
+    sign_in(platform.staff).post(ADDRESSES, posted("delete_addresses", addresses, confirmed="1"))
+    assert IPAddress.objects.filter(pk__in=[each.pk for each in addresses]).count() == 2
+
+
+@pytest.mark.parametrize("name", sorted(bulk.ACTS))
+def test_every_act_does_its_work_by_the_act_of_one(name, acme, platform):
+    found = bulk.ACTS[name]
+    record = {
+        "ippools.IPAddress": platform.address,
+        "servers.Server": acme.server,
+        "servers.Credential": acme.credential,
+    }[found.model]
+    if name.startswith(("resume", "release")):
+        opposite = {"resume_addresses": "pause_addresses", "resume_servers": "suspend_servers"}
+        bulk.apply(bulk.ACTS[opposite.get(name, "hold_credentials")], [record.pk], SYSTEM)
+    if name == "delete_addresses":
+        [record] = make_addresses(1)
+    audited = AuditEntry.objects.count()
+    assert bulk.apply(found, [record.pk], Actor.system()) == []
+    assert AuditEntry.objects.count() == audited + 1
+    # Delivered twice, it changes nothing more.
+    assert bulk.apply(found, [record.pk], Actor.system()) == []
+    assert AuditEntry.objects.count() == audited + 1

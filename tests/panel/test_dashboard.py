@@ -1,0 +1,229 @@
+"""The front page: whose numbers it shows, what it says needs attention, and what it costs."""
+
+import datetime
+
+import pytest
+import time_machine
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from panel import dashboard
+from servers.provisioning import suspend_server
+from stats import buckets
+from stats.buckets import Grain
+from stats.directory import Reporter
+from stats.ingest import ingest
+from stats.models import AddressCount, Batch, Provider, ProviderCount, ServerCount
+from tests.panel.conftest import NOW, SYSTEM, make_person, make_tenant, sign_in
+
+HOUR = datetime.timedelta(hours=1)
+DAY = datetime.timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def at_noon():
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+def count(tenant, at, *, provider="Gmail", **counts):
+    """Count as the fold does, in the tiers that the page reads."""
+    day, provider_id = buckets.day_of(at), Provider.objects.get(name=provider).pk
+    for grain, bucket in ((Grain.HOUR, buckets.hour_of(at)), (Grain.DAY, day), (Grain.TOTAL, 0)):
+        add(ServerCount, {"grain": grain, "bucket": bucket, "server_id": tenant.server.pk}, counts)
+    add(AddressCount, {"grain": Grain.DAY, "bucket": day, "address_id": tenant.address.pk}, counts)
+    key = {"grain": Grain.DAY, "bucket": day, "address_id": tenant.address.pk, "provider_id": provider_id}
+    add(ProviderCount, key, counts)
+
+
+def add(model, key, counts):
+    row = model.objects.filter(**key).first() or model(**key)
+    for kind, number in counts.items():
+        setattr(row, kind, getattr(row, kind) + number)
+    row.save()
+
+
+def page(user):
+    cache.clear()
+    response = sign_in(user).get(reverse("admin:index"))
+    assert response.status_code == 200
+    return response
+
+
+def texts(response):
+    return [(item.level, item.text, item.detail) for item in response.context["attention"]]
+
+
+def test_it_shows_today_against_yesterday_at_the_same_time(acme, platform):
+    # It is 10:30: of yesterday count ten hours and half of the eleventh.
+    count(acme, NOW - 2 * HOUR, sent=300, deferred=10)
+    count(acme, NOW, sent=50, bounced=4)
+    count(acme, NOW - DAY - HOUR, sent=200, deferred=40)
+    count(acme, NOW - DAY, sent=100, deferred=10)
+    count(acme, NOW - DAY + 5 * HOUR, sent=9_999)
+    shown = page(platform.superuser).context["today"]
+    assert [(each["name"], each["number"], each["change"], each["tone"]) for each in shown] == [
+        ("sent", "350", "+40 %, 250 by now yesterday", "even"),
+        ("deferred", "10", "−78 %, 45 by now yesterday", "good"),
+        ("bounced", "4", "0 by now yesterday", "even"),
+        ("share", "96.2 %", "84.7 % yesterday", "good"),
+    ]
+
+
+def test_each_person_sees_the_numbers_of_their_organizations(acme, globex, platform):
+    count(acme, NOW, sent=1_111)
+    count(globex, NOW, sent=2_222)
+    own = page(acme.analyst)
+    assert own.context["today"][0]["number"] == "1,111"
+    assert own.context["daily"]["series"][0]["total"] == 1_111
+    assert [row["name"] for row in own.context["busiest"]] == ["Acme server"]
+    assert [row["name"] for row in own.context["loads"]] == ["Acme pool"]
+    assert [row["label"] for row in own.context["grid"]["rows"]] == ["192.0.2.1"]
+    assert "lobex" not in own.content.decode()
+    assert "2,222" not in own.content.decode()
+    assert page(platform.superuser).context["today"][0]["number"] == "3,333"
+    assert page(platform.staff).context["today"][0]["number"] == "3,333"
+
+
+def test_what_one_tenant_was_shown_is_not_shown_to_the_next(acme, globex):
+    count(acme, NOW, sent=1_111)
+    count(globex, NOW, sent=2_222)
+    # Without clearing the cache between.
+    first = sign_in(acme.owner).get(reverse("admin:index"))
+    second = sign_in(globex.owner).get(reverse("admin:index"))
+    assert first.context["today"][0]["number"] == "1,111"
+    assert second.context["today"][0]["number"] == "2,222"
+
+
+def test_it_names_what_needs_attention_and_links_to_where_it_is_mended(acme, globex, platform):
+    count(acme, NOW, sent=30, deferred=90, bounced=20)
+    count(globex, NOW, provider="Yahoo", sent=5_000)
+    other = make_tenant("Initech", "203.0.113.99")
+    count(other, NOW, provider="Yahoo", sent=20)
+    until = NOW + 3 * DAY
+    suspend_server(server=globex.server, reason="Spam", at=NOW - HOUR, until=until, actor=SYSTEM)
+    acme.address.delivery_paused = True
+    acme.address.save()
+    acme.domain.spf_status, acme.domain.dkim_status = "missing", "ok"
+    acme.domain.save()
+    Batch.objects.create(
+        received_at=NOW - HOUR, event_count=7, least_key="0" * 32, greatest_key="0" * 31 + "1", folded_at=None
+    )
+    shown = page(platform.superuser)
+    assert texts(shown) == [
+        ("bad", "192.0.2.1: Gmail accepts 21 % of the attempts", "90 deferred and 20 bounced in 7 days"),
+        (
+            "bad",
+            "Pool Globex pool is overloaded: 166.7 times the median load",
+            "5,000 messages for each of 1 addresses: add some, or move servers",
+        ),
+        ("bad", "7 events wait to be counted, the oldest for 60 minutes.", ""),
+        ("bad", "acme.example fails its DNS checks", "SPF missing; server Acme server"),
+        ("warn", "Server Globex server of Globex is suspended", "Spam; until 21 November"),
+        ("note", "192.0.2.1 is paused", "No mail leaves by it"),
+    ]
+    client = sign_in(platform.superuser)
+    for item in shown.context["attention"]:
+        assert client.get(item.url.partition("#")[0]).status_code == 200
+    assert shown.context["attention"][0].url.endswith("#provider-gmail")
+
+
+def test_people_see_only_their_own_trouble(acme, globex):
+    suspend_server(server=globex.server, reason="Spam", at=NOW - HOUR, actor=SYSTEM)
+    Batch.objects.create(
+        received_at=NOW - HOUR, event_count=7, least_key="0" * 32, greatest_key="0" * 31 + "1", folded_at=None
+    )
+    assert texts(page(acme.owner)) == []
+    assert texts(page(globex.owner)) == [("warn", "Server Globex server of Globex is suspended", "Spam")]
+
+
+def test_an_empty_platform_says_what_to_do_first(db):
+    root = make_person("root", is_superuser=True)
+    steps = page(root).context["steps"]
+    assert [(step.title, step.is_done, bool(step.url)) for step in steps] == [
+        ("Make an organization", False, True),
+        ("Make a pool and put addresses into it", False, True),
+        ("Make a server", False, True),
+        ("Report the first event", False, True),
+    ]
+
+
+def test_the_steps_go_away_one_by_one(acme, platform):
+    assert [step.is_done for step in page(acme.owner).context["steps"]] == [True, True, True, False]
+    count(acme, NOW, sent=1)
+    assert page(acme.owner).context["steps"] == []
+
+
+def test_it_offers_no_step_that_the_person_may_not_take(acme):
+    first = page(acme.analyst).context["steps"]
+    assert [(step.url, step.is_done) for step in first if not step.is_done] == [
+        (reverse("admin:servers_server_changelist"), False)
+    ]
+
+
+def test_it_costs_the_same_number_of_queries_however_large_the_platform_is(acme, globex, platform):
+    count(acme, NOW, sent=1_111)
+    people = (platform.superuser, platform.staff, acme.operator)
+    before = {person.username: queries(person) for person in people}
+    assert max(before.values()) <= 20
+    for number in range(12):
+        tenant = make_tenant(f"Tenant{number}", f"203.0.113.{100 + number}")
+        count(tenant, NOW, sent=100 * number, deferred=50)
+        suspend_server(server=tenant.server, reason="Spam", at=NOW - HOUR, actor=SYSTEM)
+        tenant.address.delivery_paused = True
+        tenant.address.save()
+    assert {person.username: queries(person) for person in people} == before
+
+
+def queries(person):
+    client = sign_in(person)
+    cache.clear()
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        assert client.get(reverse("admin:index")).status_code == 200
+    return len(captured)
+
+
+def test_the_sums_are_kept_for_some_seconds(acme):
+    count(acme, NOW, sent=1)
+    client = sign_in(acme.owner)
+    assert client.get(reverse("admin:index")).context["today"][0]["number"] == "1"
+    count(acme, NOW, sent=1)
+    assert client.get(reverse("admin:index")).context["today"][0]["number"] == "1"
+    cache.clear()
+    assert client.get(reverse("admin:index")).context["today"][0]["number"] == "2"
+
+
+def test_the_grid_has_a_link_in_each_cell(acme, platform):
+    count(acme, NOW, sent=90, deferred=10)
+    count(acme, NOW, provider="T-Online", sent=10, bounced=30)
+    grid = page(platform.superuser).context["grid"]
+    url = reverse("admin:ippools_ipaddress_change", args=[acme.address.pk])
+    assert grid["columns"] == ["Gmail", "T-Online"]
+    assert [(cell["text"], cell["step"], cell["url"]) for cell in grid["rows"][0]["cells"]] == [
+        ("90 %", "3", f"{url}#provider-gmail"),
+        ("25 %", "0", f"{url}#provider-t-online"),
+    ]
+
+
+def test_a_part_of_an_hour_is_the_part_of_its_messages():
+    start = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+    points = [dashboard.Point(start + hour * HOUR, dashboard.Counts(sent=60)) for hour in range(4)]
+    assert dashboard._between(points, start, start + 1.25 * HOUR).sent == 75
+
+
+def test_refused_events_are_named_to_whose_they_are(acme, globex, platform):
+    bad = [{"id": str(number), "type": "exploded", "at": NOW.isoformat()} for number in range(3)]
+    ingest([*bad, {"id": "x", "type": "sent"}], reporter=Reporter(acme.server), now=NOW)
+    ingest(bad, reporter=Reporter(), now=NOW - DAY)
+    # Older ones are nobody's worry.
+    ingest(bad, reporter=Reporter(globex.server), now=NOW - 2 * DAY)
+    where = "today and yesterday; the answers of /api/v1/events say which"
+    own = ("warn", "4 events of Acme server were refused", f"3 × unknown_type, 1 × invalid_at, {where}")
+    others = ("warn", "3 events of an ingest token or file were refused", f"3 × unknown_type, {where}")
+    assert texts(page(platform.superuser)) == [own, others]
+    assert texts(page(acme.analyst)) == [own]
+    assert texts(page(globex.owner)) == []

@@ -1,0 +1,159 @@
+"""CSV: addresses with their pools and a template's rules, out and in again, with a dry run; usage by month."""
+
+import csv
+import io
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from django.utils import timezone
+
+from core.models import AuditEntry
+from ippools.models import IPAddress
+from panel import csv_file
+from servers.provisioning import change_server
+from stats import buckets
+from stats.buckets import Grain
+from stats.models import ServerCount
+from tests.panel.conftest import SYSTEM, sign_in
+from throttling import rule_sets
+
+EXPORT = reverse("admin:ippools_ipaddress_export")
+IMPORT = reverse("admin:ippools_ipaddress_import")
+
+
+def table(response):
+    return list(csv.DictReader(io.StringIO(response.content.decode())))
+
+
+def test_what_is_exported_imports_as_unchanged(acme, globex, platform, root):
+    rows = table(root.get(EXPORT))
+    assert rows[0] == {
+        "ipv4": "192.0.2.1",
+        "name": "ip-192.0.2.1",
+        "ipv6": "",
+        "hostname": "192-0-2-1.acme.postal",
+        "priority": "100",
+        "template": "Default",
+        "redirect": "",
+        "delivery_paused": "no",
+        "max_concurrent_connections": "",
+        "max_messages_per_hour": "",
+        "pools": "acme/Acme pool",
+    }
+    text = root.get(EXPORT).content.decode()
+    audited = AuditEntry.objects.count()
+    assert root.post(IMPORT, {"text": text}).context["effect"] == [("created", 0), ("changed", 0), ("unchanged", 3)]
+    root.post(IMPORT, {"text": text, "confirmed": "1"})
+    assert AuditEntry.objects.count() == audited
+
+
+def test_the_export_holds_what_the_list_shows(acme, platform, root):
+    assert [row["ipv4"] for row in table(root.get(EXPORT, {"q": "spare"}))] == [platform.address.ipv4]
+
+
+def test_a_dry_run_changes_nothing_and_the_import_all(acme, platform, root):
+    text = (
+        "ipv4,hostname,delivery_paused,pools\n"
+        "192.0.2.1,other.example.com,yes,acme/Acme pool;Shared\n"
+        "192.0.2.77,new.example.com,no,Shared\n"
+    )
+    uploaded = SimpleUploadedFile("addresses.csv", b"\xef\xbb\xbf" + text.encode())
+    context = root.post(IMPORT, {"file": uploaded}).context
+    assert context["effect"] == [("created", 1), ("changed", 1), ("unchanged", 0)]
+    assert not IPAddress.objects.filter(ipv4="192.0.2.77").exists()
+    assert root.post(IMPORT, {"text": context["form"].initial["text"], "confirmed": "1"}).status_code == 302
+    acme.address.refresh_from_db()
+    assert (acme.address.hostname, acme.address.delivery_paused) == ("other.example.com", True)
+    assert sorted(platform.pool.addresses.values_list("ipv4", flat=True)) == ["192.0.2.1", "192.0.2.77"]
+    assert IPAddress.objects.get(ipv4="192.0.2.77").template.name == "Default"
+
+
+def test_one_bad_line_imports_nothing_and_is_named(acme, platform, root):
+    text = "ipv4,hostname,priority,pools\n192.0.2.50,a.example.com,1,\n192.0.2.51,-bad-,x,nowhere\n"
+    response = root.post(IMPORT, {"text": text, "confirmed": "1"})
+    faults = response.context["form"].non_field_errors()
+    assert [fault.split(" ")[1] for fault in faults] == ["3.priority", "3.pools"]
+    assert not IPAddress.objects.filter(ipv4="192.0.2.50").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name\nx\n", "The column “ipv4” is missing"),
+        ("ipv4,colour\n1.2.3.4,red\n", "There is no column “colour”"),
+        ("ipv4,ipv4\n1.2.3.4,1.2.3.4\n", "A column is named twice"),
+        ("ipv4\n1.2.3.4,5\n", "line 2 has more cells than there are columns"),
+        ("ipv4,hostname\nx,h.example.com\n", "line 2.ipv4 must be a valid dotted-decimal IPv4 address"),
+        ('ipv4\n"unclosed', "The file is not CSV"),
+        ("", "Choose a file, or paste its text."),
+    ],
+)
+def test_it_rejects_what_is_no_such_file(text, said, platform, root):
+    form = root.post(IMPORT, {"text": text, "confirmed": "1"}).context["form"]
+    assert [fault for fault in form.non_field_errors() if said in fault]
+
+
+def test_it_rejects_bytes_that_are_no_text(platform, root):
+    uploaded = SimpleUploadedFile("x.csv", b"\xff\xfe\x00")
+    form = root.post(IMPORT, {"file": uploaded}).context["form"]
+    assert form.non_field_errors() == ["The file is not text in UTF-8."]
+
+
+def test_files_of_addresses_are_the_platforms(acme, platform):
+    client = sign_in(acme.owner)
+    assert (client.get(EXPORT).status_code, client.post(IMPORT).status_code) == (403, 403)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1"])
+def test_no_cell_is_a_formula_and_each_reads_back(cell):
+    assert csv_file.safe(cell) == "'" + cell
+    assert csv_file.read_back(csv_file.safe(cell)) == cell
+
+
+@pytest.mark.parametrize("cell", ["it's", "'quoted'", "a=b", "", 5, None])
+def test_other_cells_stay(cell):
+    assert csv_file.safe(cell) == cell
+
+
+def test_a_templates_rules_go_out_and_in(platform, root):
+    template = platform.template
+    name = "admin:throttling_throttlingtemplate"
+    rows = table(root.get(reverse(f"{name}_export_rules", args=[template.pk])))
+    limits = {"max_concurrent_connections": "5", "max_messages_per_hour": "50"}
+    assert rows == [{"domains": "mail.example", **limits, "throttle_program": ""}]
+    url = reverse(f"{name}_import_rules", args=[template.pk])
+    head = "domains,max_concurrent_connections,max_messages_per_hour,throttle_program\n"
+    text = head + "a.example *.a.example,1,2,Slow down\nb.example,3,4,\n"
+    effect = root.post(url, {"text": text}).context["effect"]
+    assert effect == [("rules", 2), ("domain patterns with other limits", 4), ("addresses with this template", 1)]
+    assert len(rule_sets.document(template.rules)["rules"]) == 1
+    assert root.post(url, {"text": text, "confirmed": "1"}).status_code == 302
+    found = rule_sets.document(template.rules)["rules"]
+    assert [each["domains"] for each in found] == [["a.example", "*.a.example"], ["b.example"]]
+    assert found[0]["throttle_program"] == {"id": platform.program.pk}
+    bad = root.post(url, {"text": head + "a.example,x,2,\n", "confirmed": "1"}).context["form"].non_field_errors()
+    assert bad == ["line 2.max_concurrent_connections must be a whole number; 0 means unlimited"]
+
+
+def test_usage_by_month_is_the_organizations_own_and_safe(acme, globex, platform):
+    month = buckets.month_number(timezone.now().date())
+    change_server(server=acme.server, name="=cmd()", actor=SYSTEM)
+    for server, sent in ((acme.server, 7), (globex.server, 9)):
+        ServerCount.objects.create(grain=Grain.MONTH, bucket=month, server_id=server.pk, sent=sent, bounced=1)
+    url = reverse("admin:servers_organization_usage", args=[acme.organization.pk])
+    assert table(sign_in(acme.analyst).get(url)) == [
+        {
+            "month": f"{timezone.now():%Y-%m}",
+            "server": "'=cmd()",
+            "permalink": "acme-server",
+            "incoming": "0",
+            "sent": "7",
+            "deferred": "0",
+            "bounced": "1",
+            "held": "0",
+            "spam": "0",
+            "complaint": "0",
+        }
+    ]
+    assert sign_in(globex.owner).get(url).status_code in (302, 403, 404)

@@ -1,0 +1,365 @@
+"""Forms call the acts of the API: what those do is done, and what they refuse stands at its field."""
+
+from django.contrib.messages import get_messages
+from django.test import Client
+from django.urls import reverse
+
+from core.models import AuditEntry, User
+from servers.models import IPPoolRule, Membership, Organization, Route, Server, Webhook
+from servers.pools import create_pool
+from servers.provisioning import suspend_organization
+from tests.panel.conftest import NOW, PASSWORD, SYSTEM, sign_in
+
+YES = {"_form_submitted": "on"}
+
+
+def add(client, label, data):
+    return client.post(reverse(f"admin:{label}_add"), data)
+
+
+def change(client, record, data, page="change"):
+    label = f"{record._meta.app_label}_{record._meta.model_name}"
+    return client.post(reverse(f"admin:{label}_{page}", args=[record.pk]), data)
+
+
+def errors(response):
+    return {name: list(found) for name, found in response.context["adminform"].form.errors.items()}
+
+
+def last():
+    entry = AuditEntry.objects.latest("pk")
+    return entry.act, entry.actor_label, entry.organization_id
+
+
+# --- Organizations ---------------------------------------------------------------------------------------------------
+
+
+def test_an_organization_is_made_by_the_platform(acme, platform, root):
+    data = {"name": "Initech", "permalink": "", "time_zone": "Europe/Berlin"}
+    assert add(root, "servers_organization", data).status_code == 302
+    made = Organization.objects.get(name="Initech")
+    assert (made.permalink, made.time_zone, made.allow_keyless_create) == ("initech", "Europe/Berlin", False)
+    assert AuditEntry.objects.filter(act="organization.created", target_id=str(made.pk), actor_label="root").exists()
+    assert errors(add(root, "servers_organization", {**data, "name": "ÀCME", "permalink": "acme"})) == {
+        "permalink": ["Has already been taken"]
+    }
+    assert add(sign_in(acme.owner), "servers_organization", data).status_code == 403
+
+
+def test_an_owner_does_not_open_keyless_creation(acme, platform):
+    data = {"name": "Acme", "permalink": "acme", "time_zone": "UTC", "allow_keyless_create": "on"}
+    assert change(sign_in(acme.owner), acme.organization, {**data, "name": "Acme & Co"}).status_code == 302
+    acme.organization.refresh_from_db()
+    assert (acme.organization.name, acme.organization.allow_keyless_create) == ("Acme & Co", False)
+
+
+def test_only_the_platform_suspends_an_organization(acme, platform, root):
+    data = {**YES, "reason": "Unpaid"}
+    assert change(sign_in(acme.owner), acme.organization, data, "suspend").status_code == 403
+    assert change(root, acme.organization, data, "suspend").status_code == 302
+    acme.organization.refresh_from_db()
+    assert acme.organization.suspension_reason == "Unpaid"
+    assert change(root, acme.organization, YES, "resume").status_code == 302
+    acme.organization.refresh_from_db()
+    assert acme.organization.suspended_at is None
+
+
+# --- Servers ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_server_comes_with_its_keys(acme, platform):
+    data = {"organization": acme.organization.pk, "name": "New", "mode": "live", "auto_assign": "on"}
+    assert add(sign_in(acme.operator), "servers_server", data).status_code == 302
+    server = Server.objects.get(name="New")
+    assert (server.permalink, server.ip_pool) == ("new", acme.pool)
+    assert sorted(server.credentials.values_list("kind", flat=True)) == ["api", "smtp"]
+    again = add(sign_in(acme.operator), "servers_server", {**data, "name": "NEW"})
+    assert errors(again) == {"name": ["Has already been taken"]}
+
+
+def test_a_pool_of_others_is_no_choice(acme, globex, platform, root):
+    data = {"name": "Acme server", "mode": "live", "ip_pool": globex.pool.pk}
+    assert set(errors(change(sign_in(acme.owner), acme.server, data))) == {"ip_pool"}
+    # Nor for the platform's staff, who see it.
+    assert set(errors(change(root, acme.server, data))) == {"ip_pool"}
+    made = add(root, "servers_server", {**data, "organization": acme.organization.pk, "name": "Other"})
+    assert made.status_code == 200
+    assert not Server.objects.filter(name="Other").exists()
+
+
+def test_saving_without_a_change_writes_nothing(acme, platform):
+    audited = AuditEntry.objects.count()
+    data = {"name": "Acme server", "mode": "live", "ip_pool": acme.pool.pk}
+    assert change(sign_in(acme.owner), acme.server, data).status_code == 302
+    assert AuditEntry.objects.count() == audited
+
+
+def test_suspending_wants_a_reason_and_a_time_to_come(acme, platform):
+    client = sign_in(acme.operator)
+    assert change(client, acme.server, YES, "suspend").context["form"].errors == {"reason": ["This field is required."]}
+    past = {**YES, "reason": "Spam", "until_0": "2001-01-01", "until_1": "00:00"}
+    assert change(client, acme.server, past, "suspend").context["form"].errors == {"until": ["Must be in the future"]}
+    assert change(client, acme.server, {**YES, "reason": "Spam"}, "suspend").status_code == 302
+    acme.server.refresh_from_db()
+    assert acme.server.suspension_reason == "Spam"
+    assert last() == ("server.suspended", "Acme-operator", acme.organization.pk)
+    assert change(client, acme.server, YES, "resume").status_code == 302
+
+
+def test_a_deleted_server_can_be_restored_and_nothing_else(acme, platform):
+    client = sign_in(acme.owner)
+    assert change(client, acme.server, {"post": "yes"}, "delete").status_code == 302
+    acme.server.refresh_from_db()
+    assert acme.server.deleted_at is not None
+    assert change(client, acme.server, {"name": "x", "mode": "live"}).status_code == 403
+    listing = reverse("admin:servers_server_changelist")
+    assert client.get(listing).context["cl"].result_list == []
+    assert client.get(listing, {"state": "deleted"}).context["cl"].result_list == [acme.server]
+    assert change(client, acme.server, YES, "restore_deleted").status_code == 302
+    acme.server.refresh_from_db()
+    assert acme.server.deleted_at is None
+
+
+def test_the_mode_is_switched_by_a_button(acme, platform):
+    client = sign_in(acme.operator)
+    assert change(client, acme.server, YES, "switch_to_development").status_code == 302
+    acme.server.refresh_from_db()
+    assert acme.server.mode == "development"
+    assert change(client, acme.server, YES, "switch_to_live").status_code == 302
+
+
+# --- Parts of servers ------------------------------------------------------------------------------------------------
+
+
+def test_a_webhook_is_told_of_what_is_chosen(acme, platform):
+    client = sign_in(acme.operator)
+    data = {"server": acme.server.pk, "name": "Bounces", "url": "https://a.example/x", "events": ["MessageBounced"]}
+    assert add(client, "servers_webhook", data).status_code == 302
+    hook = Webhook.objects.get(name="Bounces")
+    assert (hook.events, hook.enabled, hook.sign) == (["MessageBounced"], False, False)
+    assert set(errors(add(client, "servers_webhook", {**data, "events": ["Nothing"], "url": "x y"}))) == {
+        "events",
+        "url",
+    }
+    assert change(client, hook, {"post": "yes"}, "delete").status_code == 302
+    assert last()[0] == "webhook.deleted"
+
+
+def test_a_route_has_an_endpoint_exactly_when_it_delivers_to_one(acme, globex, platform):
+    client = sign_in(acme.operator)
+    data = {"server": acme.server.pk, "name": "support", "mode": "endpoint", "endpoint": ""}
+    assert set(errors(add(client, "servers_route", data))) == {"endpoint"}
+    assert set(errors(add(client, "servers_route", {**data, "mode": "hold", "endpoint": "https://x.example"}))) == {
+        "endpoint"
+    }
+    assert add(client, "servers_route", {**data, "endpoint": "https://x.example"}).status_code == 302
+    route = Route.objects.get(name="support")
+    assert errors(add(client, "servers_route", {**data, "mode": "accept"})) == {"name": ["Has already been taken"]}
+    assert set(errors(change(client, route, {**data, "mode": "accept", "domain": globex.domain.pk}))) == {"domain"}
+
+
+def test_a_pool_rule_has_one_owner_and_a_condition(acme, platform):
+    client = sign_in(acme.operator)
+    data = {"server": acme.server.pk, "pool": acme.pool.pk, "to_conditions": "Someone+tag@Example.com\nb.example"}
+    assert add(client, "servers_ippoolrule", data).status_code == 302
+    rule = IPPoolRule.objects.latest("pk")
+    assert rule.to_conditions == "someone@example.com\nb.example"
+    both = {**data, "organization": acme.organization.pk}
+    assert set(errors(add(client, "servers_ippoolrule", both))) == {"server"}
+    assert errors(add(client, "servers_ippoolrule", {**data, "to_conditions": "not one"})) == {
+        "to_conditions": ["Is neither an e-mail address nor a domain"]
+    }
+    empty = {**data, "to_conditions": ""}
+    assert errors(add(client, "servers_ippoolrule", empty)) == {"__all__": ["A pool rule needs at least one condition"]}
+
+
+def test_a_domain_comes_with_its_records(acme, platform):
+    client = sign_in(acme.operator)
+    response = add(client, "servers_domain", {"server": acme.server.pk, "name": "Mail.Example.ORG"})
+    domain = acme.server.domains.get(name="mail.example.org")
+    assert response.headers["Location"] == reverse("admin:servers_domain_change", args=[domain.pk])
+    shown = client.get(response.headers["Location"])
+    assert [each["label"] for each in shown.context["records"]][:4] == [
+        "Proof of ownership",
+        "SPF",
+        "DKIM",
+        "Return path",
+    ]
+    zone = client.get(reverse("admin:servers_domain_zone", args=[domain.pk])).content.decode()
+    assert f"postal-verify {domain.verification_token}" in zone
+    bad = add(client, "servers_domain", {"server": acme.server.pk, "name": "no domain"})
+    assert bad.context["form"].errors == {"name": ["Is not a domain name"]}
+    wrong = change(client, domain, {"custom_mx_records": "mx.example.org\nnot a host", "dmarc_record": "x"})
+    assert set(errors(wrong)) == {"custom_mx_records", "dmarc_record"}
+    right = {"custom_mx_records": "mx.example.org", "dmarc_record": "v=DMARC1; p=reject", "outgoing": "on"}
+    assert change(client, domain, right).status_code == 302
+    domain.refresh_from_db()
+    assert (domain.custom_mx_records, domain.dmarc_record, domain.incoming) == (
+        ["mx.example.org"],
+        "v=DMARC1; p=reject",
+        False,
+    )
+
+
+# --- Ways out --------------------------------------------------------------------------------------------------------
+
+
+def test_a_relay_keeps_its_password_unless_it_is_told_to_forget_it(platform, root):
+    from core.encryption import decrypt
+
+    data = {
+        "name": "relay-1",
+        "source_ip": "203.0.113.8",
+        "source_hostname": "out.example.com",
+        "destination_hostname": "relay.example.com",
+        "destination_port": 2525,
+        "destination_username": "me",
+        "password": "secret word",
+        "max_concurrent_connections": 5,
+        "max_messages_per_hour": 0,
+    }
+    relay = platform.relay
+    assert change(root, relay, data).status_code == 302
+    relay.refresh_from_db()
+    assert (relay.destination_port, decrypt(relay.destination_password)) == (2525, "secret word")
+    assert "secret word" not in str(AuditEntry.objects.latest("pk").after)
+    assert change(root, relay, {**data, "password": "", "destination_port": 26}).status_code == 302
+    relay.refresh_from_db()
+    assert decrypt(relay.destination_password) == "secret word"
+    assert b"secret word" not in root.get(reverse("admin:ippools_relayserver_change", args=[relay.pk])).content
+    assert change(root, relay, {**data, "password": "", "forget_password": "on"}).status_code == 302
+    relay.refresh_from_db()
+    assert relay.destination_password is None
+    wrong = {**data, "source_hostname": "-x-", "destination_port": 0}
+    assert set(errors(change(root, relay, wrong))) == {"source_hostname", "destination_port"}
+
+
+def test_a_routing_rule_is_written_as_weights_and_names(platform, root):
+    data = {
+        "name": "split",
+        "randomization_type": "random",
+        "deliver_through": "3 spare\n1.5 relay-1",
+        "overrides-TOTAL_FORMS": 1,
+        "overrides-INITIAL_FORMS": 0,
+        "overrides-0-domains": "gmail.example",
+        "overrides-0-randomization_type": "message_constant",
+        "overrides-0-deliver_through": "relay-1",
+    }
+    rule = platform.routing_rule
+    assert change(root, rule, data).status_code == 302
+    targets = [(str(each.virtual_mta), float(each.portion_of_mail)) for each in rule.targets.filter(override=None)]
+    assert targets == [("spare", 3.0), ("relay-1", 1.5)]
+    form = root.get(reverse("admin:ippools_routingrule_change", args=[rule.pk])).context["adminform"].form
+    assert form.initial["deliver_through"] == "3 spare\n1.5 relay-1"
+    assert form.overrides.initial[0]["deliver_through"] == "1 relay-1"
+    assert set(errors(change(root, rule, {**data, "deliver_through": "1 nobody"}))) == {"deliver_through"}
+    bad = change(root, rule, {**data, "overrides-0-domains": "no domain!"}).context["adminform"].form
+    assert set(bad.overrides.forms[0].errors) == {"domains"}
+
+
+def test_the_default_way_out_is_chosen(platform, root):
+    url = reverse("admin:ippools_virtualmta_make_default", args=[platform.relay.pk])
+    assert root.post(url, YES).status_code == 302
+    platform.relay.refresh_from_db()
+    assert platform.relay.is_default
+
+
+# --- People ----------------------------------------------------------------------------------------------------------
+
+
+def test_people_are_made_and_changed_not_deleted(platform, root):
+    data = {"username": "new", "time_zone": "UTC", "api_level": "no", "is_active": "on", "password": "long enough pass"}
+    assert add(root, "core_user", data).status_code == 302
+    user = User.objects.get(username="new")
+    assert user.check_password("long enough pass")
+    assert last()[0] == "user.created"
+    assert set(errors(add(root, "core_user", {**data, "username": "root"}))) == {"username"}
+    assert set(errors(add(root, "core_user", {**data, "username": "x", "password": "short"}))) == {"password"}
+    changed = {"username": "new", "time_zone": "Asia/Tokyo", "api_level": "read_only"}
+    assert change(root, user, changed).status_code == 302
+    user.refresh_from_db()
+    assert (user.is_active, user.time_zone, user.api_level) == (False, "Asia/Tokyo", "read_only")
+    assert change(root, user, {"post": "yes"}, "delete").status_code == 403
+
+
+def test_staff_cannot_raise_themselves_or_others(platform):
+    client = sign_in(platform.staff)
+    data = {"username": "staff", "time_zone": "UTC", "api_level": "no", "is_active": "on", "is_staff": "on"}
+    change(client, platform.staff, {**data, "is_superuser": "on", "first_name": "S"})
+    platform.staff.refresh_from_db()
+    assert (platform.staff.first_name, platform.staff.is_superuser) == ("S", False)
+    word = {**YES, "password": "another long one", "again": "another long one"}
+    assert change(client, platform.superuser, word, "give_password").status_code == 403
+    platform.superuser.refresh_from_db()
+    assert platform.superuser.check_password(PASSWORD)
+
+
+def test_a_password_is_set_twice_the_same(acme, platform, root):
+    word = {**YES, "password": "another long one", "again": "different"}
+    assert set(change(root, acme.owner, word, "give_password").context["form"].errors) == {"again"}
+    assert change(root, acme.owner, {**word, "again": "another long one"}, "give_password").status_code == 302
+    acme.owner.refresh_from_db()
+    assert acme.owner.check_password("another long one")
+    assert last()[0] == "user.password_set"
+
+
+def test_a_role_is_changed_by_owners(acme, globex, platform):
+    membership = acme.organization.memberships.get(user=acme.analyst)
+    assert change(sign_in(acme.operator), membership, {"role": "owner"}).status_code == 403
+    assert change(sign_in(acme.owner), membership, {"role": "owner"}).status_code == 302
+    membership.refresh_from_db()
+    assert membership.role == "owner"
+    foreign = {"organization": globex.organization.pk, "username": "spy", "role": "owner"}
+    assert "organization" in errors(add(sign_in(acme.owner), "servers_membership", foreign))
+    assert not Membership.objects.filter(user__username="spy").exists()
+
+
+def test_a_grant_that_servers_need_is_not_withdrawn(acme, platform, root):
+    grant = acme.organization.organization_pools.get(pool=acme.pool)
+    response = change(root, grant, {"post": "yes"}, "delete")
+    [message] = [str(each) for each in get_messages(response.wsgi_request)]
+    assert message == "Not deleted. Servers of the organization send by this pool."
+    spare = create_pool(organization=acme.organization, name="Spare", ips=[], actor=SYSTEM).pool
+    grant = acme.organization.organization_pools.get(pool=spare)
+    assert change(root, grant, {"post": "yes"}, "delete").status_code == 302
+    assert not acme.organization.organization_pools.filter(pool=spare).exists()
+
+
+# --- What every page does --------------------------------------------------------------------------------------------
+
+
+def test_times_are_shown_in_the_viewers_zone(acme, platform):
+    suspend_organization(organization=acme.organization, reason="x", at=NOW, actor=SYSTEM)
+    url = reverse("admin:servers_organization_change", args=[acme.organization.pk])
+    User.objects.filter(pk=acme.owner.pk).update(time_zone="Asia/Tokyo")
+    assert "7:30 p.m." in sign_in(acme.owner).get(url).content.decode()
+    assert "10:30 a.m." in sign_in(acme.operator).get(url).content.decode()
+
+
+def test_pages_allow_nothing_from_outside():
+    policy = Client().get("/admin/login/").headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "script-src 'self' 'unsafe-eval'" in policy
+    assert "http" not in policy
+    strict = Client().get("/nowhere").headers["Content-Security-Policy"]
+    assert "unsafe" not in strict
+
+
+def test_the_search_finds_by_what_people_paste(acme, globex, platform, root):
+    url = reverse("admin:search")
+    asked = {
+        "acme serv": "Acme server",
+        "acme-server": "Acme server",
+        str(acme.server.uuid): "Acme server",
+        "192.0.2.1": "192.0.2.1",
+        "spare.example": "203.0.113.7",
+        "acme.example": "acme.example",
+        acme.credential.key_prefix: "Acme key (API)",
+        "Careful": "Careful",
+        "Acme-ow": "Acme-owner",
+    }
+    for text, found in asked.items():
+        assert found in [result.title for result in root.get(url, {"s": text}).context["results"]], text
+    foreign = [globex.credential.key_prefix, str(globex.server.uuid), "198.51.100.1", "globex.example", "Careful"]
+    for text in foreign:
+        assert sign_in(acme.owner).get(url, {"s": text}).context["results"] == []

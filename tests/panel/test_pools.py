@@ -1,0 +1,117 @@
+"""The page of a pool: members with their share, pasting addresses with a look before, taking them out."""
+
+import pytest
+from django.urls import reverse
+
+from core.models import AuditEntry
+from ippools import ranges
+from ippools.models import IPAddress
+from servers.pools import create_pool
+from tests.panel.conftest import SYSTEM, sign_in
+
+
+def url(pool, page="change"):
+    return reverse(f"admin:ippools_ippool_{page}", args=[pool.pk])
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("192.0.2.1", ["192.0.2.1"]),
+        ("192.0.2.1, 192.0.2.2;192.0.2.1\n192.0.2.3", ["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
+        ("192.0.2.0/30", ["192.0.2.1", "192.0.2.2"]),
+        ("192.0.2.0/31", ["192.0.2.0", "192.0.2.1"]),
+        ("192.0.2.9/32", ["192.0.2.9"]),
+        ("192.0.2.9-192.0.2.11", ["192.0.2.9", "192.0.2.10", "192.0.2.11"]),
+    ],
+)
+def test_addresses_are_read_as_people_paste_them(text, addresses):
+    assert ranges.read(text) == ranges.Pasted(addresses, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "1.2.3", "010.0.0.1", "192.0.2.1/33", "192.0.2.1/24", "::1", "1.2.3.4-", "9" * 90]
+)
+def test_what_is_no_address_is_refused_with_the_reason(text):
+    [(entry, reason)] = ranges.read(text).refused
+    assert entry.startswith(text[:50])
+    assert reason.startswith("is no IPv4 address")
+
+
+def test_too_many_are_refused_before_they_are_made():
+    assert ranges.read("10.0.0.0/8").refused == [("10.0.0.0/8", "would make more than 4,096 addresses")]
+    assert ranges.read("192.0.2.9-192.0.2.1").refused == [("192.0.2.9-192.0.2.1", "ends before it begins")]
+
+
+def test_pasting_shows_what_it_does_and_then_does_it(acme, globex, platform):
+    client = sign_in(acme.operator)
+    text = f"192.0.2.1 192.0.2.8/30 {platform.address.ipv4} {globex.address.ipv4} nonsense"
+    audited = AuditEntry.objects.count()
+    addition = client.post(url(acme.pool, "add_addresses"), {"addresses": text, "look": "1"}).context["addition"]
+    assert addition.made == ["192.0.2.9", "192.0.2.10"]
+    assert addition.used == [platform.address]
+    assert addition.present == ["192.0.2.1"]
+    assert [entry for entry, _ in addition.refused] == ["nonsense", globex.address.ipv4]
+    assert (acme.pool.addresses.count(), AuditEntry.objects.count()) == (1, audited)
+    assert client.post(url(acme.pool, "add_addresses"), {"addresses": text, "add": "1"}).status_code == 302
+    members = sorted(acme.pool.addresses.values_list("ipv4", "hostname"))
+    assert members == [
+        ("192.0.2.1", "192-0-2-1.acme.postal"),
+        ("192.0.2.10", "192-0-2-10.acme.postal"),
+        ("192.0.2.9", "192-0-2-9.acme.postal"),
+        (platform.address.ipv4, "spare.example.com"),
+    ]
+    entry = AuditEntry.objects.filter(act="ip_pool.members_added").latest("pk")
+    assert (entry.actor_label, entry.organization_id) == ("Acme-operator", acme.organization.pk)
+
+
+def test_addresses_leave_the_pool_after_a_look(acme, platform):
+    client = sign_in(acme.owner)
+    data = {"address": [acme.address.pk]}
+    page = client.post(url(acme.pool, "remove_addresses"), data)
+    assert page.context["shown"] == ["192.0.2.1"]
+    assert acme.pool.addresses.count() == 1
+    assert client.post(url(acme.pool, "remove_addresses"), {**data, "confirmed": "1"}).status_code == 302
+    assert acme.pool.addresses.count() == 0
+    assert IPAddress.objects.filter(pk=acme.address.pk).exists()
+
+
+def test_a_granted_pool_is_used_not_changed(acme, platform, root):
+    from servers.pools import grant_pool
+
+    grant_pool(organization=acme.organization, pool=platform.pool, actor=SYSTEM)
+    client = sign_in(acme.owner)
+    assert client.get(url(platform.pool)).status_code == 200
+    for page in ("add_addresses", "remove_addresses", "delete"):
+        assert client.post(url(platform.pool, page), {"addresses": "192.0.2.99", "add": "1"}).status_code == 403
+    assert root.post(url(platform.pool, "add_addresses"), {"addresses": "192.0.2.99", "add": "1"}).status_code == 302
+    assert platform.pool.addresses.get().hostname == "192-0-2-99.postal"
+
+
+def test_the_page_tells_shares_and_the_least_used(acme, platform, root):
+    from stats.models import AddressCount
+
+    pool = create_pool(organization=acme.organization, name="Busy", ips=["192.0.2.20", "192.0.2.21"], actor=SYSTEM).pool
+    first, second = pool.addresses.order_by("ipv4")
+    from django.utils import timezone
+
+    from stats import buckets
+    from stats.buckets import Grain
+
+    month = buckets.month_number(timezone.now().date())
+    for address, sent in ((first, 30), (second, 90)):
+        AddressCount.objects.create(grain=Grain.MONTH, bucket=month, address_id=address.pk, sent=sent)
+        AddressCount.objects.create(grain=Grain.TOTAL, bucket=0, address_id=address.pk, sent=sent)
+    context = root.get(url(pool)).context
+    assert [(each["ipv4"], each["month"], each["share"]) for each in context["members"]] == [
+        ("192.0.2.21", 90, 75.0),
+        ("192.0.2.20", 30, 25.0),
+    ]
+    assert (context["per_address"], context["is_least_used"]) == (60.0, False)
+    assert root.get(url(acme.pool)).context["is_least_used"] is True
+
+
+def test_a_pool_in_use_is_not_deleted_and_says_why(acme, platform, root):
+    response = root.post(url(acme.pool, "delete"), {"post": "yes"}, follow=True)
+    assert "It is used by server Acme server" in response.content.decode()
+    acme.pool.refresh_from_db()

@@ -1,0 +1,216 @@
+"""What the tables of servers refuse."""
+
+from servers.models import Credential, Domain, Organization, Server
+from tests.factories import (
+    A_MOMENT,
+    CredentialFactory,
+    DomainFactory,
+    IPPoolRuleFactory,
+    MembershipFactory,
+    OrganizationFactory,
+    OrganizationPoolFactory,
+    RouteFactory,
+    ServerFactory,
+    WebhookFactory,
+)
+from tests.refusals import Refusals
+
+refusals = Refusals("servers")
+
+
+@refusals.by("servers.Organization.uuid")
+def _():
+    OrganizationFactory(uuid=OrganizationFactory().uuid)
+
+
+@refusals.by("servers.Organization.permalink")
+def _():
+    OrganizationFactory(permalink="acme")
+    OrganizationFactory(permalink="acme")
+
+
+@refusals.by("servers_organization_name_unique")
+def _():
+    OrganizationFactory(name="Ofﬁce")
+    OrganizationFactory(name="OFFICE")
+
+
+@refusals.by("servers_organization_names_not_empty")
+def _():
+    OrganizationFactory(permalink="")
+
+
+@refusals.by("servers_organization_suspension")
+def _():
+    OrganizationFactory()
+    Organization.objects.update(suspension_reason="Spam")
+
+
+@refusals.by("servers_membership_unique")
+def _():
+    membership = MembershipFactory()
+    MembershipFactory(user=membership.user)
+    MembershipFactory(user=membership.user, organization=membership.organization, role="analyst")
+
+
+@refusals.by("servers_membership_role")
+def _():
+    MembershipFactory(role="guest")
+
+
+@refusals.by("servers.Server.uuid")
+def _():
+    ServerFactory(uuid=ServerFactory().uuid)
+
+
+@refusals.by("servers_server_name_unique")
+def _():
+    server = ServerFactory(name="Mail", deleted_at=A_MOMENT)
+    # A deleted server's name is free, and other organizations have names of their own.
+    ServerFactory(organization=server.organization, name="Mail")
+    ServerFactory(name="Mail")
+    ServerFactory(organization=server.organization, name="MAIL")
+
+
+@refusals.by("servers_server_permalink_unique")
+def _():
+    server = ServerFactory(permalink="mail", deleted_at=A_MOMENT)
+    ServerFactory(organization=server.organization, permalink="mail")
+    ServerFactory(permalink="mail")
+    ServerFactory(organization=server.organization, permalink="mail")
+
+
+@refusals.by("servers_server_names_not_empty")
+def _():
+    ServerFactory(name="")
+
+
+@refusals.by("servers_server_mode")
+def _():
+    ServerFactory(mode="Live")
+
+
+@refusals.by("servers_server_suspension")
+def _():
+    ServerFactory()
+    Server.objects.update(suspended_until=A_MOMENT)
+
+
+@refusals.by("servers.Credential.key_digest")
+def _():
+    CredentialFactory(key="a" * 32)
+    CredentialFactory(key="a" * 32)
+
+
+@refusals.by("servers_credential_kind")
+def _():
+    CredentialFactory(kind="ftp")
+
+
+@refusals.by("servers_credential_key")
+def _():
+    CredentialFactory()
+    Credential.objects.update(network="192.0.2.0/24")
+
+
+@refusals.by("servers_credential_name_not_empty")
+def _():
+    CredentialFactory(name="")
+
+
+@refusals.by("servers_credential_one_default")
+def _():
+    credential = CredentialFactory(is_default=True)
+    CredentialFactory(server=credential.server, kind="smtp", is_default=True)
+    CredentialFactory(server=credential.server, is_default=True)
+
+
+@refusals.by("servers.Domain.uuid")
+def _():
+    DomainFactory(uuid=DomainFactory().uuid)
+
+
+@refusals.by("servers_domain_name_unique")
+def _():
+    domain = DomainFactory(name="example.com")
+    DomainFactory(name="example.com")
+    DomainFactory(server=domain.server, name="example.com")
+
+
+@refusals.by("servers_domain_name_not_empty")
+def _():
+    DomainFactory(name="")
+
+
+@refusals.by("servers_domain_statuses")
+def _():
+    DomainFactory(spf_status="ok")
+    Domain.objects.update(dmarc_status="maybe")
+
+
+@refusals.by("servers.Webhook.uuid")
+def _():
+    WebhookFactory(uuid=WebhookFactory().uuid)
+
+
+@refusals.by("servers_webhook_not_empty")
+def _():
+    WebhookFactory(url="")
+
+
+@refusals.by("servers.Route.uuid")
+def _():
+    RouteFactory(uuid=RouteFactory().uuid)
+
+
+@refusals.by("servers_route_unique")
+def _():
+    domain = DomainFactory()
+    RouteFactory(server=domain.server, domain=domain)
+    RouteFactory(server=domain.server, domain=domain)
+
+
+@refusals.by("servers_route_unique_without_domain")
+def _():
+    route = RouteFactory()
+    RouteFactory(server=route.server, domain=DomainFactory(server=route.server))
+    RouteFactory(server=route.server)
+
+
+@refusals.by("servers_route_mode")
+def _():
+    RouteFactory(mode="drop")
+
+
+@refusals.by("servers_route_endpoint")
+def _():
+    RouteFactory(mode="endpoint")
+
+
+@refusals.by("servers_organizationpool_unique")
+def _():
+    grant = OrganizationPoolFactory()
+    OrganizationPoolFactory(organization=grant.organization, pool=grant.pool)
+
+
+@refusals.by("servers.IPPoolRule.uuid")
+def _():
+    IPPoolRuleFactory(uuid=IPPoolRuleFactory().uuid)
+
+
+@refusals.by("servers_ippoolrule_one_owner")
+def _():
+    IPPoolRuleFactory(server=ServerFactory())
+
+
+@refusals.by("servers_ippoolrule_condition")
+def _():
+    IPPoolRuleFactory(from_conditions="")
+
+
+@refusals.by("servers_domain_verification_status")
+def _():
+    DomainFactory(verification_status="maybe")
+
+
+test_the_database_refuses = refusals.as_test()

@@ -1,0 +1,532 @@
+"""The six checks of a domain, each against a real DNS server: what is right, what is wrong, and what cannot be known."""
+
+from dataclasses import replace
+
+import pytest
+
+from core import dkim
+from core.dns_findings import Finding
+from core.models import DNSStatus
+from core.resolver import Resolver
+from servers.dns import CHECKS, examine
+from servers.dns_records import Expected, Sending, records_of
+from servers.zone_file import quoted, strings, zone_file
+from tests.dns_server import SERVFAIL, SILENT, TRUNCATED, LocalDNS, name_of, text_record
+
+pytestmark = pytest.mark.server
+
+OK, MISSING, INVALID = DNSStatus.OK, DNSStatus.MISSING, DNSStatus.INVALID
+KEY = dkim.make_key_pair().public
+DKIM = f"v=DKIM1; t=s; h=sha256; p={KEY}"
+EXPECTED = Expected(
+    name="example.com",
+    verification_text="postal-verify TOKEN",
+    dkim_name="postal-abc._domainkey.example.com",
+    dkim_public_key=KEY,
+    mx_hosts=("mx1.postal", "mx2.postal"),
+    return_path_name="rp.example.com",
+    return_path_host="rp.postal",
+    dmarc_name="_dmarc.example.com",
+    dmarc_text="v=DMARC1; p=none",
+    sendings=(
+        Sending("192.0.2.1", "a.acme.postal"),
+        Sending("192.0.2.9", "b.acme.postal"),
+        Sending("2001:db8::9", "b.acme.postal"),
+    ),
+    spf_include="",
+)
+GOOD = zone_file("example.com", records_of(EXPECTED))
+
+
+def find(check: str, expected: Expected = EXPECTED, **kwargs) -> Finding:
+    return examine(expected, Resolver(**kwargs))[check]
+
+
+def txt(name: str, text: str) -> str:
+    return f"{name}. 60 IN TXT {' '.join(quoted(part) for part in strings(text))}"
+
+
+def put(dns: LocalDNS, name: str, *texts: str) -> None:
+    """Publish these TXT records at the name instead of what is there."""
+    dns.remove(name, "TXT")
+    dns.put(text_record(name_of(name), [part.encode() for part in strings(text)]) for text in texts)
+
+
+def test_it_works(dns: LocalDNS) -> None:
+    dns.load(GOOD)
+    findings = examine(EXPECTED, Resolver())
+
+    assert {check: (finding.status, finding.error) for check, finding in findings.items()} == dict.fromkeys(
+        CHECKS, (OK, "")
+    )
+    assert findings["return_path"].answer == "rp.example.com. 3600 IN CNAME rp.postal."
+    assert findings["mx"].answer == "example.com. 3600 IN MX 10 mx1.postal.\nexample.com. 3600 IN MX 10 mx2.postal."
+    assert findings["dmarc"].answer == '_dmarc.example.com. 3600 IN TXT "v=DMARC1; p=none"'
+    # One question for each name and type, however many checks want the answer.
+    assert set(dns.questions().values()) == {1}
+
+
+def test_nothing_published(dns: LocalDNS) -> None:
+    dns.load("other.example. 60 IN A 192.0.2.1")
+    findings = examine(EXPECTED, Resolver())
+
+    assert {check: (finding.status, finding.error) for check, finding in findings.items()} == {
+        "verification": (
+            MISSING,
+            "The name example.com does not exist. Publish the TXT record “postal-verify TOKEN” at example.com.",
+        ),
+        "spf": (
+            MISSING,
+            (
+                "There is no SPF record. Publish the TXT record "
+                "“v=spf1 ip4:192.0.2.1 ip4:192.0.2.9 ip6:2001:db8::9 ~all” at example.com."
+            ),
+        ),
+        "dkim": (
+            MISSING,
+            (
+                f"The name postal-abc._domainkey.example.com does not exist. Publish the TXT record “{DKIM}” at "
+                "postal-abc._domainkey.example.com."
+            ),
+        ),
+        "return_path": (
+            MISSING,
+            "The name rp.example.com does not exist. Publish the CNAME rp.example.com → rp.postal.",
+        ),
+        "mx": (
+            MISSING,
+            "The name example.com does not exist. Publish MX records at example.com for mx1.postal and mx2.postal.",
+        ),
+        "dmarc": (
+            MISSING,
+            "The name _dmarc.example.com does not exist. Publish the TXT record “v=DMARC1; p=none” at _dmarc.example.com.",
+        ),
+    }
+    assert findings["mx"].answer == "(example.com MX: no such name)"
+
+
+@pytest.mark.parametrize("kind", [SERVFAIL, SILENT])
+@pytest.mark.parametrize(
+    ("check", "name", "rdtype"),
+    [
+        ("verification", "example.com", "TXT"),
+        ("spf", "example.com", "TXT"),
+        ("dkim", "postal-abc._domainkey.example.com", "TXT"),
+        ("return_path", "rp.example.com", "CNAME"),
+        ("mx", "example.com", "MX"),
+        ("dmarc", "_dmarc.example.com", "TXT"),
+    ],
+)
+def test_a_failing_resolver_blames_nobody(dns: LocalDNS, check: str, name: str, rdtype: str, kind: str) -> None:
+    dns.load(GOOD)
+    dns.fault(name, kind, rdtype)
+    findings = examine(EXPECTED, Resolver(question_timeout=0.3))
+
+    assert findings[check].status is None
+    assert findings[check].error.startswith(f"DNS could not be asked ({name} {rdtype}: ")
+    assert findings[check].error.endswith("The status is the last one known.")
+    # The other checks are not harmed, but for the two that share a question.
+    others = {other for other, finding in findings.items() if finding.status == OK}
+    assert others == set(CHECKS) - ({"verification", "spf"} if check in ("verification", "spf") else {check})
+
+
+def test_truncated_answers_come_by_tcp(dns: LocalDNS) -> None:
+    dns.load(GOOD)
+    for name in ("example.com", "postal-abc._domainkey.example.com", "_dmarc.example.com", "rp.example.com"):
+        dns.fault(name, TRUNCATED)
+    assert {finding.status for finding in examine(EXPECTED, Resolver()).values()} == {OK}
+    assert {transport for *_, transport in dns.asked} == {"udp", "tcp"}
+
+
+# --- Verification ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "status"),
+    [
+        (["v=spf1 -all", "postal-verify TOKEN"], OK),
+        (["postal-verify token"], INVALID),
+        (["postal-verify TOKEN2"], INVALID),
+        (["postal-verify  TOKEN"], INVALID),
+        (['"postal-verify TOKEN"'], INVALID),
+        (["postal-verify OTHER", "postal-verify TOKEN"], OK),
+        (["something else"], MISSING),
+    ],
+)
+def test_the_proof_is_exact(dns: LocalDNS, texts: list[str], status: DNSStatus) -> None:
+    put(dns, "example.com", *texts)
+    assert find("verification").status == status
+
+
+def test_the_proof_may_be_split_into_strings(dns: LocalDNS) -> None:
+    dns.load('example.com. 60 IN TXT "postal-" "verify TOKEN"')
+    assert find("verification").status == OK
+
+
+def test_a_wrong_proof_is_named(dns: LocalDNS) -> None:
+    put(dns, "example.com", "postal-verify OTHER")
+    assert find("verification").error == (
+        "The TXT record “postal-verify OTHER” is not this domain's. "
+        "Publish the TXT record “postal-verify TOKEN” at example.com."
+    )
+
+
+# --- SPF -------------------------------------------------------------------------------------------------------------
+
+INCLUDED = """
+_spf.postal. 60 IN TXT "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all"
+few.postal. 60 IN TXT "v=spf1 ip4:192.0.2.1 -all"
+"""
+CHAIN = "\n".join(f'c{n}.postal. 60 IN TXT "v=spf1 include:c{n + 1}.postal -all"' for n in range(1, 11)) + (
+    '\nc11.postal. 60 IN TXT "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all"'
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "error"),
+    [
+        ("v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all", ""),
+        ("V=SPF1 IP4:192.0.2.0/24 IP6:2001:DB8::/32 -ALL", ""),
+        ("v=spf1 include:_spf.postal ~all", ""),
+        ("v=spf1 include:_SPF.Postal. ~all", ""),
+        ("v=spf1 redirect=_spf.postal", ""),
+        ("v=spf1 +all", ""),
+        # Ten look-ups are allowed, the eleventh is not.
+        ("v=spf1 include:c2.postal -all", ""),
+        ("v=spf1 include:c1.postal -all", "The SPF record cannot be evaluated: it needs more than 10 DNS look-ups."),
+        (
+            "v=spf1 include:gone.postal -all",
+            "The SPF record cannot be evaluated: example.com includes gone.postal, which has no SPF record.",
+        ),
+        (
+            "v=spf1 a:gone1.postal a:gone2.postal a:gone3.postal +all",
+            "The SPF record cannot be evaluated: more than 2 names it asks for do not exist, the last is gone3.postal.",
+        ),
+        (
+            "v=spf1 ip4:192.0.2.0/33 -all",
+            (
+                "The SPF record cannot be evaluated: the SPF record of example.com is malformed: “ip4:192.0.2.0/33” has a "
+                "prefix length that is not from 0 to 32."
+            ),
+        ),
+        (
+            "v=spf1 include: -all",
+            (
+                "The SPF record cannot be evaluated: the SPF record of example.com is malformed: “include:” is wrong: "
+                "a domain name is missing."
+            ),
+        ),
+        (
+            "v=spf1 ipv4:192.0.2.0 -all",
+            (
+                "The SPF record cannot be evaluated: the SPF record of example.com is malformed: “ipv4:192.0.2.0” is no term "
+                "of SPF."
+            ),
+        ),
+        # Text search would be content with these.
+        (
+            "v=spf1 -all include:_spf.postal",
+            (
+                "192.0.2.1, 192.0.2.9 and 2001:db8::9 do not pass (fail by “-all”). Put “ip4:192.0.2.1 ip4:192.0.2.9 "
+                "ip6:2001:db8::9” after “v=spf1” in “v=spf1 -all include:_spf.postal”."
+            ),
+        ),
+        (
+            "v=spf1 ?include:_spf.postal ~all",
+            (
+                "192.0.2.1, 192.0.2.9 and 2001:db8::9 do not pass (neutral by “?include:_spf.postal”). Put “ip4:192.0.2.1 "
+                "ip4:192.0.2.9 ip6:2001:db8::9” after “v=spf1” in “v=spf1 ?include:_spf.postal ~all”."
+            ),
+        ),
+        (
+            "v=spf1 include:few.postal ip4:192.0.2.9 ~all",
+            (
+                "2001:db8::9 does not pass (softfail by “~all”). Put “ip6:2001:db8::9” after “v=spf1” in "
+                "“v=spf1 include:few.postal ip4:192.0.2.9 ~all”."
+            ),
+        ),
+        (
+            "v=spf1 ip6:2001:db8::9",
+            (
+                "192.0.2.1 and 192.0.2.9 do not pass (neutral: no term matches). Put “ip4:192.0.2.1 ip4:192.0.2.9” after "
+                "“v=spf1” in “v=spf1 ip6:2001:db8::9”."
+            ),
+        ),
+    ],
+)
+def test_spf_is_evaluated_for_every_address(dns: LocalDNS, record: str, error: str) -> None:
+    dns.load(INCLUDED + CHAIN)
+    put(dns, "example.com", record)
+    finding = find("spf")
+    assert (finding.status, finding.error) == (INVALID if error else OK, error)
+
+
+def test_several_spf_records_are_wrong_even_when_each_is_right(dns: LocalDNS) -> None:
+    put(dns, "example.com", "v=spf1 +all", "v=spf1 +all ")
+    finding = find("spf")
+    assert (finding.status, finding.error) == (
+        INVALID,
+        "There are 2 SPF records, and receivers accept only one: merge them.",
+    )
+
+
+@pytest.mark.parametrize("text", ["v=spf2 +all", "v=spf10 +all", "spf1 +all", " v=spf1 +all"])
+def test_what_is_no_spf_record_is_missing(dns: LocalDNS, text: str) -> None:
+    put(dns, "example.com", text)
+    assert find("spf").status == MISSING
+
+
+@pytest.mark.parametrize("kind", [SERVFAIL, SILENT])
+def test_an_include_that_cannot_be_asked_for_blames_nobody(dns: LocalDNS, kind: str) -> None:
+    put(dns, "example.com", "v=spf1 include:_spf.postal -all")
+    dns.fault("_spf.postal", kind)
+    finding = find("spf", question_timeout=0.3)
+    assert finding.status is None
+    assert finding.error.startswith("SPF could not be evaluated: (_spf.postal TXT: ")
+
+
+def test_an_address_that_surely_fails_is_named_though_others_could_not_be_evaluated(dns: LocalDNS) -> None:
+    # `a` for IPv4 fails to be answered; for IPv6 it is answered, and does not match.
+    put(dns, "example.com", "v=spf1 a:host.postal -all")
+    dns.load("host.postal. 60 IN AAAA 2001:db8::1")
+    dns.fault("host.postal", SERVFAIL, "A")
+    finding = find("spf")
+    assert finding.status == INVALID
+    assert finding.error.startswith("2001:db8::9 does not pass")
+
+
+def test_a_loop_of_cnames_is_a_void_look_up(dns: LocalDNS) -> None:
+    dns.load("x.postal. 60 IN CNAME y.postal.\ny.postal. 60 IN CNAME x.postal.")
+    put(dns, "example.com", "v=spf1 a:x.postal ip4:192.0.2.0/24 ip6:2001:db8::9 -all")
+    assert find("spf").status == OK
+
+
+def test_macros_are_expanded(dns: LocalDNS) -> None:
+    dns.load("1.2.0.192.ok.postal. 60 IN A 127.0.0.2\na.acme.postal.helo.postal. 60 IN A 127.0.0.2")
+    put(dns, "example.com", "v=spf1 exists:%{ir}.ok.postal ip4:192.0.2.9 ip6:2001:db8::9 -all")
+    assert find("spf").status == OK
+    put(dns, "example.com", "v=spf1 exists:%{h}.helo.postal ip4:192.0.2.9 ip6:2001:db8::9 -all")
+    assert find("spf").status == OK
+    put(dns, "example.com", "v=spf1 exists:%{i}.ok.postal ip4:192.0.2.9 ip6:2001:db8::9 -all")
+    assert find("spf").error.startswith("192.0.2.1 does not pass")
+
+
+def test_many_addresses_are_named_in_short(dns: LocalDNS) -> None:
+    put(dns, "example.com", "v=spf1 -all")
+    many = tuple(Sending(f"198.51.100.{n}", "h.acme.postal") for n in range(16, 32))
+    finding = find("spf", replace(EXPECTED, sendings=many))
+    assert finding.error == (
+        "198.51.100.16, 198.51.100.17, 198.51.100.18, 198.51.100.19, 198.51.100.20 and 11 more do not pass (fail by “-all”). "
+        "Put “ip4:198.51.100.16/28” after “v=spf1” in “v=spf1 -all”."
+    )
+
+
+def test_the_platforms_include_is_proposed_where_there_is_one(dns: LocalDNS) -> None:
+    expected = replace(EXPECTED, spf_include="_spf.postal")
+    dns.load("example.com. 60 IN A 192.0.2.1")
+    assert find("spf", expected).error == (
+        "There is no SPF record. Publish the TXT record “v=spf1 include:_spf.postal ~all” at example.com."
+    )
+    put(dns, "example.com", "v=spf1 -all")
+    assert find("spf", expected).error.endswith("Put “include:_spf.postal” after “v=spf1” in “v=spf1 -all”.")
+
+
+@pytest.mark.parametrize(("record", "status"), [("v=spf1 -all", OK), ("v=spf1 foo -all", INVALID)])
+def test_without_addresses_the_record_must_only_be_sound(dns: LocalDNS, record: str, status: DNSStatus) -> None:
+    put(dns, "example.com", record)
+    assert find("spf", replace(EXPECTED, sendings=())).status == status
+
+
+# --- DKIM ------------------------------------------------------------------------------------------------------------
+
+DKIM_NAME = "postal-abc._domainkey.example.com"
+OTHER_KEY = dkim.make_key_pair().public
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "error"),
+    [
+        (DKIM, OK, ""),
+        (f"p={KEY}", OK, ""),
+        (f"v=DKIM1;k=rsa;p={KEY};", OK, ""),
+        (f"v=DKIM1; p={KEY[:100]} {KEY[100:200]}\t{KEY[200:]}", OK, ""),
+        (f"v=DKIM1; s=email:other; h=sha1:sha256; p={KEY}", OK, ""),
+        (f"v=DKIM1; p={OTHER_KEY}", INVALID, "The DKIM record has another key."),
+        (f"v=DKIM1; p={KEY[:-20]}", INVALID, "The DKIM record's key is damaged, perhaps cut when it was pasted."),
+        (f"v=DKIM1; p={KEY.lower()}", INVALID, "The DKIM record's key is damaged, perhaps cut when it was pasted."),
+        ("v=DKIM1; p=", INVALID, "The DKIM record is wrong: its key is revoked (p= is empty)."),
+        ("v=DKIM1; k=rsa", INVALID, "The DKIM record is wrong: it has no key (p=)."),
+        (f"v=DKIM2; p={KEY}", INVALID, "The DKIM record is wrong: it does not begin with “v=DKIM1;”."),
+        (f"p={KEY}; v=DKIM1", INVALID, "The DKIM record is wrong: it does not begin with “v=DKIM1;”."),
+        (
+            f"v=DKIM1; k=ed25519; p={KEY}",
+            INVALID,
+            "The DKIM record is wrong: it says that its key is of type “ed25519”, not rsa.",
+        ),
+        (f"v=DKIM1; h=sha1; p={KEY}", INVALID, "The DKIM record is wrong: it does not allow sha256 (h=)."),
+        (f"v=DKIM1; s=tlsrpt; p={KEY}", INVALID, "The DKIM record is wrong: it does not allow e-mail (s=)."),
+        (f"v=DKIM1; p={KEY}; p={KEY}", INVALID, "The DKIM record is wrong: “p=” stands there twice."),
+        ("hello", INVALID, "The DKIM record is wrong: “hello” is no tag=value."),
+    ],
+)
+def test_the_dkim_record_must_have_our_key(dns: LocalDNS, text: str, status: DNSStatus, error: str) -> None:
+    put(dns, DKIM_NAME, text)
+    finding = find("dkim")
+    publish = f" Publish the TXT record “{DKIM}” at {DKIM_NAME}."
+    assert (finding.status, finding.error) == (status, error + publish if error else "")
+
+
+def test_two_dkim_records_are_wrong(dns: LocalDNS) -> None:
+    put(dns, DKIM_NAME, DKIM, "v=DKIM1; p=")
+    finding = find("dkim")
+    assert (finding.status, finding.error) == (
+        INVALID,
+        f"There are 2 TXT records at {DKIM_NAME}: leave only the DKIM record.",
+    )
+
+
+def test_the_dkim_record_may_be_elsewhere_by_cname(dns: LocalDNS) -> None:
+    dns.load(f"{DKIM_NAME}. 60 IN CNAME key.example.org.\n{txt('key.example.org', DKIM)}")
+    assert find("dkim").status == OK
+
+
+def test_a_loop_of_cnames_is_named(dns: LocalDNS) -> None:
+    dns.load(f"{DKIM_NAME}. 60 IN CNAME b.example.org.\nb.example.org. 60 IN CNAME {DKIM_NAME}.")
+    finding = find("dkim")
+    assert finding.status == MISSING
+    assert finding.error.startswith(f"The CNAMEs of {DKIM_NAME} lead in a circle. Publish")
+
+
+# --- Return path -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("zone", "status", "error"),
+    [
+        ("rp.example.com. 60 IN CNAME rp.postal.", OK, ""),
+        ("rp.example.com. 60 IN CNAME RP.Postal.", OK, ""),
+        ("rp.example.com. 60 IN CNAME a.example.com.\na.example.com. 60 IN CNAME rp.postal.", OK, ""),
+        (
+            "rp.example.com. 60 IN CNAME rp.postal.example.com.",
+            INVALID,
+            "rp.example.com leads to rp.postal.example.com.",
+        ),
+        ("rp.example.com. 60 IN A 192.0.2.1", MISSING, "There is no such CNAME at rp.example.com."),
+        ("rp.example.com. 60 IN CNAME rp.example.com.", INVALID, "rp.example.com leads to rp.example.com."),
+    ],
+)
+def test_the_return_path_leads_here(dns: LocalDNS, zone: str, status: DNSStatus, error: str) -> None:
+    dns.load(zone)
+    finding = find("return_path")
+    publish = " Publish the CNAME rp.example.com → rp.postal."
+    assert (finding.status, finding.error) == (status, error + publish if error else "")
+
+
+# --- MX --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hosts", "status", "error"),
+    [
+        (["10 mx1.postal.", "20 mx2.postal."], OK, ""),
+        (["10 MX2.Postal.", "10 mx1.postal.", "5 other.example."], OK, ""),
+        (
+            ["10 mx1.postal.", "5 other.example."],
+            INVALID,
+            "Not every expected host is among the MX records. Publish MX records at example.com for mx2.postal.",
+        ),
+        (
+            ["10 other.example."],
+            MISSING,
+            (
+                "The MX records name other.example and none of this platform's hosts. "
+                "Publish MX records at example.com for mx1.postal and mx2.postal."
+            ),
+        ),
+        (
+            ["0 ."],
+            INVALID,
+            (
+                "The MX record says that example.com takes no mail. "
+                "Publish MX records at example.com for mx1.postal and mx2.postal."
+            ),
+        ),
+    ],
+)
+def test_every_expected_host_receives(dns: LocalDNS, hosts: list[str], status: DNSStatus, error: str) -> None:
+    dns.load("\n".join(f"example.com. 60 IN MX {host}" for host in hosts))
+    finding = find("mx")
+    assert (finding.status, finding.error) == (status, error)
+
+
+# --- DMARC -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "status", "error"),
+    [
+        (["v=DMARC1; p=none"], OK, ""),
+        (
+            ["v=DMARC1;p=reject;sp=quarantine;adkim=s;aspf=s;pct=50;rua=mailto:d@example.com!10m,https://r.example/"],
+            OK,
+            "",
+        ),
+        (["v=DMARC1; P=Quarantine; fo=1; unknown=x;"], OK, ""),
+        (["v=DMARC1; rua=mailto:d@example.com"], OK, ""),
+        (["v=DMARC1; p=none", "unrelated"], OK, ""),
+        (
+            ["v=DMARC1; p=none", "v=DMARC1; p=reject"],
+            INVALID,
+            "There are 2 DMARC records, and receivers then heed none: leave one.",
+        ),
+        (["v=DMARC1"], INVALID, "The DMARC record is wrong: it names no policy (p=none, p=quarantine or p=reject)."),
+        (["v=DMARC1; p=monitor"], INVALID, "The DMARC record is wrong: “p=monitor” is not none, quarantine or reject."),
+        (
+            ["v=DMARC1; p=none; sp=all"],
+            INVALID,
+            "The DMARC record is wrong: “sp=all” is not none, quarantine or reject.",
+        ),
+        (
+            ["v=DMARC1; p=none; aspf=x"],
+            INVALID,
+            "The DMARC record is wrong: “aspf=x” is not r (relaxed) or s (strict).",
+        ),
+        (["v=DMARC1; p=none; pct=101"], INVALID, "The DMARC record is wrong: “pct=101” is not a number from 0 to 100."),
+        (
+            ["v=DMARC1; p=none; rua=d@example.com"],
+            INVALID,
+            "The DMARC record is wrong: “rua=d@example.com” is no address such as mailto:dmarc@example.com.",
+        ),
+        (["v=DMARC1; p=none; p=reject"], INVALID, "The DMARC record is wrong: “p=” stands there twice."),
+        (["v=DMARC1; none"], INVALID, "The DMARC record is wrong: “none” is no tag=value."),
+        (["v=dmarc1; p=none"], INVALID, "“v=dmarc1; p=none” is no DMARC record: it must begin with “v=DMARC1;”."),
+        (["v=DMARC1.0; p=none"], INVALID, "“v=DMARC1.0; p=none” is no DMARC record: it must begin with “v=DMARC1;”."),
+        (
+            ["p=none; v=DMARC1"],
+            MISSING,
+            (
+                "There is no such DMARC record at _dmarc.example.com. "
+                "Publish the TXT record “v=DMARC1; p=none” at _dmarc.example.com."
+            ),
+        ),
+    ],
+)
+def test_the_owners_own_policy_is_respected(dns: LocalDNS, texts: list[str], status: DNSStatus, error: str) -> None:
+    put(dns, "_dmarc.example.com", *texts)
+    finding = find("dmarc")
+    assert (finding.status, finding.error) == (status, error)
+
+
+def test_hostile_texts_are_cut_and_harm_nothing(dns: LocalDNS) -> None:
+    long = "v=spf1 " + "x" * 30_000
+    put(dns, "example.com", long, "postal-verify " + '\x00\\"' * 3_000)
+    put(dns, DKIM_NAME, "v=DKIM1; p=" + "A" * 20_000)
+    put(dns, "_dmarc.example.com", "v=DMARC1; p=" + "z" * 20_000)
+    findings = examine(EXPECTED, Resolver())
+    assert {check: findings[check].status for check in ("verification", "spf", "dkim", "dmarc")} == {
+        "verification": INVALID,
+        "spf": INVALID,
+        "dkim": INVALID,
+        "dmarc": INVALID,
+    }
+    assert all(len(finding.error) < 1_200 and len(finding.answer) < 9_000 for finding in findings.values())

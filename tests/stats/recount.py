@@ -1,0 +1,118 @@
+"""A plain recount of events in Python, and the counts as they stand in the database: the two must be equal.
+
+Nothing of stats' own arithmetic is used here: dates come from the calendar of the standard library.
+"""
+
+import datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from servers.models import Server
+from stats.buckets import Grain
+from stats.models import (
+    AddressCount,
+    DomainCount,
+    Provider,
+    ProviderCount,
+    Sender,
+    SenderCount,
+    SenderDomain,
+    ServerCount,
+)
+
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+KINDS = ("incoming", "sent", "deferred", "bounced", "held", "spam", "complaint")
+# table -> (grain, bucket, what) -> kind -> count
+Counts = dict[str, dict[tuple[Any, ...], Counter[str]]]
+
+
+def moment(at: Any) -> datetime.datetime:
+    if isinstance(at, str):
+        return datetime.datetime.fromisoformat(at).astimezone(datetime.UTC)
+    return EPOCH + datetime.timedelta(milliseconds=round(at * 1000))
+
+
+def provider_of(recipient: str | None) -> str:
+    domain = (recipient or "").rpartition("@")[2].lower()
+    return {"gmail.com": "Gmail", "yahoo.co.uk": "Yahoo", "icloud.com": "Apple"}.get(domain, "other")
+
+
+def recount(
+    events: Iterable[dict[str, Any]], *, hours_from: datetime.datetime, minutes_from: datetime.datetime
+) -> Counts:
+    """Count events that name a server and are all valid; each (server, id, at) once."""
+    counts: Counts = {name: defaultdict(Counter) for name in ("server", "address", "domain", "sender", "provider")}
+    seen = set()
+    for event in events:
+        at = moment(event["at"])
+        identity = (event["server"], event["id"], (at - EPOCH) // datetime.timedelta(milliseconds=1))
+        if identity in seen:
+            continue
+        seen.add(identity)
+        kind = event["type"]
+        day, month, year = at.strftime("%Y-%m-%d"), at.strftime("%Y-%m"), at.strftime("%Y")
+        server = event["server"]
+        if at >= minutes_from:
+            counts["server"]["minute", at.strftime("%Y-%m-%d %H:%M"), server][kind] += 1
+        if at >= hours_from:
+            counts["server"]["hour", at.strftime("%Y-%m-%d %H"), server][kind] += 1
+        for grain, bucket in (("day", day), ("month", month), ("total", "")):
+            counts["server"][grain, bucket, server][kind] += 1
+        for table, keys, buckets in _subjects(event, day, month, year):
+            for grain, bucket in buckets:
+                counts[table][grain, bucket, *keys][kind] += 1
+    return counts
+
+
+def _subjects(event: dict[str, Any], day: str, month: str, year: str) -> Iterable[tuple[str, Any, Any]]:
+    """Yield what an event counts for besides its server: table, keys, and the buckets by grain."""
+    server, sender = event["server"], (event.get("from") or "").lower()
+    if ip := event.get("ip"):
+        yield "address", (ip,), (("day", day), ("month", month), ("year", year), ("total", ""))
+        yield "provider", (ip, provider_of(event.get("to"))), (("day", day),)
+    if domain := event.get("domain") or sender.rpartition("@")[2]:
+        yield "domain", (server, domain), (("day", day), ("month", month))
+    if sender:
+        yield "sender", (server, sender), (("day", day),)
+
+
+def counted(addresses: dict[int, str]) -> Counts:
+    """Read all counts, in the words of `recount`; `addresses` has the texts by id. Rows of zeroes are left out."""
+    servers = {pk: str(uuid) for pk, uuid in Server.objects.values_list("pk", "uuid")}
+    domains = dict(SenderDomain.objects.values_list("pk", "name"))
+    domain_servers = dict(SenderDomain.objects.values_list("pk", "server_id"))
+    senders = dict(Sender.objects.values_list("pk", "name"))
+    providers = {0: "other"} | dict(Provider.objects.values_list("pk", "name"))
+    return {
+        "server": _rows(ServerCount, lambda row: (servers[row.server_id],)),
+        "address": _rows(AddressCount, lambda row: (addresses[row.address_id],)),
+        "domain": _rows(DomainCount, lambda row: (servers[domain_servers[row.domain_id]], domains[row.domain_id])),
+        "sender": _rows(SenderCount, lambda row: (servers[row.server_id], senders[row.sender_id])),
+        "provider": _rows(ProviderCount, lambda row: (addresses[row.address_id], providers[row.provider_id])),
+    }
+
+
+def _rows(model: Any, name: Any) -> dict[tuple[Any, ...], Counter[str]]:
+    found = {}
+    for row in model.objects.all():
+        counts = Counter({kind: getattr(row, kind) for kind in KINDS if getattr(row, kind)})
+        if counts:
+            found[Grain(row.grain).label, _bucket(Grain(row.grain), row.bucket), *name(row)] = counts
+    return found
+
+
+def _bucket(grain: Grain, bucket: int) -> str:
+    match grain:
+        case Grain.MINUTE:
+            return (EPOCH + datetime.timedelta(minutes=bucket)).strftime("%Y-%m-%d %H:%M")
+        case Grain.HOUR:
+            return (EPOCH + datetime.timedelta(hours=bucket)).strftime("%Y-%m-%d %H")
+        case Grain.DAY:
+            return (EPOCH + datetime.timedelta(days=bucket)).strftime("%Y-%m-%d")
+        case Grain.MONTH:
+            return f"{bucket // 12:04d}-{bucket % 12 + 1:02d}"
+        case Grain.YEAR:
+            return f"{bucket:04d}"
+        case Grain.TOTAL:
+            return ""

@@ -1,0 +1,264 @@
+"""The commands of the statistics, as an operator runs them."""
+
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+from django.db.models import F
+
+from core.models import AuditEntry
+from stats.buckets import Grain
+from stats.models import AddressCount, Batch, Event, IngestToken, RollupRun, ServerCount
+from stats.tokens import find_ingest_token
+from tests.stats.conftest import NOW, Tenant
+from tests.stats.events import assert_counts, event, random_events
+
+pytestmark = [pytest.mark.storage, pytest.mark.django_db]
+
+
+def run(name: str, *args: Any, **options: Any) -> tuple[str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    call_command(name, *args, stdout=out, stderr=err, **options)
+    return out.getvalue(), err.getvalue()
+
+
+def answer(name: str, *args: Any) -> dict[str, Any]:
+    return json.loads(run(name, *args, "--json")[0])
+
+
+@pytest.fixture(autouse=True)
+def now() -> Any:
+    """What the commands read from the clock."""
+    with time_machine.travel(NOW, tick=False):
+        yield NOW
+
+
+@pytest.fixture(autouse=True)
+def pokes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folds that were asked for; here each test folds when it wants to."""
+    asked: list[str] = []
+    monkeypatch.setattr("stats.management.commands.ingest_events.poke_fold", lambda: asked.append("fold"))
+    return asked
+
+
+@pytest.fixture
+def events(acme: Tenant, globex: Tenant, now: Any) -> list[dict[str, Any]]:
+    return random_events([acme, globex], 200, seed=3, until=now)
+
+
+def lines(events: list[Any]) -> bytes:
+    return b"".join(json.dumps(each).encode() + b"\n" for each in events)
+
+
+def test_it_ingests_a_file(events: list[dict[str, Any]], tmp_path: Path, now: Any, pokes: list[str]) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(lines(events))
+    nothing_wrong = {"refused": 0, "refused_by_code": {}, "first_refused": []}
+    assert answer("ingest_events", str(path)) == {"accepted": 200, "duplicates": 0, **nothing_wrong}
+    assert answer("ingest_events", str(path)) == {"accepted": 0, "duplicates": 200, **nothing_wrong}
+    assert pokes == ["fold", "fold"]
+    assert_counts(events, now=now)
+    out, err = run("ingest_events", str(path))
+    assert out.startswith("0 accepted, 200 duplicates, 0 refused in ")
+    assert err == ""
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_it_ingests_standard_input(
+    events: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, now: Any, *, packed: bool
+) -> None:
+    content = gzip.compress(lines(events)) if packed else lines(events)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert answer("ingest_events", "-")["accepted"] == 200
+    assert_counts(events, now=now)
+
+
+def test_it_ingests_a_packed_file_of_several_members(events: list[dict[str, Any]], tmp_path: Path, now: Any) -> None:
+    path = tmp_path / "events.ndjson.gz"
+    path.write_bytes(gzip.compress(lines(events[:120])) + gzip.compress(lines(events[120:])))
+    assert answer("ingest_events", str(path))["accepted"] == 200
+    assert_counts(events, now=now)
+
+
+def test_it_says_which_lines_are_refused_and_keeps_the_others(acme: Tenant, tmp_path: Path, now: Any) -> None:
+    good = [event(acme, id=str(number), at=now.isoformat()) for number in range(3)]
+    content = [
+        lines(good[:1]),
+        b"\n",
+        b"no json\n",
+        b"[1]\n",
+        lines(good[1:2]),
+        b'{"id": "' + b"x" * 200_000 + b'"}\n',
+        lines([event(acme, type="lost", at=now.isoformat())]),
+        b"\xff\xfe\n",
+        lines(good[2:]).rstrip(b"\n"),
+    ]
+    path, refused = tmp_path / "events.ndjson", tmp_path / "refused.ndjson"
+    path.write_bytes(b"".join(content))
+    types = "type must be one of incoming, sent, deferred, bounced, held, spam, complaint"
+    expected = [
+        {"line": 3, "code": "invalid_json", "message": "The line is not JSON"},
+        {"line": 4, "code": "invalid_event", "message": "An event must be a JSON object"},
+        {"line": 6, "code": "line_too_long", "message": "A line may have 65536 bytes"},
+        {"line": 7, "code": "unknown_type", "message": types},
+        {"line": 8, "code": "invalid_json", "message": "The line is not JSON"},
+    ]
+    assert answer("ingest_events", str(path), "--refused", str(refused)) == {
+        "accepted": 3,
+        "duplicates": 0,
+        "refused": 5,
+        "refused_by_code": {"invalid_event": 1, "invalid_json": 2, "line_too_long": 1, "unknown_type": 1},
+        "first_refused": expected,
+    }
+    assert [json.loads(line) for line in refused.read_text().splitlines()] == expected
+    _, err = run("ingest_events", str(path))
+    assert err.splitlines()[0] == "line 3: invalid_json: The line is not JSON"
+    assert_counts(good, now=now)
+
+
+def test_it_shows_the_first_refusals_and_counts_the_rest(acme: Tenant, tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(b"x\n" * 25)
+    _, err = run("ingest_events", str(path))
+    assert len(err.splitlines()) == 21
+    assert err.splitlines()[-1] == "and 5 more"
+
+
+def test_a_file_may_have_more_days_than_a_batch(acme: Tenant, tmp_path: Path, now: Any) -> None:
+    events = random_events([acme], 95, seed=5, days_ago=range(90), until=now)
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(lines(events))
+    assert answer("ingest_events", str(path))["accepted"] == 95
+    assert Batch.objects.count() >= 2
+    assert_counts(events, now=now)
+
+
+def test_it_refuses_files_that_cannot_be_read(tmp_path: Path, events: list[dict[str, Any]]) -> None:
+    with pytest.raises(CommandError, match="No such file"):
+        run("ingest_events", str(tmp_path / "none"))
+    with pytest.raises(CommandError, match="directory"):
+        run("ingest_events", str(tmp_path))
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(gzip.compress(lines(events))[:-20])
+    with pytest.raises(CommandError, match="ended before"):
+        run("ingest_events", str(cut))
+
+
+def test_it_rolls_up_and_again_changes_nothing(events: list[dict[str, Any]], tmp_path: Path, now: Any) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(lines(events))
+    run("ingest_events", str(path))
+    first = answer("roll_up_stats")
+    assert (first["batches"], first["events"]) == (1, 200)
+    assert first["rows"] > 0
+    assert_counts(events, now=now)
+    assert answer("roll_up_stats") == {"batches": 0, "events": 0, "rows": 0}
+    assert run("roll_up_stats")[0].startswith("0 events of 0 batches counted in ")
+
+
+def ingest_and_fold(events: list[dict[str, Any]], path: Path) -> None:
+    path.write_bytes(lines(events))
+    run("ingest_events", str(path))
+    run("roll_up_stats")
+
+
+def test_it_audits_and_rebuilds(events: list[dict[str, Any]], tmp_path: Path, now: Any) -> None:
+    ingest_and_fold(events, tmp_path / "events.ndjson")
+    clean = {"days": 3, "events": 200, "differing": 0, "missing_events": 0, "differences": []}
+    assert answer("audit_stats") == clean
+    assert run("rebuild_stats")[0] == "All counts were right.\n"
+    AddressCount.objects.filter(grain=Grain.TOTAL).update(sent=F("sent") + 1)
+    rows = AddressCount.objects.filter(grain=Grain.TOTAL).count()
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("audit_stats", stdout=out, stderr=err)
+    assert ended.value.code == 1
+    assert f"{rows} counts differ." in out.getvalue()
+    assert "total 0: sent -1" in err.getvalue()
+    assert answer("rebuild_stats") == {"rows": rows}
+    assert run("audit_stats")[0].endswith("all counts are right.\n")
+    assert_counts(events, now=now)
+    runs = RollupRun.objects.filter(kind=RollupRun.Kind.REBUILD).order_by("id")
+    assert list(runs.values_list("outcome", "rows")) == [("done", 0), ("done", rows)]
+
+
+def test_it_rebuilds_the_days_asked_for(events: list[dict[str, Any]], tmp_path: Path, now: Any) -> None:
+    ingest_and_fold(events, tmp_path / "events.ndjson")
+    ServerCount.objects.filter(grain=Grain.DAY).update(sent=F("sent") + 1)
+    day = now.date().isoformat()
+    # The day of both servers, and their month and total, which are the sums of what all days say now.
+    assert answer("rebuild_stats", "--from", day, "--to", day) == {"rows": 6}
+    with pytest.raises(SystemExit):
+        run("audit_stats")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--from", "2026-01-01"], "Give both"),
+        (["--to", "2026-01-01"], "Give both"),
+        (["--from", "2026-01-02", "--to", "2026-01-01"], "must not be after"),
+        (["--from", "yesterday", "--to", "2026-01-01"], "no date"),
+    ],
+)
+@pytest.mark.parametrize("name", ["rebuild_stats", "audit_stats"])
+def test_it_refuses_days_that_make_no_sense(name: str, args: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        run(name, *args)
+
+
+def test_it_does_not_rebuild_what_was_lost_unless_told(events: list[dict[str, Any]], tmp_path: Path, now: Any) -> None:
+    ingest_and_fold(events, tmp_path / "events.ndjson")
+    Event.objects.filter(key=Event.objects.order_by("key").first().key).delete()
+    with pytest.raises(CommandError, match=r"1 events are gone\. That day was left as it is"):
+        run("rebuild_stats")
+    assert RollupRun.objects.filter(kind=RollupRun.Kind.REBUILD, outcome=RollupRun.Outcome.FAILED).count() == 1
+    assert_counts(events, now=now)
+    assert answer("rebuild_stats", "--accept-loss")["rows"] > 0
+
+
+def test_tokens_are_made_listed_and_revoked() -> None:
+    made = answer("ingest_token", "make", "Collector 1")
+    assert made == {
+        "name": "Collector 1",
+        "key_prefix": made["key"][:6],
+        "key": made["key"],
+        "created_at": made["created_at"],
+        "last_used_at": None,
+        "revoked_at": None,
+    }
+    assert find_ingest_token(made["key"]) == IngestToken.objects.get()
+    with pytest.raises(CommandError, match="name has already been taken"):
+        run("ingest_token", "make", "COLLECTOR 1")
+    with pytest.raises(CommandError, match="name is required"):
+        run("ingest_token", "make", " ")
+    key = run("ingest_token", "make", "Second")[0].strip()
+    assert find_ingest_token(key).name == "Second"
+    assert [each["name"] for each in answer("ingest_token", "list")["ingest_tokens"]] == ["Collector 1", "Second"]
+    assert answer("ingest_token", "revoke", "collector 1")["revoked_at"] is not None
+    assert find_ingest_token(made["key"]) is None
+    with pytest.raises(CommandError, match="There is no token in use with the name collector 1"):
+        run("ingest_token", "revoke", "collector 1")
+    assert run("ingest_token", "list")[0].splitlines() == [
+        f"{made['key_prefix']}…  revoked   Collector 1",
+        f"{key[:6]}…  in use    Second",
+    ]
+    # A revoked name is free again.
+    run("ingest_token", "make", "Collector 1")
+    entries = AuditEntry.objects.order_by("id").values_list("act", "actor_label", "target_label")
+    assert list(entries)[:3] == [
+        ("ingest_token.made", "ingest_token", f"Collector 1 ({made['key_prefix']}…)"),
+        ("ingest_token.made", "ingest_token", f"Second ({key[:6]}…)"),
+        ("ingest_token.revoked", "ingest_token", f"Collector 1 ({made['key_prefix']}…)"),
+    ]
+    assert made["key"] not in str(list(AuditEntry.objects.values()))
+
+
+def test_a_list_of_no_tokens_says_so() -> None:
+    assert run("ingest_token", "list")[0] == "There are no ingest tokens.\n"

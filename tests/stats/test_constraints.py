@@ -1,0 +1,124 @@
+"""What the tables of stats refuse."""
+
+import datetime
+import uuid
+
+from stats.models import (
+    Batch,
+    Day,
+    IngestToken,
+    Provider,
+    ProviderDomain,
+    RefusalCount,
+    RollupRun,
+    Sender,
+    SenderDomain,
+    Subject,
+)
+from tests.factories import A_MOMENT
+from tests.refusals import Refusals
+
+refusals = Refusals("stats")
+LEAST, GREATEST = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+def run(**columns):
+    RollupRun.objects.create(
+        **{"kind": "fold", "outcome": "done", "started_at": A_MOMENT, "finished_at": A_MOMENT} | columns
+    )
+
+
+@refusals.by("stats_batch_not_empty")
+def _():
+    Batch.objects.create(received_at=A_MOMENT, event_count=0, least_key=LEAST, greatest_key=GREATEST)
+
+
+@refusals.by("stats_batch_keys_ordered")
+def _():
+    Batch.objects.create(received_at=A_MOMENT, event_count=1, least_key=GREATEST, greatest_key=LEAST)
+
+
+@refusals.by("stats_subject_unique")
+def _():
+    for kind in (1, 2, 1):
+        Subject.objects.create(kind=kind, object_id=7, label="acme/mail")
+
+
+@refusals.by("stats_senderdomain_unique")
+def _():
+    for server_id in (1, 2, 1):
+        SenderDomain.objects.create(server_id=server_id, name="example.com", first_seen_day=0)
+
+
+@refusals.by("stats_sender_unique")
+def _():
+    for server_id in (1, 2, 1):
+        Sender.objects.create(server_id=server_id, name="ann@example.com", first_seen_day=0)
+
+
+@refusals.by("stats_provider_name_not_empty")
+def _():
+    Provider.objects.create(name="")
+
+
+@refusals.by("stats.Provider.name")
+def _():
+    Provider.objects.create(name="Example")
+    Provider.objects.create(name="Example")
+
+
+@refusals.by("stats_providerdomain_pattern_not_empty")
+def _():
+    ProviderDomain.objects.create(provider=Provider.objects.create(name="Example"), pattern="")
+
+
+@refusals.by("stats.ProviderDomain.pattern")
+def _():
+    for name in ("One", "Two"):
+        ProviderDomain.objects.create(provider=Provider.objects.create(name=name), pattern="mx.example")
+
+
+@refusals.by("stats_rolluprun_kind")
+def _():
+    run(kind="guess")
+
+
+@refusals.by("stats_rolluprun_outcome")
+def _():
+    run(outcome="perhaps")
+
+
+@refusals.by("stats_rolluprun_forward")
+def _():
+    run(finished_at=A_MOMENT - datetime.timedelta(seconds=1))
+
+
+@refusals.by("stats.IngestToken.key_digest")
+def _():
+    IngestToken.objects.create(name="One", key_digest="d" * 64)
+    IngestToken.objects.create(name="Two", key_digest="d" * 64)
+
+
+@refusals.by("stats_ingesttoken_name_unique")
+def _():
+    # A revoked one's name is free.
+    for number, revoked_at in enumerate((A_MOMENT, None, None)):
+        IngestToken.objects.create(name="Collector", key_digest=str(number), revoked_at=revoked_at)
+
+
+@refusals.by("stats_ingesttoken_name_not_empty")
+def _():
+    IngestToken.objects.create(name="", key_digest="d" * 64)
+
+
+@refusals.by("stats_day_removed")
+def _():
+    Day.objects.create(day=1, month=23640, year=1970, received_at=A_MOMENT, removed_at=A_MOMENT)
+
+
+@refusals.by("stats_refusalcount_positive")
+def _():
+    RefusalCount.objects.create(day=0, server_id=0, code="day_closed", number=0)
+
+
+test_the_database_refuses = refusals.as_test()

@@ -1,0 +1,401 @@
+"""What is taken, what is refused and why; that everything counts once, whichever way it came."""
+
+import datetime
+from typing import Any
+
+import pytest
+
+from core.audit import Actor
+from ippools.models import IPAddress, IPPoolMember
+from servers.models import OrganizationPool
+from servers.provisioning import delete_server
+from stats import buckets, directory, eventkeys, ledger, queries
+from stats.audit import audit
+from stats.events import MOST_DAYS
+from stats.ingest import Receipt, Refusal, Reporter, ingest
+from stats.models import Batch, Day, Event, Sender, SenderDomain, Subject
+from stats.queries import Counts
+from stats.rollups import fold_all
+from tests.stats.conftest import NOW, Tenant
+from tests.stats.events import assert_counts, event
+
+pytestmark = [pytest.mark.storage, pytest.mark.django_db]
+
+PLATFORM = Reporter()
+
+
+def test_it_counts_events_of_every_kind(acme: Tenant) -> None:
+    kinds = ["incoming", "sent", "deferred", "bounced", "held", "spam", "complaint"]
+    events = [event(acme, id=kind, type=kind) for kind in kinds] + [event(acme, id="again")]
+    assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(accepted=8)
+    assert_counts(events)
+
+
+def test_it_counts_all_that_an_event_may_leave_out(acme: Tenant, globex: Tenant) -> None:
+    events = [
+        event(acme, id="no ip", ip=None),
+        event(acme, id="no sender", **{"from": None}),
+        event(acme, id="null sender", **{"from": ""}),
+        event(acme, id="nobody", to=None),
+        event(acme, id="own domain", domain="brand.example"),
+        event(acme, id="domain alone", domain="brand.example", **{"from": None}),
+        event(acme, id="bare", ip=None, to=None, **{"from": None}),
+        event(globex, id="1", ip="198.51.100.1", **{"from": "Bob@Globex.Example"}),
+        event(acme, id="elsewhere", to="someone@yahoo.co.uk"),
+        event(acme, id="capitals", to="SOMEONE@ICLOUD.COM"),
+    ]
+    assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(accepted=10)
+    assert_counts(events)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "2026-03-11T15:30:00Z",
+        "2026-03-11T15:30:00+00:00",
+        "2026-03-11T23:30:00+08:00",
+        "2026-03-11T15:30:00.000999Z",
+        1773243000,
+        1773243000.0,
+        1773243000.0004,
+    ],
+)
+def test_one_moment_is_one_identity_however_it_is_written(acme: Tenant, at: Any) -> None:
+    assert ingest([event(acme)], reporter=PLATFORM, now=NOW) == Receipt(accepted=1)
+    assert ingest([event(acme, at=at)], reporter=PLATFORM, now=NOW) == Receipt(duplicates=1)
+    assert_counts([event(acme)])
+
+
+def test_another_moment_id_or_server_is_another_event(acme: Tenant, globex: Tenant) -> None:
+    events = [
+        event(acme),
+        event(acme, at="2026-03-11T15:30:00.001Z"),
+        event(acme, id="2"),
+        event(globex, ip=None),
+        # The kind is no part of the identity: the first one counts.
+        event(acme, type="bounced"),
+    ]
+    assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(accepted=4, duplicates=1)
+    assert_counts(events[:4])
+
+
+def test_a_replay_changes_nothing_whatever_door_it_comes_by(acme: Tenant) -> None:
+    events = [event(acme, id=str(number)) for number in range(20)]
+    assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(accepted=20)
+    fold_all(now=NOW)
+    own = [{**each, "server": acme.smtp_user} for each in events]
+    assert ingest(own, reporter=Reporter(acme.server), now=NOW) == Receipt(duplicates=20)
+    mixed = [*events[5:], event(acme, id="new"), event(acme, id="new")]
+    assert ingest(mixed, reporter=PLATFORM, now=NOW) == Receipt(accepted=1, duplicates=16)
+    assert Batch.objects.count() == 2
+    assert list(Batch.objects.values_list("event_count", flat=True)) == [20, 1]
+    assert_counts([*events, event(acme, id="new")])
+
+
+def test_a_server_reports_for_itself(acme: Tenant) -> None:
+    own = Reporter(acme.server)
+    events = [
+        event(id="unnamed"),
+        event(acme, id="by uuid"),
+        event(acme, id="in capitals", server=str(acme.server.uuid).upper()),
+        event(id="by user", server=acme.smtp_user),
+    ]
+    assert ingest(events, reporter=own, now=NOW) == Receipt(accepted=4)
+    assert_counts([event(acme, id=each["id"]) for each in events])
+
+
+def test_a_server_cannot_report_for_others_nor_with_their_addresses(acme: Tenant, globex: Tenant) -> None:
+    own = Reporter(acme.server)
+    events = [
+        event(globex, ip=None),
+        event(server=globex.smtp_user, ip=None),
+        event(acme, ip="198.51.100.1"),
+        event(acme, ip="203.0.113.77"),
+        event(acme, id="good"),
+    ]
+    unknown_server = ("unknown_server", "The server could not be found")
+    unknown_ip = ("unknown_ip", "ip is not an address of a pool of the server's organization")
+    assert ingest(events, reporter=own, now=NOW) == Receipt(
+        accepted=1,
+        refused=[
+            Refusal(0, *unknown_server),
+            Refusal(1, *unknown_server),
+            Refusal(2, *unknown_ip),
+            Refusal(3, *unknown_ip),
+        ],
+    )
+    assert_counts([event(acme, id="good")])
+
+
+def test_the_platform_may_name_an_address_that_is_not_ours(acme: Tenant) -> None:
+    assert ingest([event(acme, ip="203.0.113.77")], reporter=PLATFORM, now=NOW) == Receipt(accepted=1)
+    assert_counts([event(acme, ip=None)])
+
+
+def test_an_address_is_known_by_ipv6_too(acme: Tenant) -> None:
+    IPAddress.objects.filter(pk=acme.addresses[0].pk).update(ipv6="2001:db8::1")
+    written = ["2001:db8::1", "2001:0DB8:0:0:0:0:0:1", "::ffff:192.0.2.1"]
+    events = [event(acme, id=ip, ip=ip) for ip in written]
+    assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(accepted=3)
+    assert_counts([event(acme, id=ip) for ip in written])
+
+
+def test_a_deleted_server_is_known_by_uuid_to_the_platform(acme: Tenant) -> None:
+    delete_server(server=acme.server, at=NOW, actor=Actor.system())
+    events = [event(acme), event(acme, server=acme.smtp_user)]
+    assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(
+        accepted=1, refused=[Refusal(1, "unknown_server", "The server could not be found")]
+    )
+    assert_counts(events[:1])
+
+
+@pytest.mark.parametrize("not_an_event", [None, 1, "sent", True, [], ["id", "1"], 1.5])
+def test_it_refuses_what_is_no_object(acme: Tenant, not_an_event: Any) -> None:
+    assert ingest([not_an_event], reporter=PLATFORM, now=NOW) == Receipt(
+        refused=[Refusal(0, "invalid_event", "An event must be a JSON object")]
+    )
+
+
+WRONG = {
+    "invalid_id": ("id", [None, "", 1, True, [], {}, "x" * 129]),
+    "unknown_type": ("type", [None, "", "delivered", "SENT", 1, [], {}, ["sent"]]),
+    "invalid_at": (
+        "at",
+        [
+            None,
+            "",
+            "yesterday",
+            "2026-13-01T00:00:00Z",
+            "2026-03-11T24:00:01Z",
+            True,
+            [],
+            {},
+            1e300,
+            float("nan"),
+            float("inf"),
+        ],
+    ),
+    "no_offset": ("at", ["2026-03-11T15:30:00", "2026-03-11"]),
+    "too_old": ("at", ["1970-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", 0, -1, -(10**40), "2021-03-07T15:30:19Z"]),
+    "in_future": ("at", ["2026-03-12T15:30:21Z", "9999-12-31T23:59:59-23:59", 10**40, 1e14]),
+    "unknown_server": (
+        "server",
+        [
+            None,
+            "",
+            1,
+            [],
+            {},
+            "nobody",
+            "acme/",
+            "/mailer",
+            "acme/none",
+            "\ud800",
+            "\x00",
+            "00000000-0000-0000-0000-000000000000",
+        ],
+    ),
+    "invalid_ip": ("ip", ["", 1, [], {}, "192.0.2", "192.0.2.01", "fe80::1%eth0", "host", "\ud800", "\x00"]),
+    "invalid_from": (
+        "from",
+        [
+            1,
+            [],
+            {},
+            "alice",
+            "@acme.example",
+            "alice@",
+            "a b@acme.example",
+            "Alice <alice@acme.example>",
+            "a\x00@acme.example",
+            "\ud800@acme.example",
+            "x" * 65 + "@acme.example",
+            "a@" + "x" * 64 + ".example",
+            "a@-.example",
+            "x@192.0.2.1",
+            "x" * 400,
+        ],
+    ),
+    "invalid_to": ("to", [1, [], {}, "bob", "@gmail.com", "bob@", "bob@exa mple", "bob@\ud800", "x" * 400]),
+    "invalid_domain": ("domain", [1, [], {}, "-", "a b", "exa_mple", "x" * 254, "\ud800.example", "\x00"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "value"), [(code, name, value) for code, (name, values) in WRONG.items() for value in values]
+)
+def test_it_refuses_what_is_wrong_and_keeps_the_rest(acme: Tenant, code: str, name: str, value: Any) -> None:
+    wrong = {**event(acme, id="wrong"), name: value}
+    if value is None:
+        del wrong[name]
+    events = [event(acme, id="before"), wrong, event(acme, id="after")]
+    receipt = ingest(events, reporter=PLATFORM, now=NOW)
+    assert (receipt.accepted, receipt.duplicates) == (2, 0)
+    assert [(refusal.position, refusal.code) for refusal in receipt.refused] == [(1, code)]
+    assert receipt.refused[0].message
+    assert_counts([events[0], events[2]])
+
+
+def test_the_edges_of_time_are_taken(acme: Tenant, settings: Any) -> None:
+    settings.SLUICE_EVENT_MAX_AGE = 10
+    ten_days = datetime.timedelta(days=10)
+    ms = datetime.timedelta(milliseconds=1)
+    events = [
+        event(acme, id="a", at=(NOW - ten_days).isoformat()),
+        event(acme, id="b", at=(NOW - ten_days - ms).isoformat()),
+        event(acme, id="c", at=(NOW + datetime.timedelta(days=1)).isoformat()),
+        event(acme, id="d", at=(NOW + datetime.timedelta(days=1) + ms).isoformat()),
+    ]
+    receipt = ingest(events, reporter=PLATFORM, now=NOW)
+    assert receipt == Receipt(
+        accepted=2,
+        refused=[
+            Refusal(1, "too_old", "at is more than 10 days ago"),
+            Refusal(3, "in_future", "at is more than a day ahead"),
+        ],
+    )
+    assert_counts([events[0], events[2]])
+
+
+def test_more_than_forty_days_at_once_are_refused_from_the_next_on(acme: Tenant) -> None:
+    events = [
+        event(
+            acme,
+            id=str(ago),
+            at=(NOW - datetime.timedelta(days=ago)).isoformat(),
+            server=None if ago % 2 else str(acme.server.uuid),
+        )
+        for ago in range(MOST_DAYS + 3)
+    ] + [event(acme, id="known day")]
+    receipt = ingest(events, reporter=Reporter(acme.server), now=NOW)
+    message = "A batch may have events of 40 days: send this one again later"
+    assert receipt == Receipt(accepted=41, refused=[Refusal(index, "too_many_days", message) for index in (40, 41, 42)])
+    assert ingest(events[40:43], reporter=Reporter(acme.server), now=NOW) == Receipt(accepted=3)
+
+
+def test_a_day_whose_events_were_dropped_takes_no_more(acme: Tenant) -> None:
+    old = "2026-01-10T12:00:00Z"
+    ingest([event(acme, at=old)], reporter=PLATFORM, now=NOW)
+    fold_all(now=NOW)
+    Day.objects.filter(day=buckets.day_number(datetime.date(2026, 1, 10))).update(dropped_at=NOW)
+    events = [event(acme, id="a", at=old), event(acme, id="b"), event(acme, id="a", at=old), event(acme, id="b")]
+    message = "The events of this day are no longer held, so this could be a replay of one of them"
+    assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(
+        accepted=1, duplicates=1, refused=[Refusal(0, "day_closed", message), Refusal(2, "day_closed", message)]
+    )
+    assert ingest([event(acme, at=old)], reporter=PLATFORM, now=NOW) == Receipt(
+        refused=[Refusal(0, "day_closed", message)]
+    )
+    assert_counts([event(acme, at=old), events[1]])
+
+
+def test_positions_are_those_of_the_whole_even_beyond_a_batch(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stats.ingest.MOST_EVENTS", 4)
+    monkeypatch.setattr("stats.storage.batch_limit", lambda: 3)
+    events: list[Any] = [event(acme, id=str(number)) for number in range(11)]
+    events[5] = "wrong"
+    events[9] = event(acme, id="0")
+    assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(
+        accepted=9, duplicates=1, refused=[Refusal(5, "invalid_event", "An event must be a JSON object")]
+    )
+    assert_counts([each for each in events if each != "wrong"])
+
+
+def test_nothing_at_all_is_fine(acme: Tenant) -> None:
+    assert ingest([], reporter=PLATFORM, now=NOW) == Receipt()
+    assert Batch.objects.count() == 0
+
+
+def test_domains_are_lower_case_a_labels(acme: Tenant) -> None:
+    events = [
+        event(acme, id="1", **{"from": "Ünal@BÜCHER.example"}),
+        event(acme, id="2", **{"from": "ünal@xn--bcher-kva.example"}),
+        event(acme, id="3", domain="Bücher.Example."),
+    ]
+    assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(accepted=3)
+    assert sorted(SenderDomain.objects.values_list("name", flat=True)) == ["xn--bcher-kva.example"]
+    assert sorted(Sender.objects.values_list("name", flat=True)) == ["alice@acme.example", "ünal@xn--bcher-kva.example"]
+
+
+def test_new_senders_are_limited_by_server_and_day(
+    acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "NEW_NAMES_A_DAY", 3)
+
+    def report(tenant: Tenant, *names: str, now: datetime.datetime = NOW) -> None:
+        events = [
+            event(tenant, id=f"{names} {name} {now}", ip=None, **{"from": f"{name}@one.example"}) for name in names
+        ]
+        assert ingest(events, reporter=PLATFORM, now=now) == Receipt(accepted=len(names))
+
+    report(acme, "a", "b")
+    report(acme, "b", "c", "d", "e")
+    report(globex, "d")
+    report(acme, "c", "d")
+    tomorrow = NOW + datetime.timedelta(days=1)
+    report(acme, "d", "e", now=tomorrow)
+    fold_all(now=NOW)
+    mine = dict(Sender.objects.filter(server_id=acme.server.pk).values_list("pk", "name"))
+    events = Event.objects.filter(server_id=acme.server.pk).values_list("sender_id", flat=True)
+    names = sorted(mine[each] for each in events)
+    assert names == ["*", "*", "*", *(f"{name}@one.example" for name in "abbccde")]
+    assert list(Sender.objects.filter(server_id=globex.server.pk).values_list("name", flat=True)) == ["d@one.example"]
+
+
+def test_it_writes_down_what_subjects_are_called(acme: Tenant) -> None:
+    ingest([event(acme)], reporter=PLATFORM, now=NOW)
+    expected = [
+        (Subject.Kind.SERVER, acme.server.pk, "acme/mailer"),
+        (Subject.Kind.ADDRESS, acme.addresses[0].pk, "192.0.2.1"),
+    ]
+    assert list(Subject.objects.order_by("kind").values_list("kind", "object_id", "label")) == expected
+    acme.server.permalink = "renamed"
+    acme.server.save()
+    ingest([event(acme, id="2")], reporter=PLATFORM, now=NOW)
+    assert Subject.objects.get(kind=Subject.Kind.SERVER).label == "acme/renamed"
+    assert Subject.objects.count() == 2
+
+
+def test_a_batch_knows_its_keys_and_a_day_its_month(acme: Tenant) -> None:
+    events = [event(acme, id="1", at="2026-03-01T00:00:00Z"), event(acme, id="2", at="2026-02-28T23:59:59.999Z")]
+    ingest(events, reporter=PLATFORM, now=NOW)
+    batch = Batch.objects.get()
+    keys = sorted(Event.objects.values_list("key", flat=True))
+    assert [batch.least_key, batch.greatest_key] == keys
+    assert eventkeys.day_of_key(keys[0]) == buckets.day_number(datetime.date(2026, 2, 28))
+    assert eventkeys.least_key(eventkeys.day_of_key(keys[1])) < keys[1]
+    assert (batch.event_count, batch.received_at, batch.folded_at) == (2, NOW, None)
+    days = list(Day.objects.values_list("day", "month", "year", "received_at", "dropped_at"))
+    february = buckets.day_number(datetime.date(2026, 2, 28))
+    assert days == [(february, 2026 * 12 + 1, 2026, NOW, None), (february + 1, 2026 * 12 + 2, 2026, NOW, None)]
+
+
+def test_a_day_notes_when_an_event_last_came_to_the_hour(acme: Tenant) -> None:
+    ingest([event(acme)], reporter=PLATFORM, now=NOW)
+    for minutes, expected in [(59, 0), (61, 61), (70, 61)]:
+        later = NOW + datetime.timedelta(minutes=minutes)
+        ingest([event(acme, id=str(minutes))], reporter=PLATFORM, now=later)
+        assert Day.objects.get().received_at == NOW + datetime.timedelta(minutes=expected)
+
+
+def test_storing_nothing_stores_nothing() -> None:
+    assert ledger.store([], now=NOW) == ledger.Stored(0, 0, frozenset())
+
+
+def test_what_is_deleted_keeps_its_counts(acme: Tenant) -> None:
+    """The rows of server, pool and address go; what they were called and what was counted of them stays."""
+    events = [event(acme, id=str(number)) for number in range(3)]
+    ingest(events, reporter=PLATFORM, now=NOW)
+    fold_all(now=NOW)
+    address, server = acme.addresses[0].pk, acme.server.pk
+    IPPoolMember.objects.all().delete()
+    OrganizationPool.objects.all().delete()
+    acme.pool.delete()
+    IPAddress.objects.get(pk=address).delete()
+    acme.server.delete()
+    assert queries.sent_by_address([address], None, NOW) == {address: 3}
+    assert queries.server_totals([server]) == {server: Counts(sent=3)}
+    assert sorted(Subject.objects.values_list("object_id", "label")) == sorted(
+        [(server, "acme/mailer"), (address, "192.0.2.1")]
+    )
+    assert audit(now=NOW).is_clean

@@ -1,0 +1,6 @@
+from throttling.models.program import ThrottleProgram
+from throttling.models.rule import Rule, RuleDomain
+from throttling.models.rule_set import RuleSet
+from throttling.models.template import ThrottlingTemplate
+
+__all__ = ["Rule", "RuleDomain", "RuleSet", "ThrottleProgram", "ThrottlingTemplate"]

@@ -1,0 +1,48 @@
+"""Locks hold versions and hashes, and no address of any registry; every direct dependency is in its lock."""
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ADDRESS = re.compile(r"://|--(extra-)?index|--find-links|^-[if]\b", re.MULTILINE)
+PINNED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
+# Which groups of pyproject.toml each lock holds besides the product's own dependencies.
+GROUPS = {"base": [], "test": ["test"], "dev": ["test", "lint"], "browser": ["test", "lint", "browser"]}
+
+
+def canonical(name: str) -> str:
+    """Return a package's name as registries compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def faults(root: Path) -> Iterator[str]:
+    """Yield a sentence for each fault of a lock."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    for lock, groups in GROUPS.items():
+        path = root / "requirements" / f"{lock}.txt"
+        text = path.read_text()
+        if ADDRESS.search(text):
+            yield f"{path.name} holds an address; make it again with `make lock`."
+        if text.count("==") and len(PINNED.findall(text)) > text.count("--hash="):
+            yield f"{path.name} holds a version without a hash; make it again with `make lock`."
+        pinned = {canonical(name) for name in PINNED.findall(text)}
+        wanted = [*project["project"]["dependencies"]]
+        for group in groups:
+            wanted += project["dependency-groups"][group]
+        for requirement in wanted:
+            name = canonical(re.split(r"[\[<>=~!; ]", requirement, maxsplit=1)[0])
+            if name not in pinned:
+                yield f"{path.name} does not hold {name}, which pyproject.toml asks for; run `make lock`."
+
+
+def main() -> int:
+    """Print the faults."""
+    found = list(faults(Path(__file__).resolve().parent.parent))
+    print("\n".join(found) or "The locks hold versions and hashes, and no address.")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
