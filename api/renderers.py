@@ -1,5 +1,6 @@
 """From what a view returned to bytes: one envelope a dialect, told by type what it holds."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -20,7 +21,7 @@ class Answer:
     flags: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
 
-class EnvelopeRenderer(BaseRenderer):
+class EnvelopeRenderer(BaseRenderer, ABC):
     """The base of both dialects' renderers: a dialect says how an Answer and a Problem look, and with which status."""
 
     media_type = "application/json"
@@ -42,13 +43,13 @@ class EnvelopeRenderer(BaseRenderer):
             return self.answer(held, request)
         raise TypeError(f"An envelope holds an Answer or a Problem, not {type(held).__name__}")
 
+    @abstractmethod
     def answer(self, answer: Answer, request: HttpRequest) -> dict[str, object]:
         """Return the envelope of a success."""
-        raise NotImplementedError
 
+    @abstractmethod
     def problem(self, problem: Problem, request: HttpRequest) -> dict[str, object]:
         """Return the envelope of a refusal."""
-        raise NotImplementedError
 
     def status_of(self, problem: Problem) -> int:
         """Return the HTTP status of a refusal."""

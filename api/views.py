@@ -1,5 +1,6 @@
 """The base of every view of both dialects: declarations, and the one way from what a view does to a response."""
 
+from abc import ABC
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
@@ -27,7 +28,7 @@ def answer_problem(exc: Exception, context: Mapping[str, Any]) -> Response | Non
     return Response(problem, status=renderer.status_of(problem), headers=problem.headers)
 
 
-class DialectView(APIView):
+class DialectView(APIView, ABC):
     """A view that returns plain data or raises. A dialect's own base declares renderer, authentication and parameters.
 
     Verbs are methods (`get`, `post`, …) that return plain data, or an `Answer` where flags are wanted.
@@ -47,7 +48,7 @@ class DialectView(APIView):
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Note when work began, for dialects that tell how long it took."""
-        request.started = perf_counter()  # type: ignore[attr-defined]
+        request.started = perf_counter()  # type: ignore[attr-defined]  # The renderer sees only the request.
         super().setup(request, *args, **kwargs)
 
     def get_renderers(self) -> list[BaseRenderer]:

@@ -1,6 +1,7 @@
 """What the operators' commands share: `--json`, and a refusal as one sentence on stderr."""
 
 import json
+from abc import ABC, abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from core.audit import Actor
 from core.errors import Refused
 
 
-class ActCommand(BaseCommand):
+class ActCommand(BaseCommand, ABC):
     """A command that calls an act and tells what came of it.
 
     With `--json` stdout is exactly one JSON object; logs go to stderr anyway. A refused act ends the command with status 1.
@@ -27,9 +28,9 @@ class ActCommand(BaseCommand):
     def add_act_arguments(self, parser: ArgumentParser) -> None:
         """Add what the act takes; the default is nothing."""
 
+    @abstractmethod
     def told(self, outcome: dict[str, Any]) -> str:
         """Return the outcome in words, for a person."""
-        raise NotImplementedError
 
     @property
     def actor(self) -> Actor:

@@ -1,6 +1,6 @@
 """Whether SPF lets an address send for a domain: check_host() of RFC 7208.
 
-Why this is not a library: docs/decisions/0020-spf-evaluation.md. The published test suite holds it (tests/core/rfc7208).
+Why this is not a library: docs/decisions/0013-spf-evaluation.md. The published test suite holds it (tests/core/rfc7208).
 """
 
 import ipaddress

@@ -36,7 +36,7 @@ class Basic(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, ApiToken | None]:
         """Return who is asking. By a token, one query; by a password, two, and its hash once a minute."""
         username, password = _credentials(request.META.get("HTTP_AUTHORIZATION"))
-        now: datetime.datetime = request.now  # type: ignore[attr-defined]
+        now: datetime.datetime = request.now  # type: ignore[attr-defined]  # The view set it.
         token = token_of(username=username, key=password, at=now)
         if token is not None:
             return token.user, token

@@ -1,5 +1,6 @@
 """The rules of an address or a template: both have the same three endpoints."""
 
+from abc import abstractmethod
 from typing import Any
 
 from django.db.models import Model
@@ -19,9 +20,9 @@ ROOT = "throttling_rule"
 class RulesOfOwner(GreenArrowView):
     """What the endpoints below share: the rules' owner, by the id in the URL."""
 
+    @abstractmethod
     def owner(self, owner_id: int) -> Model:
         """Return the address or template; raises NotFound."""
-        raise NotImplementedError
 
 
 class CreateRule(RulesOfOwner):

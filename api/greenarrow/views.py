@@ -44,7 +44,7 @@ class GreenArrowView(DialectView):
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Read the clock, once for the whole request."""
         super().setup(request, *args, **kwargs)
-        self.now = request.now = timezone.now()  # type: ignore[attr-defined]
+        self.now = request.now = timezone.now()  # type: ignore[attr-defined]  # The authenticator sees only the request.
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Hold the verb against the user's API level."""

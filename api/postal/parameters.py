@@ -6,6 +6,7 @@ null counts as absent, except for a flag, which has only its own words. A parame
 import datetime
 import re
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
@@ -33,7 +34,7 @@ _ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(ABC):
     """The base of all kinds. `missing` and `wrong` replace the page's sentences where the document has its own."""
 
     kind: ClassVar[str]
@@ -51,13 +52,13 @@ class Parameter:
         """Whether this stands for a parameter that was not given."""
         return raw is _ABSENT or raw is None
 
+    @abstractmethod
     def value_of(self, raw: object) -> Any:
         """Return the value; raises where it is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def schema(self) -> dict[str, object]:
         """Return what OpenAPI says of the value."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

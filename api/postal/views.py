@@ -43,11 +43,12 @@ class PostalView(DialectView):
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Read the clock, once for the whole request."""
         super().setup(request, *args, **kwargs)
-        self.now = request.now = timezone.now()  # type: ignore[attr-defined]
+        self.now = request.now = timezone.now()  # type: ignore[attr-defined]  # The authenticator sees only the request.
 
     def answer(self, caller: Any, given: dict[str, Any]) -> object:
         """Return the data for the parameters, all of them read and checked; `caller` is a servers.access.Caller."""
-        raise NotImplementedError
+        # Not an abstract method: an endpoint whose body is no object of parameters replaces `run` instead.
+        raise NotImplementedError(f"{type(self).__name__} does not say what it answers")
 
     def run(self, request: Request, **path: str) -> object:
         """Read the parameters (those in the path win) and answer."""
