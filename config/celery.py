@@ -24,6 +24,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("check all counts", "stats.tasks.audit_counts", crontab(minute=40, hour=2), 3600),
     ("make partitions ahead", "stats.tasks.make_partitions", crontab(minute=20, hour=1), 3600),
     ("drop old events", "stats.tasks.drop_old_events", crontab(minute=30, hour=1), 3600),
+    ("forget expired sessions", "core.tasks.forget_sessions", crontab(minute=50, hour=1), 3600),
     ("do bulk acts of the panel", "panel.tasks.run_bulk_acts", timedelta(seconds=30), 30),
     ("prune fine counts", "stats.tasks.prune_counts", timedelta(minutes=15), 900),
     ("check domains", "servers.tasks.check_domains", timedelta(seconds=60), 55),

@@ -1,0 +1,12 @@
+"""What the worker does for people's accounts on a schedule."""
+
+from importlib import import_module
+
+from celery import shared_task
+from django.conf import settings
+
+
+@shared_task
+def forget_sessions() -> None:
+    """Delete the sessions that have expired: nobody can use them, and nothing else ever deletes them."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
