@@ -11,9 +11,8 @@ from django.conf import settings
 from stats import buckets, kinds
 from stats.directory import NOT_AN_ADDRESS, Directory, ServerEntry
 from stats.eventkeys import MILLISECONDS_A_DAY, MILLISECONDS_A_MINUTE, event_key
-from stats.mailboxes import MAX_LENGTH, NotAMailbox, parse
+from stats.mailboxes import MAX_LENGTH, NotAMailbox, domain_of, parse
 from stats.storage import Row
-from throttling.domains import NotADomain, domain_name
 
 MAX_IDENTIFIER_LENGTH = 128
 MOST_DAYS = 40
@@ -239,7 +238,7 @@ class _Reader:
         try:
             provider = self._recipients[name]
         except KeyError:
-            domain = _domain(name)
+            domain = domain_of(name)
             provider = None if domain is None else self._directory.providers.of(domain)
             self._recipients[name] = provider
         if provider is None or (recipient and not (local and name)):
@@ -255,8 +254,9 @@ class _Reader:
                 raise NotTaken("invalid_from", "from must be a mailbox address")
             sender, domain = parsed
         if name is not None:
-            named = _domain(name) if type(name) is str else None
-            if named is None:
+            # Texts that are surely too long are not looked at: what has been read is remembered.
+            named = domain_of(name) if type(name) is str and len(name) <= MAX_LENGTH else None
+            if named is None and name != "":
                 raise NotTaken("invalid_domain", "domain must be a domain name")
             domain = named or domain
         domain_id = self._number(self._directory.domains, self._wanted_domains, server, domain)
@@ -303,14 +303,4 @@ def _mailbox(text: str) -> tuple[str, str] | None:
     try:
         return parse(text)
     except NotAMailbox:
-        return None
-
-
-@lru_cache(_REMEMBERED)
-def _domain(text: str) -> str | None:
-    if not text:
-        return ""
-    try:
-        return domain_name(text)
-    except NotADomain:
         return None

@@ -1,5 +1,7 @@
 """Mailbox addresses as events carry them."""
 
+from functools import lru_cache
+
 from throttling.domains import NotADomain, domain_name
 
 MAX_LENGTH = 320
@@ -19,8 +21,17 @@ def parse(text: str) -> tuple[str, str]:
     # Not printable: control characters, which PostgreSQL may refuse, and lone surrogates, which cannot be encoded.
     if not at or not 0 < len(local) <= _MAX_LOCAL_LENGTH or not local.isprintable() or " " in local:
         raise NotAMailbox(text)
-    try:
-        name = domain_name(domain)
-    except NotADomain as error:
-        raise NotAMailbox(text) from error
+    name = domain_of(domain)
+    if name is None:
+        raise NotAMailbox(text)
     return f"{local.lower()}@{name}", name
+
+
+# A platform's mail has far fewer domains than mailboxes, and what a text means depends on nothing else.
+@lru_cache(50_000)
+def domain_of(text: str) -> str | None:
+    """Return the domain as a lower-case A-label; None for what is no domain name."""
+    try:
+        return domain_name(text)
+    except NotADomain:
+        return None
