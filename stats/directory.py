@@ -23,8 +23,8 @@ from stats.providers import Providers
 
 # What a server may add to a dictionary in a day: a sender who makes up mailboxes must not fill the platform's tables.
 NEW_NAMES_A_DAY = 10_000
-# Names of one sort in memory: some 30 MB.
-_MOST_REMEMBERED = 100_000
+# Names of one sort in memory: some 45 MB.
+_MOST_REMEMBERED = 150_000
 # Stand for the id of an address: counted for the server alone; refused.
 UNKNOWN = 0
 NOT_AN_ADDRESS = -1
