@@ -90,7 +90,11 @@ def configure(*, form: str, level: str) -> dict[str, Any]:
             # gunicorn gives its loggers handlers of their own unless it is told about each.
             "gunicorn.error": {"handlers": [], "level": level, "propagate": True},
             "gunicorn.access": {"handlers": [], "level": logging.WARNING, "propagate": True},
-            # A line for each message sent, at INFO; the task's own lines tell of it.
+            # A line for each message sent, fetched and done, at INFO; the task's own lines tell of it.
             "celery.beat": {"level": logging.WARNING},
+            "celery.worker.strategy": {"level": logging.WARNING},
+            "celery.app.trace": {"level": logging.WARNING},
+            # At a terminal they would push away, every five seconds, what somebody wants to read: failures alone are told.
+            "django_structlog.celery": {"level": logging.WARNING if (form, level) == ("console", "INFO") else level},
         },
     }

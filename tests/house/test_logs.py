@@ -78,3 +78,30 @@ def test_a_request_is_one_line_with_its_id_and_without_its_query(lines, client: 
 @pytest.mark.django_db
 def test_a_client_does_not_choose_its_requests_id(client: Client) -> None:
     assert client.get("/admin/login/", headers={"x-request-id": "x" * 9000})["X-Request-ID"] != "x" * 9000
+
+
+@pytest.mark.parametrize(
+    ("form", "level", "told"),
+    [
+        ("console", "INFO", ["task_failed"]),
+        ("console", "DEBUG", ["task_started", "task_failed"]),
+        ("json", "INFO", ["task_started", "task_failed"]),
+    ],
+)
+def test_at_a_terminal_only_tasks_that_failed_are_told(settings, form: str, level: str, told: list[str]) -> None:
+    """Every five seconds a task would push away what somebody reads; the first operator's password stood there."""
+    logging.config.dictConfig(logs.configure(form=form, level=level))
+    [handler] = [each for each in logging.getLogger().handlers if isinstance(each, logging.StreamHandler)]
+    stream = io.StringIO()
+    handler.setStream(stream)
+    try:
+        tasks = structlog.get_logger("django_structlog.celery.receivers")
+        tasks.info("task_started")
+        logging.getLogger("celery.worker.strategy").info("received")
+        logging.getLogger("celery.app.trace").info("succeeded")
+        tasks.error("task_failed")
+    finally:
+        logging.config.dictConfig(settings.LOGGING)
+    assert [
+        word for word in ("task_started", "received", "succeeded", "task_failed") if word in stream.getvalue()
+    ] == told
