@@ -13,7 +13,8 @@ from config.postgresql.base import DatabaseWrapper, is_alive
 def pooled(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseWrapper]:
     if connection.vendor != "postgresql":
         pytest.skip("it is PostgreSQL's backend")
-    options = {**connection.settings_dict["OPTIONS"], "pool": {"min_size": 1, "max_size": 2, "timeout": 10}}
+    # Of one connection: what is handed back arrives a moment later, and a larger pool would make another meanwhile.
+    options = {**connection.settings_dict["OPTIONS"], "pool": {"min_size": 1, "max_size": 1, "timeout": 10}}
     settings = {**connection.settings_dict, "OPTIONS": options, "CONN_HEALTH_CHECKS": False, "CONN_MAX_AGE": 0}
     wrapper = DatabaseWrapper(settings, alias="pooled")
     yield wrapper
@@ -55,7 +56,8 @@ def test_a_notice_is_no_end(pooled: DatabaseWrapper) -> None:
     with pooled.cursor() as cursor:
         cursor.execute("LISTEN sluice")
     raw = pooled.connection
-    other = DatabaseWrapper({**pooled.settings_dict}, alias="pooled")
+    options = {name: value for name, value in pooled.settings_dict["OPTIONS"].items() if name != "pool"}
+    other = DatabaseWrapper({**pooled.settings_dict, "OPTIONS": options}, alias="other")
     with other.cursor() as cursor:
         cursor.execute("NOTIFY sluice")
     other.close()
