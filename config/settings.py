@@ -7,6 +7,7 @@ docs/operations.md tells what each variable does.
 
 import logging
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Sluice",
     "DESCRIPTION": "Mail servers, IP pools, throttling rules and statistics, in the dialects of Postal and GreenArrow.",
-    "VERSION": "1.0.0",
+    "VERSION": tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"],
     # 3.1, whose schemas are JSON Schema itself.
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
