@@ -7,7 +7,7 @@ A zone is a text in master-file form; what a well-behaved server would never say
         dns.fault("slow.example.com", SILENT)
         settings.SLUICE_DNS_SERVERS = [dns.address]
 
-To try Sluice by hand, `python -m tests.dns_server ZONE_FILE… [--port 5353]` serves files, read again when they change.
+To try Sluice by hand, `python -m tests.serve_zone ZONE_FILE…` serves files.
 """
 
 import socketserver
