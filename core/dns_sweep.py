@@ -133,13 +133,21 @@ def claim_due(rows: DNSCheckedQuerySet[Any], *, claim: uuid.UUID, limit: int) ->
     return ids
 
 
-def make_due(rows: DNSCheckedQuerySet[Any], *, at: datetime.datetime) -> int:
-    """Let these rows be checked by the next sweep, because something they are checked against has changed."""
-    return rows.update(dns_next_check_at=at, dns_streak=0, dns_failures=0)
+@transaction.atomic(savepoint=False)
+def make_due(rows: DNSCheckedQuerySet[Any]) -> int:
+    """Let these rows be checked by the next sweep, because something they are checked against has changed.
+
+    Statuses stay until then. A check that is under way began before the change, so it does not count as the next.
+    """
+    # Many rows are locked in the order of ids, as writers do: else two could wait for each other in a circle.
+    list(rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk", flat=True))
+    return rows.update(dns_next_check_at=None, dns_streak=0, dns_failures=0)
 
 
 def _claim(rows: DNSCheckedQuerySet[Any], claim: uuid.UUID, at: datetime.datetime) -> int:
-    return rows.unclaimed(at).update(dns_claim=claim, dns_claimed_until=at + LEASE)
+    # The time of the next check is set too: a null that the writer finds was put there meanwhile, by make_due.
+    until = at + LEASE
+    return rows.unclaimed(at).update(dns_claim=claim, dns_claimed_until=until, dns_next_check_at=until)
 
 
 def _examined[Row: DNSChecked, Plan](
@@ -171,6 +179,9 @@ def _write_all[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], results: Seque
                 findings = outcome.result()
                 failed += any(each.is_failure for each in findings.values())
                 written = _columns(row, findings, at) | kind.write(row, findings, at)
+            if row.dns_next_check_at is None:
+                # What it was checked against has changed meanwhile.
+                written |= {"dns_next_check_at": None, "dns_streak": 0}
             type(row)._default_manager.filter(pk=pk).update(**written)
     return failed
 

@@ -118,8 +118,9 @@ def check_dkim(expected: Expected, resolver: Resolver) -> Finding:
 def check_return_path(expected: Expected, resolver: Resolver) -> Finding:
     """The CNAME at rp.NAME leads to the platform's return path host, at once or by further CNAMEs."""
     publish = f"Publish the CNAME {expected.return_path_name} → {expected.return_path_host}."
-    name, seen = expected.return_path_name, []
+    name, seen, visited = expected.return_path_name, [], set()
     for _ in range(CNAME_STEPS):
+        visited.add(name)
         answer = resolver.ask(name, "CNAME")
         seen.append(answer)
         if answer.is_failure:
@@ -129,6 +130,8 @@ def check_return_path(expected: Expected, resolver: Resolver) -> Finding:
         name = answer.targets[0]
         if name == expected.return_path_host:
             return ok(*seen)
+        if name in visited:
+            return invalid(f"The CNAMEs of {expected.return_path_name} lead in a circle. {publish}", *seen)
     if len(seen) == 1:
         return missing(f"{_why_none(seen[0], 'CNAME')} {publish}", *seen)
     return invalid(f"{expected.return_path_name} leads to {name}. {publish}", *seen)

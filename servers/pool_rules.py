@@ -15,6 +15,7 @@ from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid, NotFound
 from core.names import fold
 from ippools.models import IPAddress, IPPool, IPPoolMember
+from servers.due_domains import recheck_domains_of
 from servers.locks import lock_organization, lock_organization_of
 from servers.models import IPPoolRule, Organization, Server
 from servers.pools import pools_of
@@ -119,6 +120,7 @@ def create_rule(
     last = IPPoolRule.objects.filter(**_owned_by(owner)).aggregate(Max("position"))["position__max"]
     rule.position = 0 if last is None else last + 1
     rule.save(force_insert=True)
+    recheck_domains_of(owner)
     _record(actor, "ip_pool_rule.created", rule, organization.pk, after=snapshot(rule))
     return rule
 
@@ -144,6 +146,7 @@ def change_rule(
         locked.to_conditions.split("\n") if to_conditions is None else to_conditions,
     )
     locked.save()
+    recheck_domains_of(_owner(locked))
     _record(actor, "ip_pool_rule.changed", locked, organization.pk, before=before, after=snapshot(locked))
     return locked
 
@@ -155,6 +158,7 @@ def delete_rule(*, rule: IPPoolRule, actor: Actor) -> None:
     locked = _lock(rule)
     _record(actor, "ip_pool_rule.deleted", locked, organization.pk, before=snapshot(locked))
     locked.delete()
+    recheck_domains_of(_owner(locked))
 
 
 @transaction.atomic

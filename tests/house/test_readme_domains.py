@@ -32,7 +32,7 @@ class Story:
         lines = [line for block in blocks for line in block.splitlines() if not line.startswith(OWN)]
         script = "\n".join(lines)
         for printed, real in (
-            ("/tmp/sluice-dns", self.sluice.environment["SLUICE_DATA_DIR"]),  # noqa: S108 - what the README says
+            ("/tmp/sluice-dns", self.sluice.environment["SLUICE_DATA_DIR"]),
             ("http://localhost:8001", self.sluice.url),
             (".venv/bin/python", sys.executable),
             ("example.zone & DNS", f"example.zone --port {self.dns_port} & DNS"),

@@ -290,10 +290,25 @@ def test_what_is_known_of_many_takes_a_constant_number_of_queries(server: Server
 
 
 def test_make_due(settled: Domain) -> None:
-    at = timezone.now()
-    assert make_due(Domain.objects.all(), at=at) == 1
+    assert make_due(Domain.objects.all()) == 1
     settled.refresh_from_db()
-    assert (settled.dns_next_check_at, settled.dns_streak) == (at, 0)
+    assert (settled.dns_next_check_at, settled.dns_streak) == (None, 0)
+    assert set(statuses(settled).values()) == {"ok"}
+
+
+def test_what_changes_during_a_check_is_checked_again(dns: LocalDNS, settled: Domain) -> None:
+    class Overtaken(DomainChecks):
+        def examine(self, plan: Expected, resolver: Resolver) -> Findings:
+            # "Check now" asks in the calling thread, so the test may use the database here.
+            make_due(Domain.objects.all())
+            return super().examine(plan, resolver)
+
+    check_now(Overtaken(SYSTEM), settled.pk)
+    settled.refresh_from_db()
+    assert (settled.dns_next_check_at, settled.dns_streak, settled.dns_claim) == (None, 0, None)
+    assert check_due_domains(seconds=10).checked == 1
+    settled.refresh_from_db()
+    assert (settled.dns_next_check_at is not None, settled.dns_streak) == (True, 1)
 
 
 @pytest.mark.django_db(transaction=True)
