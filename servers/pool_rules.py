@@ -115,6 +115,8 @@ def create_rule(
 ) -> IPPoolRule:
     """Add a rule at the end of a server's or an organization's rules."""
     organization = _lock_organization(owner)
+    if isinstance(owner, Server) and not Server.objects.living().filter(pk=owner.pk).exists():
+        raise NotFound("The server could not be found")
     rule = IPPoolRule(pool=pool, **_owned_by(owner))
     _take(rule, organization, pool, from_conditions, to_conditions)
     last = IPPoolRule.objects.filter(**_owned_by(owner)).aggregate(Max("position"))["position__max"]
@@ -226,10 +228,10 @@ def _owned_by(owner: Server | Organization) -> dict[str, Any]:
 
 
 def _owner(rule: IPPoolRule) -> Server | Organization:
-    owner = rule.server or rule.organization
-    if owner is None:
-        raise NotFound("The pool rule could not be found")
-    return owner
+    # By its id alone: the rule in hand may be older than its owner's end, which the lock then tells.
+    if rule.server_id is not None:
+        return Server(pk=rule.server_id)
+    return Organization(pk=rule.organization_id)
 
 
 def _lock_organization(owner: Server | Organization) -> Organization:
