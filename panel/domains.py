@@ -1,6 +1,7 @@
 """Domains that servers send mail for: the records to publish, and what DNS says of them."""
 
 import datetime
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -78,6 +79,26 @@ class NewDomainForm(forms.Form):
         self.fields = {"server": server, **self.fields}
 
 
+class StatusFilter(admin.ChoicesFieldListFilter):
+    """By what a check found, under the check's name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = CHECKS[self.field_path.removesuffix("_status")]
+
+
+class VerifiedFilter(admin.EmptyFieldListFilter):
+    """By whether the name is proven."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "verified"
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice, word in zip(super().choices(changelist), ("All", "No", "Yes"), strict=True):
+            yield {**choice, "display": word}
+
+
 @admin.register(Domain)
 class DomainAdmin(ServerPartAdmin):
     """Domains."""
@@ -86,12 +107,8 @@ class DomainAdmin(ServerPartAdmin):
     list_display = ["name", "server", "verified", "spf", "dkim", "mx", "return_path", "dmarc", "last_checked"]
     list_filter = [
         ("server", AutocompleteSelectFilter),
-        "spf_status",
-        "dkim_status",
-        "mx_status",
-        "return_path_status",
-        "dmarc_status",
-        ("verified_at", admin.EmptyFieldListFilter),
+        ("verified_at", VerifiedFilter),
+        *((f"{check}_status", StatusFilter) for check in CHECKS),
     ]
     search_fields = ["name__startswith", "uuid", "server__name_key", "server__permalink"]
     search_help_text = "The beginning of a name, uuid or server"

@@ -102,6 +102,10 @@ def test_lists_filter_by_status(acme, globex, domain, dns):
         assert listed(f"?{check}_status__exact=ok") == {"mail.example"}
         assert listed(f"?{check}_status__exact=missing") == set()
     assert listed("?verified_at__isempty=1") == {"acme.example"}
+    assert listed("?verified_at__isempty=0") == {"mail.example"}
+    filters = html.unescape(client.get(reverse("admin:servers_domain_changelist")).content.decode())
+    titles = re.findall(r"By (verified|Proof of ownership|SPF|DKIM|MX|Return path|DMARC)", filters)
+    assert titles == ["verified", "Proof of ownership", "SPF", "DKIM", "MX", "Return path", "DMARC"]
 
 
 def test_the_zone_file_is_what_was_published(acme, globex, domain):
