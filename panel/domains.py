@@ -204,11 +204,14 @@ class DomainAdmin(ServerPartAdmin):
         return super().changeform_view(request, object_id, form_url, context)
 
     @act(title="Check now", description="Asks DNS at once. That takes some seconds.", icon="travel_explore")
-    def check_now(self, request: HttpRequest, record: Domain, form: ActForm) -> str:
+    def check_now(self, request: HttpRequest, record: Domain, form: ActForm) -> str | None:
         found = domains.verify_domain(domain=record, actor=actor_of(request))
         text = f"{found} is verified." if found.is_verified else f"{found} is not verified yet."
         wrong = [label for check, label in CHECKS.items() if getattr(found, f"{check}_status") != DNSStatus.OK]
-        return f"{text} To be put right: {', '.join(wrong)}." if wrong else text
+        if not wrong:
+            return text
+        messages.warning(request, f"{text} To be put right: {', '.join(wrong)}.")
+        return None
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         domains.delete_domain(domain=record, actor=actor_of(request))

@@ -39,6 +39,7 @@ def check_now(client, domain) -> str:
     assert response.status_code == 302
     [message] = get_messages(response.wsgi_request)
     client.get(response.headers["Location"])
+    assert message.level_tag == ("warning" if "To be put right" in message.message else "success")
     return str(message)
 
 

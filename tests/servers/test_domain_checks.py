@@ -300,6 +300,7 @@ def test_make_due(settled: Domain) -> None:
     settled.refresh_from_db()
     assert (settled.dns_next_check_at, settled.dns_streak) == (None, 0)
     assert set(statuses(settled).values()) == {"ok"}
+    assert make_due(Domain.objects.all()) == 0
 
 
 def test_what_changes_during_a_check_is_checked_again(dns: LocalDNS, settled: Domain) -> None:
