@@ -1,15 +1,21 @@
 """What DNS does to a check on bad days, over UDP and over TCP: each hard case has its right outcome in the domain's row."""
 
+import re
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from dnslib import RR
 
+from core.resolver import Resolver
+from servers.dns import check_spf
+from servers.dns_records import Sending, expected_of
 from servers.domain_checks import check_domain
 from servers.domains import change_domain, create_domain
 from servers.models import Domain, Server
 from servers.zone_file import quoted
-from tests.dns_server import GARBLED, REFUSED, SERVFAIL, SILENT, LocalDNS
+from tests.dns_server import GARBLED, REFUSED, SERVFAIL, SILENT, LocalDNS, name_of, text_record
 from tests.servers.conftest import SYSTEM, statuses, zone_of
 
 pytestmark = pytest.mark.server
@@ -173,6 +179,21 @@ def test_an_alias_whose_target_cannot_be_asked_for_is_a_failure(good: LocalDNS, 
     assert check(domain) == ALL_OK | {"dmarc": None}
     domain.refresh_from_db()
     assert "SERVFAIL from 127.0.0.1" in domain.dmarc_error
+
+
+def test_an_endless_evaluation_ends_with_the_time_limit(dns: LocalDNS, domain: Domain) -> None:
+    record = "v=spf1" + " ip4:203.0.113.1" * 3_000 + " +all"
+    parts = [record[at : at + 255].encode() for at in range(0, len(record), 255)]
+    dns.put([text_record(name_of("example.com"), parts)])
+    expected = replace(expected_of(domain), sendings=(Sending("192.0.2.1", "h.acme.postal"),) * 100_000)
+    began = time.monotonic()
+    finding = check_spf(expected, Resolver(time_limit=1))
+
+    assert time.monotonic() - began < 10
+    assert finding.status is None
+    cause = r"SPF could not be evaluated: the 1 seconds were over after \d+ of 100000 addresses\."
+    assert re.fullmatch(rf"{cause} The status is the last one known\.", finding.error)
+    assert finding.answer.startswith("example.com. 60 IN TXT ")
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
