@@ -68,11 +68,20 @@ def columns(findings: Findings, *, stored: Mapping[str, Any], at: datetime.datet
     written: dict[str, Any] = {}
     answers = dict(stored)
     for check, finding in findings.items():
-        written[f"{check}_error"] = finding.error
+        written[f"{check}_error"] = printable(finding.error)
+        answer = "\n".join(map(printable, finding.answer.split("\n")))
         if finding.is_failure:
-            answers[check] = {**answers.get(check, {}), "failure": finding.answer, "failed_at": at.isoformat()}
+            answers[check] = {**answers.get(check, {}), "failure": answer, "failed_at": at.isoformat()}
         else:
             written[f"{check}_status"] = finding.status
-            answers[check] = {"answer": finding.answer, "at": at.isoformat()}
+            answers[check] = {"answer": answer, "at": at.isoformat()}
     written["dns_answers"] = answers
     return written
+
+
+def printable(text: str) -> str:
+    """Return the text with a decimal escape, as in master files, for what neither a page nor PostgreSQL (NUL) takes as text.
+
+    Texts from DNS are any bytes.
+    """
+    return "".join(each if each.isprintable() else f"\\{ord(each):03d}" for each in text)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from core import dns_findings, dns_schedule
@@ -93,7 +93,7 @@ def sweep[Row: DNSChecked, Plan](
                 running |= {threads.submit(_examined, kind, plan): (pk, claim) for pk, plan in plans.items()}
                 left = left if left is None else left - len(plans)
             # What is done is written while the threads are at the next.
-            failed += _write_all(kind, results)
+            failed += _write_each(kind, results)
             checked += len(results)
             if not running:
                 return Swept(checked, failed)
@@ -133,13 +133,23 @@ def claim_due(rows: DNSCheckedQuerySet[Any], *, claim: uuid.UUID, limit: int) ->
     return ids
 
 
-def make_due(rows: DNSCheckedQuerySet[Any], *, at: datetime.datetime) -> int:
-    """Let these rows be checked by the next sweep, because something they are checked against has changed."""
-    return rows.update(dns_next_check_at=at, dns_streak=0, dns_failures=0)
+@transaction.atomic(savepoint=False)
+def make_due(rows: DNSCheckedQuerySet[Any]) -> int:
+    """Let these rows be checked by the next sweep, because something they are checked against has changed.
+
+    Statuses stay until then. A check that is under way began before the change, so it does not count as the next.
+    """
+    # An act that changes a thousand things in a row (a file of addresses) writes each row once.
+    rows = rows.filter(dns_next_check_at__isnull=False)
+    # Many rows are locked in the order of ids, as writers do: else two could wait for each other in a circle.
+    list(rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk", flat=True))
+    return rows.update(dns_next_check_at=None, dns_streak=0, dns_failures=0)
 
 
 def _claim(rows: DNSCheckedQuerySet[Any], claim: uuid.UUID, at: datetime.datetime) -> int:
-    return rows.unclaimed(at).update(dns_claim=claim, dns_claimed_until=at + LEASE)
+    # The time of the next check is set too: a null that the writer finds was put there meanwhile, by make_due.
+    until = at + LEASE
+    return rows.unclaimed(at).update(dns_claim=claim, dns_claimed_until=until, dns_next_check_at=until)
 
 
 def _examined[Row: DNSChecked, Plan](
@@ -148,8 +158,32 @@ def _examined[Row: DNSChecked, Plan](
     return kind.examine(plan, Resolver(time_limit=seconds))
 
 
+def _write_each[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], results: Sequence[Result]) -> int:
+    """Write what came of these checks, all at once, or one by one where one of them crashed or cannot be written.
+
+    Return how many the resolver failed.
+    """
+    try:
+        return _write_all(kind, results)
+    except OperationalError:
+        # The database is away or busy: the claims run out.
+        raise
+    except Exception as error:
+        if len(results) > 1:
+            return sum(_write_each(kind, [each]) for each in results)
+        [(pk, claim, _)] = results
+        _give_up(kind.rows().filter(pk=pk, dns_claim=claim), error)
+        return 0
+
+
+def _give_up[Row: DNSChecked](rows: DNSCheckedQuerySet[Row], error: BaseException) -> None:
+    """Let go of a row that a bug keeps from being checked or written, for long: it must not keep others from it."""
+    log.error("dns_check_crashed", row=rows.model.__name__, pk=list(rows.values_list("pk", flat=True)), exc_info=error)
+    rows.update(**RELEASED, dns_next_check_at=timezone.now() + dns_schedule.FAILED_LONGEST)
+
+
 def _write_all[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], results: Sequence[Result]) -> int:
-    """Write what came of these checks; return how many of them the resolver failed."""
+    """Write what came of these checks; return how many of them the resolver failed. Raises what a check has raised."""
     if not results:
         return 0
     at = timezone.now()
@@ -163,14 +197,12 @@ def _write_all[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], results: Seque
             row = rows.get(pk)
             if row is None or row.dns_claim != claim:
                 continue
-            if error := outcome.exception():
-                # A bug, which one row brings to light: it must not keep the others from being checked.
-                log.error("dns_check_crashed", row=f"{type(row).__name__} {pk}", exc_info=error)
-                written: dict[str, Any] = {**RELEASED, "dns_next_check_at": at + dns_schedule.FAILED_LONGEST}
-            else:
-                findings = outcome.result()
-                failed += any(each.is_failure for each in findings.values())
-                written = _columns(row, findings, at) | kind.write(row, findings, at)
+            findings = outcome.result()
+            failed += any(each.is_failure for each in findings.values())
+            written = _columns(row, findings, at) | kind.write(row, findings, at)
+            if row.dns_next_check_at is None:
+                # What it was checked against has changed meanwhile.
+                written |= {"dns_next_check_at": None, "dns_streak": 0}
             type(row)._default_manager.filter(pk=pk).update(**written)
     return failed
 

@@ -184,6 +184,6 @@ def make_missing_rows() -> int:
     return len(made)
 
 
-def recheck(addresses: Sequence[IPAddress], *, at: datetime.datetime) -> None:
-    """Let the next sweep check these addresses, because their host name or an address has changed."""
-    make_due(AddressIdentity.objects.filter(pk__in=[each.pk for each in addresses]), at=at)
+def recheck(address: IPAddress) -> None:
+    """Let the next sweep check the address, because its host name or the address itself has changed."""
+    make_due(AddressIdentity.objects.filter(pk=address.pk))

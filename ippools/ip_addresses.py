@@ -11,6 +11,7 @@ from core.audit import Actor, record, snapshot
 from core.errors import NotFound
 from core.races import atomic_act
 from core.references import read_reference, resolve
+from ippools import identity
 from ippools.addresses import lock_addresses
 from ippools.attributes import read_hostname, read_ipv4, read_ipv6, read_name
 from ippools.models import IPAddress, VirtualMTA
@@ -56,6 +57,8 @@ def update(address_id: int, values: Mapping[str, Any], *, actor: Actor, replaces
     for name, value in columns.items():
         setattr(address, name, value)
     address.save()
+    if any(before[name] != getattr(address, name) for name in ("ipv4", "ipv6", "hostname")):
+        identity.recheck(address)
     rule_sets.update(rule_set, draft)
     address.rules = rule_set
     record(actor=actor, act="ip_address.updated", target=address, before=before, after=document(address))

@@ -27,6 +27,7 @@ from panel.viewer import Viewer, viewer_of
 from panel.words import limits_in_words
 from servers import address_file
 from servers.access import addresses_seen_by, pools_seen_by
+from servers.addresses import change_address
 from stats.queries import sent_by_address
 from throttling import rule_sets
 from throttling.models import ThrottlingTemplate
@@ -53,7 +54,7 @@ class IPAddressForm(RulesForm):
         values = values_of(self.cleaned_data) | self.rule_values()
         if self.is_new:
             return ip_addresses.create(values, actor=self.actor)
-        return ip_addresses.update(self.instance.pk, values, actor=self.actor, replaces_rules=True)
+        return change_address(self.instance.pk, values, actor=self.actor, replaces_rules=True)
 
 
 def values_of(given: dict[str, Any]) -> dict[str, Any]:
@@ -329,7 +330,7 @@ class IPAddressAdmin(TenantAdmin):
             "throttling_template": {"id": template_id},
             "redirect": None if redirect_id is None else {"id": redirect_id},
         }
-        ip_addresses.update(record.pk, values, actor=actor_of(request), replaces_rules=True)
+        change_address(record.pk, values, actor=actor_of(request), replaces_rules=True)
 
 
 def identity_of(record: IPAddress) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Domains that servers send mail for: the records to publish, and what DNS says of them."""
 
+import datetime
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -12,6 +14,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from core.errors import Refused
+from core.models import DNSStatus
 from panel import faults
 from panel.acts import ActForm, act, actor_of
 from panel.fields import text_area, text_input
@@ -20,7 +23,7 @@ from servers import domains
 from servers.access import organizations_changed_by
 from servers.dns_records import expected_of, records_of
 from servers.models import Domain, Server
-from servers.zone_file import data, zone_file
+from servers.zone_file import zone_file
 
 CHECKS = {
     "verification": "Proof of ownership",
@@ -76,20 +79,36 @@ class NewDomainForm(forms.Form):
         self.fields = {"server": server, **self.fields}
 
 
+class StatusFilter(admin.ChoicesFieldListFilter):
+    """By what a check found, under the check's name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = CHECKS[self.field_path.removesuffix("_status")]
+
+
+class VerifiedFilter(admin.EmptyFieldListFilter):
+    """By whether the name is proven."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "verified"
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice, word in zip(super().choices(changelist), ("All", "No", "Yes"), strict=True):
+            yield {**choice, "display": word}
+
+
 @admin.register(Domain)
 class DomainAdmin(ServerPartAdmin):
     """Domains."""
 
     form = DomainForm
-    list_display = ["name", "server", "verified", "spf", "dkim", "mx", "return_path", "dmarc", "dns_checked_at"]
+    list_display = ["name", "server", "verified", "spf", "dkim", "mx", "return_path", "dmarc", "last_checked"]
     list_filter = [
         ("server", AutocompleteSelectFilter),
-        "spf_status",
-        "dkim_status",
-        "mx_status",
-        "return_path_status",
-        "dmarc_status",
-        ("verified_at", admin.EmptyFieldListFilter),
+        ("verified_at", VerifiedFilter),
+        *((f"{check}_status", StatusFilter) for check in CHECKS),
     ]
     search_fields = ["name__startswith", "uuid", "server__name_key", "server__permalink"]
     search_help_text = "The beginning of a name, uuid or server"
@@ -125,6 +144,10 @@ class DomainAdmin(ServerPartAdmin):
     @display(description="DMARC", ordering="dmarc_status", label=LABELS)
     def dmarc(self, record: Domain) -> str | None:
         return _label(record, "dmarc")
+
+    @display(description="Last checked", ordering="dns_checked_at")
+    def last_checked(self, record: Domain) -> datetime.datetime | None:
+        return record.dns_checked_at
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.zone_view)
@@ -181,9 +204,14 @@ class DomainAdmin(ServerPartAdmin):
         return super().changeform_view(request, object_id, form_url, context)
 
     @act(title="Check now", description="Asks DNS at once. That takes some seconds.", icon="travel_explore")
-    def check_now(self, request: HttpRequest, record: Domain, form: ActForm) -> str:
+    def check_now(self, request: HttpRequest, record: Domain, form: ActForm) -> str | None:
         found = domains.verify_domain(domain=record, actor=actor_of(request))
-        return f"{found} is verified." if found.is_verified else f"{found} is not verified yet."
+        text = f"{found} is verified." if found.is_verified else f"{found} is not verified yet."
+        wrong = [label for check, label in CHECKS.items() if getattr(found, f"{check}_status") != DNSStatus.OK]
+        if not wrong:
+            return text
+        messages.warning(request, f"{text} To be put right: {', '.join(wrong)}.")
+        return None
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         domains.delete_domain(domain=record, actor=actor_of(request))
@@ -205,12 +233,10 @@ def records_with_findings(domain: Domain) -> list[dict[str, Any]]:
             {
                 "label": CHECKS.get(record.purpose, record.purpose),
                 "record": record,
-                "data": record.value if record.type == "TXT" else data(record),
                 "status": getattr(domain, f"{record.purpose}_status"),
                 "error": getattr(domain, f"{record.purpose}_error"),
                 "answer": found.get("answer"),
-                "at": found.get("at"),
-                "failure": found.get("failure"),
+                "at": datetime.datetime.fromisoformat(found["at"]) if found.get("at") else None,
             }
         )
     return shown

@@ -13,6 +13,7 @@ from ippools import ip_addresses
 from ippools.addresses import is_ipv4
 from ippools.models import IPAddress, IPPool, IPPoolMember
 from servers import pools
+from servers.addresses import change_address
 from servers.models import Organization
 
 COLUMNS = (
@@ -98,7 +99,7 @@ def _import(row: Mapping[str, str], by_name: Mapping[str, int], outcome: Outcome
     is_moved = _put_into(address, wanted, actor)
     is_changed = _differs(address, values)
     if is_changed:
-        ip_addresses.update(address.pk, values, actor=actor)
+        change_address(address.pk, values, actor=actor)
     same = before == ip_addresses.document(IPAddress.objects.select_related("rules").get(pk=address.pk))
     (outcome.unchanged if same and not is_moved else outcome.changed).append(ipv4)
 

@@ -56,10 +56,7 @@ def check_spf(expected: Expected, resolver: Resolver) -> Finding:
     if len(records) > 1:
         return invalid(f"There are {len(records)} SPF records, and receivers accept only one: merge them.", answer)
     sendings = [(each.address, each.helo) for each in expected.sendings] or [(NOBODYS_ADDRESS, expected.name)]
-    verdicts = [
-        (address, spf.evaluate(address, sender=expected.name, helo=helo, resolver=resolver))
-        for address, helo in sendings
-    ]
+    verdicts = _verdicts(expected.name, sendings, resolver)
     for _, verdict in verdicts:
         if verdict.result is spf.Result.PERMERROR:
             return invalid(f"The SPF record cannot be evaluated: {verdict.reason}.", answer)
@@ -75,6 +72,18 @@ def check_spf(expected: Expected, resolver: Resolver) -> Finding:
             answer.describe(),
         )
     return ok(answer)
+
+
+def _verdicts(name: str, sendings: Sequence[tuple[str, str]], resolver: Resolver) -> list[tuple[str, spf.Verdict]]:
+    """Evaluate the name's SPF record for each address; when the time is over, the last verdict says so."""
+    verdicts: list[tuple[str, spf.Verdict]] = []
+    for address, helo in sendings:
+        if not resolver.remaining():
+            # A record of thousands of terms, for thousands of addresses: nobody may occupy the worker with it.
+            reason = f"the {resolver.time_limit:g} seconds were over after {len(verdicts)} of {len(sendings)} addresses"
+            return [*verdicts, (address, spf.Verdict(spf.Result.TEMPERROR, reason=reason))]
+        verdicts.append((address, spf.evaluate(address, sender=name, helo=helo, resolver=resolver)))
+    return verdicts
 
 
 _REFUSALS = frozenset({spf.Result.FAIL, spf.Result.SOFTFAIL, spf.Result.NEUTRAL, spf.Result.NONE})
@@ -118,8 +127,9 @@ def check_dkim(expected: Expected, resolver: Resolver) -> Finding:
 def check_return_path(expected: Expected, resolver: Resolver) -> Finding:
     """The CNAME at rp.NAME leads to the platform's return path host, at once or by further CNAMEs."""
     publish = f"Publish the CNAME {expected.return_path_name} → {expected.return_path_host}."
-    name, seen = expected.return_path_name, []
+    name, seen, visited = expected.return_path_name, [], set()
     for _ in range(CNAME_STEPS):
+        visited.add(name)
         answer = resolver.ask(name, "CNAME")
         seen.append(answer)
         if answer.is_failure:
@@ -129,6 +139,8 @@ def check_return_path(expected: Expected, resolver: Resolver) -> Finding:
         name = answer.targets[0]
         if name == expected.return_path_host:
             return ok(*seen)
+        if name in visited:
+            return invalid(f"The CNAMEs of {expected.return_path_name} lead in a circle. {publish}", *seen)
     if len(seen) == 1:
         return missing(f"{_why_none(seen[0], 'CNAME')} {publish}", *seen)
     return invalid(f"{expected.return_path_name} leads to {name}. {publish}", *seen)

@@ -76,4 +76,4 @@ def record_verification(domain: Domain, verified_at: datetime.datetime | None, a
     if verified_at is not None:
         rivals = Domain.objects.living().verified().named(domain.name).exclude(server__organization_id=organization_id)
         # The name may have changed hands: then their record is gone.
-        make_due(Domain.objects.filter(pk__in=rivals.values("pk")), at=verified_at)
+        make_due(rivals)

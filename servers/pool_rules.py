@@ -15,6 +15,7 @@ from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid, NotFound
 from core.names import fold
 from ippools.models import IPAddress, IPPool, IPPoolMember
+from servers.due_domains import recheck_domains_of
 from servers.locks import lock_organization, lock_organization_of
 from servers.models import IPPoolRule, Organization, Server
 from servers.pools import pools_of
@@ -114,11 +115,14 @@ def create_rule(
 ) -> IPPoolRule:
     """Add a rule at the end of a server's or an organization's rules."""
     organization = _lock_organization(owner)
+    if isinstance(owner, Server) and not Server.objects.living().filter(pk=owner.pk).exists():
+        raise NotFound("The server could not be found")
     rule = IPPoolRule(pool=pool, **_owned_by(owner))
     _take(rule, organization, pool, from_conditions, to_conditions)
     last = IPPoolRule.objects.filter(**_owned_by(owner)).aggregate(Max("position"))["position__max"]
     rule.position = 0 if last is None else last + 1
     rule.save(force_insert=True)
+    recheck_domains_of(owner)
     _record(actor, "ip_pool_rule.created", rule, organization.pk, after=snapshot(rule))
     return rule
 
@@ -144,6 +148,7 @@ def change_rule(
         locked.to_conditions.split("\n") if to_conditions is None else to_conditions,
     )
     locked.save()
+    recheck_domains_of(_owner(locked))
     _record(actor, "ip_pool_rule.changed", locked, organization.pk, before=before, after=snapshot(locked))
     return locked
 
@@ -155,6 +160,7 @@ def delete_rule(*, rule: IPPoolRule, actor: Actor) -> None:
     locked = _lock(rule)
     _record(actor, "ip_pool_rule.deleted", locked, organization.pk, before=snapshot(locked))
     locked.delete()
+    recheck_domains_of(_owner(locked))
 
 
 @transaction.atomic
@@ -222,10 +228,10 @@ def _owned_by(owner: Server | Organization) -> dict[str, Any]:
 
 
 def _owner(rule: IPPoolRule) -> Server | Organization:
-    owner = rule.server or rule.organization
-    if owner is None:
-        raise NotFound("The pool rule could not be found")
-    return owner
+    # By its id alone: the rule in hand may be older than its owner's end, which the lock then tells.
+    if rule.server_id is not None:
+        return Server(pk=rule.server_id)
+    return Organization(pk=rule.organization_id)
 
 
 def _lock_organization(owner: Server | Organization) -> Organization:

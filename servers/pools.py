@@ -15,6 +15,7 @@ from core.races import atomic_act
 from core.texts import clean_name
 from ippools.addresses import NewAddress, create_many, is_ipv4, lock_addresses
 from ippools.models import IPAddress, IPPool, IPPoolMember
+from servers.due_domains import recheck_domains_by
 from servers.locks import lock_organization
 from servers.models import IPPoolRule, Organization, OrganizationPool, Server
 
@@ -114,6 +115,7 @@ def add_members(
         (IPPoolMember(pool=pool, ip_address=address) for address in fresh), ignore_conflicts=True
     )
     if fresh:
+        recheck_domains_by(pool)
         record(
             actor=actor,
             act="ip_pool.members_added",
@@ -161,6 +163,7 @@ def remove_members(*, pool: IPPool, addresses: Sequence[IPAddress], actor: Actor
     ipv4 = list(members.values_list("ip_address__ipv4", flat=True))
     if ipv4:
         members.delete()
+        recheck_domains_by(pool)
         record(
             actor=actor,
             act="ip_pool.members_removed",

@@ -9,11 +9,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Manager, QuerySet
-from django.utils import timezone
 
 from core.attributes import is_storable, quoted
 from core.audit import Actor, record, snapshot
-from core.dns_sweep import make_due
 from core.errors import Conflict, Fault, Invalid, NotFound
 from core.locks import advisory
 from core.models.user import validate_time_zone
@@ -22,8 +20,9 @@ from core.races import atomic_act
 from core.texts import clean_name, clean_text
 from ippools.models import IPPool
 from servers import credentials, pools
+from servers.due_domains import recheck_domains_of
 from servers.locks import lock_organization, lock_organization_of, lock_server
-from servers.models import Credential, Domain, Organization, OrganizationPool, Server
+from servers.models import Credential, Organization, OrganizationPool, Server
 
 REASON_LENGTH = 500
 # The column is a 32-bit integer.
@@ -185,14 +184,17 @@ def change_server(*, server: Server, actor: Actor, **changes: Any) -> Server:
     _check_mode(changes.get("mode", Server.Mode.LIVE))
     _check_send_limit(changes.get("send_limit"))
     pool = changes.get("ip_pool")
-    is_new_pool = pool is not None and pool.pk != locked.ip_pool_id
-    if pool is not None and is_new_pool and not pools.pools_of(locked.organization).filter(pk=pool.pk).exists():
+    was_pool_id = locked.ip_pool_id
+    if (
+        pool is not None
+        and pool.pk != was_pool_id
+        and not pools.pools_of(locked.organization).filter(pk=pool.pk).exists()
+    ):
         raise Invalid(Fault("ip_pool", "is not a pool of this organization"))
     _assign(locked, changes, {"name", "mode", "ip_pool", "privacy_mode", "send_limit"})
     locked.save()
-    if is_new_pool:
-        # Their SPF records must pass other addresses now.
-        make_due(Domain.objects.filter(server=locked), at=timezone.now())
+    if locked.ip_pool_id != was_pool_id:
+        recheck_domains_of(locked)
     return _recorded(actor, "server.changed", locked, before, locked.organization_id)
 
 

@@ -5,55 +5,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.attributes import is_storable
-from core.audit import Actor, record, snapshot
-from core.errors import Fault, Invalid, NotFound
+from core.audit import Actor
+from core.errors import Fault
 from core.races import atomic_act
 from servers.models import Route, Server
+from servers.parts import PartKind
 
 CHANGEABLE = frozenset({"name", "domain", "mode", "endpoint"})
 ENDPOINT_LENGTH = 2000
 # The part before the @, or `*` for every name that no other route takes.
 _NAME = re.compile(r"\*|[a-z0-9._+=~-]{1,64}", re.ASCII | re.IGNORECASE)
-
-
-@atomic_act
-def create_route(*, server: Server, actor: Actor, **columns: Any) -> Route:
-    """Make a route of `name`, `mode`, and where they are wanted `domain` and `endpoint`."""
-    if not Server.objects.living().filter(pk=server.pk).exists():
-        raise NotFound("The server could not be found")
-    route = Route(server=server)
-    _assign(route, columns)
-    route.save(force_insert=True)
-    _record(actor, "route.created", route, after=snapshot(route))
-    return route
-
-
-@atomic_act
-def change_route(*, route: Route, actor: Actor, **changes: Any) -> Route:
-    """Change name, domain, mode or endpoint; what is not named stays."""
-    locked = _lock(route)
-    before = snapshot(locked)
-    _assign(locked, changes)
-    locked.save()
-    _record(actor, "route.changed", locked, before=before, after=snapshot(locked))
-    return locked
-
-
-@atomic_act
-def delete_route(*, route: Route, actor: Actor) -> None:
-    """Delete the route: mail to its name goes by the server's other routes."""
-    locked = _lock(route)
-    _record(actor, "route.deleted", locked, before=snapshot(locked))
-    locked.delete()
-
-
-def _assign(route: Route, columns: dict[str, Any]) -> None:
-    if unknown := set(columns) - CHANGEABLE:
-        raise TypeError(f"{', '.join(sorted(unknown))} cannot be set by this act")
-    for name, value in columns.items():
-        setattr(route, name, value.strip() if name in ("name", "endpoint") else value)
-    if faults := [*_faults(route)]:
-        raise Invalid(*faults)
 
 
 def _faults(route: Route) -> Iterator[Fault]:
@@ -78,14 +39,22 @@ def _is_taken(route: Route) -> bool:
     return same.exclude(pk=route.pk).exists()
 
 
-def _lock(route: Route) -> Route:
-    locked = (
-        Route.objects.select_for_update(of=("self",)).select_related("server", "domain").filter(pk=route.pk).first()
-    )
-    if locked is None:
-        raise NotFound("The route could not be found")
-    return locked
+ROUTES = PartKind(Route, CHANGEABLE, frozenset({"name", "endpoint"}), _faults)
 
 
-def _record(actor: Actor, act: str, route: Route, **states: Any) -> None:
-    record(actor=actor, act=act, target=route, organization_id=route.server.organization_id, **states)
+@atomic_act
+def create_route(*, server: Server, actor: Actor, **columns: Any) -> Route:
+    """Make a route of `name`, `mode`, and where they are wanted `domain` and `endpoint`."""
+    return ROUTES.create(server, columns, actor)
+
+
+@atomic_act
+def change_route(*, route: Route, actor: Actor, **changes: Any) -> Route:
+    """Change name, domain, mode or endpoint; what is not named stays."""
+    return ROUTES.change(route, changes, actor)
+
+
+@atomic_act
+def delete_route(*, route: Route, actor: Actor) -> None:
+    """Delete the route: mail to its name goes by the server's other routes."""
+    ROUTES.delete(route, actor)

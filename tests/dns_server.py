@@ -7,7 +7,7 @@ A zone is a text in master-file form; what a well-behaved server would never say
         dns.fault("slow.example.com", SILENT)
         settings.SLUICE_DNS_SERVERS = [dns.address]
 
-To try Sluice by hand, `python -m tests.dns_server ZONE_FILE… [--port 5353]` serves files, read again when they change.
+To try Sluice by hand, `python -m tests.serve_zone ZONE_FILE…` serves files.
 """
 
 import socketserver
@@ -67,6 +67,8 @@ class LocalDNS:
         self, zone: str = "", *, follows_cnames: bool = True, recursion_available: bool = False, port: int = 0
     ) -> None:
         self.zone = Zone()
+        # Whether every answer over UDP is truncated, so that records and faults alike come by TCP.
+        self.tcp_only = False
         self.follows_cnames = follows_cnames
         self.recursion_available = recursion_available
         self.asked: Counter[tuple[str, str, str]] = Counter()
@@ -131,6 +133,8 @@ class LocalDNS:
         name, rdtype = _key(request.q.qname), QTYPE[request.q.qtype]
         self.asked[name, rdtype, transport] += 1
         reply = request.reply(ra=int(self.recursion_available), aa=1)
+        if self.tcp_only and transport == "udp":
+            return _truncated(reply)
         match self.zone.fault_of(name, rdtype):
             case "silent":
                 return None

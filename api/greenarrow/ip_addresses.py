@@ -17,6 +17,7 @@ from core.names import fold
 from ippools import ip_addresses
 from ippools.addresses import is_ipv4
 from ippools.models import IPAddress
+from servers.addresses import change_address
 
 ROOT = "ip_address"
 # What a payload may hold; the rest is read-only or unknown, and ignored.
@@ -74,7 +75,7 @@ class SingleIPAddress(GreenArrowView):
         """Change what is given."""
         values = _values(self.payload(ROOT))
         with _in_their_words():
-            ip_addresses.update(address_id, values, actor=self.actor)
+            change_address(address_id, values, actor=self.actor)
         return {ROOT: shapes.ip_address(address_with_parts(address_id))}
 
     def delete(self, request: Request, address_id: int) -> dict[str, Any]:

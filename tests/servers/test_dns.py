@@ -206,7 +206,7 @@ def test_a_loop_of_cnames_is_named(dns: LocalDNS) -> None:
             "rp.example.com leads to rp.postal.example.com.",
         ),
         ("rp.example.com. 60 IN A 192.0.2.1", MISSING, "There is no such CNAME at rp.example.com."),
-        ("rp.example.com. 60 IN CNAME rp.example.com.", INVALID, "rp.example.com leads to rp.example.com."),
+        ("rp.example.com. 60 IN CNAME rp.example.com.", INVALID, "The CNAMEs of rp.example.com lead in a circle."),
     ],
 )
 def test_the_return_path_leads_here(dns: LocalDNS, zone: str, status: DNSStatus, error: str) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from core.errors import Conflict, Invalid, NotFound
 from core.models import AuditEntry
@@ -20,6 +21,7 @@ from servers.pool_rules import (
     rules_of,
 )
 from servers.pools import create_pool, grant_pool, withdraw_pool
+from servers.provisioning import delete_server
 from tests.servers.conftest import POOL, SYSTEM
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
@@ -195,6 +197,33 @@ def test_change_and_delete(server: Server, bulk: IPPool, vip: IPPool) -> None:
         "ip_pool_rule.changed",
         "ip_pool_rule.created",
     ]
+
+
+@pytest.mark.parametrize("owner", ["server_id", "organization_id"])
+def test_a_rule_that_is_gone_with_its_owner_is_not_found(server: Server, bulk: IPPool, owner: str) -> None:
+    stale = IPPoolRule(pk=7, pool=bulk, to_conditions="gmail.com", **{owner: 123_456})
+    for act in (delete_rule, change_rule):
+        with pytest.raises(NotFound):
+            act(rule=stale, actor=SYSTEM)
+    # The owner is there, and only the rule is gone.
+    stale = IPPoolRule(pk=7, pool=bulk, to_conditions="gmail.com", server=server)
+    for act in (delete_rule, change_rule):
+        with pytest.raises(NotFound):
+            act(rule=stale, actor=SYSTEM)
+
+
+def test_owners_that_are_gone_get_no_rules(server: Server, acme: Organization, bulk: IPPool) -> None:
+    for owner in (Server(pk=123_456), Organization(pk=123_456)):
+        with pytest.raises(NotFound):
+            create_rule(owner=owner, pool=bulk, to_conditions=["gmail.com"], actor=SYSTEM)
+        with pytest.raises(NotFound):
+            order_rules(owner=owner, ids=[], actor=SYSTEM)
+
+
+def test_a_deleted_server_gets_no_rule(server: Server, bulk: IPPool) -> None:
+    delete_server(server=server, at=timezone.now(), actor=SYSTEM)
+    with pytest.raises(NotFound):
+        create_rule(owner=server, pool=bulk, to_conditions=["gmail.com"], actor=SYSTEM)
 
 
 def test_a_pool_that_a_rule_needs_is_not_withdrawn(server: Server, acme: Organization, bulk: IPPool) -> None:

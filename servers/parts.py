@@ -1,0 +1,66 @@
+"""What the parts of a server that people write by hand (routes, webhooks) have in common: made, changed, deleted, recorded."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.audit import Actor, record, snapshot
+from core.errors import Fault, Invalid, NotFound
+from servers.models import Route, Server, Webhook
+
+
+@dataclass(frozen=True, slots=True)
+class PartKind[Part: (Route, Webhook)]:
+    """A kind of part: the columns that acts may set, those of them whose outer blanks go, and what can be wrong with it.
+
+    Its methods belong inside a transaction (`core.races.atomic_act`).
+    """
+
+    model: type[Part]
+    changeable: frozenset[str]
+    stripped: frozenset[str]
+    faults_of: Callable[[Part], Iterable[Fault]]
+
+    def create(self, server: Server, columns: Mapping[str, Any], actor: Actor) -> Part:
+        """Make one; raises Invalid, and NotFound where the server is deleted."""
+        if not Server.objects.living().filter(pk=server.pk).exists():
+            raise NotFound("The server could not be found")
+        part = self.model(server=server)
+        self._assign(part, columns)
+        part.save(force_insert=True)
+        self._record(actor, "created", part, after=snapshot(part))
+        return part
+
+    def change(self, part: Part, changes: Mapping[str, Any], actor: Actor) -> Part:
+        """Change what is named; raises Invalid and NotFound."""
+        locked = self._lock(part)
+        before = snapshot(locked)
+        self._assign(locked, changes)
+        locked.save()
+        self._record(actor, "changed", locked, before=before, after=snapshot(locked))
+        return locked
+
+    def delete(self, part: Part, actor: Actor) -> None:
+        """Delete it; raises NotFound."""
+        locked = self._lock(part)
+        self._record(actor, "deleted", locked, before=snapshot(locked))
+        locked.delete()
+
+    def _assign(self, part: Part, columns: Mapping[str, Any]) -> None:
+        if unknown := set(columns) - self.changeable:
+            raise TypeError(f"{', '.join(sorted(unknown))} cannot be set by this act")
+        for name, value in columns.items():
+            setattr(part, name, value.strip() if name in self.stripped else value)
+        if faults := [*self.faults_of(part)]:
+            raise Invalid(*faults)
+
+    def _lock(self, part: Part) -> Part:
+        rows = self.model._default_manager.select_for_update(of=("self",)).select_related("server")
+        locked = rows.filter(pk=part.pk).first()
+        if locked is None:
+            raise NotFound(f"The {self.model._meta.verbose_name} could not be found")
+        return locked
+
+    def _record(self, actor: Actor, verb: str, part: Part, **states: Any) -> None:
+        act = f"{self.model._meta.model_name}.{verb}"
+        record(actor=actor, act=act, target=part, organization_id=part.server.organization_id, **states)

@@ -1,0 +1,125 @@
+"""A domain's page against a real DNS server: what to publish, what was found, what to change, "check now"; lists by status."""
+
+import html
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.messages import get_messages
+from django.urls import reverse
+
+from core.audit import Actor
+from servers.dns_records import expected_of, records_of
+from servers.domains import create_domain
+from servers.models import Domain
+from servers.zone_file import zone_file
+from tests.dns_server import SERVFAIL, LocalDNS
+from tests.panel.conftest import sign_in
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def dns(settings) -> Iterator[LocalDNS]:
+    with LocalDNS() as server:
+        settings.SLUICE_DNS_SERVERS = [server.address]
+        yield server
+
+
+@pytest.fixture
+def domain(acme, dns) -> Domain:
+    """A domain with all its records published."""
+    domain = create_domain(server=acme.server, name="mail.example", actor=Actor.system()).domain
+    dns.load(zone_file(domain.name, records_of(expected_of(domain))))
+    return domain
+
+
+def check_now(client, domain) -> str:
+    response = client.post(reverse("admin:servers_domain_check_now", args=[domain.pk]), {"_form_submitted": "True"})
+    assert response.status_code == 302
+    [message] = get_messages(response.wsgi_request)
+    client.get(response.headers["Location"])
+    assert message.level_tag == ("warning" if "To be put right" in message.message else "success")
+    return str(message)
+
+
+def page(client, domain) -> str:
+    return client.get(reverse("admin:servers_domain_change", args=[domain.pk])).content.decode()
+
+
+def test_it_works(acme, domain):
+    client = sign_in(acme.operator)
+    assert check_now(client, domain) == "mail.example is verified."
+    shown = page(client, domain)
+
+    copied = [html.unescape(text) for text in re.findall(r'data-copy="([^"]*)"', shown)]
+    # Each record's name and value as the API tells them, to be pasted into any DNS host's form.
+    assert copied == [text for each in records_of(expected_of(domain)) for text in (each.name, each.value)]
+    assert shown.count('<span class="panel-good">OK</span>') == 6
+    assert "panel-bad" not in shown
+    assert "rp.mail.example. 3600 IN CNAME rp.postal." in shown
+    # The time is a reader's, not a machine's.
+    assert re.search(r"What DNS answered \(\d+ \w+ \d{4}, ", shown)
+
+
+def test_what_is_wrong_is_said_in_a_sentence(acme, domain, dns):
+    client = sign_in(acme.operator)
+    check_now(client, domain)
+    dns.remove("rp.mail.example", "CNAME")
+    dns.load("rp.mail.example. 60 IN CNAME elsewhere.postal.")
+    dns.remove("_dmarc.mail.example", "TXT")
+
+    assert check_now(client, domain) == "mail.example is verified. To be put right: Return path, DMARC."
+    shown = html.unescape(page(client, domain))
+    assert "rp.mail.example leads to elsewhere.postal. Publish the CNAME rp.mail.example → rp.postal." in shown
+    assert shown.count('<span class="panel-bad">Invalid</span>') == 1
+    assert shown.count('<span class="panel-bad">Missing</span>') == 1
+
+
+def test_a_failing_resolver_leaves_the_page_green_with_a_warning(acme, domain, dns):
+    client = sign_in(acme.operator)
+    check_now(client, domain)
+    dns.fault("mail.example", SERVFAIL, "MX")
+
+    assert check_now(client, domain) == "mail.example is verified."
+    shown = html.unescape(page(client, domain))
+    assert shown.count('<span class="panel-good">OK</span>') == 6
+    [sentence] = re.findall(r'<p class="panel-warn">(.*?)</p>', shown)
+    assert sentence.startswith("DNS could not be asked (mail.example MX: server failure, SERVFAIL from 127.0.0.1")
+    assert "mail.example. 3600 IN MX 10 mx.postal." in shown
+
+
+def test_lists_filter_by_status(acme, globex, domain, dns):
+    client = sign_in(acme.operator)
+    check_now(client, domain)
+
+    def listed(query: str) -> set[str]:
+        answer = client.get(reverse("admin:servers_domain_changelist") + query)
+        assert answer.status_code == 200
+        return {each.name for each in answer.context["cl"].result_list}
+
+    assert listed("") == {"mail.example", "acme.example"}
+    for check in ("spf", "dkim", "mx", "return_path", "dmarc"):
+        assert listed(f"?{check}_status__exact=ok") == {"mail.example"}
+        assert listed(f"?{check}_status__exact=missing") == set()
+    assert listed("?verified_at__isempty=1") == {"acme.example"}
+    assert listed("?verified_at__isempty=0") == {"mail.example"}
+    filters = html.unescape(client.get(reverse("admin:servers_domain_changelist")).content.decode())
+    titles = re.findall(r"By (verified|Proof of ownership|SPF|DKIM|MX|Return path|DMARC)", filters)
+    assert titles == ["verified", "Proof of ownership", "SPF", "DKIM", "MX", "Return path", "DMARC"]
+
+
+def test_the_zone_file_is_what_was_published(acme, globex, domain):
+    address = reverse("admin:servers_domain_zone", args=[domain.pk])
+    answer = sign_in(acme.analyst).get(address)
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="mail.example.zone.txt"'
+    assert answer.content.decode() == zone_file(domain.name, records_of(expected_of(domain)))
+    assert sign_in(globex.owner).get(address).status_code == 404
+
+
+def test_it_rejects_other_tenants_and_readers(acme, globex, domain, dns):
+    address = reverse("admin:servers_domain_check_now", args=[domain.pk])
+    assert sign_in(globex.owner).post(address, {"_form_submitted": "True"}).status_code in {403, 404}
+    assert sign_in(acme.analyst).post(address, {"_form_submitted": "True"}).status_code == 403
+    assert dns.questions() == {}
