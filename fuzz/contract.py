@@ -22,8 +22,9 @@ from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.openapi.checks import AllowHeaderMismatch, IgnoredAuth, RejectedPositiveData
 
 from fuzz import judge
-from fuzz.cast import CAST, USER, Tenant
+from fuzz.cast import CAST, Tenant
 from fuzz.mutate import Request
+from fuzz.prepare import USER
 from fuzz.transport import Answer
 
 POSTAL = "/api/v1/"

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -19,7 +20,7 @@ ODD_VALUES: list[Any] = [
     0.5, -0.0, 1e308, Raw("1e400"), Raw("-1e400"), Raw("NaN"), Raw("Infinity"), Raw("1" * 5000), Raw("0.1e-999"),
     "", " ", "\t\n", "0", "1", "-1", "1.0", "01", "0x10", "١٢", "null", "true", "[]", "x" * 201, "x" * 70_000,
     "\x00", "a\x00b", Raw('"\\ud800"'), Raw('"a\\udfffb"'), "\u202e", "İ", "ß", "ﬁ", "Ａ", "é", "e\u0301", "👩‍👩‍👧",
-    "%00", "%s%n", "'; DROP TABLE servers_server; --", "<script>alert(1)</script>", "../../etc/passwd", "=1+1", "{pk}",
+    "%00", "%s%n", "'; DROP TABLE servers_server; --", "<script>alert(1)</script>", "../../etc/passwd", "=1+1", "{ip_address}",
     "1.1.1.1", "256.1.1.1", "010.0.0.1", "1.1.1", "::1", "1.1.1.1/32", "example.com", "*.example.com", "[*.]com", "*.", "[*.]",
     "a..b", "-a.com", "a" * 64 + ".com", "xn--", "xn--a", "xn--zzzzzz99.com", "bücher.example",
     "例え.テスト", ".", "@", "a@b@c",
@@ -62,9 +63,7 @@ def request(seed: Seed, random: Random, ids: dict[str, list[str]]) -> Request:
             body = _mutated(body, random)
             if query and random.random() < 0.5:
                 query[random.choice([*query, random.choice(NAMES)])] = _text(random.choice(ODD_VALUES))
-    path = seed.path
-    while "{pk}" in path:
-        path = path.replace("{pk}", quote(random.choice(ids["pk"]), safe=""), 1)
+    path = re.sub(r"\{(\w+)\}", lambda found: quote(random.choice(ids[found[1]]), safe=""), seed.path)
     text = "" if body is None else _filled(_dumps(body, random), random, ids)
     target = path + ("?" + _filled(urlencode(query, errors="replace"), random, ids) if query else "")
     made = Request(seed.method, target, {"Content-Type": "application/json"}, text.encode("utf-8", "surrogatepass"))

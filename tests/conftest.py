@@ -24,10 +24,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes long, unless it is asked for."""
-    for item in items:
-        # They break real servers and wait for them to recover: `make faults` and `make fuzz` run them.
-        if item.path.parent.name == "faults" or item.path.name == "test_fuzz.py":
-            item.add_marker(pytest.mark.long)
     if config.getoption("--long"):
         return
     left_out = [item for item in items if item.get_closest_marker("long")]

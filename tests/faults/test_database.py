@@ -11,7 +11,7 @@ from tests.faults.conftest import RECOVERED_WITHIN
 from tests.faults.installation import Installation
 from tests.faults.work import Work
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("faults")]
 
 AWAY = {"database": "the database does not answer"}
 
@@ -108,7 +108,7 @@ def test_a_deadlock_changes_nothing_and_is_answered_as_such(installation: Instal
         # The request has inserted its server and waits for the audit trail.
         with installation.session() as session:
             query = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'sluice' AND wait_event_type = 'Lock'"
-            wait_until(lambda: session.execute(query).fetchone() == (True,), seconds=10, what="the request waits")
+            wait_until(lambda: session.execute(query).fetchone() == (True,), seconds=30, what="the request waits")
         other.execute("LOCK TABLE servers_server IN ACCESS EXCLUSIVE MODE")
         thread.join(30)
         other.rollback()

@@ -19,7 +19,7 @@ from tests.faults.installation import Installation, running
 from tests.faults.work import some_events
 from tools import panel
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("faults")]
 
 
 @pytest.fixture(scope="module")
