@@ -32,6 +32,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together what shares servers; not where another way was asked for (`--dist`)."""
+    if config.getvalue("dist") != "load":
+        return None
+    from tests.together import Together
+
+    return Together(config, log)
+
+
 class SocketIsClosed(Exception):
     """A test spoke to the network without saying so: mark it `server`, or put a fake at the boundary."""
 

@@ -12,8 +12,6 @@ import pytest
 from tools import servers
 
 EMBEDDED = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SLUICE_ENCRYPTION_KEYS", "ALLOWED_HOSTS")
-# Tests marked `xdist_group` share servers of their own: one process runs a group, one after the other.
-TOGETHER = ["--dist", "loadgroup"]
 # Plugins of the browser group, where that is installed too: they add three seconds to every process.
 SLOW_TO_START = ["-p", "no:playwright", "-p", "no:schemathesis", "-p", "no:base_url"]
 
@@ -39,7 +37,7 @@ def workers(arguments: list[str]) -> list[str]:
     """Return the number of processes, unless the caller says one."""
     if any(argument.startswith(("-n", "--numprocesses")) for argument in arguments):
         return []
-    return ["-n", str(min(os.cpu_count() or 2, 4)), *TOGETHER]
+    return ["-n", str(min(os.cpu_count() or 2, 4))]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from django.db import (
 )
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404
+from django.test.utils import isolate_apps
 from rest_framework import exceptions as drf
 
 from api.problems import RETRY_AFTER, SENTENCES, STATUSES, Code, Declined, Problem, problem_from
@@ -153,6 +154,7 @@ def test_a_missing_table_is_a_bug():
     assert problem_from(caught.value) is None
 
 
+@isolate_apps("tests")
 def test_protected_records_become_sorted_dependencies():
     class Thing(models.Model):
         name = models.CharField()

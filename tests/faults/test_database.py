@@ -11,7 +11,7 @@ from tests.faults.conftest import RECOVERED_WITHIN
 from tests.faults.installation import Installation
 from tests.faults.work import Work
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.server
 
 AWAY = {"database": "the database does not answer"}
 
@@ -20,11 +20,11 @@ def test_a_restarted_database_loses_nothing_and_is_found_again(installation: Ins
     client = installation.client
     work = Work(installation)
     work.start()
-    wait_until(lambda: len(work.servers) >= 10 and len(work.events) >= 20, seconds=60, what="work is done")
+    wait_until(lambda: len(work.servers) >= 10 and len(work.events) >= 20, seconds=120, what="work is done")
     done = len(work.servers)
     installation.stop_database()
     try:
-        wait_until(lambda: work.refused["503"] > 0, seconds=60, what="a request is refused")
+        wait_until(lambda: work.refused["503"] > 0, seconds=120, what="a request is refused")
         status, checks = client.readiness()
         assert (status, checks["database"]) == (503, AWAY["database"])
         alive = client.ask("GET", "/healthz")

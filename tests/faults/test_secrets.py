@@ -16,7 +16,7 @@ from tests.faults.client import Client, wait_until
 from tests.faults.installation import PASSWORD, Installation, running
 from tests.faults.work import some_events
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.server
 
 WRONG = "a-wrong-password-of-somebody"
 
@@ -104,7 +104,7 @@ def a_full_run(installation: Installation) -> tuple[dict[str, str], dict[str, st
         answer = client.postal("servers/show", {"include_stats": True})
         return answer is not None and answer.body["data"]["server"]["stats"]["messages_sent_today"] == 3
 
-    wait_until(is_counted, seconds=60, what="the events are counted")
+    wait_until(is_counted, seconds=120, what="the events are counted")
     return secrets, answers
 
 
