@@ -39,6 +39,8 @@ CONTENT_TYPES = [
     "application/x-ndjson", "application/json;;;;", "x" * 5000,
 ]  # fmt: skip
 TAILS = ["/", "//", "%00", "%ff", "?a=%ff&a=%00", "/../x", ";x", "%2e%2e"]
+# A list is repeated only while it is smaller than this: one repeated inside another would outgrow our memory.
+MOST_NODES = 1_000
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "post"]
 
 
@@ -92,7 +94,7 @@ def _mutated(value: Any, random: Random) -> Any:
     if isinstance(value, list) and value and random.random() < 0.85:
         index = random.randrange(len(value))
         match random.randrange(6):
-            case 0:
+            case 0 if _nodes(value, MOST_NODES) < MOST_NODES:
                 return value * random.choice([2, 300])
             case 1:
                 value.insert(index, random.choice(ODD_VALUES))
@@ -100,6 +102,16 @@ def _mutated(value: Any, random: Random) -> Any:
                 value[index] = _mutated(value[index], random)
         return value
     return copy.deepcopy(random.choice(ODD_VALUES))
+
+
+def _nodes(value: Any, most: int) -> int:
+    """Return how many values a tree holds, or `most` where that is reached."""
+    counted, left = 0, [value]
+    while left and counted < most:
+        each = left.pop()
+        counted += 1
+        left += each.values() if isinstance(each, dict) else each if isinstance(each, list) else []
+    return counted
 
 
 def _dumps(value: Any, random: Random) -> str:
