@@ -28,7 +28,10 @@ def judge(request: Request, answer: Answer) -> Verdict:
     """Look at one answer alone; what it did to the database is looked at beside."""
     if answer.status == 0 or answer.body.startswith(b"<html>"):
         is_no_target = (
-            len(request.target) > LONGEST_TARGET or not request.target.isascii() or not request.target.isprintable()
+            len(request.target) > LONGEST_TARGET
+            or not request.target.isascii()
+            or not request.target.isprintable()
+            or " " in request.target
         )
         is_no_http = (
             request.break_off is not None

@@ -10,7 +10,7 @@ NAMES = ("ACME Inc", "Globex")
 
 
 def main() -> None:
-    """Make two organizations with pools, addresses and servers, and a user of the GreenArrow dialect with a token."""
+    """Make two tenants, a template and a program that are not built in, and a user of the GreenArrow dialect with a token."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     from django.utils import timezone
@@ -21,6 +21,7 @@ def main() -> None:
     from core.tokens import create_token
     from servers.pools import create_pool
     from servers.provisioning import create_organization, create_server
+    from throttling import programs, templates
 
     actor = Actor.of_command("fuzz")
     tenants = []
@@ -31,6 +32,16 @@ def main() -> None:
         created = create_server(organization=organization, name="First", actor=actor)
         key = decrypt(created.api_credential.key_ciphertext)
         tenants.append({"organization": str(organization.uuid), "key": key})
+    default = {"max_concurrent_connections": 2, "max_messages_per_hour": 70}
+    templates.create({"name": "Basic", "default": default}, actor=actor)
+    backoff = {
+        "max_concurrent_connections": {"mode": "percent", "value": 50},
+        "max_messages_per_hour": {"mode": "fixed", "value": 100},
+        "return_after": 600,
+    }
+    programs.create(
+        {"name": "Careful", "backoff": backoff, "triggers": {"failure_rate": None, "deferral_rate": 20}}, actor=actor
+    )
     user = User.objects.create_superuser(USER, api_level=User.ApiLevel.YES)
     token = create_token(user=user, name="fuzz", expires_at=None, at=timezone.now(), actor=actor)
     print(json.dumps({"tenants": tenants, "token": token.key}))
