@@ -2,7 +2,7 @@
 # Everything happens in .venv, which `tools/install` makes from the locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test install-dev install-browser run demo reset-password test e2e shots docs-images check bench faults soak fuzz lock
+.PHONY: help install install-test install-dev install-browser run demo reset-password test e2e shots docs-images check bench faults soak fuzz mutants lock
 PYTHON_OF_VENV := .venv/bin/python
 # Handed on to what a target runs: make test ARGS="tests/house -k race"
 ARGS ?=
@@ -43,15 +43,8 @@ shots: install-browser ## take pictures of every page, wide and on a phone, ligh
 docs-images: install-browser ## take the pictures of the README anew, into docs/images/
 	@$(PYTHON_OF_VENV) -m e2e.docs_images
 
-check: install-dev ## lint, types, import contracts, missing migrations, OpenAPI, production's settings, locks
-	@.venv/bin/ruff check .
-	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy .
-	@.venv/bin/lint-imports --no-logo --no-cache
-	@$(PYTHON_OF_VENV) -m tools.check_locks
-	@tools/check_migrations
-	@$(PYTHON_OF_VENV) manage.py spectacular --validate --fail-on-warn --file /dev/null
-	@tools/check_deploy
+check: install-dev ## lint, types, import contracts, missing migrations, OpenAPI, production's settings, locks: all of them, whatever fails
+	@tools/check
 
 bench: install-test ## measure against the physical limit, on a PostgreSQL and Valkey of its own (ARGS=postal: one of them)
 	@$(PYTHON_OF_VENV) -m tools.servers --durable $(PYTHON_OF_VENV) -m benchmarks $(ARGS)
@@ -63,9 +56,13 @@ faults: install-test ## break database, broker, disk and processes under a runni
 soak: install-test ## load Sluice to saturation on the loopback for three minutes (ARGS="--seconds 600 --callers 16")
 	@$(PYTHON_OF_VENV) -m soak $(ARGS)
 
-fuzz: install-browser ## requests that no client would send for a minute, then schemathesis over the OpenAPI (ARGS="--seed 1")
+fuzz: install-test ## requests that no client would send for a minute on each database, then schemathesis (ARGS="--seed 1")
 	@$(PYTHON_OF_VENV) -m fuzz $(ARGS)
+	@$(PYTHON_OF_VENV) -m fuzz --production $(ARGS)
 	@$(PYTHON_OF_VENV) -m fuzz.schemas $(ARGS)
+
+mutants: install-test ## change three modules in every small way and see whether a test notices (at most 15 minutes)
+	@$(PYTHON_OF_VENV) -m tools.mutants $(ARGS)
 
 lock: install-browser ## resolve pyproject.toml into requirements/ (ARGS=--upgrade: to the newest)
 	@tools/lock $(ARGS)

@@ -52,6 +52,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "sluice_session", "sluice_csrf"
 # A throttling template's page may hold 250 rules of a dozen fields each; Django's own limit is 1,000 fields.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
+# Django would write files of any size to the disk, before it asks who sends them.
+FILE_UPLOAD_HANDLERS = ["panel.uploads.SmallFiles"]
 
 # --- Applications ----------------------------------------------------------------------------------------------------
 

@@ -2,19 +2,21 @@
 
 import base64
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from random import Random
 
 from core.keys import digest
+from fuzz import corpus
 from fuzz.mutate import Request
+from fuzz.prepare import USER
 from fuzz.state import State
 from fuzz.transport import send
-from tools.panel import Panel
+from tools.panel import ROOT, Panel
 
 # Where the runner tells schemathesis's process whom it may play.
 CAST = "SLUICE_FUZZ_CAST"
-USER = "fuzzer"
-MAKE_USER = f"from core.models import User; User.objects.create_superuser({USER!r}, api_level='yes')"
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,14 @@ class Cast:
 
     def ids(self, state: State, random: Random) -> dict[str, list[str]]:
         """Return what the placeholders become: mostly ids that exist, of either tenant."""
-        pks = state.pks("ippools_virtualmta") + state.pks("throttling_rule") + ["1", "2", "3"]
         odd = ["0", "-1", "999999999", "9" * 30, "abc", "1.5", "%", "é", "\x00", "01", " 1"]
-        servers = state.servers()
+        ids = {
+            kind: odd if random.random() < 0.1 else state.pks(table) or ["1"] for kind, table in corpus.TABLES.items()
+        }
         return {
-            "pk": [random.choice(pks) if random.random() < 0.9 else random.choice(odd)],
+            **ids,
             "organization": [random.choice(self.tenants).organization],
-            "server": servers or [""],
+            "server": state.servers() or [""],
         }
 
     def again(self, url: str, state: State) -> "Cast":
@@ -73,17 +76,8 @@ class Cast:
 
 
 def make_cast(sluice: Panel) -> Cast:
-    """Make two organizations with pools and servers, some addresses, and the user with a token."""
-    tenants = []
-    for number, name in enumerate(("ACME Inc", "Globex"), start=1):
-        organization = sluice.manage_json("create_organization", name, "--allow-keyless-create")
-        for last in range(1, 4):
-            sluice.manage_json(
-                "create_ip_address", f"192.0.2.{10 * number + last}", f"mail{last}.example.com",
-                "--organization", organization["permalink"], "--pool", "Main Pool",
-            )  # fmt: skip
-        server = sluice.manage_json("create_server", organization["permalink"], "First")
-        tenants.append(Tenant(organization["uuid"], server["api_key"]))
-    sluice.manage("shell", "--verbosity", "0", "--command", MAKE_USER)
-    token = sluice.manage_json("create_api_token", USER, "fuzz")
-    return Cast(tuple(tenants), token["token"])
+    """Make what `fuzz.prepare` says, in the panel's database."""
+    command = [sys.executable, "-m", "fuzz.prepare"]
+    done = subprocess.run(command, cwd=ROOT, env=sluice.environment, check=True, stdout=subprocess.PIPE)  # noqa: S603 - our own program
+    told = json.loads(done.stdout)
+    return Cast(tuple(Tenant(**each) for each in told["tenants"]), told["token"])

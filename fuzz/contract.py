@@ -19,11 +19,13 @@ import requests
 import schemathesis
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from schemathesis.core.failures import AcceptedNegativeData, Failure
+from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import AllowHeaderMismatch, IgnoredAuth, RejectedPositiveData
 
-from fuzz import judge
-from fuzz.cast import CAST, USER, Tenant
+from fuzz import judge, known
+from fuzz.cast import CAST, Tenant
 from fuzz.mutate import Request
+from fuzz.prepare import USER
 from fuzz.transport import Answer
 
 POSTAL = "/api/v1/"
@@ -54,7 +56,7 @@ RULES_BEYOND_SCHEMAS = {
     r"NUL|not valid JSON|control characters": "characters that JSON Schema cannot exclude",
     r"start_date must be before|page and page_token": "two parameters in relation",
     r"(organization_uuid|domain_name) is required": "one of two names of one parameter",
-    r"per_page must be|top_pools_limit is invalid|page is invalid": "a number's range, where it is written as text",
+    r"per_page must be|(top_pools_limit|ip_pool_id|page) is invalid": "a number's range, where it is written as text",
     r"too long": "a length after normalisation",
     r"redirect": "loops",
     r"is not a token of this list": "tokens, which are opaque",
@@ -157,6 +159,26 @@ schemathesis.Response.from_requests = translated  # type: ignore[method-assign]
 def filter_headers(context: schemathesis.HookContext, headers: dict[str, Any]) -> bool:
     """Leave out headers that make the bytes no request: gunicorn answers those, before any dialect is known."""
     return not {name.title() for name in headers or ()} & judge.NO_HTTP
+
+
+@schemathesis.hook
+def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> schemathesis.Case:
+    """Let most requests that are true to the document name records that exist (`fuzz.known`)."""
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return case
+    is_linked = case.meta.phase.name is TestPhase.STATEFUL
+    if case.path_parameters and not is_linked:
+        case.path_parameters = known.in_path(dict(case.path_parameters))
+    if not case.path.startswith(POSTAL):
+        if isinstance(case.body, dict):
+            case.body = known.in_greenarrow(case.body)
+        return case
+    organization = CAST_OF_RUN.tenants[0].organization
+    if isinstance(case.body, dict) and case.media_type not in (FORM, LINES):
+        case.body = known.in_postal(case.path, case.body, organization, is_linked=is_linked)
+    if case.query:
+        case.query = known.in_postal(case.path, dict(case.query), organization, is_linked=is_linked)
+    return case
 
 
 @schemathesis.serializer(LINES)

@@ -3,10 +3,21 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+# What stands in braces in a path → the table whose ids it may become.
+TABLES = {
+    "ip_address": "ippools_ipaddress",
+    "relay_server": "ippools_relayserver",
+    "routing_rule": "ippools_routingrule",
+    "virtual_mta": "ippools_virtualmta",
+    "throttling_template": "throttling_throttlingtemplate",
+    "throttle_program": "throttling_throttleprogram",
+    "throttling_rule": "throttling_rule",
+}
+
 
 @dataclass(frozen=True)
 class Seed:
-    """One sensible request. `{pk}` in a path becomes some id, mostly one that exists."""
+    """One sensible request. A kind of record in braces (TABLES) becomes some id, mostly one that exists."""
 
     method: str
     path: str
@@ -34,6 +45,7 @@ _POSTAL_BODIES: dict[str, list[Any]] = {
     ],
     "servers/email-stats": [{"start_date": "2025-01-01T00:00:00Z", "end_date": "2025-01-31T23:59:59Z"}],
     "servers/email-stats-breakdown": [{"start_date": "2025-01-01", "end_date": "2025-01-31"}],
+    "servers/delete": [{}],
     "servers/update-mode": [{"mode": "Development"}, {"mode": "Live"}],
     "servers/ip_pools": [{"include_stats": True, "stats_period": "month", "find_least_used": True}],
     "servers/ip_pools/create": [{"name": "Apple", "ips": ["198.51.100.7", "not-a-valid-ip", "1.1.1.1"]}],
@@ -50,6 +62,8 @@ _POSTAL_BODIES: dict[str, list[Any]] = {
         {"name": "example.com", "custom_mx_records": ["mx.example.com"], "dmarc_record": "v=DMARC1; p=none"}
     ],
     "domains/delete": [{"name": "example.com"}],
+    "domains/delete/example.com": [{}],
+    "domains/verify": [{"name": "example.com"}],
     "domains/dns_records": [{"domain_name": "example.com"}],
     "events": [
         [
@@ -141,29 +155,31 @@ def greenarrow() -> list[Seed]:
     base = "/ga/api/v3/eng"
     seeds = [
         Seed("GET", f"{base}/virtual_mtas"),
-        Seed("GET", f"{base}/virtual_mtas/{{pk}}/used_by"),
+        Seed("GET", f"{base}/virtual_mtas/{{virtual_mta}}/used_by"),
         Seed("GET", f"{base}/virtual_mtas/default"),
         Seed("PUT", f"{base}/virtual_mtas/default", {"virtual_mta": {"id": 1}}),
-        Seed("GET", f"{base}/throttle_programs/{{pk}}/used_by"),
+        Seed("GET", f"{base}/throttle_programs/{{throttle_program}}/used_by"),
         Seed("GET", f"{base}/throttles_in_backoff"),
-        Seed("GET", f"{base}/ip_addresses/{{pk}}/throttles"),
-        Seed("GET", f"{base}/ip_addresses/{{pk}}/effective_limits", query={"domain": "second.web.example.com"}),
+        Seed("GET", f"{base}/ip_addresses/{{ip_address}}/throttles"),
+        Seed("GET", f"{base}/ip_addresses/{{ip_address}}/effective_limits", query={"domain": "second.web.example.com"}),
+        Seed("POST", f"{base}/ip_addresses/{{ip_address}}/effective_limits", {"domain": "second.web.example.com"}),
+        Seed("GET", f"{base}/throttling_templates/{{throttling_template}}/used_by"),
     ]
     for plural, (root, record) in _RECORDS.items():
         partial = {name: value for name, value in record.items() if name not in {"rules", "ip"}}
         seeds += [
             Seed("GET", f"{base}/{plural}", query={"page": "0", "name": "ipaddr-1", "page_token": ""}),
-            Seed("GET", f"{base}/{plural}/{{pk}}"),
+            Seed("GET", f"{base}/{plural}/{{{root}}}"),
             Seed("POST", f"{base}/{plural}", {root: record}),
-            Seed("PUT", f"{base}/{plural}/{{pk}}", {root: partial}),
-            Seed("DELETE", f"{base}/{plural}/{{pk}}"),
+            Seed("PUT", f"{base}/{plural}/{{{root}}}", {root: partial}),
+            Seed("DELETE", f"{base}/{plural}/{{{root}}}"),
         ]
-    for owner in ("ip_addresses", "throttling_templates"):
-        rules = f"{base}/{owner}/{{pk}}/throttling_rules"
+    for owner, root in (("ip_addresses", "ip_address"), ("throttling_templates", "throttling_template")):
+        rules = f"{base}/{owner}/{{{root}}}/throttling_rules"
         seeds += [
             Seed("POST", rules, {"throttling_rule": _RULE}),
-            Seed("PUT", f"{rules}/{{pk}}", {"throttling_rule": _RULE}),
-            Seed("DELETE", f"{rules}/{{pk}}"),
-            Seed("PUT", f"{base}/{owner}/{{pk}}", {"ip_address": {"rules_new": [_RULE]}}),
+            Seed("PUT", f"{rules}/{{throttling_rule}}", {"throttling_rule": _RULE}),
+            Seed("DELETE", f"{rules}/{{throttling_rule}}"),
+            Seed("PUT", f"{base}/{owner}/{{{root}}}", {root: {"rules_new": [_RULE]}}),
         ]
     return seeds

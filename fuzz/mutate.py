@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -19,7 +20,7 @@ ODD_VALUES: list[Any] = [
     0.5, -0.0, 1e308, Raw("1e400"), Raw("-1e400"), Raw("NaN"), Raw("Infinity"), Raw("1" * 5000), Raw("0.1e-999"),
     "", " ", "\t\n", "0", "1", "-1", "1.0", "01", "0x10", "١٢", "null", "true", "[]", "x" * 201, "x" * 70_000,
     "\x00", "a\x00b", Raw('"\\ud800"'), Raw('"a\\udfffb"'), "\u202e", "İ", "ß", "ﬁ", "Ａ", "é", "e\u0301", "👩‍👩‍👧",
-    "%00", "%s%n", "'; DROP TABLE servers_server; --", "<script>alert(1)</script>", "../../etc/passwd", "=1+1", "{pk}",
+    "%00", "%s%n", "'; DROP TABLE servers_server; --", "<script>alert(1)</script>", "../../etc/passwd", "=1+1", "{ip_address}",
     "1.1.1.1", "256.1.1.1", "010.0.0.1", "1.1.1", "::1", "1.1.1.1/32", "example.com", "*.example.com", "[*.]com", "*.", "[*.]",
     "a..b", "-a.com", "a" * 64 + ".com", "xn--", "xn--a", "xn--zzzzzz99.com", "bücher.example",
     "例え.テスト", ".", "@", "a@b@c",
@@ -38,6 +39,8 @@ CONTENT_TYPES = [
     "application/x-ndjson", "application/json;;;;", "x" * 5000,
 ]  # fmt: skip
 TAILS = ["/", "//", "%00", "%ff", "?a=%ff&a=%00", "/../x", ";x", "%2e%2e"]
+# A list is repeated only while it is smaller than this: one repeated inside another would outgrow our memory.
+MOST_NODES = 1_000
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "post"]
 
 
@@ -62,9 +65,7 @@ def request(seed: Seed, random: Random, ids: dict[str, list[str]]) -> Request:
             body = _mutated(body, random)
             if query and random.random() < 0.5:
                 query[random.choice([*query, random.choice(NAMES)])] = _text(random.choice(ODD_VALUES))
-    path = seed.path
-    while "{pk}" in path:
-        path = path.replace("{pk}", quote(random.choice(ids["pk"]), safe=""), 1)
+    path = re.sub(r"\{(\w+)\}", lambda found: quote(random.choice(ids[found[1]]), safe=""), seed.path)
     text = "" if body is None else _filled(_dumps(body, random), random, ids)
     target = path + ("?" + _filled(urlencode(query, errors="replace"), random, ids) if query else "")
     made = Request(seed.method, target, {"Content-Type": "application/json"}, text.encode("utf-8", "surrogatepass"))
@@ -93,7 +94,7 @@ def _mutated(value: Any, random: Random) -> Any:
     if isinstance(value, list) and value and random.random() < 0.85:
         index = random.randrange(len(value))
         match random.randrange(6):
-            case 0:
+            case 0 if _nodes(value, MOST_NODES) < MOST_NODES:
                 return value * random.choice([2, 300])
             case 1:
                 value.insert(index, random.choice(ODD_VALUES))
@@ -101,6 +102,16 @@ def _mutated(value: Any, random: Random) -> Any:
                 value[index] = _mutated(value[index], random)
         return value
     return copy.deepcopy(random.choice(ODD_VALUES))
+
+
+def _nodes(value: Any, most: int) -> int:
+    """Return how many values a tree holds, or `most` where that is reached."""
+    counted, left = 0, [value]
+    while left and counted < most:
+        each = left.pop()
+        counted += 1
+        left += each.values() if isinstance(each, dict) else each if isinstance(each, list) else []
+    return counted
 
 
 def _dumps(value: Any, random: Random) -> str:

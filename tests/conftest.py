@@ -24,16 +24,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes long, unless it is asked for."""
-    for item in items:
-        # They break real servers and wait for them to recover: `make faults` and `make fuzz` run them.
-        if item.path.parent.name == "faults" or item.path.name == "test_fuzz.py":
-            item.add_marker(pytest.mark.long)
     if config.getoption("--long"):
         return
     left_out = [item for item in items if item.get_closest_marker("long")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together what shares servers; not where another way was asked for (`--dist`)."""
+    if config.getvalue("dist") != "load":
+        return None
+    from tests.together import Together
+
+    return Together(config, log)
 
 
 class SocketIsClosed(Exception):

@@ -45,5 +45,5 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
-# Nobody answers there, at once: a test that asks DNS starts a server of its own and says so.
+# Nobody answers there, and UDP does not say so: a test that asks DNS starts a server of its own, or waits for nothing.
 SLUICE_DNS_SERVERS = ["127.0.0.1:1"]

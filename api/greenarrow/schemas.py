@@ -107,6 +107,12 @@ THROTTLING_RULE_NEW = given(("domains", "max_concurrent_connections", "max_messa
 THROTTLING_RULE_CHANGE = given(**_RULE)
 RULES = array(THROTTLING_RULE, maxItems=250)
 RULES_NEW = array(THROTTLING_RULE_NEW, maxItems=250)
+# Refused, whatever it holds, where other unknown parameters are ignored.
+NOT_ON_AN_UPDATE: Schema = {
+    "not": {},
+    "description": "Not on an update: `rules_new` adds rules, and the rules' own URLs change or delete them",
+}
+ON_AN_UPDATE_ONLY: Schema = {"not": {}, "description": "On an update only"}
 _LIMITS = {"max_concurrent_connections": LIMIT, "max_messages_per_hour": LIMIT}
 _OPEN_LIMITS = {"max_concurrent_connections": nullable(LIMIT), "max_messages_per_hour": nullable(LIMIT)}
 
@@ -132,8 +138,10 @@ _ADDRESS = {
     "default": given(**_OPEN_LIMITS),
     "delivery_paused": BOOLEAN,
 }
-IP_ADDRESS_NEW = given(("name", "ip", "hostname", "throttling_template"), **_ADDRESS, rules=RULES_NEW)
-IP_ADDRESS_CHANGE = given(**_ADDRESS, rules_new=RULES_NEW)
+IP_ADDRESS_NEW = given(
+    ("name", "ip", "hostname", "throttling_template"), **_ADDRESS, rules=RULES_NEW, rules_new=ON_AN_UPDATE_ONLY
+)
+IP_ADDRESS_CHANGE = given(**_ADDRESS, rules=NOT_ON_AN_UPDATE, rules_new=RULES_NEW)
 
 THROTTLING_TEMPLATE = record(id=ID, name=TEXT, rules=RULES, default=LIMITS)
 THROTTLING_TEMPLATE_NEW = given(
@@ -141,8 +149,9 @@ THROTTLING_TEMPLATE_NEW = given(
     name=NAME,
     default=given(("max_concurrent_connections", "max_messages_per_hour"), **_LIMITS),
     rules=RULES_NEW,
+    rules_new=ON_AN_UPDATE_ONLY,
 )
-THROTTLING_TEMPLATE_CHANGE = given(name=NAME, default=given(**_LIMITS), rules_new=RULES_NEW)
+THROTTLING_TEMPLATE_CHANGE = given(name=NAME, default=given(**_LIMITS), rules=NOT_ON_AN_UPDATE, rules_new=RULES_NEW)
 
 _VALUE = record(mode=choice("percent", "fixed"), value=POSITIVE)
 _BACKOFF = record(max_concurrent_connections=_VALUE, max_messages_per_hour=_VALUE, return_after=POSITIVE)

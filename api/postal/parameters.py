@@ -147,8 +147,11 @@ class Whole(Parameter):
         return raw
 
     def schema(self) -> dict[str, object]:
-        limits = {"minimum": self.least, "maximum": self.most}
-        number = {"type": "integer"} | {key: limit for key, limit in limits.items() if limit is not None}
+        number = {
+            "type": "integer",
+            "minimum": -_HIGHEST if self.least is None else self.least,
+            "maximum": _HIGHEST if self.most is None else self.most,
+        }
         return {"anyOf": [number, {"type": "string", "pattern": "^-?[0-9]{1,19}$"}]}
 
 

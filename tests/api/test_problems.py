@@ -18,9 +18,10 @@ from django.db import (
 )
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404
+from django.test.utils import isolate_apps
 from rest_framework import exceptions as drf
 
-from api.problems import RETRY_AFTER, SENTENCES, STATUSES, Code, Declined, Problem, problem_from
+from api.problems import RETRY_AFTER, SENTENCES, STATUSES, Code, Declined, Problem, decline, problem_from
 from core import errors
 from core.models import User
 
@@ -85,6 +86,36 @@ def test_nested_serializer_errors_keep_their_paths():
     exc = drf.ValidationError({"rules": [{}, {"domains": ["is empty"]}], "non_field_errors": ["Nothing fits"]})
     problem = problem_from(exc)
     assert problem.messages == ("rules[1].domains is empty", "Nothing fits")
+
+
+def test_serializer_errors_that_are_no_list_keep_their_paths_too():
+    exc = drf.ValidationError("x")
+    exc.detail = {"name": "is odd", "rules": {"domains": "is empty"}}
+    assert problem_from(exc) == Problem.of(
+        Code.INVALID,
+        "name is odd",
+        "rules.domains is empty",
+        faults=(errors.Fault("name", "is odd"), errors.Fault("rules.domains", "is empty")),
+    )
+
+
+def test_what_a_face_declines_is_the_problem_that_it_says():
+    declined = decline(Code.TOO_MANY, "One at a time", "Come again", retry_after=9)
+    assert problem_from(declined) == Problem(Code.TOO_MANY, ("One at a time", "Come again"), 429, {"retry_after": 9})
+    assert str(declined) == "One at a time; Come again"
+    assert problem_from(decline(Code.CRASH)) == Problem(Code.CRASH, (SENTENCES[Code.CRASH],), 500)
+
+
+@pytest.mark.parametrize(
+    ("exc", "code"),
+    [(drf.NotAuthenticated, Code.NOT_AUTHENTICATED), (drf.AuthenticationFailed, Code.WRONG_CREDENTIALS)],
+)
+def test_a_401_carries_the_challenge_of_the_view(exc, code):
+    challenged = exc()
+    # Rest framework's own views set it where their first authentication class has a header to ask with.
+    challenged.auth_header = 'Basic realm="here"'
+    assert problem_from(challenged) == Problem.of(code, authenticate='Basic realm="here"')
+    assert problem_from(challenged).headers == {"WWW-Authenticate": 'Basic realm="here"'}
 
 
 @pytest.mark.parametrize("exc", [KeyError("x"), ValueError(), AttributeError(), django.ObjectDoesNotExist()])
@@ -153,6 +184,7 @@ def test_a_missing_table_is_a_bug():
     assert problem_from(caught.value) is None
 
 
+@isolate_apps("tests")
 def test_protected_records_become_sorted_dependencies():
     class Thing(models.Model):
         name = models.CharField()

@@ -1,4 +1,4 @@
-"""One running installation for the tests of a file, unbroken again at each one's end."""
+"""One running installation for all of them, unbroken again at each one's end."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.faults.installation import Installation, running
 RECOVERED_WITHIN = 30
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with running(tmp_path_factory.mktemp("faults")) as installation:
         yield installation

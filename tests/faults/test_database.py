@@ -20,11 +20,11 @@ def test_a_restarted_database_loses_nothing_and_is_found_again(installation: Ins
     client = installation.client
     work = Work(installation)
     work.start()
-    wait_until(lambda: len(work.servers) >= 10 and len(work.events) >= 20, seconds=60, what="work is done")
+    wait_until(lambda: len(work.servers) >= 10 and len(work.events) >= 20, seconds=120, what="work is done")
     done = len(work.servers)
     installation.stop_database()
     try:
-        wait_until(lambda: work.refused["503"] > 0, seconds=60, what="a request is refused")
+        wait_until(lambda: work.refused["503"] > 0, seconds=120, what="a request is refused")
         status, checks = client.readiness()
         assert (status, checks["database"]) == (503, AWAY["database"])
         alive = client.ask("GET", "/healthz")
@@ -108,7 +108,7 @@ def test_a_deadlock_changes_nothing_and_is_answered_as_such(installation: Instal
         # The request has inserted its server and waits for the audit trail.
         with installation.session() as session:
             query = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'sluice' AND wait_event_type = 'Lock'"
-            wait_until(lambda: session.execute(query).fetchone() == (True,), seconds=10, what="the request waits")
+            wait_until(lambda: session.execute(query).fetchone() == (True,), seconds=30, what="the request waits")
         other.execute("LOCK TABLE servers_server IN ACCESS EXCLUSIVE MODE")
         thread.join(30)
         other.rollback()

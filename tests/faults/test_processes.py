@@ -11,7 +11,7 @@ from tests.faults.client import Client, wait_until
 from tests.faults.installation import Installation
 from tests.faults.work import Work, some_events
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = pytest.mark.server
 
 WAITING = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'sluice' AND wait_event_type = 'Lock'"
 
@@ -61,11 +61,11 @@ def test_web_killed_under_load_loses_nothing_accepted(installation: Installation
     work.start()
     for round_ in range(1, 3):
         wanted = 4 * round_
-        wait_until(lambda wanted=wanted: len(work.servers) >= wanted, seconds=60, what="work is done")
+        wait_until(lambda wanted=wanted: len(work.servers) >= wanted, seconds=120, what="work is done")
         for number in installation.web_workers():
             os.kill(number, signal.SIGKILL)
     before = len(work.servers)
-    wait_until(lambda: len(work.servers) > before, seconds=60, what="work goes on")
+    wait_until(lambda: len(work.servers) > before, seconds=120, what="work goes on")
     work.stop()
     work.check()
 
@@ -85,7 +85,7 @@ def test_a_worker_killed_mid_task_counts_everything_once(installation: Installat
         other.rollback()
     assert counted(installation) == before
     second = installation.start_worker("second")
-    wait_until(lambda: counted(installation) >= before + 30, seconds=60, what="the events are counted")
+    wait_until(lambda: counted(installation) >= before + 30, seconds=120, what="the events are counted")
     assert counted(installation) == before + 30
     for process in (beat, second):
         process.terminate()
@@ -106,7 +106,7 @@ def test_two_beats_at_once_count_everything_once(installation: Installation) -> 
         assert accepted is not None
         assert accepted.is_success
         total += 25
-    wait_until(lambda: counted(installation) >= before + total, seconds=60, what="the events are counted")
+    wait_until(lambda: counted(installation) >= before + total, seconds=120, what="the events are counted")
     # Both have sent by now what each sends every five seconds.
     threading.Event().wait(6)
     assert counted(installation) == before + total

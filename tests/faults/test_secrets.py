@@ -104,7 +104,7 @@ def a_full_run(installation: Installation) -> tuple[dict[str, str], dict[str, st
         answer = client.postal("servers/show", {"include_stats": True})
         return answer is not None and answer.body["data"]["server"]["stats"]["messages_sent_today"] == 3
 
-    wait_until(is_counted, seconds=60, what="the events are counted")
+    wait_until(is_counted, seconds=120, what="the events are counted")
     return secrets, answers
 
 

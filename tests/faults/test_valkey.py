@@ -12,7 +12,7 @@ from tests.faults.conftest import RECOVERED_WITHIN
 from tests.faults.installation import PASSWORD, Installation
 from tests.faults.work import some_events
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = pytest.mark.server
 
 GONE = "the broker does not answer"
 FULL = "the broker takes no messages"
@@ -27,6 +27,10 @@ def counting(whole: Installation) -> Iterator[None]:
     yield
     assert worker.poll() is None, whole.log_of("worker")[-3000:]
     assert beat.poll() is None, whole.log_of("beat")[-3000:]
+    # The next file's tests start their own.
+    for process in (beat, worker):
+        process.terminate()
+        process.wait(30)
 
 
 def sent_by_server(installation: Installation) -> int:

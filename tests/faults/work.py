@@ -1,5 +1,6 @@
 """Callers that go on working whatever happens, and remember what they were told was done."""
 
+import secrets
 import threading
 import time
 from collections import Counter
@@ -15,9 +16,13 @@ class Work:
     """What was accepted, what was refused clearly, and anything that was neither."""
 
     installation: Installation
+    # One installation sees many of us: each has names of its own.
+    name: str = field(default_factory=lambda: f"W{secrets.token_hex(4)}-")
     servers: dict[str, str] = field(default_factory=dict)
     # Names whose answer never came: they may be there or not, but never twice.
     unknown_servers: set[str] = field(default_factory=set)
+    # Refused as unavailable: a commit whose confirmation was lost is answered so, and may be there.
+    refused_servers: set[str] = field(default_factory=set)
     events: list[dict[str, Any]] = field(default_factory=list)
     unknown_events: list[dict[str, Any]] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
@@ -45,20 +50,22 @@ class Work:
         while not self._ended.is_set():
             turn += 1
             try:
-                act(client, f"{number}-{turn}")
+                act(client, f"{self.name}{number}-{turn}")
             except AssertionError as error:
                 self.wrong.append(str(error))
             if self._ended.wait(0.02):
                 return
 
     def _create_servers(self, client: Client, name: str) -> None:
-        given = {"organization_uuid": self.installation.organization, "name": f"S{name}"}
+        given = {"organization_uuid": self.installation.organization, "name": name}
         answer = client.postal("servers/create", given)
         if self._is_accepted(answer, "servers/create"):
             assert answer is not None
-            self.servers[given["name"]] = answer.body["data"]["server"]["uuid"]
+            self.servers[name] = answer.body["data"]["server"]["uuid"]
         elif answer is None:
-            self.unknown_servers.add(given["name"])
+            self.unknown_servers.add(name)
+        else:
+            self.refused_servers.add(name)
 
     def _report_events(self, client: Client, name: str) -> None:
         events = some_events(self.installation, name, 5)
@@ -97,17 +104,13 @@ class Work:
         assert all(len(uuids) == 1 for uuids in found.values()), "a server is there twice"
         lost = {name for name, uuid in self.servers.items() if found.get(name) != [uuid]}
         assert not lost, f"accepted and lost: {sorted(lost)}"
-        strange = set(found) - set(self.servers) - self.unknown_servers - {"Mail"}
-        assert not {name for name in strange if name.startswith("S")} - self._refused_names(found), strange
+        strange = {name for name in found if name.startswith(self.name)} - set(self.servers)
+        assert not strange - self.unknown_servers - self.refused_servers, strange
         for start in range(0, len(self.events), 5_000):
             again = self.events[start : start + 5_000]
             answer = client.postal("events", again)
             assert answer is not None
             assert answer.body["data"]["accepted"] == 0, f"events that were accepted are lost: {answer.body}"
-
-    def _refused_names(self, found: dict[str, list[str]]) -> set[str]:
-        """A commit whose confirmation was lost is answered as unavailable: such a server may be there, once."""
-        return {name for name in found if name not in self.servers and self.refused["503"]}
 
 
 def some_events(installation: Installation, name: str, count: int, *, at: float | None = None) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from core.models import AuditEntry
 from ippools.models import IPAddress
-from panel import csv_file
+from panel import csv_file, files
 from servers.provisioning import change_server
 from stats import buckets
 from stats.buckets import Grain
@@ -98,6 +98,14 @@ def test_it_rejects_bytes_that_are_no_text(platform, root):
     uploaded = SimpleUploadedFile("x.csv", b"\xff\xfe\x00")
     form = root.post(IMPORT, {"file": uploaded}).context["form"]
     assert form.non_field_errors() == ["The file is not text in UTF-8."]
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_file_of_two_mebibytes_is_read_and_none_that_is_larger(over, platform, root):
+    content = b"ipv4\n" + b"#" * (files.LARGEST + over - 5)
+    form = root.post(IMPORT, {"file": SimpleUploadedFile("x.csv", content)}).context["form"]
+    said = form.non_field_errors()
+    assert ("The file is larger than 2 MiB: import it in parts." in said) == bool(over), [text[:200] for text in said]
 
 
 def test_files_of_addresses_are_the_platforms(acme, platform):

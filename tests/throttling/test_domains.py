@@ -72,8 +72,10 @@ def test_it_stores(text, stored):
     ],
 )
 def test_it_rejects(text):
-    with pytest.raises(NotADomain):
+    with pytest.raises(NotADomain) as caught:
         domains.pattern(text)
+    # Without the prefix: it names what is no domain.
+    assert text.endswith(caught.value.args[0])
 
 
 def test_the_patterns_of_a_domain_go_from_the_nearest_name_outwards():

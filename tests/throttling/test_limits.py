@@ -154,7 +154,7 @@ def test_a_rule_wins_whole_even_with_unlimited_numbers():
     own = table((1, ["example.com"], 0, 0), connections=3, messages=3)
     template = table((2, ["example.com"], 7, 7), connections=5, messages=5)
     found = effective(own, template, "example.com")
-    assert (found.max_concurrent_connections, found.max_messages_per_hour) == (0, 0)
+    assert (found.domain, found.max_concurrent_connections, found.max_messages_per_hour) == ("example.com", 0, 0)
 
 
 def test_a_null_default_falls_to_the_template_field_by_field_and_zero_does_not():
@@ -190,7 +190,7 @@ def test_without_any_default_nothing_is_limited():
     """A CHECK holds that a template has both; should it not, 0 says unlimited to GreenArrow's clients."""
     nothing = LimitTable.of([], max_concurrent_connections=None, max_messages_per_hour=None)
     found = effective(nothing, nothing, "example.com")
-    assert (found.max_concurrent_connections, found.max_messages_per_hour) == (0, 0)
+    assert (found.domain, found.max_concurrent_connections, found.max_messages_per_hour) == ("example.com", 0, 0)
     assert (found.connections_from, found.messages_from) == (Source.TEMPLATE, Source.TEMPLATE)
     assert UNLIMITED == 0
 

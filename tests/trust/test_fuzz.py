@@ -1,18 +1,46 @@
-"""The fuzzer's short form: ten seconds of odd requests against a real panel, with a seed of its own each day.
-
-`make fuzz` is the long one.
-"""
+"""The short forms of `make fuzz`: odd requests and schemathesis against real panels, with a seed of its own each day."""
 
 import datetime
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 
-from fuzz.__main__ import main
+from tests.stats.faults.servers import PRODUCTION
+from tools import panel
+
+pytestmark = pytest.mark.server
 
 
-@pytest.mark.server
-def test_ten_seconds_of_odd_requests(monkeypatch, capsys):
-    seed = datetime.datetime.now(datetime.UTC).strftime("%y%m%d")
-    monkeypatch.setattr("sys.argv", ["fuzz", "--seconds", "10", "--seed", seed])
-    assert main() == 0, capsys.readouterr().out
-    assert "no crash" in capsys.readouterr().out
+def today() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%y%m%d")
+
+
+def run(*command: str) -> str:
+    """Run a fuzzer to its end and return what it printed; fails where it found something."""
+    surroundings = {name: value for name, value in os.environ.items() if name not in PRODUCTION}
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "--seed", today()],
+        cwd=panel.ROOT, env=surroundings, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "place", [["--production"], pytest.param([], marks=pytest.mark.long)], ids=["production", "embedded"]
+)
+def test_ten_seconds_of_odd_requests(place):
+    said = run("fuzz", "--seconds", "10", *place)
+    found = re.search(r"([\d,]+) requests: no crash, none outside its dialect, no change by a refused one", said)
+    assert found, said
+    assert int(found[1].replace(",", "")) > 50
+
+
+def test_twenty_seconds_of_schemathesis():
+    said = run("fuzz.schemas", "--seconds", "20", "--", "--max-examples", "3")
+    found = re.search(r"(\d[\d,]*) generated", said)
+    assert found, said
+    assert int(found[1].replace(",", "")) > 100
