@@ -252,6 +252,7 @@ def test_a_routing_rule_is_written_as_weights_and_names(platform, root):
     form = root.get(reverse("admin:ippools_routingrule_change", args=[rule.pk])).context["adminform"].form
     assert form.initial["deliver_through"] == "3 spare\n1.5 relay-1"
     assert form.overrides.initial[0]["deliver_through"] == "1 relay-1"
+    data |= {"overrides-INITIAL_FORMS": 1, "overrides-0-id": form.overrides.initial[0]["id"]}
     assert set(errors(change(root, rule, {**data, "deliver_through": "1 nobody"}))) == {"deliver_through"}
     bad = change(root, rule, {**data, "overrides-0-domains": "no domain!"}).context["adminform"].form
     assert set(bad.overrides.forms[0].errors) == {"domains"}
