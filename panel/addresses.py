@@ -174,6 +174,8 @@ class IPAddressAdmin(TenantAdmin):
             "chain": self.chain_of(request, record),
             "sent": {period: sent_by_address([record.pk], period, now)[record.pk] for period in ("today", "month")},
             "limits_url": self.url_of(record.pk, "limits"),
+            # Templates are the platform's.
+            "template_url": template_url(record.template_id) if viewer_of(request).is_platform else "",
             **identity_of(record),
         }
         if not self.has_change_permission(request, record):
@@ -344,6 +346,11 @@ def identity_of(record: IPAddress) -> dict[str, Any]:
         for name, label in IDENTITY_CHECKS.items()
     ]
     return {"identity": found, "identity_checks": checks}
+
+
+def template_url(template_id: int) -> str:
+    """Return where an address's template is looked at."""
+    return reverse("admin:throttling_throttlingtemplate_change", args=[template_id])
 
 
 def delivery_state(record: IPAddress) -> str:
