@@ -13,8 +13,8 @@ from core.errors import Conflict
 from panel import bulk, bulk_acts, server_page
 from panel.acts import ActForm, act, actor_of
 from panel.base import ActingForm, TenantAdmin
-from panel.fields import date_and_time, text_input
 from panel.server_filters import ServerStateFilter
+from panel.suspension import SuspensionForm
 from servers import provisioning
 from servers.access import organizations_changed_by
 from servers.models import Server
@@ -59,13 +59,8 @@ class ServerForm(ActingForm):
         return created.server
 
 
-class SuspendForm(ActForm):
-    """Why, and until when, a server is suspended."""
-
-    reason = forms.CharField(max_length=500, widget=text_input(), help_text="Everybody who sees the server reads it.")
-    until = forms.SplitDateTimeField(
-        required=False, widget=date_and_time(), help_text="Left empty: until somebody resumes it."
-    )
+class SuspendForm(SuspensionForm, ActForm):
+    """Why, and until when, this server is suspended."""
 
 
 @admin.register(Server)
