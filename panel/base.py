@@ -96,6 +96,7 @@ class PanelAdmin(ModelAdmin):
     """A page for records of the platform: only its staff see them, each as far as their permissions go."""
 
     form = ActingForm
+    delete_confirmation_template = "panel/delete.html"
     list_per_page = 50
     list_max_show_all = 200
     show_full_result_count = False
@@ -242,18 +243,23 @@ class PanelAdmin(ModelAdmin):
         """Return what else goes when the record is deleted, a line each."""
         return []
 
+    def obstacles(self, record: Any) -> Sequence[str]:
+        """Return why the record cannot be deleted, a sentence each; empty: it can, as far as anybody knows before."""
+        return []
+
     def get_deleted_objects(
         self, objs: Iterable[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         # Django's would read everything that hangs on the record, which grows with its rows.
-        lines = [line for record in objs for line in (str(record), *self.consequences(record))]
-        return lines, {}, set(), []
+        lines = [line for record in objs for line in self.consequences(record)]
+        return lines, {}, set(), [line for record in objs for line in self.obstacles(record)]
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        context = {**(extra_context or {}), "back": self.url_of(unquote(object_id))}
         try:
-            return super().delete_view(request, object_id, extra_context)
+            return super().delete_view(request, object_id, context)
         except Refused as refusal:
             messages.error(request, f"Not deleted. {faults.sentence(refusal.message)}.")
             return HttpResponseRedirect(self.url_of(unquote(object_id)))

@@ -18,12 +18,12 @@ from panel.acts import actor_of
 from panel.base import ActingForm, TenantAdmin
 from panel.fields import text_area
 from panel.viewer import Viewer
+from panel.words import in_short
 from servers import pool_rules
 from servers.access import organizations_changed_by, organizations_of
 from servers.models import IPPoolRule, Server
 
 CONDITIONS = "Addresses (a +tag is ignored) or domains, one a line. Left empty: any."
-SHOWN = 3
 
 
 class PoolRuleForm(ActingForm):
@@ -85,7 +85,7 @@ class IPPoolRuleAdmin(TenantAdmin):
         return [] if obj is None else ["organization", "server"]
 
     def choice_label(self, record: IPPoolRule) -> str:
-        return f"from {in_short(record.from_conditions)} to {in_short(record.to_conditions)}"
+        return f"from {in_words(record.from_conditions)} to {in_words(record.to_conditions)}"
 
     def dress(self, request: HttpRequest, records: list[Any]) -> None:
         places = rule_order.places_of(records)
@@ -104,11 +104,11 @@ class IPPoolRuleAdmin(TenantAdmin):
 
     @display(description="From")
     def mail_from(self, record: IPPoolRule) -> str:
-        return in_short(record.from_conditions)
+        return in_words(record.from_conditions)
 
     @display(description="To")
     def mail_to(self, record: IPPoolRule) -> str:
-        return in_short(record.to_conditions)
+        return in_words(record.to_conditions)
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
@@ -121,8 +121,8 @@ class IPPoolRuleAdmin(TenantAdmin):
                 {
                     "place": place,
                     "is_here": rule.pk == record.pk,
-                    "mail_from": in_short(rule.from_conditions),
-                    "mail_to": in_short(rule.to_conditions),
+                    "mail_from": in_words(rule.from_conditions),
+                    "mail_to": in_words(rule.to_conditions),
                     "pool": rule.pool,
                     "url": self.url_of(rule.pk),
                     "move_url": self.url_of(rule.pk, "move"),
@@ -167,10 +167,6 @@ class IPPoolRuleAdmin(TenantAdmin):
         pool_rules.change_rule(rule=record, pool=pool, actor=actor_of(request), **conditions)
 
 
-def in_short(conditions: str) -> str:
+def in_words(conditions: str) -> str:
     """Return the first conditions and how many more there are."""
-    lines = conditions.splitlines()
-    if not lines:
-        return "anybody"
-    more = f" and {len(lines) - SHOWN:,} more" if len(lines) > SHOWN else ""
-    return ", ".join(lines[:SHOWN]) + more
+    return in_short(conditions.splitlines()) or "anybody"

@@ -5,9 +5,10 @@ from django.test import Client
 from django.urls import reverse
 
 from core.models import AuditEntry, User
+from servers import people
 from servers.models import IPPoolRule, Membership, Organization, Route, Server, Webhook
 from servers.pools import create_pool
-from servers.provisioning import suspend_organization
+from servers.provisioning import create_organization, suspend_organization
 from tests.panel.conftest import NOW, PASSWORD, SYSTEM, sign_in
 
 YES = {"_form_submitted": "on"}
@@ -62,6 +63,32 @@ def test_only_the_platform_suspends_an_organization(acme, platform, root):
     assert change(root, acme.organization, YES, "resume").status_code == 302
     acme.organization.refresh_from_db()
     assert acme.organization.suspended_at is None
+
+
+def test_an_organization_that_never_had_a_server_is_deleted_by_the_platform(acme, platform, root):
+    empty = create_organization(name="Mistake", actor=SYSTEM)
+    people.add_person(organization=empty, username="mia", role="owner", actor=SYSTEM)
+    owner = sign_in(User.objects.get(username="mia"))
+    assert change(owner, empty, {"post": "yes"}, "delete").status_code == 403
+    assert change(sign_in(platform.staff), empty, {"post": "yes"}, "delete").status_code == 403
+    page = root.get(reverse("admin:servers_organization_delete", args=[empty.pk])).content.decode()
+    assert "Its people lose their roles in it" in page
+    assert change(root, empty, {"post": "yes"}, "delete").status_code == 302
+    assert not Organization.objects.filter(pk=empty.pk).exists()
+    assert last() == ("organization.deleted", "root", empty.pk)
+
+
+def test_an_organization_that_had_servers_says_why_it_is_kept(acme, platform, root):
+    for response in (
+        root.get(reverse("admin:servers_organization_delete", args=[acme.organization.pk])),
+        change(root, acme.organization, {"post": "yes"}, "delete"),
+    ):
+        text = response.content.decode()
+        assert "Acme cannot be deleted" in text
+        assert "It has had servers (Acme server)." in text
+        assert "suspend it" in text
+        assert "It has made IP pools (Acme pool): delete them first." in text
+    assert Organization.objects.filter(pk=acme.organization.pk).exists()
 
 
 # --- Servers ---------------------------------------------------------------------------------------------------------
