@@ -153,15 +153,6 @@ class IPAddressAdmin(TenantAdmin):
     def default_limits(self, record: IPAddress) -> str:
         return limits_in_words(record.rules.max_concurrent_connections, record.rules.max_messages_per_hour)
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None and request.method == "GET":
-            context |= self.summary_of(request, record)
-        return super().changeform_view(request, object_id, form_url, context)
-
     def summary_of(self, request: HttpRequest, record: IPAddress) -> dict[str, Any]:
         """Return what stands above the form: state, counts, charts, pools, where mail goes, which limit applies."""
         now = timezone.now()

@@ -6,7 +6,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
@@ -49,14 +49,8 @@ class AuditEntryAdmin(TenantAdmin):
     def of_what(self, record: AuditEntry) -> str:
         return f"{_noun(record.target_type)} {record.target_label}"
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None:
-            context |= {"entry": record, "differences": Reader(request, [record]).of_entry(record)}
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: AuditEntry) -> dict[str, Any]:
+        return {"entry": record, "differences": Reader(request, [record]).of_entry(record)}
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         # What tells of others has no history of its own.

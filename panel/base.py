@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
@@ -205,6 +206,25 @@ class PanelAdmin(ModelAdmin):
             for each in super().get_actions_detail(request, object_id)
             if (fits := getattr(each.method, "fits", None)) is None or (record is not None and fits(record))
         ]
+
+    # --- A record's page ---------------------------------------------------------------------------------------------
+
+    def summary_of(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        """Return what the page shows of the record besides its form: the context of the page's own templates."""
+        return {}
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        response = super().changeform_view(request, object_id, form_url, extra_context)
+        # Only where a page is shown, to whoever may see it: not before a redirect or a refusal.
+        if isinstance(response, TemplateResponse) and object_id and (record := self.seen(request, object_id)):
+            response.context_data = {**(response.context_data or {}), **self.summary_of(request, record)}
+        return response
 
     # --- Changes: by the forms' acts, never by Django's own saving ---------------------------------------------------
 

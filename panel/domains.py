@@ -170,19 +170,13 @@ class DomainAdmin(ServerPartAdmin):
         }
         return TemplateResponse(request, "panel/domain/add.html", context)
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None and request.method == "GET":
-            context |= {
-                "domain": record,
-                "records": records_with_findings(record),
-                "is_checked_again": is_checked_again(record, timezone.now()),
-                "zone_url": self.url_of(record.pk, "zone"),
-            }
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: Domain) -> dict[str, Any]:
+        return {
+            "domain": record,
+            "records": records_with_findings(record),
+            "is_checked_again": is_checked_again(record, timezone.now()),
+            "zone_url": self.url_of(record.pk, "zone"),
+        }
 
     @act(title="Check now", description="Asks DNS at once. That takes some seconds.", icon="travel_explore")
     def check_now(self, request: HttpRequest, record: Domain, form: ActForm) -> str:

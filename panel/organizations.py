@@ -111,15 +111,9 @@ class OrganizationAdmin(TenantAdmin):
     def pool_count(self, record: Any) -> int:
         return record.pool_total
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None and request.method == "GET":
-            context |= organization_page.summary(record, viewer_of(request), timezone.now())
-            context["usage_url"] = self.url_of(record.pk, "usage")
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: Organization) -> dict[str, Any]:
+        found = organization_page.summary(record, viewer_of(request), timezone.now())
+        return {**found, "usage_url": self.url_of(record.pk, "usage")}
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.usage_view)

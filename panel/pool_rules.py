@@ -110,29 +110,23 @@ class IPPoolRuleAdmin(TenantAdmin):
     def mail_to(self, record: IPPoolRule) -> str:
         return in_words(record.to_conditions)
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None and request.method == "GET":
-            found = rule_order.around(record)
-            rows = [
-                {
-                    "place": place,
-                    "is_here": rule.pk == record.pk,
-                    "mail_from": in_words(rule.from_conditions),
-                    "mail_to": in_words(rule.to_conditions),
-                    "pool": rule.pool,
-                    "url": self.url_of(rule.pk),
-                    "move_url": self.url_of(rule.pk, "move"),
-                }
-                for place, rule in found["rules"]
-            ]
-            # Whoever may change one of an owner's rules may change all.
-            may_move = found["rule_total"] > 1 and self.has_change_permission(request, record)
-            context |= {**found, "rows": rows, "may_move": may_move, "steps": rule_order.STEPS.items()}
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: IPPoolRule) -> dict[str, Any]:
+        found = rule_order.around(record)
+        rows = [
+            {
+                "place": place,
+                "is_here": rule.pk == record.pk,
+                "mail_from": in_words(rule.from_conditions),
+                "mail_to": in_words(rule.to_conditions),
+                "pool": rule.pool,
+                "url": self.url_of(rule.pk),
+                "move_url": self.url_of(rule.pk, "move"),
+            }
+            for place, rule in found["rules"]
+        ]
+        # Whoever may change one of an owner's rules may change all.
+        may_move = found["rule_total"] > 1 and self.has_change_permission(request, record)
+        return {**found, "rows": rows, "may_move": may_move, "steps": rule_order.STEPS.items()}
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.move_view)

@@ -157,19 +157,13 @@ class IPPoolAdmin(TenantAdmin):
     def grant_count(self, record: Any) -> int:
         return record.grant_total
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None and request.method == "GET":
-            context |= pool_page.summary(record, viewer_of(request), timezone.now())
-            context |= {
-                "may_add": self.has_change_permission(request, record),
-                "add_url": self.url_of(record.pk, "add_addresses"),
-                "remove_url": self.url_of(record.pk, "remove_addresses"),
-            }
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: IPPool) -> dict[str, Any]:
+        return {
+            **pool_page.summary(record, viewer_of(request), timezone.now()),
+            "may_add": self.has_change_permission(request, record),
+            "add_url": self.url_of(record.pk, "add_addresses"),
+            "remove_url": self.url_of(record.pk, "remove_addresses"),
+        }
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
