@@ -1,5 +1,9 @@
 """Forms call the acts of the API: what those do is done, and what they refuse stands at its field."""
 
+import base64
+import hashlib
+import re
+
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
@@ -371,6 +375,15 @@ def test_pages_allow_nothing_from_outside():
     assert "http" not in policy
     strict = Client().get("/nowhere").headers["Content-Security-Policy"]
     assert "unsafe" not in strict
+
+
+def test_a_page_that_says_what_went_wrong_keeps_its_own_style():
+    response = Client().get("/nowhere")
+    [style] = re.findall(r"<style>(.*?)</style>", response.content.decode(), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert response.status_code == 404
+    assert response.headers["Content-Security-Policy"].endswith(f"style-src 'self' 'sha256-{digest}'")
+    assert "sha256" not in Client().get("/api/docs/").headers["Content-Security-Policy"]
 
 
 def test_the_search_finds_by_what_people_paste(acme, globex, platform, root):
