@@ -4,12 +4,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
@@ -21,6 +20,7 @@ from panel import bulk, bulk_acts, charts, csv_file, files, limits
 from panel.acts import ActForm, act, actor_of, is_within_page
 from panel.base import TenantAdmin
 from panel.counting import count_of
+from panel.filters import RecordFilter
 from panel.rules import LIMITS, RulesForm
 from panel.templates import without_ids
 from panel.viewer import Viewer, viewer_of
@@ -73,7 +73,7 @@ class IPAddressAdmin(TenantAdmin):
 
     form = IPAddressForm
     list_display = ["ipv4", "name", "hostname", "state", "template", "pool_total", "sent_today", "sent_this_month"]
-    list_filter = ["delivery_paused", ("template", AutocompleteSelectFilter), ("pools", AutocompleteSelectFilter)]
+    list_filter = ["delivery_paused", ("template", RecordFilter), ("pools", RecordFilter)]
     list_select_related = ["template", "redirect"]
     search_fields = ["ipv4__startswith", "ipv6__startswith", "hostname__startswith", "name_key"]
     search_help_text = "IPv4, IPv6, host name or name"
@@ -111,7 +111,10 @@ class IPAddressAdmin(TenantAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         found = super().get_queryset(request).select_related("template__rules", "rules", "redirect")
-        return found.annotate(memberships_total=count_of(IPAddress, "memberships"))
+        viewer = viewer_of(request)
+        # In how many pools of others an address is, is theirs to know.
+        known = None if viewer.is_platform else Q(pool__in=pools_seen_by(viewer.user))
+        return found.annotate(memberships_total=count_of(IPAddress, "memberships", known))
 
     # --- The list ----------------------------------------------------------------------------------------------------
 

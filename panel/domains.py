@@ -10,13 +10,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from core.errors import Refused
 from panel import faults
 from panel.acts import ActForm, act, actor_of
 from panel.fields import text_area, text_input
+from panel.filters import RecordFilter
 from panel.server_parts import ServerPartAdmin, ServerPartForm
 from servers import domains
 from servers.access import organizations_changed_by
@@ -86,7 +86,7 @@ class DomainAdmin(ServerPartAdmin):
     form = DomainForm
     list_display = ["name", "server", "verified", "spf", "dkim", "mx", "return_path", "dmarc", "dns_checked_at"]
     list_filter = [
-        ("server", AutocompleteSelectFilter),
+        ("server", RecordFilter),
         "spf_status",
         "dkim_status",
         "mx_status",

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.db.models import Q
+
 from core.audit import Actor
 from core.errors import Conflict
 from servers import pool_rules
@@ -14,19 +16,15 @@ STEPS = {"first": "to the first place", "up": "one place up", "down": "one place
 
 
 def places_of(rules: Iterable[IPPoolRule]) -> dict[int, int]:
-    """Return at which place among its owner's each of the rules is tried, 1 for the first. Two queries."""
+    """Return at which place among its owner's each of the rules is tried, 1 for the first. One query."""
     owners = {(rule.server_id, rule.organization_id) for rule in rules}
     servers, organizations = ([each[side] for each in owners if each[side] is not None] for side in (0, 1))
+    theirs = IPPoolRule.objects.filter(Q(server__in=servers) | Q(organization__in=organizations))
     places: dict[int, int] = {}
     seen: dict[tuple[int | None, int | None], int] = {}
-    for theirs in (
-        IPPoolRule.objects.filter(server__in=servers),
-        IPPoolRule.objects.filter(organization__in=organizations),
-    ):
-        rows = theirs.order_by("position", "pk").values_list("pk", "server_id", "organization_id")
-        for pk, *owner in rows:
-            key = (owner[0], owner[1])
-            places[pk] = seen[key] = seen.get(key, 0) + 1
+    for pk, *owner in theirs.order_by("position", "pk").values_list("pk", "server_id", "organization_id"):
+        key = (owner[0], owner[1])
+        places[pk] = seen[key] = seen.get(key, 0) + 1
     return places
 
 
