@@ -146,17 +146,22 @@ def of_reputation(
     items = []
     for _, address, provider, counts in bad[:MOST_NAMED]:
         name, known = providers.get(provider, "others"), addresses[address]
-        text = f"Address {known.ipv4} is in trouble: {name} accepts {shown_share(counts)['text']} of the attempts"
+        text = f"Address {known.ipv4} is in trouble: {name} accepts {_percent(counts)} of the attempts"
         others = sum((each for other, each in cells[address].items() if other != provider), ZERO)
         detail = f"{counts.deferred:,} deferred and {counts.bounced:,} bounced in {days} days"
         if _tried(others) >= LEAST_ATTEMPTS:
-            detail += f"; the other providers accept {shown_share(others)['text']}"
+            detail += f"; the other providers accept {_percent(others)}"
         if known.wrong_names:
             detail += f". In DNS: {', '.join(known.wrong_names)}"
         items.append(
             Item("bad", "trending_down", text, detail, f"{change_url('ippools.ipaddress', address)}#{slug(name)}")
         )
     return items
+
+
+def _percent(counts: Counts) -> str:
+    # A line may not end between the number and its sign.
+    return str(shown_share(counts)["text"]).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _tried(counts: Counts) -> int:

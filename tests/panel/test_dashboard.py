@@ -118,8 +118,8 @@ def test_it_names_what_needs_attention_and_links_to_where_it_is_mended(acme, glo
     assert texts(shown) == [
         (
             "bad",
-            "Address 192.0.2.1 is in trouble: Gmail accepts 21 % of the attempts",
-            "90 deferred and 20 bounced in 7 days; the other providers accept 100 %. In DNS: PTR missing",
+            "Address 192.0.2.1 is in trouble: Gmail accepts 21\N{NO-BREAK SPACE}% of the attempts",
+            "90 deferred and 20 bounced in 7 days; the other providers accept 100\N{NO-BREAK SPACE}%. In DNS: PTR missing",
         ),
         (
             "bad",
