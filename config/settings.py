@@ -215,6 +215,7 @@ USE_I18N = False
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_THOUSAND_SEPARATOR = True
+FORMAT_MODULE_PATH = "panel.formats"
 STATIC_URL = "static/"
 # Filled by `collectstatic`, which `up` runs; in production it is a step of the installation.
 STATIC_ROOT = Path(env.text("SLUICE_STATIC_ROOT", default=str(SLUICE_DATA_DIR / "static")))

@@ -4,8 +4,11 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page
 
-# Pages that no list leads to.
-ALSO = ("/admin/account/", "/admin/account/second-factor/", "/admin/password_change/")
+# Pages that no list leads to; the last is the one that there is not.
+ALSO = (
+    "/admin/account/", "/admin/account/second-factor/", "/admin/password_change/", "/admin/servers/",
+    "/admin/search/?s=Newsletter", "/admin/ippools/ipaddress/import/", "/nowhere/",
+)  # fmt: skip
 # Links that are acts, not pages.
 NOT_PAGES = ("logout", "jsi18n", "export", "login", "/r/", "javascript:")
 
@@ -25,6 +28,10 @@ def found_from(page: Page) -> list[str]:
             page.goto(own[0])
             beside = [each for each in _links(page, "#main a") if each.startswith(path) and _is_beside(each, own[0])]
             _add(paths, *beside[:12])
+            if page.locator("a[href$='/delete/']").count():
+                _add(paths, own[0].replace("/change/", "/delete/"))
+            if path == "/admin/ippools/ipaddress/":
+                _add(paths, own[0].replace("/change/", "/limits/") + "?domain=gmail.com")
     _add(paths, *ALSO)
     return paths
 
@@ -32,7 +39,7 @@ def found_from(page: Page) -> list[str]:
 def _is_beside(path: str, record: str) -> bool:
     """Whether it is another page of the same record, such as its history or a dialog."""
     key = record.rstrip("/").split("/")[-2]
-    return path != record and f"/{key}/" in path and path.split("/")[-2] != "delete"
+    return path != record and f"/{key}/" in path
 
 
 def _links(page: Page, selector: str) -> list[str]:

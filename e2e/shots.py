@@ -1,8 +1,11 @@
 """Pictures of every page on the demo's data, wide and on a phone, light and dark: `make shots` fills shots/."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
+
+from playwright.sync_api import Page
 
 from e2e.browser import NoBrowser, Watched, context_of, launched, sign_in
 from e2e.pages import found_from
@@ -41,6 +44,8 @@ def main() -> int:
                     watched.page.goto(path)
                     watched.page.wait_for_load_state("networkidle")
                     save(watched, FOLDER / look / f"{name_of(path)}.png")
+                look_before_many(watched.page)
+                save(watched, FOLDER / look / "servers-server-suspend-many.png")
                 problems += [f"{look}: {problem}" for problem in watched.problems]
                 context.close()
                 print(f"{look}: {len(paths)} pages")
@@ -50,6 +55,16 @@ def main() -> int:
     for problem in dict.fromkeys(problems):
         print(problem, file=sys.stderr)
     return 1 if problems else 0
+
+
+def look_before_many(page: Page) -> None:
+    """Go to where an act on many records shows what it will do: no address leads there."""
+    page.goto("/admin/servers/server/")
+    for place in range(3):
+        page.locator("input[name=_selected_action]").nth(place).check()
+    page.locator("select[name=action]").select_option(label="Suspend")
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_load_state("networkidle")
 
 
 def save(watched: Watched, file: Path) -> None:
@@ -64,7 +79,7 @@ def save(watched: Watched, file: Path) -> None:
 
 
 def name_of(path: str) -> str:
-    return path.removeprefix("/admin/").strip("/").replace("/", "-") or "dashboard"
+    return re.sub("[^A-Za-z0-9_]+", "-", path.removeprefix("/admin/")).strip("-") or "dashboard"
 
 
 if __name__ == "__main__":

@@ -3,4 +3,4 @@ from django.apps import AppConfig
 
 class IPPoolsConfig(AppConfig):
     name = "ippools"
-    verbose_name = "IP pools"
+    verbose_name = "Addresses"

@@ -4,12 +4,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
@@ -21,6 +20,7 @@ from panel import bulk, bulk_acts, charts, csv_file, files, limits
 from panel.acts import ActForm, act, actor_of, is_within_page
 from panel.base import TenantAdmin
 from panel.counting import count_of
+from panel.filters import RecordFilter
 from panel.rules import LIMITS, RulesForm
 from panel.templates import without_ids
 from panel.viewer import Viewer, viewer_of
@@ -74,7 +74,7 @@ class IPAddressAdmin(TenantAdmin):
 
     form = IPAddressForm
     list_display = ["ipv4", "name", "hostname", "state", "template", "pool_total", "sent_today", "sent_this_month"]
-    list_filter = ["delivery_paused", ("template", AutocompleteSelectFilter), ("pools", AutocompleteSelectFilter)]
+    list_filter = ["delivery_paused", ("template", RecordFilter), ("pools", RecordFilter)]
     list_select_related = ["template", "redirect"]
     search_fields = ["ipv4__startswith", "ipv6__startswith", "hostname__startswith", "name_key"]
     search_help_text = "IPv4, IPv6, host name or name"
@@ -112,7 +112,10 @@ class IPAddressAdmin(TenantAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         found = super().get_queryset(request).select_related("template__rules", "rules", "redirect")
-        return found.annotate(memberships_total=count_of(IPAddress, "memberships"))
+        viewer = viewer_of(request)
+        # In how many pools of others an address is, is theirs to know.
+        known = None if viewer.is_platform else Q(pool__in=pools_seen_by(viewer.user))
+        return found.annotate(memberships_total=count_of(IPAddress, "memberships", known))
 
     # --- The list ----------------------------------------------------------------------------------------------------
 
@@ -154,15 +157,6 @@ class IPAddressAdmin(TenantAdmin):
     def default_limits(self, record: IPAddress) -> str:
         return limits_in_words(record.rules.max_concurrent_connections, record.rules.max_messages_per_hour)
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None and request.method == "GET":
-            context |= self.summary_of(request, record)
-        return super().changeform_view(request, object_id, form_url, context)
-
     def summary_of(self, request: HttpRequest, record: IPAddress) -> dict[str, Any]:
         """Return what stands above the form: state, counts, charts, pools, where mail goes, which limit applies."""
         now = timezone.now()
@@ -175,6 +169,8 @@ class IPAddressAdmin(TenantAdmin):
             "chain": self.chain_of(request, record),
             "sent": {period: sent_by_address([record.pk], period, now)[record.pk] for period in ("today", "month")},
             "limits_url": self.url_of(record.pk, "limits"),
+            # Templates are the platform's.
+            "template_url": template_url(record.template_id) if viewer_of(request).is_platform else "",
             **identity_of(record),
         }
         if not self.has_change_permission(request, record):
@@ -345,6 +341,11 @@ def identity_of(record: IPAddress) -> dict[str, Any]:
         for name, label in IDENTITY_CHECKS.items()
     ]
     return {"identity": found, "identity_checks": checks}
+
+
+def template_url(template_id: int) -> str:
+    """Return where an address's template is looked at."""
+    return reverse("admin:throttling_throttlingtemplate_change", args=[template_id])
 
 
 def delivery_state(record: IPAddress) -> str:

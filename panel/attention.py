@@ -12,9 +12,10 @@ from django.urls import reverse
 from ippools.models import IPAddress
 from panel.charts import shown_share, slug
 from panel.scope import Scope, among
+from panel.words import counted
 from servers.models import Domain, Organization, Server
 from stats import health, refusals, reputation
-from stats.queries import Counts
+from stats.queries import ZERO, Counts
 
 # Of each kind so many are named; the rest is a number and a link to the list.
 MOST_NAMED = 4
@@ -30,6 +31,8 @@ RECORDS = (
     ("return_path_status", "return path"),
     ("dmarc_status", "DMARC"),
 )
+# Of an address: the columns, and what the names are called.
+IDENTITY = (("ptr", "PTR"), ("fcrdns", "FCrDNS"), ("helo", "HELO name"))
 _WRONG = ("missing", "invalid")
 
 
@@ -108,38 +111,73 @@ def of_refusals(scope: Scope, now: datetime.datetime) -> list[Item]:
     return items
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is told of an address in trouble besides its counts: its IPv4, and which of its names in DNS are wrong."""
+
+    ipv4: str
+    wrong_names: tuple[str, ...] = ()
+
+
+def known_addresses(ids: Sequence[int]) -> dict[int, Known]:
+    """Return what is known of these addresses, by id; without those that are gone. One query."""
+    columns = [f"identity__{name}_status" for name, _ in IDENTITY]
+    rows = IPAddress.objects.filter(pk__in=ids).values_list("pk", "ipv4", *columns)
+    return {
+        pk: Known(
+            ipv4,
+            tuple(f"{word} {status}" for (_, word), status in zip(IDENTITY, found, strict=True) if status in _WRONG),
+        )
+        for pk, ipv4, *found in rows
+    }
+
+
 def of_reputation(
-    cells: dict[int, dict[int, Counts]], labels: dict[int, str], providers: dict[int, str], days: int
+    cells: dict[int, dict[int, Counts]], addresses: dict[int, Known], providers: dict[int, str], days: int
 ) -> list[Item]:
-    """Return the addresses whose mail a provider pushes back, worst first."""
+    """Return the addresses whose mail a provider pushes back, worst first, with what speaks for one cause or another."""
     bad = []
     for address, row in cells.items():
         for provider, counts in row.items():
             share = reputation.accepted_share(counts)
-            tried = counts.sent + counts.deferred + counts.bounced
-            if share is not None and share < BAD_SHARE and tried >= LEAST_ATTEMPTS and address in labels:
+            if share is not None and share < BAD_SHARE and _tried(counts) >= LEAST_ATTEMPTS and address in addresses:
                 bad.append((share, address, provider, counts))
     bad.sort(key=lambda each: each[:3])
     items = []
     for _, address, provider, counts in bad[:MOST_NAMED]:
-        name = providers.get(provider, "others")
-        text = f"{labels[address]}: {name} accepts {shown_share(counts)['text']} of the attempts"
+        name, known = providers.get(provider, "others"), addresses[address]
+        text = f"Address {known.ipv4} is in trouble: {name} accepts {_percent(counts)} of the attempts"
+        others = sum((each for other, each in cells[address].items() if other != provider), ZERO)
         detail = f"{counts.deferred:,} deferred and {counts.bounced:,} bounced in {days} days"
+        if _tried(others) >= LEAST_ATTEMPTS:
+            detail += f"; the other providers accept {_percent(others)}"
+        if known.wrong_names:
+            detail += f". In DNS: {', '.join(known.wrong_names)}"
         items.append(
             Item("bad", "trending_down", text, detail, f"{change_url('ippools.ipaddress', address)}#{slug(name)}")
         )
     return items
 
 
-def of_loads(loads: Sequence[Load]) -> list[Item]:
+def _percent(counts: Counts) -> str:
+    # A line may not end between the number and its sign.
+    return str(shown_share(counts)["text"]).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _tried(counts: Counts) -> int:
+    return counts.sent + counts.deferred + counts.bounced
+
+
+def of_loads(loads: Sequence[Load], days: int) -> list[Item]:
     """Return the pools whose addresses carry far more than those of the others."""
     items = []
     for load in sorted(loads, key=lambda each: -each.times_median)[:MOST_NAMED]:
         if load.times_median >= UNEVEN:
             text = f"Pool {load.name} is overloaded: {load.times_median:.1f} times the median load"
+            number = counted(load.addresses, "address", "addresses")
             detail = (
-                f"{load.per_address:,.0f} messages for each of {load.addresses} addresses: add some, or move servers"
-            )
+                f"Each of its {number} sent" if load.addresses > 1 else "Its one address sent"
+            ) + f" {load.per_address:,.0f} messages in {days} days: add addresses, or move servers to other pools"
             items.append(Item("bad", "balance", text, detail, change_url("ippools.ippool", load.pool_id)))
     return items
 

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
@@ -96,6 +97,7 @@ class PanelAdmin(ModelAdmin):
     """A page for records of the platform: only its staff see them, each as far as their permissions go."""
 
     form = ActingForm
+    delete_confirmation_template = "panel/delete.html"
     list_per_page = 50
     list_max_show_all = 200
     show_full_result_count = False
@@ -205,6 +207,25 @@ class PanelAdmin(ModelAdmin):
             if (fits := getattr(each.method, "fits", None)) is None or (record is not None and fits(record))
         ]
 
+    # --- A record's page ---------------------------------------------------------------------------------------------
+
+    def summary_of(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        """Return what the page shows of the record besides its form: the context of the page's own templates."""
+        return {}
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        response = super().changeform_view(request, object_id, form_url, extra_context)
+        # Only where a page is shown, to whoever may see it: not before a redirect or a refusal.
+        if isinstance(response, TemplateResponse) and object_id and (record := self.seen(request, object_id)):
+            response.context_data = {**(response.context_data or {}), **self.summary_of(request, record)}
+        return response
+
     # --- Changes: by the forms' acts, never by Django's own saving ---------------------------------------------------
 
     def get_form(self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any) -> Any:
@@ -242,18 +263,23 @@ class PanelAdmin(ModelAdmin):
         """Return what else goes when the record is deleted, a line each."""
         return []
 
+    def obstacles(self, record: Any) -> Sequence[str]:
+        """Return why the record cannot be deleted, a sentence each; empty: it can, as far as anybody knows before."""
+        return []
+
     def get_deleted_objects(
         self, objs: Iterable[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         # Django's would read everything that hangs on the record, which grows with its rows.
-        lines = [line for record in objs for line in (str(record), *self.consequences(record))]
-        return lines, {}, set(), []
+        lines = [line for record in objs for line in self.consequences(record)]
+        return lines, {}, set(), [line for record in objs for line in self.obstacles(record)]
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        context = {**(extra_context or {}), "back": self.url_of(unquote(object_id))}
         try:
-            return super().delete_view(request, object_id, extra_context)
+            return super().delete_view(request, object_id, context)
         except Refused as refusal:
             messages.error(request, f"Not deleted. {faults.sentence(refusal.message)}.")
             return HttpResponseRedirect(self.url_of(unquote(object_id)))

@@ -4,10 +4,12 @@ A few are done at once. Many become a Job, which a worker does step by step whil
 changed by the same act, in a transaction of its own, as by its own page; what one refuses does not stop the others.
 """
 
-from collections.abc import Callable
+import datetime
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django import forms
 from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
@@ -32,7 +34,8 @@ STEP = 50
 SHOWN = 30
 SHOWN_REFUSALS = 20
 
-type Doing = Callable[[Any, Actor], None]
+# Takes a record, who acts, and by name what the act's form asked for.
+type Doing = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class BulkAct:
     do: Doing
     # A `has_…_permission` of the page, asked for each record.
     permission: str = "operate"
+    # What it asks for before it is done, once for all.
+    form: type[forms.Form] | None = None
 
     @property
     def records(self) -> Any:
@@ -57,12 +62,21 @@ ACTS: dict[str, BulkAct] = {}
 
 
 def bulk_act(
-    *, model: str, title: str, notice: str, done: str, permission: str = "operate"
+    *,
+    model: str,
+    title: str,
+    notice: str,
+    done: str,
+    permission: str = "operate",
+    form: type[forms.Form] | None = None,
 ) -> Callable[[Doing], Doing]:
-    """Make a function `(record, actor)` an act on many; its name is what jobs know it by."""
+    """Make a function `(record, actor)` an act on many; its name is what jobs know it by.
+
+    What `form` asks for comes by name, as JSON has it: a time is its ISO text.
+    """
 
     def register(do: Doing) -> Doing:
-        ACTS[do.__name__] = BulkAct(do.__name__, model, title, notice, done, do, permission)
+        ACTS[do.__name__] = BulkAct(do.__name__, model, title, notice, done, do, permission, form)
         return do
 
     return register
@@ -85,8 +99,10 @@ def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) 
     allowed = list(page.allowed_ids(request, ids, found.permission))
     if not allowed:
         raise PermissionDenied
-    if "confirmed" in request.POST:
-        return _do(found, page, request, allowed)
+    is_confirmed = "confirmed" in request.POST
+    form = found.form(request.POST if is_confirmed else None) if found.form else None
+    if is_confirmed and (form is None or form.is_valid()):
+        return _do(found, page, request, allowed, _values_of(form))
     names = [str(each) for each in found.records.filter(pk__in=allowed[:SHOWN])]
     refused = len(ids) - len(allowed)
     notice = found.notice
@@ -106,16 +122,23 @@ def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) 
             ("select_across", request.POST.get("select_across", "0")),
             *((helpers.ACTION_CHECKBOX_NAME, each) for each in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)),
         ],
+        "form": form,
         "submit": f"{found.title} ({len(allowed):,})",
         "back": request.get_full_path(),
     }
     return TemplateResponse(request, "panel/confirm.html", context)
 
 
-def _do(found: BulkAct, page: Any, request: HttpRequest, ids: list[int]) -> HttpResponse | None:
+def _values_of(form: forms.Form | None) -> dict[str, Any]:
+    """Return what was asked for as JSON has it, because it may go along with a job."""
+    given = {} if form is None else form.cleaned_data
+    return {name: value.isoformat() if isinstance(value, datetime.datetime) else value for name, value in given.items()}
+
+
+def _do(found: BulkAct, page: Any, request: HttpRequest, ids: list[int], values: dict[str, Any]) -> HttpResponse | None:
     if len(ids) > AT_ONCE:
-        return _start(found, page, request, ids)
-    refusals = apply(found, ids, actor_of(request))
+        return _start(found, page, request, ids, values)
+    refusals = apply(found, ids, actor_of(request), values)
     total = len(ids) - len(refusals)
     if total:
         messages.success(request, f"{counted(total, 'record', 'records')} {found.done}.")
@@ -124,7 +147,7 @@ def _do(found: BulkAct, page: Any, request: HttpRequest, ids: list[int]) -> Http
     return None
 
 
-def _start(found: BulkAct, page: Any, request: HttpRequest, ids: list[int]) -> HttpResponse:
+def _start(found: BulkAct, page: Any, request: HttpRequest, ids: list[int], values: dict[str, Any]) -> HttpResponse:
     from panel.tasks import run_bulk_acts
 
     actor = actor_of(request)
@@ -132,7 +155,12 @@ def _start(found: BulkAct, page: Any, request: HttpRequest, ids: list[int]) -> H
         job = jobs.start(
             kind=KIND,
             label=f"{found.title}: {counted(len(ids), 'record', 'records')}",
-            parameters={"act": found.name, "ids": ids, "actor": [actor.kind, actor.id, actor.label]},
+            parameters={
+                "act": found.name,
+                "ids": ids,
+                "actor": [actor.kind, actor.id, actor.label],
+                "values": values,
+            },
             total=len(ids),
             user_id=request.user.pk,
         )
@@ -142,13 +170,13 @@ def _start(found: BulkAct, page: Any, request: HttpRequest, ids: list[int]) -> H
     return HttpResponseRedirect(reverse("admin:core_job_change", args=[job.pk]))
 
 
-def apply(found: BulkAct, ids: list[int], actor: Actor) -> list[str]:
-    """Do the act to each record that is still there, and return what was refused."""
+def apply(found: BulkAct, ids: list[int], actor: Actor, values: Mapping[str, Any] | None = None) -> list[str]:
+    """Do the act to each record that is still there, and return what was refused. `values`: what its form asked for."""
     refusals = []
     for record in found.records.filter(pk__in=ids).order_by("pk"):
         try:
             with transaction.atomic():
-                found.do(record, actor)
+                found.do(record, actor, **(values or {}))
         except Refused as refusal:
             refusals.append(f"{record}: {refusal.message}")
     return refusals
@@ -161,12 +189,12 @@ def run(job: Job, *, now: Callable[[], Any]) -> None:
         jobs.fail(job, at=now(), failure="This version of Sluice does not know the act")
         return
     kind, actor_id, label = job.parameters["actor"]
-    actor, ids = Actor(kind, actor_id, label), job.parameters["ids"]
+    actor, ids, values = Actor(kind, actor_id, label), job.parameters["ids"], job.parameters.get("values", {})
     state = job.cursor or {"done": 0, "refusals": [], "refused": 0}
     while state["done"] < len(ids):
         batch = ids[state["done"] : state["done"] + STEP]
         with transaction.atomic():
-            refusals = apply(found, batch, actor)
+            refusals = apply(found, batch, actor, values)
             state = {
                 "done": state["done"] + len(batch),
                 "refused": state["refused"] + len(refusals),

@@ -1,11 +1,14 @@
 """The acts that are done to many records of a list at once."""
 
+import datetime
+
 from django.utils import timezone
 
 from core.audit import Actor
 from ippools import ip_addresses
 from ippools.models import IPAddress
 from panel.bulk import bulk_act
+from panel.suspension import SuspensionForm
 from servers import credentials, provisioning
 from servers.models import Credential, Server
 
@@ -17,8 +20,7 @@ from servers.models import Credential, Server
     done="paused",
 )
 def pause_addresses(address: IPAddress, actor: Actor) -> None:
-    if not address.delivery_paused:
-        ip_addresses.update(address.pk, {"delivery_paused": True}, actor=actor)
+    _let_deliver(address, actor, paused=True)
 
 
 @bulk_act(
@@ -28,8 +30,12 @@ def pause_addresses(address: IPAddress, actor: Actor) -> None:
     done="resumed",
 )
 def resume_addresses(address: IPAddress, actor: Actor) -> None:
-    if address.delivery_paused:
-        ip_addresses.update(address.pk, {"delivery_paused": False}, actor=actor)
+    _let_deliver(address, actor, paused=False)
+
+
+def _let_deliver(address: IPAddress, actor: Actor, *, paused: bool) -> None:
+    if address.delivery_paused != paused:
+        ip_addresses.update(address.pk, {"delivery_paused": paused}, actor=actor)
 
 
 @bulk_act(
@@ -46,12 +52,14 @@ def delete_addresses(address: IPAddress, actor: Actor) -> None:
 @bulk_act(
     model="servers.Server",
     title="Suspend",
-    notice="The keys of these servers stop at once, until they are resumed.",
+    notice="The keys of these servers stop at once. Those that are suspended already stay as they are.",
     done="suspended",
+    form=SuspensionForm,
 )
-def suspend_servers(server: Server, actor: Actor) -> None:
+def suspend_servers(server: Server, actor: Actor, *, reason: str, until: str | None) -> None:
     if server.suspended_at is None:
-        provisioning.suspend_server(server=server, reason="", at=timezone.now(), actor=actor)
+        ends = None if until is None else datetime.datetime.fromisoformat(until)
+        provisioning.suspend_server(server=server, reason=reason, until=ends, at=timezone.now(), actor=actor)
 
 
 @bulk_act(

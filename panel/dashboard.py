@@ -11,7 +11,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
-from ippools.models import IPAddress, IPPool
+from ippools.models import IPPool
 from panel import attention, charts, first_steps
 from panel.attention import Load, change_url
 from panel.scope import Scope, pools_with_addresses, scope_of
@@ -36,8 +36,8 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     # Where mail was counted lately, the first steps are behind one.
     steps = [] if sums["has_counts"] else first_steps.steps(scope, viewer)
     items = [
-        *attention.of_reputation(sums["cells"], sums["labels"], sums["providers"], DAYS),
-        *attention.of_loads(sums["loads"]),
+        *attention.of_reputation(sums["cells"], sums["known"], sums["providers"], DAYS),
+        *attention.of_loads(sums["loads"], DAYS),
         *(attention.of_counting(now) if viewer.is_platform else []),
         *attention.of_refusals(scope, now),
         *attention.of_records(scope, now),
@@ -69,7 +69,7 @@ def _sums(scope: Scope, now: datetime.datetime) -> dict[str, Any]:
     totals = reputation.by_address(scope.address_ids, first, today)
     worst = _worst(totals)
     cells = reputation.by_address_and_provider(worst, first, today)
-    labels = dict(IPAddress.objects.filter(pk__in=worst).values_list("pk", "ipv4"))
+    known = attention.known_addresses(worst)
     providers = reputation.provider_names()
     return {
         "at": now,
@@ -80,9 +80,9 @@ def _sums(scope: Scope, now: datetime.datetime) -> dict[str, Any]:
         "busiest": _busiest(scope, first, today),
         "loads": _loads(scope, totals),
         "cells": cells,
-        "labels": labels,
+        "known": known,
         "providers": providers,
-        "grid": _grid(worst, cells, labels, providers, total=len(totals)),
+        "grid": _grid(worst, cells, {pk: each.ipv4 for pk, each in known.items()}, providers, total=len(totals)),
     }
 
 

@@ -10,23 +10,15 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils import formats, timezone
 
 from core.errors import Refused
 from core.models import AuditEntry
 from panel import faults
+from panel.states import Difference, Reader
 from panel.viewer import Viewer, viewer_of
 
 PER_PAGE = 25
-SHOWN_LENGTH = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field in two states, as people read it."""
-
-    field: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,41 +40,6 @@ def entries_of(record: Any, viewer: Viewer) -> QuerySet[AuditEntry]:
     return entries.order_by("-id")
 
 
-def differences(model: Any, before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[Difference]:
-    """Return the fields that differ between two states; None is the state in which there was no record."""
-    old, new = before or {}, after or {}
-    return [
-        Difference(label_of(model, name), shown(old.get(name)), shown(new.get(name)))
-        for name in dict.fromkeys([*new, *old])
-        if old.get(name) != new.get(name)
-    ]
-
-
-def label_of(model: Any, attribute: str) -> str:
-    """Return a column's name as the forms call it."""
-    for field in model._meta.concrete_fields:
-        if field.attname == attribute:
-            return str(field.verbose_name)
-    return attribute.replace("_", " ")
-
-
-def shown(value: Any) -> str:
-    """Return a stored value as a person reads it."""
-    match value:
-        case None | "":
-            return "—"
-        case True:
-            return "yes"
-        case False:
-            return "no"
-        case list():
-            return ", ".join(shown(each) for each in value)[:SHOWN_LENGTH] or "—"
-        case dict():
-            return "; ".join(f"{key}: {shown(each)}" for key, each in value.items())[:SHOWN_LENGTH] or "—"
-        case _:
-            return str(value)[:SHOWN_LENGTH]
-
-
 def page(admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
     """Show the history; a POST with the id of an entry gives the record the values back that it had after it."""
     record = admin.get_object(request, unquote(object_id))
@@ -96,6 +53,9 @@ def page(admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
         return _restore(admin, request, record, entries, may_restore)
     current = admin.state_of(record)
     found = Paginator(entries, PER_PAGE).get_page(request.GET.get("page"))
+    compared = _compared(request, entries)
+    reader = Reader(request, [*found, *compared])
+    states = sum(entry.after is not None for entry in found)
     context = {
         **admin.admin_site.each_context(request),
         "title": "History",
@@ -104,18 +64,20 @@ def page(admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
         "original": record,
         "object_id": object_id,
         "found": found,
-        "versions": [_version(admin, entry, current, may_restore=may_restore) for entry in found],
-        "comparison": _comparison(admin, request, entries),
+        "versions": [_version(admin, entry, current, reader, may_restore=may_restore) for entry in found],
+        "comparison": _comparison(compared, reader),
+        # Of one state there is nothing to be compared with.
+        "may_compare": states > 1,
         "may_restore": may_restore,
         "back": admin.url_of(record.pk),
     }
     return TemplateResponse(request, "panel/history.html", context)
 
 
-def _version(admin: Any, entry: AuditEntry, current: dict[str, Any], *, may_restore: bool) -> Version:
+def _version(admin: Any, entry: AuditEntry, current: dict[str, Any], reader: Reader, *, may_restore: bool) -> Version:
     state = _state(admin, entry)
     differs = bool(state) and any(current.get(name) != value for name, value in state.items())
-    return Version(entry, differences(admin.model, entry.before, entry.after), may_restore and differs)
+    return Version(entry, reader.of_entry(entry), may_restore and differs)
 
 
 def _state(admin: Any, entry: AuditEntry) -> dict[str, Any]:
@@ -126,16 +88,21 @@ def _state(admin: Any, entry: AuditEntry) -> dict[str, Any]:
     return {name: after[name] for name in admin.restorable}
 
 
-def _comparison(admin: Any, request: HttpRequest, entries: QuerySet[AuditEntry]) -> dict[str, Any] | None:
-    """Return two states side by side, for `?older=<entry>&newer=<entry>`."""
+def _compared(request: HttpRequest, entries: QuerySet[AuditEntry]) -> list[AuditEntry]:
+    """Return the two entries of `?older=<entry>&newer=<entry>`, the older first; none where they are not two of these."""
     asked = [request.GET.get(name, "") for name in ("older", "newer")]
     if not all(each.isascii() and each.isdigit() and len(each) < 19 for each in asked):
+        return []
+    found = {entry.pk: entry for entry in entries.filter(pk__in=asked)}
+    return [found[pk] for pk in sorted(found)] if len(found) == 2 else []
+
+
+def _comparison(compared: list[AuditEntry], reader: Reader) -> dict[str, Any] | None:
+    """Return two states side by side."""
+    if not compared:
         return None
-    found = {str(entry.pk): entry for entry in entries.filter(pk__in=asked)}
-    if len(found) < 2:
-        return None
-    older, newer = sorted(found.values(), key=lambda entry: entry.pk)
-    return {"older": older, "newer": newer, "differences": differences(admin.model, older.after, newer.after)}
+    older, newer = compared
+    return {"older": older, "newer": newer, "differences": reader.between(newer, older.after, newer.after)}
 
 
 def _restore(
@@ -154,5 +121,6 @@ def _restore(
     except Refused as refusal:
         messages.error(request, f"Not restored. {faults.sentence(refusal.message)}.")
         return HttpResponseRedirect(admin.url_of(record.pk, "history"))
-    messages.success(request, f"{record} has its values of {entry.at:%Y-%m-%d %H:%M} UTC again.")
+    at = formats.date_format(timezone.localtime(entry.at), "DATETIME_FORMAT")
+    messages.success(request, f"{record} has its values of {at} again.")
     return HttpResponseRedirect(admin.url_of(record.pk))

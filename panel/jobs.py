@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from unfold.decorators import display
 
 from core.models import Job
@@ -44,20 +44,14 @@ class JobAdmin(TenantAdmin):
             return f"{record.progress_done:,}"
         return f"{record.progress_done:,} of {record.progress_total:,}"
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None:
-            total = record.progress_total
-            context |= {
-                "job": record,
-                "percent": None if not total else round(100 * record.progress_done / total),
-                "is_open": record.finished_at is None,
-                "outcome": record.outcome if isinstance(record.outcome, dict) else {},
-            }
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: Job) -> dict[str, Any]:
+        total = record.progress_total
+        return {
+            "job": record,
+            "percent": None if not total else round(100 * record.progress_done / total),
+            "is_open": record.finished_at is None,
+            "outcome": record.outcome if isinstance(record.outcome, dict) else {},
+        }
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)

@@ -4,6 +4,8 @@ import datetime
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import Case, Value, When
+
 from panel.viewer import Viewer
 from servers.models import Organization, Server
 from servers.pools import pools_of
@@ -24,10 +26,10 @@ def summary(organization: Organization, viewer: Viewer, now: datetime.datetime) 
     most = max((counts.sent for counts in months.values()), default=0) or 1
     busiest = dict(usage.busiest(ids, month, limit=SHOWN))
     living = Server.objects.living().filter(organization=organization).select_related("ip_pool")
-    servers = list(living.filter(pk__in=list(busiest)))
-    servers.sort(key=lambda server: -busiest[server.pk].sent)
-    if len(servers) < SHOWN:
-        servers += living.exclude(pk__in=[server.pk for server in servers]).order_by("name_key")[: SHOWN - len(servers)]
+    # The busiest first, then the others by name: one query, however many there are of each.
+    rank = Case(When(pk__in=list(busiest), then=Value(0)), default=Value(1))
+    servers = list(living.order_by(rank, "name_key")[:SHOWN])
+    servers.sort(key=lambda server: -busiest[server.pk].sent if server.pk in busiest else 0)
     for server in servers:
         server.sent = busiest[server.pk].sent if server.pk in busiest else 0  # type: ignore[attr-defined]
         server.is_stopped = server.is_suspended(now)  # type: ignore[attr-defined]

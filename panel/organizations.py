@@ -17,7 +17,8 @@ from panel.base import ActingForm, TenantAdmin
 from panel.counting import count_of
 from panel.fields import text_input, time_zone_field
 from panel.viewer import Viewer, viewer_of
-from servers import provisioning
+from panel.words import in_short
+from servers import organization_deletion, provisioning
 from servers.access import organizations_of
 from servers.models import Organization
 
@@ -57,7 +58,6 @@ class OrganizationAdmin(TenantAdmin):
     """Organizations. Only the platform makes them; their owners and operators change them."""
 
     form = OrganizationForm
-    is_deleted = False
     list_display = ["name", "permalink", "state", "living_servers", "people_count", "pool_count", "created_at"]
     list_filter = [("suspended_at", admin.EmptyFieldListFilter)]
     search_fields = ["name_key", "permalink", "uuid"]
@@ -74,7 +74,7 @@ class OrganizationAdmin(TenantAdmin):
         return record.pk
 
     def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
-        return verb != "add" and super().role_allows(viewer, verb, record)
+        return verb not in ("add", "delete") and super().role_allows(viewer, verb, record)
 
     def has_suspend_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         """Suspending a tenant is the platform's: it is how the platform stops one."""
@@ -111,15 +111,9 @@ class OrganizationAdmin(TenantAdmin):
     def pool_count(self, record: Any) -> int:
         return record.pool_total
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None and request.method == "GET":
-            context |= organization_page.summary(record, viewer_of(request), timezone.now())
-            context["usage_url"] = self.url_of(record.pk, "usage")
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: Organization) -> dict[str, Any]:
+        found = organization_page.summary(record, viewer_of(request), timezone.now())
+        return {**found, "usage_url": self.url_of(record.pk, "usage")}
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.usage_view)
@@ -158,6 +152,31 @@ class OrganizationAdmin(TenantAdmin):
     def resume(self, request: HttpRequest, record: Organization, form: ActForm) -> str:
         provisioning.resume_organization(organization=record, actor=actor_of(request))
         return f"{record} is resumed."
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        organization_deletion.delete_organization(organization=record, actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "Its people lose their roles in it; their accounts stay.",
+            "What was done in its name stays in the trail.",
+        ]
+
+    def obstacles(self, record: Organization) -> list[str]:
+        names: dict[str, list[str]] = {}
+        for each in organization_deletion.in_the_way(record):
+            names.setdefault(each.type, []).append(each.name)
+        pools = names.pop("IP pool", [])
+        servers = [name for found in names.values() for name in found]
+        found = []
+        if servers:
+            found.append(
+                f"It has had servers ({in_short(servers)}). What they sent is counted in its name and told of in the audit"
+                " trail, so it is kept: suspend it, and all its keys stop."
+            )
+        if pools:
+            found.append(f"It has made IP pools ({in_short(pools)}): delete them first.")
+        return found
 
     def restore(self, request: HttpRequest, record: Organization, state: dict[str, Any]) -> None:
         if not viewer_of(request).is_platform:

@@ -3,23 +3,27 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
 from unfold.decorators import display
 
-from core.errors import Conflict, Fault, Invalid
+from core.errors import Conflict, Fault, Invalid, Refused
+from core.references import whole_id
 from ippools.models import IPPool
+from panel import rule_order
 from panel.acts import actor_of
 from panel.base import ActingForm, TenantAdmin
 from panel.fields import text_area
 from panel.viewer import Viewer
+from panel.words import in_short
 from servers import pool_rules
 from servers.access import organizations_changed_by, organizations_of
 from servers.models import IPPoolRule, Server
 
 CONDITIONS = "Addresses (a +tag is ignored) or domains, one a line. Left empty: any."
-SHOWN = 3
 
 
 class PoolRuleForm(ActingForm):
@@ -54,12 +58,15 @@ class IPPoolRuleAdmin(TenantAdmin):
     """IP pool rules, of an organization or of one server."""
 
     form = PoolRuleForm
-    list_display = ["whose", "mail_from", "mail_to", "pool", "position"]
+    list_display = ["whose", "place", "mail_from", "mail_to", "pool"]
+    # An owner's rules beside each other, as they are tried.
+    ordering = ["server_id", "organization_id", "position", "pk"]
     list_select_related = ["organization", "server__organization", "pool"]
     search_fields = ["from_conditions", "to_conditions", "uuid", "pool__name_key", "server__name_key"]
     search_help_text = "Address, domain, uuid, pool or server"
     autocomplete_fields = ["organization", "server", "pool"]
     fields = ["organization", "server", "pool", "from_conditions", "to_conditions"]
+    change_form_outer_after_template = "panel/pool_rule/order.html"
     restorable = ("pool_id", "from_conditions", "to_conditions")
 
     def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
@@ -77,6 +84,18 @@ class IPPoolRuleAdmin(TenantAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         return [] if obj is None else ["organization", "server"]
 
+    def choice_label(self, record: IPPoolRule) -> str:
+        return f"from {in_words(record.from_conditions)} to {in_words(record.to_conditions)}"
+
+    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+        places = rule_order.places_of(records)
+        for record in records:
+            record.place = places[record.pk]
+
+    @display(description="Place")
+    def place(self, record: Any) -> int:
+        return record.place
+
     @display(description="Whose")
     def whose(self, record: IPPoolRule) -> str:
         if record.server is not None:
@@ -85,11 +104,48 @@ class IPPoolRuleAdmin(TenantAdmin):
 
     @display(description="From")
     def mail_from(self, record: IPPoolRule) -> str:
-        return in_short(record.from_conditions)
+        return in_words(record.from_conditions)
 
     @display(description="To")
     def mail_to(self, record: IPPoolRule) -> str:
-        return in_short(record.to_conditions)
+        return in_words(record.to_conditions)
+
+    def summary_of(self, request: HttpRequest, record: IPPoolRule) -> dict[str, Any]:
+        found = rule_order.around(record)
+        rows = [
+            {
+                "place": place,
+                "is_here": rule.pk == record.pk,
+                "mail_from": in_words(rule.from_conditions),
+                "mail_to": in_words(rule.to_conditions),
+                "pool": rule.pool,
+                "url": self.url_of(rule.pk),
+                "move_url": self.url_of(rule.pk, "move"),
+            }
+            for place, rule in found["rules"]
+        ]
+        # Whoever may change one of an owner's rules may change all.
+        may_move = found["rule_total"] > 1 and self.has_change_permission(request, record)
+        return {**found, "rows": rows, "may_move": may_move, "steps": rule_order.STEPS.items()}
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.move_view)
+        return [path("<path:object_id>/move/", view, name="servers_ippoolrule_move"), *super().get_urls()]
+
+    def move_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Try the rule earlier or later than it is, and go back to the page that asked."""
+        record = self.seen(request, object_id)
+        if record is None or not self.has_change_permission(request, record):
+            raise PermissionDenied
+        step = request.POST.get("step", "")
+        if request.method == "POST" and step in rule_order.STEPS:
+            try:
+                rule_order.move(rule=record, step=step, actor=actor_of(request))
+            except Refused:
+                messages.error(request, "The rules have changed meanwhile: look at their order again.")
+        back = request.POST.get("back", "")
+        shown = self.seen(request, back) if whole_id(back) else None
+        return HttpResponseRedirect(f"{self.url_of((shown or record).pk)}#order")
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         pool_rules.delete_rule(rule=record, actor=actor_of(request))
@@ -105,10 +161,6 @@ class IPPoolRuleAdmin(TenantAdmin):
         pool_rules.change_rule(rule=record, pool=pool, actor=actor_of(request), **conditions)
 
 
-def in_short(conditions: str) -> str:
+def in_words(conditions: str) -> str:
     """Return the first conditions and how many more there are."""
-    lines = conditions.splitlines()
-    if not lines:
-        return "anybody"
-    more = f" and {len(lines) - SHOWN:,} more" if len(lines) > SHOWN else ""
-    return ", ".join(lines[:SHOWN]) + more
+    return in_short(conditions.splitlines()) or "anybody"

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -24,7 +24,7 @@ from panel.fields import text_area
 from panel.viewer import Viewer, viewer_of
 from panel.words import counted
 from servers import pool_addresses, pools
-from servers.access import organizations_changed_by, pools_seen_by
+from servers.access import organizations_changed_by, organizations_of, pools_seen_by
 from servers.models import Organization
 from stats.queries import sent_by_address
 
@@ -111,15 +111,22 @@ class IPPoolAdmin(TenantAdmin):
         return super().role_allows(viewer, verb, record)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        viewer = viewer_of(request)
+        # Who else uses a pool of the platform's is not for a tenant to know.
+        theirs = None if viewer.is_platform else Q(organization__in=organizations_of(viewer.user))
         return (
             super()
             .get_queryset(request)
             .annotate(
                 address_total=count_of(IPPool, "members"),
-                server_total=count_of(IPPool, "servers"),
-                grant_total=count_of(IPPool, "organization_pools"),
+                server_total=count_of(IPPool, "servers", theirs),
+                grant_total=count_of(IPPool, "organization_pools", theirs),
             )
         )
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        shown = list(super().get_list_display(request))
+        return shown if viewer_of(request).is_platform else [name for name in shown if name != "grant_count"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         return [] if viewer_of(request).is_platform else ["is_default"]
@@ -157,19 +164,13 @@ class IPPoolAdmin(TenantAdmin):
     def grant_count(self, record: Any) -> int:
         return record.grant_total
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None and request.method == "GET":
-            context |= pool_page.summary(record, viewer_of(request), timezone.now())
-            context |= {
-                "may_add": self.has_change_permission(request, record),
-                "add_url": self.url_of(record.pk, "add_addresses"),
-                "remove_url": self.url_of(record.pk, "remove_addresses"),
-            }
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: IPPool) -> dict[str, Any]:
+        return {
+            **pool_page.summary(record, viewer_of(request), timezone.now()),
+            "may_add": self.has_change_permission(request, record),
+            "add_url": self.url_of(record.pk, "add_addresses"),
+            "remove_url": self.url_of(record.pk, "remove_addresses"),
+        }
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from unfold.decorators import display
 
 from panel.acts import actor_of
@@ -126,17 +126,12 @@ class ThrottleProgramAdmin(PanelAdmin):
     def rule_count(self, record: Any) -> int:
         return record.rule_total
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None:
-            context["users"] = [
-                {"type": each.type, "rows": each.rows.order_by("pk")[:SHOWN_USERS], "total": each.rows.count()}
-                for each in used_by.of_program(record)
-            ]
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: ThrottleProgram) -> dict[str, Any]:
+        users = [
+            {"type": each.type, "rows": each.rows.order_by("pk")[:SHOWN_USERS], "total": each.rows.count()}
+            for each in used_by.of_program(record)
+        ]
+        return {"users": users}
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         programs.delete(record.pk, actor=actor_of(request))

@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.forms import formset_factory
-from django.forms.formsets import BaseFormSet
 from django.http import HttpRequest
 from unfold.decorators import display
 
@@ -19,6 +18,7 @@ from panel.acts import actor_of
 from panel.base import ActingForm, PanelAdmin
 from panel.counting import count_of
 from panel.fields import select, text_area
+from panel.rows import Rows
 
 MOST_OVERRIDES = 100
 TARGETS_HELP = (
@@ -77,16 +77,14 @@ class OverrideForm(forms.Form):
         }
 
 
-class OverrideFormSet(BaseFormSet):
+class OverrideRows(Rows):
     """The exceptions of one rule."""
 
-    def add_fields(self, form: Any, index: int | None) -> None:
-        super().add_fields(form, index)
-        form.fields["DELETE"].widget.attrs["aria-label"] = "Remove this exception"
+    removal_label = "Remove this exception"
 
 
 OVERRIDE_FORMS = formset_factory(
-    OverrideForm, formset=OverrideFormSet, extra=1, can_delete=True, max_num=MOST_OVERRIDES, absolute_max=150
+    OverrideForm, formset=OverrideRows, extra=1, can_delete=True, max_num=MOST_OVERRIDES, absolute_max=150
 )
 
 
@@ -122,10 +120,6 @@ class RoutingRuleForm(ActingForm):
             self.add_error(None, list(others) if others else "An exception below is not right yet")
         return cleaned
 
-    def kept(self) -> list[Any]:
-        """Return the rows that are exceptions after saving."""
-        return [each for each in self.overrides.forms if not each.cleaned_data.get("DELETE") and not each.is_blank]
-
     def act(self) -> RoutingRule:
         given = self.cleaned_data
         values = {
@@ -134,7 +128,7 @@ class RoutingRuleForm(ActingForm):
                 "randomization_type": given["randomization_type"],
                 "deliver_through": read_targets(given["deliver_through"]),
             },
-            "domain_overrides": [each.values for each in self.kept()],
+            "domain_overrides": [each.values for each in self.overrides.kept()],
         }
         if self.is_new:
             return routing_rules.create(values, actor=self.actor)
@@ -148,7 +142,7 @@ class RoutingRuleForm(ActingForm):
             return True
         if not head.startswith("domain_overrides["):
             return False
-        row = self.kept()[int(head[len("domain_overrides[") : -1])]
+        row = self.overrides.kept()[int(head[len("domain_overrides[") : -1])]
         row.add_error(faults.field_of(row, rest), faults.sentence(fault.message))
         self.add_error(None, "An exception below is not right yet")
         return True

@@ -7,12 +7,12 @@ from typing import Any
 
 from django import forms
 from django.forms import formset_factory
-from django.forms.formsets import BaseFormSet
 
 from core.errors import Fault
 from panel import faults
 from panel.base import ActingForm
 from panel.fields import number_input, select, text_area
+from panel.rows import Rows
 from throttling import rule_sets
 from throttling.models import ThrottleProgram
 from throttling.models.rule import MAX_RULES
@@ -79,20 +79,14 @@ class RuleForm(forms.Form):
         }
 
 
-class RuleFormSet(BaseFormSet):
+class RuleRows(Rows):
     """The rules of one owner."""
 
-    def kept(self) -> list[RuleForm]:
-        """Return the rows that are rules after saving, in their order."""
-        return [form for form in self.forms if not form.cleaned_data.get("DELETE") and not form.is_blank]
-
-    def add_fields(self, form: Any, index: int | None) -> None:
-        super().add_fields(form, index)
-        form.fields["DELETE"].widget.attrs["aria-label"] = "Remove this rule"
+    removal_label = "Remove this rule"
 
 
 RULE_FORMS = formset_factory(
-    RuleForm, formset=RuleFormSet, extra=1, can_delete=True, max_num=MAX_RULES, absolute_max=MOST_SENT
+    RuleForm, formset=RuleRows, extra=1, can_delete=True, max_num=MAX_RULES, absolute_max=MOST_SENT
 )
 
 

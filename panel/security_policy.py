@@ -1,10 +1,14 @@
 """What a page may load and run: nothing from outside, nothing inline.
 
 Django 5.2 has no such header of its own. The admin's theme needs two exceptions, on the panel's pages only: Alpine evaluates
-its attributes as expressions, and the theme's colours are an inline style.
+its attributes as expressions, and the theme's colours are an inline style. Pages that say what went wrong bring their one style
+with them, because nothing else may work then: just that style is allowed, by its hash.
 """
 
-from collections.abc import Callable
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable
 
 from django.http import HttpRequest, HttpResponse
 
@@ -15,6 +19,7 @@ _COMMON = (
     "frame-ancestors 'self'"
 )
 STRICT = f"{_COMMON}; script-src 'self'; style-src 'self'"
+_STYLE = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 THEME = f"{_COMMON}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
 
 
@@ -26,6 +31,15 @@ class ContentSecurityPolicy:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        policy = THEME if request.path.startswith(PANEL) else STRICT
+        policy = THEME if request.path.startswith(PANEL) else " ".join([STRICT, *_own_styles(response)])
         response.headers.setdefault("Content-Security-Policy", policy)
         return response
+
+
+def _own_styles(response: HttpResponse) -> Iterable[str]:
+    """Return the hashes of the styles of a page of ours that says what went wrong; nothing a caller wrote is in one."""
+    is_page = response.headers.get("Content-Type", "").startswith("text/html")
+    if response.status_code < 400 or response.streaming or not is_page:
+        return []
+    digests = (hashlib.sha256(style).digest() for style in _STYLE.findall(response.content))
+    return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 from unfold.enums import ActionVariant
@@ -13,8 +13,8 @@ from core.errors import Conflict
 from panel import bulk, bulk_acts, server_page
 from panel.acts import ActForm, act, actor_of
 from panel.base import ActingForm, TenantAdmin
-from panel.fields import date_and_time, text_input
 from panel.server_filters import ServerStateFilter
+from panel.suspension import SuspensionForm
 from servers import provisioning
 from servers.access import organizations_changed_by
 from servers.models import Server
@@ -59,13 +59,8 @@ class ServerForm(ActingForm):
         return created.server
 
 
-class SuspendForm(ActForm):
-    """Why, and until when, a server is suspended."""
-
-    reason = forms.CharField(max_length=500, widget=text_input(), help_text="Everybody who sees the server reads it.")
-    until = forms.SplitDateTimeField(
-        required=False, widget=date_and_time(), help_text="Left empty: until somebody resumes it."
-    )
+class SuspendForm(SuspensionForm, ActForm):
+    """Why, and until when, this server is suspended."""
 
 
 @admin.register(Server)
@@ -130,15 +125,9 @@ class ServerAdmin(TenantAdmin):
     def sent_this_month(self, record: Any) -> int:
         return record.sent.this_month
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None and request.method == "GET":
-            context |= server_page.summary(record, timezone.now())
-            context["may_change"] = self.has_change_permission(request, record)
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: Server) -> dict[str, Any]:
+        may_change = self.has_change_permission(request, record)
+        return {**server_page.summary(record, timezone.now()), "may_change": may_change}
 
     @act(
         title="Switch to development",

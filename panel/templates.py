@@ -131,20 +131,18 @@ class ThrottlingTemplateAdmin(PanelAdmin):
     def address_count(self, record: Any) -> int:
         return record.address_total
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        record = self.seen(request, object_id) if object_id else None
-        if record is not None:
-            context["export_url"] = self.url_of(record.pk, "export_rules")
-            if self.has_change_permission(request, record):
-                context["import_url"] = self.url_of(record.pk, "import_rules")
-            context["users"] = record.ip_addresses.order_by("pk")[:SHOWN_ADDRESSES]
-            context["user_total"] = record.address_total
-            if not self.has_change_permission(request, record):
-                context["rules_shown"] = rule_sets.rules_of(record.rules_id)
-        return super().changeform_view(request, object_id, form_url, context)
+    def summary_of(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        may_change = self.has_change_permission(request, record)
+        return {
+            "export_url": self.url_of(record.pk, "export_rules"),
+            "users": record.ip_addresses.order_by("pk")[:SHOWN_ADDRESSES],
+            "user_total": record.address_total,
+            **(
+                {"import_url": self.url_of(record.pk, "import_rules")}
+                if may_change
+                else {"rules_shown": rule_sets.rules_of(record.rules_id)}
+            ),
+        }
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view

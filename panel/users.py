@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth import password_validation
 from django.contrib.auth.models import Group, Permission
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -73,6 +73,7 @@ class UserAdmin(PanelAdmin):
     is_deleted = False
     list_display = ["username", "email", "is_active", "is_staff", "is_superuser", "api_level", "last_login"]
     list_filter = ["is_active", "is_staff", "is_superuser", "api_level"]
+    ordering = ["username"]
     search_fields = ["username", "email", "first_name", "last_name"]
     filter_horizontal = ["groups", "user_permissions"]
     readonly_fields = ["last_login", "date_joined"]
@@ -90,9 +91,7 @@ class UserAdmin(PanelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         if obj is not None and not isinstance(obj, User):
             obj = self.seen(request, obj)
-        # Else whoever may change accounts could take over one that may do everything.
-        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
-        return not is_above and super().has_change_permission(request, obj)
+        return not (obj is not None and is_above(obj, request.user)) and super().has_change_permission(request, obj)
 
     def has_operate_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return self.has_change_permission(request, obj)
@@ -115,6 +114,19 @@ class UserAdmin(PanelAdmin):
 
     def state_of(self, record: User) -> dict[str, Any]:
         return users.document(record)
+
+
+def is_above(user: User, viewer: Any) -> bool:
+    """Whether the user may do what the viewer may not: whoever changes accounts could take over that one and do it."""
+    if viewer.is_superuser or user.pk == viewer.pk:
+        return False
+    # Also what an inactive account may do once it is active again.
+    return user.is_superuser or not _permissions(user) <= viewer.get_all_permissions()
+
+
+def _permissions(user: User) -> set[str]:
+    rows = Permission.objects.filter(Q(user=user) | Q(group__user=user))
+    return {f"{app}.{name}" for app, name in rows.values_list("content_type__app_label", "codename")}
 
 
 admin.site.unregister(Group)

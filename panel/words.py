@@ -1,4 +1,6 @@
-"""Numbers and limits as people read them."""
+"""Numbers, limits and names as people read them."""
+
+from collections.abc import Sequence
 
 
 def limits_in_words(connections: int | None, messages: int | None) -> str:
@@ -15,3 +17,13 @@ def _limit(value: int | None, unit: str) -> str:
 def counted(number: int, one: str, many: str) -> str:
     """Return a number with its noun."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+# Of more names these are said.
+NAMED = 3
+
+
+def in_short(names: Sequence[str]) -> str:
+    """Return the first names and how many more there are."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

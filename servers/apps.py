@@ -3,4 +3,4 @@ from django.apps import AppConfig
 
 class ServersConfig(AppConfig):
     name = "servers"
-    verbose_name = "Servers"
+    verbose_name = "Sending"

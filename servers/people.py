@@ -25,6 +25,8 @@ def add_person(*, organization: Organization, username: str, role: str, actor: A
     """Give a person a role in the organization; who has no account yet gets one, with a password to be handed over."""
     username = clean_username(username)
     _refuse_unknown_role(role)
+    # So that the organization is not deleted meanwhile.
+    lock_organization(organization.pk)
     user = User.objects.filter(username=username).first()
     password = None
     if user is None:

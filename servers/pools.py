@@ -90,7 +90,8 @@ def withdraw_pool(*, organization: Organization, pool: IPPool, actor: Actor) -> 
         raise Conflict("Servers of the organization send by this pool")
     if IPPoolRule.objects.filter(Q(organization=organization) | Q(server__in=servers), pool=pool).exists():
         raise Conflict("Rules of the organization send by this pool")
-    grant = OrganizationPool.objects.filter(organization=organization, pool=pool).first()
+    grants = OrganizationPool.objects.select_related("organization", "pool")
+    grant = grants.filter(organization=organization, pool=pool).first()
     if grant is None:
         return
     record(

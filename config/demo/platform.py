@@ -1,6 +1,7 @@
 """The demo's records, made by the acts that the panel and the API call; what exists already is left as it is."""
 
 import datetime
+import ipaddress
 import secrets
 from typing import Any
 
@@ -9,14 +10,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth.models import Permission
 from django.db import transaction
 
-from config.demo import cast
+from config.demo import cast, routing
 from core.audit import Actor, record, snapshot
 from core.encryption import encrypt
-from core.models import User
+from core.models import DNSStatus, User
 from core.names import fold
 from ippools.addresses import NewAddress, create_many
-from ippools.models import IPAddress, IPPool
+from ippools.models import AddressIdentity, IPAddress, IPPool
 from servers import credentials, provisioning
+from servers.domains import verification_token
 from servers.models import Credential, Domain, Membership, Organization, OrganizationPool, Server
 from servers.pools import add_members, grant_pool
 from throttling import templates
@@ -40,6 +42,7 @@ def make(*, now: datetime.datetime) -> None:
         with transaction.atomic():
             _server(row, organizations[row.organization], pools[row.pool], now)
     with transaction.atomic():
+        routing.make(servers(), ACTOR)
         _pause(cast.PAUSED_ADDRESS, now)
 
 
@@ -117,7 +120,7 @@ def _pool(
         pool = IPPool.objects.create(namespace=namespace, name=row.name, is_default=is_default)
         owner_id = None if owner is None else owner.pk
         record(actor=ACTOR, act="ip_pool.created", target=pool, after=snapshot(pool), organization_id=owner_id)
-        addresses = _addresses(row, owner_id, made_templates[row.template])
+        addresses = _addresses(row, owner_id, made_templates[row.template], now)
         add_members(pool=pool, addresses=addresses, actor=ACTOR, organization_id=owner_id)
         IPPool.objects.filter(pk=pool.pk).update(created_at=now - YEAR)
     using = organizations.keys() if row.is_default else {row.organization, *row.granted} - {""}
@@ -126,7 +129,9 @@ def _pool(
     return pool
 
 
-def _addresses(row: cast.PoolRow, organization_id: int | None, template: ThrottlingTemplate) -> list[IPAddress]:
+def _addresses(
+    row: cast.PoolRow, organization_id: int | None, template: ThrottlingTemplate, now: datetime.datetime
+) -> list[IPAddress]:
     there = {each.ipv4: each for each in IPAddress.objects.filter(ipv4__in=row.ips)}
     fresh = [
         NewAddress(
@@ -140,7 +145,24 @@ def _addresses(row: cast.PoolRow, organization_id: int | None, template: Throttl
         if ip not in there
     ]
     made = create_many(fresh, actor=ACTOR, organization_id=organization_id)
+    AddressIdentity.objects.bulk_create(_identity(address, now) for address in made)
     return [*there.values(), *made]
+
+
+def _identity(address: IPAddress, now: datetime.datetime) -> AddressIdentity:
+    """Return what a check would have found: all is well, but for the address in trouble, which has lost its name."""
+    found = AddressIdentity(
+        ip_address=address, names=[address.hostname], dns_checked_at=now, dns_next_check_at=now + NEVER,
+        ptr_status=DNSStatus.OK, fcrdns_status=DNSStatus.OK, helo_status=DNSStatus.OK,
+    )  # fmt: skip
+    if address.ipv4 == cast.TROUBLED_ADDRESS:
+        pointer = ipaddress.ip_address(address.ipv4).reverse_pointer
+        found.names, found.ptr_status, found.fcrdns_status = [], DNSStatus.MISSING, DNSStatus.MISSING
+        found.ptr_error = (
+            f"{address.ipv4} has no name. Have its network's owner publish {pointer}. PTR {address.hostname}."
+        )
+        found.fcrdns_error = f"{address.ipv4} has no name that could be confirmed."
+    return found
 
 
 def _server(row: cast.ServerRow, organization: Organization, pool: IPPool, now: datetime.datetime) -> None:
@@ -180,8 +202,9 @@ def _domain(name: str, server: Server, failing: str, now: datetime.datetime) -> 
     domain = Domain.objects.create(
         server=server,
         name=name,
-        verification_token=secrets.token_hex(16),
+        verification_token=verification_token(server.organization, name),
         verified_at=now - YEAR,
+        verification_status=DNSStatus.OK,
         dkim_identifier=secrets.token_hex(3),
         dkim_private_key=encrypt(private.decode()),
         dkim_public_key="".join(public.decode().splitlines()[1:-1]),

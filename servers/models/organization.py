@@ -83,4 +83,4 @@ class Membership(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_role_display()} {self.user_id} of {self.organization_id}"
+        return f"{self.user} of {self.organization}"

@@ -30,7 +30,7 @@ class OrganizationPool(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"pool {self.pool_id} of {self.organization_id}"
+        return f"{self.pool} for {self.organization}"
 
 
 class IPPoolRule(models.Model):

@@ -1,5 +1,7 @@
 """Acts on many records: how many before doing it, at once for a few, a job with progress for many."""
 
+import datetime
+
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import Permission
@@ -13,10 +15,14 @@ from ippools.models import IPAddress
 from panel import bulk
 from panel.tasks import run_bulk_acts
 from servers.provisioning import create_server
-from tests.panel.conftest import SYSTEM, sign_in
+from tests.panel.conftest import NOW, SYSTEM, sign_in
 
 ADDRESSES = reverse("admin:ippools_ipaddress_changelist")
 SERVERS = reverse("admin:servers_server_changelist")
+
+
+# What the forms of acts ask for.
+VALUES = {"suspend_servers": {"reason": "Spam", "until": None}}
 
 
 def posted(action, records, **more):
@@ -91,16 +97,51 @@ def test_tenants_act_on_theirs_alone(acme, globex, platform):
     other = create_server(organization=acme.organization, name="Other", actor=SYSTEM).server
     client = sign_in(acme.operator)
     servers = [acme.server, other, globex.server]
-    client.post(SERVERS, posted("suspend_servers", servers, confirmed="1"))
+    client.post(SERVERS, posted("suspend_servers", servers, confirmed="1", reason="Spam"))
     for server in servers:
         server.refresh_from_db()
     assert [server.suspended_at is not None for server in servers] == [True, True, False]
     # Nor does naming only others' records do anything, or a role that reads.
-    client.post(SERVERS, posted("suspend_servers", [globex.server], confirmed="1"))
+    client.post(SERVERS, posted("suspend_servers", [globex.server], confirmed="1", reason="Spam"))
     sign_in(acme.analyst).post(SERVERS, posted("resume_servers", [other], confirmed="1"))
     globex.server.refresh_from_db()
     other.refresh_from_db()
     assert (globex.server.suspended_at, other.suspended_at is None) == (None, False)
+
+
+def test_suspending_many_asks_why_and_until_when(acme, platform, time_machine):
+    time_machine.move_to(NOW, tick=False)
+    other = create_server(organization=acme.organization, name="Other", actor=SYSTEM).server
+    acme.operator.time_zone = "Asia/Tokyo"
+    acme.operator.save()
+    client, servers = sign_in(acme.operator), [acme.server, other]
+    look = client.post(SERVERS, posted("suspend_servers", servers))
+    assert list(look.context["form"].fields) == ["reason", "until"]
+    assert not look.context["form"].errors
+    refused = client.post(SERVERS, posted("suspend_servers", servers, confirmed="1", reason=" ", until_0="2001-01-01"))
+    assert set(refused.context["form"].errors) == {"reason", "until"}
+    late = posted("suspend_servers", servers, confirmed="1", reason="Spam", until_0="2001-01-01", until_1="00:00")
+    assert client.post(SERVERS, late).context["form"].errors == {"until": ["Must be in the future"]}
+    acme.server.refresh_from_db()
+    assert acme.server.suspended_at is None
+    right = posted("suspend_servers", servers, confirmed="1", reason="Spam", until_0="2026-11-20", until_1="09:00")
+    assert "2 records suspended." in client.post(SERVERS, right, follow=True).content.decode()
+    until = datetime.datetime(2026, 11, 20, 0, 0, tzinfo=datetime.UTC)
+    for server in servers:
+        server.refresh_from_db()
+        assert (server.suspension_reason, server.suspended_at, server.suspended_until) == ("Spam", NOW, until)
+
+
+def test_the_reason_goes_along_with_a_job(acme, platform, monkeypatch, django_capture_on_commit_callbacks):
+    monkeypatch.setattr(bulk, "AT_ONCE", 0)
+    data = posted("suspend_servers", [acme.server], confirmed="1", reason="Spam", until_0="2126-11-20", until_1="09:00")
+    with django_capture_on_commit_callbacks(execute=False):
+        assert sign_in(acme.operator).post(SERVERS, data).status_code == 302
+    run_bulk_acts()
+    acme.server.refresh_from_db()
+    until = datetime.datetime(2126, 11, 20, 9, 0, tzinfo=datetime.UTC)
+    assert (acme.server.suspension_reason, acme.server.suspended_until) == ("Spam", until)
+    assert Job.objects.get(kind=bulk.KIND).state == "done"
 
 
 def test_deleting_many_wants_the_permission_to_delete(platform):
@@ -120,12 +161,13 @@ def test_every_act_does_its_work_by_the_act_of_one(name, acme, platform):
     }[found.model]
     if name.startswith(("resume", "release")):
         opposite = {"resume_addresses": "pause_addresses", "resume_servers": "suspend_servers"}
-        bulk.apply(bulk.ACTS[opposite.get(name, "hold_credentials")], [record.pk], SYSTEM)
+        opposite_name = opposite.get(name, "hold_credentials")
+        bulk.apply(bulk.ACTS[opposite_name], [record.pk], SYSTEM, VALUES.get(opposite_name))
     if name == "delete_addresses":
         [record] = make_addresses(1)
     audited = AuditEntry.objects.count()
-    assert bulk.apply(found, [record.pk], Actor.system()) == []
+    assert bulk.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
     assert AuditEntry.objects.count() == audited + 1
     # Delivered twice, it changes nothing more.
-    assert bulk.apply(found, [record.pk], Actor.system()) == []
+    assert bulk.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
     assert AuditEntry.objects.count() == audited + 1

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from ippools.models import AddressIdentity
 from panel import dashboard
 from servers.provisioning import suspend_server
 from stats import buckets
@@ -99,6 +100,8 @@ def test_what_one_tenant_was_shown_is_not_shown_to_the_next(acme, globex):
 
 def test_it_names_what_needs_attention_and_links_to_where_it_is_mended(acme, globex, platform):
     count(acme, NOW, sent=30, deferred=90, bounced=20)
+    count(acme, NOW, provider="Yahoo", sent=500)
+    AddressIdentity.objects.create(ip_address=acme.address, ptr_status="missing", helo_status="ok")
     count(globex, NOW, provider="Yahoo", sent=5_000)
     other = make_tenant("Initech", "203.0.113.99")
     count(other, NOW, provider="Yahoo", sent=20)
@@ -113,11 +116,15 @@ def test_it_names_what_needs_attention_and_links_to_where_it_is_mended(acme, glo
     )
     shown = page(platform.superuser)
     assert texts(shown) == [
-        ("bad", "192.0.2.1: Gmail accepts 21 % of the attempts", "90 deferred and 20 bounced in 7 days"),
         (
             "bad",
-            "Pool Globex pool is overloaded: 166.7 times the median load",
-            "5,000 messages for each of 1 addresses: add some, or move servers",
+            "Address 192.0.2.1 is in trouble: Gmail accepts 21\N{NO-BREAK SPACE}% of the attempts",
+            "90 deferred and 20 bounced in 7 days; the other providers accept 100\N{NO-BREAK SPACE}%. In DNS: PTR missing",
+        ),
+        (
+            "bad",
+            "Pool Globex pool is overloaded: 9.4 times the median load",
+            "Its one address sent 5,000 messages in 7 days: add addresses, or move servers to other pools",
         ),
         ("bad", "7 events wait to be counted, the oldest for 60 minutes.", ""),
         ("bad", "acme.example fails its DNS checks", "SPF missing; server Acme server"),

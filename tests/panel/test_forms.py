@@ -1,13 +1,18 @@
 """Forms call the acts of the API: what those do is done, and what they refuse stands at its field."""
 
+import base64
+import hashlib
+import re
+
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
 from core.models import AuditEntry, User
+from servers import people
 from servers.models import IPPoolRule, Membership, Organization, Route, Server, Webhook
 from servers.pools import create_pool
-from servers.provisioning import suspend_organization
+from servers.provisioning import create_organization, suspend_organization
 from tests.panel.conftest import NOW, PASSWORD, SYSTEM, sign_in
 
 YES = {"_form_submitted": "on"}
@@ -62,6 +67,32 @@ def test_only_the_platform_suspends_an_organization(acme, platform, root):
     assert change(root, acme.organization, YES, "resume").status_code == 302
     acme.organization.refresh_from_db()
     assert acme.organization.suspended_at is None
+
+
+def test_an_organization_that_never_had_a_server_is_deleted_by_the_platform(acme, platform, root):
+    empty = create_organization(name="Mistake", actor=SYSTEM)
+    people.add_person(organization=empty, username="mia", role="owner", actor=SYSTEM)
+    owner = sign_in(User.objects.get(username="mia"))
+    assert change(owner, empty, {"post": "yes"}, "delete").status_code == 403
+    assert change(sign_in(platform.staff), empty, {"post": "yes"}, "delete").status_code == 403
+    page = root.get(reverse("admin:servers_organization_delete", args=[empty.pk])).content.decode()
+    assert "Its people lose their roles in it" in page
+    assert change(root, empty, {"post": "yes"}, "delete").status_code == 302
+    assert not Organization.objects.filter(pk=empty.pk).exists()
+    assert last() == ("organization.deleted", "root", empty.pk)
+
+
+def test_an_organization_that_had_servers_says_why_it_is_kept(acme, platform, root):
+    for response in (
+        root.get(reverse("admin:servers_organization_delete", args=[acme.organization.pk])),
+        change(root, acme.organization, {"post": "yes"}, "delete"),
+    ):
+        text = response.content.decode()
+        assert "Acme cannot be deleted" in text
+        assert "It has had servers (Acme server)." in text
+        assert "suspend it" in text
+        assert "It has made IP pools (Acme pool): delete them first." in text
+    assert Organization.objects.filter(pk=acme.organization.pk).exists()
 
 
 # --- Servers ---------------------------------------------------------------------------------------------------------
@@ -252,6 +283,7 @@ def test_a_routing_rule_is_written_as_weights_and_names(platform, root):
     form = root.get(reverse("admin:ippools_routingrule_change", args=[rule.pk])).context["adminform"].form
     assert form.initial["deliver_through"] == "3 spare\n1.5 relay-1"
     assert form.overrides.initial[0]["deliver_through"] == "1 relay-1"
+    data |= {"overrides-INITIAL_FORMS": 1, "overrides-0-id": form.overrides.initial[0]["id"]}
     assert set(errors(change(root, rule, {**data, "deliver_through": "1 nobody"}))) == {"deliver_through"}
     bad = change(root, rule, {**data, "overrides-0-domains": "no domain!"}).context["adminform"].form
     assert set(bad.overrides.forms[0].errors) == {"domains"}
@@ -332,8 +364,8 @@ def test_times_are_shown_in_the_viewers_zone(acme, platform):
     suspend_organization(organization=acme.organization, reason="x", at=NOW, actor=SYSTEM)
     url = reverse("admin:servers_organization_change", args=[acme.organization.pk])
     User.objects.filter(pk=acme.owner.pk).update(time_zone="Asia/Tokyo")
-    assert "7:30 p.m." in sign_in(acme.owner).get(url).content.decode()
-    assert "10:30 a.m." in sign_in(acme.operator).get(url).content.decode()
+    assert ", 19:30" in sign_in(acme.owner).get(url).content.decode()
+    assert ", 10:30" in sign_in(acme.operator).get(url).content.decode()
 
 
 def test_pages_allow_nothing_from_outside():
@@ -343,6 +375,15 @@ def test_pages_allow_nothing_from_outside():
     assert "http" not in policy
     strict = Client().get("/nowhere").headers["Content-Security-Policy"]
     assert "unsafe" not in strict
+
+
+def test_a_page_that_says_what_went_wrong_keeps_its_own_style():
+    response = Client().get("/nowhere")
+    [style] = re.findall(r"<style>(.*?)</style>", response.content.decode(), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert response.status_code == 404
+    assert response.headers["Content-Security-Policy"].endswith(f"style-src 'self' 'sha256-{digest}'")
+    assert "sha256" not in Client().get("/api/docs/").headers["Content-Security-Policy"]
 
 
 def test_the_search_finds_by_what_people_paste(acme, globex, platform, root):

@@ -6,10 +6,12 @@ exist, an analyst changes nothing, and what is the platform's is nobody else's.
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from core.models import AuditEntry
-from tests.panel.conftest import make_person, sign_in
+from servers.provisioning import create_server
+from tests.panel.conftest import PASSWORD, SYSTEM, make_person, sign_in
 from tests.panel.urls import addresses
 
 PLACES = [place for place in addresses() if place.model]
@@ -179,25 +181,6 @@ def test_lists_and_look_ups_hold_only_what_is_theirs(acme, globex, platform):
     assert b"globex" not in client.get(reverse("admin:search"), {"s": "globex"}).content.lower()
 
 
-@pytest.mark.parametrize(
-    ("app", "model", "field"),
-    [
-        ("servers", "server", "organization"),
-        ("servers", "server", "ip_pool"),
-        ("servers", "credential", "server"),
-        ("servers", "webhook", "server"),
-        ("servers", "route", "domain"),
-        ("servers", "membership", "organization"),
-    ],
-)
-def test_autocompletes_hold_only_what_is_theirs(app, model, field, acme, globex, platform):
-    asked = {"app_label": app, "model_name": model, "field_name": field, "term": ""}
-    found = sign_in(acme.owner).get(reverse("admin:autocomplete"), asked).json()["results"]
-    assert found
-    assert [each for each in found if "globex" in each["text"].lower()] == []
-    assert len(sign_in(platform.superuser).get(reverse("admin:autocomplete"), asked).json()["results"]) > len(found)
-
-
 def test_the_platforms_staff_do_what_their_permissions_say(acme, globex, platform):
     client = sign_in(platform.staff)
     assert client.get(reverse("admin:servers_server_change", args=[acme.server.pk])).status_code == 200
@@ -217,3 +200,93 @@ def test_a_foreign_id_in_a_form_is_no_choice(acme, globex, platform):
     assert response.status_code == 200
     assert "server" in response.context["adminform"].form.errors
     assert not globex.server.credentials.filter(name="mine").exists()
+
+
+def autocompletes():
+    """Return every look-up of every page, as (model, field): a field joins by being declared."""
+    return sorted(
+        (model._meta.label_lower, field)
+        for model, page in admin.site._registry.items()
+        for field in page.autocomplete_fields
+    )
+
+
+@pytest.mark.parametrize(("label", "field"), autocompletes())
+def test_no_autocomplete_tells_of_others(label, field, acme, globex, platform):
+    app, model = label.split(".")
+    asked = {"app_label": app, "model_name": model, "field_name": field, "term": ""}
+    for who in ("owner", "operator", "analyst"):
+        for term in ("", "globex", "198.51.100"):
+            response = sign_in(getattr(acme, who)).get(reverse("admin:autocomplete"), {**asked, "term": term})
+            assert response.status_code in (200, 403)
+            assert b"globex" not in response.content.lower()
+            assert b"198.51.100.1" not in response.content
+    everything = sign_in(platform.superuser).get(reverse("admin:autocomplete"), asked).json()["results"]
+    assert everything, "nothing is there to be told of"
+
+
+def test_no_filter_tells_of_others(acme, globex, platform):
+    client = sign_in(acme.owner)
+    records = records_of(globex)
+    foreign = {
+        "pools": globex.pool.pk,
+        "template": platform.template.pk,
+        "server": globex.server.pk,
+        "organization": globex.organization.pk,
+        "user": globex.owner.pk,
+        "pool": globex.pool.pk,
+        "domain": globex.domain.pk,
+    }
+    for label in records:
+        name = f"admin:{label.replace('.', '_')}_changelist"
+        for field, pk in foreign.items():
+            response = client.get(reverse(name), {f"{field}__id__exact": pk})
+            assert response.status_code in (200, 302, 400), (label, field)
+            assert b"lobex" not in response.content, (label, field)
+            if response.status_code == 200:
+                assert list(response.context["cl"].result_list) == [], (label, field)
+
+
+def test_an_address_in_pools_of_others_does_not_tell_so(acme, globex, platform):
+    from servers.pools import add_members, grant_pool
+
+    add_members(pool=globex.pool, addresses=[acme.address], actor=SYSTEM, organization_id=globex.organization.pk)
+    listing = reverse("admin:ippools_ipaddress_changelist")
+    client = sign_in(acme.owner)
+    [shown] = client.get(listing).context["cl"].result_list
+    assert shown.memberships_total == 1
+    assert list(client.get(listing, {"pools__id__exact": globex.pool.pk}).context["cl"].result_list) == []
+    assert (
+        sign_in(platform.superuser)
+        .get(listing, {"q": acme.address.ipv4})
+        .context["cl"]
+        .result_list[0]
+        .memberships_total
+        == 2
+    )
+    # Nor does a pool of the platform's tell who else uses it.
+    for tenant in (acme, globex):
+        grant_pool(organization=tenant.organization, pool=platform.pool, actor=SYSTEM)
+        create_server(organization=tenant.organization, name="By the shared", pool=platform.pool, actor=SYSTEM)
+    pools = client.get(reverse("admin:ippools_ippool_changelist")).context["cl"]
+    [shared] = [each for each in pools.result_list if each.pk == platform.pool.pk]
+    assert shared.server_total == 1
+    assert "grant_count" not in pools.list_display
+    page = client.get(reverse("admin:ippools_ippool_change", args=[platform.pool.pk]))
+    assert (page.context["server_total"], b"lobex" in page.content) == (1, False)
+
+
+def test_staff_take_over_no_account_that_may_more_than_they(acme, platform):
+    other = make_person("clerk")
+    other.user_permissions.set(Permission.objects.filter(codename__in=["platform", "view_user", "change_user"]))
+    client, word = (
+        sign_in(other),
+        {"_form_submitted": "on", "password": "another long one", "again": "another long one"},
+    )
+    above = reverse("admin:core_user_give_password", args=[platform.staff.pk])
+    assert client.post(above, word).status_code == 403
+    assert client.post(reverse("admin:core_user_change", args=[platform.staff.pk]), {}).status_code == 403
+    platform.staff.refresh_from_db()
+    assert platform.staff.check_password(PASSWORD)
+    # Who may no more than the clerk is theirs to help.
+    assert client.post(reverse("admin:core_user_give_password", args=[acme.owner.pk]), word).status_code == 302

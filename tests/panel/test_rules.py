@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from core.models import AuditEntry
 from ippools import ip_addresses
+from panel.rows import CHANGED_MEANWHILE, INCOMPLETE
 from tests.panel.conftest import SYSTEM, sign_in
 from throttling import rule_sets, templates
 from throttling.models import RuleSet
@@ -137,7 +138,7 @@ def test_which_limit_applies_tells_the_winner_and_the_way(platform, root):
 
 
 def template_form(template, rows, **changes):
-    posted = {"rules-TOTAL_FORMS": len(rows), "rules-INITIAL_FORMS": 0}
+    posted = {"rules-TOTAL_FORMS": len(rows), "rules-INITIAL_FORMS": len(documents(template.rules_id))}
     for index, each in enumerate(rows):
         posted |= {f"rules-{index}-{name}": value for name, value in each.items()}
     return {
@@ -220,9 +221,77 @@ def test_tenants_see_the_rules_of_their_addresses_and_change_none(acme, platform
     assert client.post(change_url(acme.address), address_form(acme.address, [])).status_code == 403
 
 
-@pytest.mark.parametrize("total", ["x", "999999999", ""])
-def test_a_broken_count_of_rules_is_no_crash(total, platform, root):
-    response = root.post(
-        change_url(platform.address), address_form(platform.address, [], **{"rules-TOTAL_FORMS": total})
-    )
+def two_rules(address):
+    """Give the address two rules, and return what the browser posts where nothing was touched."""
+    ip_addresses.update(address.pk, {"rules_new": [rule(1), rule(2)]}, actor=SYSTEM)
+    ids = [each["id"] for each in rule_sets.document(RuleSet.objects.get(pk=address.rules_id))["rules"]]
+    return address_form(address, [row(1, id=ids[0]), row(2, id=ids[1])], **{"rules-INITIAL_FORMS": 2})
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"rules-TOTAL_FORMS": "-1"},
+        {"rules-TOTAL_FORMS": "0"},
+        {"rules-TOTAL_FORMS": "1"},
+        {"rules-TOTAL_FORMS": "x"},
+        {"rules-TOTAL_FORMS": ""},
+        {"rules-TOTAL_FORMS": None},
+        {"rules-TOTAL_FORMS": "3"},
+        {"rules-TOTAL_FORMS": "999999999"},
+        {"rules-TOTAL_FORMS": "9" * 5_000},
+        {"rules-INITIAL_FORMS": "-1"},
+        {"rules-INITIAL_FORMS": "0"},
+        {"rules-INITIAL_FORMS": "3"},
+        {"rules-INITIAL_FORMS": None},
+        {"rules-TOTAL_FORMS": None, "rules-INITIAL_FORMS": None},
+        {"rules-TOTAL_FORMS": "0", "rules-INITIAL_FORMS": "0"},
+    ],
+    ids=str,
+)
+def test_a_form_that_did_not_arrive_whole_deletes_no_rule(broken, platform, root):
+    address = platform.address
+    posted = two_rules(address) | {"name": "other"} | broken
+    audited = AuditEntry.objects.count()
+    response = root.post(change_url(address), {name: value for name, value in posted.items() if value is not None})
     assert response.status_code == 200
+    assert set(response.context["adminform"].form.non_field_errors()) <= {INCOMPLETE, CHANGED_MEANWHILE, TOO_MANY}
+    assert response.context["adminform"].form.non_field_errors()
+    address.refresh_from_db()
+    assert (address.name, documents(address.rules_id)) == ("spare", [rule(1), rule(2)])
+    assert AuditEntry.objects.count() == audited
+
+
+TOO_MANY = "Please submit at most 250 forms."
+
+
+def test_a_row_that_is_missing_is_no_rule_taken_away(platform, root):
+    address = platform.address
+    posted = {name: value for name, value in two_rules(address).items() if not name.startswith("rules-1-")}
+    assert root.post(change_url(address), posted).context["adminform"].form.non_field_errors() == [INCOMPLETE]
+    assert documents(address.rules_id) == [rule(1), rule(2)]
+
+
+def test_rules_that_somebody_else_added_meanwhile_are_not_taken_away(platform, root):
+    address = platform.address
+    posted = two_rules(address)
+    ip_addresses.update(address.pk, {"rules_new": [rule(3)]}, actor=SYSTEM)
+    refused = root.post(change_url(address), {**posted, "rules-0-max_messages_per_hour": 5})
+    assert refused.context["adminform"].form.non_field_errors() == [CHANGED_MEANWHILE]
+    assert documents(address.rules_id) == [rule(1), rule(2), rule(3)]
+
+
+def test_a_template_and_a_routing_rule_are_held_to_the_same(platform, root):
+    template, routing_rule = platform.template, platform.routing_rule
+    url = reverse("admin:throttling_throttlingtemplate_change", args=[template.pk])
+    refused = root.post(url, template_form(template, [], name="other", **{"rules-TOTAL_FORMS": -1}))
+    assert refused.context["adminform"].form.non_field_errors() == [INCOMPLETE]
+    assert len(documents(template.rules_id)) == 1
+    url = reverse("admin:ippools_routingrule_change", args=[routing_rule.pk])
+    posted = {"name": "other", "randomization_type": "random", "deliver_through": "1 spare"}
+    rows = {"overrides-TOTAL_FORMS": "-1", "overrides-INITIAL_FORMS": "0"}
+    for broken in (rows, {}, {**rows, "overrides-TOTAL_FORMS": "x"}):
+        refused = root.post(url, {**posted, **broken})
+        assert refused.context["adminform"].form.non_field_errors() == [INCOMPLETE]
+    routing_rule.refresh_from_db()
+    assert routing_rule.name == "split"

@@ -1,10 +1,12 @@
 """Every address of the panel, found in its URL configuration: a page joins the tests by being there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 # unfold and Django have these for every site; they show no records.
 SITE_PAGES = ("index", "search", "password_change", "password_change_done", "autocomplete", "jsi18n", "app_list")
@@ -44,3 +46,29 @@ def _patterns(patterns: list[URLPattern | URLResolver], *, in_admin: bool) -> It
             yield from _patterns(each.url_patterns, in_admin=in_admin or each.namespace == "admin")
         elif in_admin:
             yield each
+
+
+# What a page is asked for, where it says nothing without.
+ASKED = {"search": {"s": "more"}, "ippools_ipaddress_limits": {"domain": "gmail.com"}}
+AUTOCOMPLETE = {"app_label": "servers", "model_name": "credential", "field_name": "server", "term": ""}
+# Django's redirect to a record's own site, which no record has.
+NO_PAGES = ("view_on_site",)
+
+
+def looks(record_of: Callable[[str], Any]) -> dict[str, str]:
+    """Return the path of every page to look at, by name; `record_of` gives the record of a model's label that is shown.
+
+    Dialogs are among them, and files: everything that answers a GET.
+    """
+    found = {}
+    for place in addresses():
+        if place.name in NO_PAGES:
+            continue
+        if place.name == "app_list":
+            path = reverse("admin:app_list", kwargs={"app_label": "servers"})
+        else:
+            args = [record_of(str(place.model)).pk] if place.has_record else []
+            path = reverse(f"admin:{place.name}", args=args)
+        asked = AUTOCOMPLETE if place.name == "autocomplete" else ASKED.get(place.name)
+        found[place.name] = f"{path}?{urlencode(asked)}" if asked else path
+    return found

@@ -25,13 +25,19 @@ document.addEventListener("DOMContentLoaded", () => {
   });
 });
 
-// Look-ups are named by their labels for screen readers; select2 names them by their value, which may be none.
-window.addEventListener("load", () => {
-  document.querySelectorAll("select.admin-autocomplete").forEach((select) => {
-    const label = document.querySelector(`label[for="${select.id}"]`);
-    const box = select.parentElement.querySelector("[role=combobox]");
-    if (!label || !box) return;
-    label.id = label.id || `label-${select.id}`;
-    box.setAttribute("aria-labelledby", `${label.id} ${box.getAttribute("aria-labelledby") || ""}`.trim());
+// The theme's search box is a box to click on; this makes it a button, and says what it finds.
+document.addEventListener("DOMContentLoaded", () => {
+  const box = [...document.querySelectorAll("[x-on\\:click]")].find((each) => each.getAttribute("x-on:click").includes("opencommand"));
+  const words = box?.querySelector(".truncate");
+  if (!words) return;
+  words.textContent = "Search everything";
+  box.title = "Name, permalink, address, host name, domain, uuid, or the beginning of a key";
+  box.setAttribute("role", "button");
+  box.tabIndex = 0;
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      box.click();
+    }
   });
 });

@@ -46,7 +46,7 @@ def test_it_works(acme, globex):
     whose = acme.organization.pk
     assert written_by(ANN) == [
         ("ip_pool.created", "Main", whose),
-        ("organization_pool.granted", f"pool {pool.pk} of {whose}", whose),
+        ("organization_pool.granted", f"{pool} for {acme.organization}", whose),
         ("ip_address.created", "192.0.2.2", whose),
         ("ip_address.created", "192.0.2.1", whose),
         ("ip_pool.members_added", "Main", whose),
@@ -128,7 +128,7 @@ def test_a_pool_is_granted_once(acme):
     assert grant_pool(organization=acme.organization, pool=pool, actor=ANN) == first
     assert list(pools_of(acme.organization)) == [pool]
     whose = acme.organization.pk
-    assert written_by(ANN) == [("organization_pool.granted", f"pool {pool.pk} of {whose}", whose)]
+    assert written_by(ANN) == [("organization_pool.granted", f"{pool} for {acme.organization}", whose)]
     assert last_entry().after == snapshot(first)
 
 
