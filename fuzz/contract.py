@@ -77,6 +77,7 @@ class _Cast:
         self.tenants = [Tenant(**each) for each in told["tenants"]]
         self.turns = 0
         self.made = 0
+        self.requests = 0
 
     def key(self) -> str:
         self.turns += 1
@@ -171,7 +172,10 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
         case.path_parameters = known.in_path(dict(case.path_parameters))
     if not case.path.startswith(POSTAL):
         if isinstance(case.body, dict):
-            case.body = known.in_greenarrow(case.body)
+            CAST_OF_RUN.requests += 1
+            case.body = known.in_greenarrow(
+                case.body, is_new=case.method.upper() == "POST", number=CAST_OF_RUN.requests
+            )
         return case
     organization = CAST_OF_RUN.tenants[0].organization
     if isinstance(case.body, dict) and case.media_type not in (FORM, LINES):
