@@ -59,6 +59,7 @@ RULES_BEYOND_SCHEMAS = {
     r"per_page must be|(top_pools_limit|ip_pool_id|page) is invalid": "a number's range, where it is written as text",
     r"too long": "a length after normalisation",
     r"redirect": "loops",
+    r"more than \d+ rules|at most \d+ throttling rules": "a sum with the rules that are there already",
     r"is not a token of this list": "tokens, which are opaque",
     r"Invalid date format": "the calendar",
     r"custom_mx_records is invalid": "JSON as text",
