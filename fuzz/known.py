@@ -43,9 +43,22 @@ def in_postal(path: str, given: dict[str, Any], organization: str, *, is_linked:
     return {name: known.get(name, value) for name, value in given.items()}
 
 
-def in_greenarrow(given: Any) -> Any:
-    """Return a body of GreenArrow's dialect whose references lead to records that exist."""
-    return given if _is_left(given) else _referring(given)
+def in_greenarrow(given: dict[str, Any], *, is_new: bool, number: int) -> dict[str, Any]:
+    """Return a body of GreenArrow's dialect whose references lead to records that exist.
+
+    `is_new`: it makes a record, whose name and address become ones that nobody has; `number` counts the requests.
+    """
+    if _is_left(given):
+        return given
+    found = _referring(given)
+    for record in found.values() if is_new else ():
+        if isinstance(record, dict):
+            own = {
+                "name": f"{record.get('name', '')}"[:150] + f" {number}x",
+                "ip": f"10.{number >> 8 & 255}.{number & 255}.7",
+            }
+            record |= {name: value for name, value in own.items() if name in record}
+    return found
 
 
 def _referring(value: Any) -> Any:

@@ -7,6 +7,7 @@ folder of its own, `.venv-mutants`. It leaves decorated functions and the bodies
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def main() -> int:
         if done.returncode:
             print(done.stdout[-3000:], done.stderr[-3000:])
             return done.returncode
-        print(done.stdout.split("\r")[-1].strip().splitlines()[0])
+        tried, changes = re.findall(r"(\d+)/(\d+) ", done.stdout)[-1]
+        print(f"{tried} of {changes} changes tried")
         return judge(Path(folder))
     raise AssertionError("unreachable")
 
