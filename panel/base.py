@@ -19,6 +19,7 @@ from unfold.views import ChangeList
 from core.audit import Actor, snapshot
 from core.errors import Refused
 from panel import faults, history, keys
+from panel.fields import LookUp
 from panel.viewer import Viewer, viewer_of
 from servers.access import organizations_of
 
@@ -170,6 +171,8 @@ class PanelAdmin(ModelAdmin):
         remote = self.admin_site._registry.get(db_field.remote_field.model)
         if remote is not None and "queryset" not in kwargs:
             kwargs["queryset"] = remote.get_queryset(request)
+        if "widget" not in kwargs and db_field.name in self.get_autocomplete_fields(request):
+            kwargs["widget"] = LookUp(db_field, self.admin_site, using=kwargs.get("using"))
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if field is not None and isinstance(remote, PanelAdmin):
             field.label_from_instance = remote.choice_label

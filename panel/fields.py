@@ -5,7 +5,10 @@ from functools import cache
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import AutocompleteSelect
 from unfold import widgets
+
+from core.references import whole_id
 
 
 def text_input(**attrs: Any) -> forms.Widget:
@@ -26,6 +29,16 @@ def number_input(**attrs: Any) -> forms.Widget:
 
 def date_and_time() -> forms.Widget:
     return widgets.UnfoldAdminSplitDateTimeWidget()
+
+
+class LookUp(AutocompleteSelect):
+    """A choice that is searched as one types. What is no id at all is shown as nothing chosen.
+
+    Django's looks up whatever was posted when it shows the form again, and crashes where that is no number.
+    """
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        return super().optgroups(name, [each for each in value if each in ("", None) or whole_id(str(each))], attr)
 
 
 @cache
