@@ -80,7 +80,9 @@ def site(tmp_path_factory):
 
 def examples(page: str) -> list[tuple[str, dict]]:
     """Return (command, answer) of each of the dialect's curl commands on a page that is followed by its answer."""
-    blocks = re.findall(r"```bash\n(curl [^`]*?/api/v1/.*?)```\s+```json\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```bash\n(curl [^`]*?/api/v1/.*?)```\s+```json\n(.*?)```", (ROOT / page).read_text(), re.DOTALL
+    )
     return [(command.strip(), json.loads(answer)) for command, answer in blocks]
 
 

@@ -1,0 +1,25 @@
+"""Forms of the panel, sent as a browser sends them, and what came of it."""
+
+from django.urls import reverse
+
+from core.models import AuditEntry
+
+YES = {"_form_submitted": "on"}
+
+
+def add(client, label, data):
+    return client.post(reverse(f"admin:{label}_add"), data)
+
+
+def change(client, record, data, page="change"):
+    label = f"{record._meta.app_label}_{record._meta.model_name}"
+    return client.post(reverse(f"admin:{label}_{page}", args=[record.pk]), data)
+
+
+def errors(response):
+    return {name: list(found) for name, found in response.context["adminform"].form.errors.items()}
+
+
+def last():
+    entry = AuditEntry.objects.latest("pk")
+    return entry.act, entry.actor_label, entry.organization_id

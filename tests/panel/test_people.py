@@ -1,0 +1,53 @@
+"""People and their roles: who makes, changes and lets in whom."""
+
+from core.models import User
+from servers.models import Membership
+from tests.panel.conftest import PASSWORD, sign_in
+from tests.panel.posting import YES, add, change, errors, last
+
+
+def test_people_are_made_and_changed_not_deleted(platform, root):
+    data = {"username": "new", "time_zone": "UTC", "api_level": "no", "is_active": "on", "password": "long enough pass"}
+    assert add(root, "core_user", data).status_code == 302
+    user = User.objects.get(username="new")
+    assert user.check_password("long enough pass")
+    assert last()[0] == "user.created"
+    assert set(errors(add(root, "core_user", {**data, "username": "root"}))) == {"username"}
+    assert set(errors(add(root, "core_user", {**data, "username": "x", "password": "short"}))) == {"password"}
+    changed = {"username": "new", "time_zone": "Asia/Tokyo", "api_level": "read_only"}
+    assert change(root, user, changed).status_code == 302
+    user.refresh_from_db()
+    assert (user.is_active, user.time_zone, user.api_level) == (False, "Asia/Tokyo", "read_only")
+    assert change(root, user, {"post": "yes"}, "delete").status_code == 403
+
+
+def test_staff_cannot_raise_themselves_or_others(platform):
+    client = sign_in(platform.staff)
+    data = {"username": "staff", "time_zone": "UTC", "api_level": "no", "is_active": "on", "is_staff": "on"}
+    change(client, platform.staff, {**data, "is_superuser": "on", "first_name": "S"})
+    platform.staff.refresh_from_db()
+    assert (platform.staff.first_name, platform.staff.is_superuser) == ("S", False)
+    word = {**YES, "password": "another long one", "again": "another long one"}
+    assert change(client, platform.superuser, word, "give_password").status_code == 403
+    platform.superuser.refresh_from_db()
+    assert platform.superuser.check_password(PASSWORD)
+
+
+def test_a_password_is_set_twice_the_same(acme, platform, root):
+    word = {**YES, "password": "another long one", "again": "different"}
+    assert set(change(root, acme.owner, word, "give_password").context["form"].errors) == {"again"}
+    assert change(root, acme.owner, {**word, "again": "another long one"}, "give_password").status_code == 302
+    acme.owner.refresh_from_db()
+    assert acme.owner.check_password("another long one")
+    assert last()[0] == "user.password_set"
+
+
+def test_a_role_is_changed_by_owners(acme, globex, platform):
+    membership = acme.organization.memberships.get(user=acme.analyst)
+    assert change(sign_in(acme.operator), membership, {"role": "owner"}).status_code == 403
+    assert change(sign_in(acme.owner), membership, {"role": "owner"}).status_code == 302
+    membership.refresh_from_db()
+    assert membership.role == "owner"
+    foreign = {"organization": globex.organization.pk, "username": "spy", "role": "owner"}
+    assert "organization" in errors(add(sign_in(acme.owner), "servers_membership", foreign))
+    assert not Membership.objects.filter(user__username="spy").exists()
