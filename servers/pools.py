@@ -59,7 +59,8 @@ def create_pool(*, organization: Organization, name: str, ips: Sequence[Any], ac
     wanted, warnings = _sort_out(ips, organization)
     pool = IPPool.objects.create(namespace=organization.uuid, name=name)
     record(actor=actor, act="ip_pool.created", target=pool, after=snapshot(pool), organization_id=organization.pk)
-    grant_pool(organization=organization, pool=pool, actor=actor)
+    # Without the lock: a key that asks for pools is a server's, and an organization with a server stays (decision 16).
+    _grant(organization, pool, actor)
     addresses = _made(wanted, organization, actor)
     add_members(pool=pool, addresses=addresses, actor=actor, organization_id=organization.pk)
     return CreatedPool(pool, addresses, warnings)
@@ -67,7 +68,12 @@ def create_pool(*, organization: Organization, name: str, ips: Sequence[Any], ac
 
 @transaction.atomic
 def grant_pool(*, organization: Organization, pool: IPPool, actor: Actor) -> OrganizationPool:
-    """Let the organization use the pool; granting it again changes nothing."""
+    """Let the organization use the pool; granting it again changes nothing. Raises NotFound where the organization is gone."""
+    lock_organization(organization.pk)
+    return _grant(organization, pool, actor)
+
+
+def _grant(organization: Organization, pool: IPPool, actor: Actor) -> OrganizationPool:
     grant, created = OrganizationPool.objects.get_or_create(organization=organization, pool=pool)
     if created:
         record(

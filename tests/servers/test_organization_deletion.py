@@ -74,12 +74,14 @@ def test_it_rejects_one_that_has_made_pools(empty):
 
 
 def test_what_comes_after_it_is_told_that_it_is_gone(empty):
+    pool = IPPool.objects.create(name="Of the platform")
     delete_organization(organization=empty, actor=SYSTEM)
     gone = Organization(pk=empty.pk, name="Mistake")
     for act in (
         lambda: delete_organization(organization=gone, actor=SYSTEM),
         lambda: add_person(organization=gone, username="late", role="owner", actor=SYSTEM),
         lambda: create_server(organization=gone, name="Late", actor=SYSTEM),
+        lambda: grant_pool(organization=gone, pool=pool, actor=SYSTEM),
     ):
         with pytest.raises(NotFound):
             act()
