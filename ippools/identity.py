@@ -15,6 +15,7 @@ from core.dns_findings import Finding, Findings, failed, invalid, missing, ok
 from core.dns_sweep import Swept, check_now, make_due, sweep
 from core.errors import NotFound
 from core.models.dns_checked import DNSCheckedQuerySet
+from core.races import atomic_act
 from core.resolver import CHECK_TIMEOUT, Answer, Resolver
 from ippools.models import AddressIdentity, IPAddress
 
@@ -166,8 +167,7 @@ def check_address(address: IPAddress, *, seconds: float = CHECK_TIMEOUT) -> Addr
 
     Raises BeingChecked where another check of it goes on, and NotFound where it has been deleted meanwhile.
     """
-    if IPAddress.objects.filter(pk=address.pk).exists():
-        AddressIdentity.objects.bulk_create([AddressIdentity(ip_address_id=address.pk)], ignore_conflicts=True)
+    _make_row(address.pk)
     check_now(IdentityChecks(), address.pk, seconds=seconds)
     identity = AddressIdentity.objects.select_related("ip_address").filter(pk=address.pk).first()
     if identity is None:
@@ -175,8 +175,19 @@ def check_address(address: IPAddress, *, seconds: float = CHECK_TIMEOUT) -> Addr
     return identity
 
 
+@atomic_act
+def _make_row(address_id: int) -> None:
+    """Give the address a row for its identity, if it is still there and has none."""
+    if IPAddress.objects.filter(pk=address_id).exists():
+        AddressIdentity.objects.bulk_create([AddressIdentity(ip_address_id=address_id)], ignore_conflicts=True)
+
+
+@atomic_act
 def make_missing_rows() -> int:
-    """Give each address that has none yet a row for its identity; due at once. Two workers may do this side by side."""
+    """Give each address that has none yet a row for its identity; due at once. Two workers may do this side by side.
+
+    An address that is deleted between the look and the rows makes the database refuse all of them: then it looks again.
+    """
     ids = IPAddress.objects.filter(identity=None).values_list("pk", flat=True)[:5_000]
     made = AddressIdentity.objects.bulk_create(
         [AddressIdentity(ip_address_id=pk) for pk in ids], ignore_conflicts=True, batch_size=1_000

@@ -182,8 +182,9 @@ class _Reader:
                 raise NotTaken("no_offset", "at must have an offset from UTC, or Z") from None
             milliseconds = since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // _MICROSECONDS
         elif type(at) is int or (type(at) is float and -1e15 < at < 1e15):
-            # A float of seconds is rounded: 1.001 is a little less than 1001 milliseconds.
-            milliseconds = round(at * 1000)
+            # A float of seconds is a little off (1.001 is less than 1001 milliseconds): rounded to microseconds it says what
+            # the same moment in ISO 8601 does, and what is cut off is the same, so that a replay in either is a duplicate.
+            milliseconds = round(at * 1_000_000) // _MICROSECONDS
         else:
             raise NotTaken("invalid_at", "at must be a time in ISO 8601, or unix seconds")
         day = milliseconds // MILLISECONDS_A_DAY

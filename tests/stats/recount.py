@@ -30,7 +30,7 @@ Counts = dict[str, dict[tuple[Any, ...], Counter[str]]]
 def moment(at: Any) -> datetime.datetime:
     if isinstance(at, str):
         return datetime.datetime.fromisoformat(at).astimezone(datetime.UTC)
-    return EPOCH + datetime.timedelta(milliseconds=round(at * 1000))
+    return EPOCH + datetime.timedelta(microseconds=round(at * 1_000_000))
 
 
 def provider_of(recipient: str | None) -> str:

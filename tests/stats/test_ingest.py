@@ -57,6 +57,8 @@ def test_it_counts_all_that_an_event_may_leave_out(acme: Tenant, globex: Tenant)
         1773243000,
         1773243000.0,
         1773243000.0004,
+        # Cut off as in text, not rounded up to the next millisecond.
+        1773243000.0009,
     ],
 )
 def test_one_moment_is_one_identity_however_it_is_written(acme: Tenant, at: Any) -> None:
