@@ -19,6 +19,8 @@ MOST_DAYS = 40
 AHEAD = datetime.timedelta(days=1)
 _MICROSECONDS = 1000
 _from_iso = datetime.datetime.fromisoformat
+# A server's id, and what it calls something.
+type Name = tuple[int, str]
 # Mailboxes and domains whose meaning is kept: it depends on nothing but the text.
 _REMEMBERED = 50_000
 
@@ -86,8 +88,7 @@ class _Reader:
     def read(self, events: Sequence[Any]) -> Reading:
         reading = Reading()
         self._directory.forget_much()
-        if not self._servers:
-            self._look_up_before(events)
+        self._look_up_before(events)
         waiting: Sequence[int] = range(len(events))
         while waiting:
             again = []
@@ -105,25 +106,32 @@ class _Reader:
         return reading
 
     def _look_up_before(self, events: Sequence[Any]) -> None:
-        """Look up what can be seen without checking anything: it saves two rounds for nearly all events."""
+        """Look up what can be seen without checking anything: else each event with a new name would be read twice."""
         dicts = [event for event in events if type(event) is dict]
-        self._wanted_servers |= {name for event in dicts if type(name := event.get("server")) is str and name}
-        self._wanted_addresses |= {ip for event in dicts if type(ip := event.get("ip")) is str}
-        self._look_up()
-        servers = self._servers
-        pairs = {
-            (server.id, mailbox)
+        if not self._servers:
+            self._wanted_servers |= {name for event in dicts if type(name := event.get("server")) is str and name}
+            self._wanted_addresses |= {ip for event in dicts if type(ip := event.get("ip")) is str}
+            self._look_up()
+        servers, mailboxes = self._servers, self._mailboxes
+        new = {
+            pair
             for event in dicts
-            if type(mailbox := event.get("from")) is str and len(mailbox) <= MAX_LENGTH
-            if event.get("domain") is None
+            if type(mailbox := event.get("from")) is str
             if (server := servers.get(name) if type(name := event.get("server")) is str else self._own)
+            if (pair := (server.id, mailbox)) not in mailboxes
+            if len(mailbox) <= MAX_LENGTH and event.get("domain") is None
         }
-        for number, mailbox in pairs:
-            sender, domain = _mailbox(mailbox) or ("", "")
+        named: dict[Name, tuple[Name, Name]] = {}
+        for pair in new:
+            sender, domain = _mailbox(pair[1]) or ("", "")
             if sender:
-                self._wanted_senders.add((number, sender))
-                self._wanted_domains.add((number, domain))
+                named[pair] = (pair[0], domain), (pair[0], sender)
+        domains, senders = self._directory.domains, self._directory.senders
+        self._wanted_domains |= {of_domain for of_domain, _ in named.values() if of_domain not in domains}
+        self._wanted_senders |= {of_sender for _, of_sender in named.values() if of_sender not in senders}
         self._look_up()
+        for pair, (of_domain, of_sender) in named.items():
+            mailboxes[pair] = domains[of_domain], senders[of_sender]
 
     def _keep(self, row: Row, index: int, reading: Reading) -> None:
         """Of events with one key the first counts, even where it had to wait for its look-ups."""

@@ -55,7 +55,7 @@ def _store(reading: Reading, directory: Directory, receipt: Receipt, start: int,
         receipt.accepted += stored.accepted
         receipt.duplicates += stored.duplicates
         closed |= stored.closed_days
-    late = {row[0] for row in rows if row[1] // buckets.MINUTES_A_DAY in closed}
+    late = {row[0] for row in rows if row[1] // buckets.MINUTES_A_DAY in closed} if closed else set()
     again = [(index, key) for index, key in reading.repeated if key in late]
     receipt.duplicates += len(reading.repeated) - len(again)
     refused = reading.refused + [
