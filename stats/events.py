@@ -82,8 +82,8 @@ class _Reader:
         self._recipients: dict[str, int | None] = {"": 0}
         self._wanted_servers: set[str] = set()
         self._wanted_addresses: set[str] = set()
-        self._wanted_domains: set[tuple[int, str]] = set()
-        self._wanted_senders: set[tuple[int, str]] = set()
+        self._wanted_domains: set[Name] = set()
+        self._wanted_senders: set[Name] = set()
 
     def read(self, events: Sequence[Any]) -> Reading:
         reading = Reading()
@@ -278,9 +278,7 @@ class _Reader:
             self._mailboxes[server, mailbox] = domain_id, sender_id
         return domain_id, sender_id
 
-    def _number(
-        self, known: dict[tuple[int, str], int], wanted: set[tuple[int, str]], server: int, name: str
-    ) -> int | None:
+    def _number(self, known: dict[Name, int], wanted: set[Name], server: int, name: str) -> int | None:
         if not name:
             return 0
         number = known.get((server, name))

@@ -1,6 +1,7 @@
 """What every test stands on: closed sockets, an empty cache, and a fixed cast."""
 
 import socket
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from django.db.models.signals import post_migrate
 
 from servers.provisioning import suspend_server
 from tests.cast import NOW, SYSTEM, Tenant, make_server, make_tenant
+from tests.dns_server import LocalDNS
 
 REAL_CONNECT, REAL_CONNECT_EX, REAL_SENDTO = socket.socket.connect, socket.socket.connect_ex, socket.socket.sendto
 
@@ -81,6 +83,14 @@ def closed_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 def empty_cache() -> None:
     """Begin with an empty cache: what one test locks out or remembers is not the next one's."""
     cache.clear()
+
+
+@pytest.fixture
+def dns(settings: Any) -> Iterator[LocalDNS]:
+    """A DNS server that the resolver asks by default; it knows only what a test says."""
+    with LocalDNS() as server:
+        settings.SLUICE_DNS_SERVERS = [server.address]
+        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """PTR, forward confirmation and HELO name of addresses, against a real DNS server."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from core.audit import Actor
@@ -23,13 +21,6 @@ mta1.example.com. 60 IN A 192.0.2.1
 {REVERSE6}. 60 IN PTR mta1.example.com.
 mta1.example.com. 60 IN AAAA 2001:db8::1
 """
-
-
-@pytest.fixture
-def dns(settings) -> Iterator[LocalDNS]:
-    with LocalDNS() as server:
-        settings.SLUICE_DNS_SERVERS = [server.address]
-        yield server
 
 
 @pytest.fixture

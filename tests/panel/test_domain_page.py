@@ -2,7 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterator
 
 import pytest
 from django.contrib.messages import get_messages
@@ -13,17 +12,10 @@ from servers.dns_records import expected_of, records_of
 from servers.domains import create_domain
 from servers.models import Domain
 from servers.zone_file import zone_file
-from tests.dns_server import SERVFAIL, LocalDNS
+from tests.dns_server import SERVFAIL
 from tests.panel.conftest import sign_in
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def dns(settings) -> Iterator[LocalDNS]:
-    with LocalDNS() as server:
-        settings.SLUICE_DNS_SERVERS = [server.address]
-        yield server
 
 
 @pytest.fixture

@@ -5,18 +5,10 @@ import pytest
 from core.encryption import decrypt
 from core.models import AuditEntry
 from servers.models import Domain
-from tests.dns_server import LocalDNS
 from tests.postal.conftest import NOW, error, golden_family, make_pool, make_server, parameter_error
 
 pytestmark = pytest.mark.django_db
 PATH = "domains/create"
-
-
-@pytest.fixture
-def dns(settings):
-    with LocalDNS() as server:
-        settings.SLUICE_DNS_SERVERS = [server.address]
-        yield server
 
 
 @pytest.mark.storage

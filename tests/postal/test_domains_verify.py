@@ -6,7 +6,7 @@ import time_machine
 from servers.dns_records import expected_of, records_of
 from servers.models import Domain
 from servers.zone_file import zone_file
-from tests.dns_server import SERVFAIL, LocalDNS
+from tests.dns_server import SERVFAIL
 from tests.postal.conftest import NOW, make_pool, parameter_error
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server]
@@ -20,13 +20,6 @@ def _ticking(_frozen):
     # Time-outs of real sockets need a clock that goes.
     with time_machine.travel(NOW, tick=True):
         yield
-
-
-@pytest.fixture
-def dns(settings):
-    with LocalDNS() as server:
-        settings.SLUICE_DNS_SERVERS = [server.address]
-        yield server
 
 
 @pytest.fixture

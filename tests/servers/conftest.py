@@ -1,6 +1,4 @@
-"""The cast: acme with a server that sends by a pool, globex beside it, and a DNS server that knows only what a test says."""
-
-from collections.abc import Iterator
+"""The cast: acme with a server that sends by a pool, globex beside it."""
 
 import pytest
 
@@ -12,18 +10,9 @@ from servers.models import Domain, Organization, Server
 from servers.pools import create_pool
 from servers.provisioning import create_organization, create_server
 from servers.zone_file import zone_file
-from tests.dns_server import LocalDNS
 
 SYSTEM = Actor.system()
 POOL = ["192.0.2.1", "192.0.2.2", "198.51.100.7"]
-
-
-@pytest.fixture
-def dns(settings) -> Iterator[LocalDNS]:
-    """A DNS server that the resolver asks by default."""
-    with LocalDNS() as server:
-        settings.SLUICE_DNS_SERVERS = [server.address]
-        yield server
 
 
 @pytest.fixture
