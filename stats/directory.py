@@ -5,7 +5,7 @@ import ipaddress
 import socket
 import uuid
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import starmap
 from typing import Any
 
@@ -30,6 +30,12 @@ UNKNOWN = 0
 NOT_AN_ADDRESS = -1
 
 
+# A server's id, and what it calls something.
+type Name = tuple[int, str]
+# A mailbox as written, None for none; together with a domain where the event names one.
+type Said = str | None | tuple[str | None, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Reporter:
     """Who reports events: a server, for itself alone, or the platform (None), for any."""
@@ -43,6 +49,8 @@ class ServerEntry:
     # The uuid's bytes: part of the event key.
     uuid: bytes
     label: str
+    # What its events have said of their sender: the ids of domain and sender.
+    senders: dict[Said, tuple[int, int]] = field(default_factory=dict, compare=False)
 
 
 class Directory:
@@ -56,26 +64,28 @@ class Directory:
         self.servers: dict[str, ServerEntry | None] = {}
         # By text: the id; UNKNOWN where the platform names one that is not ours; None where a server may not name it.
         self.addresses: dict[str, int | None] = {}
-        # By (server id, name).
-        self.domains: dict[tuple[int, str], int] = {}
-        self.senders: dict[tuple[int, str], int] = {}
-        # By (server id, mailbox as written): the ids of its domain and of itself.
-        self.mailboxes: dict[tuple[int, str], tuple[int, int]] = {}
         self.providers = Providers()
+        self._domains: dict[Name, int] = {}
         self._today = buckets.day_of(now)
         self._labels: dict[tuple[int, int], str] = {}
-        self._noted: set[tuple[int, int]] = set()
+        self._noted_servers: set[int] = set()
+        self._noted_addresses: set[int] = set()
+        # The server that reports for itself.
+        self.own = self._own_server()
 
     def forget_much(self) -> None:
         """Forget names where there are very many, so that a run of any length takes bounded memory."""
-        for known in (self.servers, self.addresses, self.domains, self.senders, self.mailboxes):
+        for known in (self.servers, self.addresses, self._domains):
             if len(known) > _MOST_REMEMBERED:
                 known.clear()
+        entries = [entry for entry in (self.own, *self.servers.values()) if entry]
+        if sum(len(entry.senders) for entry in entries) > _MOST_REMEMBERED:
+            for entry in entries:
+                entry.senders.clear()
 
     # --- Servers and addresses ---------------------------------------------------------------------------------------
 
-    def own_server(self) -> ServerEntry | None:
-        """Return the entry of the server that reports for itself."""
+    def _own_server(self) -> ServerEntry | None:
         server = self.reporter.server
         if server is None:
             return None
@@ -131,35 +141,35 @@ class Directory:
 
     # --- Domains and senders -----------------------------------------------------------------------------------------
 
-    def find_domains(self, names: Iterable[tuple[int, str]]) -> None:
-        """Number the sender domains of servers, new ones too."""
-        self._number(SenderDomain, set(names), self.domains)
+    def number_domains(self, names: Iterable[Name]) -> dict[Name, int]:
+        """Return the numbers of sender domains of servers, new ones too, and of more of them."""
+        self._number(SenderDomain, names, self._domains)
+        return self._domains
 
-    def find_senders(self, names: Iterable[tuple[int, str]]) -> None:
-        """Number the sender mailboxes of servers, new ones too."""
-        self._number(Sender, set(names), self.senders)
+    def number_senders(self, names: Iterable[Name]) -> dict[Name, int]:
+        """Return the numbers of sender mailboxes of servers, new ones too. They are remembered by whoever asks."""
+        known: dict[Name, int] = {}
+        self._number(Sender, names, known)
+        return known
 
-    def _number(
-        self, model: type[Sender] | type[SenderDomain], names: set[tuple[int, str]], known: dict[tuple[int, str], int]
-    ) -> None:
-        known.update(_numbers(model, names))
-        missing = names - known.keys()
+    def _number(self, model: type[Sender] | type[SenderDomain], names: Iterable[Name], known: dict[Name, int]) -> None:
+        # Not a difference of sets: that would go through all that is known, for each batch.
+        missing = _find(model, {name for name in names if name not in known}, known)
         if not missing:
             return
         # A transaction of its own: whoever ingests the same new names waits for this, not for a batch.
         with transaction.atomic():
             advisory("stats.names")
-            known.update(_numbers(model, missing))
-            missing -= known.keys()
+            missing = _find(model, missing, known)
             allowed = self._allowed(model, missing)
             rows = (model(server_id=server, name=name, first_seen_day=self._today) for server, name in sorted(allowed))
             manager: Any = model.objects
             manager.bulk_create(rows, ignore_conflicts=True)
-            known.update(_numbers(model, allowed))
+            _find(model, allowed, known)
         for server, name in missing - allowed:
             known[server, name] = known[server, OTHER]
 
-    def _allowed(self, model: type[Sender] | type[SenderDomain], missing: set[tuple[int, str]]) -> set[tuple[int, str]]:
+    def _allowed(self, model: type[Sender] | type[SenderDomain], missing: set[Name]) -> set[Name]:
         """Return those of the missing names for which their server has room today, and OTHER for servers that have none."""
         servers = {server for server, _ in missing}
         today = model.objects.filter(server_id__in=storage.ids(servers), first_seen_day=self._today).exclude(name=OTHER)
@@ -172,13 +182,13 @@ class Directory:
 
     # --- Subjects ----------------------------------------------------------------------------------------------------
 
-    def note_subjects(self, server_ids: Iterable[int], address_ids: Iterable[int]) -> None:
+    def note_subjects(self, server_ids: set[int], address_ids: set[int]) -> None:
         """Write down what the servers and addresses are called, for when they are gone."""
-        wanted = {(int(Subject.Kind.SERVER), each) for each in server_ids}
-        wanted |= {(int(Subject.Kind.ADDRESS), each) for each in address_ids if each}
-        wanted -= self._noted
-        if not wanted:
+        servers, addresses = server_ids - self._noted_servers, address_ids - self._noted_addresses
+        if not servers and not addresses:
             return
+        wanted = {(int(Subject.Kind.SERVER), each) for each in servers}
+        wanted |= {(int(Subject.Kind.ADDRESS), each) for each in addresses if each}
         known = Subject.objects.filter(object_id__in=storage.ids(each for _, each in wanted))
         labels = {(kind, each): label for kind, each, label in known.values_list("kind", "object_id", "label")}
         changed = [
@@ -189,7 +199,8 @@ class Directory:
         Subject.objects.bulk_create(
             changed, update_conflicts=True, unique_fields=["kind", "object_id"], update_fields=["label"]
         )
-        self._noted |= wanted
+        self._noted_servers |= servers
+        self._noted_addresses |= addresses
 
     def _enter(self, pk: int, uuid_: uuid.UUID, organization: str, permalink: str) -> ServerEntry:
         label = f"{organization}/{permalink}"
@@ -197,13 +208,16 @@ class Directory:
         return ServerEntry(pk, uuid_.bytes, label)
 
 
-def _numbers(
-    model: type[Sender] | type[SenderDomain], names: Collection[tuple[int, str]]
-) -> dict[tuple[int, str], int]:
-    rows = model.objects.filter(
-        server_id__in=storage.ids({server for server, _ in names}), name__in=storage.texts({name for _, name in names})
-    )
-    return {(server, name): pk for server, name, pk in rows.values_list("server_id", "name", "id")}
+def _find(model: type[Sender] | type[SenderDomain], names: set[Name], known: dict[Name, int]) -> set[Name]:
+    """Add the numbers of the names to the known ones, and return the names that have none."""
+    wanted = list(names)
+    missing = set()
+    for name, number in zip(wanted, storage.find_names(model._meta.db_table, wanted), strict=True):
+        if number is None:
+            missing.add(name)
+        else:
+            known[name] = number
+    return missing
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -3,13 +3,12 @@
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.conf import settings
 
 from stats import buckets, kinds
-from stats.directory import NOT_AN_ADDRESS, Directory, ServerEntry
+from stats.directory import NOT_AN_ADDRESS, Directory, Name, Said, ServerEntry
 from stats.eventkeys import MILLISECONDS_A_DAY, MILLISECONDS_A_MINUTE, event_key
 from stats.mailboxes import MAX_LENGTH, NotAMailbox, domain_of, parse
 from stats.storage import Row
@@ -19,10 +18,6 @@ MOST_DAYS = 40
 AHEAD = datetime.timedelta(days=1)
 _MICROSECONDS = 1000
 _from_iso = datetime.datetime.fromisoformat
-# A server's id, and what it calls something.
-type Name = tuple[int, str]
-# Mailboxes and domains whose meaning is kept: it depends on nothing but the text.
-_REMEMBERED = 50_000
 
 
 class Refusal(NamedTuple):
@@ -42,7 +37,18 @@ class NotTaken(Exception):
 
 
 class LookUpFirst(Exception):
-    """The event names something that the directory was not asked for yet; it has been noted down."""
+    """The event is about a server or address that the directory was not asked for yet; it has been noted down."""
+
+
+class Unnumbered(NamedTuple):
+    """A row that lacks the numbers of its domain and sender, which are met for the first time."""
+
+    position: int
+    row: Row
+    domain: Name | None
+    sender: Name | None
+    server: ServerEntry
+    said: Said
 
 
 @dataclass(slots=True)
@@ -73,8 +79,7 @@ class _Reader:
     def __init__(self, directory: Directory, now: datetime.datetime) -> None:
         self._directory = directory
         # The directory's own dictionaries, which it fills: a look into them is what an event costs, so it goes by no detour.
-        self._servers, self._addresses, self._mailboxes = directory.servers, directory.addresses, directory.mailboxes
-        self._own = directory.own_server()
+        self._servers, self._addresses, self._own = directory.servers, directory.addresses, directory.own
         self._oldest = _milliseconds(now - datetime.timedelta(days=settings.SLUICE_EVENT_MAX_AGE))
         self._newest = _milliseconds(now + AHEAD)
         self._days: set[int] = set()
@@ -82,58 +87,65 @@ class _Reader:
         self._recipients: dict[str, int | None] = {"": 0}
         self._wanted_servers: set[str] = set()
         self._wanted_addresses: set[str] = set()
-        self._wanted_domains: set[Name] = set()
-        self._wanted_senders: set[Name] = set()
+        self._unnumbered: list[Unnumbered] = []
 
     def read(self, events: Sequence[Any]) -> Reading:
         reading = Reading()
+        rows, positions = reading.rows, reading.positions
         self._directory.forget_much()
-        self._look_up_before(events)
+        if not self._servers:
+            self._look_up_before(events)
         waiting: Sequence[int] = range(len(events))
         while waiting:
             again = []
             for index in waiting:
                 try:
-                    row = self._row(events[index])
+                    row = self._row(events[index], index)
                 except LookUpFirst:
                     again.append(index)
                 except NotTaken as reason:
                     reading.refused.append(Refusal(index, reason.code, reason.message))
                 else:
-                    self._keep(row, index, reading)
+                    if row is None:
+                        continue
+                    key = row[0]
+                    if key in positions:
+                        self._keep_first(row, index, reading)
+                    else:
+                        rows[key], positions[key] = row, index
             self._look_up()
             waiting = again
+        if self._unnumbered:
+            self._number(reading)
         return reading
 
     def _look_up_before(self, events: Sequence[Any]) -> None:
-        """Look up what can be seen without checking anything: else each event with a new name would be read twice."""
+        """Look up what can be seen without checking anything: else each event would be read twice."""
         dicts = [event for event in events if type(event) is dict]
-        if not self._servers:
-            self._wanted_servers |= {name for event in dicts if type(name := event.get("server")) is str and name}
-            self._wanted_addresses |= {ip for event in dicts if type(ip := event.get("ip")) is str}
-            self._look_up()
-        servers, mailboxes = self._servers, self._mailboxes
-        new = {
-            pair
-            for event in dicts
-            if type(mailbox := event.get("from")) is str
-            if (server := servers.get(name) if type(name := event.get("server")) is str else self._own)
-            if (pair := (server.id, mailbox)) not in mailboxes
-            if len(mailbox) <= MAX_LENGTH and event.get("domain") is None
-        }
-        named: dict[Name, tuple[Name, Name]] = {}
-        for pair in new:
-            sender, domain = _mailbox(pair[1]) or ("", "")
-            if sender:
-                named[pair] = (pair[0], domain), (pair[0], sender)
-        domains, senders = self._directory.domains, self._directory.senders
-        self._wanted_domains |= {of_domain for of_domain, _ in named.values() if of_domain not in domains}
-        self._wanted_senders |= {of_sender for _, of_sender in named.values() if of_sender not in senders}
+        self._wanted_servers = {name for event in dicts if type(name := event.get("server")) is str and name}
+        self._wanted_addresses = {ip for event in dicts if type(ip := event.get("ip")) is str}
         self._look_up()
-        for pair, (of_domain, of_sender) in named.items():
-            mailboxes[pair] = domains[of_domain], senders[of_sender]
 
-    def _keep(self, row: Row, index: int, reading: Reading) -> None:
+    def _look_up(self) -> None:
+        if self._wanted_servers:
+            self._directory.find_servers(self._wanted_servers)
+            self._wanted_servers.clear()
+        if self._wanted_addresses:
+            self._directory.find_addresses(self._wanted_addresses)
+            self._wanted_addresses.clear()
+
+    def _number(self, reading: Reading) -> None:
+        """Number the domains and senders that were met for the first time, all at once, and keep the rows that had to wait."""
+        domains = self._directory.number_domains(each.domain for each in self._unnumbered if each.domain)
+        senders = self._directory.number_senders(each.sender for each in self._unnumbered if each.sender)
+        for position, row, domain, sender, server, said in self._unnumbered:
+            ids = domains[domain] if domain else 0, senders[sender] if sender else 0
+            server.senders[said] = ids
+            self._keep_first((*row[:4], *ids, *row[6:]), position, reading)
+        self._unnumbered.clear()
+
+    @staticmethod
+    def _keep_first(row: Row, index: int, reading: Reading) -> None:
         """Of events with one key the first counts, even where it had to wait for its look-ups."""
         key = row[0]
         earlier = reading.positions.get(key)
@@ -142,8 +154,8 @@ class _Reader:
         if earlier is not None:
             reading.repeated.append((max(index, earlier), key))
 
-    def _row(self, event: Any) -> Row:
-        """Return the event's row; all names that have to be looked up are noted before LookUpFirst is raised.
+    def _row(self, event: Any, position: int) -> Row | None:
+        """Return the event's row, None where it waits for numbers; raises LookUpFirst, to be called again, and NotTaken.
 
         What was seen before is found here, by one look into a dictionary; everything else, wrong values included, is left to
         a method. That halves the time, and this is where most of the time of ingestion goes.
@@ -162,21 +174,26 @@ class _Reader:
         if kind is None:
             raise NotTaken("unknown_type", f"type must be one of {', '.join(kinds.COLUMNS)}")
         at = self._moment(get("at"))
-        name, ip, recipient, mailbox, domain = get("server"), get("ip"), get("to"), get("from"), get("domain")
+        name, ip, mailbox, domain = get("server"), get("ip"), get("from"), get("domain")
         server = self._servers.get(name) if type(name) is str else None
         if server is None:
             server = self._server(name)
         address = 0 if ip is None else self._addresses.get(ip) if type(ip) is str else None
         if address is None or address < 0:
             address = self._address(ip)
-        provider = self._provider(recipient)
-        ids = self._mailboxes.get((server.id, mailbox)) if domain is None and type(mailbox) is str else None
+        provider = self._provider(get("to"))
+        said = mailbox if domain is None else (mailbox, domain)
+        try:
+            ids = server.senders.get(said)
+        except TypeError:
+            # A list or an object, which is no key of a dictionary.
+            ids = None
+        key, minute = event_key(at, server.uuid, identifier), at // MILLISECONDS_A_MINUTE
         if ids is None:
-            ids = self._sender(server.id, mailbox, domain)
-        if address is None or ids is None:
-            raise LookUpFirst
-        key = event_key(at, server.uuid, identifier)
-        return key, at // MILLISECONDS_A_MINUTE, server.id, address, ids[0], ids[1], provider, kind
+            row = key, minute, server.id, address, 0, 0, provider, kind
+            self._unnumbered.append(Unnumbered(position, row, *self._sender(server.id, mailbox, domain), server, said))
+            return None
+        return key, minute, server.id, address, ids[0], ids[1], provider, kind
 
     def _moment(self, at: Any) -> int:
         """Return the milliseconds since 1970, cut off, as the key holds them."""
@@ -222,8 +239,8 @@ class _Reader:
             raise NotTaken("unknown_server", "The server could not be found")
         return entry
 
-    def _address(self, ip: Any) -> int | None:
-        """Return the address's id, 0 for none, None where it has to be looked up."""
+    def _address(self, ip: Any) -> int:
+        """Return the address's id, 0 for none."""
         if ip is None:
             return 0
         if type(ip) is not str:
@@ -232,7 +249,7 @@ class _Reader:
             address = self._addresses[ip]
         except KeyError:
             self._wanted_addresses.add(ip)
-            return None
+            raise LookUpFirst from None
         if address is None:
             raise NotTaken("unknown_ip", "ip is not an address of a pool of the server's organization")
         if address == NOT_AN_ADDRESS:
@@ -256,8 +273,8 @@ class _Reader:
             raise NotTaken("invalid_to", "to must be a mailbox address")
         return provider
 
-    def _sender(self, server: int, mailbox: Any, name: Any) -> tuple[int, int] | None:
-        """Return the ids of domain and sender, 0 for none; None where they have to be looked up."""
+    def _sender(self, server: int, mailbox: Any, name: Any) -> tuple[Name | None, Name | None]:
+        """Return the domain and the sender that mail came from. A domain in so many words wins over the mailbox's."""
         sender = domain = ""
         if mailbox is not None:
             parsed = _mailbox(mailbox) if type(mailbox) is str and len(mailbox) <= MAX_LENGTH else None
@@ -270,33 +287,7 @@ class _Reader:
             if named is None and name != "":
                 raise NotTaken("invalid_domain", "domain must be a domain name")
             domain = named or domain
-        domain_id = self._number(self._directory.domains, self._wanted_domains, server, domain)
-        sender_id = self._number(self._directory.senders, self._wanted_senders, server, sender)
-        if domain_id is None or sender_id is None:
-            return None
-        if name is None and mailbox is not None:
-            self._mailboxes[server, mailbox] = domain_id, sender_id
-        return domain_id, sender_id
-
-    def _number(self, known: dict[Name, int], wanted: set[Name], server: int, name: str) -> int | None:
-        if not name:
-            return 0
-        number = known.get((server, name))
-        if number is None:
-            wanted.add((server, name))
-        return number
-
-    def _look_up(self) -> None:
-        if self._wanted_servers:
-            self._directory.find_servers(self._wanted_servers)
-        if self._wanted_addresses:
-            self._directory.find_addresses(self._wanted_addresses)
-        if self._wanted_domains:
-            self._directory.find_domains(self._wanted_domains)
-        if self._wanted_senders:
-            self._directory.find_senders(self._wanted_senders)
-        for wanted in (self._wanted_servers, self._wanted_addresses, self._wanted_domains, self._wanted_senders):
-            wanted.clear()
+        return (server, domain) if domain else None, (server, sender) if sender else None
 
 
 def _milliseconds(moment: datetime.datetime) -> int:
@@ -304,7 +295,6 @@ def _milliseconds(moment: datetime.datetime) -> int:
     return since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // _MICROSECONDS
 
 
-@lru_cache(_REMEMBERED)
 def _mailbox(text: str) -> tuple[str, str] | None:
     if not text:
         # The null sender of a bounce.

@@ -306,6 +306,28 @@ def copy(table: str, packed: Iterable[bytes]) -> None:
             stream.write(part)
 
 
+# --- Names -----------------------------------------------------------------------------------------------------------
+
+
+def find_names(table: str, names: Sequence[tuple[int, str]]) -> list[int | None]:
+    """Return the ids that a table has for (server id, name), in the order asked for; None for what it does not have.
+
+    Only ids come back: the names, thousands for each batch of events, are known to whoever asks.
+    """
+    if is_postgresql():
+        servers = f"{{{','.join(str(server) for server, _ in names)}}}"
+        params = [servers, json.dumps([name for _, name in names])]
+        lists = "unnest(%s::bigint[]), json_array_elements_text(%s)"
+        wanted = f"ROWS FROM ({lists}) WITH ORDINALITY AS wanted (server, name, place)"
+    else:
+        params = [json.dumps(names)]
+        parts = "key AS place, json_extract(value, '$[0]') AS server, json_extract(value, '$[1]') AS name"
+        wanted = f"(SELECT {parts} FROM json_each(%s)) AS wanted"
+    # For each by the index, whatever the planner thinks: a join may read the whole table, which grows.
+    known = f"SELECT id FROM {table} AS known WHERE known.server_id = wanted.server AND known.name = wanted.name"
+    return [number for (number,) in fetch(f"SELECT ({known}) FROM {wanted} ORDER BY place", params)]
+
+
 # --- Batches ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,71 @@
+"""What names mean: the numbers of domains and senders, found in bulk, made once and remembered for a while."""
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from stats import directory
+from stats.directory import Directory, Reporter
+from stats.events import read
+from stats.ingest import Receipt, ingest
+from stats.models import Event, Sender, SenderDomain
+from tests.stats.conftest import NOW, Tenant
+from tests.stats.events import assert_counts, event
+
+pytestmark = [pytest.mark.storage, pytest.mark.django_db]
+
+PLATFORM = Reporter()
+# What a list of texts in SQL or JSON might trip over.
+ODD = [
+    "a'b@x.example",
+    'a"b@x.example',
+    "a\\b@x.example",
+    "{a,b}@x.example",
+    "null@x.example",
+    "ü😀@x.example",
+    "%s@x.example",
+]
+
+
+def test_names_are_numbered_once_for_each_server(acme: Tenant, globex: Tenant) -> None:
+    names = [(tenant.server.pk, name) for tenant in (acme, globex) for name in ODD]
+    numbers = Directory(PLATFORM, now=NOW).number_senders(names[:3])
+    numbers |= Directory(PLATFORM, now=NOW).number_senders(names)
+    stored = {(server, name): pk for server, name, pk in Sender.objects.values_list("server_id", "name", "pk")}
+    assert numbers == stored
+    assert sorted(stored) == sorted(names)
+
+
+def test_what_was_seen_before_is_not_looked_up_again(
+    acme: Tenant, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    known = Directory(PLATFORM, now=NOW)
+    events = [event(acme, id="1"), event(acme, id="2", domain="brand.example"), event(acme, id="3", **{"from": None})]
+    first = read(events, known, now=NOW)
+    with django_assert_num_queries(0):
+        assert read(events, known, now=NOW) == first
+    assert [(row[4] > 0, row[5] > 0) for row in first.rows.values()] == [(True, True), (True, True), (False, False)]
+
+
+def test_a_long_run_forgets_and_counts_on(acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "_MOST_REMEMBERED", 2)
+    known, events = Directory(Reporter(), now=NOW), []
+    for number in range(12):
+        tenant = (acme, globex)[number % 2]
+        each = event(tenant, id=str(number), ip=None, **{"from": f"u{number % 5}@d{number % 3}.example"})
+        assert ingest([each], reporter=PLATFORM, now=NOW, directory=known) == Receipt(accepted=1)
+        assert sum(len(entry.senders) for entry in known.servers.values() if entry) <= 3
+        events.append(each)
+    assert_counts(events)
+
+
+@pytest.mark.parametrize("first", ["known@acme.example", "new@acme.example"])
+def test_of_events_with_one_key_the_first_counts_though_it_waits_for_its_number(acme: Tenant, first: str) -> None:
+    known = Directory(PLATFORM, now=NOW)
+    ingest([event(acme, id="0", **{"from": "known@acme.example"})], reporter=PLATFORM, now=NOW, directory=known)
+    second = {"known@acme.example": "new@acme.example", "new@acme.example": "known@acme.example"}[first]
+    events = [event(acme, id="1", **{"from": sender}) for sender in (first, second, second)]
+    receipt = ingest(events, reporter=PLATFORM, now=NOW, directory=known)
+    assert receipt == Receipt(accepted=1, duplicates=2)
+    stored = Event.objects.order_by("batch_id").values_list("sender_id", flat=True)
+    assert [Sender.objects.get(pk=each).name for each in stored] == ["known@acme.example", first]
+    assert list(SenderDomain.objects.values_list("name", flat=True)) == ["acme.example"]
