@@ -72,11 +72,16 @@ class Counts:
     def _look_up(self) -> None:
         self._directory.find_servers({str(server.uuid) for _, server in self._servers})
         self._directory.find_addresses(self._addresses)
-        self._directory.find_domains((server.pk, name) for row, server in self._servers for name in row.domains)
-        self._directory.find_senders((server.pk, name) for row, server in self._servers for name in row.senders)
+        servers = self._servers
+        self._domains = self._directory.number_domains(
+            (server.pk, name) for row, server in servers for name in row.domains
+        )
+        self._senders = self._directory.number_senders(
+            (server.pk, name) for row, server in servers for name in row.senders
+        )
         self._directory.note_subjects(
-            [server.pk for _, server in self._servers],
-            [self._addresses[ip] for ips in self._pools.values() for ip in ips if ip in self._addresses],
+            {server.pk for _, server in servers},
+            {self._addresses[ip] for ips in self._pools.values() for ip in ips if ip in self._addresses},
         )
 
     def _cells(self, row: ServerRow, day: int) -> list[traffic.Cell]:
@@ -194,10 +199,10 @@ class Counts:
                 )  # fmt: skip
 
     def _domain_ids(self, row: ServerRow, server: Server) -> list[int]:
-        return [self._directory.domains[server.pk, name] for name in row.domains]
+        return [self._domains[server.pk, name] for name in row.domains]
 
     def _sender_ids(self, row: ServerRow, server: Server) -> list[int]:
-        return [self._directory.senders[server.pk, name] for name in row.senders]
+        return [self._senders[server.pk, name] for name in row.senders]
 
 
 _KEYS = {scope.name: scope.keys for scope in tiers.SCOPES}
