@@ -210,6 +210,8 @@ class Directory:
 
 def _find(model: type[Sender] | type[SenderDomain], names: set[Name], known: dict[Name, int]) -> set[Name]:
     """Add the numbers of the names to the known ones, and return the names that have none."""
+    if not names:
+        return set()
     wanted = list(names)
     missing = set()
     for name, number in zip(wanted, storage.find_names(model._meta.db_table, wanted), strict=True):

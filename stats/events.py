@@ -55,7 +55,7 @@ class Unnumbered(NamedTuple):
 class Reading:
     """What became of some events."""
 
-    # By event key, in the order of arrival.
+    # By event key.
     rows: dict[bytes, Row] = field(default_factory=dict)
     # The position of the event that each row came from.
     positions: dict[bytes, int] = field(default_factory=dict)
