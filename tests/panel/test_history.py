@@ -1,5 +1,7 @@
 """A record's history: who changed what, two states side by side, and the way back by the same act."""
 
+import zoneinfo
+
 from django.urls import reverse
 
 from core.audit import record
@@ -87,6 +89,16 @@ def test_an_entry_of_the_trail_names_them_too(acme, platform):
     page = sign_in(acme.analyst).get(reverse("admin:core_auditentry_change", args=[gone.pk]))
     found = {each.field: each.after for each in page.context["differences"]}
     assert found == {"thing id": "4", "at": "2026-02-30T00:00:00+00:00"}
+
+
+def test_an_entry_of_the_trail_tells_the_readers_own_time_to_the_second(acme):
+    acme.analyst.time_zone = "Asia/Tokyo"
+    acme.analyst.save()
+    entry = AuditEntry.objects.get(act="server.created", target_id=str(acme.server.pk))
+    page = sign_in(acme.analyst).get(reverse("admin:core_auditentry_change", args=[entry.pk])).content.decode()
+    there = entry.at.astimezone(zoneinfo.ZoneInfo("Asia/Tokyo"))
+    assert f"{there.day} {there:%b %Y, %H:%M:%S}" in page
+    assert str(entry.at) not in page
 
 
 def test_nothing_to_compare_is_not_offered(acme, platform):
