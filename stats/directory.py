@@ -142,7 +142,7 @@ class Directory:
     # --- Domains and senders -----------------------------------------------------------------------------------------
 
     def number_domains(self, names: Iterable[Name]) -> dict[Name, int]:
-        """Return the numbers of sender domains of servers, new ones too, and of more of them."""
+        """Return the numbers of sender domains of servers, new ones too, in the dictionary of all that is remembered."""
         self._number(SenderDomain, names, self._domains)
         return self._domains
 

@@ -93,7 +93,7 @@ class _Reader:
         reading = Reading()
         rows, positions = reading.rows, reading.positions
         self._directory.forget_much()
-        if not self._servers:
+        if not (self._servers or self._addresses):
             self._look_up_before(events)
         waiting: Sequence[int] = range(len(events))
         while waiting:

@@ -18,13 +18,15 @@ def parse(text: str) -> tuple[str, str]:
     Raises NotAMailbox. A name beside the address, as in a From header, is not taken off: events carry the envelope's.
     """
     local, at, domain = text.rpartition("@")
+    # Measured in lower case, which may be longer: that of İ is two characters.
+    local = local.lower()
     # Not printable: control characters, which PostgreSQL may refuse, and lone surrogates, which cannot be encoded.
     if not at or not 0 < len(local) <= _MAX_LOCAL_LENGTH or not local.isprintable() or " " in local:
         raise NotAMailbox(text)
     name = domain_of(domain)
     if name is None:
         raise NotAMailbox(text)
-    return f"{local.lower()}@{name}", name
+    return f"{local}@{name}", name
 
 
 # A platform's mail has far fewer domains than mailboxes, and what a text means depends on nothing else.

@@ -323,7 +323,7 @@ def find_names(table: str, names: Sequence[tuple[int, str]]) -> list[int | None]
         params = [json.dumps(names)]
         parts = "key AS place, json_extract(value, '$[0]') AS server, json_extract(value, '$[1]') AS name"
         wanted = f"(SELECT {parts} FROM json_each(%s)) AS wanted"
-    # For each by the index, whatever the planner thinks: a join may read the whole table, which grows.
+    # One look into the unique index for each: a join may read the whole table, which grows.
     known = f"SELECT id FROM {table} AS known WHERE known.server_id = wanted.server AND known.name = wanted.name"
     return [number for (number,) in fetch(f"SELECT ({known}) FROM {wanted} ORDER BY place", params)]
 

@@ -390,7 +390,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=320)),
             ],
             options={
-                "indexes": [models.Index(fields=["server_id", "first_seen_day"], name="stats_sender_day")],
+                "indexes": [models.Index(fields=["first_seen_day", "server_id"], name="stats_sender_day")],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("server_id", "name"),
@@ -409,7 +409,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=253)),
             ],
             options={
-                "indexes": [models.Index(fields=["server_id", "first_seen_day"], name="stats_senderdomain_day")],
+                "indexes": [models.Index(fields=["first_seen_day", "server_id"], name="stats_senderdomain_day")],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("server_id", "name"),

@@ -1677,8 +1677,8 @@ CREATE INDEX stats_provider_name_882c8a34_like ON public.stats_provider USING bt
 CREATE INDEX stats_providerdomain_pattern_b47113dd_like ON public.stats_providerdomain USING btree (pattern varchar_pattern_ops);
 CREATE INDEX stats_providerdomain_provider_id_4fa63eec ON public.stats_providerdomain USING btree (provider_id);
 CREATE INDEX stats_rolluprun_started ON public.stats_rolluprun USING btree (started_at DESC);
-CREATE INDEX stats_sender_day ON public.stats_sender USING btree (server_id, first_seen_day);
-CREATE INDEX stats_senderdomain_day ON public.stats_senderdomain USING btree (server_id, first_seen_day);
+CREATE INDEX stats_sender_day ON public.stats_sender USING btree (first_seen_day, server_id);
+CREATE INDEX stats_senderdomain_day ON public.stats_senderdomain USING btree (first_seen_day, server_id);
 CREATE INDEX throttling_rule_rule_set_id_ccf589f2 ON public.throttling_rule USING btree (rule_set_id);
 CREATE INDEX throttling_rule_throttle_program_id_3d800924 ON public.throttling_rule USING btree (throttle_program_id);
 CREATE INDEX throttling_ruledomain_rule_id_d517c036 ON public.throttling_ruledomain USING btree (rule_id);

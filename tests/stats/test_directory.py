@@ -1,9 +1,11 @@
 """What names mean: the numbers of domains and senders, found in bulk, made once and remembered for a while."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
-from stats import directory
+from stats import directory, storage
 from stats.directory import Directory, Reporter
 from stats.events import read
 from stats.ingest import Receipt, ingest
@@ -33,6 +35,29 @@ def test_names_are_numbered_once_for_each_server(acme: Tenant, globex: Tenant) -
     stored = {(server, name): pk for server, name, pk in Sender.objects.values_list("server_id", "name", "pk")}
     assert numbers == stored
     assert sorted(stored) == sorted(names)
+
+
+def test_the_longest_sender_fits_in_lower_case(acme: Tenant) -> None:
+    domain = ".".join(["d" * 63] * 3 + ["e" * 61])
+    longest = event(acme, **{"from": "İ" * 32 + f"@{domain}"})
+    assert ingest([longest], reporter=PLATFORM, now=NOW) == Receipt(accepted=1)
+    assert Sender.objects.get().name == "i\u0307" * 32 + f"@{domain}"
+
+
+@pytest.mark.skipif(not storage.is_postgresql(), reason="PostgreSQL's planner is meant")
+@pytest.mark.parametrize("model", [Sender, SenderDomain])
+def test_a_name_is_looked_for_by_the_unique_index_whatever_the_statistics_say(model: type[Sender]) -> None:
+    """One name for each server makes any index that begins with the server look as good, and be quadratic where it is not."""
+    model.objects.bulk_create(model(server_id=number, name="a.example", first_seen_day=1) for number in range(1, 5_001))
+    storage.execute(f"ANALYZE {model._meta.db_table}")
+    with CaptureQueriesContext(connection) as asked:
+        names = [(7, f"{number}.example") for number in range(1_000)] + [(7, "a.example")]
+        assert [found is not None for found in storage.find_names(model._meta.db_table, names)] == [False] * 1_000 + [
+            True
+        ]
+    plan = "\n".join(line for (line,) in storage.fetch(f"EXPLAIN {asked[0]['sql']}"))
+    assert f"Index Scan using {model._meta.db_table}_unique" in plan
+    assert "Index Cond: ((server_id = wanted.server) AND ((name)::text = wanted.name))" in plan
 
 
 def test_what_was_seen_before_is_not_looked_up_again(

@@ -79,6 +79,8 @@ WRONG = {
             "a\x00@acme.example",
             "\ud800@acme.example",
             "x" * 65 + "@acme.example",
+            # 64 characters, but 66 in lower case.
+            "x" * 62 + "İİ@acme.example",
             "a@" + "x" * 64 + ".example",
             "a@-.example",
             "x@192.0.2.1",
