@@ -49,7 +49,12 @@ class Measure:
         match = getattr(request, "resolver_match", None)
         method = request.method if request.method in METHODS else "other"
         route = match.route if match else "none"
-        REQUEST_SECONDS.labels(method, route, response.status_code).observe(time.perf_counter() - began)
+        try:
+            REQUEST_SECONDS.labels(method, route, response.status_code).observe(time.perf_counter() - began)
+        except (OSError, IndexError) as problem:
+            # The folder's files cannot grow on a full disk; a file that failed to is later taken for longer than it is. What
+            # cannot be measured must not break what was answered.
+            logger.warning("request_not_measured", cause=str(problem))
         return response
 
 

@@ -61,7 +61,7 @@ def test_a_database_that_cannot_grow(embedded: Installation) -> None:
 
 
 def test_files_that_cannot_grow(embedded: Installation) -> None:
-    """Also the log: what cannot be logged must not break what can be answered."""
+    """Also the log and the metrics: what cannot be logged or measured must not break what can be answered."""
     numbers = [embedded.sluice.web.pid, *embedded.web_workers()]
     before = {number: resource.prlimit(number, resource.RLIMIT_FSIZE) for number in numbers}
     for number, (_, hard) in before.items():

@@ -5,7 +5,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
-from config import health
+from config import health, metrics
 from stats.health import Lag
 
 ALL_WELL = {"database": "ok", "migrations": "ok", "broker": "ok", "counting": "ok"}
@@ -129,3 +129,17 @@ def test_metrics_answer_without_a_database(probe: Client, monkeypatch: pytest.Mo
     answer = probe.get("/metrics")
     assert answer.status_code == 200
     assert b"sluice_jobs" not in answer.content
+
+
+@pytest.mark.parametrize("problem", [OSError(27, "File too large"), IndexError("mmap slice assignment is wrong size")])
+def test_what_cannot_be_measured_is_answered(
+    probe: Client, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    """On a full disk the files of prometheus_client cannot grow."""
+
+    def labels(*_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(metrics.REQUEST_SECONDS, "labels", labels)
+    answer = probe.get("/healthz")
+    assert (answer.status_code, answer.content) == (200, b"ok\n")
