@@ -1,12 +1,15 @@
 """The base of every view of both dialects: declarations, and the one way from what a view does to a response."""
 
+import logging
 from abc import ABC
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -16,6 +19,8 @@ from rest_framework.views import APIView, set_rollback
 from api import bodies
 from api.problems import problem_from
 from api.renderers import Answer, EnvelopeRenderer
+
+logger = logging.getLogger(__name__)
 
 
 def answer_problem(exc: Exception, context: Mapping[str, Any]) -> Response | None:
@@ -47,8 +52,9 @@ class DialectView(APIView, ABC):
     request: Request
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Note when work began, for dialects that tell how long it took."""
+        """Note when work began, for dialects that tell how long it took, and read the clock once for the whole request."""
         request.started = perf_counter()  # type: ignore[attr-defined]  # The renderer sees only the request.
+        self.now = timezone.now()
         super().setup(request, *args, **kwargs)
 
     def get_renderers(self) -> list[BaseRenderer]:
@@ -71,10 +77,20 @@ class DialectView(APIView, ABC):
         super().initial(request, *args, **kwargs)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
-        """Wrap plain data; the envelope itself is the renderer's."""
+        """Note the use of the key when all else is done and committed, and wrap plain data: the envelope is the renderer's."""
+        credential = getattr(request, "_auth", None)
+        if credential is not None:
+            try:
+                self.note_use(credential)
+            except DatabaseError:
+                # What was asked for is done: a busy database may not turn it into a failure.
+                logger.warning("last_used_not_noted", exc_info=True)
         if not isinstance(response, HttpResponseBase):
             response = Response(response if isinstance(response, Answer) else Answer(response))
         return super().finalize_response(request, response, *args, **kwargs)
+
+    def note_use(self, credential: Any) -> None:
+        """Note that what the request was authenticated by (`request.auth`) was used, at `self.now`."""
 
     def body(self) -> bytes:
         """Return the request's body, within the view's limit."""

@@ -1,14 +1,9 @@
 """The dialect's base view: who may do what, and what a body must look like."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
-from django.db import DatabaseError
-from django.http import HttpRequest
-from django.utils import timezone
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from api.bodies import parse_json
 from api.greenarrow.authentication import Basic, level_of
@@ -20,8 +15,6 @@ from core.audit import Actor
 from core.errors import Fault, Invalid
 from core.models import ApiToken, User
 from core.tokens import note_use
-
-logger = logging.getLogger(__name__)
 
 READ_ONLY = "Your API access is read-only"
 THROTTLES_ONLY = "Your API access covers throttles only"
@@ -41,11 +34,6 @@ class GreenArrowView(DialectView):
     # Whether POST changes nothing here either: it only holds more than a URL can.
     reads_by_post: ClassVar[bool] = False
 
-    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Read the clock, once for the whole request."""
-        super().setup(request, *args, **kwargs)
-        self.now = request.now = timezone.now()  # type: ignore[attr-defined]  # The authenticator sees only the request.
-
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Hold the verb against the user's API level."""
         super().initial(request, *args, **kwargs)
@@ -62,16 +50,9 @@ class GreenArrowView(DialectView):
             case _:
                 raise decline(Code.NOT_ALLOWED, NO_ACCESS)
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
-        """Note, when all else is done and committed, that the token was used."""
-        token = getattr(request, "_auth", None)
-        if isinstance(token, ApiToken):
-            try:
-                note_use(token, at=self.now)
-            except DatabaseError:
-                # What was asked for is done: a busy database may not turn it into a failure.
-                logger.warning("last_used_not_noted", exc_info=True)
-        return super().finalize_response(request, response, *args, **kwargs)
+    def note_use(self, credential: ApiToken) -> None:
+        """Note that the token was used."""
+        note_use(credential, at=self.now)
 
     @property
     def user(self) -> User:

@@ -33,7 +33,7 @@ class ServerKey(BaseAuthentication):
         if key is None:
             raise decline(Code.NOT_AUTHENTICATED, NO_KEY)
         try:
-            return AnonymousUser(), self.holder_of(key, at=request.now)  # type: ignore[attr-defined]  # The view set it.
+            return AnonymousUser(), self.holder_of(key, at=request.parser_context["view"].now)
         except InvalidKey:
             raise _wrong(key, client_address(request._request)) from None
         except ServerSuspended:

@@ -74,12 +74,12 @@ class Events(PostalView):
         flags = {"truncated": True} if len(whole.refused) > MOST_REFUSALS else {}
         return Answer({"accepted": whole.accepted, "duplicates": whole.duplicates, "refused": refused}, flags)
 
-    def note_use(self, caller: Any) -> None:
+    def note_use(self, credential: Any) -> None:
         """Note that the key or token was used."""
-        if isinstance(caller, IngestToken):
-            tokens.note_use(caller, at=self.now)
+        if isinstance(credential, IngestToken):
+            tokens.note_use(credential, at=self.now)
         else:
-            super().note_use(caller)
+            super().note_use(credential)
 
 
 def _reporter(auth: Caller | IngestToken) -> Reporter:

@@ -1,13 +1,8 @@
 """The dialect's base views. An endpoint declares what it takes, and `answer` says what it finds."""
 
-import logging
 from typing import Any, ClassVar
 
-from django.db import DatabaseError
-from django.http import HttpRequest
-from django.utils import timezone
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from api.postal.authentication import ServerKey
 from api.postal.openapi import PostalSchema
@@ -17,8 +12,6 @@ from api.postal.requests import parameters_of
 from api.postal.schemas import Schema
 from api.views import DialectView
 from servers.access import note_use
-
-logger = logging.getLogger(__name__)
 
 
 class PostalView(DialectView):
@@ -40,11 +33,6 @@ class PostalView(DialectView):
     faults: ClassVar[tuple[str, ...]] = ()
     is_change: ClassVar[bool] = False
 
-    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Read the clock, once for the whole request."""
-        super().setup(request, *args, **kwargs)
-        self.now = request.now = timezone.now()  # type: ignore[attr-defined]  # The authenticator sees only the request.
-
     def answer(self, caller: Any, given: dict[str, Any]) -> object:
         """Return the data for the parameters, all of them read and checked; `caller` is a servers.access.Caller."""
         # Not an abstract method: an endpoint whose body is no object of parameters replaces `run` instead.
@@ -55,20 +43,9 @@ class PostalView(DialectView):
         raw = parameters_of(request._request, self.body()) | path
         return self.answer(request.auth, read(self.parameters, raw, self.page))
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
-        """Note, when all else is done and committed, that the key was used."""
-        caller = getattr(request, "_auth", None)
-        if caller is not None:
-            try:
-                self.note_use(caller)
-            except DatabaseError:
-                # What was asked for is done: a busy database may not turn it into a failure.
-                logger.warning("last_used_not_noted", exc_info=True)
-        return super().finalize_response(request, response, *args, **kwargs)
-
-    def note_use(self, caller: Any) -> None:
+    def note_use(self, credential: Any) -> None:
         """Note that the key was used."""
-        note_use(caller, at=self.now)
+        note_use(credential, at=self.now)
 
 
 class ReadView(PostalView):
