@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help install install-test install-dev install-browser run demo reset-password test e2e shots docs-images check bench faults soak fuzz mutants lock
 PYTHON_OF_VENV := .venv/bin/python
-# Handed on to what a target runs: make test ARGS="tests/house -k race"
+# Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
 
 help: ## list the targets
@@ -35,31 +35,31 @@ test: install-test ## run the tests on a PostgreSQL and Valkey of their own, the
 	@$(PYTHON_OF_VENV) -m tools.run_tests $(ARGS)
 
 e2e: install-browser ## drive a real browser through a running Sluice (needs Chromium)
-	@$(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url e2e $(ARGS)
+	@$(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url tests/e2e $(ARGS)
 
 shots: install-browser ## take pictures of every page, wide and on a phone, light and dark, into shots/
-	@$(PYTHON_OF_VENV) -m e2e.shots
+	@$(PYTHON_OF_VENV) -m tests.e2e.shots
 
 docs-images: install-browser ## take the pictures of the README anew, into docs/images/
-	@$(PYTHON_OF_VENV) -m e2e.docs_images
+	@$(PYTHON_OF_VENV) -m tests.e2e.docs_images
 
 check: install-dev ## lint, types, import contracts, missing migrations, OpenAPI, production's settings, locks: all of them, whatever fails
 	@tools/check
 
 bench: install-test ## measure against the physical limit, on a PostgreSQL and Valkey of its own (ARGS=postal: one of them)
-	@$(PYTHON_OF_VENV) -m tools.servers --durable $(PYTHON_OF_VENV) -m benchmarks $(ARGS)
+	@$(PYTHON_OF_VENV) -m tools.servers --durable $(PYTHON_OF_VENV) -m tests.benchmarks $(ARGS)
 
 faults: install-test ## break database, broker, disk and processes under a running Sluice, then kill 100 ingesters and folders; recount
 	@$(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url --long tests/faults
 	@$(PYTHON_OF_VENV) -m tests.stats.faults $(ARGS)
 
 soak: install-test ## load Sluice to saturation on the loopback for three minutes (ARGS="--seconds 600 --callers 16")
-	@$(PYTHON_OF_VENV) -m soak $(ARGS)
+	@$(PYTHON_OF_VENV) -m tests.soak $(ARGS)
 
 fuzz: install-test ## requests that no client would send for a minute on each database, then schemathesis (ARGS="--seed 1")
-	@$(PYTHON_OF_VENV) -m fuzz $(ARGS)
-	@$(PYTHON_OF_VENV) -m fuzz --production $(ARGS)
-	@$(PYTHON_OF_VENV) -m fuzz.schemas $(ARGS)
+	@$(PYTHON_OF_VENV) -m tests.fuzz $(ARGS)
+	@$(PYTHON_OF_VENV) -m tests.fuzz --production $(ARGS)
+	@$(PYTHON_OF_VENV) -m tests.fuzz.schemas $(ARGS)
 
 mutants: install-test ## change three modules in every small way and see whether a test notices (at most 15 minutes)
 	@$(PYTHON_OF_VENV) -m tools.mutants $(ARGS)

@@ -22,7 +22,7 @@ from django.db import connection, models, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.sql import InsertQuery
 
-from stats import storage
+from stats.ledger import storage
 from stats.models import Day, Event
 
 FORMAT = 1

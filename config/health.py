@@ -18,7 +18,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError, ResponseError
 
-import stats.health
+import stats.reports.health
 from config import metrics
 from config.celery import app
 
@@ -80,7 +80,7 @@ def check_broker() -> None:
 def check_counting() -> None:
     """This will fail while stored events wait to be counted for longer than a worker takes to come."""
     try:
-        behind = stats.health.lag(timezone.now())
+        behind = stats.reports.health.lag(timezone.now())
     except DatabaseError as problem:
         raise NotReady("the open batches cannot be read") from problem
     if behind.is_too_long:

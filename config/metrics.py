@@ -1,7 +1,7 @@
 """What this installation counts, in Prometheus's format.
 
 Requests are measured in each web process and added up over those of one machine (PROMETHEUS_MULTIPROC_DIR, which
-gunicorn.conf.py sets). What is true of the whole installation is read from the database at each scrape. Nothing here names
+config/gunicorn.py sets). What is true of the whole installation is read from the database at each scrape. Nothing here names
 a tenant.
 """
 
@@ -22,7 +22,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-import stats.health
+import stats.reports.health
 from core.models import Job
 
 logger = structlog.get_logger(__name__)
@@ -78,7 +78,7 @@ class Installation(Collector):
         for state in Job.State.values:
             jobs.add_metric([state], found.get(state, 0))
         yield jobs
-        behind = stats.health.lag(timezone.now())
+        behind = stats.reports.health.lag(timezone.now())
         yield GaugeMetricFamily("sluice_open_batches", "Batches of events that are not counted yet.", behind.batches)
         yield GaugeMetricFamily("sluice_open_events", "Events that are stored but not counted yet.", behind.events)
         yield GaugeMetricFamily("sluice_fold_lag_seconds", "How long the oldest open batch has waited.", behind.seconds)

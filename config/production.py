@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 
 from config import environment as env
-from core.dns_servers import BadServer, server_of
+from dnschecks.name_servers import BadServer, server_of
 
 SECRET_KEY_LENGTH = 50
 FERNET_COMMAND = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"

@@ -11,12 +11,12 @@ from typing import Any
 
 from django.conf import settings
 
-from core.dns_findings import Finding, Findings, failed, invalid, missing, ok
-from core.dns_sweep import Swept, check_now, make_due, sweep
 from core.errors import NotFound
-from core.models.dns_checked import DNSCheckedQuerySet
 from core.races import atomic_act
-from core.resolver import CHECK_TIMEOUT, Answer, Resolver
+from dnschecks.checked import DNSCheckedQuerySet
+from dnschecks.findings import Finding, Findings, failed, invalid, missing, ok
+from dnschecks.resolver import CHECK_TIMEOUT, Answer, Resolver
+from dnschecks.sweep import Swept, check_now, make_due, sweep
 from ippools.models import AddressIdentity, IPAddress
 
 CHECKS = ("ptr", "fcrdns", "helo")

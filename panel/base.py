@@ -18,8 +18,9 @@ from unfold.views import ChangeList
 
 from core.audit import Actor, snapshot
 from core.errors import Refused
-from panel import faults, history, keys
-from panel.fields import LookUp
+from panel import history, revealed_keys
+from panel.forms import errors
+from panel.forms.fields import LookUp
 from panel.viewer import Viewer, viewer_of
 from servers.access import organizations_of
 
@@ -74,7 +75,7 @@ class ActingForm(forms.ModelForm):
             with transaction.atomic():
                 self.instance = self.act()
         except Refused as refusal:
-            faults.show(self, refusal)
+            errors.show(self, refusal)
 
     def save(self, commit: bool = True) -> Any:
         """Return what the act made: there is nothing left to save."""
@@ -243,7 +244,9 @@ class PanelAdmin(ModelAdmin):
         secrets = request.__dict__.get(_SECRETS)
         if not secrets:
             return super().response_add(request, obj, post_url_continue)
-        return keys.show(self, request, obj, secrets, title=self.shown_once_title, notice=self.shown_once_notice)
+        return revealed_keys.show(
+            self, request, obj, secrets, title=self.shown_once_title, notice=self.shown_once_notice
+        )
 
     # Above a secret that was just made.
     shown_once_title = "New key"
@@ -284,7 +287,7 @@ class PanelAdmin(ModelAdmin):
         try:
             return super().delete_view(request, object_id, context)
         except Refused as refusal:
-            messages.error(request, f"Not deleted. {faults.sentence(refusal.message)}.")
+            messages.error(request, f"Not deleted. {errors.sentence(refusal.message)}.")
             return HttpResponseRedirect(self.url_of(unquote(object_id)))
 
     # Every act writes its own AuditEntry; Django's log would be a second, lesser copy.

@@ -10,8 +10,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from stats import buckets, queries, reputation
-from stats.queries import Counts, Point
+from stats.counts import buckets
+from stats.reports import queries, reputation
+from stats.reports.queries import Counts, Point
 
 DAYS = 30
 HOURS = 24

@@ -14,8 +14,8 @@ from django.utils import formats, timezone
 
 from core.errors import Refused
 from core.models import AuditEntry
-from panel import faults
-from panel.states import Difference, Reader
+from panel.audit_values import Difference, Reader
+from panel.forms import errors
 from panel.viewer import Viewer, viewer_of
 
 PER_PAGE = 25
@@ -119,7 +119,7 @@ def _restore(
     try:
         admin.restore(request, record, state)
     except Refused as refusal:
-        messages.error(request, f"Not restored. {faults.sentence(refusal.message)}.")
+        messages.error(request, f"Not restored. {errors.sentence(refusal.message)}.")
         return HttpResponseRedirect(admin.url_of(record.pk, "history"))
     at = formats.date_format(timezone.localtime(entry.at), "DATETIME_FORMAT")
     messages.success(request, f"{record} has its values of {at} again.")

@@ -8,8 +8,8 @@ from django.template.response import TemplateResponse
 from unfold.sites import UnfoldAdminSite
 
 from panel import search
-from panel.account import Account
-from panel.sign_in import SignIn
+from panel.sign_in.account import Account
+from panel.sign_in.login import SignIn
 
 
 class Choices(AutocompleteJsonView):

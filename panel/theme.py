@@ -40,7 +40,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_ICON": _logo,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _logo}],
     "ENVIRONMENT": "panel.theme.environment",
-    "DASHBOARD_CALLBACK": "panel.dashboard.context",
+    "DASHBOARD_CALLBACK": "panel.dashboard.front_page.context",
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,

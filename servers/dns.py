@@ -5,10 +5,10 @@ The checks know DNS and what is expected, not the database. Texts from DNS are q
 
 from collections.abc import Callable, Iterable, Sequence
 
-from core import dkim, dmarc, spf
-from core.dns_findings import Finding, Findings, failed, invalid, missing, ok
-from core.resolver import Answer, Outcome, Resolver
-from core.spf_record import is_record as is_spf_record
+from dnschecks import dkim, dmarc, spf
+from dnschecks.findings import Finding, Findings, failed, invalid, missing, ok
+from dnschecks.resolver import Answer, Outcome, Resolver
+from dnschecks.spf_record import is_record as is_spf_record
 from servers.dns_records import VERIFICATION_PREFIX, Expected, dkim_text, spf_terms, spf_text
 
 CHECKS = ("verification", "spf", "dkim", "return_path", "mx", "dmarc")

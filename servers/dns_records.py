@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db.models import Q
 
-from core import dkim
 from core.errors import NotFound
+from dnschecks import dkim
 from ippools.models import IPPoolMember
 from servers.models import Domain, IPPoolRule
 from servers.pool_rules import concerns_sender_domain

@@ -7,12 +7,11 @@ from typing import Any
 from django.conf import settings
 
 from core.audit import Actor, record
-from core.dns_findings import Findings
-from core.dns_sweep import Swept, check_now, make_due, sweep
 from core.errors import NotFound
-from core.models import DNSStatus
-from core.models.dns_checked import DNSCheckedQuerySet
-from core.resolver import CHECK_TIMEOUT, Resolver
+from dnschecks.checked import DNSCheckedQuerySet, DNSStatus
+from dnschecks.findings import Findings
+from dnschecks.resolver import CHECK_TIMEOUT, Resolver
+from dnschecks.sweep import Swept, check_now, make_due, sweep
 from servers import dns
 from servers.dns_records import Expected, expected_of_many
 from servers.models import Domain

@@ -9,12 +9,12 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import get_random_string, salted_hmac
 
-from core import dkim, dmarc
 from core.audit import Actor, record, snapshot
 from core.encryption import encrypt
 from core.errors import Conflict, Fault, Invalid, NotFound
-from core.models import DNSStatus
-from core.resolver import CHECK_TIMEOUT, Resolver
+from dnschecks import dkim, dmarc
+from dnschecks.checked import DNSStatus
+from dnschecks.resolver import CHECK_TIMEOUT, Resolver
 from servers.dns_records import VERIFICATION_PREFIX
 from servers.domain_checks import check_domain, record_verification
 from servers.locks import lock_server

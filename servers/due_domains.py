@@ -5,7 +5,7 @@ A status stays what it was until then. Called by the acts themselves, in their t
 
 from django.db.models import Q, QuerySet
 
-from core.dns_sweep import make_due
+from dnschecks.sweep import make_due
 from ippools.models import IPAddress, IPPool
 from servers.models import Domain, IPPoolRule, Organization, Server
 

@@ -5,9 +5,9 @@ from celery import shared_task
 from django.core.cache import cache
 from django.utils import timezone
 
-from stats import nightly, retention, rollups
+from stats.counts import fold, nightly, retention
+from stats.counts.runs import logged
 from stats.models import RollupRun
-from stats.runs import logged
 
 logger = structlog.get_logger(__name__)
 
@@ -16,7 +16,7 @@ logger = structlog.get_logger(__name__)
 def fold_batches() -> None:
     """Count the events of all open batches."""
     try:
-        rollups.fold_all(now=timezone.now())
+        fold.fold_all(now=timezone.now())
     except Exception:
         # The fold notes its runs in its own transaction, which is gone.
         with logged(RollupRun.Kind.FOLD):

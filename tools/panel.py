@@ -82,7 +82,7 @@ def running(
     if static:
         manage(environment, "collectstatic", "--no-input", "--verbosity", "0")
     celery = [sys.executable, "-m", "celery", "--app", "config", "--quiet"]
-    commands = {"web": [sys.executable, "-m", "gunicorn", "config.wsgi"]}
+    commands = {"web": [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi"]}
     if worker:
         commands["worker"] = [*celery, "worker", "--pool", "threads", "--concurrency", "2"]
     if beat:

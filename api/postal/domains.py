@@ -17,8 +17,8 @@ from api.postal.problems import (
     refuse,
 )
 from api.postal.views import ChangeView, DeleteView, ReadView
-from core.dns_sweep import BeingChecked
 from core.errors import NotFound
+from dnschecks.sweep import BeingChecked
 from servers.access import Caller
 from servers.dns_records import expected_of, records_of
 from servers.domains import (
@@ -30,7 +30,7 @@ from servers.domains import (
     verify_domain,
 )
 from servers.models import Domain, Server
-from stats import queries
+from stats.reports import queries
 from throttling.domains import NotADomain, domain_name
 
 PER_PAGE, MOST_PER_PAGE = 30, 100

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from api import bodies
 from api.problems import RETRY_AFTER, Code, decline
-from stats.files import read_lines
+from stats.intake.files import read_lines
 
 PACKED_LIMIT = 16 * bodies.MEBIBYTE
 LIMIT = 64 * bodies.MEBIBYTE

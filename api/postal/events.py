@@ -12,8 +12,8 @@ from api.postal.views import PostalView
 from api.renderers import Answer
 from servers.access import Caller, InvalidKey
 from servers.models import Server
-from stats import tokens
-from stats.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
+from stats.intake import tokens
+from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
 from stats.models import IngestToken
 from stats.tasks import poke_fold
 

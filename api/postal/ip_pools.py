@@ -11,7 +11,7 @@ from api.renderers import encode
 from servers.access import Caller
 from servers.models import Organization
 from servers.pools import create_pool
-from stats.buckets import Period
+from stats.counts.buckets import Period
 
 STATS_PERIOD = Choice(
     "stats_period",

@@ -11,7 +11,7 @@ from api.postal.views import ReadView
 from servers.access import Caller
 from servers.models import Organization, Server
 from servers.pools import addresses_of
-from stats import queries
+from stats.reports import queries
 
 SECONDS_A_MINUTE = 60
 UUIDS = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from ippools.models import IPPool, IPPoolMember
-from stats import queries
+from stats.reports import queries
 
 
 @dataclass(slots=True)

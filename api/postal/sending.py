@@ -11,7 +11,7 @@ from core.errors import NotFound
 from servers.access import Caller
 from servers.models import Server
 from servers.pool_rules import addresses_of
-from stats import queries
+from stats.reports import queries
 
 
 class ListIPAddresses(ReadView):

@@ -28,7 +28,7 @@ from core.errors import NotFound
 from servers.access import Caller
 from servers.models import Domain, Organization, Server
 from servers.provisioning import CreatedServer, change_server, create_server, delete_server
-from stats import queries
+from stats.reports import queries
 
 MODE_FAULT = "mode must be either 'Live' or 'Development'"
 

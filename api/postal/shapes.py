@@ -10,7 +10,7 @@ from api.postal.pool_usage import PoolUsage
 from ippools.models import IPPool
 from servers.dns_records import DNSRecord
 from servers.models import Domain, Server
-from stats.queries import Detailed, Point, Sent
+from stats.reports.queries import Detailed, Point, Sent
 
 MODES = {Server.Mode.LIVE.value: "Live", Server.Mode.DEVELOPMENT.value: "Development"}
 MODES_BY_WORD = {word: mode for mode, word in MODES.items()}

@@ -12,11 +12,13 @@ from config.demo import cast, platform, traffic
 from config.demo.cast import ServerRow
 from ippools.models import IPAddress
 from servers.models import Server
-from stats import buckets, ledger, rollups, storage, tiers
-from stats.buckets import Grain
-from stats.directory import Directory, Reporter
-from stats.eventkeys import MILLISECONDS_A_DAY, event_key
+from stats.counts import buckets, fold, tiers
+from stats.counts.buckets import Grain
+from stats.intake.directory import Directory, Reporter
 from stats.kinds import COLUMNS, NUMBERS
+from stats.ledger import storage, storing
+from stats.ledger.keys import MILLISECONDS_A_DAY, event_key
+from stats.ledger.storage import Row
 from stats.models import (
     AddressCount,
     Count,
@@ -27,7 +29,6 @@ from stats.models import (
     SenderCount,
     ServerCount,
 )
-from stats.storage import Row
 
 DAYS = 365
 # Today and yesterday.
@@ -66,7 +67,7 @@ class Counts:
             self._write_days(days)
             storage.give_way()
         stored = sum(self._store(row, server) for row, server in self._servers)
-        rollups.fold_all(now=self.now, wait=True)
+        fold.fold_all(now=self.now, wait=True)
         return stored
 
     def _look_up(self) -> None:
@@ -120,7 +121,7 @@ class Counts:
             return
         whole = traffic.total(cells)
         rows["server", Grain.DAY, day, (server.pk,)] = whole
-        if day * buckets.HOURS_A_DAY >= rollups.first_kept_hour(self.now):
+        if day * buckets.HOURS_A_DAY >= fold.first_kept_hour(self.now):
             spread = {kind: traffic.by_hour(row, number) for kind, number in whole.items()}
             for hour in range(buckets.HOURS_A_DAY):
                 counts = {kind: spread[kind][hour] for kind in COLUMNS}
@@ -170,7 +171,7 @@ class Counts:
         for day in range(self.today - RAW_DAYS + 1, self.today + 1):
             events = list(self._events(row, server, day))
             for start in range(0, len(events), storage.batch_limit()):
-                stored += ledger.store(events[start : start + storage.batch_limit()], now=self.now).accepted
+                stored += storing.store(events[start : start + storage.batch_limit()], now=self.now).accepted
                 storage.give_way()
         return stored
 

@@ -13,8 +13,9 @@ from django.db import transaction
 from config.demo import cast, routing
 from core.audit import Actor, record, snapshot
 from core.encryption import encrypt
-from core.models import DNSStatus, User
+from core.models import User
 from core.names import fold
+from dnschecks.checked import DNSStatus
 from ippools.addresses import NewAddress, create_many
 from ippools.models import AddressIdentity, IPAddress, IPPool
 from servers import credentials, provisioning

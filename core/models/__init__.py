@@ -1,7 +1,6 @@
 from core.models.audit import AuditEntry
-from core.models.dns_checked import DNSChecked, DNSStatus
 from core.models.job import Job
 from core.models.token import ApiToken
 from core.models.user import User
 
-__all__ = ["ApiToken", "AuditEntry", "DNSChecked", "DNSStatus", "Job", "User"]
+__all__ = ["ApiToken", "AuditEntry", "Job", "User"]

@@ -1,6 +1,6 @@
 from django.db import models
 
-from core.models.dns_checked import DNSChecked, DNSCheckedQuerySet, error_field, is_known_status, status_field
+from dnschecks.checked import DNSChecked, DNSCheckedQuerySet, error_field, is_known_status, status_field
 from ippools.models.address import IPAddress
 
 

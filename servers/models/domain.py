@@ -5,14 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from core.encryption import CiphertextField
-from core.models.dns_checked import (
-    DNSChecked,
-    DNSCheckedQuerySet,
-    DNSStatus,
-    error_field,
-    is_known_status,
-    status_field,
-)
+from dnschecks.checked import DNSChecked, DNSCheckedQuerySet, DNSStatus, error_field, is_known_status, status_field
 from servers.models.server import Server
 
 __all__ = ["DNSStatus", "Domain"]

@@ -5,7 +5,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 
 from django.core.management import CommandError
 
-from stats import buckets
+from stats.counts import buckets
 
 
 def add_day_arguments(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ range, and a series of one subject is a list of buckets.
 
 from django.db import models
 
-from stats.buckets import Grain
+from stats.counts.buckets import Grain
 
 
 class Count(models.Model):

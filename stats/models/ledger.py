@@ -5,7 +5,7 @@ import datetime
 from django.db import models
 from django.db.models import F, Q
 
-from stats import buckets
+from stats.counts import buckets
 from stats.kinds import Kind
 
 
@@ -47,7 +47,7 @@ class Batch(models.Model):
 class Event(models.Model):
     """One thing that happened to one message for one recipient.
 
-    The key is made from the event itself (stats.eventkeys), so a replay collides with what is stored. On PostgreSQL the
+    The key is made from the event itself (stats.ledger.keys), so a replay collides with what is stored. On PostgreSQL the
     table is partitioned by it, a day each. Ids are plain values, 0 where there is none: whatever they name may be gone.
     """
 

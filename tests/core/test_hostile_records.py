@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import dkim, dmarc, spf
-from core.resolver import Resolver
-from core.spf_record import BadRecord, is_record, parse
+from dnschecks import dkim, dmarc, spf
+from dnschecks.resolver import Resolver
+from dnschecks.spf_record import BadRecord, is_record, parse
 from tests.dns_server import LocalDNS, name_of, text_record
 
 # Bytes as the resolver hands them over, one character each.

@@ -3,7 +3,7 @@
 import pytest
 
 from core.audit import Actor
-from core.resolver import Resolver
+from dnschecks.resolver import Resolver
 from ippools.addresses import NewAddress, create_many
 from ippools.identity import Identity, check_address, check_due_addresses, examine, recheck
 from ippools.models import AddressIdentity, IPAddress

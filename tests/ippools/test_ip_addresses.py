@@ -1,4 +1,4 @@
-"""What the panel gives to the acts on addresses beyond what GreenArrow's API knows. (The rest: tests/greenarrow.)"""
+"""What the panel gives to the acts on addresses beyond what GreenArrow's API knows. (The rest: tests/api/greenarrow.)"""
 
 import pytest
 

@@ -18,8 +18,8 @@ from servers.pools import create_platform_pool, create_pool
 from servers.provisioning import create_organization, create_server
 from servers.routes import create_route
 from servers.webhooks import create_webhook
+from stats.intake.tokens import make_ingest_token
 from stats.models import Provider, RollupRun
-from stats.tokens import make_ingest_token
 from throttling import programs, templates
 from throttling.models import ThrottleProgram, ThrottlingTemplate
 

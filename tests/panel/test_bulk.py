@@ -12,7 +12,7 @@ from core.audit import Actor
 from core.models import AuditEntry, Job
 from ippools.addresses import NewAddress, create_many
 from ippools.models import IPAddress
-from panel import bulk
+from panel.bulk import actions
 from panel.tasks import run_bulk_acts
 from servers.provisioning import create_server
 from tests.panel.conftest import NOW, SYSTEM, sign_in
@@ -56,10 +56,10 @@ def test_what_one_record_refuses_does_not_stop_the_others(acme, platform, root):
 
 
 def test_many_become_a_job_that_tells_how_far_it_is(platform, root, django_capture_on_commit_callbacks):
-    addresses = make_addresses(bulk.AT_ONCE + 1)
+    addresses = make_addresses(actions.AT_ONCE + 1)
     with django_capture_on_commit_callbacks(execute=False):
         response = root.post(ADDRESSES, posted("pause_addresses", addresses, confirmed="1"))
-    job = Job.objects.get(kind=bulk.KIND)
+    job = Job.objects.get(kind=actions.KIND)
     assert response.headers["Location"] == reverse("admin:core_job_change", args=[job.pk])
     assert (job.label, job.progress_total, job.user_id) == ("Pause delivery: 51 records", 51, platform.superuser.pk)
     assert root.get(response.headers["Location"]).context["percent"] == 0
@@ -77,7 +77,7 @@ def test_a_job_goes_on_where_a_worker_left_it(platform):
     addresses = make_addresses(70)
     ids = [each.pk for each in addresses]
     parameters = {"act": "pause_addresses", "ids": ids, "actor": ["system", None, "Sluice"]}
-    job = jobs.start(kind=bulk.KIND, label="x", parameters=parameters, total=70)
+    job = jobs.start(kind=actions.KIND, label="x", parameters=parameters, total=70)
     cursor = {"done": 50, "refused": 1, "refusals": ["10.1.0.1: no"]}
     Job.objects.filter(pk=job.pk).update(cursor=cursor, progress_done=50)
     run_bulk_acts()
@@ -87,7 +87,7 @@ def test_a_job_goes_on_where_a_worker_left_it(platform):
 
 
 def test_an_act_that_is_gone_fails_its_job(db):
-    job = jobs.start(kind=bulk.KIND, label="x", parameters={"act": "nothing", "ids": [1]}, total=1)
+    job = jobs.start(kind=actions.KIND, label="x", parameters={"act": "nothing", "ids": [1]}, total=1)
     run_bulk_acts()
     job.refresh_from_db()
     assert (job.state, job.failure) == ("failed", "This version of Sluice does not know the act")
@@ -133,7 +133,7 @@ def test_suspending_many_asks_why_and_until_when(acme, platform, time_machine):
 
 
 def test_the_reason_goes_along_with_a_job(acme, platform, monkeypatch, django_capture_on_commit_callbacks):
-    monkeypatch.setattr(bulk, "AT_ONCE", 0)
+    monkeypatch.setattr(actions, "AT_ONCE", 0)
     data = posted("suspend_servers", [acme.server], confirmed="1", reason="Spam", until_0="2126-11-20", until_1="09:00")
     with django_capture_on_commit_callbacks(execute=False):
         assert sign_in(acme.operator).post(SERVERS, data).status_code == 302
@@ -141,7 +141,7 @@ def test_the_reason_goes_along_with_a_job(acme, platform, monkeypatch, django_ca
     acme.server.refresh_from_db()
     until = datetime.datetime(2126, 11, 20, 9, 0, tzinfo=datetime.UTC)
     assert (acme.server.suspension_reason, acme.server.suspended_until) == ("Spam", until)
-    assert Job.objects.get(kind=bulk.KIND).state == "done"
+    assert Job.objects.get(kind=actions.KIND).state == "done"
 
 
 def test_deleting_many_wants_the_permission_to_delete(platform):
@@ -151,9 +151,9 @@ def test_deleting_many_wants_the_permission_to_delete(platform):
     assert IPAddress.objects.filter(pk__in=[each.pk for each in addresses]).count() == 2
 
 
-@pytest.mark.parametrize("name", sorted(bulk.ACTS))
+@pytest.mark.parametrize("name", sorted(actions.ACTS))
 def test_every_act_does_its_work_by_the_act_of_one(name, acme, platform):
-    found = bulk.ACTS[name]
+    found = actions.ACTS[name]
     record = {
         "ippools.IPAddress": platform.address,
         "servers.Server": acme.server,
@@ -162,12 +162,12 @@ def test_every_act_does_its_work_by_the_act_of_one(name, acme, platform):
     if name.startswith(("resume", "release")):
         opposite = {"resume_addresses": "pause_addresses", "resume_servers": "suspend_servers"}
         opposite_name = opposite.get(name, "hold_credentials")
-        bulk.apply(bulk.ACTS[opposite_name], [record.pk], SYSTEM, VALUES.get(opposite_name))
+        actions.apply(actions.ACTS[opposite_name], [record.pk], SYSTEM, VALUES.get(opposite_name))
     if name == "delete_addresses":
         [record] = make_addresses(1)
     audited = AuditEntry.objects.count()
-    assert bulk.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
+    assert actions.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
     assert AuditEntry.objects.count() == audited + 1
     # Delivered twice, it changes nothing more.
-    assert bulk.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
+    assert actions.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
     assert AuditEntry.objects.count() == audited + 1

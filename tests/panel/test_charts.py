@@ -6,10 +6,10 @@ import pytest
 from django.template.loader import render_to_string
 
 from panel import charts
-from stats import buckets
-from stats.buckets import Grain
+from stats.counts import buckets
+from stats.counts.buckets import Grain
 from stats.models import AddressCount, Provider, ProviderCount, ServerCount
-from stats.queries import Counts
+from stats.reports.queries import Counts
 from tests.panel.conftest import NOW
 
 pytestmark = pytest.mark.django_db

@@ -10,12 +10,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from ippools.models import AddressIdentity
-from panel import dashboard
+from panel.dashboard import front_page
 from servers.provisioning import suspend_server
-from stats import buckets
-from stats.buckets import Grain
-from stats.directory import Reporter
-from stats.ingest import ingest
+from stats.counts import buckets
+from stats.counts.buckets import Grain
+from stats.intake.directory import Reporter
+from stats.intake.ingest import ingest
 from stats.models import AddressCount, Batch, Provider, ProviderCount, ServerCount
 from tests.panel.conftest import NOW, SYSTEM, make_person, make_tenant, sign_in
 
@@ -218,8 +218,8 @@ def test_the_grid_has_a_link_in_each_cell(acme, platform):
 
 def test_a_part_of_an_hour_is_the_part_of_its_messages():
     start = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
-    points = [dashboard.Point(start + hour * HOUR, dashboard.Counts(sent=60)) for hour in range(4)]
-    assert dashboard._between(points, start, start + 1.25 * HOUR).sent == 75
+    points = [front_page.Point(start + hour * HOUR, front_page.Counts(sent=60)) for hour in range(4)]
+    assert front_page._between(points, start, start + 1.25 * HOUR).sent == 75
 
 
 def test_refused_events_are_named_to_whose_they_are(acme, globex, platform):

@@ -10,10 +10,11 @@ from django.utils import timezone
 
 from core.models import AuditEntry
 from ippools.models import IPAddress
-from panel import csv_file, files
+from panel import csv_file
+from panel.bulk import csv_import
 from servers.provisioning import change_server
-from stats import buckets
-from stats.buckets import Grain
+from stats.counts import buckets
+from stats.counts.buckets import Grain
 from stats.models import ServerCount
 from tests.panel.conftest import SYSTEM, sign_in
 from throttling import rule_sets
@@ -102,7 +103,7 @@ def test_it_rejects_bytes_that_are_no_text(platform, root):
 
 @pytest.mark.parametrize("over", [0, 1])
 def test_a_file_of_two_mebibytes_is_read_and_none_that_is_larger(over, platform, root):
-    content = b"ipv4\n" + b"#" * (files.LARGEST + over - 5)
+    content = b"ipv4\n" + b"#" * (csv_import.LARGEST + over - 5)
     form = root.post(IMPORT, {"file": SimpleUploadedFile("x.csv", content)}).context["form"]
     said = form.non_field_errors()
     assert ("The file is larger than 2 MiB: import it in parts." in said) == bool(over), [text[:200] for text in said]

@@ -95,8 +95,8 @@ def test_the_page_tells_shares_and_the_least_used(acme, platform, root):
     first, second = pool.addresses.order_by("ipv4")
     from django.utils import timezone
 
-    from stats import buckets
-    from stats.buckets import Grain
+    from stats.counts import buckets
+    from stats.counts.buckets import Grain
 
     month = buckets.month_number(timezone.now().date())
     for address, sent in ((first, 30), (second, 90)):

@@ -20,9 +20,9 @@ from servers.pools import add_members, create_pool
 from servers.provisioning import create_organization, create_server
 from servers.routes import create_route
 from servers.webhooks import create_webhook
-from stats.buckets import Grain, day_of, hour_of, month_number
+from stats.counts.buckets import Grain, day_of, hour_of, month_number
+from stats.intake.tokens import make_ingest_token
 from stats.models import AddressCount, Provider, ProviderCount, RollupRun, ServerCount
-from stats.tokens import make_ingest_token
 from tests.panel.conftest import NOW, SYSTEM, make_person, sign_in
 from tests.panel.urls import looks
 from throttling import programs, templates
@@ -155,7 +155,7 @@ def test_every_page_makes_the_same_few_queries_however_many_rows_there_are(who, 
 
 def test_a_page_would_be_caught_that_asks_for_each_row(acme, platform, monkeypatch):
     """What the test above holds on to: a list whose rows each cost a query makes more with more rows."""
-    from panel.webhooks import WebhookAdmin
+    from panel.pages.webhooks import WebhookAdmin
 
     client, path = sign_in(platform.superuser), reverse("admin:servers_webhook_changelist")
     monkeypatch.setattr(WebhookAdmin, "told_of", lambda self, record: str(apps.get_model("core.user").objects.count()))

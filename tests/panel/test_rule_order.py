@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from core.models import AuditEntry
-from panel import rule_order
+from panel.pages import rule_order
 from servers.models import IPPoolRule
 from servers.pool_rules import create_rule, rules_of
 from tests.panel.conftest import SYSTEM, sign_in

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from core.models import AuditEntry
 from ippools import ip_addresses
-from panel.rows import CHANGED_MEANWHILE, INCOMPLETE
+from panel.forms.rows import CHANGED_MEANWHILE, INCOMPLETE
 from tests.panel.conftest import SYSTEM, sign_in
 from throttling import rule_sets, templates
 from throttling.models import RuleSet

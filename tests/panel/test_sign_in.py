@@ -13,7 +13,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from core import lockout, second_factor
 from core.audit import Actor
 from core.models import AuditEntry
-from panel.sign_in import LOCKED_OUT, WRONG_CODE
+from panel.sign_in.login import LOCKED_OUT, WRONG_CODE
 from tests.panel.conftest import NOW, PASSWORD, make_person, sign_in
 
 LOGIN, INDEX = "/admin/login/", "/admin/"

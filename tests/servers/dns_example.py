@@ -1,9 +1,9 @@
 """A domain with an address in each family, what must be published for it, and one check of it."""
 
-from core import dkim
-from core.dns_findings import Finding
-from core.models import DNSStatus
-from core.resolver import Resolver
+from dnschecks import dkim
+from dnschecks.checked import DNSStatus
+from dnschecks.findings import Finding
+from dnschecks.resolver import Resolver
 from servers.dns import examine
 from servers.dns_records import Expected, Sending, records_of
 from servers.zone_file import quoted, strings, zone_file

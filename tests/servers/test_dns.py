@@ -2,9 +2,9 @@
 
 import pytest
 
-from core import dkim
-from core.models import DNSStatus
-from core.resolver import Resolver
+from dnschecks import dkim
+from dnschecks.checked import DNSStatus
+from dnschecks.resolver import Resolver
 from servers.dns import CHECKS, examine
 from tests.dns_server import SERVFAIL, SILENT, TRUNCATED, LocalDNS
 from tests.servers.dns_example import DKIM, EXPECTED, GOOD, INVALID, KEY, MISSING, OK, find, put, txt

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.models import DNSStatus
+from dnschecks.checked import DNSStatus
 from servers.dns_records import Sending
 from tests.dns_server import SERVFAIL, SILENT, LocalDNS
 from tests.servers.dns_example import EXPECTED, INVALID, MISSING, OK, find, put

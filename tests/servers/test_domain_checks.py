@@ -11,12 +11,12 @@ import time_machine
 from django.db import connections
 from django.utils import timezone
 
-from core import dns_sweep
 from core.audit import Actor
-from core.dns_findings import Findings
-from core.dns_sweep import LEASE, BeingChecked, check_now, claim_due, make_due, sweep
 from core.errors import NotFound
-from core.resolver import Resolver
+from dnschecks import sweep
+from dnschecks.findings import Findings
+from dnschecks.resolver import Resolver
+from dnschecks.sweep import LEASE, BeingChecked, check_now, claim_due, make_due
 from ippools.models import IPPool
 from servers.dns_records import Expected, expected_of, expected_of_many
 from servers.domain_checks import DomainChecks, check_domain, check_due_domains
@@ -99,7 +99,7 @@ def test_a_failing_resolver_is_asked_again_with_growing_patience(dns: LocalDNS, 
     waits = []
     for _ in range(3):
         with time_machine.travel(due_at(settled) + MINUTE, tick=True):
-            assert sweep(kind, parallel=2, seconds=10) == dns_sweep.Swept(checked=1, failed=1)
+            assert sweep.sweep(kind, parallel=2, seconds=10) == sweep.Swept(checked=1, failed=1)
         settled.refresh_from_db()
         waits.append((settled.dns_next_check_at - settled.dns_checked_at) / MINUTE)
     assert (settled.dns_failures, settled.dmarc_status) == (3, "ok")
@@ -251,7 +251,7 @@ class Counting(DomainChecks):
 def test_many_run_side_by_side_but_no_more_than_the_bound(dns: LocalDNS, server: Server) -> None:
     make_domains(server, 60)
     kind = Counting(SYSTEM, together=8)
-    assert sweep(kind, parallel=8, seconds=60).checked == 60
+    assert sweep.sweep(kind, parallel=8, seconds=60).checked == 60
     assert kind.most == 8
     assert sorted(kind.names) == sorted(f"d{index}.example" for index in range(60))
     assert not Domain.objects.filter(dns_checked_at=None).exists()
@@ -278,7 +278,7 @@ def test_a_bug_in_one_check_does_not_stop_the_others(dns: LocalDNS, server: Serv
             return super().examine(plan, resolver)
 
     broken = make_domains(server, 3)[1]
-    assert sweep(Buggy(SYSTEM), parallel=2, seconds=10).checked == 3
+    assert sweep.sweep(Buggy(SYSTEM), parallel=2, seconds=10).checked == 3
     broken.refresh_from_db()
     assert (broken.dns_claim, broken.dns_checked_at) == (None, None)
     assert broken.dns_next_check_at > timezone.now() + 60 * MINUTE
@@ -333,7 +333,7 @@ def test_two_workers_never_check_one_domain_at_once(dns: LocalDNS, server: Serve
 
     def work(kind: Counting) -> int:
         try:
-            return sweep(kind, parallel=4, seconds=30).checked
+            return sweep.sweep(kind, parallel=4, seconds=30).checked
         finally:
             connections.close_all()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from dnslib import RR
 
-from core.resolver import Resolver
+from dnschecks.resolver import Resolver
 from servers.dns import check_spf
 from servers.dns_records import Sending, expected_of
 from servers.domain_checks import check_domain

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from core.dns_findings import Findings
-from core.dns_sweep import sweep
+from dnschecks.findings import Findings
+from dnschecks.sweep import sweep
 from servers.domain_checks import DomainChecks, check_due_domains
 from servers.domains import create_domain
 from servers.models import Domain, Server

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ippools.models import IPAddress
-from stats.rollups import fold_all
+from stats.counts.fold import fold_all
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.recount import KINDS, counted, recount
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from servers.models import Server
-from stats.buckets import Grain
+from stats.counts.buckets import Grain
 from stats.models import (
     AddressCount,
     DomainCount,

@@ -8,11 +8,11 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stats import buckets
-from stats.audit import audit
-from stats.ingest import Reporter, ingest
-from stats.ledger import ensure_days
-from stats.rollups import fold_all
+from stats.counts import buckets
+from stats.counts.audit import audit
+from stats.counts.fold import fold_all
+from stats.intake.ingest import Reporter, ingest
+from stats.ledger.storing import ensure_days
 from tests.stats.conftest import Tenant
 from tests.stats.events import RECIPIENTS, SENDERS, assert_counted, event
 from tests.stats.recount import KINDS

@@ -5,12 +5,12 @@ import datetime
 import pytest
 from django.db.models import F
 
-from stats import buckets
-from stats.audit import Difference, EventsMissing, audit, rebuild
-from stats.buckets import Grain
-from stats.ingest import Reporter, ingest
+from stats.counts import buckets
+from stats.counts.audit import Difference, EventsMissing, audit, rebuild
+from stats.counts.buckets import Grain
+from stats.counts.fold import fold_all
+from stats.intake.ingest import Reporter, ingest
 from stats.models import AddressCount, Batch, Day, DomainCount, Event, ProviderCount, SenderCount, ServerCount
-from stats.rollups import fold_all
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counted, event, random_events
 
@@ -97,7 +97,7 @@ def test_it_says_what_differs(events: list[dict], acme: Tenant) -> None:
 
 
 def test_it_shows_the_first_and_counts_the_rest(events: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stats.audit._MOST_SHOWN", 4)
+    monkeypatch.setattr("stats.counts.audit._MOST_SHOWN", 4)
     SenderCount.objects.update(sent=F("sent") + 1)
     found = audit(now=NOW)
     rows = SenderCount.objects.count()

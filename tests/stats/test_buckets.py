@@ -4,8 +4,8 @@ import datetime
 
 import pytest
 
-from stats import buckets
-from stats.buckets import Grain, Period, Span
+from stats.counts import buckets
+from stats.counts.buckets import Grain, Period, Span
 
 WEDNESDAY = datetime.datetime(2026, 3, 11, 15, 30, 20, tzinfo=datetime.UTC)
 DAY = 20_523

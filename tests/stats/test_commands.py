@@ -13,9 +13,9 @@ from django.core.management import CommandError, call_command
 from django.db.models import F
 
 from core.models import AuditEntry
-from stats.buckets import Grain
+from stats.counts.buckets import Grain
+from stats.intake.tokens import find_ingest_token
 from stats.models import AddressCount, Batch, Event, IngestToken, RollupRun, ServerCount
-from stats.tokens import find_ingest_token
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counts, event, random_events
 

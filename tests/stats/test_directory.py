@@ -5,10 +5,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
-from stats import directory, storage
-from stats.directory import Directory, Reporter
-from stats.events import read
-from stats.ingest import Receipt, ingest
+from stats.intake import directory
+from stats.intake.directory import Directory, Reporter
+from stats.intake.ingest import Receipt, ingest
+from stats.intake.reading import read
+from stats.ledger import storage
 from stats.models import Event, Sender, SenderDomain
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counts, event

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from stats import storage
+from stats.ledger import storage
 from tests.stats.faults import servers
 
 # Not of the database under test: a cluster of its own, with fsync, or a file of its own.

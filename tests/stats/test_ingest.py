@@ -9,12 +9,15 @@ from core.audit import Actor
 from ippools.models import IPAddress, IPPoolMember
 from servers.models import OrganizationPool
 from servers.provisioning import delete_server
-from stats import buckets, directory, eventkeys, ledger, queries
-from stats.audit import audit
-from stats.ingest import Receipt, Refusal, Reporter, ingest
+from stats.counts import buckets
+from stats.counts.audit import audit
+from stats.counts.fold import fold_all
+from stats.intake import directory
+from stats.intake.ingest import Receipt, Refusal, Reporter, ingest
+from stats.ledger import storing
 from stats.models import Batch, Day, Event, Sender, SenderDomain, Subject
-from stats.queries import Counts
-from stats.rollups import fold_all
+from stats.reports import queries
+from stats.reports.queries import Counts
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counts, event
 
@@ -151,8 +154,8 @@ def test_a_deleted_server_is_known_by_uuid_to_the_platform(acme: Tenant) -> None
 
 
 def test_positions_are_those_of_the_whole_even_beyond_a_batch(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stats.ingest.MOST_EVENTS", 4)
-    monkeypatch.setattr("stats.storage.batch_limit", lambda: 3)
+    monkeypatch.setattr("stats.intake.ingest.MOST_EVENTS", 4)
+    monkeypatch.setattr("stats.ledger.storage.batch_limit", lambda: 3)
     events: list[Any] = [event(acme, id=str(number)) for number in range(11)]
     events[5] = "wrong"
     events[9] = event(acme, id="0")
@@ -223,8 +226,8 @@ def test_a_batch_knows_its_keys_and_a_day_its_month(acme: Tenant) -> None:
     batch = Batch.objects.get()
     keys = sorted(Event.objects.values_list("key", flat=True))
     assert [batch.least_key, batch.greatest_key] == keys
-    assert eventkeys.day_of_key(keys[0]) == buckets.day_number(datetime.date(2026, 2, 28))
-    assert eventkeys.least_key(eventkeys.day_of_key(keys[1])) < keys[1]
+    assert keys.day_of_key(keys[0]) == buckets.day_number(datetime.date(2026, 2, 28))
+    assert keys.least_key(keys.day_of_key(keys[1])) < keys[1]
     assert (batch.event_count, batch.received_at, batch.folded_at) == (2, NOW, None)
     days = list(Day.objects.values_list("day", "month", "year", "received_at", "dropped_at"))
     february = buckets.day_number(datetime.date(2026, 2, 28))
@@ -240,7 +243,7 @@ def test_a_day_notes_when_an_event_last_came_to_the_hour(acme: Tenant) -> None:
 
 
 def test_storing_nothing_stores_nothing() -> None:
-    assert ledger.store([], now=NOW) == ledger.Stored(0, 0, frozenset())
+    assert storing.store([], now=NOW) == storing.Stored(0, 0, frozenset())
 
 
 def test_what_is_deleted_keeps_its_counts(acme: Tenant) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from stats import buckets
-from stats.events import MOST_DAYS
-from stats.ingest import Receipt, Refusal, Reporter, ingest
+from stats.counts import buckets
+from stats.counts.fold import fold_all
+from stats.intake.ingest import Receipt, Refusal, Reporter, ingest
+from stats.intake.reading import MOST_DAYS
 from stats.models import Day
-from stats.rollups import fold_all
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counts, event
 

@@ -7,8 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from servers.pools import create_pool
-from stats import buckets, queries
-from stats.buckets import Grain
+from stats.counts import buckets
+from stats.counts.buckets import Grain
 from stats.models import (
     AddressCount,
     DomainCount,
@@ -19,7 +19,8 @@ from stats.models import (
     SenderDomain,
     ServerCount,
 )
-from stats.queries import Counts, Point, Sent
+from stats.reports import queries
+from stats.reports.queries import Counts, Point, Sent
 from tests.stats.conftest import ACTOR, NOW, Tenant, make_tenant
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]

@@ -4,10 +4,10 @@ import datetime
 
 import pytest
 
-from stats import refusals
-from stats.events import Refusal
+from stats.counts.retention import prune
+from stats.intake import refusals
+from stats.intake.reading import Refusal
 from stats.models import RefusalCount
-from stats.retention import prune
 from tests.stats.conftest import NOW
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]

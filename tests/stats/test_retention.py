@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from stats import buckets, ledger, storage
-from stats.audit import audit
-from stats.buckets import Grain
-from stats.ingest import Receipt, Refusal, Reporter, ingest
+from stats.counts import buckets
+from stats.counts.audit import audit
+from stats.counts.buckets import Grain
+from stats.counts.fold import fold_all
+from stats.counts.retention import Dropped, drop_old_events, make_partitions, prune
+from stats.intake.ingest import Receipt, Refusal, Reporter, ingest
+from stats.ledger import storage, storing
 from stats.models import Batch, Day, Event, RollupRun, ServerCount
-from stats.retention import Dropped, drop_old_events, make_partitions, prune
-from stats.rollups import fold_all
 from tests.stats.conftest import NOW, Tenant, make_tenant
 from tests.stats.events import assert_counted, event
 
@@ -158,7 +159,7 @@ def test_a_drop_during_an_open_ingest_waits_for_the_next_run(acme: Tenant, monke
     late = event(acme, id="late", at=OLD)
     receipts = []
     # The note of its coming is already an hour old, so that only the lock speaks for the day.
-    monkeypatch.setattr(ledger, "ensure_days", lambda days, now: None)
+    monkeypatch.setattr(storing, "ensure_days", lambda days, now: None)
     ingester = elsewhere(lambda: receipts.append(ingest([late], reporter=PLATFORM, now=NOW)))
     assert holds.wait(20)
     assert drop_old_events(now=NOW) == Dropped(postponed=[OLD_DAY])

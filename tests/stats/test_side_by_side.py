@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from stats import buckets, storage
-from stats.audit import audit, rebuild
-from stats.directory import Directory
-from stats.ingest import Receipt, Reporter, ingest
+from stats.counts import buckets
+from stats.counts.audit import audit, rebuild
+from stats.counts.fold import fold_all
+from stats.intake.directory import Directory
+from stats.intake.ingest import Receipt, Reporter, ingest
+from stats.ledger import storage
 from stats.models import Batch, Event, RollupRun, Sender
-from stats.rollups import fold_all
 from tests.stats.conftest import NOW, Tenant, make_tenant
 from tests.stats.events import assert_counted, event, random_events
 

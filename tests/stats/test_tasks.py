@@ -9,10 +9,12 @@ from django.db.models import F
 from kombu.exceptions import OperationalError
 
 from config.celery import SCHEDULE, app
-from stats import buckets, health, tasks
-from stats.buckets import Grain
-from stats.ingest import Reporter, ingest
+from stats import tasks
+from stats.counts import buckets
+from stats.counts.buckets import Grain
+from stats.intake.ingest import Reporter, ingest
 from stats.models import Batch, Day, RollupRun, ServerCount
+from stats.reports import health
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counted, event, random_events
 
@@ -70,7 +72,7 @@ def test_a_fold_that_fails_leaves_the_batches_open_and_says_why(acme: Tenant, mo
         raise RuntimeError("the disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr("stats.rollups.add_to_counts", fail)
+        broken.setattr("stats.counts.fold.add_to_counts", fail)
         with pytest.raises(RuntimeError, match="the disk is full"):
             tasks.fold_batches.delay()
     assert runs() == [("fold", "failed", 0, 0, 0, None, "RuntimeError: the disk is full")]

@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from config.celery import app
-from stats.ingest import Receipt, Reporter, ingest
+from stats.intake.ingest import Receipt, Reporter, ingest
 from stats.models import Batch, RollupRun
 from tests.stats.conftest import Tenant, make_tenant
 from tests.stats.events import assert_counted, random_events

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fuzz import corpus
+from tests.fuzz import corpus
 from tests.trust.test_tenants import GREENARROW, POSTAL
 
 SEEDS = corpus.postal() + corpus.greenarrow()

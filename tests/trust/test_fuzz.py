@@ -33,14 +33,14 @@ def run(*command: str) -> str:
     "place", [["--production"], pytest.param([], marks=pytest.mark.long)], ids=["production", "embedded"]
 )
 def test_ten_seconds_of_odd_requests(place):
-    said = run("fuzz", "--seconds", "10", *place)
+    said = run("tests.fuzz", "--seconds", "10", *place)
     found = re.search(r"([\d,]+) requests: no crash, none outside its dialect, no change by a refused one", said)
     assert found, said
     assert int(found[1].replace(",", "")) > 50
 
 
 def test_twenty_seconds_of_schemathesis():
-    said = run("fuzz.schemas", "--seconds", "20", "--", "--max-examples", "3")
+    said = run("tests.fuzz.schemas", "--seconds", "20", "--", "--max-examples", "3")
     found = re.search(r"(\d[\d,]*) generated", said)
     assert found, said
     assert int(found[1].replace(",", "")) > 100

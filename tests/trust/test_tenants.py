@@ -29,9 +29,9 @@ from core.tokens import create_token
 from ippools.models import IPAddress
 from servers.models import Domain, Membership
 from servers.provisioning import create_server
+from tests.api.greenarrow.conftest import basic
 from tests.cast import SYSTEM, make_pool
 from tests.dns_server import LocalDNS
-from tests.greenarrow.conftest import basic
 
 pytestmark = pytest.mark.django_db
 

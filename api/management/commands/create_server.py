@@ -7,7 +7,7 @@ from api.postal import shapes
 from api.postal.servers import created_server
 from core.commands import ActCommand
 from servers.provisioning import create_server, find_organization
-from stats import queries
+from stats.reports import queries
 
 # As where the API is given no `top_pools_limit`.
 TOP_POOLS = 5

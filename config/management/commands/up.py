@@ -52,7 +52,9 @@ class Command(BaseCommand):
         surroundings = {**os.environ, "SLUICE_BIND": bind, "PORT": str(port), "PYTHONWARNINGS": KNOWN_WARNINGS}
         celery = [sys.executable, "-m", "celery", "--app", "config", "--quiet"]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        supervisor.start("web", [sys.executable, "-m", "gunicorn", "config.wsgi"], surroundings)
+        supervisor.start(
+            "web", [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi"], surroundings
+        )
         supervisor.start("worker", [*celery, "worker", "--pool", "threads", "--concurrency", "4", *quiet], surroundings)
         supervisor.start("beat", [*celery, "beat"], surroundings)
         ended = supervisor.watch(until=lambda: is_ready(bind, port))

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management import BaseCommand
 from django.utils import timezone
 
-from stats.audit import audit
+from stats.counts.audit import audit
 from stats.management.days import add_day_arguments, days_between
 
 

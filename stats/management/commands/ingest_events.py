@@ -14,9 +14,9 @@ from typing import IO, Any
 from django.core.management import BaseCommand, CommandError
 from django.utils import timezone
 
-from stats.files import open_events, read_lines
-from stats.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
-from stats.storage import give_way
+from stats.intake.files import open_events, read_lines
+from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
+from stats.ledger.storage import give_way
 from stats.tasks import poke_fold
 
 # Seconds that what was looked up is taken for true: a server that moves to another pool is seen that late.

@@ -10,8 +10,8 @@ from django.utils import timezone
 from core.audit import Actor
 from core.errors import Refused
 from core.names import fold
+from stats.intake.tokens import make_ingest_token, revoke_ingest_token
 from stats.models import IngestToken
-from stats.tokens import make_ingest_token, revoke_ingest_token
 
 ACTOR = Actor.of_command("ingest_token")
 

@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 from django.utils import timezone
 
-from stats.audit import EventsMissing, rebuild
+from stats.counts.audit import EventsMissing, rebuild
+from stats.counts.runs import logged
 from stats.management.days import add_day_arguments, days_between
 from stats.models import RollupRun
-from stats.runs import logged
 
 
 class Command(BaseCommand):

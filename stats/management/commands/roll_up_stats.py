@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management import BaseCommand
 from django.utils import timezone
 
-from stats.rollups import fold_all
+from stats.counts.fold import fold_all
 
 
 class Command(BaseCommand):

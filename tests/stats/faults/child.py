@@ -29,7 +29,7 @@ def main(role: str, now: str, stage: str, occurrence: str, batches: str = "") ->
 
 
 def ingest_all(path: Path, now: datetime.datetime) -> None:
-    from stats.ingest import Reporter, ingest
+    from stats.intake.ingest import Reporter, ingest
     from tests.stats.faults.stages import say
 
     for number, events in orjson.loads(path.read_bytes()):
@@ -41,12 +41,13 @@ def ingest_all(path: Path, now: datetime.datetime) -> None:
 
 def fold_until_told(now: datetime.datetime) -> None:
     """Fold little by little, so that there are many folds to be killed in, until a line comes."""
-    from stats import rollups, storage
+    from stats.counts import fold
+    from stats.ledger.storing import storage
 
     storage.fold_limit = lambda: 3
     while not select.select([sys.stdin], [], [], 0.01)[0]:
-        rollups.fold_all(now=now)
-    rollups.fold_all(now=now)
+        fold.fold_all(now=now)
+    fold.fold_all(now=now)
 
 
 if __name__ == "__main__":

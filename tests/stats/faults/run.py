@@ -21,9 +21,9 @@ django.setup()
 from django.db import connection  # noqa: E402 - Django must be set up first
 
 from ippools.models import IPAddress  # noqa: E402
-from stats.audit import audit  # noqa: E402
+from stats.counts.audit import audit  # noqa: E402
+from stats.counts.fold import fold_all  # noqa: E402
 from stats.models import Batch, Event  # noqa: E402
-from stats.rollups import fold_all  # noqa: E402
 from tests.stats.conftest import NOW, Tenant, make_tenant  # noqa: E402
 from tests.stats.events import random_events  # noqa: E402
 from tests.stats.faults import servers, stages  # noqa: E402

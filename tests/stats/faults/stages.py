@@ -7,9 +7,10 @@ from typing import Any
 from django.db import connection
 from django.db.models.signals import post_save
 
-from stats import ledger, rollups, storage
+from stats.counts import fold
+from stats.counts.tiers import SCOPES
+from stats.ledger import storage, storing
 from stats.models import RollupRun
-from stats.tiers import SCOPES
 
 INGEST = ("days ready", "days held", "batch noted", "half stored", "stored", "committed")
 FOLD = ("claimed", *(f"counted by {scope.name}" for scope in SCOPES), "run noted", "fold committed")
@@ -31,14 +32,14 @@ class Stages:
 
     def watch(self) -> None:
         """Put the stages into the code under test, around its own functions."""
-        self._after(ledger, "ensure_days", "days ready")
+        self._after(storing, "ensure_days", "days ready")
         self._after(storage, "hold_days", "days held")
         self._around_insert()
         self._after(storage, "claim_batches", "claimed")
         self._after_each_scope()
         post_save.connect(lambda **_: self.reached("run noted"), sender=RollupRun, weak=False)
-        self._after(ledger, "_store", "committed")
-        self._after(rollups, "fold", "fold committed")
+        self._after(storing, "_store", "committed")
+        self._after(fold, "fold", "fold committed")
 
     def _after(self, module: Any, name: str, stage: str) -> None:
         function = getattr(module, name)

@@ -1,0 +1,87 @@
+"""What one check of DNS found, in a form that can be stored, shown and compared."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dnschecks.checked import DNSStatus
+from dnschecks.resolver import Answer
+
+# Raw answers are shown to people: what is longer is somebody's attempt to fill our tables.
+LONGEST_ANSWER = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A status with the sentence that tells the operator what to change (empty when all is well) and the raw answers.
+
+    `status` None: nothing could be learned, and what was known before stays; `error` says why.
+    """
+
+    status: DNSStatus | None
+    error: str = ""
+    answer: str = ""
+
+    @property
+    def is_failure(self) -> bool:
+        return self.status is None
+
+
+Findings = Mapping[str, Finding]
+
+
+def ok(*answers: Answer) -> Finding:
+    """Everything is as it must be."""
+    return Finding(DNSStatus.OK, "", raw(*answers))
+
+
+def missing(sentence: str, *answers: Answer) -> Finding:
+    """There is no such record."""
+    return Finding(DNSStatus.MISSING, sentence, raw(*answers))
+
+
+def invalid(sentence: str, *answers: Answer) -> Finding:
+    """There is a record, and it is wrong."""
+    return Finding(DNSStatus.INVALID, sentence, raw(*answers))
+
+
+def failed(*answers: Answer) -> Finding:
+    """The resolver failed, so the domain cannot be blamed."""
+    causes = "; ".join(
+        f"{each.name} {each.rdtype}: {each.outcome}, {each.detail}" for each in answers if each.is_failure
+    )
+    return Finding(None, f"DNS could not be asked ({causes}). The status is the last one known.", raw(*answers))
+
+
+def raw(*answers: Answer) -> str:
+    """Return the answers in master-file form, one after the other, each once."""
+    text = "\n".join(dict.fromkeys(each.describe() for each in answers))
+    return text if len(text) <= LONGEST_ANSWER else text[:LONGEST_ANSWER] + "\n…"
+
+
+def columns(findings: Findings, *, stored: Mapping[str, Any], at: datetime.datetime) -> dict[str, Any]:
+    """Return what to write for these findings: `<check>_status`, `<check>_error` and `dns_answers`.
+
+    `stored` is the row's `dns_answers`. A failure leaves the status and the answer that it rests on, and adds itself.
+    """
+    written: dict[str, Any] = {}
+    answers = dict(stored)
+    for check, finding in findings.items():
+        written[f"{check}_error"] = printable(finding.error)
+        answer = "\n".join(map(printable, finding.answer.split("\n")))
+        if finding.is_failure:
+            answers[check] = {**answers.get(check, {}), "failure": answer, "failed_at": at.isoformat()}
+        else:
+            written[f"{check}_status"] = finding.status
+            answers[check] = {"answer": answer, "at": at.isoformat()}
+    written["dns_answers"] = answers
+    return written
+
+
+def printable(text: str) -> str:
+    """Return the text with a decimal escape, as in master files, for what neither a page nor PostgreSQL (NUL) takes as text.
+
+    Texts from DNS are any bytes.
+    """
+    return "".join(each if each.isprintable() else f"\\{ord(each):03d}" for each in text)

@@ -1,0 +1,93 @@
+"""The acts that are done to many records of a list at once."""
+
+import datetime
+
+from django.utils import timezone
+
+from core.audit import Actor
+from ippools import ip_addresses
+from ippools.models import IPAddress
+from panel.bulk.actions import bulk_act
+from panel.forms.suspension import SuspensionForm
+from servers import credentials, provisioning
+from servers.models import Credential, Server
+
+
+@bulk_act(
+    model="ippools.IPAddress",
+    title="Pause delivery",
+    notice="No mail leaves by these addresses until they are resumed, not even by their redirects.",
+    done="paused",
+)
+def pause_addresses(address: IPAddress, actor: Actor) -> None:
+    _let_deliver(address, actor, paused=True)
+
+
+@bulk_act(
+    model="ippools.IPAddress",
+    title="Resume delivery",
+    notice="Mail may leave by these addresses again.",
+    done="resumed",
+)
+def resume_addresses(address: IPAddress, actor: Actor) -> None:
+    _let_deliver(address, actor, paused=False)
+
+
+def _let_deliver(address: IPAddress, actor: Actor, *, paused: bool) -> None:
+    if address.delivery_paused != paused:
+        ip_addresses.update(address.pk, {"delivery_paused": paused}, actor=actor)
+
+
+@bulk_act(
+    model="ippools.IPAddress",
+    title="Delete",
+    notice="The addresses go with their own rules; what was counted by them stays. Those in a pool cannot be deleted.",
+    done="deleted",
+    permission="delete",
+)
+def delete_addresses(address: IPAddress, actor: Actor) -> None:
+    ip_addresses.delete(address.pk, actor=actor)
+
+
+@bulk_act(
+    model="servers.Server",
+    title="Suspend",
+    notice="The keys of these servers stop at once. Those that are suspended already stay as they are.",
+    done="suspended",
+    form=SuspensionForm,
+)
+def suspend_servers(server: Server, actor: Actor, *, reason: str, until: str | None) -> None:
+    if server.suspended_at is None:
+        ends = None if until is None else datetime.datetime.fromisoformat(until)
+        provisioning.suspend_server(server=server, reason=reason, until=ends, at=timezone.now(), actor=actor)
+
+
+@bulk_act(
+    model="servers.Server",
+    title="Resume",
+    notice="The keys of these servers work again, unless their organization is suspended.",
+    done="resumed",
+)
+def resume_servers(server: Server, actor: Actor) -> None:
+    if server.suspended_at is not None:
+        provisioning.resume_server(server=server, actor=actor)
+
+
+@bulk_act(
+    model="servers.Credential",
+    title="Hold",
+    notice="Programs that use these credentials are refused until they are released.",
+    done="held",
+)
+def hold_credentials(credential: Credential, actor: Actor) -> None:
+    credentials.hold_credential(credential=credential, at=timezone.now(), actor=actor)
+
+
+@bulk_act(
+    model="servers.Credential",
+    title="Release",
+    notice="Programs may use these credentials again.",
+    done="released",
+)
+def release_credentials(credential: Credential, actor: Actor) -> None:
+    credentials.release_credential(credential=credential, actor=actor)

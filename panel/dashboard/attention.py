@@ -1,0 +1,210 @@
+"""What needs attention: each a sentence, how bad it is, and the page where it is mended."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.admin.utils import quote
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+
+from ippools.models import IPAddress
+from panel.charts import shown_share, slug
+from panel.dashboard.scope import Scope, among
+from panel.formatting import counted
+from servers.models import Domain, Organization, Server
+from stats.intake import refusals
+from stats.reports import health, reputation
+from stats.reports.queries import ZERO, Counts
+
+# Of each kind so many are named; the rest is a number and a link to the list.
+MOST_NAMED = 4
+# An address with fewer attempts at a provider says nothing about what the provider thinks.
+LEAST_ATTEMPTS = 100
+BAD_SHARE = 0.7
+# A pool with this many times the messages per address of the median pool is named.
+UNEVEN = 3.0
+RECORDS = (
+    ("spf_status", "SPF"),
+    ("dkim_status", "DKIM"),
+    ("mx_status", "MX"),
+    ("return_path_status", "return path"),
+    ("dmarc_status", "DMARC"),
+)
+# Of an address: the columns, and what the names are called.
+IDENTITY = (("ptr", "PTR"), ("fcrdns", "FCrDNS"), ("helo", "HELO name"))
+_WRONG = ("missing", "invalid")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to look at. `level` is `bad` (mail suffers), `warn` (it soon may) or `note` (somebody meant it so)."""
+
+    level: str
+    icon: str
+    text: str
+    detail: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A pool and how much each of its addresses sends."""
+
+    pool_id: int
+    name: str
+    addresses: int
+    sent: int
+    per_address: float
+    # Against the median of the pools that send; 0.0 where there is none.
+    times_median: float
+
+
+def of_records(scope: Scope, now: datetime.datetime) -> list[Item]:
+    """Return what is suspended, paused or wrong in DNS. Four queries, and each reads a few rows."""
+    tenants = scope.organization_ids
+    organizations = among(Organization.objects.exclude(suspended_at=None), "pk", tenants)
+    servers = among(Server.objects.suspended(now).select_related("organization"), "organization_id", tenants)
+    failing = Domain.objects.filter(_is_failing(), server__deleted_at=None, outgoing=True).select_related("server")
+    domains = among(failing, "server__organization_id", tenants)
+    addresses = among(IPAddress.objects.filter(delivery_paused=True), "pk", scope.address_ids)
+    items: list[Item] = []
+    for organization in _some(organizations, items, "servers.organization", "more suspended organizations"):
+        url = change_url("servers.organization", organization.pk)
+        text = f"Organization {organization.name} is suspended"
+        items.append(Item("warn", "domain_disabled", text, organization.suspension_reason, url))
+    for domain in _some(domains.order_by("name", "pk"), items, "servers.domain", "more failing domains"):
+        wrong = ", ".join(
+            f"{word} {getattr(domain, field)}" for field, word in RECORDS if getattr(domain, field) in _WRONG
+        )
+        url = change_url("servers.domain", domain.pk)
+        items.append(Item("bad", "dns", f"{domain.name} fails its DNS checks", f"{wrong}; server {domain.server}", url))
+    for server in _some(servers, items, "servers.server", "more suspended servers"):
+        text = f"Server {server.name} of {server.organization} is suspended"
+        url = change_url("servers.server", server.pk)
+        items.append(Item("warn", "block", text, _suspension(server), url))
+    for address in _some(addresses.order_by("pk"), items, "ippools.ipaddress", "more paused addresses"):
+        url = change_url("ippools.ipaddress", address.pk)
+        items.append(Item("note", "pause_circle", f"{address.ipv4} is paused", "No mail leaves by it", url))
+    return items
+
+
+def of_counting(now: datetime.datetime) -> list[Item]:
+    """Return what is wrong with the machinery that counts; for the platform's staff."""
+    url = reverse("admin:stats_rolluprun_changelist")
+    return [Item("bad", "hourglass_disabled", sentence, "", url) for sentence in health.problems(now)]
+
+
+def of_refusals(scope: Scope, now: datetime.datetime) -> list[Item]:
+    """Return whose events were refused today or yesterday, and why."""
+    items = []
+    for refused in refusals.lately(scope.server_ids, now)[:MOST_NAMED]:
+        if refused.server_id is None:
+            who, url = "an ingest token or file", reverse("admin:stats_ingesttoken_changelist")
+        elif refused.server is None:
+            continue
+        else:
+            who, url = refused.server, change_url("servers.server", refused.server_id)
+        reasons = ", ".join(f"{number:,} × {code}" for code, number in list(refused.codes.items())[:3])
+        detail = f"{reasons}, today and yesterday; the answers of /api/v1/events say which"
+        items.append(Item("warn", "report", f"{refused.number:,} events of {who} were refused", detail, url))
+    return items
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is told of an address in trouble besides its counts: its IPv4, and which of its names in DNS are wrong."""
+
+    ipv4: str
+    wrong_names: tuple[str, ...] = ()
+
+
+def known_addresses(ids: Sequence[int]) -> dict[int, Known]:
+    """Return what is known of these addresses, by id; without those that are gone. One query."""
+    columns = [f"identity__{name}_status" for name, _ in IDENTITY]
+    rows = IPAddress.objects.filter(pk__in=ids).values_list("pk", "ipv4", *columns)
+    return {
+        pk: Known(
+            ipv4,
+            tuple(f"{word} {status}" for (_, word), status in zip(IDENTITY, found, strict=True) if status in _WRONG),
+        )
+        for pk, ipv4, *found in rows
+    }
+
+
+def of_reputation(
+    cells: dict[int, dict[int, Counts]], addresses: dict[int, Known], providers: dict[int, str], days: int
+) -> list[Item]:
+    """Return the addresses whose mail a provider pushes back, worst first, with what speaks for one cause or another."""
+    bad = []
+    for address, row in cells.items():
+        for provider, counts in row.items():
+            share = reputation.accepted_share(counts)
+            if share is not None and share < BAD_SHARE and _tried(counts) >= LEAST_ATTEMPTS and address in addresses:
+                bad.append((share, address, provider, counts))
+    bad.sort(key=lambda each: each[:3])
+    items = []
+    for _, address, provider, counts in bad[:MOST_NAMED]:
+        name, known = providers.get(provider, "others"), addresses[address]
+        text = f"Address {known.ipv4} is in trouble: {name} accepts {_percent(counts)} of the attempts"
+        others = sum((each for other, each in cells[address].items() if other != provider), ZERO)
+        detail = f"{counts.deferred:,} deferred and {counts.bounced:,} bounced in {days} days"
+        if _tried(others) >= LEAST_ATTEMPTS:
+            detail += f"; the other providers accept {_percent(others)}"
+        if known.wrong_names:
+            detail += f". In DNS: {', '.join(known.wrong_names)}"
+        items.append(
+            Item("bad", "trending_down", text, detail, f"{change_url('ippools.ipaddress', address)}#{slug(name)}")
+        )
+    return items
+
+
+def _percent(counts: Counts) -> str:
+    # A line may not end between the number and its sign.
+    return str(shown_share(counts)["text"]).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _tried(counts: Counts) -> int:
+    return counts.sent + counts.deferred + counts.bounced
+
+
+def of_loads(loads: Sequence[Load], days: int) -> list[Item]:
+    """Return the pools whose addresses carry far more than those of the others."""
+    items = []
+    for load in sorted(loads, key=lambda each: -each.times_median)[:MOST_NAMED]:
+        if load.times_median >= UNEVEN:
+            text = f"Pool {load.name} is overloaded: {load.times_median:.1f} times the median load"
+            number = counted(load.addresses, "address", "addresses")
+            detail = (
+                f"Each of its {number} sent" if load.addresses > 1 else "Its one address sent"
+            ) + f" {load.per_address:,.0f} messages in {days} days: add addresses, or move servers to other pools"
+            items.append(Item("bad", "balance", text, detail, change_url("ippools.ippool", load.pool_id)))
+    return items
+
+
+def change_url(model: str, pk: int) -> str:
+    """Return where a record is looked at and changed; `model` is `app.model`."""
+    return reverse(f"admin:{model.replace('.', '_')}_change", args=[quote(pk)])
+
+
+def _suspension(server: Server) -> str:
+    """Return why the server is suspended, and until when, as far as somebody said."""
+    until = f"until {server.suspended_until:%-d %B}" if server.suspended_until else ""
+    return "; ".join(filter(None, (server.suspension_reason.rstrip("."), until)))
+
+
+def _is_failing() -> Q:
+    condition = Q()
+    for field, _ in RECORDS[:4]:
+        condition |= Q(**{f"{field}__in": _WRONG})
+    return condition
+
+
+def _some(rows: QuerySet[Any], items: list[Item], model: str, words: str) -> list[Any]:
+    """Return the first few; where there are more, an item says so."""
+    found = list(rows[: MOST_NAMED + 1])
+    if len(found) > MOST_NAMED:
+        url = reverse(f"admin:{model.replace('.', '_')}_changelist")
+        items.append(Item("note", "more_horiz", f"There are {words}", "", url))
+    return found[:MOST_NAMED]

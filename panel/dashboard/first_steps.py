@@ -1,0 +1,81 @@
+"""What to do first, on an installation or in an organization that has nothing yet."""
+
+from dataclasses import dataclass
+
+from django.db.models import Exists
+from django.urls import NoReverseMatch, reverse
+
+from core.models import User
+from ippools.models import IPPool, IPPoolMember
+from panel.dashboard.scope import Scope, among
+from panel.viewer import Viewer
+from servers.models import Organization, Server
+from stats.counts.buckets import Grain
+from stats.models import ServerCount
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: what to do, why, where, and whether it is done."""
+
+    title: str
+    why: str
+    url: str
+    link: str
+    is_done: bool
+
+
+def steps(scope: Scope, viewer: Viewer) -> list[Step]:
+    """Return the steps to the first number on the page, or nothing where all are done. One query."""
+    servers = Server.objects.living()
+    counts = ServerCount.objects.filter(grain=Grain.TOTAL, bucket=0)
+    wanted = {
+        "organization": among(Organization.objects.all(), "pk", scope.organization_ids),
+        "pool": among(IPPool.objects.all(), "pk", scope.pool_ids),
+        "member": among(IPPoolMember.objects.all(), "pool", scope.pool_ids),
+        "server": among(servers, "pk", scope.server_ids),
+        "count": among(counts, "server_id", scope.server_ids),
+    }
+    exists = {f"has_{name}": Exists(rows.order_by()) for name, rows in wanted.items()}
+    done = User.objects.filter(pk=viewer.user.pk).annotate(**exists).values(*exists).get()
+    if all(done.values()):
+        return []
+    return [
+        Step(
+            "Make an organization",
+            "A tenant: it has servers, people and pools of its own.",
+            _url("servers_organization_add", viewer.is_platform),
+            "Add an organization",
+            done["has_organization"],
+        ),
+        Step(
+            "Make a pool and put addresses into it",
+            "Mail leaves by the addresses of a server's pool; paste a list or a CIDR.",
+            _url("ippools_ippool_add", viewer.changes_any),
+            "Add a pool",
+            done["has_pool"] and done["has_member"],
+        ),
+        Step(
+            "Make a server",
+            "Its API key is what programs send and report with.",
+            _url("servers_server_add", viewer.changes_any),
+            "Add a server",
+            done["has_server"],
+        ),
+        Step(
+            "Report the first event",
+            "What happened to each message is posted to /api/v1/events with the server's API key;"
+            " within seconds it is counted, and this page shows it.",
+            _url("servers_server_changelist", True),
+            "Find the key on the server's page",
+            done["has_count"],
+        ),
+    ]
+
+
+def _url(name: str, may: bool) -> str:
+    """Return the page's address, or nothing where the person may not open it."""
+    try:
+        return reverse(f"admin:{name}") if may else ""
+    except NoReverseMatch:
+        return ""

@@ -1,0 +1,80 @@
+"""A look at what a change would do to others, before it is done.
+
+The act runs, its effect is read from the database, and all is rolled back: the preview cannot say anything else than what
+saving will do. The same form sent again, with the mark that it was looked at, is saved.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+
+from core.errors import Refused
+from panel.base import ActingForm
+from panel.forms import errors
+
+CONFIRMED = "_confirmed"
+# What differs between looking and saving without being part of what is saved.
+_APART = frozenset({CONFIRMED, "csrfmiddlewaretoken", "_save", "_continue", "_addanother"})
+SHOWN_LINES = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a change does: a sentence, and lines of (what, before, after) of which some are shown."""
+
+    summary: str
+    lines: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @property
+    def shown(self) -> list[tuple[str, str, str]]:
+        return self.lines[:SHOWN_LINES]
+
+    @property
+    def more(self) -> int:
+        return max(0, len(self.lines) - SHOWN_LINES)
+
+
+class _OnlyLooked(Exception):
+    def __init__(self, effect: Effect) -> None:
+        self.effect = effect
+
+
+class PreviewedForm(ActingForm):
+    """A form that shows what it does to others before it does it."""
+
+    preview: Effect | None = None
+
+    def state_before(self) -> Any:
+        """Return what `effect` needs to know of the record as it is."""
+        return None
+
+    def effect(self, record: Any, before: Any) -> Effect | None:
+        """Return what the change did to others; None: nothing, so that it needs no look."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it does to others")
+
+    @property
+    def confirmation(self) -> str:
+        """Return the mark of just this content."""
+        data: Any = self.data
+        content = sorted((name, data.getlist(name)) for name in data if name not in _APART)
+        return hashlib.sha256(repr(content).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def _post_clean(self) -> None:
+        if self.errors or self.is_new or not self.has_changed() or self.data.get(CONFIRMED) == self.confirmation:
+            super()._post_clean()
+            return
+        try:
+            with transaction.atomic():
+                before = self.state_before()
+                record = self.act()
+                effect = self.effect(record, before)
+                if effect is not None:
+                    raise _OnlyLooked(effect)
+                self.instance = record
+        except Refused as refusal:
+            errors.show(self, refusal)
+        except _OnlyLooked as looked:
+            self.preview = looked.effect
+            self.add_error(None, "Nothing is saved yet. Look at what the change does, and save again.")

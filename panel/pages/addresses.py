@@ -1,0 +1,357 @@
+"""IP addresses: what mail leaves by, and how fast."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from core.errors import Conflict
+from dnschecks.checked import DNSStatus
+from ippools import identity, ip_addresses, redirects
+from ippools.models import AddressIdentity, IPAddress, VirtualMTA
+from panel import charts, csv_file
+from panel.base import TenantAdmin
+from panel.bulk import actions, acts, csv_import
+from panel.filters import RecordFilter
+from panel.formatting import limits_in_words
+from panel.forms.rules import LIMITS, RulesForm
+from panel.list_counts import count_of
+from panel.pages import limit_lookup
+from panel.pages.templates import without_ids
+from panel.record_actions import ActForm, act, actor_of, is_within_page
+from panel.viewer import Viewer, viewer_of
+from servers import address_file
+from servers.access import addresses_seen_by, pools_seen_by
+from servers.addresses import change_address
+from stats.reports.queries import sent_by_address
+from throttling import rule_sets
+from throttling.models import ThrottlingTemplate
+
+OWN_FIELDS = ("name", "ipv4", "ipv6", "hostname", "priority", "template", "redirect", "delivery_paused")
+SHOWN_POOLS = 20
+LONGEST_CHAIN = 20
+IDENTITY_CHECKS = {"ptr": "Name (PTR)", "fcrdns": "Name leads back (FCrDNS)", "helo": "HELO name"}
+
+
+class IPAddressForm(RulesForm):
+    """An address with its own rules."""
+
+    aliases = {"throttling_template": "template"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in LIMITS:
+            if f"default_{name}" in self.fields:
+                text = "To all domains without a rule. Left empty: the template's. 0 means unlimited."
+                self.fields[f"default_{name}"].help_text = text
+
+    def act(self) -> IPAddress:
+        values = values_of(self.cleaned_data) | self.rule_values()
+        if self.is_new:
+            return ip_addresses.create(values, actor=self.actor)
+        return change_address(self.instance.pk, values, actor=self.actor, replaces_rules=True)
+
+
+def values_of(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what the form holds in the form in which acts read it."""
+    redirect = given["redirect"]
+    return {
+        **{name: given[name] for name in ("name", "ipv4", "hostname", "priority", "delivery_paused")},
+        "ipv6": given["ipv6"] or None,
+        "throttling_template": {"id": given["template"].pk},
+        "redirect": None if redirect is None else {"id": redirect.pk},
+    }
+
+
+@admin.register(IPAddress)
+class IPAddressAdmin(TenantAdmin):
+    """IP addresses. Organizations see those of their pools; the platform changes them."""
+
+    form = IPAddressForm
+    list_display = ["ipv4", "name", "hostname", "state", "template", "pool_total", "sent_today", "sent_this_month"]
+    list_filter = ["delivery_paused", ("template", RecordFilter), ("pools", RecordFilter)]
+    list_select_related = ["template", "redirect"]
+    search_fields = ["ipv4__startswith", "ipv6__startswith", "hostname__startswith", "name_key"]
+    search_help_text = "IPv4, IPv6, host name or name"
+    autocomplete_fields = ["template", "redirect"]
+    fieldsets = (
+        (None, {"fields": list(OWN_FIELDS)}),
+        ("To all domains without a rule", {"fields": [f"default_{name}" for name in LIMITS]}),
+    )
+    actions = [
+        actions.action(acts.pause_addresses),
+        actions.action(acts.resume_addresses),
+        actions.action(acts.delete_addresses),
+    ]
+    actions_detail = ["pause", "resume_delivery", "check_identity"]
+    list_before_template = "panel/parts/file_tools.html"
+    change_form_outer_before_template = "panel/address/summary.html"
+    change_form_after_template = "panel/parts/rules.html"
+    restorable = ("name", "ipv4", "ipv6", "hostname", "priority", "template_id", "redirect_id", "delivery_paused",
+                  "default", "rules")  # fmt: skip
+
+    # --- Who sees what -----------------------------------------------------------------------------------------------
+
+    def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
+        return records if viewer.is_platform else records.filter(pk__in=addresses_seen_by(viewer.user).values("pk"))
+
+    def organization_id_of(self, record: Any) -> int | None:
+        return None
+
+    def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
+        # An address may be in the pools of several organizations, so none of them changes it.
+        return verb == "view" and bool(viewer.roles)
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        return lookup in ("template__id__exact", "pools__id__exact") or super().lookup_allowed(lookup, value, request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found = super().get_queryset(request).select_related("template__rules", "rules", "redirect")
+        viewer = viewer_of(request)
+        # In how many pools of others an address is, is theirs to know.
+        known = None if viewer.is_platform else Q(pool__in=pools_seen_by(viewer.user))
+        return found.annotate(memberships_total=count_of(IPAddress, "memberships", known))
+
+    # --- The list ----------------------------------------------------------------------------------------------------
+
+    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+        ids, now = [record.pk for record in records], timezone.now()
+        today, month = sent_by_address(ids, "today", now), sent_by_address(ids, "month", now)
+        for record in records:
+            record.today, record.month = today[record.pk], month[record.pk]
+
+    @display(description="State", label={"sending": "success", "paused": "danger", "redirected": "warning"})
+    def state(self, record: IPAddress) -> str:
+        return delivery_state(record)
+
+    @display(description="Pools", ordering="memberships_total")
+    def pool_total(self, record: Any) -> int:
+        return record.memberships_total
+
+    @display(description="Sent today")
+    def sent_today(self, record: Any) -> int:
+        return record.today
+
+    @display(description="Sent this month")
+    def sent_this_month(self, record: Any) -> int:
+        return record.month
+
+    # --- The page ----------------------------------------------------------------------------------------------------
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        if obj is not None and not self.has_change_permission(request, obj):
+            # Where mail goes instead may be another tenant's; the summary says as much as this person may know.
+            shown = [name for name in OWN_FIELDS if name != "redirect"]
+            return ((None, {"fields": [*shown, "default_limits"]}),)
+        return super().get_fieldsets(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
+        return ["default_limits"]
+
+    @display(description="To all domains without a rule")
+    def default_limits(self, record: IPAddress) -> str:
+        return limits_in_words(record.rules.max_concurrent_connections, record.rules.max_messages_per_hour)
+
+    def summary_of(self, request: HttpRequest, record: IPAddress) -> dict[str, Any]:
+        """Return what stands above the form: state, counts, charts, pools, where mail goes, which limit applies."""
+        now = timezone.now()
+        shown = pools_seen_by(viewer_of(request).user).filter(members__ip_address=record).distinct()
+        context = {
+            "address": record,
+            "state": delivery_state(record),
+            "chart": charts.address_chart(record.pk, now),
+            "address_pools": shown.order_by("pk")[:SHOWN_POOLS],
+            "chain": self.chain_of(request, record),
+            "sent": {period: sent_by_address([record.pk], period, now)[record.pk] for period in ("today", "month")},
+            "limits_url": self.url_of(record.pk, "limits"),
+            # Templates are the platform's.
+            "template_url": template_url(record.template_id) if viewer_of(request).is_platform else "",
+            **identity_of(record),
+        }
+        if not self.has_change_permission(request, record):
+            context["rules_shown"] = rule_sets.rules_of(record.rules_id)
+        return context
+
+    def chain_of(self, request: HttpRequest, record: IPAddress) -> list[dict[str, Any]]:
+        """Return where mail for the address goes instead, step by step, as far as the person may know it."""
+        if record.redirect_id is None:
+            return []
+        chain = redirects.chain_of(record, longest=LONGEST_CHAIN)
+        viewer = viewer_of(request)
+        ids = [each.pk for each in chain]
+        seen = (
+            set(ids)
+            if viewer.is_platform
+            else set(self.get_queryset(request).filter(pk__in=ids).values_list("pk", flat=True))
+        )
+        return [
+            {"name": each.name if each.pk in seen else "a way out of the platform's", "kind": each.get_kind_display()}
+            for each in chain
+        ]
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("<path:object_id>/limits/", wrap(self.limits_view), name="ippools_ipaddress_limits"),
+            path("export.csv", wrap(self.export_view), name="ippools_ipaddress_export"),
+            path("import/", wrap(self.import_view), name="ippools_ipaddress_import"),
+            *super().get_urls(),
+        ]
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with every address that the list shows with the same filters, and its pools, as CSV."""
+        if not self.may_use_files(request):
+            raise PermissionDenied
+        chosen = self.get_changelist_instance(request).get_queryset(request)
+        return csv_file.answer("addresses.csv", address_file.COLUMNS, address_file.rows_of(chosen))
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Make and change addresses by a file, after a dry run."""
+        if not self.may_use_files(request) or not self.has_change_permission(request):
+            raise PermissionDenied
+
+        def importing(rows: csv_import.Rows) -> list[tuple[str, int]]:
+            outcome = address_file.import_rows(rows, actor=actor_of(request))
+            return [(name, len(getattr(outcome, name))) for name in ("created", "changed", "unchanged")]
+
+        return csv_import.page(
+            self,
+            request,
+            title="Import addresses",
+            help_text="Addresses are found by their IPv4: those that exist are changed, the others are made. "
+            "Pools are names apart by semicolons, an organization's after its permalink: acme/Transactional.",
+            columns=address_file.COLUMNS,
+            needed=["ipv4"],
+            importing=importing,
+            back=reverse("admin:ippools_ipaddress_changelist"),
+        )
+
+    def may_use_files(self, request: HttpRequest) -> bool:
+        """Files name every pool and redirect of an address, so they are the platform's."""
+        return viewer_of(request).is_platform and self.has_view_permission(request) and self.has_add_permission(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        tools = []
+        if self.may_use_files(request):
+            query = request.GET.urlencode()
+            tools = [
+                ("Export", reverse("admin:ippools_ipaddress_export") + (f"?{query}" if query else "")),
+                ("Import", reverse("admin:ippools_ipaddress_import")),
+            ]
+        return super().changelist_view(request, {**(extra_context or {}), "file_tools": tools})
+
+    def limits_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer “which limit applies?” for `?domain=…`, within the address's page or as a page of its own."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        record = self.seen(request, object_id)
+        if record is None:
+            raise Http404
+        asked = request.GET.get("domain", "")
+        found = limit_lookup.answer(record, asked) if asked.strip() else None
+        within = is_within_page(request)
+        context = {
+            **({} if within else self.admin_site.each_context(request)),
+            "base": "panel/dialog_only.html" if within else "admin/base_site.html",
+            "title": f"Which limit applies to {record.ipv4}?",
+            "opts": self.opts,
+            "original": record,
+            "address": record,
+            "asked": asked,
+            "problem": found if isinstance(found, str) else "",
+            "answer": None if isinstance(found, str) else found,
+            "limits_url": request.path,
+            "back": self.url_of(record.pk),
+        }
+        return TemplateResponse(request, "panel/address/limit_lookup.html", context)
+
+    # --- Acts --------------------------------------------------------------------------------------------------------
+
+    @act(
+        title="Pause delivery",
+        description="No mail leaves by it until it is resumed, not even by its redirect.",
+        icon="pause_circle",
+        variant=ActionVariant.WARNING,
+        fits=lambda record: not record.delivery_paused,
+    )
+    def pause(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str:
+        ip_addresses.update(record.pk, {"delivery_paused": True}, actor=actor_of(request))
+        return f"No mail leaves by {record} until it is resumed."
+
+    @act(
+        title="Resume delivery",
+        description="Mail may leave by it again.",
+        icon="play_circle",
+        fits=lambda record: record.delivery_paused,
+    )
+    def resume_delivery(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str:
+        ip_addresses.update(record.pk, {"delivery_paused": False}, actor=actor_of(request))
+        return f"Mail may leave by {record} again."
+
+    @act(
+        title="Check the identity",
+        description="Asks DNS at once for the address's names and the HELO name's addresses. That takes some seconds.",
+        icon="travel_explore",
+    )
+    def check_identity(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str:
+        found = identity.check_address(record)
+        statuses = {getattr(found, f"{name}_status") for name in IDENTITY_CHECKS}
+        return f"The identity of {record} is " + ("right." if statuses == {DNSStatus.OK} else "checked: see below.")
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        ip_addresses.delete(record.pk, actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "Its own rules go with it; what was counted by it stays.",
+            "An address that is in a pool, or that others redirect to, cannot be deleted.",
+        ]
+
+    def state_of(self, record: IPAddress) -> dict[str, Any]:
+        return ip_addresses.document(record)
+
+    def restore(self, request: HttpRequest, record: IPAddress, state: dict[str, Any]) -> None:
+        template_id, redirect_id = state.pop("template_id"), state.pop("redirect_id")
+        if not ThrottlingTemplate.objects.filter(pk=template_id).exists():
+            raise Conflict("The template that it had is gone")
+        if redirect_id is not None and not VirtualMTA.objects.filter(pk=redirect_id).exists():
+            raise Conflict("What it redirected to is gone")
+        values = {
+            **without_ids(state),
+            "throttling_template": {"id": template_id},
+            "redirect": None if redirect_id is None else {"id": redirect_id},
+        }
+        change_address(record.pk, values, actor=actor_of(request), replaces_rules=True)
+
+
+def identity_of(record: IPAddress) -> dict[str, Any]:
+    """Return what DNS said of who the address is, each check with its status and the sentence on what to change."""
+    found = AddressIdentity.objects.filter(ip_address=record).first()
+    checks = [
+        {
+            "label": label,
+            "status": None if found is None else getattr(found, f"{name}_status"),
+            "error": "" if found is None else getattr(found, f"{name}_error"),
+        }
+        for name, label in IDENTITY_CHECKS.items()
+    ]
+    return {"identity": found, "identity_checks": checks}
+
+
+def template_url(template_id: int) -> str:
+    """Return where an address's template is looked at."""
+    return reverse("admin:throttling_throttlingtemplate_change", args=[template_id])
+
+
+def delivery_state(record: IPAddress) -> str:
+    """Return in a word whether mail leaves by the address."""
+    if record.delivery_paused:
+        return "paused"
+    return "sending" if record.redirect_id is None else "redirected"

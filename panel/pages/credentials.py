@@ -1,0 +1,143 @@
+"""Credentials of servers: keys that are shown once, and networks that need none."""
+
+import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from panel import revealed_keys
+from panel.bulk import actions, acts
+from panel.forms.fields import text_input
+from panel.pages.server_children import ServerPartAdmin, ServerPartForm
+from panel.record_actions import ActForm, act, actor_of
+from servers import credentials
+from servers.models import Credential
+
+SHOWN_ONCE = "Copy it now: it is not shown again unless somebody asks for it, which the audit trail tells."
+
+
+class CredentialForm(ServerPartForm):
+    """A credential's own fields. Its server and kind are chosen once."""
+
+    network = forms.CharField(
+        required=False,
+        max_length=43,
+        widget=text_input(),
+        help_text="For SMTP-IP only: a network such as 192.0.2.0/24.",
+    )
+
+    def act(self) -> Credential:
+        values = dict(self.cleaned_data)
+        if not self.is_new:
+            values.pop("network", None)
+            return credentials.change_credential(credential=self.instance, actor=self.actor, **values)
+        server, kind, network = values["server"], values["kind"], values.pop("network")
+        if kind == Credential.Kind.SMTP_IP:
+            return credentials.create_network_credential(
+                server=server, name=values["name"], network=network, actor=self.actor
+            )
+        made = credentials.create_credential(actor=self.actor, **values)
+        self.secrets = {"Key": made.key}
+        return made.credential
+
+
+@admin.register(Credential)
+class CredentialAdmin(ServerPartAdmin):
+    """Credentials."""
+
+    form = CredentialForm
+    list_display = ["name", "server", "organization", "kind", "key_start", "state", "last_used_at", "expires_at"]
+    list_filter = ["kind", ("held_at", admin.EmptyFieldListFilter), "is_default"]
+    search_fields = ["name", "key_prefix", "server__name_key", "server__permalink"]
+    search_help_text = "Name, the first six characters of a key, or server"
+    add_fieldsets = (
+        (None, {"fields": ["server", "kind", "name", "network", "can_manage_organization", "expires_at"]}),
+    )
+    fieldsets = ((None, {"fields": ["name", "can_manage_organization", "expires_at", "key_start", "last_used_at"]}),)
+    readonly_fields = ["key_start", "last_used_at"]
+    actions = [actions.action(acts.hold_credentials), actions.action(acts.release_credentials)]
+    actions_detail = ["reveal", "rotate", "hold", "release"]
+    shown_once_notice = SHOWN_ONCE
+    restorable = ("name", "expires_at", "can_manage_organization")
+
+    def has_reveal_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        """Whoever may change a key may read it; analysts may not."""
+        return self.has_change_permission(request, obj)
+
+    @display(description="Organization", ordering="server__organization__name_key")
+    def organization(self, record: Credential) -> str:
+        return record.server.organization.name
+
+    @display(description="Key or network")
+    def key_start(self, record: Credential) -> str:
+        return record.network or f"{record.key_prefix}…"
+
+    @display(description="State", label={"usable": "success", "held": "warning", "expired": "danger"})
+    def state(self, record: Credential) -> str:
+        if record.held_at is not None:
+            return "held"
+        is_expired = record.expires_at is not None and record.expires_at <= timezone.now()
+        return "expired" if is_expired else "usable"
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        credentials.delete_credential(credential=record, actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["Programs that use it are refused at once."]
+
+    @act(
+        title="Reveal the key",
+        description="The audit trail will tell that you have read it.",
+        icon="visibility",
+        permission="reveal",
+        fits=lambda record: record.kind != Credential.Kind.SMTP_IP,
+    )
+    def reveal(self, request: HttpRequest, record: Credential, form: ActForm) -> HttpResponse:
+        key = credentials.reveal_key(credential=record, actor=actor_of(request))
+        return revealed_keys.show(
+            self, request, record, {"Key": key}, title="Key", notice="That you read it is written down."
+        )
+
+    @act(
+        title="Rotate the key",
+        description="A new key is made, and the old one stops at once.",
+        icon="sync_lock",
+        variant=ActionVariant.WARNING,
+        fits=lambda record: record.kind != Credential.Kind.SMTP_IP,
+    )
+    def rotate(self, request: HttpRequest, record: Credential, form: ActForm) -> HttpResponse:
+        made = credentials.rotate_credential(credential=record, actor=actor_of(request))
+        return revealed_keys.show(
+            self, request, made.credential, {"New key": made.key}, title="Rotated", notice=SHOWN_ONCE
+        )
+
+    @act(
+        title="Hold",
+        description="Programs that use it are refused until it is released.",
+        icon="front_hand",
+        variant=ActionVariant.WARNING,
+        fits=lambda record: record.held_at is None,
+    )
+    def hold(self, request: HttpRequest, record: Credential, form: ActForm) -> str:
+        credentials.hold_credential(credential=record, at=timezone.now(), actor=actor_of(request))
+        return f"{record} is held."
+
+    @act(
+        title="Release",
+        description="Programs may use it again.",
+        icon="lock_open",
+        fits=lambda record: record.held_at is not None,
+    )
+    def release(self, request: HttpRequest, record: Credential, form: ActForm) -> str:
+        credentials.release_credential(credential=record, actor=actor_of(request))
+        return f"{record} is released."
+
+    def restore(self, request: HttpRequest, record: Credential, state: dict[str, Any]) -> None:
+        if state["expires_at"] is not None:
+            state["expires_at"] = datetime.datetime.fromisoformat(state["expires_at"])
+        credentials.change_credential(credential=record, actor=actor_of(request), **state)

@@ -1,0 +1,249 @@
+"""Domains that servers send mail for: the records to publish, and what DNS says of them."""
+
+import datetime
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from unfold.decorators import display
+
+from core.errors import Refused
+from dnschecks.checked import DNSStatus
+from panel.filters import RecordFilter
+from panel.forms import errors
+from panel.forms.fields import text_area, text_input
+from panel.pages.server_children import ServerPartAdmin, ServerPartForm
+from panel.record_actions import ActForm, act, actor_of
+from servers import domains
+from servers.access import organizations_changed_by
+from servers.dns_records import expected_of, records_of
+from servers.models import Domain, Server
+from servers.zone_file import zone_file
+
+CHECKS = {
+    "verification": "Proof of ownership",
+    "spf": "SPF",
+    "dkim": "DKIM",
+    "mx": "MX",
+    "return_path": "Return path",
+    "dmarc": "DMARC",
+}
+FAR = datetime.timedelta(days=366)
+LABELS = {"OK": "success", "Missing": "danger", "Invalid": "danger"}
+
+
+class DomainForm(ServerPartForm):
+    """What is expected of a domain, and what it is used for."""
+
+    custom_mx_records = forms.CharField(
+        required=False,
+        max_length=10_000,
+        widget=text_area(rows=3, placeholder="mx1.example.com"),
+        label="Own mail servers",
+        help_text="Host names, one a line, that receive its mail instead of the platform's.",
+    )
+    dmarc_record = forms.CharField(
+        required=False,
+        max_length=1_000,
+        widget=text_input(placeholder="v=DMARC1; p=none"),
+        label="DMARC policy",
+        help_text="The text of the TXT record at _dmarc. Left empty: the platform's proposal.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.is_new:
+            self.initial["custom_mx_records"] = "\n".join(self.instance.custom_mx_records)
+
+    def act(self) -> Domain:
+        given = dict(self.cleaned_data)
+        given["custom_mx_records"] = [line for line in given["custom_mx_records"].splitlines() if line.strip()]
+        return domains.change_domain(domain=self.instance, actor=self.actor, **given)
+
+
+class NewDomainForm(forms.Form):
+    """A new domain of a server."""
+
+    name = forms.CharField(
+        max_length=253, widget=text_input(placeholder="mail.example.com"), help_text="As in the sender's address."
+    )
+
+    def __init__(self, *args: Any, request: HttpRequest, server: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        living = Server.objects.living().filter(organization__in=organizations_changed_by(request.user))
+        server.queryset = living.select_related("organization")
+        self.fields = {"server": server, **self.fields}
+
+
+class StatusFilter(admin.ChoicesFieldListFilter):
+    """By what a check found, under the check's name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = CHECKS[self.field_path.removesuffix("_status")]
+
+
+class VerifiedFilter(admin.EmptyFieldListFilter):
+    """By whether the name is proven."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "verified"
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice, word in zip(super().choices(changelist), ("All", "No", "Yes"), strict=True):
+            yield {**choice, "display": word}
+
+
+@admin.register(Domain)
+class DomainAdmin(ServerPartAdmin):
+    """Domains."""
+
+    form = DomainForm
+    list_display = ["name", "server", "verified", "spf", "dkim", "mx", "return_path", "dmarc", "last_checked"]
+    list_filter = [
+        ("server", RecordFilter),
+        ("verified_at", VerifiedFilter),
+        *((f"{check}_status", StatusFilter) for check in CHECKS),
+    ]
+    search_fields = ["name__startswith", "uuid", "server__name_key", "server__permalink"]
+    search_help_text = "The beginning of a name, uuid or server"
+    fields = ["server", "name", "custom_mx_records", "dmarc_record", "outgoing", "incoming"]
+    readonly_fields = ["name"]
+    actions_detail = ["check_now"]
+    change_form_outer_before_template = "panel/domain/summary.html"
+    restorable = ("custom_mx_records", "dmarc_record", "outgoing", "incoming")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).defer("dkim_private_key")
+
+    @display(description="Verified", boolean=True, ordering="verified_at")
+    def verified(self, record: Domain) -> bool:
+        return record.is_verified
+
+    @display(description="SPF", ordering="spf_status", label=LABELS, empty_value="not checked")
+    def spf(self, record: Domain) -> str | None:
+        return _label(record, "spf")
+
+    @display(description="DKIM", ordering="dkim_status", label=LABELS)
+    def dkim(self, record: Domain) -> str | None:
+        return _label(record, "dkim")
+
+    @display(description="MX", ordering="mx_status", label=LABELS)
+    def mx(self, record: Domain) -> str | None:
+        return _label(record, "mx")
+
+    @display(description="Return path", ordering="return_path_status", label=LABELS)
+    def return_path(self, record: Domain) -> str | None:
+        return _label(record, "return_path")
+
+    @display(description="DMARC", ordering="dmarc_status", label=LABELS)
+    def dmarc(self, record: Domain) -> str | None:
+        return _label(record, "dmarc")
+
+    @display(description="Last checked", ordering="dns_checked_at")
+    def last_checked(self, record: Domain) -> datetime.datetime | None:
+        return record.dns_checked_at
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.zone_view)
+        return [path("<path:object_id>/zone.txt", view, name="servers_domain_zone"), *super().get_urls()]
+
+    def zone_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer with the records to publish as a zone file."""
+        record = self.seen(request, object_id)
+        if record is None or not self.has_view_permission(request, record):
+            raise Http404
+        text = zone_file(record.name, records_of(expected_of(record)))
+        disposition = f'attachment; filename="{record.name}.zone.txt"'
+        return HttpResponse(
+            text, content_type="text/plain; charset=utf-8", headers={"Content-Disposition": disposition}
+        )
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Add a domain. Not Django's form: that is one transaction, and this act may ask DNS."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        field: Any = self.formfield_for_dbfield(Domain._meta.get_field("server"), request)
+        posted = request.POST if request.method == "POST" else None
+        initial = {"server": request.GET.get("server"), "name": request.GET.get("name")}
+        form = NewDomainForm(posted, initial=initial, request=request, server=field)
+        if form.is_valid():
+            try:
+                made = domains.create_domain(actor=actor_of(request), **form.cleaned_data)
+            except Refused as refusal:
+                errors.show(form, refusal)
+            else:
+                text = "was there already." if made.already_exists else "is added: publish its records now."
+                messages.success(request, f"{made.domain} {text}")
+                return HttpResponseRedirect(self.url_of(made.domain.pk))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Add a domain",
+            "opts": self.opts,
+            "form": form,
+            "media": self.media + form.media,
+        }
+        return TemplateResponse(request, "panel/domain/add.html", context)
+
+    def summary_of(self, request: HttpRequest, record: Domain) -> dict[str, Any]:
+        return {
+            "domain": record,
+            "records": records_with_findings(record),
+            "is_checked_again": is_checked_again(record, timezone.now()),
+            "zone_url": self.url_of(record.pk, "zone"),
+        }
+
+    @act(title="Check now", description="Asks DNS at once. That takes some seconds.", icon="travel_explore")
+    def check_now(self, request: HttpRequest, record: Domain, form: ActForm) -> str | None:
+        found = domains.verify_domain(domain=record, actor=actor_of(request))
+        text = f"{found} is verified." if found.is_verified else f"{found} is not verified yet."
+        wrong = [label for check, label in CHECKS.items() if getattr(found, f"{check}_status") != DNSStatus.OK]
+        if not wrong:
+            return text
+        messages.warning(request, f"{text} To be put right: {', '.join(wrong)}.")
+        return None
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        domains.delete_domain(domain=record, actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["Its DKIM key goes with it: mail that is signed by it can no longer be checked.", "Its counts stay."]
+
+    def restore(self, request: HttpRequest, record: Domain, state: dict[str, Any]) -> None:
+        domains.change_domain(domain=record, actor=actor_of(request), **state)
+
+
+def is_checked_again(domain: Domain, now: datetime.datetime) -> bool:
+    """Whether the next check is a date that says something; the demo's domains, which no DNS knows, have one far away."""
+    at = domain.dns_next_check_at
+    return at is None or at < now + FAR
+
+
+def records_with_findings(domain: Domain) -> list[dict[str, Any]]:
+    """Return each record to publish with what was found: status, what to change in one sentence, DNS's own answer."""
+    answers = domain.dns_answers or {}
+    shown = []
+    for record in records_of(expected_of(domain)):
+        found = answers.get(record.purpose) or {}
+        shown.append(
+            {
+                "label": CHECKS.get(record.purpose, record.purpose),
+                "record": record,
+                "status": getattr(domain, f"{record.purpose}_status"),
+                "error": getattr(domain, f"{record.purpose}_error"),
+                "answer": found.get("answer"),
+                "at": datetime.datetime.fromisoformat(found["at"]) if found.get("at") else None,
+            }
+        )
+    return shown
+
+
+def _label(record: Domain, name: str) -> str | None:
+    return getattr(record, f"get_{name}_status_display")()

@@ -1,0 +1,77 @@
+"""Roles: who belongs to which organization, and what they may do there. Owners change them."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from panel.base import ActingForm, TenantAdmin
+from panel.forms.fields import text_input
+from panel.record_actions import actor_of
+from panel.viewer import Viewer
+from servers import people
+from servers.access import organizations_owned_by
+from servers.models import Membership
+
+
+class MembershipForm(ActingForm):
+    """A role. Who has no account yet gets one."""
+
+    username = forms.CharField(
+        max_length=150, widget=text_input(), help_text="Who has no account yet gets one, with a password to hand over."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offer("organization", organizations_owned_by(self.request.user))
+
+    def act(self) -> Membership:
+        if not self.is_new:
+            return people.change_role(membership=self.instance, role=self.cleaned_data["role"], actor=self.actor)
+        added = people.add_person(
+            organization=self.cleaned_data["organization"],
+            username=self.cleaned_data["username"],
+            role=self.cleaned_data["role"],
+            actor=self.actor,
+        )
+        if added.password is not None:
+            self.secrets = {"User name": added.membership.user.get_username(), "Password": added.password}
+        return added.membership
+
+
+@admin.register(Membership)
+class MembershipAdmin(TenantAdmin):
+    """Roles of people in organizations."""
+
+    form = MembershipForm
+    list_display = ["user", "organization", "role", "created_at"]
+    list_filter = ["role"]
+    list_select_related = ["user", "organization"]
+    search_fields = ["user__username", "user__email", "organization__name_key"]
+    autocomplete_fields = ["organization"]
+    add_fieldsets = ((None, {"fields": ["organization", "username", "role"]}),)
+    fieldsets = ((None, {"fields": ["user", "organization", "role"]}),)
+    shown_once_title = "New account"
+    shown_once_notice = "Hand it over now: it is not shown again. The person can change it after signing in."
+    restorable = ("role",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("user", "organization")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
+        return [] if obj is None else ["user", "organization"]
+
+    def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
+        if verb == "view":
+            return super().role_allows(viewer, verb, record)
+        return viewer.owns_any if record is None else viewer.owns(record.organization_id)
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        people.remove_person(membership=record, actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["The person sees nothing of the organization any more. The account stays."]
+
+    def restore(self, request: HttpRequest, record: Membership, state: dict[str, Any]) -> None:
+        people.change_role(membership=record, role=state["role"], actor=actor_of(request))

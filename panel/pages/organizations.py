@@ -1,0 +1,185 @@
+"""Organizations: tenants, with their servers, pools, people and usage."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from panel import csv_file
+from panel.base import ActingForm, TenantAdmin
+from panel.formatting import in_short
+from panel.forms.fields import text_input, time_zone_field
+from panel.list_counts import count_of
+from panel.pages import organization_overview
+from panel.record_actions import ActForm, act, actor_of
+from panel.viewer import Viewer, viewer_of
+from servers import organization_deletion, provisioning
+from servers.access import organizations_of
+from servers.models import Organization
+
+
+class OrganizationForm(ActingForm):
+    """The organization's own fields; its permalink is made from the name where none is given."""
+
+    time_zone = time_zone_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "permalink" in self.fields:
+            self.fields["permalink"].required = False
+            self.fields[
+                "permalink"
+            ].help_text = "Part of SMTP user names and host names. Left empty: made from the name."
+
+    def act(self) -> Organization:
+        values = {name: self.cleaned_data[name] for name in self.fields}
+        if self.is_new:
+            return provisioning.create_organization(actor=self.actor, **values)
+        if not values.get("permalink", "kept"):
+            del values["permalink"]
+        return provisioning.change_organization(organization=self.instance, actor=self.actor, **values)
+
+
+class SuspendForm(ActForm):
+    """Why an organization is suspended; its people read it."""
+
+    reason = forms.CharField(
+        max_length=500, widget=text_input(), help_text="Everybody who sees the organization reads it."
+    )
+
+
+@admin.register(Organization)
+class OrganizationAdmin(TenantAdmin):
+    """Organizations. Only the platform makes them; their owners and operators change them."""
+
+    form = OrganizationForm
+    list_display = ["name", "permalink", "state", "living_servers", "people_count", "pool_count", "created_at"]
+    list_filter = [("suspended_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name_key", "permalink", "uuid"]
+    search_help_text = "Name, permalink or uuid"
+    fields = ["name", "permalink", "time_zone", "allow_keyless_create"]
+    actions_detail = ["suspend", "resume"]
+    change_form_outer_before_template = "panel/organization/summary.html"
+    restorable = ("name", "permalink", "time_zone", "allow_keyless_create")
+
+    def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
+        return records if viewer.is_platform else records.filter(pk__in=organizations_of(viewer.user))
+
+    def organization_id_of(self, record: Any) -> int | None:
+        return record.pk
+
+    def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
+        return verb not in ("add", "delete") and super().role_allows(viewer, verb, record)
+
+    def has_suspend_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        """Suspending a tenant is the platform's: it is how the platform stops one."""
+        return viewer_of(request).is_platform and self.has_change_permission(request, obj)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                server_total=count_of(Organization, "servers", Q(deleted_at=None)),
+                people_total=count_of(Organization, "memberships"),
+                pool_total=count_of(Organization, "organization_pools"),
+            )
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
+        # Whether servers can be made without any key is not for a tenant to open.
+        return [] if viewer_of(request).is_platform else ["allow_keyless_create"]
+
+    @display(description="State", label={"active": "success", "suspended": "danger"})
+    def state(self, record: Organization) -> str:
+        return "suspended" if record.is_suspended else "active"
+
+    @display(description="Servers", ordering="server_total")
+    def living_servers(self, record: Any) -> int:
+        return record.server_total
+
+    @display(description="People", ordering="people_total")
+    def people_count(self, record: Any) -> int:
+        return record.people_total
+
+    @display(description="Pools", ordering="pool_total")
+    def pool_count(self, record: Any) -> int:
+        return record.pool_total
+
+    def summary_of(self, request: HttpRequest, record: Organization) -> dict[str, Any]:
+        found = organization_overview.summary(record, viewer_of(request), timezone.now())
+        return {**found, "usage_url": self.url_of(record.pk, "usage")}
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.usage_view)
+        return [path("<path:object_id>/usage.csv", view, name="servers_organization_usage"), *super().get_urls()]
+
+    def usage_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer with what the organization's servers did, by month and server, as CSV."""
+        record = self.seen(request, object_id)
+        if record is None or not self.has_view_permission(request, record):
+            raise Http404
+        rows = organization_overview.usage_rows(record, timezone.now())
+        return csv_file.answer(f"usage-{record.permalink}.csv", organization_overview.USAGE_COLUMNS, rows)
+
+    @act(
+        title="Suspend",
+        description="Every key of every server of the organization stops until it is resumed.",
+        form=SuspendForm,
+        icon="pause_circle",
+        variant=ActionVariant.DANGER,
+        permission="suspend",
+        fits=lambda record: not record.is_suspended,
+    )
+    def suspend(self, request: HttpRequest, record: Organization, form: ActForm) -> str:
+        provisioning.suspend_organization(
+            organization=record, reason=form.cleaned_data["reason"], at=timezone.now(), actor=actor_of(request)
+        )
+        return f"{record} is suspended: none of its keys works."
+
+    @act(
+        title="Resume",
+        description="The keys of its servers work again, but for servers that are suspended themselves.",
+        icon="play_circle",
+        permission="suspend",
+        fits=lambda record: record.is_suspended,
+    )
+    def resume(self, request: HttpRequest, record: Organization, form: ActForm) -> str:
+        provisioning.resume_organization(organization=record, actor=actor_of(request))
+        return f"{record} is resumed."
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        organization_deletion.delete_organization(organization=record, actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return [
+            "Its people lose their roles in it; their accounts stay.",
+            "What was done in its name stays in the trail.",
+        ]
+
+    def obstacles(self, record: Organization) -> list[str]:
+        names: dict[str, list[str]] = {}
+        for each in organization_deletion.in_the_way(record):
+            names.setdefault(each.type, []).append(each.name)
+        pools = names.pop("IP pool", [])
+        servers = [name for found in names.values() for name in found]
+        found = []
+        if servers:
+            found.append(
+                f"It has had servers ({in_short(servers)}). What they sent is counted in its name and told of in the audit"
+                " trail, so it is kept: suspend it, and all its keys stop."
+            )
+        if pools:
+            found.append(f"It has made IP pools ({in_short(pools)}): delete them first.")
+        return found
+
+    def restore(self, request: HttpRequest, record: Organization, state: dict[str, Any]) -> None:
+        if not viewer_of(request).is_platform:
+            del state["allow_keyless_create"]
+        provisioning.change_organization(organization=record, actor=actor_of(request), **state)

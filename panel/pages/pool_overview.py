@@ -1,0 +1,43 @@
+"""What a pool's page shows besides its form: members with their counts and share, servers, rules, and how it compares."""
+
+import datetime
+from typing import Any
+
+from ippools.models import IPAddress, IPPool
+from panel.viewer import Viewer
+from servers import pools
+from servers.access import servers_of
+from servers.models import IPPoolRule
+from stats.reports.queries import rank_pools, sent_by_address
+
+SHOWN_MEMBERS = 100
+SHOWN_SERVERS = 20
+
+
+def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
+    """Return the context of `panel/pool/summary.html`: the same queries however many members there are."""
+    columns = ("pk", "ipv4", "hostname", "delivery_paused", "redirect_id")
+    members = list(IPAddress.objects.filter(memberships__pool=pool).order_by("pk").values(*columns))
+    ids = [member["pk"] for member in members]
+    month, total = sent_by_address(ids, "month", now), sent_by_address(ids, None, now)
+    whole = sum(month.values())
+    for member in members:
+        member["month"], member["total"] = month[member["pk"]], total[member["pk"]]
+        member["share"] = round(100 * member["month"] / whole, 1) if whole else 0.0
+    members.sort(key=lambda member: (-member["month"], member["pk"]))
+    owner_id = pools.owner_id_of(pool)
+    ranking = rank_pools(owner_id) if owner_id is not None else []
+    servers = servers_of(viewer.user).filter(ip_pool=pool, deleted_at=None).select_related("organization")
+    rules = IPPoolRule.objects.filter(pool=pool)
+    return {
+        "pool": pool,
+        "members": members[:SHOWN_MEMBERS],
+        "member_total": len(members),
+        "paused_total": sum(member["delivery_paused"] for member in members),
+        "month_total": whole,
+        "per_address": round(sum(total.values()) / len(members), 1) if members else None,
+        "is_least_used": bool(ranking) and ranking[0] == pool.pk,
+        "pool_servers": list(servers[:SHOWN_SERVERS]),
+        "server_total": servers.count(),
+        "rule_total": rules.count() if viewer.is_platform or owner_id in viewer.roles else 0,
+    }

@@ -1,0 +1,252 @@
+"""IP pools: groups of addresses that servers send by."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from unfold.decorators import display
+
+from core.errors import Fault, Invalid, Refused
+from core.references import whole_id
+from ippools import ranges
+from ippools.models import IPAddress, IPPool, IPPoolMember
+from panel.base import ActingForm, TenantAdmin
+from panel.formatting import counted
+from panel.forms import errors
+from panel.forms.fields import text_area
+from panel.list_counts import count_of
+from panel.pages import pool_overview
+from panel.record_actions import actor_of
+from panel.viewer import Viewer, viewer_of
+from servers import pool_addresses, pools
+from servers.access import organizations_changed_by, organizations_of, pools_seen_by
+from servers.models import Organization
+from stats.reports.queries import sent_by_address
+
+SHOWN = 40
+
+
+class PoolForm(ActingForm):
+    """A pool's own fields; who it belongs to is chosen once."""
+
+    organization = forms.ModelChoiceField(
+        Organization.objects.none(),
+        required=False,
+        empty_label="The platform",
+        help_text="Who makes the pool. The platform's own pools are granted to organizations.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "organization" in self.fields:
+            viewer = viewer_of(self.request)
+            self.offer("organization", organizations_changed_by(viewer.user))
+            self.fields["organization"].required = not viewer.is_platform
+
+    def act(self) -> IPPool:
+        values = dict(self.cleaned_data)
+        if not self.is_new:
+            return pools.change_pool(pool=self.instance, actor=self.actor, **values)
+        organization = values["organization"]
+        if organization is None:
+            return pools.create_platform_pool(
+                name=values["name"], is_default=values.get("is_default", False), actor=self.actor
+            )
+        if values.get("is_default"):
+            raise Invalid(Fault("is_default", "is for the platform's pools: new organizations get that one"))
+        return pools.create_pool(organization=organization, name=values["name"], ips=[], actor=self.actor).pool
+
+
+class AddressesForm(forms.Form):
+    """Addresses to be added, as people paste them."""
+
+    addresses = forms.CharField(
+        max_length=200_000,
+        widget=text_area(rows=8, placeholder="192.0.2.1\n192.0.2.16/28\n192.0.2.64-192.0.2.70", spellcheck="false"),
+        help_text=f"Addresses, networks or spans, at most {ranges.MOST_ADDRESSES:,} addresses at once.",
+    )
+
+
+@admin.register(IPPool)
+class IPPoolAdmin(TenantAdmin):
+    """IP pools. An organization changes those that it made; those that it was granted it may only use."""
+
+    form = PoolForm
+    list_display = [
+        "name",
+        "owner",
+        "address_count",
+        "messages_per_address",
+        "server_count",
+        "grant_count",
+        "is_default",
+    ]
+    list_filter = ["is_default"]
+    search_fields = ["name_key", "uuid"]
+    search_help_text = "Name or uuid"
+    add_fieldsets = ((None, {"fields": ["organization", "name", "is_default"]}),)
+    fieldsets = ((None, {"fields": ["name", "is_default"]}),)
+    change_form_outer_before_template = "panel/pool/summary.html"
+    restorable = ("name", "is_default")
+
+    def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
+        return records if viewer.is_platform else records.filter(pk__in=pools_seen_by(viewer.user).values("pk"))
+
+    def organization_id_of(self, record: Any) -> int | None:
+        # Asked for by every button of the page, and the same for all of them.
+        known = record.__dict__
+        if "_owner_id" not in known:
+            known["_owner_id"] = pools.owner_id_of(record)
+        return known["_owner_id"]
+
+    def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
+        if verb == "view":
+            # The list shows only what the person may see.
+            return bool(viewer.roles)
+        return super().role_allows(viewer, verb, record)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        viewer = viewer_of(request)
+        # Who else uses a pool of the platform's is not for a tenant to know.
+        theirs = None if viewer.is_platform else Q(organization__in=organizations_of(viewer.user))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                address_total=count_of(IPPool, "members"),
+                server_total=count_of(IPPool, "servers", theirs),
+                grant_total=count_of(IPPool, "organization_pools", theirs),
+            )
+        )
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        shown = list(super().get_list_display(request))
+        return shown if viewer_of(request).is_platform else [name for name in shown if name != "grant_count"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
+        return [] if viewer_of(request).is_platform else ["is_default"]
+
+    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+        owners = Organization.objects.filter(uuid__in={record.namespace for record in records if record.namespace})
+        names = dict(owners.values_list("uuid", "name"))
+        members: dict[int, list[int]] = {}
+        pairs = IPPoolMember.objects.filter(pool__in=[record.pk for record in records])
+        for pool_id, address_id in pairs.values_list("pool_id", "ip_address_id"):
+            members.setdefault(pool_id, []).append(address_id)
+        sent = sent_by_address({each for ids in members.values() for each in ids}, None, timezone.now())
+        for record in records:
+            ids = members.get(record.pk, [])
+            record.per_address = round(sum(sent[each] for each in ids) / len(ids), 1) if ids else None
+            record.owner_name = names.get(record.namespace, "Platform")
+
+    @display(description="Made by")
+    def owner(self, record: Any) -> str:
+        return record.owner_name
+
+    @display(description="Addresses", ordering="address_total")
+    def address_count(self, record: Any) -> int:
+        return record.address_total
+
+    @display(description="Messages per address")
+    def messages_per_address(self, record: Any) -> float | None:
+        return record.per_address
+
+    @display(description="Servers", ordering="server_total")
+    def server_count(self, record: Any) -> int:
+        return record.server_total
+
+    @display(description="Granted to", ordering="grant_total")
+    def grant_count(self, record: Any) -> int:
+        return record.grant_total
+
+    def summary_of(self, request: HttpRequest, record: IPPool) -> dict[str, Any]:
+        return {
+            **pool_overview.summary(record, viewer_of(request), timezone.now()),
+            "may_add": self.has_change_permission(request, record),
+            "add_url": self.url_of(record.pk, "add_addresses"),
+            "remove_url": self.url_of(record.pk, "remove_addresses"),
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("<path:object_id>/add/", wrap(self.add_view_of_addresses), name="ippools_ippool_add_addresses"),
+            path("<path:object_id>/remove/", wrap(self.remove_view), name="ippools_ippool_remove_addresses"),
+            *super().get_urls(),
+        ]
+
+    def changeable(self, request: HttpRequest, object_id: str) -> IPPool:
+        """Return the pool of this id if the person may change it."""
+        record = self.seen(request, object_id)
+        if record is None or not self.has_change_permission(request, record):
+            raise PermissionDenied
+        return record
+
+    def add_view_of_addresses(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Add addresses that are pasted: first what would happen, then doing it."""
+        record = self.changeable(request, object_id)
+        form = AddressesForm(request.POST if request.method == "POST" else None)
+        addition = None
+        if form.is_valid():
+            text = form.cleaned_data["addresses"]
+            try:
+                if "add" in request.POST:
+                    done = pool_addresses.add_pasted(pool=record, text=text, actor=actor_of(request))
+                    messages.success(request, f"{counted(done.total, 'address', 'addresses')} added to {record}.")
+                    return HttpResponseRedirect(self.url_of(record.pk))
+                addition = pool_addresses.plan(pool=record, text=text)
+            except Refused as refusal:
+                errors.show(form, refusal)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Add addresses",
+            "opts": self.opts,
+            "original": record,
+            "form": form,
+            "addition": addition,
+            "back": self.url_of(record.pk),
+        }
+        return TemplateResponse(request, "panel/pool/add.html", context)
+
+    def remove_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take chosen addresses out of the pool, after a look at which."""
+        record = self.changeable(request, object_id)
+        chosen = [each for each in request.POST.getlist("address") if whole_id(each)]
+        members = IPAddress.objects.filter(memberships__pool=record, pk__in=chosen).order_by("pk")
+        if request.method != "POST" or not chosen or not (found := list(members)):
+            messages.warning(request, "Choose the addresses that are to leave the pool.")
+            return HttpResponseRedirect(self.url_of(record.pk))
+        if "confirmed" in request.POST:
+            total = pools.remove_members(pool=record, addresses=found, actor=actor_of(request))
+            messages.success(request, f"{counted(total, 'address', 'addresses')} taken out of {record}.")
+            return HttpResponseRedirect(self.url_of(record.pk))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Take addresses out",
+            "opts": self.opts,
+            "original": record,
+            "action": request.path,
+            "heading": f"Take {counted(len(found), 'address', 'addresses')} out of {record}",
+            "notice": "Servers that send by the pool do not send by them any more. The addresses and their counts stay.",
+            "shown": [each.ipv4 for each in found[:SHOWN]],
+            "more": max(0, len(found) - SHOWN),
+            "hidden": [("address", str(each.pk)) for each in found],
+            "submit": "Take out",
+            "back": self.url_of(record.pk),
+        }
+        return TemplateResponse(request, "panel/confirm.html", context)
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        pools.delete_pool(pool=record, actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["Its addresses stay, with all that was counted by them."]
+
+    def restore(self, request: HttpRequest, record: IPPool, state: dict[str, Any]) -> None:
+        pools.change_pool(pool=record, actor=actor_of(request), **state)

@@ -1,0 +1,147 @@
+"""Throttle programs: what to do when a receiver pushes back."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from panel.base import PanelAdmin
+from panel.formatting import counted
+from panel.forms.previews import Effect, PreviewedForm
+from panel.list_counts import count_of
+from panel.record_actions import actor_of
+from throttling import programs, used_by
+from throttling.models import Rule, RuleDomain, ThrottleProgram
+
+RATES = ("failure_rate", "deferral_rate")
+SHOWN_USERS = 20
+
+
+class ProgramForm(PreviewedForm):
+    """A program's own fields; the act has them in two groups."""
+
+    # Where the act's faults belong on the page.
+    aliases = {
+        "backoff.max_concurrent_connections.value": "backoff_connections_value",
+        "backoff.max_messages_per_hour.value": "backoff_messages_value",
+        "backoff.return_after": "return_after_seconds",
+        "triggers.failure_rate": "failure_rate",
+        "triggers.deferral_rate": "deferral_rate",
+        "triggers": "failure_rate",
+    }
+
+    def act(self) -> ThrottleProgram:
+        given = self.cleaned_data
+        if self.is_new:
+            return programs.create(values_of(given), actor=self.actor)
+        return programs.update(self.instance.pk, values_of(given), actor=self.actor)
+
+    def effect(self, record: ThrottleProgram, before: Any) -> Effect | None:
+        rules = Rule.objects.filter(throttle_program=record)
+        total = rules.count()
+        if not total or set(self.changed_data) <= {"name"}:
+            return None
+        domains = RuleDomain.objects.filter(rule__in=rules).count()
+        users = {each.type: each.rows.count() for each in used_by.of_program(record)}
+        owners = (
+            f"{counted(users['throttling_template'], 'template', 'templates')} and "
+            f"{counted(users['ip_address'], 'address', 'addresses')}"
+        )
+        patterns = counted(domains, "domain pattern", "domain patterns")
+        return Effect(f"{counted(total, 'rule', 'rules')} of {owners} slow down in another way for {patterns}.")
+
+
+def values_of(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return a program's columns in the form in which acts read them."""
+    backoff = {
+        name: {"mode": columns[f"{column}_mode"], "value": columns[f"{column}_value"]}
+        for name, column in programs.BACKOFFS.items()
+    }
+    return {
+        "name": columns["name"],
+        "backoff": {**backoff, "return_after": columns["return_after_seconds"]},
+        "triggers": {name: columns[name] for name in RATES},
+    }
+
+
+@admin.register(ThrottleProgram)
+class ThrottleProgramAdmin(PanelAdmin):
+    """Throttle programs. Built-in ones cannot be changed."""
+
+    form = ProgramForm
+    list_display = ["name", "is_builtin", "slows_to", "returns_after", "failure_rate", "deferral_rate", "rule_count"]
+    search_fields = ["name_key"]
+    fieldsets = (
+        (None, {"fields": ["name"]}),
+        (
+            "While backing off",
+            {
+                "fields": [
+                    ("backoff_connections_mode", "backoff_connections_value"),
+                    ("backoff_messages_mode", "backoff_messages_value"),
+                    "return_after_seconds",
+                ]
+            },
+        ),
+        (
+            "What makes it back off",
+            {"fields": [RATES], "description": "In percent of the attempts. At least one is needed."},
+        ),
+    )
+    change_form_before_template = "panel/parts/preview.html"
+    change_form_outer_after_template = "panel/program.html"
+    restorable = (
+        "name",
+        "backoff_connections_mode",
+        "backoff_connections_value",
+        "backoff_messages_mode",
+        "backoff_messages_value",
+        "return_after_seconds",
+        *RATES,
+    )
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).annotate(rule_total=count_of(ThrottleProgram, "rules"))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        is_builtin = isinstance(obj, ThrottleProgram) and obj.is_builtin
+        return not is_builtin and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        is_builtin = isinstance(obj, ThrottleProgram) and obj.is_builtin
+        return not is_builtin and super().has_delete_permission(request, obj)
+
+    @display(description="Slows to")
+    def slows_to(self, record: ThrottleProgram) -> str:
+        connections = _share(record.backoff_connections_mode, record.backoff_connections_value)
+        messages = _share(record.backoff_messages_mode, record.backoff_messages_value)
+        return f"{connections} of connections, {messages} of messages"
+
+    @display(description="Returns after", ordering="return_after_seconds")
+    def returns_after(self, record: ThrottleProgram) -> str:
+        return f"{record.return_after_seconds:,} s"
+
+    @display(description="Rules", ordering="rule_total")
+    def rule_count(self, record: Any) -> int:
+        return record.rule_total
+
+    def summary_of(self, request: HttpRequest, record: ThrottleProgram) -> dict[str, Any]:
+        users = [
+            {"type": each.type, "rows": each.rows.order_by("pk")[:SHOWN_USERS], "total": each.rows.count()}
+            for each in used_by.of_program(record)
+        ]
+        return {"users": users}
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        programs.delete(record.pk, actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["A program that rules use cannot be deleted."]
+
+    def restore(self, request: HttpRequest, record: ThrottleProgram, state: dict[str, Any]) -> None:
+        programs.update(record.pk, values_of(state), actor=actor_of(request))
+
+
+def _share(mode: str, value: int) -> str:
+    return f"{value} %" if mode == "percent" else f"{value:,}"

@@ -1,0 +1,32 @@
+"""Mailbox providers: by which recipient domains mail is grouped."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from panel.base import ReadOnlyAdmin
+from panel.list_counts import count_of
+from stats.models import Provider
+
+
+@admin.register(Provider)
+class ProviderAdmin(ReadOnlyAdmin):
+    """Mailbox providers, to be read: counts that exist were grouped by them."""
+
+    list_display = ["name", "domain_count"]
+    search_fields = ["name", "domains__pattern"]
+    fields = ["name", "patterns"]
+    readonly_fields = ["patterns"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).annotate(domain_total=count_of(Provider, "domains"))
+
+    @display(description="Domain patterns", ordering="domain_total")
+    def domain_count(self, record: Any) -> int:
+        return record.domain_total
+
+    @display(description="Domain patterns")
+    def patterns(self, record: Provider) -> str:
+        return ", ".join(record.domains.values_list("pattern", flat=True))

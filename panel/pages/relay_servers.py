@@ -1,0 +1,111 @@
+"""Relay servers: others' mail servers that take our mail."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from core.errors import Conflict
+from ippools import relay_servers
+from ippools.models import RelayServer, VirtualMTA
+from panel.base import ActingForm, PanelAdmin
+from panel.record_actions import actor_of
+
+LIMITS = ("max_concurrent_connections", "max_messages_per_hour")
+
+
+class RelayServerForm(ActingForm):
+    """A relay server's own fields; the act has them in groups. The password is never shown."""
+
+    password = forms.CharField(
+        required=False,
+        strip=False,
+        max_length=1_000,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text="Left empty: the one that is stored stays.",
+    )
+    forget_password = forms.BooleanField(required=False, help_text="Sign in to the relay without a password.")
+    # Where the act's faults belong on the page.
+    aliases = {
+        "source_ip.ip": "source_ip",
+        "source_ip.hostname": "source_hostname",
+        "destination.hostname": "destination_hostname",
+        "destination.port": "destination_port",
+        "destination.username": "destination_username",
+        "destination.password": "password",
+        "throttle_limits.max_concurrent_connections": "max_concurrent_connections",
+        "throttle_limits.max_messages_per_hour": "max_messages_per_hour",
+    }
+
+    def act(self) -> RelayServer:
+        given = dict(self.cleaned_data)
+        password = "" if given["forget_password"] else given["password"] or None
+        values = values_of({**given, "redirect_id": given["redirect"].pk if given["redirect"] else None}, password)
+        if self.is_new:
+            return relay_servers.create(values, actor=self.actor)
+        return relay_servers.update(self.instance.pk, values, actor=self.actor)
+
+
+def values_of(columns: dict[str, Any], password: str | None) -> dict[str, Any]:
+    """Return a relay server's columns in the form in which acts read them; password None keeps the one that is stored."""
+    return {
+        "name": columns["name"],
+        "redirect": None if columns["redirect_id"] is None else {"id": columns["redirect_id"]},
+        "source_ip": {"ip": columns["source_ip"], "hostname": columns["source_hostname"]},
+        "destination": {
+            "hostname": columns["destination_hostname"],
+            "port": columns["destination_port"],
+            "username": columns["destination_username"] or None,
+            "password": password,
+        },
+        "throttle_limits": {name: columns[name] for name in LIMITS},
+    }
+
+
+@admin.register(RelayServer)
+class RelayServerAdmin(PanelAdmin):
+    """Relay servers."""
+
+    form = RelayServerForm
+    list_display = ["name", "source_ip", "destination_hostname", "destination_port", *LIMITS, "redirect"]
+    list_select_related = ["redirect"]
+    search_fields = ["name_key", "destination_hostname", "source_ip"]
+    search_help_text = "Name, host name or source address"
+    autocomplete_fields = ["redirect"]
+    fieldsets = (
+        (None, {"fields": ["name", "redirect"]}),
+        ("From", {"fields": ["source_ip", "source_hostname"]}),
+        ("To", {"fields": ["destination_hostname", "destination_port", "destination_username", "password", "forget_password"]}),
+        ("Limits", {"fields": list(LIMITS), "description": "0 means unlimited."}),
+    )  # fmt: skip
+    restorable = (
+        "name",
+        "redirect_id",
+        "source_ip",
+        "source_hostname",
+        "destination_hostname",
+        "destination_port",
+        "destination_username",
+        *LIMITS,
+    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        sets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return sets
+        secret = {"password", "forget_password"}
+        return [(name, {**each, "fields": [x for x in each["fields"] if x not in secret]}) for name, each in sets]
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        relay_servers.delete(record.pk, actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["One that others redirect or route to cannot be deleted."]
+
+    def restore(self, request: HttpRequest, record: RelayServer, state: dict[str, Any]) -> None:
+        redirect_id = state["redirect_id"]
+        if redirect_id is not None and not VirtualMTA.objects.filter(pk=redirect_id).exists():
+            raise Conflict("What it redirected to is gone")
+        relay_servers.update(record.pk, values_of(state, None), actor=actor_of(request))

@@ -1,0 +1,43 @@
+"""What a server's page shows besides its form: state, counts, charts, credentials, domains."""
+
+import datetime
+from typing import Any
+
+from panel import charts
+from servers.models import Server
+from stats.reports.queries import last_minute, server_sent, server_totals
+
+SHOWN = 10
+CHECKS = (("spf", "SPF"), ("dkim", "DKIM"), ("mx", "MX"), ("return_path", "Return path"), ("dmarc", "DMARC"))
+
+
+def summary(server: Server, now: datetime.datetime) -> dict[str, Any]:
+    """Return the context of `panel/server/summary.html`: the same queries however much there is."""
+    sent = server_sent([server.pk], now)[server.pk]
+    credentials = list(server.credentials.order_by("kind", "pk")[: SHOWN + 1])
+    domains = list(server.domains.order_by("name")[: SHOWN + 1])
+    return {
+        "server": server,
+        "is_suspended": server.is_suspended(now),
+        "sent": sent,
+        "total": server_totals([server.pk])[server.pk],
+        "per_minute": last_minute([server.pk], now)[server.pk].sent,
+        "chart": charts.server_chart(server.pk, now),
+        "credentials": [(each, credential_state(each, now)) for each in credentials[:SHOWN]],
+        "has_more_credentials": len(credentials) > SHOWN,
+        "domains": [
+            (each, [(label, getattr(each, f"{name}_status")) for name, label in CHECKS]) for each in domains[:SHOWN]
+        ],
+        "has_more_domains": len(domains) > SHOWN,
+        "check_labels": [label for _, label in CHECKS],
+        "webhook_total": server.webhooks.count(),
+        "route_total": server.routes.count(),
+        "rule_total": server.pool_rules.count(),
+    }
+
+
+def credential_state(credential: Any, now: datetime.datetime) -> str:
+    """Return in a word whether programs can use the credential."""
+    if credential.held_at is not None:
+        return "held"
+    return "expired" if credential.expires_at is not None and credential.expires_at <= now else "usable"

@@ -1,0 +1,204 @@
+"""Servers: what programs hold keys for, and what mail is counted by."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from core.errors import Conflict
+from panel.base import ActingForm, TenantAdmin
+from panel.bulk import actions, acts
+from panel.forms.suspension import SuspensionForm
+from panel.pages import server_overview
+from panel.pages.server_filters import ServerStateFilter
+from panel.record_actions import ActForm, act, actor_of
+from servers import provisioning
+from servers.access import organizations_changed_by
+from servers.models import Server
+from servers.pools import pools_of
+from stats.reports.queries import rank_pools, server_sent
+
+
+class ServerForm(ActingForm):
+    """A server's own fields. Its organization is chosen once."""
+
+    auto_assign = forms.BooleanField(
+        required=False,
+        label="Choose a pool for me",
+        help_text="Of the organization's pools the ones least used by address, in turn. Only where no pool is chosen.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offer("organization", organizations_changed_by(self.request.user))
+        if not self.is_new:
+            self.offer("ip_pool", pools_of(self.instance.organization))
+
+    def act(self) -> Server:
+        values = dict(self.cleaned_data)
+        if not self.is_new:
+            values.pop("auto_assign", None)
+            return provisioning.change_server(server=self.instance, actor=self.actor, **values)
+        organization = values["organization"]
+        ranked = rank_pools(organization.pk) if values["auto_assign"] and values["ip_pool"] is None else []
+        created = provisioning.create_server(
+            organization=organization,
+            name=values["name"],
+            mode=values["mode"],
+            pool=values["ip_pool"],
+            ranked_pool_ids=ranked,
+            privacy_mode=values["privacy_mode"],
+            actor=self.actor,
+        )
+        if created.already_exists:
+            # The API answers with the one that there is; a person who fills in a form means a new one.
+            self.add_error("name", "Has already been taken")
+        return created.server
+
+
+class SuspendForm(SuspensionForm, ActForm):
+    """Why, and until when, this server is suspended."""
+
+
+@admin.register(Server)
+class ServerAdmin(TenantAdmin):
+    """Servers. A deleted one can be restored."""
+
+    form = ServerForm
+    list_display = ["name", "organization", "state", "mode_label", "ip_pool", "sent_today", "sent_this_month"]
+    list_filter = [ServerStateFilter, "mode"]
+    search_fields = ["name_key", "permalink", "uuid", "organization__name_key"]
+    search_help_text = "Name, permalink, uuid or organization"
+    autocomplete_fields = ["organization", "ip_pool"]
+    add_fieldsets = ((None, {"fields": ["organization", "name", "mode", "ip_pool", "auto_assign", "privacy_mode"]}),)
+    fieldsets = ((None, {"fields": ["name", "mode", "ip_pool", "privacy_mode", "send_limit"]}),)
+    actions = [actions.action(acts.suspend_servers), actions.action(acts.resume_servers)]
+    actions_detail = ["switch_to_development", "switch_to_live", "suspend", "resume", "restore_deleted"]
+    change_form_outer_before_template = "panel/server/summary.html"
+    restorable = ("name", "mode", "ip_pool_id", "privacy_mode", "send_limit")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("organization", "ip_pool")
+
+    def choice_label(self, record: Server) -> str:
+        # Each organization may have a server of the same name.
+        return f"{record.name} ({record.organization.name})"
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        # A deleted server can be looked at and restored, nothing else.
+        is_deleted = isinstance(obj, Server) and obj.deleted_at is not None
+        return not is_deleted and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        is_deleted = isinstance(obj, Server) and obj.deleted_at is not None
+        return not is_deleted and super().has_delete_permission(request, obj)
+
+    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+        now = timezone.now()
+        sent = server_sent([record.pk for record in records], now)
+        for record in records:
+            record.sent, record.at = sent[record.pk], now
+
+    @display(
+        description="State",
+        label={"active": "success", "suspended": "danger", "organization suspended": "danger", "deleted": "default"},
+    )
+    def state(self, record: Any) -> str:
+        if record.deleted_at is not None:
+            return "deleted"
+        if record.is_suspended(record.at):
+            return "suspended"
+        return "organization suspended" if record.organization.is_suspended else "active"
+
+    @display(description="Mode", ordering="mode", label={"Live": "info", "Development": "warning"})
+    def mode_label(self, record: Server) -> str:
+        return record.get_mode_display()
+
+    @display(description="Sent today")
+    def sent_today(self, record: Any) -> int:
+        return record.sent.today
+
+    @display(description="Sent this month")
+    def sent_this_month(self, record: Any) -> int:
+        return record.sent.this_month
+
+    def summary_of(self, request: HttpRequest, record: Server) -> dict[str, Any]:
+        may_change = self.has_change_permission(request, record)
+        return {**server_overview.summary(record, timezone.now()), "may_change": may_change}
+
+    @act(
+        title="Switch to development",
+        description="A development server holds all mail instead of sending it.",
+        icon="science",
+        fits=lambda record: record.deleted_at is None and record.mode == Server.Mode.LIVE,
+    )
+    def switch_to_development(self, request: HttpRequest, record: Server, form: ActForm) -> str:
+        provisioning.change_server(server=record, mode=Server.Mode.DEVELOPMENT, actor=actor_of(request))
+        return f"{record} holds all mail now."
+
+    @act(
+        title="Switch to live",
+        description="A live server sends its mail.",
+        icon="rocket_launch",
+        fits=lambda record: record.deleted_at is None and record.mode == Server.Mode.DEVELOPMENT,
+    )
+    def switch_to_live(self, request: HttpRequest, record: Server, form: ActForm) -> str:
+        provisioning.change_server(server=record, mode=Server.Mode.LIVE, actor=actor_of(request))
+        return f"{record} sends its mail now."
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        provisioning.delete_server(server=record, at=timezone.now(), actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["Its keys stop at once, and its name is free again.", "Its counts stay, and it can be restored."]
+
+    @act(
+        title="Suspend",
+        description="Its keys stop at once: programs get “ServerSuspended”.",
+        form=SuspendForm,
+        icon="pause_circle",
+        variant=ActionVariant.DANGER,
+        fits=lambda record: record.deleted_at is None and record.suspended_at is None,
+    )
+    def suspend(self, request: HttpRequest, record: Server, form: ActForm) -> str:
+        provisioning.suspend_server(
+            server=record,
+            reason=form.cleaned_data["reason"],
+            until=form.cleaned_data["until"],
+            at=timezone.now(),
+            actor=actor_of(request),
+        )
+        return f"{record} is suspended: its keys do not work."
+
+    @act(
+        title="Resume",
+        description="Its keys work again, unless its organization is suspended.",
+        icon="play_circle",
+        fits=lambda record: record.deleted_at is None and record.suspended_at is not None,
+    )
+    def resume(self, request: HttpRequest, record: Server, form: ActForm) -> str:
+        provisioning.resume_server(server=record, actor=actor_of(request))
+        return f"{record} is resumed."
+
+    @act(
+        title="Restore",
+        description="Brings the deleted server back, with its keys.",
+        icon="restore_from_trash",
+        fits=lambda record: record.deleted_at is not None,
+    )
+    def restore_deleted(self, request: HttpRequest, record: Server, form: ActForm) -> str:
+        provisioning.restore_server(server=record, actor=actor_of(request))
+        return f"{record} is back, with its keys."
+
+    def restore(self, request: HttpRequest, record: Server, state: dict[str, Any]) -> None:
+        pool_id = state.pop("ip_pool_id")
+        pool = None
+        if pool_id is not None:
+            pool = pools_of(record.organization).filter(pk=pool_id).first()
+            if pool is None:
+                raise Conflict("The pool that it had is not one of its organization's any more")
+        provisioning.change_server(server=record, actor=actor_of(request), ip_pool=pool, **state)

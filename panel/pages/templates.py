@@ -1,0 +1,208 @@
+"""Throttling templates: rules that many addresses share."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from unfold.decorators import display
+
+from panel import csv_file
+from panel.base import PanelAdmin
+from panel.bulk import csv_import
+from panel.formatting import counted, limits_in_words
+from panel.forms.previews import Effect, PreviewedForm
+from panel.forms.rules import LIMITS, RulesForm
+from panel.list_counts import count_of
+from panel.record_actions import actor_of
+from throttling import rule_sets, rules_file, templates
+from throttling.limits import LimitRule, LimitTable
+from throttling.models import ThrottleProgram, ThrottlingTemplate
+
+SHOWN_ADDRESSES = 20
+
+
+class TemplateForm(PreviewedForm, RulesForm):
+    """A template with its rules."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in LIMITS:
+            if f"default_{name}" in self.fields:
+                self.fields[f"default_{name}"].required = True
+
+    def act(self) -> ThrottlingTemplate:
+        values = {"name": self.cleaned_data["name"], **self.rule_values()}
+        if self.is_new:
+            return templates.create(values, actor=self.actor)
+        return templates.update(self.instance.pk, values, actor=self.actor, replaces_rules=True)
+
+    def state_before(self) -> LimitTable:
+        return table_of(ThrottlingTemplate.objects.select_related("rules").get(pk=self.instance.pk))
+
+    def effect(self, record: ThrottlingTemplate, before: LimitTable) -> Effect | None:
+        lines = changed_limits(before, table_of(record))
+        addresses = record.ip_addresses.count()
+        if not addresses or not lines:
+            return None
+        own = record.ip_addresses.filter(rules__rules__isnull=False).distinct().count()
+        patterns = counted(len(lines), "domain pattern", "domain patterns")
+        summary = f"{counted(addresses, 'address', 'addresses')} with this template: other limits for {patterns}."
+        if own:
+            summary += f" {counted(own, 'of them has', 'of them have')} own rules, which come before these."
+        return Effect(summary, lines)
+
+
+def table_of(template: ThrottlingTemplate) -> LimitTable:
+    """Return the template's rules by pattern, as they are in the database now."""
+    return rule_sets.limit_table(template.rules, rule_sets.rules_of(template.rules_id))
+
+
+def changed_limits(before: LimitTable, after: LimitTable) -> list[tuple[str, str, str]]:
+    """Return each pattern whose limits differ between two tables, with both in words; the default comes first."""
+    programs = dict(ThrottleProgram.objects.values_list("pk", "name"))
+    lines = []
+    old, new = (
+        limits_in_words(each.max_concurrent_connections, each.max_messages_per_hour) for each in (before, after)
+    )
+    if old != new:
+        lines.append(("all other domains", old, new))
+    for pattern in sorted({*before.rule_of, *after.rule_of}):
+        old, new = (_in_words(each.rule_of.get(pattern), programs) for each in (before, after))
+        if old != new:
+            lines.append((pattern, old, new))
+    return lines
+
+
+def _in_words(rule: LimitRule | None, programs: dict[int, str]) -> str:
+    if rule is None:
+        return "no rule"
+    words = limits_in_words(rule.max_concurrent_connections, rule.max_messages_per_hour)
+    return f"{words}, {programs[rule.throttle_program_id]}" if rule.throttle_program_id else words
+
+
+@admin.register(ThrottlingTemplate)
+class ThrottlingTemplateAdmin(PanelAdmin):
+    """Throttling templates. The default one is that of addresses that name none, and cannot be deleted."""
+
+    form = TemplateForm
+    list_display = ["name", "is_default", "rule_count", "default_limits", "address_count"]
+    list_select_related = ["rules"]
+    search_fields = ["name_key", "rules__domains__pattern__startswith"]
+    search_help_text = "Name, or the beginning of a rule's domain"
+    fieldsets = (
+        (None, {"fields": ["name"]}),
+        ("To all domains without a rule", {"fields": [f"default_{name}" for name in LIMITS]}),
+    )
+    change_form_before_template = "panel/parts/preview.html"
+    change_form_after_template = "panel/parts/rules.html"
+    change_form_outer_after_template = "panel/template.html"
+    restorable = ("name", "default", "rules")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).annotate(address_total=count_of(ThrottlingTemplate, "ip_addresses"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        if obj is not None and not self.has_change_permission(request, obj):
+            return ((None, {"fields": ["name", "default_limits"]}),)
+        return super().get_fieldsets(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
+        return ["default_limits"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        is_default = isinstance(obj, ThrottlingTemplate) and obj.is_default
+        return not is_default and super().has_delete_permission(request, obj)
+
+    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+        totals = rule_sets.count_rules([record.rules_id for record in records])
+        for record in records:
+            record.rule_total = totals.get(record.rules_id, 0)
+
+    @display(description="Rules")
+    def rule_count(self, record: Any) -> int:
+        return record.rule_total
+
+    @display(description="All other domains")
+    def default_limits(self, record: ThrottlingTemplate) -> str:
+        return limits_in_words(record.rules.max_concurrent_connections, record.rules.max_messages_per_hour)
+
+    @display(description="Addresses", ordering="address_total")
+    def address_count(self, record: Any) -> int:
+        return record.address_total
+
+    def summary_of(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        may_change = self.has_change_permission(request, record)
+        return {
+            "export_url": self.url_of(record.pk, "export_rules"),
+            "users": record.ip_addresses.order_by("pk")[:SHOWN_ADDRESSES],
+            "user_total": record.address_total,
+            **(
+                {"import_url": self.url_of(record.pk, "import_rules")}
+                if may_change
+                else {"rules_shown": rule_sets.rules_of(record.rules_id)}
+            ),
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        name = "throttling_throttlingtemplate"
+        return [
+            path("<path:object_id>/rules.csv", wrap(self.export_view), name=f"{name}_export_rules"),
+            path("<path:object_id>/import/", wrap(self.import_view), name=f"{name}_import_rules"),
+            *super().get_urls(),
+        ]
+
+    def export_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer with the template's rules as CSV."""
+        record = self.seen(request, object_id)
+        if record is None or not self.has_view_permission(request, record):
+            raise Http404
+        return csv_file.answer(f"rules-{record.pk}.csv", rules_file.COLUMNS, rules_file.rows_of(record.rules))
+
+    def import_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Put a file's rules in the place of the template's, after a dry run."""
+        record = self.seen(request, object_id)
+        if record is None or not self.has_change_permission(request, record):
+            raise PermissionDenied
+
+        def importing(rows: csv_import.Rows) -> list[tuple[str, int]]:
+            before = table_of(record)
+            values = {"rules": rules_file.read(rows)}
+            templates.update(record.pk, values, actor=actor_of(request), replaces_rules=True)
+            changed = changed_limits(before, table_of(record))
+            return [
+                ("rules", len(rows)),
+                ("domain patterns with other limits", len(changed)),
+                ("addresses with this template", record.address_total),
+            ]
+
+        return csv_import.page(
+            self,
+            request,
+            title=f"Import rules of {record}",
+            help_text="The file's rules take the place of all that the template has. Domains stand apart by blanks.",
+            columns=rules_file.COLUMNS,
+            needed=rules_file.COLUMNS[:3],
+            importing=importing,
+            back=self.url_of(record.pk),
+        )
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        templates.delete(record.pk, actor=actor_of(request))
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["Its rules go with it. A template that addresses use cannot be deleted."]
+
+    def state_of(self, record: ThrottlingTemplate) -> dict[str, Any]:
+        return templates.document(record)
+
+    def restore(self, request: HttpRequest, record: ThrottlingTemplate, state: dict[str, Any]) -> None:
+        templates.update(record.pk, without_ids(state), actor=actor_of(request), replaces_rules=True)
+
+
+def without_ids(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state whose rules are new ones: those that it had may be gone, and their ids with them."""
+    rules = [{name: value for name, value in rule.items() if name != "id"} for rule in state["rules"]]
+    return {**state, "rules": rules}

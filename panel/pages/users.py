@@ -1,0 +1,148 @@
+"""Users: accounts of people, and of programs that use GreenArrow's API."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth import password_validation
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from core import users
+from core.models import User
+from panel.base import ActingForm, PanelAdmin
+from panel.forms.fields import time_zone_field
+from panel.record_actions import ActForm, act, actor_of
+from panel.viewer import Viewer
+
+PASSWORD = {"autocomplete": "new-password"}
+
+
+class UserForm(ActingForm):
+    """An account. Only superusers say what others may do."""
+
+    time_zone = time_zone_field()
+    password = forms.CharField(
+        strip=False,
+        widget=UnfoldAdminPasswordWidget(attrs=PASSWORD),
+        help_text="At least ten characters. The person can change it after signing in.",
+    )
+
+    def clean_password(self) -> str:
+        password_validation.validate_password(self.cleaned_data["password"])
+        return self.cleaned_data["password"]
+
+    def act(self) -> User:
+        values = dict(self.cleaned_data)
+        if "user_permissions" in values:
+            values["permissions"] = values.pop("user_permissions")
+        if self.is_new:
+            return users.make_user(actor=self.actor, **values)
+        return users.change_user(user=self.instance, actor=self.actor, **values)
+
+
+class PasswordForm(ActForm):
+    """A new password, twice."""
+
+    password = forms.CharField(strip=False, widget=UnfoldAdminPasswordWidget(attrs=PASSWORD))
+    again = forms.CharField(strip=False, widget=UnfoldAdminPasswordWidget(attrs=PASSWORD))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("password") and cleaned.get("again"):
+            if cleaned["password"] != cleaned["again"]:
+                self.add_error("again", "Is not the same password")
+            else:
+                try:
+                    password_validation.validate_password(cleaned["password"], self.record)
+                except forms.ValidationError as error:
+                    self.add_error("password", error)
+        return cleaned
+
+
+@admin.register(User)
+class UserAdmin(PanelAdmin):
+    """Users. Nobody is deleted, because the audit trail tells of them: they are made inactive."""
+
+    form = UserForm
+    is_deleted = False
+    list_display = ["username", "email", "is_active", "is_staff", "is_superuser", "api_level", "last_login"]
+    list_filter = ["is_active", "is_staff", "is_superuser", "api_level"]
+    ordering = ["username"]
+    search_fields = ["username", "email", "first_name", "last_name"]
+    filter_horizontal = ["groups", "user_permissions"]
+    readonly_fields = ["last_login", "date_joined"]
+    actions_detail = ["give_password"]
+    own_fields = ("username", "first_name", "last_name", "email", "time_zone", "api_level", "is_active", "is_staff")
+    rights = ("is_superuser", "groups", "user_permissions")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        first = [*self.own_fields, *(["password"] if obj is None else ["last_login", "date_joined"])]
+        sets: list[Any] = [(None, {"fields": first})]
+        if request.user.is_superuser:
+            sets.append(("What they may do", {"fields": list(self.rights)}))
+        return sets
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        if obj is not None and not isinstance(obj, User):
+            obj = self.seen(request, obj)
+        return not (obj is not None and is_above(obj, request.user)) and super().has_change_permission(request, obj)
+
+    def has_operate_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "user_permissions":
+            kwargs["queryset"] = Permission.objects.select_related("content_type")
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    @act(
+        title="Set a password",
+        description="The person is signed out everywhere.",
+        form=PasswordForm,
+        icon="password",
+        variant=ActionVariant.WARNING,
+    )
+    def give_password(self, request: HttpRequest, record: User, form: ActForm) -> str:
+        users.set_password(user=record, password=form.cleaned_data["password"], actor=actor_of(request))
+        return f"{record} has a new password."
+
+    def state_of(self, record: User) -> dict[str, Any]:
+        return users.document(record)
+
+
+def is_above(user: User, viewer: Any) -> bool:
+    """Whether the user may do what the viewer may not: whoever changes accounts could take over that one and do it."""
+    if viewer.is_superuser or user.pk == viewer.pk:
+        return False
+    # Also what an inactive account may do once it is active again.
+    return user.is_superuser or not _permissions(user) <= viewer.get_all_permissions()
+
+
+def _permissions(user: User) -> set[str]:
+    rows = Permission.objects.filter(Q(user=user) | Q(group__user=user))
+    return {f"{app}.{name}" for app, name in rows.values_list("content_type__app_label", "codename")}
+
+
+admin.site.unregister(Group)
+# Its page shows the secrets of second factors to whoever may look at it.
+admin.site.unregister(TOTPDevice)
+admin.site.unregister(StaticDevice)
+
+
+@admin.register(Group)
+class GroupAdmin(PanelAdmin):
+    """Groups: sets of permissions for the platform's staff. Only superusers change them."""
+
+    is_added = is_changed = is_deleted = False
+    list_display = ["name"]
+    search_fields = ["name"]
+    fields = ["name", "permissions"]
+
+    def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
+        return records if viewer.user.is_superuser else records.none()

@@ -1,0 +1,41 @@
+"""VirtualMTAs: every way out, whatever its kind; which of them is the default."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.decorators import display
+
+from ippools import virtual_mtas
+from ippools.models import VirtualMTA
+from panel.base import PanelAdmin
+from panel.record_actions import ActForm, act, actor_of
+
+
+@admin.register(VirtualMTA)
+class VirtualMTAAdmin(PanelAdmin):
+    """Every way out by name. Each is made and changed on the page of its kind."""
+
+    is_added = is_changed = is_deleted = False
+    list_display = ["name", "own_page", "redirect", "is_default", "created_at"]
+    list_filter = ["kind", "is_default"]
+    list_select_related = ["redirect"]
+    search_fields = ["name_key"]
+    fields = ["name", "own_page", "redirect", "is_default"]
+    readonly_fields = fields
+    actions_detail = ["make_default"]
+
+    @display(description="Its own page")
+    def own_page(self, record: VirtualMTA) -> str:
+        url = reverse(f"admin:ippools_{record.kind.replace('_', '')}_change", args=[record.pk])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, record.get_kind_display())
+
+    @act(
+        title="Make it the default",
+        description="Mail that no other choice covers leaves by it.",
+        icon="star",
+        fits=lambda record: not record.is_default,
+    )
+    def make_default(self, request: HttpRequest, record: VirtualMTA, form: ActForm) -> str:
+        virtual_mtas.choose_default({"virtual_mta": {"id": record.pk}}, actor=actor_of(request))
+        return f"{record} is the default."

@@ -1,0 +1,54 @@
+"""Webhooks: URLs that are told of what happens to messages."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminURLInputWidget
+
+from panel.pages.server_children import ServerPartAdmin, ServerPartForm
+from panel.record_actions import actor_of
+from servers import webhooks
+from servers.models import Webhook
+
+
+class WebhookForm(ServerPartForm):
+    """A webhook's own fields."""
+
+    url = forms.URLField(label="URL", max_length=2000, assume_scheme="https", widget=UnfoldAdminURLInputWidget())
+    events = forms.MultipleChoiceField(
+        choices=[(name, name) for name in webhooks.EVENTS],
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget(),
+        help_text="None chosen: it is told of all.",
+    )
+
+    def act(self) -> Webhook:
+        values = dict(self.cleaned_data)
+        if self.is_new:
+            return webhooks.create_webhook(actor=self.actor, **values)
+        return webhooks.change_webhook(webhook=self.instance, actor=self.actor, **values)
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ServerPartAdmin):
+    """Webhooks."""
+
+    form = WebhookForm
+    list_display = ["name", "server", "url", "told_of", "enabled"]
+    list_filter = ["enabled"]
+    search_fields = ["name", "url", "uuid", "server__name_key"]
+    fields = ["server", "name", "url", "events", "enabled", "sign"]
+    restorable = ("name", "url", "events", "enabled", "sign")
+
+    @display(description="Events")
+    def told_of(self, record: Webhook) -> str:
+        return ", ".join(record.events) or "all"
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        webhooks.delete_webhook(webhook=record, actor=actor_of(request))
+
+    def restore(self, request: HttpRequest, record: Webhook, state: dict[str, Any]) -> None:
+        webhooks.change_webhook(webhook=record, actor=actor_of(request), **state)

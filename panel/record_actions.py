@@ -1,0 +1,112 @@
+"""Buttons on a record's page. Each opens a dialog, because whatever changes something is a POST that says what it will do."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+
+from core.errors import Refused
+from panel.forms import errors
+from panel.viewer import viewer_of
+
+type Handler = Callable[..., HttpResponse | str | None]
+
+
+class ActForm(BaseDialogForm):
+    """What a dialog asks for before the act; by itself nothing but a yes."""
+
+    def __init__(self, *args: Any, record: Any = None, **kwargs: Any) -> None:
+        self.record = record
+        super().__init__(*args, **kwargs)
+
+
+def act(
+    *,
+    title: str,
+    description: str = "",
+    submit: str = "",
+    form: type[ActForm] = ActForm,
+    icon: str = "",
+    variant: ActionVariant = ActionVariant.DEFAULT,
+    permission: str = "operate",
+    fits: Callable[[Any], bool] | None = None,
+) -> Callable[[Handler], Handler]:
+    """Make a method `(self, request, record, form)` a button in `actions_detail`.
+
+    The method makes one call, and returns a message for the person, or a whole answer. What the call refuses is shown in the
+    dialog. `fits` says for which records the button makes sense; `permission` is a `has_…_permission` of the page.
+    """
+
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        def view(admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
+            if not getattr(admin, f"has_{permission}_permission")(request, object_id):
+                raise PermissionDenied
+            record = admin.seen(request, object_id)
+            if record is None:
+                raise Http404
+            asked = form(request, object_id, request.POST if request.method == "POST" else None, record=record)
+            if request.method == "POST" and asked.is_valid():
+                try:
+                    return _answer(handler(admin, request, record, asked), request, admin.url_of(record.pk))
+                except Refused as refusal:
+                    errors.show(asked, refusal)
+            context = {
+                **({} if is_within_page(request) else admin.admin_site.each_context(request)),
+                "base": "panel/dialog_only.html" if is_within_page(request) else "admin/base_site.html",
+                "dialog": {"title": title, "description": description, "form_submit_text": submit or title},
+                "form": asked,
+                "record": record,
+                "opts": admin.opts,
+                "title": title,
+                "back": admin.url_of(record.pk),
+            }
+            return TemplateResponse(request, "panel/act.html", context)
+
+        attributes = {
+            "allowed_permissions": [permission],
+            "short_description": title,
+            "icon": icon,
+            "variant": variant,
+            "dialog": {"title": title},
+            "attrs": {},
+            "extra_options": {},
+            "original_function_name": handler.__name__,
+            "fits": fits,
+        }
+        for name, value in attributes.items():
+            setattr(view, name, value)
+        return view
+
+    return decorate
+
+
+def _answer(answer: HttpResponse | str | None, request: HttpRequest, url: str) -> HttpResponse:
+    if isinstance(answer, HttpResponse):
+        return answer
+    if answer:
+        messages.success(request, answer)
+    return leave(request, url)
+
+
+def is_within_page(request: HttpRequest) -> bool:
+    """Whether the dialog is fetched into a page that is already there (by htmx), not opened as a page of its own."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def leave(request: HttpRequest, url: str) -> HttpResponse:
+    """Send the browser on to a page, out of a dialog too."""
+    if is_within_page(request):
+        return HttpResponse(headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url)
+
+
+def actor_of(request: HttpRequest) -> Any:
+    """Return in whose name this request acts."""
+    return viewer_of(request).actor

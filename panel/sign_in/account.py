@@ -1,0 +1,150 @@
+"""One's own account: name and time zone, password, second factor."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.views import PasswordChangeView
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.safestring import mark_safe
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django_otp import login as note_second_factor
+from unfold.forms import AdminOwnPasswordChangeForm
+from unfold.widgets import UnfoldAdminEmailInputWidget
+
+from core import lockout, second_factor, users
+from core.audit import Actor, record
+from core.clients import client_address
+from core.errors import Refused
+from core.models import User
+from panel.forms import errors
+from panel.forms.fields import text_input, time_zone_field
+from panel.sign_in.login import LOCKED_OUT, WRONG_CODE, CodeForm
+
+
+class ProfileForm(forms.Form):
+    """What everybody may change of their own account."""
+
+    first_name = forms.CharField(max_length=150, required=False, widget=text_input(autocomplete="given-name"))
+    last_name = forms.CharField(max_length=150, required=False, widget=text_input(autocomplete="family-name"))
+    email = forms.EmailField(
+        label="E-mail address", required=False, widget=UnfoldAdminEmailInputWidget(attrs={"autocomplete": "email"})
+    )
+    time_zone = time_zone_field()
+
+
+class PasswordForm(AdminOwnPasswordChangeForm):
+    """The old password and the new one; the audit trail tells that it was changed."""
+
+    @transaction.atomic
+    def save(self, commit: bool = True) -> Any:
+        user = super().save(commit)
+        record(actor=Actor.of_user(user), act="user.password_changed", target=user)
+        return user
+
+
+class Account:
+    """What the panel's site adds to Django's for one's own account."""
+
+    admin_view: Any
+    each_context: Any
+    name: str
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        own = [
+            path("account/", self.admin_view(self.profile), name="account"),
+            path("account/second-factor/", self.admin_view(self.second_factor), name="second_factor"),
+        ]
+        return [*own, *super().get_urls()]  # type: ignore[misc]
+
+    def profile(self, request: HttpRequest) -> HttpResponse:
+        """Name, address and time zone."""
+        user: Any = request.user
+        shown = {name: getattr(user, name) for name in ProfileForm.base_fields}
+        form = ProfileForm(request.POST or None, initial=shown)
+        if request.method == "POST" and form.is_valid():
+            try:
+                users.change_user(user=user, actor=Actor.of_user(user), **form.cleaned_data)
+            except Refused as refusal:
+                errors.show(form, refusal)
+            else:
+                messages.success(request, "Your account has been changed.")
+                return redirect("admin:account")
+        context = {"title": "Your account", "form": form, "status": second_factor.status(user)}
+        return self._page(request, "panel/account.html", context)
+
+    @method_decorator(sensitive_post_parameters())
+    @method_decorator(never_cache)
+    def second_factor(self, request: HttpRequest) -> HttpResponse:
+        """Set up, recovery codes, removal: one page, which shows what can be done now."""
+        user: Any = request.user
+        status = second_factor.status(user)
+        form = CodeForm(request.POST or None)
+        codes: list[str] = []
+        if request.method == "POST" and form.is_valid():
+            try:
+                codes = _act(request, user, status, form.cleaned_data["code"])
+            except second_factor.WrongCode:
+                form.add_error("code", WRONG_CODE)
+            except Refused as refusal:
+                form.add_error(None, refusal.message)
+            else:
+                if not codes:
+                    return redirect("admin:second_factor")
+                status, form = second_factor.status(user), CodeForm()
+        device = None if status.device else second_factor.begin(user)
+        context = {
+            "title": "Second factor",
+            "form": form,
+            "status": status,
+            "codes": codes,
+            # Drawn by the library from our own secret: no text of anybody's is in it.
+            "drawing": mark_safe(second_factor.drawing(device)) if device else "",  # noqa: S308
+            "secret": second_factor.secret(device) if device else "",
+        }
+        return self._page(request, "panel/second_factor.html", context)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        """The old password and the new one, twice."""
+        request.current_app = self.name
+        view = PasswordChangeView.as_view(
+            form_class=PasswordForm,
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            template_name="registration/password_change_form.html",
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return view(request)
+
+    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+        request.current_app = self.name
+        return TemplateResponse(request, template, {**self.each_context(request), **context})
+
+
+def _act(request: HttpRequest, user: User, status: second_factor.Status, code: str) -> list[str]:
+    """Do what the button says once the code is right, and return recovery codes to show, if there are new ones."""
+    actor = Actor.of_user(user)
+    if status.device is None:
+        device, codes = second_factor.confirm(user=user, code=code, actor=actor)
+        # This session goes on; all others will be asked for a code.
+        note_second_factor(request, device)
+        messages.success(request, "The second factor is on.")
+        return codes
+    # Guessing here is guessing there: who took over a session must not get rid of the second factor by trying codes.
+    whom = {"username": user.get_username(), "address": client_address(request)}
+    if lockout.is_locked_out(**whom):
+        raise Refused(LOCKED_OUT)
+    if second_factor.verify(user, code) is None:
+        lockout.count_failure(**whom)
+        raise second_factor.WrongCode
+    if request.POST.get("do") == "remove":
+        second_factor.remove(user=user, actor=actor)
+        messages.success(request, "The second factor is off: your password is enough to sign in.")
+        return []
+    return second_factor.renew_recovery_codes(user=user, actor=actor)

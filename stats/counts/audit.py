@@ -1,0 +1,167 @@
+"""Holding the counts against the events, and counting again what differs.
+
+The tiers that a day's events can give (up to days) are compared with the events; each coarser one with the finer tier that
+it is the sum of, which is kept for ever. So months and totals can be checked though their events are gone.
+"""
+
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from stats.counts import buckets, tiers
+from stats.counts.buckets import Grain
+from stats.counts.fold import first_kept_hour, first_kept_minute
+from stats.counts.tiers import Scope
+from stats.ledger import keys, storage
+from stats.models import Batch, Day
+
+_MOST_SHOWN = 100
+# Fine counts as old as this beside the end of their keeping are left alone: they may be on their way out.
+_MARGIN_MINUTES = 10
+_FOLDED = "batch_id NOT IN (SELECT id FROM stats_batch WHERE folded_at IS NULL)"
+
+
+class EventsMissing(Exception):
+    """Fewer events are there than their batches had. Counting again would take what was lost out of the counts as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row of counts that is not what it should be; `missing` is truth minus count, by kind, where they differ."""
+
+    scope: str
+    grain: Grain
+    bucket: int
+    keys: tuple[int, ...]
+    missing: dict[str, int]
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{kind} {number:+d}" for kind, number in self.missing.items())
+        return f"{self.scope} {'/'.join(map(str, self.keys))}, {self.grain.label} {self.bucket}: {kinds}"
+
+
+@dataclass(slots=True)
+class Audit:
+    """What an audit found: how many rows differ, the first of them, and batches that lost events."""
+
+    days: list[int] = field(default_factory=list)
+    events: int = 0
+    differing: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    # Batch id: how many of its events are gone.
+    missing_events: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.differing and not self.missing_events
+
+    def __str__(self) -> str:
+        lines = [f"batch {batch} lacks {number} events" for batch, number in self.missing_events.items()]
+        lines += [str(each) for each in self.differences]
+        if self.differing > len(self.differences):
+            lines.append(f"and {self.differing - len(self.differences)} more")
+        return "\n".join(lines)
+
+
+def audit(days: Iterable[int] | None = None, *, now: datetime.datetime) -> Audit:
+    """Compare the counts of some days, or of all days that are held, with their events; dropped days are passed over.
+
+    Each day is read in one snapshot, so that folding may go on meanwhile.
+    """
+    found = Audit()
+    for day in _held(days):
+        with storage.snapshot():
+            _audit_day(day, found, now)
+    with storage.snapshot():
+        _collect(found, _coarse_selects(found.days))
+    return found
+
+
+def rebuild(days: Iterable[int] | None = None, *, now: datetime.datetime, even_if_missing: bool = False) -> int:
+    """Make the counts of some days, or of all held ones, equal to their events, and return how many rows were wrong.
+
+    Each day is one transaction, together with the months, years and totals that it is part of; folds wait for it. Raises
+    EventsMissing where events were lost, unless that is to be accepted.
+    """
+    corrected = 0
+    for day in _held(days):
+        with storage.aggregating():
+            storage.wait_for_folds()
+            missing = _missing_events(day)
+            if missing and not even_if_missing:
+                raise EventsMissing(f"{buckets.date_of(day)}: {sum(missing.values())} events are gone")
+            for scope, _, select in [*_fine_selects(day, now), *_coarse_selects([day])]:
+                corrected += storage.execute(tiers.add_differences(scope, select))
+        storage.give_way()
+    return corrected
+
+
+def _held(days: Iterable[int] | None) -> list[int]:
+    held = Day.objects.filter(dropped_at=None)
+    if days is not None:
+        held = held.filter(day__in=storage.ids(days))
+    return list(held.order_by("day").values_list("day", flat=True))
+
+
+def _audit_day(day: int, found: Audit, now: datetime.datetime) -> None:
+    found.days.append(day)
+    found.events += _count_events(day)
+    found.missing_events |= _missing_events(day)
+    _collect(found, _fine_selects(day, now))
+
+
+def _collect(found: Audit, selects: Iterable[tuple[Scope, Grain, str]]) -> None:
+    for scope, grain, select in selects:
+        for _, bucket, *rest in storage.fetch(select):
+            found.differing += 1
+            if len(found.differences) < _MOST_SHOWN:
+                keys, counts = rest[: len(scope.keys)], rest[len(scope.keys) :]
+                missing = {kind: number for kind, number in zip(tiers.COUNTERS, counts, strict=True) if number}
+                found.differences.append(Difference(scope.name, grain, bucket, tuple(keys), missing))
+
+
+def _fine_selects(day: int, now: datetime.datetime) -> Iterator[tuple[Scope, Grain, str]]:
+    """Yield what compares one day's tiers with its events, leaving out minutes and hours that are no longer kept."""
+    kept = {Grain.MINUTE: first_kept_minute(now) + _MARGIN_MINUTES, Grain.HOUR: first_kept_hour(now) + 1, Grain.DAY: 0}
+    in_a_day = {Grain.MINUTE: buckets.MINUTES_A_DAY, Grain.HOUR: buckets.HOURS_A_DAY, Grain.DAY: 1}
+    for scope in tiers.SCOPES:
+        for grain in scope.exact():
+            first, last = max(day * in_a_day[grain], kept[grain]), (day + 1) * in_a_day[grain] - 1
+            if first <= last:
+                minutes = buckets.MINUTES_A_DAY // in_a_day[grain]
+                events = f"{_of_day(day)} AND minute >= {first * minutes} AND {_FOLDED}"
+                yield scope, grain, tiers.differences_from_events(scope, grain, events, first=first, last=last)
+
+
+def _coarse_selects(days: Sequence[int]) -> Iterator[tuple[Scope, Grain, str]]:
+    """Yield what compares the months, years and totals of some days with the tiers that they are sums of."""
+    dates = [buckets.date_of(day) for day in days]
+    touched = {
+        Grain.MONTH: sorted({buckets.month_number(date) for date in dates}),
+        Grain.YEAR: sorted({date.year for date in dates}),
+        Grain.TOTAL: [0],
+    }
+    for scope in tiers.SCOPES:
+        for grain, finer in scope.sources():
+            if days:
+                yield scope, grain, tiers.differences_from_finer(scope, grain, finer, touched[grain])
+
+
+def _of_day(day: int) -> str:
+    return storage.keys_between(keys.least_key(day), keys.least_key(day + 1))
+
+
+def _count_events(day: int) -> int:
+    return int(storage.fetch(tiers.count_events(f"{_of_day(day)} AND {_FOLDED}"))[0][0])
+
+
+def _missing_events(day: int) -> dict[int, int]:
+    """Return how many events are gone, by batch, of the batches that begin on this day and reach into no dropped one."""
+    first, end = keys.least_key(day), keys.least_key(day + 1)
+    lacking = dict(storage.fetch(tiers.lacking_batches(storage.keys_between(first, end, "least_key"))))
+    if lacking:
+        dropped = set(Day.objects.exclude(dropped_at=None).filter(day__gt=day).values_list("day", flat=True))
+        for batch in Batch.objects.filter(pk__in=lacking):
+            if not dropped.isdisjoint(range(day, keys.day_of_key(batch.greatest_key) + 1)):
+                del lacking[batch.pk]
+    return lacking

@@ -1,0 +1,107 @@
+"""The fold: events of open batches into the counts of all tiers, each batch exactly once."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Max
+from django.utils import timezone
+
+from stats.counts import buckets, tiers
+from stats.ledger import storage
+from stats.models import Batch, RollupRun
+
+# How long fine counts are kept. Coarser ones are kept for ever.
+MINUTES_KEPT = datetime.timedelta(hours=2)
+HOURS_KEPT = datetime.timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What folding did: batches and events counted, counter rows written."""
+
+    batches: int = 0
+    events: int = 0
+    rows: int = 0
+
+    def __add__(self, other: "Folded") -> "Folded":
+        return Folded(self.batches + other.batches, self.events + other.events, self.rows + other.rows)
+
+
+def fold_all(*, now: datetime.datetime, wait: bool = False) -> Folded:
+    """Fold every batch that is open now, in as many transactions as it takes.
+
+    Batches that another worker is at are passed over, or with `wait` waited for.
+    """
+    last = Batch.objects.filter(folded_at=None).aggregate(last=Max("id"))["last"]
+    total = Folded()
+    while last is not None and (folded := fold(now=now, last=last, wait=wait)).batches:
+        total += folded
+        storage.give_way()
+    return total
+
+
+def fold(*, now: datetime.datetime, last: int, wait: bool = False) -> Folded:
+    """Fold some open batches up to the id `last` in one transaction; nothing is done where none is open.
+
+    The claim of the batches, their counts and the note of the run are committed together, so a worker that dies leaves
+    nothing half done.
+    """
+    started_at = timezone.now()
+    with storage.aggregating():
+        storage.wait_for_rebuild()
+        claimed = storage.claim_batches(now, last=last, limit=storage.fold_limit(), wait=wait)
+        if not claimed:
+            return Folded()
+        batches = list(Batch.objects.filter(pk__in=claimed))
+        folded = Folded(len(batches), sum(batch.event_count for batch in batches), add_to_counts(batches, now=now))
+        RollupRun.objects.create(
+            kind=RollupRun.Kind.FOLD,
+            outcome=RollupRun.Outcome.DONE,
+            started_at=started_at,
+            finished_at=timezone.now(),
+            batches=folded.batches,
+            events=folded.events,
+            rows=folded.rows,
+            lag_seconds=max(0.0, (now - min(batch.received_at for batch in batches)).total_seconds()),
+        )
+    return folded
+
+
+def add_to_counts(batches: Sequence[Batch], *, now: datetime.datetime) -> int:
+    """Add the events of these batches to every tier and return how many counter rows were written.
+
+    Scopes in a fixed order and rows by their keys, so that folders at each other's side wait instead of deadlocking.
+    """
+    first_minute, first_hour = first_kept_minute(now), first_kept_hour(now)
+    events = _of(batches)
+    rows = 0
+    for scope in tiers.SCOPES:
+        condition = events
+        if scope is tiers.SERVER_MINUTES:
+            condition += f" AND minute >= {first_minute:d}"
+        rows += storage.execute(tiers.fold_events(scope, condition, first_hour=first_hour))
+    return rows
+
+
+def first_kept_minute(now: datetime.datetime) -> int:
+    return buckets.minute_of(now - MINUTES_KEPT)
+
+
+def first_kept_hour(now: datetime.datetime) -> int:
+    return buckets.hour_of(now - HOURS_KEPT)
+
+
+def _of(batches: Sequence[Batch]) -> str:
+    """Return the condition that selects the events of these batches.
+
+    The range beside the list is for the planner: without statistics, as on the partition of a day that has just begun, it
+    takes a long list for half of the table and reads all of it. The keys leave out the partitions of other days.
+    """
+    numbers = sorted(batch.pk for batch in batches)
+    least = storage.key_literal(min(batch.least_key for batch in batches))
+    greatest = storage.key_literal(max(batch.greatest_key for batch in batches))
+    return (
+        f"batch_id BETWEEN {numbers[0]} AND {numbers[-1]} AND batch_id IN ({', '.join(map(str, numbers))})"
+        f" AND key >= {least} AND key <= {greatest}"
+    )

@@ -1,0 +1,53 @@
+"""What is done once a day: closing the day that has ended, and holding all counts against their events."""
+
+import datetime
+from collections.abc import Iterable
+
+import structlog
+
+from stats.counts import buckets
+from stats.counts.audit import Audit, audit
+from stats.counts.fold import fold_all
+from stats.counts.runs import logged
+from stats.ledger import storage
+from stats.models import Day, RollupRun
+
+logger = structlog.get_logger(__name__)
+
+
+def close_days(*, now: datetime.datetime) -> Audit | None:
+    """Fold what is open, check each day that has ended since the last time, and stamp it complete; None where there is none.
+
+    A day whose counts differ is not stamped, and is checked again the next time.
+    """
+    ended = list(
+        Day.objects.filter(day__lt=buckets.day_of(now), completed_at=None, dropped_at=None).values_list(
+            "day", flat=True
+        )
+    )
+    if not ended:
+        return None
+    with logged(RollupRun.Kind.CLOSE_DAY) as run:
+        folded = fold_all(now=now, wait=True)
+        found = _check(run, ended, now)
+        run.batches = folded.batches
+        if found.is_clean:
+            Day.objects.filter(day__in=storage.ids(found.days), completed_at=None).update(completed_at=now)
+    return found
+
+
+def audit_counts(*, now: datetime.datetime) -> Audit:
+    """Check every day that is held."""
+    with logged(RollupRun.Kind.AUDIT) as run:
+        return _check(run, None, now)
+
+
+def _check(run: RollupRun, days: Iterable[int] | None, now: datetime.datetime) -> Audit:
+    found = audit(days, now=now)
+    run.events, run.rows, run.detail = found.events, found.differing, str(found)
+    if found.is_clean:
+        Day.objects.filter(day__in=storage.ids(found.days)).update(checked_at=now)
+    else:
+        run.outcome = RollupRun.Outcome.DIFFERENT
+        logger.error("counts_differ", rows=found.differing, batches=len(found.missing_events), first=str(found)[:500])
+    return found

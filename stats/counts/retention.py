@@ -1,0 +1,101 @@
+"""How long things are kept: raw events for a while, fine counts for a while, days and coarser for ever."""
+
+import datetime
+from dataclasses import dataclass, field
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import Q
+
+from stats.counts import buckets
+from stats.counts.buckets import Grain
+from stats.counts.fold import first_kept_hour, first_kept_minute
+from stats.intake import refusals
+from stats.ledger import keys, storage
+from stats.ledger.storing import new_day
+from stats.models import Batch, Day, RollupRun
+
+logger = structlog.get_logger(__name__)
+
+DAYS_AHEAD = 7
+RUNS_KEPT = datetime.timedelta(days=30)
+
+
+@dataclass(slots=True)
+class Dropped:
+    """The days whose events went, and those that were due but in use."""
+
+    days: list[int] = field(default_factory=list)
+    postponed: list[int] = field(default_factory=list)
+
+
+def make_partitions(*, now: datetime.datetime) -> None:
+    """Make the partitions of yesterday to a week ahead, so that no ingester has to."""
+    today = buckets.day_of(now)
+    with transaction.atomic():
+        storage.create_partitions(range(today - 1, today + DAYS_AHEAD + 1))
+
+
+def drop_old_events(*, now: datetime.datetime) -> Dropped:
+    """Drop each day that is older than SLUICE_EVENT_RETENTION, for which nothing has come in that time, and that has no
+    open batch. What is in use is left to the next run, which also finishes what an earlier one began."""
+    dropped = Dropped()
+    oldest = buckets.day_of(now) - settings.SLUICE_EVENT_RETENTION
+    _adopt_empty_partitions(oldest)
+    due = Q(dropped_at=None, day__lt=oldest, received_at__lt=now - _retention())
+    for day in Day.objects.filter(due | Q(dropped_at__isnull=False, removed_at=None)).order_by("day"):
+        if (day.dropped_at or _close(day.day, due, now)) and _remove(day.day, now):
+            dropped.days.append(day.day)
+        else:
+            dropped.postponed.append(day.day)
+    return dropped
+
+
+def prune(*, now: datetime.datetime) -> None:
+    """Delete counts by minute and hour that are no longer kept, batches whose events are gone, and old runs
+    and refusals."""
+    storage.delete("stats_servercount", f"grain = {Grain.MINUTE:d} AND bucket < {first_kept_minute(now):d}")
+    storage.delete("stats_servercount", f"grain = {Grain.HOUR:d} AND bucket < {first_kept_hour(now):d}")
+    oldest = Day.objects.filter(removed_at=None).order_by("day").values_list("day", flat=True).first()
+    gone = Batch.objects.exclude(folded_at=None)
+    if oldest is not None:
+        gone = gone.filter(greatest_key__lt=keys.least_key(oldest))
+    gone.delete()
+    RollupRun.objects.filter(started_at__lt=now - RUNS_KEPT).delete()
+    refusals.forget_old(now=now)
+
+
+def _retention() -> datetime.timedelta:
+    return datetime.timedelta(days=settings.SLUICE_EVENT_RETENTION)
+
+
+def _close(day: int, due: Q, now: datetime.datetime) -> bool:
+    """Let the day take no more events; False where an ingester is at it, it is no longer due, or a batch in it is open.
+
+    Ingesters hold the day from before they look whether it is dropped until they have committed.
+    """
+    first, end = keys.least_key(day), keys.least_key(day + 1)
+    with transaction.atomic():
+        if not storage.try_to_take_day(day):
+            return False
+        if Batch.objects.filter(folded_at=None, least_key__lt=end, greatest_key__gte=first).exists():
+            return False
+        return bool(Day.objects.filter(due, day=day).update(dropped_at=now))
+
+
+def _remove(day: int, now: datetime.datetime) -> bool:
+    try:
+        storage.drop_events(day)
+    except DatabaseError as error:
+        logger.warning("events_not_dropped", day=str(buckets.date_of(day)), cause=str(error))
+        return False
+    Day.objects.filter(day=day).update(removed_at=now)
+    return True
+
+
+def _adopt_empty_partitions(oldest: int) -> None:
+    """Give partitions that were made ahead but never used a Day, by which they are dropped like the others."""
+    known = set(Day.objects.values_list("day", flat=True))
+    unused = [day for day in storage.partition_days() if day < oldest and day not in known]
+    Day.objects.bulk_create((new_day(day, buckets.start_of_day(day)) for day in unused), ignore_conflicts=True)

@@ -1,0 +1,161 @@
+"""What is counted by what, over which times, and the SQL that adds it up: the same text on PostgreSQL and SQLite.
+
+A scope's events are grouped once, at its finest grain, as rows with a column per kind; the coarser tiers are sums of that.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stats import kinds
+from stats.counts.buckets import Grain
+
+COUNTERS = kinds.COLUMNS
+_FROM_MINUTE = {Grain.MINUTE: "minute", Grain.HOUR: "minute / 60", Grain.DAY: "minute / 1440"}
+_COUNT_EVENTS = ", ".join(
+    # An integer here makes the sums above it bigint; of a bigint they would be numeric, which is slow.
+    f"CAST(count(*) FILTER (WHERE kind = {number}) AS integer) AS {word}"
+    for word, number in kinds.NUMBERS.items()
+)
+_NAMES = ", ".join(COUNTERS)
+_SUMS = ", ".join(f"CAST(sum({word}) AS bigint) AS {word}" for word in COUNTERS)
+_NEGATED = ", ".join(f"-{word} AS {word}" for word in COUNTERS)
+_DIFFERS = " OR ".join(f"sum({word}) <> 0" for word in COUNTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One table of counts: what its rows are about, and in which tiers."""
+
+    name: str
+    table: str
+    keys: tuple[str, ...]
+    # From the grain that events are grouped by to the coarsest.
+    grains: tuple[Grain, ...]
+    # Which events count here.
+    condition: str = "true"
+
+    @property
+    def finest(self) -> Grain:
+        return self.grains[0]
+
+    @property
+    def columns(self) -> str:
+        return ", ".join(self.keys)
+
+    def sources(self) -> list[tuple[Grain, Grain]]:
+        """Return the tiers that are sums of a finer tier which is kept for ever, each with that one: months of days, years
+        of months, the total of the coarsest before it."""
+        coarse = [grain for grain in self.grains if grain >= Grain.DAY]
+        return list(zip(coarse[1:], coarse, strict=False))
+
+    def exact(self) -> list[Grain]:
+        """Return the tiers that can be counted again from one day's events."""
+        return [grain for grain in self.grains if grain <= Grain.DAY]
+
+
+# Folds and rebuilds write the scopes in this order, and the rows of each by their keys: so they never deadlock.
+SERVER_MINUTES = Scope("server by minute", "stats_servercount", ("server_id",), (Grain.MINUTE,))
+SERVERS = Scope("server", "stats_servercount", ("server_id",), (Grain.HOUR, Grain.DAY, Grain.MONTH, Grain.TOTAL))
+ADDRESSES = Scope(
+    "address",
+    "stats_addresscount",
+    ("address_id",),
+    (Grain.DAY, Grain.MONTH, Grain.YEAR, Grain.TOTAL),
+    "address_id <> 0",
+)
+DOMAINS = Scope("domain", "stats_domaincount", ("domain_id",), (Grain.DAY, Grain.MONTH), "domain_id <> 0")
+SENDERS = Scope("sender", "stats_sendercount", ("server_id", "sender_id"), (Grain.DAY,), "sender_id <> 0")
+PROVIDERS = Scope("provider", "stats_providercount", ("address_id", "provider_id"), (Grain.DAY,), "address_id <> 0")
+SCOPES = (SERVER_MINUTES, SERVERS, ADDRESSES, DOMAINS, SENDERS, PROVIDERS)
+
+
+def group_events(scope: Scope, grain: Grain, events: str) -> str:
+    """Return the SELECT that counts events by bucket and keys; `events` is a condition on the events table."""
+    return (
+        f"SELECT {_FROM_MINUTE[grain]} AS bucket, {scope.columns}, {_COUNT_EVENTS} FROM stats_event"
+        f" WHERE {events} AND {scope.condition} GROUP BY 1, {scope.columns}"
+    )
+
+
+def count_events(events: str) -> str:
+    return f"SELECT count(*) FROM stats_event WHERE {events}"
+
+
+def lacking_batches(batches: str) -> str:
+    """Return the SELECT of folded batches that do not have all their events any more, with how many are gone."""
+    present = (
+        "SELECT count(*) FROM stats_event AS event WHERE event.batch_id = batch.id"
+        " AND event.key >= batch.least_key AND event.key <= batch.greatest_key"
+    )
+    return (
+        f"SELECT id, lacking FROM (SELECT id, event_count - ({present}) AS lacking FROM stats_batch AS batch"
+        f" WHERE folded_at IS NOT NULL AND {batches}) AS counted WHERE lacking <> 0 ORDER BY id"
+    )
+
+
+def fold_events(scope: Scope, events: str, *, first_hour: int) -> str:
+    """Return the statement that adds events to all tiers of a scope; hours before `first_hour` are not kept, so not written."""
+    tiers = " UNION ALL ".join(_tier(scope, grain, first_hour) for grain in scope.grains)
+    base = group_events(scope, scope.finest, events)
+    return _add(scope, tiers, f"WITH base AS MATERIALIZED ({base}) ")
+
+
+def differences_from_events(scope: Scope, grain: Grain, events: str, *, first: int, last: int) -> str:
+    """Return the SELECT of truth minus counts for the buckets from first to last; `events` must select just theirs."""
+    return _difference(scope, grain, group_events(scope, grain, events), f"bucket BETWEEN {first} AND {last}")
+
+
+def differences_from_finer(scope: Scope, grain: Grain, finer: Grain, buckets: Iterable[int]) -> str:
+    """Return the SELECT of what a tier should be, by a finer tier, minus what it is, for these buckets."""
+    wanted = ", ".join(str(int(bucket)) for bucket in buckets)
+    join, bucket = "", "0"
+    match grain, finer:
+        case Grain.MONTH, Grain.DAY:
+            join, bucket = " JOIN stats_day ON stats_day.day = bucket", "stats_day.month"
+        case Grain.YEAR, Grain.MONTH:
+            bucket = "bucket / 12"
+    truth = (
+        f"SELECT {bucket} AS bucket, {scope.columns}, {_SUMS} FROM {scope.table}{join}"
+        f" WHERE grain = {finer:d} AND {bucket} IN ({wanted}) GROUP BY 1, {scope.columns}"
+    )
+    return _difference(scope, grain, truth, f"bucket IN ({wanted})")
+
+
+def add_differences(scope: Scope, differences: str) -> str:
+    """Return the statement that adds what a `differences_…` SELECT finds."""
+    return _add(scope, differences)
+
+
+def _tier(scope: Scope, grain: Grain, first_hour: int) -> str:
+    """Return the SELECT that makes one tier's rows out of `base`."""
+    if grain == scope.finest:
+        kept = f" WHERE bucket >= {first_hour}" if grain == Grain.HOUR else ""
+        return f"SELECT {grain:d} AS grain, bucket, {scope.columns}, {_NAMES} FROM base{kept}"
+    day = "bucket / 24" if scope.finest == Grain.HOUR else "bucket"
+    join, bucket = "", "0"
+    match grain:
+        case Grain.DAY:
+            bucket = day
+        case Grain.MONTH | Grain.YEAR:
+            join, bucket = f" JOIN stats_day ON stats_day.day = {day}", f"stats_day.{grain.label}"
+    return f"SELECT {grain:d}, {bucket}, {scope.columns}, {_SUMS} FROM base{join} GROUP BY 2, {scope.columns}"
+
+
+def _difference(scope: Scope, grain: Grain, truth: str, where: str) -> str:
+    # SQLite knows FULL JOIN only since 3.39; adding up truth and negated counts says the same.
+    counted = f"SELECT bucket, {scope.columns}, {_NEGATED} FROM {scope.table} WHERE grain = {grain:d} AND {where}"
+    return (
+        f"SELECT {grain:d} AS grain, bucket, {scope.columns}, {_SUMS}"
+        f" FROM (SELECT * FROM ({truth}) AS truth UNION ALL {counted}) AS both_sides"
+        f" GROUP BY bucket, {scope.columns} HAVING {_DIFFERS}"
+    )
+
+
+def _add(scope: Scope, rows: str, with_: str = "") -> str:
+    key = f"grain, bucket, {scope.columns}"
+    added = ", ".join(f"{word} = {scope.table}.{word} + excluded.{word}" for word in COUNTERS)
+    # `WHERE true` tells SQLite's parser that ON CONFLICT is no join condition.
+    return (
+        f"INSERT INTO {scope.table} ({key}, {_NAMES}) {with_}SELECT {key}, {_NAMES} FROM ({rows}) AS tiers WHERE true"
+        f" ORDER BY {key} ON CONFLICT ({key}) DO UPDATE SET {added}"
+    )

@@ -1,0 +1,247 @@
+"""Who and what the texts in events mean: looked up in bulk, and remembered for one run of ingestion."""
+
+import datetime
+import ipaddress
+import socket
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from itertools import starmap
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count
+
+from core.locks import advisory
+from ippools.models import IPAddress
+from servers.models import Server
+from servers.pools import addresses_of
+from stats.counts import buckets
+from stats.intake.providers import Providers
+from stats.ledger import storage
+from stats.models import Sender, SenderDomain, Subject
+from stats.models.names import OTHER
+
+# What a server may add to a dictionary in a day: a sender who makes up mailboxes must not fill the platform's tables.
+NEW_NAMES_A_DAY = 10_000
+# Names of one sort in memory: some 45 MB.
+_MOST_REMEMBERED = 150_000
+# Stand for the id of an address: counted for the server alone; refused.
+UNKNOWN = 0
+NOT_AN_ADDRESS = -1
+
+
+# A server's id, and what it calls something.
+type Name = tuple[int, str]
+# A mailbox as written, None for none; together with a domain where the event names one.
+type Said = str | None | tuple[str | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Who reports events: a server, for itself alone, or the platform (None), for any."""
+
+    server: Server | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEntry:
+    id: int
+    # The uuid's bytes: part of the event key.
+    uuid: bytes
+    label: str
+    # What its events have said of their sender: the ids of domain and sender.
+    senders: dict[Said, tuple[int, int]] = field(default_factory=dict, compare=False)
+
+
+class Directory:
+    """The answers are dictionaries from the text as written, None for what there is not; a missing one was not asked for.
+
+    A directory ages: what is made, moved or deleted after it was asked is not seen. Use one for seconds, not for hours.
+    """
+
+    def __init__(self, reporter: Reporter, *, now: datetime.datetime) -> None:
+        self.reporter = reporter
+        self.servers: dict[str, ServerEntry | None] = {}
+        # By text: the id; UNKNOWN where the platform names one that is not ours; None where a server may not name it.
+        self.addresses: dict[str, int | None] = {}
+        self.providers = Providers()
+        self._domains: dict[Name, int] = {}
+        self._today = buckets.day_of(now)
+        self._labels: dict[tuple[int, int], str] = {}
+        self._noted_servers: set[int] = set()
+        self._noted_addresses: set[int] = set()
+        # The server that reports for itself.
+        self.own = self._own_server()
+
+    def forget_much(self) -> None:
+        """Forget names where there are very many, so that a run of any length takes bounded memory."""
+        for known in (self.servers, self.addresses, self._domains):
+            if len(known) > _MOST_REMEMBERED:
+                known.clear()
+        entries = [entry for entry in (self.own, *self.servers.values()) if entry]
+        if sum(len(entry.senders) for entry in entries) > _MOST_REMEMBERED:
+            for entry in entries:
+                entry.senders.clear()
+
+    # --- Servers and addresses ---------------------------------------------------------------------------------------
+
+    def _own_server(self) -> ServerEntry | None:
+        server = self.reporter.server
+        if server is None:
+            return None
+        return self._enter(server.pk, server.uuid, server.organization.permalink, server.permalink)
+
+    def find_servers(self, names: Collection[str]) -> None:
+        """Look up servers by uuid, or by the user name of their SMTP credentials (`organization/server`).
+
+        The platform may report for a deleted server by its uuid: mail that was under way goes on bouncing.
+        """
+        self.servers.update(dict.fromkeys(names))
+        # Both are ASCII; what is not need not be shown to the database, which may refuse to read it.
+        plain = [name for name in names if name.isascii() and name.isprintable()]
+        uuids = {name: parsed for name in plain if (parsed := _uuid(name))}
+        users = [name.split("/", 1) for name in plain if "/" in name]
+        servers = Server.objects.all()
+        if self.reporter.server is not None:
+            servers = servers.filter(pk=self.reporter.server.pk)
+        columns = ("pk", "uuid", "organization__permalink", "permalink")
+        if uuids:
+            found = servers.filter(uuid__in=uuids.values()).values_list(*columns)
+            entries = {row[1]: self._enter(*row) for row in found}
+            self.servers.update((name, entries.get(parsed)) for name, parsed in uuids.items())
+        if users:
+            candidates = servers.living().filter(
+                organization__permalink__in=storage.texts({organization for organization, _ in users}),
+                permalink__in=storage.texts({permalink for _, permalink in users}),
+            )
+            entries_by_user = {entry.label: entry for entry in starmap(self._enter, candidates.values_list(*columns))}
+            self.servers.update((name, entries_by_user.get(name)) for name in plain if "/" in name)
+
+    def find_addresses(self, names: Collection[str]) -> None:
+        """Look up IP addresses of either version; text that is no address becomes NOT_AN_ADDRESS."""
+        canonical = {name: _canonical_ip(name) for name in names}
+        rows = (
+            IPAddress.objects.all() if self.reporter.server is None else addresses_of(self.reporter.server.organization)
+        )
+        found: dict[str, int] = {}
+        texts = {ip for ip in canonical.values() if ip}
+        for column, wanted in (
+            ("ipv4", {ip for ip in texts if ":" not in ip}),
+            ("ipv6", {ip for ip in texts if ":" in ip}),
+        ):
+            if wanted:
+                matching = rows.filter(**{f"{column}__in": storage.addresses(wanted)})
+                for pk, ip, label in matching.values_list("pk", column, "ipv4"):
+                    # PostgreSQL and Python shorten an IPv6 address alike but for rare forms.
+                    found[ip if column == "ipv4" else str(ipaddress.ip_address(ip))] = pk
+                    self._labels[Subject.Kind.ADDRESS, pk] = label
+        unknown = UNKNOWN if self.reporter.server is None else None
+        for name, ip in canonical.items():
+            self.addresses[name] = NOT_AN_ADDRESS if ip is None else found.get(ip, unknown)
+
+    # --- Domains and senders -----------------------------------------------------------------------------------------
+
+    def number_domains(self, names: Iterable[Name]) -> dict[Name, int]:
+        """Return the numbers of sender domains of servers, new ones too, in the dictionary of all that is remembered."""
+        self._number(SenderDomain, names, self._domains)
+        return self._domains
+
+    def number_senders(self, names: Iterable[Name]) -> dict[Name, int]:
+        """Return the numbers of sender mailboxes of servers, new ones too. They are remembered by whoever asks."""
+        known: dict[Name, int] = {}
+        self._number(Sender, names, known)
+        return known
+
+    def _number(self, model: type[Sender] | type[SenderDomain], names: Iterable[Name], known: dict[Name, int]) -> None:
+        # Not a difference of sets: that would go through all that is known, for each batch.
+        missing = _find(model, {name for name in names if name not in known}, known)
+        if not missing:
+            return
+        # A transaction of its own: whoever ingests the same new names waits for this, not for a batch.
+        with transaction.atomic():
+            advisory("stats.names")
+            missing = _find(model, missing, known)
+            allowed = self._allowed(model, missing)
+            rows = (model(server_id=server, name=name, first_seen_day=self._today) for server, name in sorted(allowed))
+            manager: Any = model.objects
+            manager.bulk_create(rows, ignore_conflicts=True)
+            _find(model, allowed, known)
+        for server, name in missing - allowed:
+            known[server, name] = known[server, OTHER]
+
+    def _allowed(self, model: type[Sender] | type[SenderDomain], missing: set[Name]) -> set[Name]:
+        """Return those of the missing names for which their server has room today, and OTHER for servers that have none."""
+        servers = {server for server, _ in missing}
+        today = model.objects.filter(server_id__in=storage.ids(servers), first_seen_day=self._today).exclude(name=OTHER)
+        used = dict(today.values("server_id").annotate(n=Count("id")).values_list("server_id", "n"))
+        allowed = set()
+        for server, name in sorted(missing):
+            used[server] = used.get(server, 0) + 1
+            allowed.add((server, name) if used[server] <= NEW_NAMES_A_DAY else (server, OTHER))
+        return allowed
+
+    # --- Subjects ----------------------------------------------------------------------------------------------------
+
+    def note_subjects(self, server_ids: set[int], address_ids: set[int]) -> None:
+        """Write down what the servers and addresses are called, for when they are gone."""
+        servers, addresses = server_ids - self._noted_servers, address_ids - self._noted_addresses
+        if not servers and not addresses:
+            return
+        wanted = {(int(Subject.Kind.SERVER), each) for each in servers}
+        wanted |= {(int(Subject.Kind.ADDRESS), each) for each in addresses if each}
+        known = Subject.objects.filter(object_id__in=storage.ids(each for _, each in wanted))
+        labels = {(kind, each): label for kind, each, label in known.values_list("kind", "object_id", "label")}
+        changed = [
+            Subject(kind=kind, object_id=each, label=self._labels[kind, each][:200])
+            for kind, each in sorted(wanted)
+            if labels.get((kind, each)) != self._labels[kind, each][:200]
+        ]
+        Subject.objects.bulk_create(
+            changed, update_conflicts=True, unique_fields=["kind", "object_id"], update_fields=["label"]
+        )
+        self._noted_servers |= servers
+        self._noted_addresses |= addresses
+
+    def _enter(self, pk: int, uuid_: uuid.UUID, organization: str, permalink: str) -> ServerEntry:
+        label = f"{organization}/{permalink}"
+        self._labels[Subject.Kind.SERVER, pk] = label
+        return ServerEntry(pk, uuid_.bytes, label)
+
+
+def _find(model: type[Sender] | type[SenderDomain], names: set[Name], known: dict[Name, int]) -> set[Name]:
+    """Add the numbers of the names to the known ones, and return the names that have none."""
+    if not names:
+        return set()
+    wanted = list(names)
+    missing = set()
+    for name, number in zip(wanted, storage.find_names(model._meta.db_table, wanted), strict=True):
+        if number is None:
+            missing.add(name)
+        else:
+            known[name] = number
+    return missing
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _canonical_ip(text: str) -> str | None:
+    """Return an address as it is stored, None for what is no address."""
+    try:
+        # Nearly all are IPv4, of which there is one way to write it; ipaddress takes ten times as long.
+        socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):
+        pass
+    else:
+        return text
+    try:
+        ip = ipaddress.IPv6Address(text)
+    except ValueError:
+        return None
+    # A zone (%eth0) names an interface of somebody's machine, not an address.
+    return None if ip.scope_id else str(ip.ipv4_mapped or ip)

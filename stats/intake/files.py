@@ -1,0 +1,49 @@
+"""Files of events: newline-delimited JSON, plain or gzip, of any size, read in constant memory."""
+
+import gzip
+import io
+from collections.abc import Callable, Iterator
+from typing import IO, Any, cast
+
+import orjson
+
+from stats.intake.reading import NotTaken
+
+_GZIP_MAGIC = b"\x1f\x8b"
+# A line that is longer is no event: an event's texts come to some hundreds of characters.
+LONGEST_LINE = 64 * 1024
+
+
+def open_events(stream: IO[bytes]) -> IO[bytes]:
+    """Return the stream, unpacked where it begins as gzip does. It need not be seekable."""
+    buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(cast(io.RawIOBase, stream))
+    if buffered.peek(len(_GZIP_MAGIC))[: len(_GZIP_MAGIC)] == _GZIP_MAGIC:
+        return io.BufferedReader(gzip.GzipFile(fileobj=buffered))
+    return cast(IO[bytes], buffered)
+
+
+def read_lines(stream: IO[bytes], on_line: Callable[[int], None] | None = None) -> Iterator[tuple[int, Any]]:
+    """Yield each line's number, from 1 on, and what it says: parsed JSON, or the reason why it is none.
+
+    Empty lines are passed over.
+    """
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        if on_line:
+            on_line(len(line))
+        if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            _skip_line(stream)
+            yield number, NotTaken("line_too_long", f"A line may have {LONGEST_LINE} bytes")
+            continue
+        if line.isspace():
+            continue
+        try:
+            yield number, orjson.loads(line)
+        except orjson.JSONDecodeError:
+            yield number, NotTaken("invalid_json", "The line is not JSON")
+
+
+def _skip_line(stream: IO[bytes]) -> None:
+    while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+        pass

@@ -1,0 +1,379 @@
+"""Everything that PostgreSQL and SQLite do differently, and nothing else."""
+
+import datetime
+import json
+import sqlite3
+import struct
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import batched
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, connection, transaction
+from django.db.models.expressions import RawSQL
+
+from core.locks import advisory
+from stats.ledger import keys
+
+# key (16 bytes), minute, server, address, domain, sender, provider, kind: an event as it is stored, but for its batch.
+Row = tuple[bytes, int, int, int, int, int, int, int]
+
+_COLUMNS = "key, batch_id, minute, server_id, address_id, domain_id, sender_id, provider_id, kind"
+# The first half of a two-number advisory lock: the second is a day.
+_DAY_LOCKS = 0x51D5
+_FOLD_LOCK = 0x51D6
+_PARTITIONS_LOCK = "stats.partitions"
+
+
+def is_postgresql() -> bool:
+    return connection.vendor == "postgresql"
+
+
+# --- How much at once ------------------------------------------------------------------------------------------------
+
+
+def batch_limit() -> int:
+    """Return the most events that one transaction stores. SQLite has one writer, and a web request may be waiting for it."""
+    return 10_000 if is_postgresql() else 5_000
+
+
+def fold_limit() -> int:
+    """Return the most batches that one transaction folds: the more, the cheaper each event, and the longer the locks."""
+    return 500 if is_postgresql() else 10
+
+
+def give_way() -> None:
+    """Pause between two writing transactions of a long act, on SQLite, so that others come to write."""
+    if not is_postgresql() and not connection.in_atomic_block:
+        time.sleep(0.02)
+
+
+# --- Parameters ------------------------------------------------------------------------------------------------------
+
+
+def ids(values: Iterable[int]) -> RawSQL:
+    """Return a subquery of these ids, for `__in`: one parameter however many they are.
+
+    On PostgreSQL 15 a range of buckets together with `= ANY(array)` reads the whole range for each of the ids (60 times
+    slower); `IN (SELECT …)` reads it once and joins.
+    """
+    numbers = list(values)
+    if is_postgresql():
+        # As text: psycopg looks at every element of a list, which takes longer than the query.
+        return RawSQL("SELECT unnest(%s::bigint[])", [f"{{{','.join(map(str, numbers))}}}"])
+    return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(numbers)])
+
+
+def texts(values: Iterable[str]) -> RawSQL:
+    """Return a subquery of these texts, for `__in`: SQLite takes only so many parameters."""
+    words = list(values)
+    if is_postgresql():
+        return RawSQL("SELECT unnest(%s::text[])", [words])
+    return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(words)])
+
+
+def addresses(values: Iterable[str]) -> RawSQL:
+    """Return a subquery of these IP addresses, for `__in`."""
+    words = list(values)
+    if is_postgresql():
+        return RawSQL("SELECT unnest(%s::inet[])", [words])
+    return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(words)])
+
+
+def key_literal(key: uuid.UUID) -> str:
+    """Return an event key as SQL text."""
+    return f"'{key}'::uuid" if is_postgresql() else f"'{key.hex}'"
+
+
+def keys_between(first: uuid.UUID, end: uuid.UUID, column: str = "key") -> str:
+    """Return the condition that a key is at or above `first` and below `end`."""
+    return f"{column} >= {key_literal(first)} AND {column} < {key_literal(end)}"
+
+
+# --- Transactions ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """A transaction whose commit is on disk when it returns, whatever the server's default is."""
+    with transaction.atomic():
+        if is_postgresql():
+            execute("SET LOCAL synchronous_commit = on")
+        yield
+
+
+@contextmanager
+def aggregating() -> Iterator[None]:
+    """A transaction that groups many rows: with memory for its hash tables, and without compiling its queries first."""
+    with transaction.atomic():
+        if is_postgresql():
+            execute("SET LOCAL synchronous_commit = on; SET LOCAL work_mem = '128MB'; SET LOCAL jit = off")
+        yield
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """A transaction in which every statement sees the same state, and which nobody waits for."""
+    if connection.in_atomic_block:
+        yield
+    elif is_postgresql():
+        with transaction.atomic():
+            execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            execute("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off")
+            yield
+    else:
+        # Not atomic(): that begins with a write lock here (BEGIN IMMEDIATE), and a reader needs none.
+        execute("BEGIN DEFERRED")
+        try:
+            yield
+        finally:
+            execute("ROLLBACK")
+
+
+def is_passing(error: DatabaseError) -> bool:
+    """Whether the same transaction may succeed when tried again: a deadlock, a serialization failure, a busy database."""
+    if is_postgresql():
+        cause = error.__cause__
+        return isinstance(cause, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure)
+    code = getattr(error.__cause__, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+# --- Days ------------------------------------------------------------------------------------------------------------
+
+
+def create_partitions(days: Sequence[int]) -> None:
+    """Make these days' partitions where they are missing; in a transaction, under a lock. SQLite has none.
+
+    CREATE and ATTACH, because PARTITION OF would lock the whole table against writers. There is no DEFAULT partition.
+    """
+    if not is_postgresql():
+        return
+    advisory(_PARTITIONS_LOCK)
+    for day in sorted(set(days) - set(partition_days())):
+        name, first, end = partition_name(day), keys.least_key(day), keys.least_key(day + 1)
+        execute(f"CREATE TABLE {name} (LIKE stats_event INCLUDING ALL)")
+        execute(f"ALTER TABLE stats_event ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{end}')")
+
+
+def partition_name(day: int) -> str:
+    return f"stats_event_{day}"
+
+
+def partition_days() -> list[int]:
+    """Return the days that have a partition, also one that is being detached. SQLite has none."""
+    if not is_postgresql():
+        return []
+    sql = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'stats_event'::regclass"
+    return [int(name.rpartition("_")[2]) for (name,) in fetch(sql)]
+
+
+def hold_days(days: Iterable[int]) -> None:
+    """Keep these days from being dropped until the transaction ends. On SQLite no other writer can come between."""
+    if is_postgresql():
+        # In order: two that hold common days wait for each other in the same one.
+        sql = "SELECT pg_advisory_xact_lock_shared(%s, day) FROM unnest(%s::int[]) AS day"
+        execute(sql, [_DAY_LOCKS, sorted(days)])
+
+
+def try_to_take_day(day: int) -> bool:
+    """Keep ingesters from this day until the transaction ends; False where one is at it now."""
+    if not is_postgresql():
+        return True
+    return bool(fetch("SELECT pg_try_advisory_xact_lock(%s, %s)", [_DAY_LOCKS, day])[0][0])
+
+
+def drop_events(day: int) -> None:
+    """Remove all events of a day that takes no more.
+
+    Must not be called in a transaction. Raises OperationalError where the lock is not to be had soon; whatever was done
+    until then stays done, and the next call goes on from there.
+    """
+    if is_postgresql():
+        _drop_partition(day)
+    else:
+        delete("stats_event", keys_between(keys.least_key(day), keys.least_key(day + 1)))
+
+
+def _drop_partition(day: int) -> None:
+    name = partition_name(day)
+    attached = fetch("SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass(%s)", [name])
+    execute("SET lock_timeout = '2s'")
+    try:
+        if attached:
+            # CONCURRENTLY lets ingesters and folders go on; interrupted half-way it has to be finished, not begun again.
+            how = "FINALIZE" if attached[0][0] else "CONCURRENTLY"
+            execute(f"ALTER TABLE stats_event DETACH PARTITION {name} {how}")
+        execute(f"DROP TABLE IF EXISTS {name}")
+    finally:
+        execute("RESET lock_timeout")
+
+
+def delete(table: str, where: str) -> int:
+    """Delete rows, on SQLite some at a time with pauses between, and return how many went."""
+    if is_postgresql():
+        return execute(f"DELETE FROM {table} WHERE {where}")
+    some = f"SELECT rowid FROM {table} WHERE {where} LIMIT {batch_limit()}"
+    removed = 0
+    while True:
+        count = execute(f"DELETE FROM {table} WHERE rowid IN ({some})")
+        removed += count
+        if count < batch_limit():
+            return removed
+        give_way()
+
+
+# --- Events ----------------------------------------------------------------------------------------------------------
+
+
+def insert_events(rows: Sequence[Row], batch_id: int) -> int:
+    """Store rows, which are in the order of their keys, and return how many were new."""
+    if not is_postgresql():
+        before = "INSERT INTO stats_event VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (key) DO NOTHING"
+        with connection.cursor() as cursor:
+            cursor.executemany(before, [(row[0].hex(), batch_id, *row[1:]) for row in rows])
+            return cursor.rowcount
+    try:
+        with transaction.atomic():
+            copy("stats_event", pack(rows, batch_id))
+    except DatabaseError as error:
+        if not isinstance(error.__cause__, psycopg.errors.UniqueViolation):
+            raise
+        return _insert_through_stage(rows, batch_id)
+    return len(rows)
+
+
+def _insert_through_stage(rows: Sequence[Row], batch_id: int) -> int:
+    """Store what is new among events some of which are there already. COPY cannot pass over those by itself."""
+    execute("CREATE TEMPORARY TABLE IF NOT EXISTS stats_stage (LIKE stats_event) ON COMMIT DELETE ROWS")
+    execute("TRUNCATE pg_temp.stats_stage")
+    copy("pg_temp.stats_stage", pack(rows, batch_id))
+    return execute(
+        f"INSERT INTO stats_event ({_COLUMNS}) SELECT {_COLUMNS} FROM pg_temp.stats_stage ORDER BY key"
+        " ON CONFLICT (key) DO NOTHING"
+    )
+
+
+# Rows that are packed and sent at once: the server works on some while we pack the next.
+_PACKED_AT_ONCE = 1_000
+_PACK = struct.Struct(">h i16s iq ii iq iq iq iq ih ih").pack
+_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_TRAILER = b"\xff\xff"
+
+
+def pack(rows: Sequence[Row], batch_id: int) -> Iterator[bytes]:
+    """Yield rows in PostgreSQL's binary COPY format: each column after its length, each row after its column count."""
+    pack_row = _PACK
+    yield _HEADER
+    for some in batched(rows, _PACKED_AT_ONCE):
+        yield b"".join(
+            [
+                pack_row(
+                    9,
+                    16,
+                    key,
+                    8,
+                    batch_id,
+                    4,
+                    minute,
+                    8,
+                    server,
+                    8,
+                    address,
+                    8,
+                    domain,
+                    8,
+                    sender,
+                    2,
+                    provider,
+                    2,
+                    kind,
+                )
+                for key, minute, server, address, domain, sender, provider, kind in some
+            ]
+        )
+    yield _TRAILER
+
+
+def copy(table: str, packed: Iterable[bytes]) -> None:
+    """Send what `pack` made into a table."""
+    sql = f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.cursor.copy(sql) as stream:
+        for part in packed:
+            stream.write(part)
+
+
+# --- Names -----------------------------------------------------------------------------------------------------------
+
+
+def find_names(table: str, names: Sequence[tuple[int, str]]) -> list[int | None]:
+    """Return the ids that a table has for (server id, name), in the order asked for; None for what it does not have.
+
+    Only ids come back: the names, thousands for each batch of events, are known to whoever asks.
+    """
+    if is_postgresql():
+        servers = f"{{{','.join(str(server) for server, _ in names)}}}"
+        params = [servers, json.dumps([name for _, name in names])]
+        lists = "unnest(%s::bigint[]), json_array_elements_text(%s)"
+        wanted = f"ROWS FROM ({lists}) WITH ORDINALITY AS wanted (server, name, place)"
+    else:
+        params = [json.dumps(names)]
+        parts = "key AS place, json_extract(value, '$[0]') AS server, json_extract(value, '$[1]') AS name"
+        wanted = f"(SELECT {parts} FROM json_each(%s)) AS wanted"
+    # One look into the unique index for each: a join may read the whole table, which grows.
+    known = f"SELECT id FROM {table} AS known WHERE known.server_id = wanted.server AND known.name = wanted.name"
+    return [number for (number,) in fetch(f"SELECT ({known}) FROM {wanted} ORDER BY place", params)]
+
+
+# --- Batches ---------------------------------------------------------------------------------------------------------
+
+
+def claim_batches(now: datetime.datetime, *, last: int, limit: int, wait: bool) -> list[int]:
+    """Mark open batches up to the id `last` as folded and return their ids.
+
+    Batches that another transaction has claimed are passed over, or with `wait` waited for.
+    """
+    lock = "" if not is_postgresql() else "FOR UPDATE" if wait else "FOR UPDATE SKIP LOCKED"
+    # MATERIALIZED, because the planner may otherwise run a locking subquery twice.
+    rows = fetch(
+        f"""
+        WITH claimed AS MATERIALIZED (
+            SELECT id FROM stats_batch WHERE folded_at IS NULL AND id <= {last:d} ORDER BY id LIMIT {limit:d} {lock}
+        )
+        UPDATE stats_batch SET folded_at = %s WHERE id IN (SELECT id FROM claimed) AND folded_at IS NULL RETURNING id
+        """,
+        [now],
+    )
+    return sorted(batch_id for (batch_id,) in rows)
+
+
+def wait_for_rebuild() -> None:
+    """Keep a rebuild away until the transaction ends; folds do not keep each other away. SQLite has one writer anyway."""
+    if is_postgresql():
+        execute("SELECT pg_advisory_xact_lock_shared(%s, 0)", [_FOLD_LOCK])
+
+
+def wait_for_folds() -> None:
+    """Keep folds away until the transaction ends."""
+    if is_postgresql():
+        execute("SELECT pg_advisory_xact_lock(%s, 0)", [_FOLD_LOCK])
+
+
+# --- SQL -------------------------------------------------------------------------------------------------------------
+
+
+def execute(sql: str, params: Sequence[Any] | None = None) -> int:
+    """Run a statement and return how many rows it wrote."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return int(cursor.rowcount)
+
+
+def fetch(sql: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    """Run a query and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())

@@ -1,0 +1,99 @@
+"""Storing events, each once: a batch and its events come into being together or not at all."""
+
+import datetime
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from django.db import DatabaseError, connection, transaction
+
+from stats.counts import buckets
+from stats.ledger import storage
+from stats.ledger.storage import Row
+from stats.models import Batch, Day
+
+logger = structlog.get_logger(__name__)
+
+_ATTEMPTS = 5
+# How far behind the truth a day's `received_at` may be: ingesters would queue at the row if each of them wrote it.
+_RECEIVED_ACCURACY = datetime.timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a batch became: how many events were new, and the days that took none because they are closed."""
+
+    accepted: int
+    duplicates: int
+    closed_days: frozenset[int]
+
+
+def store(rows: Iterable[Row], *, now: datetime.datetime) -> Stored:
+    """Store at most `storage.batch_limit()` rows with distinct keys; on return they are committed.
+
+    Rows of days that have been dropped are left out: they could be replays of what was counted and thrown away.
+    """
+    # By key: two that store common events would otherwise each wait for the other.
+    ordered = sorted(rows)
+    if not ordered:
+        return Stored(0, 0, frozenset())
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _store(ordered, now)
+        except DatabaseError as error:
+            if attempt == _ATTEMPTS or connection.in_atomic_block or not storage.is_passing(error):
+                raise
+            logger.warning("batch_stored_again", attempt=attempt, cause=str(error))
+    raise AssertionError("unreachable")
+
+
+def _store(ordered: Sequence[Row], now: datetime.datetime) -> Stored:
+    days = {row[1] // buckets.MINUTES_A_DAY for row in ordered}
+    ensure_days(days, now=now)
+    with storage.writing():
+        storage.hold_days(days)
+        # A statement of its own, after the locks: it sees the days as they are while we hold them.
+        held = set(Day.objects.filter(day__in=days, dropped_at=None).values_list("day", flat=True))
+        closed = frozenset(days - held)
+        if closed:
+            ordered = [row for row in ordered if row[1] // buckets.MINUTES_A_DAY in held]
+        accepted = _insert(ordered, now) if ordered else 0
+    return Stored(accepted, len(ordered) - accepted, closed)
+
+
+def _insert(ordered: Sequence[Row], now: datetime.datetime) -> int:
+    batch = Batch.objects.create(
+        received_at=now,
+        event_count=len(ordered),
+        least_key=uuid.UUID(bytes=ordered[0][0]),
+        greatest_key=uuid.UUID(bytes=ordered[-1][0]),
+    )
+    accepted = storage.insert_events(ordered, batch.pk)
+    if accepted == 0:
+        batch.delete()
+    elif accepted < len(ordered):
+        Batch.objects.filter(pk=batch.pk).update(event_count=accepted)
+    return accepted
+
+
+def ensure_days(days: Iterable[int], *, now: datetime.datetime) -> None:
+    """Make ready for events of these days, in a transaction of its own: creating a partition among the events of a batch
+    would deadlock with others who do the same. Days that were dropped stay dropped."""
+    wanted = set(days)
+    known = dict(Day.objects.filter(day__in=wanted).values_list("day", "received_at"))
+    stale = sorted(day for day, received_at in known.items() if received_at < now - _RECEIVED_ACCURACY)
+    missing = sorted(wanted - known.keys())
+    if not missing and not stale:
+        return
+    with transaction.atomic():
+        storage.create_partitions(missing)
+        Day.objects.bulk_create((new_day(day, now) for day in missing), ignore_conflicts=True)
+        # One after the other, in order, so that two who do this wait for each other in the same one.
+        for day in stale:
+            Day.objects.filter(day=day, received_at__lt=now).update(received_at=now)
+
+
+def new_day(day: int, now: datetime.datetime) -> Day:
+    date = buckets.date_of(day)
+    return Day(day=day, month=buckets.month_number(date), year=date.year, received_at=now)

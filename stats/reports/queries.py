@@ -1,0 +1,332 @@
+"""What was counted. Every statistic that a face shows is read here, from the counts alone, never from events.
+
+Ids that were never counted have zeroes. Times are UTC; `now` is the caller's clock.
+"""
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from fractions import Fraction
+from typing import Any
+
+from django.db.models import Count as CountOf
+from django.db.models import Max, Min, Q, QuerySet, Sum
+
+from ippools.models import IPPoolMember
+from stats.counts import buckets
+from stats.counts.buckets import Grain, Period
+from stats.ledger import storage
+from stats.models import (
+    AddressCount,
+    DomainCount,
+    Provider,
+    ProviderCount,
+    Sender,
+    SenderCount,
+    SenderDomain,
+    ServerCount,
+)
+from stats.models.names import OTHER
+
+DETAILED_DAYS = 30
+DETAILED_HOURS = 24
+MOST_MAILBOXES = 10_000
+# What the rest of the senders is called where mailboxes are listed; no mailbox is without an @.
+OTHER_SENDERS = "other"
+OTHER_PROVIDERS = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Messages by what happened to them."""
+
+    incoming: int = 0
+    sent: int = 0
+    deferred: int = 0
+    bounced: int = 0
+    held: int = 0
+    spam: int = 0
+    complaint: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
+
+
+COLUMNS = tuple(column.name for column in fields(Counts))
+ZERO = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Messages sent so far today and this month."""
+
+    today: int = 0
+    this_month: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The counts of one bucket of a series, by the time it begins."""
+
+    at: datetime.datetime
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Detailed:
+    """Thirty days and twenty-four hours, oldest first, the current ones last, none left out."""
+
+    daily: list[Point]
+    hourly: list[Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Messages sent by mailbox, most first; `mailboxes` and `emails` are of all, also of those that were cut off."""
+
+    sent: dict[str, int] = field(default_factory=dict)
+    mailboxes: int = 0
+    emails: int = 0
+
+    @property
+    def is_truncated(self) -> bool:
+        return len(self.sent) < self.mailboxes
+
+
+# --- Addresses and pools ---------------------------------------------------------------------------------------------
+
+
+def sent_by_address(address_ids: Iterable[int], period: Period | str | None, now: datetime.datetime) -> dict[int, int]:
+    """Return the messages that each address sent in a period, for every id given; None is all time.
+
+    Raises ValueError for an unknown period.
+    """
+    ids = list(address_ids)
+    span = buckets.span_of(None if period is None else Period(period), now)
+    rows = AddressCount.objects.filter(
+        grain=span.grain, bucket__range=(span.first, span.last), address_id__in=storage.ids(ids)
+    )
+    found = rows.values("address_id").annotate(total=Sum("sent")).values_list("address_id", "total")
+    return dict.fromkeys(ids, 0) | dict(found)
+
+
+def rank_pools(organization_id: int) -> list[int]:
+    """Return the organization's pools that have an address, least used first.
+
+    Use is all-time messages sent per address, not rounded; ties go to the lower id.
+    """
+    members: dict[int, list[int]] = {}
+    pairs = IPPoolMember.objects.filter(pool__organization_pools__organization_id=organization_id)
+    for pool_id, address_id in pairs.values_list("pool_id", "ip_address_id"):
+        members.setdefault(pool_id, []).append(address_id)
+    sent = sent_by_address({each for ids in members.values() for each in ids}, None, buckets.EPOCH)
+    usage = {pool_id: Fraction(sum(sent[each] for each in ids), len(ids)) for pool_id, ids in members.items()}
+    return sorted(usage, key=lambda pool_id: (usage[pool_id], pool_id))
+
+
+def address_series(address_ids: Iterable[int], first_day: int, last_day: int) -> list[Point]:
+    """Return the sum over some addresses for each day from first to last, days without mail included."""
+    rows = AddressCount.objects.filter(grain=Grain.DAY, address_id__in=storage.ids(address_ids))
+    return _series(rows, Grain.DAY, first_day, last_day)
+
+
+def address_totals(address_ids: Iterable[int], first_day: int, last_day: int) -> dict[int, Counts]:
+    """Return each address's counts over some days, all kinds, for those that have any."""
+    rows = AddressCount.objects.filter(grain=Grain.DAY, address_id__in=storage.ids(address_ids))
+    return _totals(_in_buckets(rows, first_day, last_day), "address_id")
+
+
+def providers_of_address(address_id: int, first_day: int, last_day: int) -> dict[str, Counts]:
+    """Return an address's counts by the recipients' provider, most sent first; `other` is all providers not known."""
+    rows = ProviderCount.objects.filter(grain=Grain.DAY, address_id=address_id)
+    totals = _totals(_in_buckets(rows, first_day, last_day), "provider_id")
+    names = dict(Provider.objects.values_list("id", "name"))
+    merged: dict[str, Counts] = {}
+    for provider_id, counts in totals.items():
+        name = names.get(provider_id, OTHER_PROVIDERS)
+        merged[name] = merged.get(name, ZERO) + counts
+    return dict(sorted(merged.items(), key=lambda item: (-item[1].sent, item[0])))
+
+
+# --- Servers ---------------------------------------------------------------------------------------------------------
+
+
+def server_sent(server_ids: Iterable[int], now: datetime.datetime) -> dict[int, Sent]:
+    """Return what each server sent today and this month, for every id given."""
+    ids = list(server_ids)
+    return _sent(ServerCount.objects.filter(server_id__in=storage.ids(ids)), "server_id", ids, now)
+
+
+def server_totals(server_ids: Iterable[int]) -> dict[int, Counts]:
+    """Return each server's counts of all time, for every id given."""
+    ids = list(server_ids)
+    rows = ServerCount.objects.filter(grain=Grain.TOTAL, bucket=0, server_id__in=storage.ids(ids))
+    return dict.fromkeys(ids, ZERO) | _totals(rows, "server_id")
+
+
+def last_minute(server_ids: Iterable[int], now: datetime.datetime) -> dict[int, Counts]:
+    """Return each server's counts over the last complete minute, for every id given."""
+    ids = list(server_ids)
+    minute = buckets.minute_of(now) - 1
+    rows = ServerCount.objects.filter(grain=Grain.MINUTE, bucket=minute, server_id__in=storage.ids(ids))
+    return dict.fromkeys(ids, ZERO) | _totals(rows, "server_id")
+
+
+def queued(counts: Counts) -> int:
+    """Return how many of the accepted messages have not been settled: neither sent nor bounced.
+
+    0 where the platform does not report `incoming`.
+    """
+    return max(0, counts.incoming - counts.sent - counts.bounced)
+
+
+def detailed_stats(server_id: int, now: datetime.datetime) -> Detailed:
+    """Return thirty UTC days and twenty-four UTC hours of one server, the current ones included and last."""
+    today, hour = buckets.day_of(now), buckets.hour_of(now)
+    rows = ServerCount.objects.filter(
+        Q(grain=Grain.DAY, bucket__in=range(today - DETAILED_DAYS + 1, today + 1))
+        | Q(grain=Grain.HOUR, bucket__in=range(hour - DETAILED_HOURS + 1, hour + 1)),
+        server_id=server_id,
+    )
+    found = {(row["grain"], row["bucket"]): _counts(row) for row in rows.values("grain", "bucket", *COLUMNS)}
+    return Detailed(
+        daily=[
+            Point(buckets.start_of_day(day), found.get((Grain.DAY, day), ZERO))
+            for day in range(today - DETAILED_DAYS + 1, today + 1)
+        ],
+        hourly=[
+            Point(buckets.start_of_hour(each), found.get((Grain.HOUR, each), ZERO))
+            for each in range(hour - DETAILED_HOURS + 1, hour + 1)
+        ],
+    )
+
+
+def sent_between(server_id: int, first: datetime.date, last: datetime.date) -> int:
+    """Return what a server sent from one UTC day to another, both included; whole months are read as months."""
+    days, months = _days_and_months(_counted(ServerCount, first, last))
+    condition = Q(grain=Grain.DAY, bucket__in=days) | Q(grain=Grain.MONTH, bucket__in=months)
+    rows = ServerCount.objects.filter(condition, server_id=server_id)
+    return rows.aggregate(total=Sum("sent"))["total"] or 0
+
+
+def server_series(server_ids: Iterable[int] | None, grain: Grain, first: int, last: int) -> list[Point]:
+    """Return the sum over some servers, or all of them, for each hour or day (by number) from first to last."""
+    rows = ServerCount.objects.filter(grain=grain)
+    if server_ids is not None:
+        rows = rows.filter(server_id__in=storage.ids(server_ids))
+    return _series(rows, grain, first, last)
+
+
+def busiest_servers(
+    server_ids: Iterable[int] | None, first_day: int, last_day: int, *, limit: int
+) -> list[tuple[int, Counts]]:
+    """Return the servers that sent most over some days, most first; None is all servers."""
+    rows = _in_buckets(ServerCount.objects.filter(grain=Grain.DAY), first_day, last_day)
+    if server_ids is not None:
+        rows = rows.filter(server_id__in=storage.ids(server_ids))
+    ranked = rows.values("server_id").annotate(**_sums()).order_by("-total_sent", "server_id")[:limit]
+    return [(row["server_id"], _counts(row, "total_")) for row in ranked]
+
+
+# --- Domains and senders of a server ---------------------------------------------------------------------------------
+
+
+def domain_sent(server_id: int, names: Iterable[str], now: datetime.datetime) -> dict[str, Sent]:
+    """Return what a server sent from each domain (a lower-case A-label) today and this month, for every name given.
+
+    Mail that was counted before the domain had a record is there.
+    """
+    wanted = list(names)
+    known = dict(SenderDomain.objects.filter(server_id=server_id, name__in=wanted).values_list("id", "name"))
+    sent = _sent(DomainCount.objects.filter(domain_id__in=storage.ids(known)), "domain_id", known, now)
+    return dict.fromkeys(wanted, Sent()) | {known[domain_id]: each for domain_id, each in sent.items()}
+
+
+def sent_by_sender(
+    server_id: int, first: datetime.date, last: datetime.date, *, limit: int = MOST_MAILBOXES
+) -> Breakdown:
+    """Return what a server sent by sender mailbox from one UTC day to another, both included, most first.
+
+    Senders beyond a day's allowance of new ones are one mailbox, `other`.
+    """
+    days = _counted(SenderCount, first, last)
+    rows = SenderCount.objects.filter(grain=Grain.DAY, bucket__in=days, server_id=server_id, sent__gt=0)
+    ranked = list(
+        rows.values("sender_id")
+        .annotate(total=Sum("sent"))
+        .order_by("-total", "sender_id")
+        .values_list("sender_id", "total")[:limit]
+    )
+    names = dict(
+        Sender.objects.filter(pk__in=storage.ids(sender_id for sender_id, _ in ranked)).values_list("id", "name")
+    )
+    sent = {_mailbox(names[sender_id]): total for sender_id, total in ranked}
+    if len(sent) < limit:
+        return Breakdown(sent, mailboxes=len(sent), emails=sum(sent.values()))
+    whole = rows.aggregate(mailboxes=CountOf("sender_id", distinct=True), emails=Sum("sent"))
+    return Breakdown(sent, **whole)
+
+
+# --- How it is read --------------------------------------------------------------------------------------------------
+
+
+def _counts(row: dict[str, Any], prefix: str = "") -> Counts:
+    return Counts(**{name: row[prefix + name] for name in COLUMNS})
+
+
+def _sums() -> dict[str, Sum]:
+    return {f"total_{name}": Sum(name) for name in COLUMNS}
+
+
+def _totals(rows: QuerySet[Any], key: str) -> dict[int, Counts]:
+    return {row[key]: _counts(row, "total_") for row in rows.values(key).annotate(**_sums())}
+
+
+def _in_buckets(rows: QuerySet[Any], first: int, last: int) -> QuerySet[Any]:
+    """Rows of some buckets, as a list: one key's row is found in each, where a range would read everybody's."""
+    return rows.filter(bucket__in=range(first, last + 1))
+
+
+def _series(rows: QuerySet[Any], grain: Grain, first: int, last: int) -> list[Point]:
+    found = _totals(_in_buckets(rows, first, last), "bucket")
+    start = {Grain.HOUR: buckets.start_of_hour, Grain.DAY: buckets.start_of_day}[grain]
+    return [Point(start(bucket), found.get(bucket, ZERO)) for bucket in range(first, last + 1)]
+
+
+def _sent(rows: QuerySet[Any], key: str, ids: Iterable[int], now: datetime.datetime) -> dict[int, Sent]:
+    today, month = buckets.span_of(Period.TODAY, now).first, buckets.span_of(Period.MONTH, now).first
+    found: dict[int, dict[int, int]] = {}
+    current = rows.filter(Q(grain=Grain.DAY, bucket=today) | Q(grain=Grain.MONTH, bucket=month))
+    for subject, grain, sent in current.values_list(key, "grain", "sent"):
+        found.setdefault(subject, {})[grain] = sent
+    return {each: Sent(found.get(each, {}).get(Grain.DAY, 0), found.get(each, {}).get(Grain.MONTH, 0)) for each in ids}
+
+
+def _counted(counts: type[ServerCount] | type[SenderCount], first: datetime.date, last: datetime.date) -> range:
+    """Return the days from first to last, both included, without those before or after anything was counted.
+
+    A caller may ask from the year 1 to the year 9999.
+    """
+    edges = counts.objects.filter(grain=Grain.DAY).aggregate(least=Min("bucket"), greatest=Max("bucket"))
+    if edges["least"] is None:
+        return range(0)
+    return range(max(buckets.day_number(first), edges["least"]), min(buckets.day_number(last), edges["greatest"]) + 1)
+
+
+def _days_and_months(days: range) -> tuple[list[int], range]:
+    """Split days into whole months and the days left at both ends."""
+    if not days:
+        return [], range(0)
+    first_month = buckets.month_number(buckets.date_of(days.start))
+    if buckets.first_day_of_month(first_month) < days.start:
+        first_month += 1
+    end_month = buckets.month_number(buckets.date_of(days.stop))
+    if first_month >= end_month:
+        return list(days), range(0)
+    head = range(days.start, buckets.first_day_of_month(first_month))
+    tail = range(buckets.first_day_of_month(end_month), days.stop)
+    return [*head, *tail], range(first_month, end_month)
+
+
+def _mailbox(name: str) -> str:
+    return OTHER_SENDERS if name == OTHER else name

@@ -1,0 +1,32 @@
+"""What was counted lately over many servers at once: days and hours by one query, for a front page."""
+
+import datetime
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Q, QuerySet, Sum
+
+from stats.counts import buckets
+from stats.counts.buckets import Grain
+from stats.ledger import storage
+from stats.models import ServerCount
+from stats.reports.queries import COLUMNS, ZERO, Counts, Point
+
+
+def of_servers(
+    server_ids: Iterable[int] | None, now: datetime.datetime, *, days: int, hours: int
+) -> tuple[list[Point], list[Point]]:
+    """Return the sums of some servers, or of all (None), over the last days and the last hours; the current ones are last."""
+    last_day, last_hour = buckets.day_of(now), buckets.hour_of(now)
+    in_days, in_hours = range(last_day - days + 1, last_day + 1), range(last_hour - hours + 1, last_hour + 1)
+    rows: QuerySet[Any] = ServerCount.objects.filter(
+        Q(grain=Grain.DAY, bucket__in=in_days) | Q(grain=Grain.HOUR, bucket__in=in_hours)
+    )
+    if server_ids is not None:
+        rows = rows.filter(server_id__in=storage.ids(server_ids))
+    sums = rows.values("grain", "bucket").annotate(**{f"total_{name}": Sum(name) for name in COLUMNS})
+    found = {(row["grain"], row["bucket"]): Counts(**{name: row[f"total_{name}"] for name in COLUMNS}) for row in sums}
+    return (
+        [Point(buckets.start_of_day(each), found.get((Grain.DAY, each), ZERO)) for each in in_days],
+        [Point(buckets.start_of_hour(each), found.get((Grain.HOUR, each), ZERO)) for each in in_hours],
+    )

@@ -1,0 +1,44 @@
+"""What an organization's servers did month by month, for its people and for bills."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import QuerySet, Sum
+
+from stats.counts.buckets import Grain
+from stats.models import ServerCount
+from stats.reports.queries import COLUMNS, ZERO, Counts
+
+
+def by_month(server_ids: QuerySet[Any], first: int, last: int) -> dict[int, Counts]:
+    """Return the sum over these servers (a query of their ids) for each month from first to last, months without mail too."""
+    sums = {name: Sum(name) for name in COLUMNS}
+    rows = (
+        _months(server_ids, first, last)
+        .order_by()
+        .values("bucket")
+        .annotate(**{f"total_{k}": v for k, v in sums.items()})
+    )
+    found = {row["bucket"]: Counts(**{name: row[f"total_{name}"] for name in COLUMNS}) for row in list[Any](rows)}
+    return {month: found.get(month, ZERO) for month in range(first, last + 1)}
+
+
+def by_month_and_server(server_ids: QuerySet[Any], first: int, last: int) -> Iterable[tuple[int, int, Counts]]:
+    """Yield (month, server, counts) for each that has any, the latest month first, then by server."""
+    rows = _months(server_ids, first, last).order_by("-bucket", "server_id")
+    for row in rows.values("bucket", "server_id", *COLUMNS).iterator(chunk_size=2_000):
+        yield row["bucket"], row["server_id"], Counts(**{name: row[name] for name in COLUMNS})
+
+
+def busiest(server_ids: QuerySet[Any], month: int, *, limit: int) -> list[tuple[int, Counts]]:
+    """Return the servers that sent most in a month, most first."""
+    rows = _months(server_ids, month, month).order_by("-sent", "server_id")[:limit]
+    return [
+        (row["server_id"], Counts(**{name: row[name] for name in COLUMNS}))
+        for row in rows.values("server_id", *COLUMNS)
+    ]
+
+
+def _months(server_ids: QuerySet[Any], first: int, last: int) -> QuerySet[ServerCount]:
+    # The months as a list: one server's row is found in each, where a range would read everybody's.
+    return ServerCount.objects.filter(grain=Grain.MONTH, bucket__in=range(first, last + 1), server_id__in=server_ids)

@@ -1,0 +1,64 @@
+"""The OpenAPI document. (That answers are what it promises, every test's caller checks.)"""
+
+import re
+
+import jsonschema
+import pytest
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+
+from api.greenarrow.urls import urlpatterns
+from tests.api.greenarrow.documented import PREFIX, document, operations
+from tests.api.greenarrow.test_every_endpoint import ENDPOINTS
+from tests.api.greenarrow.test_ip_addresses_create import given, rule
+
+
+def test_it_is_built_without_warnings():
+    GENERATOR_STATS.reset()
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    assert not GENERATOR_STATS
+    validate_schema(schema)
+
+
+def test_every_endpoint_is_documented_and_nothing_else():
+    paths = {re.sub(r"<\w+:(\w+)>", r"{\1}", str(each.pattern)) for each in urlpatterns}
+    assert {path.removeprefix(PREFIX) for path, _ in operations()} == paths
+    assert len(operations()) == len(ENDPOINTS)
+
+
+def test_every_operation_has_a_name_a_summary_and_its_refusals():
+    ids = [operation["operationId"] for operation in operations().values()]
+    assert len(set(ids)) == len(ids)
+    for (_, verb), operation in operations().items():
+        assert operation["summary"]
+        assert operation["security"] == [{"GreenArrowBasic": []}]
+        expected = {"200", "400", "401", "403", "404", "405", "413", "429", "500", "503"}
+        assert expected <= operation["responses"].keys()
+        assert ("requestBody" in operation) == (verb in ("post", "put"))
+        assert ("422" in operation["responses"]) >= ("requestBody" in operation)
+
+
+def test_every_reference_is_there():
+    responses = document()["components"]["responses"]
+    for operation in operations().values():
+        for response in operation["responses"].values():
+            assert "$ref" not in response or response["$ref"].rpartition("/")[2] in responses
+
+
+@pytest.mark.parametrize(
+    ("payload", "is_good"),
+    [
+        (given(), True),
+        (given(rules=[rule("a.com")], redirect=None, default={"max_messages_per_hour": None}), True),
+        (given(name=...), False),
+        (given(rules=[rule()]), False),
+        (given(rules=[rule("a.com", max_messages_per_hour=-1)]), False),
+        (given(ip="10.0.0.256"), False),
+        ({}, False),
+    ],
+)
+def test_the_document_knows_good_bodies_from_bad_ones(payload, is_good):
+    schema = operations()[f"{PREFIX}ip_addresses", "post"]["requestBody"]["content"]["application/json"]["schema"]
+    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    assert jsonschema.Draft202012Validator(schema, format_checker=checker).is_valid(payload) is is_good

@@ -1,0 +1,95 @@
+"""Demo data: whole, the same when it is loaded again, and consistent in every tier."""
+
+import datetime
+from io import StringIO
+
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+
+from config.demo import cast, traffic
+from config.demo.counts import DAYS, RAW_DAYS
+from core.models import AuditEntry, User
+from ippools.models import IPAddress, IPPool
+from servers.models import Domain, Membership, Organization, Server
+from stats.counts import audit, buckets
+from stats.counts.buckets import Grain
+from stats.counts.nightly import audit_counts
+from stats.ledger import storage
+from stats.models import AddressCount, Day, Event, Provider, ServerCount
+from stats.reports import reputation
+from throttling.models import ThrottlingTemplate
+
+NOW = datetime.datetime(2026, 3, 11, 15, 30, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A hundredth of the mail: what is held must hold for any volume."""
+    monkeypatch.setattr(traffic, "SCALE", 0.005)
+
+
+def load(settings, at=NOW):
+    settings.IS_PRODUCTION = False
+    with time_machine.travel(at, tick=False):
+        call_command("load_demo", stdout=StringIO())
+
+
+def sum_of(model, **key):
+    return sum(model.objects.filter(**key).values_list("sent", flat=True))
+
+
+@pytest.mark.storage
+@pytest.mark.django_db(transaction=True)
+def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, settings):
+    load(settings)
+    numbers = [
+        model.objects.count()
+        for model in (Organization, Server, IPAddress, IPPool, Domain, Event, ServerCount, AuditEntry)
+    ]
+    assert numbers[:4] == [3, 12, 40, 8]
+    assert Membership.objects.count() == 6
+    assert {user.has_usable_password() for user in User.objects.all()} == {False}
+    assert ThrottlingTemplate.objects.count() == 1 + len(cast.TEMPLATES)
+    load(settings)
+    assert numbers == [
+        model.objects.count()
+        for model in (Organization, Server, IPAddress, IPPool, Domain, Event, ServerCount, AuditEntry)
+    ]
+
+    # A day later it goes on where it was.
+    load(settings, NOW + datetime.timedelta(days=1))
+    today = buckets.day_of(NOW)
+    assert Day.objects.count() == DAYS + 1
+    assert list(Day.objects.filter(dropped_at=None).values_list("day", flat=True)) == [today - 1, today, today + 1]
+    with time_machine.travel(NOW + datetime.timedelta(days=1), tick=False):
+        found = audit_counts(now=NOW + datetime.timedelta(days=1))
+    assert (found.is_clean, len(found.days)) == (True, RAW_DAYS + 1)
+    all_days = list(Day.objects.values_list("day", flat=True))
+    for _, _, select in audit._coarse_selects(all_days):
+        assert storage.fetch(select) == []
+
+    days = {day: sum_of(ServerCount, grain=Grain.DAY, bucket=day) for day in all_days}
+    assert sum(days.values()) == sum_of(ServerCount, grain=Grain.TOTAL) == sum_of(AddressCount, grain=Grain.TOTAL)
+    assert days[today - 7] == sum_of(AddressCount, grain=Grain.DAY, bucket=today - 7)
+    hours = range((today - 7) * 24, (today - 6) * 24)
+    assert days[today - 7] == sum_of(ServerCount, grain=Grain.HOUR, bucket__in=hours)
+
+    troubled = IPAddress.objects.get(ipv4=cast.TROUBLED_ADDRESS).pk
+    gmail = Provider.objects.get(name="Gmail").pk
+    cells = reputation.by_address_and_provider([troubled], today - 3, today)[troubled]
+    assert reputation.accepted_share(cells[gmail]) < 0.5
+
+
+def test_it_is_not_loaded_into_production_unless_that_is_said(settings, db):
+    settings.IS_PRODUCTION = True
+    with pytest.raises(CommandError, match="--in-production"):
+        call_command("load_demo")
+    assert not Organization.objects.exists()
+
+
+@pytest.mark.parametrize(("total", "weights"), [(0, [1, 2]), (7, [1, 1, 1]), (100, [0.3, 0.3, 0.4]), (5, [0, 1])])
+def test_parts_add_up(total, weights):
+    parts = traffic.apportion(total, weights)
+    assert sum(parts) == total
+    assert all(abs(part - total * weight / sum(weights)) < 1 for part, weight in zip(parts, weights, strict=True))

@@ -1,0 +1,70 @@
+"""The pictures of the README: `make docs-images` takes them on the demo's data into docs/images/."""
+
+import sys
+
+from playwright.sync_api import Browser, Page
+
+from tests.e2e.browser import NoBrowser, context_of, launched, sign_in
+from tests.e2e.server import ROOT, Server, running
+
+FOLDER = ROOT / "docs" / "images"
+MOST_BYTES = 200_000
+
+
+def main() -> int:
+    """Take the six; a picture that is too large for a repository makes this fail."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        with launched() as browser, running(demo=True) as server:
+            take(browser, server)
+    except NoBrowser as reason:
+        print(reason, file=sys.stderr)
+        return 2
+    large = [file.name for file in FOLDER.glob("*.png") if file.stat().st_size > MOST_BYTES]
+    if large:
+        print(f"Larger than {MOST_BYTES:,} bytes: {', '.join(large)}", file=sys.stderr)
+    return 1 if large else 0
+
+
+def take(browser: Browser, server: Server) -> None:
+    state = None
+    for dark, phone in ((False, False), (True, False), (True, True)):
+        context = context_of(browser, phone=phone, dark=dark, base_url=server.url, storage_state=state)
+        page = context.new_page()
+        if state is None:
+            sign_in(page, server.url, server.operator, server.password)
+            state = context.storage_state()
+        if phone:
+            picture(page, "phone", "/admin/", height=860)
+        elif dark:
+            picture(page, "dashboard-dark", "/admin/", height=1000)
+        else:
+            picture(page, "dashboard", "/admin/", height=1000)
+            picture(page, "server", "/admin/servers/server/?q=Newsletter+Europe", "Newsletter Europe", height=860)
+            picture(page, "pool", "/admin/ippools/ippool/?q=Campaigns", "Campaigns", height=760)
+            address(page)
+        context.close()
+
+
+def picture(page: Page, name: str, path: str, link: str = "", *, height: int) -> None:
+    size = page.viewport_size
+    assert size
+    page.set_viewport_size({"width": size["width"], "height": height})
+    page.goto(path)
+    if link:
+        page.get_by_role("link", name=link, exact=True).first.click()
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+
+
+def address(page: Page) -> None:
+    """The address in trouble, with the limit that applies to the provider that pushes it back."""
+    picture(page, "address", "/admin/ippools/ipaddress/?q=198.51.100.23", "198.51.100.23", height=1000)
+    page.get_by_role("textbox", name="Recipient domain").fill("gmail.com")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_text("How it was found").wait_for()
+    page.screenshot(path=FOLDER / "address.png", animations="disabled")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""axe-core finds nothing serious on the pages that one works with, light and dark."""
+
+import pytest
+
+from tests.e2e.accessibility import violations
+from tests.e2e.browser import context_of
+
+LISTS = (
+    "servers/organization", "servers/server", "servers/domain", "ippools/ippool", "ippools/ipaddress",
+    "throttling/throttlingtemplate", "throttling/throttleprogram", "core/auditentry",
+)  # fmt: skip
+RECORDS = (
+    "servers/organization", "servers/server", "ippools/ippool", "ippools/ipaddress", "throttling/throttlingtemplate",
+    "throttling/throttleprogram",
+)  # fmt: skip
+OTHERS = ("/admin/", "/admin/account/", "/admin/account/second-factor/")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_serious(visit, dark):
+    page = visit(dark=dark)
+    found = {}
+    for path in (*OTHERS, *(f"/admin/{each}/" for each in LISTS)):
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        found[path] = violations(page)
+    for each in RECORDS:
+        page.goto(f"/admin/{each}/")
+        page.locator(f"a[href*='/{each}/'][href*='/change/']").first.click()
+        page.wait_for_load_state("networkidle")
+        found[f"a {each}"] = violations(page)
+    assert {path: problems for path, problems in found.items() if problems} == {}
+
+
+def test_nothing_serious_before_one_is_signed_in(browser, demo):
+    context = context_of(browser, base_url=demo.url)
+    page = context.new_page()
+    page.goto("/admin/login/")
+    assert violations(page) == []
+    context.close()

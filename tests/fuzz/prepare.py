@@ -1,0 +1,51 @@
+"""`python -m tests.fuzz.prepare`: what a fuzzed panel begins with, by one process, told as one JSON object."""
+
+import json
+import os
+
+import django
+
+USER = "fuzzer"
+NAMES = ("ACME Inc", "Globex")
+
+
+def main() -> None:
+    """Make two tenants, a template and a program that are not built in, and a user of the GreenArrow dialect with a token."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    from django.utils import timezone
+
+    from core.audit import Actor
+    from core.encryption import decrypt
+    from core.models import User
+    from core.tokens import create_token
+    from servers.pools import create_pool
+    from servers.provisioning import create_organization, create_server
+    from throttling import programs, templates
+
+    actor = Actor.of_command("fuzz")
+    tenants = []
+    for number, name in enumerate(NAMES, start=1):
+        organization = create_organization(name=name, allow_keyless_create=True, actor=actor)
+        ips = [f"192.0.2.{10 * number + last}" for last in range(1, 4)]
+        create_pool(organization=organization, name="Main Pool", ips=ips, actor=actor)
+        created = create_server(organization=organization, name="First", actor=actor)
+        key = decrypt(created.api_credential.key_ciphertext)
+        tenants.append({"organization": str(organization.uuid), "key": key})
+    default = {"max_concurrent_connections": 2, "max_messages_per_hour": 70}
+    templates.create({"name": "Basic", "default": default}, actor=actor)
+    backoff = {
+        "max_concurrent_connections": {"mode": "percent", "value": 50},
+        "max_messages_per_hour": {"mode": "fixed", "value": 100},
+        "return_after": 600,
+    }
+    programs.create(
+        {"name": "Careful", "backoff": backoff, "triggers": {"failure_rate": None, "deferral_rate": 20}}, actor=actor
+    )
+    user = User.objects.create_superuser(USER, api_level=User.ApiLevel.YES)
+    token = create_token(user=user, name="fuzz", expires_at=None, at=timezone.now(), actor=actor)
+    print(json.dumps({"tenants": tenants, "token": token.key}))
+
+
+if __name__ == "__main__":
+    main()
