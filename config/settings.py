@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "ippools",
     "servers",
     "stats",
+    "nodes",
     "api",
     "panel",
     "config",

@@ -18,6 +18,7 @@ from ippools.models import (
     RelayServer,
     RoutingRule,
 )
+from nodes.models import Node, NodeAddress, NodePolicy, Revision, RevisionPolicy
 from servers.models import (
     Credential,
     Domain,
@@ -289,3 +290,51 @@ class IPPoolRuleFactory(DjangoModelFactory):
 
 
 A_MOMENT = datetime.datetime(2026, 11, 18, 10, 30, 15, 250_000, tzinfo=datetime.UTC)
+
+
+# --- nodes ------------------------------------------------------------------------------------------------------------
+
+
+class NodeFactory(DjangoModelFactory):
+    class Meta:
+        model = Node
+
+    name = factory.Sequence("node-{}".format)
+    kind = "haraka"
+    key_digest = factory.LazyFunction(lambda: keys.digest(keys.make_key()))
+
+
+class NodeAddressFactory(DjangoModelFactory):
+    class Meta:
+        model = NodeAddress
+
+    node = factory.SubFactory(NodeFactory)
+    ip_address = factory.SubFactory(IPAddressFactory)
+
+
+class RevisionFactory(DjangoModelFactory):
+    class Meta:
+        model = Revision
+
+    number = factory.Sequence(lambda number: number + 1)
+    kind = "published"
+    digest = "0" * 64
+    created_at = datetime.datetime(2026, 11, 18, tzinfo=datetime.UTC)
+
+
+class NodePolicyFactory(DjangoModelFactory):
+    class Meta:
+        model = NodePolicy
+
+    node_id = 1
+    node_name = "node"
+    kind = "haraka"
+    number = 1
+
+
+class RevisionPolicyFactory(DjangoModelFactory):
+    class Meta:
+        model = RevisionPolicy
+
+    revision = factory.SubFactory(RevisionFactory)
+    policy = factory.SubFactory(NodePolicyFactory)

@@ -12,6 +12,7 @@ FOLDERS = [
     "core",
     "dnschecks",
     "ippools",
+    "nodes",
     "panel",
     "servers",
     "stats",

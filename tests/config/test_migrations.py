@@ -16,7 +16,19 @@ from tools import schema
 pytestmark = [pytest.mark.storage, pytest.mark.server]
 ROOT = Path(__file__).parents[2]
 # Children of a test that speak to a database of their own.
-APPS = ("admin", "otp_totp", "otp_static", "sessions", "stats", "servers", "ippools", "throttling", "core", "auth")
+APPS = (
+    "admin",
+    "otp_totp",
+    "otp_static",
+    "sessions",
+    "nodes",
+    "stats",
+    "servers",
+    "ippools",
+    "throttling",
+    "core",
+    "auth",
+)
 
 
 @pytest.fixture

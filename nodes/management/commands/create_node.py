@@ -1,0 +1,35 @@
+"""`manage.py create_node NAME --kind KIND`: a machine with one MTA, whose agent uses the key that is printed once."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from core.commands import ActCommand
+from nodes.models import Node
+from nodes.nodes import create_node
+
+
+class Command(ActCommand):
+    help = "Make a node on which some IP addresses are, and print its key, which is shown once."
+
+    def add_act_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("--kind", required=True, choices=Node.Kind.values, help="The MTA that runs there.")
+        parser.add_argument(
+            "--address",
+            dest="addresses",
+            metavar="IP",
+            action="extend",
+            nargs="+",
+            default=[],
+            help="Addresses of the platform that are on this machine; may be repeated.",
+        )
+
+    def act(self, *, name: str, kind: str, addresses: list[str], **options: Any) -> dict[str, Any]:
+        made = create_node(name=name, kind=kind, addresses=addresses, actor=self.actor)
+        return {"id": made.node.pk, "name": made.node.name, "kind": made.node.kind, "key": made.key}
+
+    def told(self, outcome: dict[str, Any]) -> str:
+        return (
+            f"The node {outcome['name']} ({outcome['kind']}) has the id {outcome['id']}.\n"
+            f"Its key, which is shown only now: {outcome['key']}"
+        )

@@ -1,0 +1,126 @@
+"""Decisions by recipient domain, evaluated for every pattern that can win and laid out flat, which is what compilers emit.
+
+A flat table answers by the domain itself (`exact`), else by its nearest parent (`below`), else by its default. That is exact:
+all domains that have a name as their nearest parent in the table, and are not in it themselves, match the same patterns in the
+same order, so one unnamed subdomain stands for all of them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from nodes.policy.model import Policy, Source
+from nodes.policy.shares import Entry, entries, override_patterns
+from throttling.domains import ITSELF_AND_SUBDOMAINS, SUBDOMAINS
+from throttling.limits import effective
+
+# A label that no pattern can name.
+_UNNAMED = "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Flat[Value]:
+    """A value for every domain; names are sorted."""
+
+    exact: Mapping[str, Value]
+    below: Mapping[str, Value]
+    default: Value
+
+    def of(self, domain: str) -> Value:
+        """Return the value for a (normalized) domain."""
+        if domain in self.exact:
+            return self.exact[domain]
+        parent = domain
+        while "." in parent:
+            parent = parent.split(".", 1)[1]
+            if parent in self.below:
+                return self.below[parent]
+        return self.default
+
+    def values(self) -> list[Value]:
+        """Return every value that the table can answer with."""
+        return [self.default, *self.exact.values(), *self.below.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What an address may do towards a domain; 0 is unlimited. `rule` 0 is the default, which has one counter per domain.
+
+    All domains of one rule share the address's counter of that rule.
+    """
+
+    rule: int
+    connections: int
+    per_hour: int
+    program: int | None = None
+
+
+def names_in(patterns: Iterable[str]) -> set[str]:
+    """Return the domain names that patterns are over, without their prefixes."""
+    return {each.removeprefix(ITSELF_AND_SUBDOMAINS).removeprefix(SUBDOMAINS) for each in patterns}
+
+
+def flatten[Value](names: Iterable[str], value_of: Callable[[str], Value]) -> Flat[Value]:
+    """Lay out a function of domains that changes only at these names; an entry that says what its parent says is left out."""
+    default = value_of(_UNNAMED)
+    exact: dict[str, Value] = {}
+    below: dict[str, Value] = {}
+    table = Flat(exact, below, default)
+    # Parents first: what a name inherits is known when its turn comes.
+    for name in sorted(names, key=lambda each: (each.count("."), each)):
+        inherited = table.of(f"{_UNNAMED}.{name}")
+        under = value_of(f"{_UNNAMED}.{name}")
+        itself = value_of(name)
+        if itself != table.of(name):
+            exact[name] = itself
+        if under != inherited:
+            below[name] = under
+    return Flat(dict(sorted(exact.items())), dict(sorted(below.items())), default)
+
+
+def limit_tables(policy: Policy) -> dict[int, Flat[Limit]]:
+    """Return the limits of each source by domain. Sources with the same rules share one table."""
+    tables: dict[object, Flat[Limit]] = {}
+    found = {}
+    for source in policy.sources:
+        key = _rules_of(policy, source)
+        if key not in tables:
+            tables[key] = _limits(policy, source)
+        found[source.id] = tables[key]
+    return found
+
+
+def pool_table(policy: Policy, pool: int) -> Flat[tuple[Entry, ...]]:
+    """Return by which sources a pool sends, by domain; domains matter only to overrides of routing rules."""
+    return flatten(names_in(override_patterns(policy, pool)), lambda domain: entries(policy, pool, domain))
+
+
+def joint_table(policy: Policy, pool: int, limits: Mapping[int, Flat[Limit]]) -> Flat[tuple[tuple[Entry, Limit], ...]]:
+    """Return by which sources a pool sends and with which limits, by domain; `limits` are from `limit_tables`."""
+    ways = pool_table(policy, pool)
+    tables = {id(table): table for each in ways.values() for entry in each for table in [limits[entry.source]]}
+    names = {*ways.exact, *ways.below}.union(*({*table.exact, *table.below} for table in tables.values()))
+    return flatten(names, lambda domain: tuple((entry, limits[entry.source].of(domain)) for entry in ways.of(domain)))
+
+
+def _rules_of(policy: Policy, source: Source) -> object:
+    own = policy.limit_table_of[source.own]
+    if own.rule_of:
+        return source.own, source.template
+    # Thousands of addresses have no rules of their own.
+    return None, source.template, own.max_concurrent_connections, own.max_messages_per_hour
+
+
+def _limits(policy: Policy, source: Source) -> Flat[Limit]:
+    own, template = policy.limit_table_of[source.own], policy.limit_table_of[source.template]
+
+    def limit_of(domain: str) -> Limit:
+        found = effective(own, template, domain)
+        rule = found.rule
+        return Limit(
+            0 if rule is None else rule.id,
+            found.max_concurrent_connections,
+            found.max_messages_per_hour,
+            None if rule is None else rule.throttle_program_id,
+        )
+
+    return flatten(names_in([*own.rule_of, *template.rule_of]), limit_of)

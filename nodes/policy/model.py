@@ -1,0 +1,228 @@
+"""What one node is to do, as frozen values: read from rows by `nodes.policy.read`, and all that a compiler sees.
+
+A `Policy` holds what a revision fixes; an `Overlay` holds what changes without a revision: pauses, suspensions, credentials.
+Ids are those of the rows. Every tuple is sorted (by id, or in the order in which its elements are tried), so equal policies are
+equal values with equal digests.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from throttling.limits import LimitRule, LimitTable
+
+# The id of the pool of servers that have none: the default VirtualMTA.
+DEFAULT_POOL = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """Which node the policy is for."""
+
+    id: int
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A VirtualMTA that mail for this node's pools may be meant for, wherever it is; `kind` as in ippools."""
+
+    id: int
+    name: str
+    kind: str
+    # Of an address: its weight in every pool, 0 to 100. Of another kind: 0.
+    priority: int
+    # The VirtualMTA by which its mail leaves instead.
+    redirect: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An address on this node. `own` and `template` are ids of tables."""
+
+    id: int
+    ipv4: str
+    ipv6: str | None
+    hostname: str
+    own: int
+    template: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A share of a routing rule's mail; `portion` is in ten-thousandths."""
+
+    way: int
+    portion: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOverride:
+    """Other targets for some recipient domains (normalized patterns)."""
+
+    patterns: tuple[str, ...]
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A routing rule: targets, and its exceptions; `randomization` as in ippools."""
+
+    id: int
+    randomization: str
+    targets: tuple[Target, ...]
+    overrides: tuple[RouteOverride, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A rule set: of an address (a None in its default is the template's to fill) or of a template."""
+
+    id: int
+    rules: tuple[LimitRule, ...]
+    max_concurrent_connections: int | None
+    max_messages_per_hour: int | None
+
+    def limit_table(self) -> LimitTable:
+        """Return it indexed, as `throttling.limits.effective` wants it."""
+        return LimitTable.of(
+            self.rules,
+            max_concurrent_connections=self.max_concurrent_connections,
+            max_messages_per_hour=self.max_messages_per_hour,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A throttle program that a rule of these tables has."""
+
+    id: int
+    name: str
+    connections_mode: str
+    connections_value: int
+    messages_mode: str
+    messages_value: int
+    return_after_seconds: int
+    failure_rate: int | None
+    deferral_rate: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A group of addresses; `members` are ids of ways, those on other nodes too."""
+
+    id: int
+    name: str
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRule:
+    """That a tenant's mail between some addresses or domains leaves by another pool.
+
+    A condition with `@` is an address without its +tag, else a domain. None of a kind: any. Both kinds: both must match.
+    """
+
+    id: int
+    senders: tuple[str, ...]
+    recipients: tuple[str, ...]
+    pool: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A mail server of an organization that has something to send by on this node.
+
+    `name` is the user name of its SMTP credentials, `organization/server`; `rules` are in the order in which they are tried.
+    """
+
+    id: int
+    uuid: str
+    name: str
+    organization: int
+    # None: only what a rule sends elsewhere can leave.
+    pool: int | None
+    rules: tuple[PoolRule, ...] = ()
+    # Messages an hour; None: no limit.
+    send_limit: int | None = None
+    # A server in development mode holds all mail, which a node cannot: it takes none from it.
+    is_development: bool = False
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Everything that a revision fixes for one node."""
+
+    node: NodeIdentity
+    revision: int
+    sources: tuple[Source, ...] = ()
+    ways: tuple[Way, ...] = ()
+    routes: tuple[Route, ...] = ()
+    tables: tuple[Table, ...] = ()
+    programs: tuple[Program, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    tenants: tuple[Tenant, ...] = ()
+
+    # Indexes: computed once, and no part of the value.
+
+    @cached_property
+    def source_of(self) -> Mapping[int, Source]:
+        return {source.id: source for source in self.sources}
+
+    @cached_property
+    def way_of(self) -> Mapping[int, Way]:
+        return {way.id: way for way in self.ways}
+
+    @cached_property
+    def route_of(self) -> Mapping[int, Route]:
+        return {route.id: route for route in self.routes}
+
+    @cached_property
+    def pool_of(self) -> Mapping[int, Pool]:
+        return {pool.id: pool for pool in self.pools}
+
+    @cached_property
+    def limit_table_of(self) -> Mapping[int, LimitTable]:
+        return {table.id: table.limit_table() for table in self.tables}
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """That a tenant may not send; `until` None: until it is resumed."""
+
+    tenant: str
+    until: datetime.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpKey:
+    """An SMTP credential: the SHA-256 of its key, as 64 hexadecimal digits."""
+
+    id: int
+    digest: str
+    tenant: str
+    expires_at: datetime.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpNetwork:
+    """An SMTP-IP credential: clients of this network (CIDR) need no key."""
+
+    id: int
+    network: str
+    tenant: str
+    expires_at: datetime.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What applies on top of a revision, with a number of its own. Held and deleted credentials are absent."""
+
+    number: int = 0
+    # Ids of addresses whose delivery is paused, on this node or on another that redirects here.
+    paused: tuple[int, ...] = ()
+    suspended: tuple[Suspension, ...] = ()
+    keys: tuple[SmtpKey, ...] = ()
+    networks: tuple[SmtpNetwork, ...] = ()
