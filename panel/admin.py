@@ -1,1 +1,27 @@
 """Every page of the panel, brought in for the admin to find."""
+
+from panel.pages import (  # noqa: F401
+    addresses,
+    api_tokens,
+    audit,
+    credentials,
+    domains,
+    grants,
+    ingest_tokens,
+    jobs,
+    memberships,
+    organizations,
+    pool_rules,
+    pools,
+    programs,
+    providers,
+    relay_servers,
+    rollup_runs,
+    routes,
+    routing_rules,
+    servers,
+    templates,
+    users,
+    virtual_mtas,
+    webhooks,
+)
