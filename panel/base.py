@@ -14,13 +14,13 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
-from unfold.views import ChangeList
 
 from core.audit import Actor, snapshot
 from core.errors import Refused
 from panel import history, revealed_keys
 from panel.forms import errors
 from panel.forms.fields import LookUp
+from panel.lists import PanelChangeList
 from panel.viewer import Viewer, viewer_of
 from servers.access import organizations_of
 
@@ -83,16 +83,6 @@ class ActingForm(forms.ModelForm):
 
     def save_m2m(self) -> None:
         """Do nothing: the act has saved it."""
-
-
-class PanelChangeList(ChangeList):
-    """A list whose rows may be dressed with figures: one look-up for the page, never one for each row."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        rows = list(vars(self)["result_list"])
-        self.result_list = rows
-        self.model_admin.dress(request, rows)
 
 
 class PanelAdmin(ModelAdmin):
@@ -185,7 +175,7 @@ class PanelAdmin(ModelAdmin):
 
     # --- Lists -------------------------------------------------------------------------------------------------------
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PanelChangeList]:
         return PanelChangeList
 
     def dress(self, request: HttpRequest, records: list[Any]) -> None:

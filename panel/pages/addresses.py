@@ -109,9 +109,6 @@ class IPAddressAdmin(TenantAdmin):
         # An address may be in the pools of several organizations, so none of them changes it.
         return verb == "view" and bool(viewer.roles)
 
-    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
-        return lookup in ("template__id__exact", "pools__id__exact") or super().lookup_allowed(lookup, value, request)
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         found = super().get_queryset(request).select_related("template__rules", "rules", "redirect")
         viewer = viewer_of(request)

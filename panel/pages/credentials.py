@@ -12,6 +12,7 @@ from unfold.enums import ActionVariant
 
 from panel import revealed_keys
 from panel.bulk import actions, acts
+from panel.filters import RecordFilter
 from panel.forms.fields import text_input
 from panel.pages.server_children import ServerPartAdmin, ServerPartForm
 from panel.record_actions import ActForm, act, actor_of
@@ -52,7 +53,7 @@ class CredentialAdmin(ServerPartAdmin):
 
     form = CredentialForm
     list_display = ["name", "server", "organization", "kind", "key_start", "state", "last_used_at", "expires_at"]
-    list_filter = ["kind", ("held_at", admin.EmptyFieldListFilter), "is_default"]
+    list_filter = [("server", RecordFilter), "kind", ("held_at", admin.EmptyFieldListFilter), "is_default"]
     search_fields = ["name", "key_prefix", "server__name_key", "server__permalink"]
     search_help_text = "Name, the first six characters of a key, or server"
     add_fieldsets = (

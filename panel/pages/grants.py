@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from panel.base import ActingForm, TenantAdmin
+from panel.filters import RecordFilter
 from panel.record_actions import actor_of
 from panel.viewer import Viewer
 from servers import pools
@@ -30,6 +31,7 @@ class OrganizationPoolAdmin(TenantAdmin):
     list_display = ["organization", "pool", "created_at"]
     list_display_links = ["organization"]
     list_select_related = ["organization", "pool"]
+    list_filter = [("organization", RecordFilter), ("pool", RecordFilter)]
     search_fields = ["organization__name_key", "pool__name_key"]
     autocomplete_fields = ["organization", "pool"]
     fields = ["organization", "pool"]

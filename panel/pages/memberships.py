@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from panel.base import ActingForm, TenantAdmin
+from panel.filters import RecordFilter
 from panel.forms.fields import text_input
 from panel.record_actions import actor_of
 from panel.viewer import Viewer
@@ -46,7 +47,7 @@ class MembershipAdmin(TenantAdmin):
 
     form = MembershipForm
     list_display = ["user", "organization", "role", "created_at"]
-    list_filter = ["role"]
+    list_filter = [("organization", RecordFilter), "role"]
     list_select_related = ["user", "organization"]
     search_fields = ["user__username", "user__email", "organization__name_key"]
     autocomplete_fields = ["organization"]

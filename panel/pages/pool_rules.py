@@ -14,6 +14,7 @@ from core.errors import Conflict, Fault, Invalid, Refused
 from core.references import whole_id
 from ippools.models import IPPool
 from panel.base import ActingForm, TenantAdmin
+from panel.filters import RecordFilter
 from panel.formatting import in_short
 from panel.forms.fields import text_area
 from panel.pages import rule_order
@@ -62,6 +63,7 @@ class IPPoolRuleAdmin(TenantAdmin):
     # An owner's rules beside each other, as they are tried.
     ordering = ["server_id", "organization_id", "position", "pk"]
     list_select_related = ["organization", "server__organization", "pool"]
+    list_filter = [("server", RecordFilter), ("organization", RecordFilter), ("pool", RecordFilter)]
     search_fields = ["from_conditions", "to_conditions", "uuid", "pool__name_key", "server__name_key"]
     search_help_text = "Address, domain, uuid, pool or server"
     autocomplete_fields = ["organization", "server", "pool"]

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from core.errors import Conflict
+from panel.filters import RecordFilter
 from panel.pages.server_children import ServerPartAdmin, ServerPartForm
 from panel.record_actions import actor_of
 from servers import routes
@@ -35,7 +36,7 @@ class RouteAdmin(ServerPartAdmin):
 
     form = RouteForm
     list_display = ["name", "domain", "server", "mode", "endpoint"]
-    list_filter = ["mode"]
+    list_filter = [("server", RecordFilter), "mode"]
     list_select_related = ["domain"]
     search_fields = ["name", "domain__name", "endpoint", "uuid", "server__name_key"]
     autocomplete_fields = ["server", "domain"]

@@ -12,6 +12,7 @@ from unfold.enums import ActionVariant
 from core.errors import Conflict
 from panel.base import ActingForm, TenantAdmin
 from panel.bulk import actions, acts
+from panel.filters import RecordFilter
 from panel.forms.suspension import SuspensionForm
 from panel.pages import server_overview
 from panel.pages.server_filters import ServerStateFilter
@@ -70,7 +71,7 @@ class ServerAdmin(TenantAdmin):
 
     form = ServerForm
     list_display = ["name", "organization", "state", "mode_label", "ip_pool", "sent_today", "sent_this_month"]
-    list_filter = [ServerStateFilter, "mode"]
+    list_filter = [("organization", RecordFilter), ServerStateFilter, "mode"]
     search_fields = ["name_key", "permalink", "uuid", "organization__name_key"]
     search_help_text = "Name, permalink, uuid or organization"
     autocomplete_fields = ["organization", "ip_pool"]

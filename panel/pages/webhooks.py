@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminURLInputWidget
 
+from panel.filters import RecordFilter
 from panel.pages.server_children import ServerPartAdmin, ServerPartForm
 from panel.record_actions import actor_of
 from servers import webhooks
@@ -38,7 +39,7 @@ class WebhookAdmin(ServerPartAdmin):
 
     form = WebhookForm
     list_display = ["name", "server", "url", "told_of", "enabled"]
-    list_filter = ["enabled"]
+    list_filter = [("server", RecordFilter), "enabled"]
     search_fields = ["name", "url", "uuid", "server__name_key"]
     fields = ["server", "name", "url", "events", "enabled", "sign"]
     restorable = ("name", "url", "events", "enabled", "sign")
