@@ -26,7 +26,7 @@ from core.models import Job
 from panel.formatting import counted
 from panel.record_actions import actor_of
 
-KIND = "panel.bulk.actions"
+KIND = "panel.bulk"
 # That many are done within the request.
 AT_ONCE = 50
 # A step of a job; after each, its page tells how far it is.

@@ -267,7 +267,7 @@ class IPAddressAdmin(TenantAdmin):
             "limits_url": request.path,
             "back": self.url_of(record.pk),
         }
-        return TemplateResponse(request, "panel/address/limit_lookup.html", context)
+        return TemplateResponse(request, "panel/address/limits.html", context)
 
     # --- Acts --------------------------------------------------------------------------------------------------------
 
