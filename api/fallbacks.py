@@ -16,6 +16,7 @@ from api.renderers import EnvelopeRenderer
 # The paths on which somebody expects a dialect; longer prefixes first where one contains the other.
 DIALECTS = (
     ("/ga/api/", "api.greenarrow.renderers.renderer"),
+    ("/api/node/", "api.nodes.renderers.renderer"),
     ("/api/", "api.postal.renderers.renderer"),
 )
 

@@ -42,6 +42,14 @@ def number(name: str, default: int, *, least: int = 0) -> int:
     return int(value)
 
 
+def choice(name: str, choices: list[str], *, default: str) -> str:
+    """Return one of these words."""
+    value = text(name, default)
+    if value not in choices:
+        end([f"{name} must be {' or '.join(choices)}, not {value!r}."])
+    return value
+
+
 def flag(name: str, *, default: bool) -> bool:
     """Return true or false; "flase" is neither."""
     value = text(name).lower()

@@ -263,6 +263,11 @@ SLUICE_HOSTNAME_SUFFIX = env.host_name("SLUICE_HOSTNAME_SUFFIX", default="postal
 SLUICE_EVENT_RETENTION = env.number("SLUICE_EVENT_RETENTION", default=30, least=1)
 # Days; older events are refused.
 SLUICE_EVENT_MAX_AGE = env.number("SLUICE_EVENT_MAX_AGE", default=5 * 366, least=1)
+# Whether a change of configuration is published to the nodes by itself (`auto`) or on request (`manual`).
+SLUICE_PUBLISH = env.choice("SLUICE_PUBLISH", ["auto", "manual"], default="manual" if IS_PRODUCTION else "auto")
+# Requests of nodes that a web process holds until there is something new; others are told to ask again after so many seconds.
+SLUICE_NODE_WAITERS = env.number("SLUICE_NODE_WAITERS", default=max(1, SLUICE_WEB_THREADS // 2), least=1)
+SLUICE_NODE_RETRY = 5
 
 # --- DNS -------------------------------------------------------------------------------------------------------------
 

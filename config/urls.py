@@ -15,6 +15,7 @@ urlpatterns = [
     path("admin", RedirectView.as_view(pattern_name="admin:index", query_string=True)),
     path("admin/", admin.site.urls),
     path("api/v1/", include("api.postal.urls")),
+    path("api/node/v1/", include("api.nodes.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
     path("ga/api/v3/eng/", include("api.greenarrow.urls")),

@@ -70,6 +70,9 @@ class NodePolicy(models.Model):
     policy = models.CharField(max_length=DIGEST_LENGTH, editable=False)
     sources = models.CharField(max_length=DIGEST_LENGTH, editable=False)
     files = models.JSONField(default=dict, editable=False)
+    # Ids of its VirtualMTAs and of its servers: what the overlay is read for.
+    ways = models.JSONField(default=list, editable=False)
+    servers = models.JSONField(default=list, editable=False)
     fidelity = models.JSONField(default=list, editable=False)
 
     class Meta:

@@ -55,3 +55,15 @@ def test_it_does_not_echo_a_broken_database_url(monkeypatch) -> None:
     with pytest.raises(SystemExit, match="DATABASE_URL cannot be read") as refusal:
         environment.database("DATABASE_URL")
     assert "hush" not in str(refusal.value)
+
+
+def test_it_reads_one_of_some_words(monkeypatch) -> None:
+    assert environment.choice("SLUICE_PUBLISH", ["auto", "manual"], default="auto") == "auto"
+    monkeypatch.setenv("SLUICE_PUBLISH", " manual ")
+    assert environment.choice("SLUICE_PUBLISH", ["auto", "manual"], default="auto") == "manual"
+
+
+def test_it_rejects_another_word(monkeypatch) -> None:
+    monkeypatch.setenv("SLUICE_PUBLISH", "Auto")
+    with pytest.raises(SystemExit, match="SLUICE_PUBLISH must be auto or manual, not 'Auto'"):
+        environment.choice("SLUICE_PUBLISH", ["auto", "manual"], default="auto")

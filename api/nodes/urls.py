@@ -1,0 +1,10 @@
+"""Everything under /api/node/v1/."""
+
+from django.urls import path
+
+from api.nodes import policy, report
+
+urlpatterns = [
+    path("policy", policy.NodePolicy.as_view(), name="node-policy"),
+    path("report", report.NodeReport.as_view(), name="node-report"),
+]

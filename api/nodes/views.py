@@ -1,0 +1,53 @@
+"""The base of the nodes' views: a node key as a bearer token."""
+
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from api.nodes.renderers import renderer
+from api.problems import Code, decline
+from api.views import DialectView
+from nodes import access
+from nodes.models import Node
+
+CHALLENGE = "Bearer"
+NO_KEY = "Authentication is required: send the node's key as a bearer token"
+WRONG_KEY = "The node key is not valid"
+
+
+class NodeKey(BaseAuthentication):
+    """`Authorization: Bearer KEY`; `request.auth` is the Node."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Node]:
+        """Return the node by one query."""
+        scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise decline(Code.NOT_AUTHENTICATED, NO_KEY, authenticate=CHALLENGE)
+        try:
+            return AnonymousUser(), access.authenticate_node(key.strip())
+        except access.InvalidNodeKey:
+            raise decline(Code.WRONG_CREDENTIALS, WRONG_KEY, authenticate=CHALLENGE) from None
+
+    def authenticate_header(self, request: Request) -> str:
+        """The challenge of a 401."""
+        return CHALLENGE
+
+
+class NodeView(DialectView):
+    """What a node's agent asks. docs/nodes.md describes it; it is not in the OpenAPI document of the platform's dialects."""
+
+    renderer = renderer
+    authentication_classes = [NodeKey]
+    schema = None
+
+    def note_use(self, credential: Any) -> None:
+        """Note that the node was heard of."""
+        access.note_seen(credential, at=self.now)
+
+    @property
+    def node(self) -> Node:
+        """The node that asks."""
+        node: Node = self.request.auth
+        return node

@@ -1,0 +1,74 @@
+"""Who holds a node's key, and for which servers it may report."""
+
+import datetime
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+
+from core.errors import Refused
+from core.keys import digest
+from ippools.models import IPPoolMember
+from nodes.models import Node, NodePolicy, NodeReport
+from servers.models import IPPoolRule, Server
+from stats.ledger.storage import ids
+
+# How often `seen_at` is written at most.
+SEEN_RESOLUTION = datetime.timedelta(seconds=10)
+
+
+class InvalidNodeKey(Refused):
+    """No node has this key: it is wrong, it was replaced, or its node was deleted."""
+
+    default_message = "The node key is not valid"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCaller:
+    """The node that a request acts for."""
+
+    node: Node
+
+    @property
+    def servers(self) -> QuerySet[Server]:
+        """The servers for which it may report."""
+        return servers_of(self.node)
+
+
+def authenticate_node(key: str) -> Node:
+    """Return whose key it is, by one query; any text may be asked for. Raises InvalidNodeKey."""
+    node = Node.objects.select_related("revision").filter(key_digest=digest(key)).first()
+    if node is None:
+        raise InvalidNodeKey
+    return node
+
+
+def reporter_of(key: str) -> NodeCaller | None:
+    """Return the node with this key, for the endpoint of events; None where there is none."""
+    try:
+        return NodeCaller(authenticate_node(key))
+    except InvalidNodeKey:
+        return None
+
+
+def servers_of(node: Node) -> QuerySet[Server]:
+    """Return the servers whose mail may leave, or left, from the node; deleted ones too, whose mail goes on bouncing.
+
+    Those whose pools, or pools of whose rules, have addresses on it, and those of the policy that it is to apply.
+    """
+    pools = IPPoolMember.objects.filter(ip_address__node_address__node=node).values("pool_id")
+    rules = IPPoolRule.objects.filter(pool_id__in=pools)
+    published = NodePolicy.objects.filter(node_id=node.pk, revisions__revision=node.revision_id)
+    served = [pk for servers in published.values_list("servers", flat=True) for pk in servers]
+    return Server.objects.filter(
+        Q(ip_pool_id__in=pools)
+        | Q(pk__in=rules.filter(server__isnull=False).values("server_id"))
+        | Q(organization_id__in=rules.filter(organization__isnull=False).values("organization_id"))
+        | Q(pk__in=ids(served))
+    )
+
+
+def note_seen(node: Node, *, at: datetime.datetime) -> None:
+    """Write that the node's agent was heard of, at most every ten seconds."""
+    stale = Q(seen_at=None) | Q(seen_at__lte=at - SEEN_RESOLUTION)
+    if not NodeReport.objects.filter(stale, node_id=node.pk).update(seen_at=at):
+        NodeReport.objects.bulk_create([NodeReport(node_id=node.pk, seen_at=at)], ignore_conflicts=True)

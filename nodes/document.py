@@ -1,0 +1,127 @@
+"""What a node is told: its policy in the revision that it is to apply, and the overlay on top of it."""
+
+import datetime
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from django.db import transaction
+
+from core.errors import NotFound
+from nodes import texts
+from nodes.models import Node, NodePolicy, Revision
+from nodes.policy import documents
+from nodes.policy.compilers import compile_for
+from nodes.policy.haraka import source_name
+from nodes.policy.model import Overlay
+from nodes.policy.read import read_overlay
+
+_ETAG_DIGITS = 16
+
+
+class NoRevision(NotFound):
+    """Nothing has been published that knows the node."""
+
+    default_message = "No revision has been published for this node yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a node is to apply just now. `overlay` has its number; its digest is of everything but that."""
+
+    revision: Revision
+    policy: NodePolicy
+    overlay: Overlay
+    overlay_digest: str
+
+    @property
+    def etag(self) -> str:
+        """The entity tag of the document, over revision and overlay."""
+        return (
+            f'"r{self.revision.number}-{self.policy.digest[:_ETAG_DIGITS]}'
+            f'-o{self.overlay.number}-{self.overlay_digest[:_ETAG_DIGITS]}"'
+        )
+
+
+def wanted_by(node: Node, *, at: datetime.datetime) -> Wanted:
+    """Return what the node is to apply; a changed overlay gets its number here. Raises NoRevision."""
+    if node.revision is None:
+        raise NoRevision
+    policy = NodePolicy.objects.filter(node_id=node.pk, revisions__revision=node.revision).first()
+    if policy is None:
+        raise NoRevision
+    overlay = read_overlay(ways=policy.ways, servers=policy.servers, at=at)
+    digest = hashlib.sha256(orjson.dumps(overlay_document(overlay))).hexdigest()
+    number = _overlay_number(node, digest)
+    return Wanted(node.revision, policy, replace(overlay, number=number), digest)
+
+
+def document_of(wanted: Wanted) -> dict[str, Any]:
+    """Return the whole document (issue 15, section 3)."""
+    row = wanted.policy
+    held = texts.load([row.sources, row.policy, *row.files.values()])
+    files = {path: held[digest].decode() for path, digest in sorted(row.files.items())}
+    return {
+        "revision": wanted.revision.number,
+        "digest": row.digest,
+        "node": row.node_name,
+        "kind": row.kind,
+        "files": files,
+        "sources": orjson.loads(held[row.sources]),
+        "overlay": {
+            "number": wanted.overlay.number,
+            "digest": wanted.overlay_digest,
+            **overlay_document(wanted.overlay),
+            "files": _changed_files(held[row.policy], files, wanted.overlay),
+        },
+        "fidelity": row.fidelity,
+    }
+
+
+def overlay_document(overlay: Overlay) -> dict[str, Any]:
+    """Return the overlay as nodes are told it, without number and files."""
+    return {
+        "paused": [source_name(pk) for pk in overlay.paused],
+        "suspended": [{"server": each.tenant, "until": _time(each.until)} for each in overlay.suspended],
+        "credentials": [
+            {"id": each.id, "server": each.tenant, "sha256": each.digest, "expires_at": _time(each.expires_at)}
+            for each in overlay.keys
+        ],
+        "networks": [
+            {"id": each.id, "server": each.tenant, "network": each.network, "expires_at": _time(each.expires_at)}
+            for each in overlay.networks
+        ],
+        "caps": [],
+    }
+
+
+def _changed_files(policy: bytes, files: Mapping[str, str], overlay: Overlay) -> dict[str, str | None]:
+    """Return the files that the overlay changes; None: it is not there while the overlay applies."""
+    if not overlay.paused and not overlay.suspended:
+        return {}
+    compiled = compile_for(documents.from_json(policy), overlay).files
+    changed: dict[str, str | None] = {path: None for path in files if path not in compiled}
+    changed |= {path: text for path, text in compiled.items() if files.get(path) != text}
+    return dict(sorted(changed.items()))
+
+
+def _overlay_number(node: Node, digest: str) -> int:
+    """Return the number of the overlay with this digest: the node's own, or the next one, which is then written."""
+    if node.overlay_digest == digest:
+        return node.overlay_number
+    with transaction.atomic():
+        locked = Node.objects.select_for_update(of=("self",)).filter(pk=node.pk).first()
+        if locked is None:
+            raise NoRevision
+        if locked.overlay_digest != digest:
+            locked.overlay_number += 1
+            locked.overlay_digest = digest
+            locked.save(update_fields=["overlay_number", "overlay_digest"])
+    node.overlay_number, node.overlay_digest = locked.overlay_number, locked.overlay_digest
+    return locked.overlay_number
+
+
+def _time(at: datetime.datetime | None) -> str | None:
+    return None if at is None else at.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,21 @@
+"""The compiler of each kind of node."""
+
+from collections.abc import Mapping
+
+from nodes.policy import haraka
+from nodes.policy.compiled import Compiled, Compiler
+from nodes.policy.model import Overlay, Policy
+
+COMPILERS: Mapping[str, Compiler] = {"haraka": haraka.compile_policy}
+
+
+class NoCompiler(Exception):
+    """There is no compiler for nodes of this kind."""
+
+
+def compile_for(policy: Policy, overlay: Overlay) -> Compiled:
+    """Return what the policy's node is given; raises NoCompiler."""
+    compiler = COMPILERS.get(policy.node.kind)
+    if compiler is None:
+        raise NoCompiler(policy.node.kind)
+    return compiler(policy, overlay)

@@ -1,0 +1,81 @@
+"""Policies as JSON and back: what a revision stores of them."""
+
+import dataclasses
+import hashlib
+import types
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import orjson
+
+from nodes.policy.compiled import Finding, Tag
+from nodes.policy.model import Policy
+
+# Raised whenever a compiler writes another thing for the same policy, so that the next revision is compiled anew.
+COMPILERS = 1
+
+
+def to_json(policy: Policy) -> bytes:
+    """Return the policy as JSON; equal policies give equal bytes."""
+    # By its fields: orjson would write down cached properties too.
+    return orjson.dumps({field.name: getattr(policy, field.name) for field in dataclasses.fields(policy)})
+
+
+def from_json(text: bytes) -> Policy:
+    """Return the policy that `to_json` wrote."""
+    policy: Policy = _built(Policy, orjson.loads(text))
+    return policy
+
+
+def digest_of(policy: Policy) -> str:
+    """Return the SHA-256 of the policy without its number, and of the compilers."""
+    document = to_json(dataclasses.replace(policy, revision=0))
+    return hashlib.sha256(b"%d %s" % (COMPILERS, document)).hexdigest()
+
+
+def tags_to_json(tags: Mapping[str, Tag]) -> bytes:
+    """Return the tags as nodes are told them, sorted."""
+    return orjson.dumps(
+        {
+            name: {"ip": tag.ip, "virtual_mta": tag.virtual_mta, "rule": tag.rule}
+            for name, tag in sorted(tags.items(), key=lambda item: (item[1].virtual_mta, item[1].rule, item[0]))
+        }
+    )
+
+
+def findings_to_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Return the fidelity report as JSON values, sorted by code."""
+    return [
+        {
+            "fidelity": each.fidelity.value,
+            "code": each.code,
+            "message": each.message,
+            "count": each.count,
+            "about": list(each.about),
+        }
+        for each in sorted(findings, key=lambda each: (each.code, each.message))
+    ]
+
+
+@cache
+def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
+    hints = get_type_hints(kind)
+    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(kind))
+
+
+def _built(kind: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if dataclasses.is_dataclass(kind):
+        # A field that an older version did not write has its default.
+        return kind(**{name: _built(hint, value[name]) for name, hint in _fields(kind) if name in value})  # type: ignore[arg-type, operator]
+    origin = get_origin(kind)
+    if origin is tuple:
+        inner = get_args(kind)[0]
+        # Numbers and texts need no building, and there may be hundreds of thousands.
+        return tuple(value) if inner in (int, str) else tuple(_built(inner, each) for each in value)
+    if origin in (Union, types.UnionType):
+        [inner] = [each for each in get_args(kind) if each is not type(None)]
+        return _built(inner, value)
+    return value

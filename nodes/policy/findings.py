@@ -1,0 +1,58 @@
+"""Lines of the fidelity report that every kind of MTA shares: what no node can do as asked."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from nodes.policy.compiled import Fidelity, Finding
+from nodes.policy.flat import Flat
+from nodes.policy.model import Policy
+from nodes.policy.shares import Entry
+
+type Draws = Mapping[int, Flat[tuple[Entry, ...]]]
+
+
+def shared(policy: Policy, pools: Draws) -> Iterator[Finding]:
+    """Yield the findings about ways, pools and servers; `pools` has the draws of each pool."""
+    yield from _about(
+        Fidelity.NOT_ENFORCED,
+        "relay_server",
+        "Nodes do not send through relay servers: what redirects to one leaves by the pool's other addresses, or waits.",
+        [way.name for way in policy.ways if way.kind == "relay_server"],
+    )
+    yield from _about(
+        Fidelity.NOT_ENFORCED,
+        "constant_choice",
+        "The choice among a routing rule's targets is made anew at each attempt, not once for a message or a recipient.",
+        [policy.way_of[route.id].name for route in policy.routes if route.randomization != "random"],
+    )
+    elsewhere = {pool.id: pool.name for pool in policy.pools if not any(pools[pool.id].values())}
+    yield from _about(
+        Fidelity.STRICTER,
+        "pool_elsewhere",
+        "No mail of these pools leaves from this node: all of their addresses are on others. It waits here.",
+        elsewhere.values(),
+    )
+    somewhere = {pool.name for pool in policy.pools if pool.id not in elsewhere and not all(pools[pool.id].values())}
+    yield from _about(
+        Fidelity.STRICTER,
+        "domains_elsewhere",
+        "Mail of these pools to some domains, for which a routing rule chooses addresses of other nodes, waits here.",
+        somewhere,
+    )
+    yield from _about(
+        Fidelity.NOT_ENFORCED,
+        "send_limit",
+        "The send limits of servers are not enforced by nodes.",
+        [tenant.name for tenant in policy.tenants if tenant.send_limit is not None],
+    )
+    yield from _about(
+        Fidelity.STRICTER,
+        "development_mode",
+        "Servers in development mode hold all mail, which a node cannot: it refuses theirs.",
+        [tenant.name for tenant in policy.tenants if tenant.is_development],
+    )
+
+
+def _about(fidelity: Fidelity, code: str, message: str, about: Iterable[str]) -> Iterator[Finding]:
+    found = list(about)
+    if found:
+        yield Finding.of(fidelity, code, message, found)

@@ -1,0 +1,164 @@
+"""The policy of a node, cut out of the platform's configuration; and the overlay, which is read at any time."""
+
+import datetime
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from django.db.models import Q
+
+from ippools.models import IPAddress
+from nodes.policy.model import (
+    DEFAULT_POOL,
+    Overlay,
+    Policy,
+    Pool,
+    SmtpKey,
+    SmtpNetwork,
+    Suspension,
+    Tenant,
+)
+from nodes.policy.platform import Platform, ServerRow, read_platform
+from servers.models import Credential, Server
+from stats.ledger.storage import ids, snapshot
+
+_DEFAULT_NAME = "default VirtualMTA"
+
+
+def read_policy(node_id: int, *, revision: int = 0) -> Policy:
+    """Read the policy of a node, in one snapshot and a constant number of queries. KeyError: there is no such node."""
+    return policy_of(read_platform(), node_id, revision=revision)
+
+
+def policy_of(platform: Platform, node_id: int, *, revision: int) -> Policy:
+    """Cut a node's policy out of the platform: what leads to its addresses, and the servers that send by it."""
+    here = platform.on_node[node_id]
+    reaching = _reaching(platform, here)
+    sending = {pk for pk, pool in platform.pools.items() if not (reaching | here).isdisjoint(pool.members)}
+    if platform.default in reaching:
+        sending.add(DEFAULT_POOL)
+    tenants = tuple(_tenants(platform, sending))
+    used = sending.union(*({tenant.pool} if tenant.pool is not None else () for tenant in tenants))
+    used = used.union(rule.pool for tenant in tenants for rule in tenant.rules)
+    pools = tuple(_pool(platform, pk) for pk in sorted(used))
+    # A source that redirects sends nothing itself.
+    sources = tuple(platform.sources[pk] for pk in sorted(here) if platform.ways[pk].redirect is None)
+    reached = _reached(platform, [*here, *(member for pool in pools for member in pool.members)])
+    tables = {table for source in sources for table in (source.own, source.template)}
+    programs = {rule.throttle_program_id for table in tables for rule in platform.tables[table].rules} - {None}
+    return Policy(
+        node=platform.nodes[node_id],
+        revision=revision,
+        sources=sources,
+        ways=tuple(platform.ways[pk] for pk in sorted(reached)),
+        routes=tuple(platform.routes[pk] for pk in sorted(reached & platform.routes.keys())),
+        tables=tuple(platform.tables[pk] for pk in sorted(tables)),
+        programs=tuple(program for pk, program in platform.programs.items() if pk in programs),
+        pools=pools,
+        tenants=tenants,
+    )
+
+
+def _pool(platform: Platform, pk: int) -> Pool:
+    if pk == DEFAULT_POOL:
+        return Pool(DEFAULT_POOL, _DEFAULT_NAME, () if platform.default is None else (platform.default,))
+    return platform.pools[pk]
+
+
+def _reaching(platform: Platform, here: Collection[int]) -> set[int]:
+    """Return the ways whose mail leaves, or may leave, by one of these addresses."""
+    before: defaultdict[int, list[int]] = defaultdict(list)
+    for way in platform.ways.values():
+        if way.redirect is not None:
+            before[way.redirect].append(way.id)
+    for route in platform.routes.values():
+        for branch in (route.targets, *(override.targets for override in route.overrides)):
+            for target in branch:
+                before[target.way].append(route.id)
+    return _closure((pk for pk in here if platform.ways[pk].redirect is None), before)
+
+
+def _reached(platform: Platform, starts: Iterable[int]) -> set[int]:
+    """Return the ways that mail meant for these may come to."""
+    after: dict[int, list[int]] = {way.id: [way.redirect] for way in platform.ways.values() if way.redirect is not None}
+    for route in platform.routes.values():
+        branches = (route.targets, *(override.targets for override in route.overrides))
+        after[route.id] = [target.way for branch in branches for target in branch]
+    return _closure(starts, after)
+
+
+def _closure(starts: Iterable[int], edges: Mapping[int, list[int]]) -> set[int]:
+    waiting = list(starts)
+    found = set(waiting)
+    while waiting:
+        for each in edges.get(waiting.pop(), ()):
+            if each not in found:
+                found.add(each)
+                waiting.append(each)
+    return found
+
+
+def _tenants(platform: Platform, sending: Collection[int]) -> Iterable[Tenant]:
+    for server in platform.servers.values():
+        own = platform.rules_of_server.get(server.id, ())
+        rules = own + platform.rules_of_organization.get(server.organization, ())
+        pool = server.pool
+        if pool is None and platform.default is not None:
+            pool = DEFAULT_POOL
+        if pool in sending or any(rule.pool in sending for rule in rules):
+            yield _tenant(server, pool, rules)
+
+
+def _tenant(server: ServerRow, pool: int | None, rules: Any) -> Tenant:
+    return Tenant(
+        id=server.id,
+        uuid=server.uuid,
+        name=server.name,
+        organization=server.organization,
+        pool=pool,
+        rules=rules,
+        send_limit=server.send_limit,
+        is_development=server.is_development,
+    )
+
+
+# --- The overlay -----------------------------------------------------------------------------------------------------
+
+
+def read_overlay(*, ways: Collection[int], servers: Collection[int], at: datetime.datetime) -> Overlay:
+    """Read what applies on top of a policy with these ways and servers: 3 queries. Its number is not known here."""
+    with snapshot():
+        paused = IPAddress.objects.filter(pk__in=ids(ways), delivery_paused=True).order_by("pk")
+        columns = ("organization__permalink", "permalink", "suspended_until", "organization__suspended_at")
+        is_suspended = Q(suspended_at__isnull=False) | Q(organization__suspended_at__isnull=False)
+        suspended = Server.objects.living().filter(is_suspended, pk__in=ids(servers)).order_by("pk")
+        credentials = (
+            Credential.objects.usable(at)
+            .filter(kind__in=[Credential.Kind.SMTP, Credential.Kind.SMTP_IP])
+            .filter(server_id__in=ids(servers), server__deleted_at=None)
+            .order_by("pk")
+        )
+        keys, networks = [], []
+        rows = credentials.values_list(
+            "pk", "key_digest", "network", "server__organization__permalink", "server__permalink", "expires_at"
+        )
+        for pk, digest, network, organization, server, expires_at in rows:
+            tenant = f"{organization}/{server}"
+            if digest is None:
+                networks.append(SmtpNetwork(pk, network, tenant, expires_at))
+            else:
+                keys.append(SmtpKey(pk, digest, tenant, expires_at))
+        return Overlay(
+            paused=tuple(paused.values_list("pk", flat=True)),
+            suspended=tuple(_suspensions(suspended.values_list(*columns), at)),
+            keys=tuple(keys),
+            networks=tuple(networks),
+        )
+
+
+def _suspensions(rows: Iterable[Any], at: datetime.datetime) -> Iterable[Suspension]:
+    for organization, server, until, organization_suspended_at in rows:
+        if organization_suspended_at is not None:
+            yield Suspension(f"{organization}/{server}")
+        elif until is None or until > at:
+            yield Suspension(f"{organization}/{server}", until)

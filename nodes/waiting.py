@@ -1,0 +1,61 @@
+"""Holding a node's request until there is something new for it, without holding a database connection meanwhile."""
+
+import threading
+import time
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from nodes import changes
+from nodes.access import InvalidNodeKey
+from nodes.document import Wanted, wanted_by
+from nodes.models import Node
+from nodes.publishing import publish_if_changed
+
+# Seconds between two looks.
+INTERVAL = 0.5
+
+_places = threading.BoundedSemaphore(settings.SLUICE_NODE_WAITERS)
+
+
+class TooMany(Exception):
+    """As many requests of this process wait already as may."""
+
+
+def until_changed(node: Node, known: Wanted, *, seconds: float) -> Wanted | None:
+    """Return what the node is to apply as soon as that is not what it knows; None when the time is over.
+
+    Raises TooMany, InvalidNodeKey where the key stops meanwhile, and NoRevision. Each look is a few short queries; only an
+    entry of the audit trail makes it read more.
+    """
+    if not _places.acquire(blocking=False):
+        raise TooMany
+    try:
+        return _wait(node, known, time.monotonic() + seconds)
+    finally:
+        _places.release()
+
+
+def _wait(node: Node, known: Wanted, end: float) -> Wanted | None:
+    seen = (known.revision.pk, "")
+    while True:
+        state = changes.state()[0]
+        current = Node.objects.select_related("revision").filter(pk=node.pk, key_digest=node.key_digest).first()
+        if current is None:
+            raise InvalidNodeKey
+        if (current.revision_id, state) != seen:
+            now = timezone.now()
+            publish_if_changed(now=now)
+            current.refresh_from_db()
+            wanted = wanted_by(current, at=now)
+            if wanted.etag != known.etag:
+                return wanted
+            seen = (current.revision_id or 0, state)
+        left = end - time.monotonic()
+        if left <= 0:
+            return None
+        if not connection.in_atomic_block:
+            # Back to the pool: a request that waits holds none.
+            connection.close()
+        time.sleep(min(INTERVAL, left))
