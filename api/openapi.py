@@ -1,8 +1,69 @@
-"""What the OpenAPI document holds beside the operations, which each dialect's views describe themselves."""
+"""The OpenAPI document: what both dialects' operations have in common, and what stands beside the operations."""
 
+import inspect
 from typing import Any
 
 from django.utils.module_loading import import_string
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction
+
+type Schema = dict[str, Any]
+
+JSON = "application/json"
+
+
+class DialectSchema(AutoSchema):
+    """Describes the actions of a viewset by their serializers and `@extend_schema`.
+
+    A dialect adds its envelope (`envelope`), its refusals (`refusals`) and its credentials (`get_auth`). Serializers that
+    answer are strict: an answer never holds more than they name.
+    """
+
+    # What the dialect's components are called by, so that two dialects' do not collide.
+    dialect: str
+
+    def envelope(self, data: Schema) -> Schema:
+        """Return the schema of a success whose data has this schema."""
+        raise NotImplementedError
+
+    def refusals(self) -> dict[str, Schema]:
+        """Return the responses that refuse, by HTTP status."""
+        raise NotImplementedError
+
+    @property
+    def action(self) -> Any:
+        """The method that the operation calls."""
+        return getattr(self.view, getattr(self.view, "action", None) or self.method.lower())
+
+    def get_summary(self) -> str:
+        """The first line of the action's docstring."""
+        return (inspect.getdoc(self.action) or "").partition("\n")[0].rstrip(".")
+
+    def get_description(self) -> str:  # type: ignore[override]  # As drf-spectacular itself has it.
+        """The rest of it."""
+        return (inspect.getdoc(self.action) or "").partition("\n")[2].strip()
+
+    def map_parsers(self) -> list[str]:
+        """JSON, which is read by api.bodies: a view has no parsers."""
+        return [JSON]
+
+    def get_serializer_name(self, serializer: Any, direction: Direction) -> str:
+        """The name of its class without "Serializer", behind the dialect's."""
+        return self.dialect + type(serializer).__name__.removesuffix("Serializer")
+
+    def _get_response_bodies(self, direction: Direction = "response") -> Schema:
+        bodies: Schema = super()._get_response_bodies(direction)
+        for response in bodies.values():
+            for media in response.get("content", {}).values():
+                media["schema"] = self.envelope(media["schema"])
+        return bodies | self.refusals()
+
+    def _postprocess_serializer_schema(self, schema: Schema, serializer: Any, direction: Direction) -> Schema:
+        schema = super()._postprocess_serializer_schema(schema, serializer, direction)
+        if direction == "response" and schema.get("type") == "object":
+            schema["additionalProperties"] = False
+        return schema
+
 
 # Each returns the components (schemas, responses, security schemes) that its dialect's operations refer to.
 COMPONENTS = ("api.postal.openapi.components", "api.greenarrow.openapi.components")

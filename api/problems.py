@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import singledispatch
 from types import MappingProxyType
+from typing import TypedDict, Unpack
 
 from django.core import exceptions as django
 from django.db import Error as DatabaseFault
@@ -62,25 +63,36 @@ STATUSES: Mapping[str, int] = MappingProxyType(
 RETRY_AFTER = 5
 
 
+class Facts(TypedDict, total=False):
+    """What may be known of a problem beside its code and sentences."""
+
+    faults: tuple[errors.Fault, ...]  # what is wrong with the input, one by one
+    dependencies: tuple[errors.Dependency, ...]  # the records that refer to one that was to be deleted
+    retry_after: int  # seconds until another try is worth it
+    authenticate: str  # the challenge of a 401
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One refused request.
 
     `code` is one of `Code` or, when a dialect refuses in words of its own, that dialect's word. `messages` are
-    sentences for the caller, never empty. `params` holds further facts: `faults` (tuple of core.errors.Fault),
-    `dependencies` (tuple of core.errors.Dependency), `retry_after` (seconds), `authenticate` (the challenge of a 401),
-    and whatever a dialect adds for itself.
+    sentences for the caller, never empty. The rest is as in `Facts`; `data` is what a dialect's own refusal adds.
     """
 
     code: str
     messages: tuple[str, ...]
     status: int
-    params: Mapping[str, object] = field(default_factory=dict)
+    faults: tuple[errors.Fault, ...] = ()
+    dependencies: tuple[errors.Dependency, ...] = ()
+    retry_after: int | None = None
+    authenticate: str | None = None
+    data: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, code: Code, *messages: str, **params: object) -> "Problem":
+    def of(cls, code: Code, *messages: str, **facts: Unpack[Facts]) -> "Problem":
         """Return a problem of a shared kind, with the status that goes with it."""
-        return cls(code, messages or (SENTENCES[code],), STATUSES[code], params)
+        return cls(code, messages or (SENTENCES[code],), STATUSES[code], **facts)
 
     @property
     def message(self) -> str:
@@ -91,10 +103,10 @@ class Problem:
     def headers(self) -> dict[str, str]:
         """The headers that HTTP wants beside the status."""
         headers = {}
-        if "retry_after" in self.params:
-            headers["Retry-After"] = str(self.params["retry_after"])
-        if "authenticate" in self.params:
-            headers["WWW-Authenticate"] = str(self.params["authenticate"])
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
+        if self.authenticate is not None:
+            headers["WWW-Authenticate"] = self.authenticate
         return headers
 
 
@@ -126,9 +138,9 @@ class Declined(Exception):
         super().__init__(problem.message)
 
 
-def decline(code: Code, *messages: str, **params: object) -> Declined:
+def decline(code: Code, *messages: str, **facts: Unpack[Facts]) -> Declined:
     """Return the exception that refuses with a problem of a shared kind, ready to raise."""
-    return Declined(Problem.of(code, *messages, **params))
+    return Declined(Problem.of(code, *messages, **facts))
 
 
 @singledispatch
@@ -232,8 +244,8 @@ def _(exc: UnreadablePostError) -> Problem | None:
 _MEANINGS: Mapping[database.Meaning, Callable[[], Problem]] = {
     database.Meaning.AWAY: lambda: Problem.of(Code.UNAVAILABLE, retry_after=RETRY_AFTER),
     database.Meaning.TAKEN: lambda: Problem.of(Code.CONFLICT, "Another request changed the same records; try again"),
-    database.Meaning.REFERRED: lambda: Problem.of(Code.IN_USE, dependencies=()),
-    database.Meaning.REFUSED: lambda: Problem.of(Code.INVALID, faults=()),
+    database.Meaning.REFERRED: lambda: Problem.of(Code.IN_USE),
+    database.Meaning.REFUSED: lambda: Problem.of(Code.INVALID),
 }
 
 
@@ -249,59 +261,37 @@ def _(exc: DatabaseFault) -> Problem | None:
 
 # --- DRF's ------------------------------------------------------------------------------------------------------------
 
-
-@problem_from.register
-def _(exc: drf.ParseError) -> Problem | None:
-    return Problem.of(Code.MALFORMED)
-
-
-@problem_from.register
-def _(exc: drf.UnsupportedMediaType) -> Problem | None:
-    return Problem.of(Code.MALFORMED)
-
-
-@problem_from.register
-def _(exc: drf.NotAuthenticated) -> Problem | None:
-    return Problem.of(Code.NOT_AUTHENTICATED, **_challenge(exc))
-
-
-@problem_from.register
-def _(exc: drf.AuthenticationFailed) -> Problem | None:
-    return Problem.of(Code.WRONG_CREDENTIALS, **_challenge(exc))
+# By the framework's own word for each kind; what is not here (`error`) is a bug.
+_DRF_CODES: Mapping[str, Code] = MappingProxyType(
+    {
+        "parse_error": Code.MALFORMED,
+        "unsupported_media_type": Code.MALFORMED,
+        "not_authenticated": Code.NOT_AUTHENTICATED,
+        "authentication_failed": Code.WRONG_CREDENTIALS,
+        "permission_denied": Code.NOT_ALLOWED,
+        "not_found": Code.NOT_FOUND,
+        "method_not_allowed": Code.WRONG_METHOD,
+        "throttled": Code.TOO_MANY,
+        "invalid": Code.INVALID,
+    }
+)
 
 
 @problem_from.register
-def _(exc: drf.PermissionDenied) -> Problem | None:
-    return Problem.of(Code.NOT_ALLOWED)
-
-
-@problem_from.register
-def _(exc: drf.NotFound) -> Problem | None:
-    return Problem.of(Code.NOT_FOUND)
-
-
-@problem_from.register
-def _(exc: drf.MethodNotAllowed) -> Problem | None:
-    return Problem.of(Code.WRONG_METHOD)
-
-
-@problem_from.register
-def _(exc: drf.Throttled) -> Problem | None:
-    wait: float | None = getattr(exc, "wait", None)
-    wait = RETRY_AFTER if wait is None else max(1, round(wait))
-    return Problem.of(Code.TOO_MANY, retry_after=wait)
-
-
-@problem_from.register
-def _(exc: drf.ValidationError) -> Problem | None:
-    faults = tuple(_faults_in(exc.detail))
-    return Problem.of(Code.INVALID, *(str(fault) for fault in faults), faults=faults)
-
-
-def _challenge(exc: drf.APIException) -> dict[str, object]:
-    """Return the challenge that the view's authentication wants a 401 to carry."""
-    challenge = getattr(exc, "auth_header", None)
-    return {"authenticate": challenge} if challenge else {}
+def _(exc: drf.APIException) -> Problem | None:
+    code = _DRF_CODES.get(exc.default_code)
+    if code is None:
+        return None
+    facts: Facts = {}
+    if code == Code.INVALID:
+        facts["faults"] = tuple(_faults_in(exc.detail))
+    elif code == Code.TOO_MANY:
+        wait: float | None = getattr(exc, "wait", None)
+        facts["retry_after"] = RETRY_AFTER if wait is None else max(1, round(wait))
+    elif challenge := getattr(exc, "auth_header", None):
+        # The framework notes here what the view's authentication wants a 401 to carry.
+        facts["authenticate"] = challenge
+    return Problem.of(code, *(str(fault) for fault in facts.get("faults", ())), **facts)
 
 
 def _faults_in(detail: object, path: str = "") -> list[errors.Fault]:

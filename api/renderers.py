@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +12,16 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.renderers import BaseRenderer
 
 from api.problems import Problem
+
+
+# Where a request notes when work on it began: in META, which fallbacks see too, when no view is left.
+STARTED = "sluice.started"
+
+
+def seconds_since_start(request: HttpRequest) -> float:
+    """Return how long the request has been worked on; 0 where no view of a dialect began."""
+    now = perf_counter()
+    return now - request.META.get(STARTED, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,25 @@
 """The base of every view of both dialects: declarations, and the one way from what a view does to a response."""
 
+import datetime
 import logging
 from abc import ABC
 from collections.abc import Mapping
-from time import perf_counter
 from typing import Any
 
 from django.db import DatabaseError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, set_rollback
+from rest_framework.viewsets import ViewSet
 
 from api import bodies
 from api.problems import problem_from
 from api.renderers import Answer, EnvelopeRenderer
+from api.requests import DialectRequest
 
 logger = logging.getLogger(__name__)
 
@@ -49,13 +50,16 @@ class DialectView(APIView, ABC):
     http_method_names = [verb for verb in APIView.http_method_names if verb != "options"]
     metadata_class = None  # OPTIONS would describe a serializer that no dialect has
     versioning_class = None
-    request: Request
+    request: DialectRequest
 
-    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Note when work began, for dialects that tell how long it took, and read the clock once for the whole request."""
-        request.started = perf_counter()  # type: ignore[attr-defined]  # The renderer sees only the request.
-        self.now = timezone.now()
-        super().setup(request, *args, **kwargs)
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """The typed request; a body is read by api.bodies, so that it has no parsers."""
+        return DialectRequest(request, authenticators=self.get_authenticators())
+
+    @property
+    def now(self) -> datetime.datetime:
+        """When work on the request began."""
+        return self.request.now
 
     def get_renderers(self) -> list[BaseRenderer]:
         """The dialect's renderer, one instance for all requests."""
@@ -95,3 +99,10 @@ class DialectView(APIView, ABC):
     def body(self) -> bytes:
         """Return the request's body, within the view's limit."""
         return bodies.read(self.request._request, limit=self.body_limit)
+
+
+class DialectViewSet(ViewSet, DialectView):
+    """The base of a resource: actions (`list`, `retrieve`, `create`, …) return plain data, an `Answer`, or raise.
+
+    A dialect's router says which verb of which URL is which action.
+    """

@@ -245,6 +245,8 @@ SPECTACULAR_SETTINGS = {
     # 3.1, whose schemas are JSON Schema itself.
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    # What is read-only is no part of a request, and what is write-only no part of an answer.
+    "COMPONENT_SPLIT_REQUEST": True,
     # The docs page loads nothing from outside.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -8,10 +8,10 @@ from django.core.cache import cache
 from django.utils.crypto import salted_hmac
 from django_otp import user_has_device
 from redis.exceptions import RedisError
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from api.problems import RETRY_AFTER, Code, Declined, decline
+from api.requests import Authentication, DialectRequest
 from core import lockout
 from core.attributes import is_storable
 from core.clients import client_address
@@ -29,13 +29,13 @@ SECOND_FACTOR = "This user signs in with a second factor: use an API token as th
 LOCKED_OUT = "Too many wrong passwords: try again later, or use an API token as the password"
 
 
-class Basic(BaseAuthentication):
+class Basic(Authentication):
     """`request.user` is the User, and `request.auth` the ApiToken, or None where a password was given."""
 
-    def authenticate(self, request: Request) -> tuple[User, ApiToken | None]:
+    def identify(self, request: DialectRequest) -> tuple[User, ApiToken | None]:
         """Return who is asking. By a token, one query; by a password, two, and its hash once a minute."""
         username, password = _credentials(request.META.get("HTTP_AUTHORIZATION"))
-        token = token_of(username=username, key=password, at=request.parser_context["view"].now)
+        token = token_of(username=username, key=password, at=request.now)
         if token is not None:
             return token.user, token
         try:

@@ -39,11 +39,9 @@ class GreenArrowRenderer(EnvelopeRenderer):
         """A refusal: one sentence a fault, and the records that stand against a deletion."""
         data = None
         if problem.code == Code.IN_USE:
-            dependencies = problem.params.get("dependencies")
             data = {
                 "dependencies": [
-                    {"type": each.type, "id": each.id, "name": each.name}
-                    for each in (dependencies if isinstance(dependencies, tuple) else ())
+                    {"type": each.type, "id": each.id, "name": each.name} for each in problem.dependencies
                 ]
             }
         return {

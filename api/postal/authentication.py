@@ -6,10 +6,9 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from redis.exceptions import RedisError
-from rest_framework.authentication import BaseAuthentication
-from rest_framework.request import Request
 
 from api.problems import Code, Declined, Problem, decline
+from api.requests import Authentication, DialectRequest
 from core import lockout
 from core.clients import client_address
 from servers.access import Caller, InvalidKey, ServerSuspended, authenticate_key
@@ -24,16 +23,16 @@ TOO_MANY = "Too many requests with a wrong API token; try again later"
 SUSPENDED = "The mail server has been suspended"
 
 
-class ServerKey(BaseAuthentication):
+class ServerKey(Authentication):
     """A key, or nothing: `request.auth` is then the Caller. No person is involved."""
 
-    def authenticate(self, request: Request) -> tuple[AnonymousUser, Any] | None:
+    def identify(self, request: DialectRequest) -> tuple[AnonymousUser, Any] | None:
         """Return the caller by one query; an empty key is a wrong one."""
         key = request.META.get(HEADER)
         if key is None:
             raise decline(Code.NOT_AUTHENTICATED, NO_KEY)
         try:
-            return AnonymousUser(), self.holder_of(key, at=request.parser_context["view"].now)
+            return AnonymousUser(), self.holder_of(key, at=request.now)
         except InvalidKey:
             raise _wrong(key, client_address(request._request)) from None
         except ServerSuspended:
@@ -47,9 +46,9 @@ class ServerKey(BaseAuthentication):
 class OptionalServerKey(ServerKey):
     """A key that may be missing: `request.auth` is None then. A wrong key is never as good as none."""
 
-    def authenticate(self, request: Request) -> tuple[AnonymousUser, Caller] | None:
+    def identify(self, request: DialectRequest) -> tuple[AnonymousUser, Caller] | None:
         """Return the caller, or None without a key."""
-        return super().authenticate(request) if HEADER in request.META else None
+        return super().identify(request) if HEADER in request.META else None
 
 
 def _wrong(key: str, address: str) -> Declined:

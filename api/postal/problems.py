@@ -41,7 +41,7 @@ BACKWARDS = "start_date must be before end_date"
 def refuse(refusal: Refusal, data: Mapping[str, object] | None = None) -> Declined:
     """Return the exception for a refusal in the dialect's own words; `data` stands beside code and message."""
     code, message = refusal
-    return Declined(Problem(code, (message,), 422, {"data": data} if data else {}))
+    return Declined(Problem(code, (message,), 422, data=data or {}))
 
 
 def fault(sentence: str) -> Declined:

@@ -1,13 +1,12 @@
 """Postal's envelope, `{status, time, flags, data}`, and its words for every kind of problem."""
 
 from collections.abc import Mapping
-from time import perf_counter
 from types import MappingProxyType
 
 from django.http import HttpRequest
 
 from api.problems import Code, Problem
-from api.renderers import Answer, EnvelopeRenderer
+from api.renderers import Answer, EnvelopeRenderer, seconds_since_start
 from core.errors import Fault
 
 CODES: Mapping[str, str] = MappingProxyType(
@@ -41,13 +40,12 @@ class PostalRenderer(EnvelopeRenderer):
         return self._envelope("success", answer.data, request, answer.flags)
 
     def problem(self, problem: Problem, request: HttpRequest) -> dict[str, object]:
-        """`parameter-error` or `error`; `params["data"]` holds what an endpoint promises beside code and message."""
+        """`parameter-error` or `error`; what an endpoint promises beside code and message stands beside them."""
         # A body that cannot be read is a fault of its parameters.
         if problem.code == Code.MALFORMED:
             return self.parameter_error(problem.message, request)
         data = {"code": CODES.get(problem.code, problem.code), "message": _sentence(problem)}
-        extra = problem.params.get("data")
-        return self._envelope("error", {**data, **extra} if isinstance(extra, Mapping) else data, request)
+        return self._envelope("error", {**data, **problem.data}, request)
 
     def parameter_error(self, message: str, request: HttpRequest) -> dict[str, object]:
         """The Servers page: a status of its own, and no code."""
@@ -61,10 +59,9 @@ class PostalRenderer(EnvelopeRenderer):
     def _envelope(
         status: str, data: object, request: HttpRequest, flags: Mapping[str, object] = MappingProxyType({})
     ) -> dict[str, object]:
-        started: float | None = getattr(request, "started", None)
         return {
             "status": status,
-            "time": 0.0 if started is None else round(perf_counter() - started, 3),
+            "time": round(seconds_since_start(request), 3),
             "flags": dict(flags),
             "data": data,
         }
@@ -72,10 +69,9 @@ class PostalRenderer(EnvelopeRenderer):
 
 def _sentence(problem: Problem) -> str:
     """Return one text; Postal: a field at a sentence's start is spoken ("Ip pool", not "ip_pool")."""
-    faults = problem.params.get("faults")
-    if not isinstance(faults, tuple) or not faults:
+    if not problem.faults:
         return problem.message
-    return ", ".join(str(Fault(_spoken(each.path), each.message)) for each in faults)
+    return ", ".join(str(Fault(_spoken(each.path), each.message)) for each in problem.faults)
 
 
 def _spoken(path: str) -> str:

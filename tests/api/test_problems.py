@@ -40,7 +40,7 @@ FAULTS = (errors.Fault("name", "is too long"), errors.Fault("", "Nothing fits"))
         (errors.Refused("No."), Problem(Code.CONFLICT, ("No.",), 409)),
         (
             errors.Invalid(*FAULTS),
-            Problem(Code.INVALID, ("name is too long", "Nothing fits"), 422, {"faults": FAULTS}),
+            Problem(Code.INVALID, ("name is too long", "Nothing fits"), 422, faults=FAULTS),
         ),
         (errors.NotFound(), Problem(Code.NOT_FOUND, ("The record could not be found",), 404)),
         (errors.NotAllowed(), Problem(Code.NOT_ALLOWED, ("This is not allowed",), 403)),
@@ -51,18 +51,18 @@ FAULTS = (errors.Fault("name", "is too long"), errors.Fault("", "Nothing fits"))
                 Code.IN_USE,
                 ("It is used by server A",),
                 409,
-                {"dependencies": (errors.Dependency("server", 3, "A"),)},
+                dependencies=(errors.Dependency("server", 3, "A"),),
             ),
         ),
         (Http404(), Problem.of(Code.NOT_FOUND)),
         (django.PermissionDenied(), Problem.of(Code.NOT_ALLOWED)),
         (
             django.ValidationError({"name": ["is too long"], "__all__": ["Nothing fits"]}),
-            Problem(Code.INVALID, ("name is too long", "Nothing fits"), 422, {"faults": FAULTS}),
+            Problem(Code.INVALID, ("name is too long", "Nothing fits"), 422, faults=FAULTS),
         ),
         (
             django.ValidationError("Nothing fits"),
-            Problem(Code.INVALID, ("Nothing fits",), 422, {"faults": FAULTS[1:]}),
+            Problem(Code.INVALID, ("Nothing fits",), 422, faults=FAULTS[1:]),
         ),
         (django.TooManyFieldsSent(), Problem.of(Code.MALFORMED)),
         (django.RequestDataTooBig(), Problem.of(Code.TOO_LARGE, retry_after=RETRY_AFTER)),
@@ -101,7 +101,7 @@ def test_serializer_errors_that_are_no_list_keep_their_paths_too():
 
 def test_what_a_face_declines_is_the_problem_that_it_says():
     declined = decline(Code.TOO_MANY, "One at a time", "Come again", retry_after=9)
-    assert problem_from(declined) == Problem(Code.TOO_MANY, ("One at a time", "Come again"), 429, {"retry_after": 9})
+    assert problem_from(declined) == Problem(Code.TOO_MANY, ("One at a time", "Come again"), 429, retry_after=9)
     assert str(declined) == "One at a time; Come again"
     assert problem_from(decline(Code.CRASH)) == Problem(Code.CRASH, (SENTENCES[Code.CRASH],), 500)
 
@@ -151,9 +151,9 @@ TAKEN = Problem.of(Code.CONFLICT, "Another request changed the same records; try
         (caused(OperationalError(), sqlite_error(sqlite3.SQLITE_CANTOPEN)), AWAY),
         (InterfaceError("connection already closed"), AWAY),
         (caused(IntegrityError(), psycopg.errors.UniqueViolation()), TAKEN),
-        (caused(IntegrityError(), psycopg.errors.ForeignKeyViolation()), Problem.of(Code.IN_USE, dependencies=())),
-        (caused(IntegrityError(), psycopg.errors.CheckViolation()), Problem.of(Code.INVALID, faults=())),
-        (caused(DataError(), psycopg.errors.NumericValueOutOfRange()), Problem.of(Code.INVALID, faults=())),
+        (caused(IntegrityError(), psycopg.errors.ForeignKeyViolation()), Problem.of(Code.IN_USE)),
+        (caused(IntegrityError(), psycopg.errors.CheckViolation()), Problem.of(Code.INVALID)),
+        (caused(DataError(), psycopg.errors.NumericValueOutOfRange()), Problem.of(Code.INVALID)),
         # Only a bug makes these.
         (caused(IntegrityError(), psycopg.errors.NotNullViolation()), None),
         (caused(ProgrammingError(), psycopg.errors.UndefinedTable()), None),

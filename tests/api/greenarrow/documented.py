@@ -44,7 +44,8 @@ def validator(path: str, verb: str, status: int) -> jsonschema.Draft202012Valida
     response = operation["responses"][str(status)]
     if "$ref" in response:
         response = document()["components"]["responses"][response["$ref"].rpartition("/")[2]]
-    schema = response["content"]["application/json"]["schema"]
+    # Serializers are components, to which the schema refers.
+    schema = response["content"]["application/json"]["schema"] | {"components": document()["components"]}
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
 
