@@ -13,7 +13,6 @@ from rest_framework.renderers import BaseRenderer
 
 from api.problems import Problem
 
-
 # Where a request notes when work on it began: in META, which fallbacks see too, when no view is left.
 STARTED = "sluice.started"
 

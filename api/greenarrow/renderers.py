@@ -40,9 +40,7 @@ class GreenArrowRenderer(EnvelopeRenderer):
         data = None
         if problem.code == Code.IN_USE:
             data = {
-                "dependencies": [
-                    {"type": each.type, "id": each.id, "name": each.name} for each in problem.dependencies
-                ]
+                "dependencies": [{"type": each.type, "id": each.id, "name": each.name} for each in problem.dependencies]
             }
         return {
             "success": False,
