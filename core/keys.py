@@ -1,17 +1,40 @@
-"""Keys and tokens that programs present.
+"""Keys and tokens that programs present: issued, found, and their use noted, for every model of `core.models.key.Key`.
 
 They are long and random, so a plain SHA-256 finds them in a unique column: no salt, no slow hash. The first six characters
 stay readable, for search and display.
 """
 
+import datetime
 import hashlib
 import secrets
 import string
+from typing import TYPE_CHECKING, Protocol
+
+from django.db import connections, router
+from django.db.models import Q
+
+from core.locks import not_waiting_for_writers
+
+if TYPE_CHECKING:
+    from core.models.key import Key, KeyQuerySet
 
 _ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 32
 PREFIX_LENGTH = 6
 DIGEST_LENGTH = 64
+# How old `last_used_at` must be before a use is written again.
+LAST_USED_RESOLUTION = datetime.timedelta(minutes=1)
+
+
+class UsedKey(Protocol):
+    """What `touch_last_used` must know of a key: a Key is one, and so is a row of its columns."""
+
+    @property
+    def pk(self) -> int: ...
+    @property
+    def last_used_at(self) -> datetime.datetime | None: ...
+    @property
+    def key_model(self) -> "type[Key]": ...
 
 
 def make_key() -> str:
@@ -27,3 +50,46 @@ def digest(key: str) -> str:
 def prefix(key: str) -> str:
     """Return the part of a key that may be shown."""
     return key[:PREFIX_LENGTH]
+
+
+def issue(record: "Key") -> str:
+    """Give the record a new key, and return it: the record holds its digest only. The caller saves the record."""
+    key = make_key()
+    record.key_prefix, record.key_digest = prefix(key), digest(key)
+    return key
+
+
+def find[K: "Key"](keys: "KeyQuerySet[K]", key: str, *, at: datetime.datetime) -> K | None:
+    """Return the usable record with this key, by one query; any text may be asked for."""
+    return keys.usable(at).filter(key_digest=digest(key)).first()
+
+
+def touch_last_used(used: UsedKey, *, at: datetime.datetime) -> bool:
+    """Write that the key was used, at most once a minute, and return whether it was written.
+
+    Call it outside the request's transaction. It never waits: while another transaction has locked the row, or on SQLite
+    writes at all, the use is not written. The next request will write one.
+    """
+    latest = at - LAST_USED_RESOLUTION
+    if used.last_used_at is not None and used.last_used_at > latest:
+        return False
+    model = used.key_model
+    connection = connections[router.db_for_write(model)]
+    if connection.vendor == "postgresql":
+        table, column, pk = (
+            connection.ops.quote_name(name)
+            for name in (model._meta.db_table, "last_used_at", str(model._meta.pk.column))
+        )
+        # The ORM has no SKIP LOCKED in the condition of an UPDATE.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table} SET {column} = %s WHERE {pk} = (SELECT {pk} FROM {table} WHERE {pk} = %s"  # noqa: S608 - names of ours
+                f" AND ({column} IS NULL OR {column} <= %s) FOR NO KEY UPDATE SKIP LOCKED)",
+                [at, used.pk, latest],
+            )
+            return bool(cursor.rowcount)
+    stale = Q(last_used_at=None) | Q(last_used_at__lte=latest)
+    written = 0
+    with not_waiting_for_writers(connection):
+        written += model._base_manager.filter(stale, pk=used.pk).update(last_used_at=at)
+    return bool(written)

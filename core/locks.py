@@ -1,8 +1,12 @@
-"""Locks on things that are not rows."""
+"""Locks on things that are not rows, and work that does not wait for a lock."""
 
+import contextlib
 import hashlib
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 
 def advisory(name: str) -> None:
@@ -15,3 +19,21 @@ def advisory(name: str) -> None:
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
+
+
+@contextlib.contextmanager
+def not_waiting_for_writers(sqlite: Any) -> Iterator[None]:
+    """On a connection to SQLite: leave the block at once, with nothing written, where another connection is writing."""
+    sqlite.ensure_connection()
+    raw: sqlite3.Connection = sqlite.connection
+    # Not by Django's cursor: these two say nothing to the database that a log of its queries should hold.
+    (usual,) = raw.execute("PRAGMA busy_timeout").fetchone()
+    raw.execute("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    except OperationalError as exc:
+        code = getattr(exc.__cause__, "sqlite_errorcode", 0)
+        if code & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {usual:d}")

@@ -4,17 +4,14 @@ import datetime
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Q
 
+from core import keys
 from core.attributes import is_storable
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid
-from core.keys import digest, make_key, prefix
 from core.models import ApiToken, User
 
 NAME_LENGTH = 200
-# How old `last_used_at` may be before a use is written again.
-USE_NOTED_EVERY = datetime.timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +36,9 @@ def create_token(
         faults.append(Fault("expires_at", "must be in the future"))
     if faults:
         raise Invalid(*faults)
-    key = make_key()
-    token = ApiToken.objects.create(
-        user=user, name=name.strip(), key_prefix=prefix(key), key_digest=digest(key), expires_at=expires_at
-    )
+    token = ApiToken(user=user, name=name.strip(), expires_at=expires_at)
+    key = keys.issue(token)
+    token.save(force_insert=True)
     record(actor=actor, act="api_token.created", target=token, after=snapshot(token))
     return CreatedToken(token, key)
 
@@ -62,18 +58,5 @@ def token_of(*, username: str, key: str, at: datetime.datetime) -> ApiToken | No
     """Return the active user's usable token with this key, by one query."""
     if not is_storable(username):
         return None
-    return (
-        ApiToken.objects.usable(at)
-        .select_related("user")
-        .filter(key_digest=digest(key), user__username=username, user__is_active=True)
-        .first()
-    )
-
-
-def note_use(token: ApiToken, *, at: datetime.datetime) -> None:
-    """Write that the token was used, at most once a minute."""
-    stale = at - USE_NOTED_EVERY
-    if token.last_used_at is None or token.last_used_at < stale:
-        ApiToken.objects.filter(pk=token.pk).filter(Q(last_used_at=None) | Q(last_used_at__lt=stale)).update(
-            last_used_at=at
-        )
+    tokens = ApiToken.objects.select_related("user").filter(user__username=username, user__is_active=True)
+    return keys.find(tokens, key, at=at)

@@ -3,6 +3,7 @@
 import datetime
 import uuid
 from dataclasses import dataclass
+from typing import ClassVar
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
@@ -14,9 +15,6 @@ from core.keys import digest
 from core.models import User
 from ippools.models import IPAddress, IPPool, IPPoolMember
 from servers.models import Credential, Membership, Organization, Server
-
-# How often `last_used_at` of a credential is written at most.
-LAST_USED_RESOLUTION = datetime.timedelta(minutes=1)
 
 
 class InvalidKey(Refused):
@@ -33,7 +31,9 @@ class ServerSuspended(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The server that a request acts for, as one query found it."""
+    """The server that a request acts for, as one query found it; `core.keys.touch_last_used` takes it."""
+
+    key_model: ClassVar[type[Credential]] = Credential
 
     credential_id: int
     credential_name: str
@@ -46,6 +46,11 @@ class Caller:
     organization_id: int
     organization_uuid: uuid.UUID
     organization_permalink: str
+
+    @property
+    def pk(self) -> int:
+        """The credential's."""
+        return self.credential_id
 
     @property
     def actor(self) -> Actor:
@@ -88,15 +93,6 @@ def authenticate_key(key: str, *, at: datetime.datetime) -> Caller:
     if is_suspended or organization_suspended_at is not None:
         raise ServerSuspended
     return Caller(*identity)
-
-
-def note_use(caller: Caller, *, at: datetime.datetime) -> None:
-    """Write that the credential was used, at most once a minute; to be called outside the request's transaction."""
-    latest = at - LAST_USED_RESOLUTION
-    if caller.last_used_at is not None and caller.last_used_at > latest:
-        return
-    stale = Q(last_used_at=None) | Q(last_used_at__lte=latest)
-    Credential.objects.filter(stale, pk=caller.credential_id).update(last_used_at=at)
 
 
 # --- People ----------------------------------------------------------------------------------------------------------

@@ -39,7 +39,6 @@ def create_credential(
         raise Invalid(Fault("kind", "must be api or smtp"))
     name = clean_name(name)
     _refuse_deleted(server)
-    key = keys.make_key()
     credential = Credential(
         server=server,
         kind=kind,
@@ -48,7 +47,7 @@ def create_credential(
         can_manage_organization=can_manage_organization,
         expires_at=expires_at,
     )
-    _take_key(credential, key)
+    key = _take_key(credential)
     credential.save(force_insert=True)
     _record(actor, "credential.created", credential, after=snapshot(credential))
     return KeyedCredential(credential, key)
@@ -88,8 +87,7 @@ def rotate_credential(*, credential: Credential, actor: Actor) -> KeyedCredentia
     if locked.kind == Credential.Kind.SMTP_IP:
         raise Conflict("An SMTP-IP credential has no key to rotate")
     before = snapshot(locked)
-    key = keys.make_key()
-    _take_key(locked, key)
+    key = _take_key(locked)
     locked.save(update_fields=["key_prefix", "key_digest", "key_ciphertext", "updated_at"])
     _record(actor, "credential.rotated", locked, before=before, after=snapshot(locked))
     return KeyedCredential(locked, key)
@@ -154,10 +152,10 @@ def _set_held(credential: Credential, held_at: datetime.datetime | None, actor: 
     return locked
 
 
-def _take_key(credential: Credential, key: str) -> None:
-    credential.key_prefix = keys.prefix(key)
-    credential.key_digest = keys.digest(key)
+def _take_key(credential: Credential) -> str:
+    key = keys.issue(credential)
     credential.key_ciphertext = encrypt(key)
+    return key
 
 
 def _clean_network(text: str) -> str:

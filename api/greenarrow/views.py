@@ -13,8 +13,8 @@ from api.problems import Code, decline
 from api.views import DialectView
 from core.audit import Actor
 from core.errors import Fault, Invalid
+from core.keys import touch_last_used
 from core.models import ApiToken, User
-from core.tokens import note_use
 
 READ_ONLY = "Your API access is read-only"
 THROTTLES_ONLY = "Your API access covers throttles only"
@@ -52,7 +52,7 @@ class GreenArrowView(DialectView):
 
     def note_use(self, credential: ApiToken) -> None:
         """Note that the token was used."""
-        note_use(credential, at=self.now)
+        touch_last_used(credential, at=self.now)
 
     @property
     def user(self) -> User:

@@ -1,7 +1,7 @@
 """`events`: what happened to messages, reported by servers and by the platform's collectors."""
 
 import datetime
-from typing import Any, cast
+from typing import cast
 
 from rest_framework.request import Request
 
@@ -29,7 +29,7 @@ class EventsKey(ServerKey):
         try:
             return super().holder_of(key, at=at)
         except InvalidKey:
-            token = tokens.find_ingest_token(key)
+            token = tokens.find_ingest_token(key, at=at)
             if token is None:
                 raise
             return token
@@ -73,13 +73,6 @@ class Events(PostalView):
         ]
         flags = {"truncated": True} if len(whole.refused) > MOST_REFUSALS else {}
         return Answer({"accepted": whole.accepted, "duplicates": whole.duplicates, "refused": refused}, flags)
-
-    def note_use(self, credential: Any) -> None:
-        """Note that the key or token was used."""
-        if isinstance(credential, IngestToken):
-            tokens.note_use(credential, at=self.now)
-        else:
-            super().note_use(credential)
 
 
 def _reporter(auth: Caller | IngestToken) -> Reporter:

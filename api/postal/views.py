@@ -11,7 +11,7 @@ from api.postal.parameters import Parameter, read
 from api.postal.requests import parameters_of
 from api.postal.schemas import Schema
 from api.views import DialectView
-from servers.access import note_use
+from core.keys import UsedKey, touch_last_used
 
 
 class PostalView(DialectView):
@@ -43,9 +43,9 @@ class PostalView(DialectView):
         raw = parameters_of(request._request, self.body()) | path
         return self.answer(request.auth, read(self.parameters, raw, self.page))
 
-    def note_use(self, credential: Any) -> None:
+    def note_use(self, credential: UsedKey) -> None:
         """Note that the key was used."""
-        note_use(credential, at=self.now)
+        touch_last_used(credential, at=self.now)
 
 
 class ReadView(PostalView):

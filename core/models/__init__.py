@@ -1,6 +1,7 @@
 from core.models.audit import AuditEntry
 from core.models.job import Job
+from core.models.key import Key, KeyQuerySet
 from core.models.token import ApiToken
 from core.models.user import User
 
-__all__ = ["ApiToken", "AuditEntry", "Job", "User"]
+__all__ = ["ApiToken", "AuditEntry", "Job", "Key", "KeyQuerySet", "User"]

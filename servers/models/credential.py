@@ -1,21 +1,18 @@
-import datetime
-from typing import Self
-
 from django.db import models
 from django.db.models import Q
 
 from core.encryption import CiphertextField
 from core.keys import DIGEST_LENGTH, PREFIX_LENGTH
+from core.models import Key, KeyQuerySet
 from servers.models.server import Server
 
 
-class CredentialQuerySet(models.QuerySet["Credential"]):
-    def usable(self, at: datetime.datetime) -> Self:
-        return self.filter(Q(expires_at=None) | Q(expires_at__gt=at), held_at=None)
-
-
-class Credential(models.Model):
+class Credential(Key):
     """What a program shows to use a server: a key for the API or for SMTP, or a network that needs none."""
+
+    # Postal: a key is held, and can be released; what shall never work again is deleted or rotated.
+    STOPPED_BY = "held_at"
+    revoked_at = None
 
     class Kind(models.TextChoices):
         API = "api", "API"
@@ -39,12 +36,9 @@ class Credential(models.Model):
     )
     # A held credential is refused until it is released.
     held_at = models.DateTimeField(null=True, blank=True, editable=False)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = CredentialQuerySet.as_manager()
+    objects = KeyQuerySet["Credential"].as_manager()
 
     class Meta:
         ordering = ["id"]

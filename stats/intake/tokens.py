@@ -4,7 +4,6 @@ import datetime
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Q
 
 from core import keys
 from core.audit import Actor, record, snapshot
@@ -14,7 +13,6 @@ from core.races import atomic_act
 from stats.models import IngestToken
 
 NAME_LENGTH = 200
-_USE_NOTED_EVERY = datetime.timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +31,11 @@ def make_ingest_token(*, name: str, actor: Actor) -> MadeToken:
         raise Invalid(Fault("name", "is required"))
     if len(name) > NAME_LENGTH:
         raise Invalid(Fault("name", f"is too long (maximum is {NAME_LENGTH} characters)"))
-    if IngestToken.objects.usable().filter(name_key=fold(name)).exists():
+    if IngestToken.objects.filter(revoked_at=None, name_key=fold(name)).exists():
         raise Invalid(Fault("name", "has already been taken"))
-    key = keys.make_key()
-    token = IngestToken.objects.create(name=name, key_prefix=keys.prefix(key), key_digest=keys.digest(key))
+    token = IngestToken(name=name)
+    key = keys.issue(token)
+    token.save(force_insert=True)
     record(actor=actor, act="ingest_token.made", target=token, after=snapshot(token))
     return MadeToken(token, key)
 
@@ -53,14 +52,6 @@ def revoke_ingest_token(*, token: IngestToken, at: datetime.datetime, actor: Act
     return locked
 
 
-def find_ingest_token(key: str) -> IngestToken | None:
+def find_ingest_token(key: str, *, at: datetime.datetime) -> IngestToken | None:
     """Return the usable token that this key is of; any text may be asked for."""
-    return IngestToken.objects.usable().filter(key_digest=keys.digest(key)).first()
-
-
-def note_use(token: IngestToken, *, at: datetime.datetime) -> None:
-    """Note that the token was used, at most once a minute; call it outside the request's transaction."""
-    if token.last_used_at is not None and token.last_used_at > at - _USE_NOTED_EVERY:
-        return
-    unnoted = Q(last_used_at=None) | Q(last_used_at__lt=at - _USE_NOTED_EVERY)
-    IngestToken.objects.filter(unnoted, pk=token.pk).update(last_used_at=at)
+    return keys.find(IngestToken.objects.all(), key, at=at)

@@ -1,29 +1,17 @@
-from typing import Self
-
 from django.db import models
 from django.db.models import Q
 
-from core.keys import DIGEST_LENGTH, PREFIX_LENGTH
+from core.models import Key, KeyQuerySet
 from core.names import NameKeyField
 
 
-class IngestTokenQuerySet(models.QuerySet["IngestToken"]):
-    def usable(self) -> Self:
-        return self.filter(revoked_at=None)
-
-
-class IngestToken(models.Model):
+class IngestToken(Key):
     """A key of the platform with which a collector reports events of any server. It is shown once."""
 
     name = models.CharField(max_length=200)
     name_key = NameKeyField()
-    key_prefix = models.CharField(max_length=PREFIX_LENGTH, editable=False)
-    key_digest = models.CharField(max_length=DIGEST_LENGTH, unique=True, editable=False)
-    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = IngestTokenQuerySet.as_manager()
+    objects = KeyQuerySet["IngestToken"].as_manager()
 
     class Meta:
         ordering = ["name_key", "id"]

@@ -41,7 +41,7 @@ class Command(BaseCommand):
         return {**_shape(made.token), "key": made.key}, made.key
 
     def _revoke(self, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        token = IngestToken.objects.usable().filter(name_key=fold(options["name"].strip())).first()
+        token = IngestToken.objects.filter(revoked_at=None, name_key=fold(options["name"].strip())).first()
         if token is None:
             raise CommandError(f"There is no token in use with the name {options['name']}.")
         token = revoke_ingest_token(token=token, at=timezone.now(), actor=ACTOR)

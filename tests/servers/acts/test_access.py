@@ -5,6 +5,7 @@ import datetime
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission
 
+from core import keys
 from core.audit import Actor
 from servers import access
 from servers.models import Credential, Membership, Organization
@@ -75,16 +76,16 @@ def test_use_is_noted_at_most_once_a_minute(acme, globex, django_assert_num_quer
     def used():
         return Credential.objects.get(pk=caller.credential_id).last_used_at
 
-    access.note_use(caller, at=NOW)
+    keys.touch_last_used(caller, at=NOW)
     assert used() == NOW
     # What another request wrote meanwhile is known to the database alone.
-    access.note_use(caller, at=NOW + 59 * SECOND)
+    keys.touch_last_used(caller, at=NOW + 59 * SECOND)
     assert used() == NOW
-    access.note_use(caller, at=NOW + 60 * SECOND)
+    keys.touch_last_used(caller, at=NOW + 60 * SECOND)
     assert used() == NOW + 60 * SECOND
     caller = access.authenticate_key(acme.key, at=NOW)
     with django_assert_num_queries(0):
-        access.note_use(caller, at=NOW + 119 * SECOND)
+        keys.touch_last_used(caller, at=NOW + 119 * SECOND)
     assert Credential.objects.filter(last_used_at=None).count() == 3
 
 

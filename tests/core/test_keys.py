@@ -1,0 +1,107 @@
+"""What all keys share: they are issued, found by their digest, and their use is noted without waiting."""
+
+import datetime
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.apps import apps
+from django.db import connection, transaction
+
+from core import keys
+from core.models import ApiToken, Key
+from servers.models import Credential
+from stats.models import IngestToken
+from tests.factories import ApiTokenFactory
+from tests.races import in_the_open
+
+NOW = datetime.datetime(2026, 11, 18, 10, tzinfo=datetime.UTC)
+SECOND = datetime.timedelta(seconds=1)
+DAY = datetime.timedelta(days=1)
+
+# Whoever adds a kind of key builds it on `Key`: nothing else stores a digest.
+KEYS = {ApiToken, Credential, IngestToken}
+
+
+def test_every_model_with_a_digest_is_a_key():
+    with_digest = {model for model in apps.get_models() if "key_digest" in {f.name for f in model._meta.get_fields()}}
+    assert with_digest >= KEYS
+    assert all(issubclass(model, Key) for model in with_digest)
+
+
+def test_issuing_gives_a_new_key_and_keeps_its_digest():
+    token = ApiToken(key_prefix="abcdef", key_digest="d" * 64)
+    key = keys.issue(token)
+    assert len(key) == 32
+    assert key.isalnum()
+    assert (token.key_prefix, token.key_digest) == (key[:6], keys.digest(key))
+    assert keys.issue(token) != key
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_found"),
+    [
+        ({}, True),
+        ({"expires_at": NOW + SECOND}, True),
+        ({"expires_at": NOW}, False),
+        ({"revoked_at": NOW - DAY}, False),
+        ({"revoked_at": NOW - DAY, "expires_at": NOW + DAY}, False),
+    ],
+)
+def test_only_a_usable_key_is_found(db, columns, is_found):
+    token = ApiTokenFactory(key_digest=keys.digest("right"), **columns)
+    assert keys.find(ApiToken.objects.all(), "right", at=NOW) == (token if is_found else None)
+    assert keys.find(ApiToken.objects.all(), "wrong", at=NOW) is None
+    assert token.is_usable(NOW) is is_found
+
+
+@pytest.mark.storage
+def test_use_is_written_once_a_minute_by_one_statement(db, django_assert_num_queries):
+    token = ApiTokenFactory()
+    with django_assert_num_queries(1):
+        assert keys.touch_last_used(token, at=NOW) is True
+    # What another process wrote meanwhile is known to the database alone.
+    assert keys.touch_last_used(token, at=NOW + 59 * SECOND) is False
+    token.refresh_from_db()
+    assert token.last_used_at == NOW
+    with django_assert_num_queries(0):
+        assert keys.touch_last_used(token, at=NOW + 59 * SECOND) is False
+    assert keys.touch_last_used(token, at=NOW + 60 * SECOND) is True
+    token.refresh_from_db()
+    assert token.last_used_at == NOW + 60 * SECOND
+
+
+@pytest.mark.storage
+@in_the_open
+def test_writing_the_use_never_waits():
+    token, other = ApiTokenFactory(), ApiTokenFactory()
+
+    def touched(each):
+        started = time.monotonic()
+        try:
+            return keys.touch_last_used(each, at=NOW), time.monotonic() - started
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            ApiToken.objects.filter(pk=token.pk).update(name="Being changed")
+            was_written, seconds = thread.submit(touched, token).result(timeout=20)
+            assert (was_written, seconds < 2) == (False, True)
+            # A row that nobody holds is written on PostgreSQL, whatever else is being changed.
+            was_written, seconds = thread.submit(touched, other).result(timeout=20)
+            assert (was_written, seconds < 2) == (connection.vendor == "postgresql", True)
+        assert thread.submit(touched, token).result(timeout=20)[0] is True
+    token.refresh_from_db()
+    assert (token.last_used_at, token.name) == (NOW, "Being changed")
+
+
+@pytest.mark.storage
+@in_the_open
+def test_other_statements_of_the_connection_wait_as_before():
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite's connection is told not to wait")
+    with connection.cursor() as cursor:
+        usual = cursor.execute("PRAGMA busy_timeout").fetchone()
+        keys.touch_last_used(ApiTokenFactory(), at=NOW)
+        assert cursor.execute("PRAGMA busy_timeout").fetchone() == usual == (30_000,)
