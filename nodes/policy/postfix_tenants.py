@@ -1,0 +1,98 @@
+"""Whose mail goes by which pool, as restrictions of the instance that takes mail from customers.
+
+Every recipient is judged by `smtpd_sender_restrictions`: the tenant (by its SMTP user name, or by the network of the client)
+leads to a restriction class, the class to a pool, and a pool's class ends the list with `permit`. Who is in none is refused.
+"""
+
+from dataclasses import dataclass, field
+
+from nodes.policy.haraka import refusal_of
+from nodes.policy.model import DEFAULT_POOL, Overlay, Policy, PoolRule, Tenant
+from nodes.policy.postfix_findings import Findings
+
+TENANTS = "tenants"
+NETWORKS = "networks"
+# The first thing that is asked is the tenant; what no entry permits is refused.
+RESTRICTIONS = (
+    f"check_sasl_access lmdb:$config_directory/{TENANTS}, check_client_access cidr:$config_directory/{NETWORKS}, reject"
+)
+INNER_PORT = 10025
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFiles:
+    """Maps (name: text) and settings of main.cf."""
+
+    maps: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def inner_address(pool: int) -> str:
+    """Return where a pool's instance takes mail from the front: on the loopback, and the same for as long as the pool lives."""
+    return f"127.{128 + (pool >> 16 & 127)}.{pool >> 8 & 255}.{pool & 255}:{INNER_PORT + (pool >> 23)}"
+
+
+def tenant_files(policy: Policy, overlay: Overlay, findings: Findings, *, has_front: bool) -> TenantFiles:
+    """Return how tenants are led to their pools; without a front there is one pool, which is this instance's own."""
+    classes: dict[str, str] = {}
+    for pool in policy.pools:
+        filtered = f"check_client_access static:{{FILTER to_pool:[{inner_address(pool.id).replace(':', ']:', 1)}}}, "
+        classes[_class_of(pool.id)] = (filtered if has_front else "") + "permit"
+    suspended = {each.tenant for each in overlay.suspended}
+    files = TenantFiles()
+    named: dict[tuple[int | None, tuple[PoolRule, ...]], str] = {}
+    verdicts = {tenant.name: _verdict(tenant, suspended, named, classes, files, findings) for tenant in policy.tenants}
+    files.maps[TENANTS] = "".join(f"{name} {verdict}\n" for name, verdict in sorted(verdicts.items()))
+    files.settings["smtpd_restriction_classes"] = ", ".join(sorted(classes))
+    files.settings.update(classes)
+    return files
+
+
+def _verdict(
+    tenant: Tenant,
+    suspended: set[str],
+    named: dict[tuple[int | None, tuple[PoolRule, ...]], str],
+    classes: dict[str, str],
+    files: TenantFiles,
+    findings: Findings,
+) -> str:
+    if tenant.name in suspended:
+        return "REJECT 5.7.1 This server is suspended"
+    if refusal := refusal_of(tenant):
+        return f"REJECT 5.7.1 {refusal}"
+    if not tenant.rules:
+        return _class_of(tenant.pool or DEFAULT_POOL)
+    if any(rule.recipients for rule in tenant.rules):
+        findings.add("pool_rules_by_message", tenant.name)
+    key = tenant.pool, tenant.rules
+    if key not in named:
+        # Named by a rule of theirs: rules belong to one server or organization.
+        number = f"{tenant.rules[0].id}-{tenant.pool or 0}-{len(named) + 1}".replace("-", "_")
+        named[key] = f"rules_{number}"
+        classes[named[key]] = ", ".join(
+            [_condition(rule, f"{named[key]}_{rule.id}", classes, files) for rule in tenant.rules]
+            + ["reject" if tenant.pool is None else _class_of(tenant.pool)]
+        )
+    return named[key]
+
+
+def _condition(rule: PoolRule, name: str, classes: dict[str, str], files: TenantFiles) -> str:
+    pool = _class_of(rule.pool)
+    found = pool
+    if rule.recipients:
+        files.maps[f"{name}-to"] = _rows(rule.recipients, pool)
+        found = f"check_recipient_access lmdb:$config_directory/{name}-to"
+    if rule.senders:
+        if rule.recipients:
+            classes[name], found = found, name
+        files.maps[f"{name}-from"] = _rows(rule.senders, found)
+        found = f"check_sender_access lmdb:$config_directory/{name}-from"
+    return found
+
+
+def _rows(keys: tuple[str, ...], value: str) -> str:
+    return "".join(f"{key} {value}\n" for key in sorted(keys))
+
+
+def _class_of(pool: int) -> str:
+    return f"pool_{pool}"
