@@ -1,0 +1,154 @@
+"""The times of log lines, which may lack the year and the zone. Standard library alone, Python 3.9."""
+
+import datetime
+import re
+
+_BASE_52 = {c: n for n, c in enumerate("0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz")}
+_MONTHS = {name: n for n, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(?:([Zz])|([+-])(\d\d):?(\d\d))?", re.ASCII
+)
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
+DAY = 86400
+# A clock may be set back a little between the making of a queue id and its line.
+SLACK = 2
+ZONE_SLACK = 900
+_MOST_CACHED = 4096
+
+
+class BadStamp(ValueError):
+    """The text is no time."""
+
+
+class Times:
+    """Finds the moments of stamps, as seconds since 1970. `clock` is the latest so far: it tells the year of what follows."""
+
+    def __init__(self, time_zone, now, clock):
+        self.zone = None
+        if time_zone and time_zone != "UTC":
+            import zoneinfo
+
+            self.zone = zoneinfo.ZoneInfo(time_zone)
+        self.now = now
+        self.clock = clock
+        self._candidates = {}
+        self._texts = {}
+
+    def of(self, stamp, qid=""):
+        """Return the moment of a stamp. A long queue id says when the message arrived, which is not after the moment."""
+        moments = self._candidates.get(stamp)
+        if moments is None:
+            if len(self._candidates) >= _MOST_CACHED:
+                self._candidates.clear()
+            moments = iso(stamp, self.zone) if stamp[0].isdigit() else self._guesses(stamp)
+            if not moments:
+                raise BadStamp(stamp)
+            self._candidates[stamp] = moments
+        if type(moments) is list:
+            moments = self._chosen(moments, arrival(qid))
+        if self.clock is None or moments > self.clock:
+            self.clock = moments
+        return moments
+
+    def zone_off(self, at, qid):
+        """Return the seconds between a line's time and its queue id's, where they say that the zone is wrong; else 0."""
+        arrived = arrival(qid)
+        off = 0 if arrived is None else round(at - arrived)
+        return off if abs(off) > ZONE_SLACK else 0
+
+    def text(self, at):
+        """Return the moment in RFC 3339, to the millisecond."""
+        text = self._texts.get(at)
+        if text is None:
+            if len(self._texts) >= _MOST_CACHED:
+                self._texts.clear()
+            text = self._texts[at] = rfc3339(at)
+        return text
+
+    def _guesses(self, stamp):
+        """Return the moments that a stamp without a year may mean: one a year, two in the hour that autumn repeats."""
+        month, day = _MONTHS.get(stamp[:3], 0), int(stamp[4:6])
+        hour, minute, second = int(stamp[7:9]), int(stamp[10:12]), min(int(stamp[13:15]), 59)
+        about = datetime.datetime.fromtimestamp(self.clock or self.now, datetime.timezone.utc).year
+        moments = []
+        for year in range(about - 6, about + 3):
+            try:
+                local = datetime.datetime(year, month, day, hour, minute, second)
+            except ValueError:
+                # 29 February, or no date at all.
+                continue
+            moments += utc(local, self.zone)
+        return sorted(set(moments))
+
+    def _chosen(self, moments, arrived):
+        if arrived is not None:
+            for n, moment in enumerate(moments):
+                if moment >= arrived - SLACK:
+                    # With a zone that is wrong by hours the line seems to come before the message: not a year later.
+                    if moment - arrived > 300 * DAY and n and arrived - moments[n - 1] < 26 * 3600:
+                        return moments[n - 1]
+                    return moment
+            return moments[-1]
+        if self.clock is not None:
+            return min(moments, key=lambda moment: abs(moment - self.clock))
+        past = [moment for moment in moments if moment <= self.now + DAY]
+        return past[-1] if past else moments[0]
+
+
+def arrival(qid):
+    """Return when the message of a long queue id arrived; None for a short one."""
+    if len(qid) < 12 or qid[10] != "z":
+        return None
+    seconds = micros = 0
+    try:
+        for c in qid[:6]:
+            seconds = seconds * 52 + _BASE_52[c]
+        for c in qid[6:10]:
+            micros = micros * 52 + _BASE_52[c]
+    except KeyError:
+        return None
+    # What is no time of Postfix's long ids, which came in 2011, says nothing.
+    return seconds + micros / 1e6 if 1.2e9 < seconds < 4.2e9 else None
+
+
+def iso(stamp, zone=None):
+    """Return the moment of an ISO 8601 stamp, cut off at milliseconds; None for what is none.
+
+    One without an offset is in `zone`, a tzinfo (None: UTC).
+    """
+    match = _ISO.fullmatch(stamp)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
+    millis = int((match[7] or "0").ljust(3, "0")[:3])
+    try:
+        local = datetime.datetime(year, month, day, hour, minute, min(second, 59))
+    except ValueError:
+        return None
+    if match[8]:
+        base = _seconds(local)
+    elif match[9]:
+        offset = int(match[10]) * 3600 + int(match[11]) * 60
+        base = _seconds(local) - (offset if match[9] == "+" else -offset)
+    else:
+        base = utc(local, zone)[0]
+    return base + millis / 1000 if millis else base
+
+
+def utc(local, zone):
+    """Return the moments that a local time may mean: one, or two in the hour that is repeated."""
+    if zone is None:
+        return [_seconds(local)]
+    offsets = [local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)]
+    return sorted({_seconds(local) - int(offset.total_seconds()) for offset in offsets})
+
+
+def rfc3339(at):
+    """Return a moment as RFC 3339 says it, in UTC, to the millisecond."""
+    millis = round(at * 1000)
+    moment = datetime.datetime.fromtimestamp(millis // 1000, datetime.timezone.utc)
+    return "%s.%03dZ" % (moment.strftime("%Y-%m-%dT%H:%M:%S"), millis % 1000)
+
+
+def _seconds(local):
+    return (local.toordinal() - _EPOCH) * DAY + local.hour * 3600 + local.minute * 60 + local.second
