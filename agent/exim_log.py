@@ -1,12 +1,15 @@
 """Lines of Exim's main log to events, with the state that one message's lines share. Standard library alone, Python 3.9.
 
-It wants `log_selector = +received_recipients +incoming_interface +outgoing_interface` (the address is logged only with both) and, for
-exact times, `+millisec` and `log_timezone`. Every line is read field by field in Exim's own order: a sender, a HELO name, a
-Message-ID or a reply may hold anything, and none of them may forge another field.
+It wants `log_selector = +received_recipients +incoming_interface +outgoing_interface` (the address is logged only with both)
+and, for exact times, `+millisec` and `log_timezone`. Every line is read field by field in Exim's own order: a sender, a HELO
+name, a Message-ID or a reply may hold anything, and none of them may forge another field.
 """
+
+from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 if __package__:
     from agent import log_attempts
@@ -16,6 +19,7 @@ else:
     import log_attempts  # type: ignore[import-not-found,no-redef,unused-ignore]
     from log_times import BadStamp, Times  # type: ignore[import-not-found,no-redef,unused-ignore]
 
+Out = dict[str, Any]
 # Exim's usual retry rules give up after four days; a week, for those of others.
 LIFETIME = 8 * 86400
 _ID = r"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4}))"
@@ -29,7 +33,15 @@ _HOST = r" H=(?:[^\s()\[\]]+ )?(?:\([^()\s]*\) )?\[[0-9A-Fa-f.:]+\](?::\d+)?"
 _INTERFACE = r" I=\[([0-9A-Fa-f.:]+)\](?::\d+)?"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ARRIVAL = re.compile(
-    "<= " + _SENDER + "( R=" + _ID + ")?(?:" + _HOST + ")?(?:" + _INTERFACE + r")?(?: U=\S+)?(?: P=(\S+))?(?: X=\S+)?(?: CV=\S+)?"
+    "<= "
+    + _SENDER
+    + "( R="
+    + _ID
+    + ")?(?:"
+    + _HOST
+    + ")?(?:"
+    + _INTERFACE
+    + r")?(?: U=\S+)?(?: P=(\S+))?(?: X=\S+)?(?: CV=\S+)?"
     r"(?: DN=" + _QUOTED + r")?(?: SNI=\S+)?(?: A=[\w-]+(?::(\S+))?)?(?= |$)"
 )
 _TO = _ADDRESS + "(?: (" + _ANGLE + "))?(?: F=" + _ANGLE + ")?(?: P=" + _ANGLE + r")?(?: R=\S+)?(?: T=\S+)?(?: S=\d+)?"
@@ -50,7 +62,12 @@ _LIST = re.compile(_PLAIN + "(?: " + _PLAIN + ")*")
 _EACH = re.compile(_PLAIN)
 # Errors of "it is not time yet" for routing, a local delivery and a host.
 _NOT_TRIED = {"-52", "-53", "-54", "-55"}
-_NOT_TRIED_TEXT = ("retry time not reached", "Spool file is locked", "domain matches queue_", "local delivery suspended")
+_NOT_TRIED_TEXT = (
+    "retry time not reached",
+    "Spool file is locked",
+    "domain matches queue_",
+    "local delivery suspended",
+)
 _ENDED = ("removed by ", "cancelled by timeout_frozen_after")
 
 
@@ -59,26 +76,33 @@ class Message:
 
     __slots__ = ("attempts", "own", "received", "sender", "server")
 
-    def __init__(self, server, sender, received, own=False, attempts=None):
+    def __init__(
+        self,
+        server: str | None,
+        sender: str,
+        received: float,
+        own: bool = False,
+        attempts: dict[str, list[Any]] | None = None,
+    ) -> None:
         self.server, self.sender, self.received, self.own = server, sender, received, own
         # By open recipient: address of the last attempt, attempts forgotten, sums of the attempts' lines.
         self.attempts = attempts or {}
 
-    def as_json(self):
+    def as_json(self) -> list[Any]:
         return [self.server, self.sender, self.received, self.own, self.attempts]
 
 
 class Reader:
     """Reads the lines of one Exim; outcomes as those of `postfix_log.Reader`."""
 
-    def __init__(self, time_zone="UTC", state=None, now=0.0):
+    def __init__(self, time_zone: str = "UTC", state: dict[str, Any] | None = None, now: float = 0.0) -> None:
         state = state or {}
         self.times = Times(time_zone, now, state.get("clock"))
         self.messages = {key: Message(*values) for key, values in state.get("messages", {}).items()}
         self._hour = state.get("hour", 0)
         self._tail = state.get("tail", "").encode("utf-8", "surrogateescape")
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return what is needed to go on, as JSON's types."""
         return {
             "clock": self.times.clock,
@@ -87,17 +111,23 @@ class Reader:
             "tail": self._tail.decode("utf-8", "surrogateescape"),
         }
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> list[Out]:
         """Read a piece of the log, cut anywhere: what follows the last line feed waits for the next piece."""
         lines = (self._tail + data).split(b"\n")
         self._tail = lines.pop()
         return [out for line in lines for out in self.line(line)]
 
-    def finish(self):
+    @staticmethod
+    def head(raw: bytes) -> tuple[str, str] | None:
+        """Return the stamp of a line, and no queue id; None where it is not one of a main log."""
+        head = _HEAD.match(raw.decode("utf-8", "surrogateescape"))
+        return (head[1], "") if head else None
+
+    def finish(self) -> list[Out]:
         """Return what is held, which is nothing."""
         return []
 
-    def line(self, raw, where=None, whole=True):
+    def line(self, raw: bytes, where: Any = None, whole: bool = True) -> list[Out]:
         """Read one line, of bytes, without its line feed; not `whole`: the input ended without one."""
         raw = raw.rstrip(b"\r")
         text = raw.decode("utf-8", "surrogateescape")
@@ -111,13 +141,14 @@ class Reader:
         except BadStamp:
             return [{"refused": "invalid_at", "message": "The line's time cannot be read", "where": where}]
         outs = self._read(text, head, at, raw, where, whole)
-        if self.times.clock // 3600 > self._hour:
-            self._hour = int(self.times.clock // 3600)
-            for key in [key for key, each in self.messages.items() if each.received < self.times.clock - LIFETIME]:
+        clock = self.times.clock
+        if clock is not None and clock // 3600 > self._hour:
+            self._hour = int(clock // 3600)
+            for key in [key for key, each in self.messages.items() if each.received < clock - LIFETIME]:
                 del self.messages[key]
         return outs
 
-    def _read(self, text, head, at, raw, where, whole):
+    def _read(self, text: str, head: re.Match[str], at: float, raw: bytes, where: Any, whole: bool) -> list[Out]:
         key, flag = head[2], text[head.end() : head.end() + 3]
         if flag == "<= ":
             return self._arrival(text, head, at, raw, where)
@@ -130,7 +161,9 @@ class Reader:
             if not whole:
                 # Where such a line ends only its line feed says.
                 return [_refused("truncated", "The last line has no end: it may have been cut", where)]
-            read = {"*": self._failed, "=": self._deferred if flag == "== " else self._delivered}.get(flag[0], self._delivered)
+            read = {"*": self._failed, "=": self._deferred if flag == "== " else self._delivered}.get(
+                flag[0], self._delivered
+            )
             outs = read(message, text, head, at, raw, where)
             return outs or [_refused("invalid_line", "The fields of the delivery cannot be read", where)]
         if message is None:
@@ -148,7 +181,7 @@ class Reader:
             return outs
         return []
 
-    def _arrival(self, text, head, at, raw, where):
+    def _arrival(self, text: str, head: re.Match[str], at: float, raw: bytes, where: Any) -> list[Out]:
         match = _ARRIVAL.match(text, head.end())
         if match is None:
             return [_refused("invalid_line", "The fields of the arrival cannot be read", where)]
@@ -169,7 +202,9 @@ class Reader:
             outs.append({"event": event, "where": where})
         return outs
 
-    def _delivered(self, message, text, head, at, raw, where):
+    def _delivered(
+        self, message: Message, text: str, head: re.Match[str], at: float, raw: bytes, where: Any
+    ) -> list[Out]:
         match = _DELIVERED.match(text, head.end())
         if match is None:
             return []
@@ -184,7 +219,7 @@ class Reader:
             event["seconds"] = float(queued[1])
         return [{"event": _placed(event, host or number, attempt), "where": where}]
 
-    def _failed(self, message, text, head, at, raw, where):
+    def _failed(self, message: Message, text: str, head: re.Match[str], at: float, raw: bytes, where: Any) -> list[Out]:
         match = _FAILED.match(text, head.end())
         if match is None:
             return []
@@ -192,13 +227,19 @@ class Reader:
         reason = _TIMES.sub("", text[match.end() :])
         last = message.attempts.get(recipient, [""])[0]
         expired = "retry timeout exceeded" in reason
-        attempt = log_attempts.note(message.attempts, recipient, interface or "", raw, tried=host is not None and not expired)
+        attempt = log_attempts.note(
+            message.attempts, recipient, interface or "", raw, tried=host is not None and not expired
+        )
         _close(message, recipient, parent)
-        event = self._event(message, head[2], "bounced", at, raw, "", recipient, interface or (last if expired else None))
+        event = self._event(
+            message, head[2], "bounced", at, raw, "", recipient, interface or (last if expired else None)
+        )
         _explain(event, reason)
         return [{"event": _placed(event, host or number, attempt), "where": where}]
 
-    def _deferred(self, message, text, head, at, raw, where):
+    def _deferred(
+        self, message: Message, text: str, head: re.Match[str], at: float, raw: bytes, where: Any
+    ) -> list[Out]:
         match = _DEFERRED.match(text, head.end())
         if match is None:
             return []
@@ -215,9 +256,19 @@ class Reader:
         _explain(event, reason)
         return [{"event": _placed(event, host or number, attempt), "where": where}]
 
-    def _event(self, message, key, kind, at, raw, salt, recipient, interface=None):
+    def _event(
+        self,
+        message: Message,
+        key: str,
+        kind: str,
+        at: float,
+        raw: bytes,
+        salt: str,
+        recipient: str,
+        interface: str | None = None,
+    ) -> dict[str, Any]:
         digest = hashlib.sha256(raw + b"\0" + salt.encode("utf-8", "surrogateescape")).hexdigest()[:20]
-        event = {"id": key + "-" + digest, "type": kind, "at": self.times.text(at)}
+        event: dict[str, Any] = {"id": key + "-" + digest, "type": kind, "at": self.times.text(at)}
         if message.server is not None:
             event["server"] = message.server
         if interface:
@@ -229,7 +280,7 @@ class Reader:
         return event
 
 
-def _recipients(text, start):
+def _recipients(text: str, start: int) -> list[str]:
     """Return the addresses after the last " for " behind which nothing but addresses stands: a Message-ID may hold one too."""
     end = len(text)
     while True:
@@ -242,14 +293,14 @@ def _recipients(text, start):
         end = found + 4
 
 
-def _close(message, recipient, parent):
+def _close(message: Message, recipient: str, parent: str | None) -> None:
     message.attempts.pop(recipient, None)
     if parent:
         # Redirected: the address that was given stands behind, in angle brackets.
         message.attempts.pop(parent[1:-1], None)
 
 
-def _explain(event, reason):
+def _explain(event: dict[str, Any], reason: str) -> None:
     reply = reason.replace("\\n", " ")
     after = _AFTER.match(reply)
     if after:
@@ -264,7 +315,7 @@ def _explain(event, reason):
     event["reply"] = reply[: log_attempts.MAX_REPLY]
 
 
-def _placed(event, host, attempt):
+def _placed(event: dict[str, Any], host: str | None, attempt: int) -> dict[str, Any]:
     if host:
         event["mx"] = host
     if attempt:
@@ -272,5 +323,5 @@ def _placed(event, host, attempt):
     return event
 
 
-def _refused(code, message, where):
+def _refused(code: str, message: str, where: Any) -> Out:
     return {"refused": code, "message": message, "where": where}

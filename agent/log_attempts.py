@@ -1,12 +1,15 @@
 """Attempts at a recipient, as the state of a log's reader keeps them. Standard library alone, Python 3.9."""
 
+from __future__ import annotations
+
 import zlib
+from typing import Any
 
 MOST_ATTEMPTS = 32
 MAX_REPLY = 1000
 
 
-def note(attempts, recipient, address, raw, tried):
+def note(attempts: dict[str, list[Any]], recipient: str, address: str, raw: bytes, tried: bool) -> int:
     """Note an attempt at a recipient, and return its number; 0 where nothing was tried.
 
     `attempts` has, by open recipient, the address of the last attempt, the number of attempts that were forgotten, and the
@@ -19,10 +22,10 @@ def note(attempts, recipient, address, raw, tried):
         return 0
     total = zlib.crc32(raw)
     if total in entry[2:]:
-        return entry[1] + entry.index(total, 2) - 1
+        return int(entry[1]) + entry.index(total, 2) - 1
     entry[0] = address
     entry.append(total)
-    number = entry[1] + len(entry) - 2
+    number: int = entry[1] + len(entry) - 2
     if len(entry) > MOST_ATTEMPTS:
         del entry[2]
         entry[1] += 1

@@ -1,10 +1,16 @@
 """The times of log lines, which may lack the year and the zone. Standard library alone, Python 3.9."""
 
+from __future__ import annotations
+
 import datetime
 import re
 
-_BASE_52 = {c: n for n, c in enumerate("0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz")}
-_MONTHS = {name: n for n, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_DIGITS = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
+_BASE_52 = {digit: number for number, digit in enumerate(_DIGITS)}
+_MONTHS = {
+    name: n
+    for n, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)
+}
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(?:([Zz])|([+-])(\d\d):?(\d\d))?", re.ASCII
 )
@@ -23,18 +29,18 @@ class BadStamp(ValueError):
 class Times:
     """Finds the moments of stamps, as seconds since 1970. `clock` is the latest so far: it tells the year of what follows."""
 
-    def __init__(self, time_zone, now, clock):
-        self.zone = None
+    def __init__(self, time_zone: str, now: float, clock: float | None) -> None:
+        self.zone: datetime.tzinfo | None = None
         if time_zone and time_zone != "UTC":
             import zoneinfo
 
             self.zone = zoneinfo.ZoneInfo(time_zone)
         self.now = now
         self.clock = clock
-        self._candidates = {}
-        self._texts = {}
+        self._candidates: dict[str, float | list[float]] = {}
+        self._texts: dict[float, str] = {}
 
-    def of(self, stamp, qid=""):
+    def of(self, stamp: str, qid: str = "") -> float:
         """Return the moment of a stamp. A long queue id says when the message arrived, which is not after the moment."""
         moments = self._candidates.get(stamp)
         if moments is None:
@@ -44,19 +50,18 @@ class Times:
             if not moments:
                 raise BadStamp(stamp)
             self._candidates[stamp] = moments
-        if type(moments) is list:
-            moments = self._chosen(moments, arrival(qid))
-        if self.clock is None or moments > self.clock:
-            self.clock = moments
-        return moments
+        moment = self._chosen(moments, arrival(qid)) if isinstance(moments, list) else moments
+        if self.clock is None or moment > self.clock:
+            self.clock = moment
+        return moment
 
-    def zone_off(self, at, qid):
+    def zone_off(self, at: float, qid: str) -> int:
         """Return the seconds between a line's time and its queue id's, where they say that the zone is wrong; else 0."""
         arrived = arrival(qid)
         off = 0 if arrived is None else round(at - arrived)
         return off if abs(off) > ZONE_SLACK else 0
 
-    def text(self, at):
+    def text(self, at: float) -> str:
         """Return the moment in RFC 3339, to the millisecond."""
         text = self._texts.get(at)
         if text is None:
@@ -65,22 +70,22 @@ class Times:
             text = self._texts[at] = rfc3339(at)
         return text
 
-    def _guesses(self, stamp):
+    def _guesses(self, stamp: str) -> list[float]:
         """Return the moments that a stamp without a year may mean: one a year, two in the hour that autumn repeats."""
         month, day = _MONTHS.get(stamp[:3], 0), int(stamp[4:6])
         hour, minute, second = int(stamp[7:9]), int(stamp[10:12]), min(int(stamp[13:15]), 59)
         about = datetime.datetime.fromtimestamp(self.clock or self.now, datetime.timezone.utc).year
-        moments = []
+        moments: list[float] = []
         for year in range(about - 6, about + 3):
             try:
-                local = datetime.datetime(year, month, day, hour, minute, second)
+                local = datetime.datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - local time
             except ValueError:
                 # 29 February, or no date at all.
                 continue
             moments += utc(local, self.zone)
         return sorted(set(moments))
 
-    def _chosen(self, moments, arrived):
+    def _chosen(self, moments: list[float], arrived: float | None) -> float:
         if arrived is not None:
             for n, moment in enumerate(moments):
                 if moment >= arrived - SLACK:
@@ -89,13 +94,14 @@ class Times:
                         return moments[n - 1]
                     return moment
             return moments[-1]
-        if self.clock is not None:
-            return min(moments, key=lambda moment: abs(moment - self.clock))
+        clock = self.clock
+        if clock is not None:
+            return min(moments, key=lambda moment: abs(moment - clock))
         past = [moment for moment in moments if moment <= self.now + DAY]
         return past[-1] if past else moments[0]
 
 
-def arrival(qid):
+def arrival(qid: str) -> float | None:
     """Return when the message of a long queue id arrived; None for a short one."""
     if len(qid) < 12 or qid[10] != "z":
         return None
@@ -111,7 +117,7 @@ def arrival(qid):
     return seconds + micros / 1e6 if 1.2e9 < seconds < 4.2e9 else None
 
 
-def iso(stamp, zone=None):
+def iso(stamp: str, zone: datetime.tzinfo | None = None) -> float | None:
     """Return the moment of an ISO 8601 stamp, cut off at milliseconds; None for what is none.
 
     One without an offset is in `zone`, a tzinfo (None: UTC).
@@ -122,7 +128,7 @@ def iso(stamp, zone=None):
     year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
     millis = int((match[7] or "0").ljust(3, "0")[:3])
     try:
-        local = datetime.datetime(year, month, day, hour, minute, min(second, 59))
+        local = datetime.datetime(year, month, day, hour, minute, min(second, 59))  # noqa: DTZ001 - local time
     except ValueError:
         return None
     if match[8]:
@@ -135,20 +141,20 @@ def iso(stamp, zone=None):
     return base + millis / 1000 if millis else base
 
 
-def utc(local, zone):
+def utc(local: datetime.datetime, zone: datetime.tzinfo | None) -> list[float]:
     """Return the moments that a local time may mean: one, or two in the hour that is repeated."""
     if zone is None:
         return [_seconds(local)]
     offsets = [local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)]
-    return sorted({_seconds(local) - int(offset.total_seconds()) for offset in offsets})
+    return sorted({_seconds(local) - int(offset.total_seconds()) for offset in offsets if offset is not None})
 
 
-def rfc3339(at):
+def rfc3339(at: float) -> str:
     """Return a moment as RFC 3339 says it, in UTC, to the millisecond."""
     millis = round(at * 1000)
     moment = datetime.datetime.fromtimestamp(millis // 1000, datetime.timezone.utc)
-    return "%s.%03dZ" % (moment.strftime("%Y-%m-%dT%H:%M:%S"), millis % 1000)
+    return f"{moment.strftime('%Y-%m-%dT%H:%M:%S')}.{millis % 1000:03d}Z"
 
 
-def _seconds(local):
+def _seconds(local: datetime.datetime) -> int:
     return (local.toordinal() - _EPOCH) * DAY + local.hour * 3600 + local.minute * 60 + local.second

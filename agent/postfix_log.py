@@ -5,17 +5,24 @@ The same file runs in Sluice and, copied, on the nodes. Every line is read by Po
 alone, so that reading again after a lost offset makes the same events.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 import zlib
+from collections.abc import Callable, Container
+from typing import Any
 
 if __package__:
-    from agent import log_attempts
+    from agent import log_attempts, postfix_lines
     from agent.log_times import BadStamp, Times
+    from agent.postfix_messages import Held, Message
 else:
     # Copied to a node, with these beside it.
     import log_attempts  # type: ignore[import-not-found,no-redef,unused-ignore]
+    import postfix_lines  # type: ignore[import-not-found,no-redef,unused-ignore]
     from log_times import BadStamp, Times  # type: ignore[import-not-found,no-redef,unused-ignore]
+    from postfix_messages import Held, Message  # type: ignore[import-not-found,no-redef,unused-ignore]
 
 # Postfix's own default for maximal_queue_lifetime, and a day.
 LIFETIME = 6 * 86400
@@ -23,43 +30,8 @@ LIFETIME = 6 * 86400
 MEMORY = 86400
 MOST_REMEMBERED = 50_000
 MOST_HELD = 50_000
-# Logging paths cut a line at 1,024, 2,000 or more characters; what is cut earlier was cut by an accident.
-CUT_BY_LOGGER = 900
 
-_QID = (
-    r"([0-9A-F]{6,20}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]{1,20})"  # short | long
-)
-# Addresses in external form (info_log_addr_form, the default since 3.5): what is special stands in a quoted string.
-_ADDRESS = (
-    r'((?:(?:"(?:[^"\\]|\\.)*"|[^"<>\s,@\\\[\]])+(?:@(?:\[(?:[^\]\\]|\\.)*\]|[^\s<>,"@\[\]]*))?)?)'  # local@domain
-)
-_STAMP = (
-    r"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|z|[+-]\d\d:?\d\d))"
-)
-_HEAD = re.compile(_STAMP + r" (\S+) ([\w.-]+(?:/[\w.-]+)*)/([\w-]+)\[\d+\]: ")
-_ANY_HEAD = re.compile(_STAMP + r" \S+ \S")
-_CLIENT = re.compile(_QID + r": client=[^\s\[\],]+\[[^\s\[\],]+\](?::\d+)?(?:, |$)")
-_SASL_METHOD = re.compile(r"sasl_method=[\w-]+, ")
-_ORIG = re.compile(r"orig_queue_id=" + _QID + r"(?=, orig_client=|$)")
-_PICKUP = re.compile(_QID + r": uid=\d+ from=<.*>(?: orig_id=" + _QID + r")?$", re.DOTALL)
-# Both end as Postfix ends them, and the sender can only stand before that.
-_ACTIVE = re.compile(_QID + r": from=<(.*)>, size=\d+, nrcpt=(\d{1,9}) \(queue active\)$", re.DOTALL)
-_EXPIRED = re.compile(_QID + r": from=<(.*)>, status=((?:force-)?expired, returned to sender)$", re.DOTALL)
-_REMOVED = re.compile(_QID + r": removed$")
-_STATUS = (
-    r"relay=([^,\s]+), (?:conn_use=\d+, )?delay=([\d.]+), delays=[\d./]+, (?:tls=[^,\s]+, )?dsn=(\d\.\d{1,3}\.\d{1,3})"
-    r", status=([a-z-]+) \("
-)
-_DELIVERY = re.compile(_QID + ": to=<" + _ADDRESS + ">, (?:orig_to=<" + _ADDRESS + ">, )?" + _STATUS)
-_INTERNAL = re.compile(">, (?:orig_to=<.*?>, )?" + _STATUS, re.DOTALL)
-_TO = re.compile(_QID + ": to=<")
-_TAG = re.compile(r"sluice-a(\d{1,10})-r(\d{1,10})(?:$|[/-])")
-_REPLY = re.compile(r"host [^\s\[]+\[[^\]\s]*\](?::\d+)? (?:said|refused to talk to me): (.*)$", re.DOTALL)
-_IN_REPLY = re.compile(r" \(in reply to [A-Za-z ]+\)$")
-_CODE = re.compile(r"([2-5]\d\d)(?:[ -]|$)")
-_HOST = re.compile(r"([^\s\[]+)\[([^\]\s]*)\]")
-_LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|::1)\[(?:127\.|::1\])|connect to (?:localhost|127(?:\.\d{1,3}){3}|::1)\[")
-
+Out = dict[str, Any]
 _KINDS = {"sent": "sent", "deferred": "deferred", "bounced": "bounced"}
 # What smtp(8) says where the trouble is on this machine. A receiver's words come after "host … said:".
 _OWN_TROUBLE = (
@@ -74,56 +46,6 @@ _OWN_TROUBLE = (
 )
 
 
-class Message:
-    """What the lines of one queue id have said so far."""
-
-    __slots__ = ("attempts", "done", "handed", "incoming", "nrcpt", "own", "probe", "sender", "server", "touched", "waits", "zone")
-
-    def __init__(self, server, touched):
-        self.server = server  # None: no SASL user
-        self.touched = touched
-        self.sender = None
-        self.nrcpt = 0
-        self.incoming = False  # counted, or not to be counted
-        self.attempts = {}  # open recipients: [tag of the last attempt, attempts forgotten, sums of the attempts' lines …]
-        self.done = set()  # sums of recipients with a final outcome
-        self.handed = False  # to another instance
-        self.own = False  # a notification made here
-        self.probe = None  # `incoming` waits for the first outcome: it may be an address verification (sendmail -bv)
-        self.waits = None  # the queue id at the instance before this one, whose lines were not seen yet
-        self.zone = 0  # seconds by which the log's time is off
-
-    def as_json(self):
-        values = {name: getattr(self, name) for name in self.__slots__}
-        values["done"] = sorted(self.done)
-        return {name: value for name, value in values.items() if value or name == "touched"}
-
-    @classmethod
-    def from_json(cls, values):
-        message = cls(None, 0)
-        for name in cls.__slots__:
-            if name in values:
-                setattr(message, name, values[name])
-        message.done = set(message.done)
-        return message
-
-
-class Held:
-    """What waits until the lines of an earlier instance say whose it is."""
-
-    __slots__ = ("keys", "outs", "since")
-
-    def __init__(self, since, keys=(), outs=()):
-        self.since, self.keys, self.outs = since, list(keys), list(outs)
-
-    def as_json(self):
-        return [self.since, self.keys, [dict(out, where=None) for out in self.outs]]
-
-    @classmethod
-    def from_json(cls, values):
-        return cls(*values)
-
-
 class Reader:
     """Reads the lines of the Postfix instances of one machine, or of several.
 
@@ -131,7 +53,13 @@ class Reader:
     `{"refused": code, "message": …}`. `tags` are further syslog names that stand for an address.
     """
 
-    def __init__(self, time_zone="UTC", state=None, now=0.0, tags=()):
+    def __init__(
+        self,
+        time_zone: str = "UTC",
+        state: dict[str, Any] | None = None,
+        now: float = 0.0,
+        tags: Container[str] = (),
+    ) -> None:
         state = state or {}
         self.times = Times(time_zone, now, state.get("clock"))
         self.tags = tags
@@ -143,7 +71,7 @@ class Reader:
         self._tail = state.get("tail", "").encode("utf-8", "surrogateescape")
         self._hour = state.get("hour", 0)
         self._parsed_tags = {}
-        self._handlers = {
+        self._handlers: dict[str, Callable[..., list[Out]]] = {
             "smtpd": self._smtpd,
             "pickup": self._pickup,
             "qmgr": self._qmgr,
@@ -152,7 +80,7 @@ class Reader:
             "postsuper": self._postsuper,
         }
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return what is needed to go on, as JSON's types."""
         return {
             "clock": self.times.clock,
@@ -163,26 +91,36 @@ class Reader:
             "tail": self._tail.decode("utf-8", "surrogateescape"),
         }
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> list[Out]:
         """Read a piece of the log, cut anywhere: what follows the last line feed waits for the next piece."""
         lines = (self._tail + data).split(b"\n")
         self._tail = lines.pop()
         return [out for line in lines for out in self.line(line)]
 
-    def finish(self):
+    @staticmethod
+    def head(raw: bytes) -> tuple[str, str] | None:
+        """Return stamp and queue id of a line ("" where it has none); None where it is not one of a mail log."""
+        text = raw.decode("utf-8", "surrogateescape")
+        head = postfix_lines.HEAD.match(text)
+        if head is None:
+            return None
+        qid = postfix_lines.NAMED.match(text, head.end())
+        return head[1], qid[1] if qid else ""
+
+    def finish(self) -> list[Out]:
         """Return what is held: events whose first instance's lines never came, without a server."""
         return [out for orig in list(self.held) for out in self._resolve(orig, None)]
 
-    def line(self, raw, where=None, whole=True):
+    def line(self, raw: bytes, where: Any = None, whole: bool = True) -> list[Out]:
         """Read one line, of bytes, without its line feed. `where` comes back in its outcomes.
 
         Not `whole`: the input ended without a line feed, so the line may have been cut.
         """
         raw = raw.rstrip(b"\r")
         text = raw.decode("utf-8", "surrogateescape")
-        head = _HEAD.match(text)
+        head = postfix_lines.HEAD.match(text)
         if head is None:
-            if not text or text.isspace() or (whole and _ANY_HEAD.match(text)):
+            if not text or text.isspace() or (whole and postfix_lines.ANY_HEAD.match(text)):
                 return []
             return [{"refused": "invalid_line", "message": "The line is not one of a mail log", "where": where}]
         handler = self._handlers.get(head[4], self._delivery)
@@ -197,23 +135,23 @@ class Reader:
 
     # Lines
 
-    def _smtpd(self, head, text, raw, where, whole):
-        match = _CLIENT.match(text, head.end())
+    def _smtpd(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
+        match = postfix_lines.CLIENT.match(text, head.end())
         if match is None or not whole:
             return []
         key = _key(match[1], head[2])
         at = self.times.of(head[1], match[1])
         server = orig = None
         rest = text[match.end() :]
-        method = _SASL_METHOD.match(rest)
+        method = postfix_lines.SASL_METHOD.match(rest)
         if method:
             rest = rest[method.end() :]
         if rest.startswith("sasl_username="):
             # The rest is the name: sasl_sender is of the client's making, and so would be all behind it.
-            server = rest[len("sasl_username=") :].split(", sasl_sender=", 1)[0]
+            server = rest[len("sasl_username=") :].split(", sasl_sender=", 1)[0] or None
         else:
             # XFORWARD: the queue id at the instance before this one.
-            forwarded = _ORIG.match(rest)
+            forwarded = postfix_lines.ORIG.match(rest)
             orig = _key(forwarded[1], head[2]) if forwarded else None
         message = self.messages[key] = Message(server, int(at))
         message.zone = self.times.zone_off(at, match[1])
@@ -226,8 +164,8 @@ class Reader:
                 self.held.setdefault(orig, Held(int(at))).keys.append(key)
         return outs if message.waits else self._resolve(key, message.server)
 
-    def _pickup(self, head, text, raw, where, whole):
-        match = _PICKUP.match(text, head.end())
+    def _pickup(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
+        match = postfix_lines.PICKUP.match(text, head.end())
         if match is None or not whole:
             return []
         key = _key(match[1], head[2])
@@ -244,10 +182,10 @@ class Reader:
         self.messages[key] = old
         return []
 
-    def _qmgr(self, head, text, raw, where, whole):
+    def _qmgr(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
         if not whole and not text.endswith((")", "removed", "sender")):
             return []
-        match = _ACTIVE.match(text, head.end())
+        match = postfix_lines.ACTIVE.match(text, head.end())
         if match:
             key = _key(match[1], head[2])
             message = self.messages.get(key)
@@ -264,16 +202,17 @@ class Reader:
                 return []
             message.incoming = True
             outs = [
-                self._event(message, "incoming", at, match[1], raw, str(number), where) for number in range(message.nrcpt)
+                self._event(message, "incoming", at, match[1], raw, str(number), where)
+                for number in range(message.nrcpt)
             ]
             if message.probe is not None:
                 message.probe = outs
                 return []
             return self._out(message, outs)
-        match = _EXPIRED.match(text, head.end())
+        match = postfix_lines.EXPIRED.match(text, head.end())
         if match:
             return self._end(head, match, raw, where, match[3])
-        match = _REMOVED.match(text, head.end())
+        match = postfix_lines.REMOVED.match(text, head.end())
         if match:
             key = _key(match[1], head[2])
             self.times.of(head[1], match[1])
@@ -282,8 +221,8 @@ class Reader:
                 self._remember(key, message)
         return []
 
-    def _postsuper(self, head, text, raw, where, whole):
-        match = _REMOVED.match(text, head.end())
+    def _postsuper(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
+        match = postfix_lines.REMOVED.match(text, head.end())
         if match is None:
             return []
         outs = self._end(head, match, raw, where, "removed from the queue by the administrator", numbered=True)
@@ -292,87 +231,63 @@ class Reader:
             self._remember(_key(match[1], head[2]), message)
         return outs
 
-    def _delivery(self, head, text, raw, where, whole):
-        if not _TO.match(text, head.end()):
+    def _delivery(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
+        found = postfix_lines.delivery(text, head.end(), whole)
+        if found is None:
             return []
-        match = _DELIVERY.match(text, head.end())
-        if match:
-            qid, recipient, relay, delay, dsn, status = match.group(1, 2, 4, 5, 6, 7)
-        else:
-            # The address is in internal form, which has no grammar: it is read where it can be read in one way only.
-            ends = list(_INTERNAL.finditer(text, head.end()))
-            if len(ends) != 1:
-                code, message = "invalid_line", "The delivery cannot be read, or can be read in several ways"
-                if not whole or not ends:
-                    code, message = "truncated", "The line of a delivery has been cut"
-                return [{"refused": code, "message": message, "where": where}]
-            match = ends[0]
-            qid, (relay, delay, dsn, status) = _TO.match(text, head.end())[1], match.groups()
-            recipient = text[_TO.match(text, head.end()).end() : match.start()]
-        reason = text[match.end() :]
-        if reason.endswith(")") and (whole or reason.count("(") + 1 == reason.count(")")):
-            reason = reason[:-1]
-        elif not whole or len(text) < CUT_BY_LOGGER:
-            return [{"refused": "truncated", "message": "The line of a delivery has been cut", "where": where}]
-        return self._outcome(head, qid, recipient, relay, float_of(delay), dsn, status, reason, raw, where)
+        if isinstance(found, postfix_lines.Unread):
+            return [{"refused": found.code, "message": found.message, "where": where}]
+        return self._outcome(head, found, raw, where)
 
     # What became of recipients
 
-    def _outcome(self, head, qid, recipient, relay, delay, dsn, status, reason, raw, where):
-        message = self.messages.get(_key(qid, head[2]))
-        at = self.times.of(head[1], qid)
+    def _outcome(self, head: re.Match[str], found: postfix_lines.Delivery, raw: bytes, where: Any) -> list[Out]:
+        message = self.messages.get(_key(found.qid, head[2]))
+        at = self.times.of(head[1], found.qid)
         if message is None:
             return [{"ignored": "unknown_message", "where": where}]
         message.touched = int(at)
         if message.own:
             return [{"ignored": "own_notification", "where": where}]
-        kind = _KINDS.get(status)
+        before, message.probe = message.probe or [], None
+        kind = _KINDS.get(found.status)
         if kind is None:
-            # deliverable, undeliverable: nothing was sent.
-            message.probe = None
+            # deliverable, undeliverable: nothing was sent, and the message was none.
             return [{"ignored": "probe", "where": where}]
-        before = message.probe or []
-        message.probe = None
-        tag, daemon = head[3], head[4]
-        vmta_id, rule = self._tag(tag)
-        names_address = vmta_id is not None or tag in self.tags
-        # lmtp(8) and the like deliver on this machine, unless their name says by which address.
-        remote = daemon == "smtp" or names_address
-        word = None
-        if remote and not names_address and _LOOPBACK.match(reason if relay == "none" else relay):
-            if kind == "sent":
-                message.handed, word = True, "handover"
-            elif kind == "deferred":
-                word = "own_deferral"
-            # Refused by the next instance: a bounce of the server, by no address.
-            tag, remote = "", False
-        elif kind == "deferred" and (not remote or reason.startswith(_OWN_TROUBLE)):
-            word = "own_deferral"
-        elif daemon == "discard":
-            word = "discard"
-        if not remote:
-            tag, vmta_id, rule = "", None, None
-        if kind == "deferred":
-            attempt = log_attempts.note(message.attempts, recipient, tag, raw, tried=word is None)
-        else:
-            attempt = log_attempts.note(message.attempts, recipient, tag, raw, tried=word is None and remote)
-            message.attempts.pop(recipient, None)
-            message.done.add(zlib.crc32(recipient.encode("utf-8", "surrogateescape")))
+        tag, word = self._sorted(head[3], head[4], kind, found)
+        if word == "handover":
+            message.handed = True
+        tried = word is None and (kind == "deferred" or bool(tag))
+        attempt = log_attempts.note(message.attempts, found.recipient, tag, raw, tried)
+        if kind != "deferred":
+            message.attempts.pop(found.recipient, None)
+            message.done.add(_sum(found.recipient))
         outs = self._out(message, before)
         if word:
             return [*outs, {"ignored": word, "where": where}]
-        out = self._event(message, kind, at, qid, raw, "", where, tag, vmta_id)
+        out = self._event(message, kind, at, found.qid, raw, "", where, tag)
         event = out["event"]
-        event["to"] = recipient
-        _explain(event, relay, dsn, reason)
-        event["seconds"] = delay
+        event["to"] = found.recipient
+        postfix_lines.explain(event, found)
         if attempt:
             event["attempt"] = attempt
-        if rule is not None:
-            event["rule"] = rule
         return outs + self._out(message, [out])
 
-    def _end(self, head, match, raw, where, reply, numbered=False):
+    def _sorted(self, tag: str, daemon: str, kind: str, found: postfix_lines.Delivery) -> tuple[str, str | None]:
+        """Return the tag where it may stand for an address, and the word for what is not to be counted."""
+        names_address = tag in self.tags or postfix_lines.tag(tag) is not None
+        if daemon == "smtp" and not names_address and postfix_lines.is_loopback(found):
+            # To the next instance, or to a filter. Refused there, it is a bounce of the server, by no address.
+            return "", {"sent": "handover", "deferred": "own_deferral"}.get(kind)
+        # lmtp(8) and the like deliver on this machine, unless their name says by which address.
+        remote = daemon == "smtp" or names_address
+        if kind == "deferred" and (not remote or found.reason.startswith(_OWN_TROUBLE)):
+            return "", "own_deferral"
+        return tag if remote else "", "discard" if daemon == "discard" else None
+
+    def _end(
+        self, head: re.Match[str], match: re.Match[str], raw: bytes, where: Any, reply: str, numbered: bool = False
+    ) -> list[Out]:
         """Return a bounce for every recipient that is still open; the log has no line for each."""
         message = self.messages.get(_key(match[1], head[2]))
         at = self.times.of(head[1], match[1])
@@ -384,39 +299,40 @@ class Reader:
         unnamed = max(0, message.nrcpt - len(message.done) - len(named))
         for number, (recipient, attempt) in enumerate(named + [(None, None)] * unnamed):
             tag = attempt[0] if attempt else ""
-            vmta_id, rule = self._tag(tag)
             salt = str(number) if numbered or recipient is None else recipient
-            out = self._event(message, "bounced", at, match[1], raw, salt, where, tag, vmta_id)
+            out = self._event(message, "bounced", at, match[1], raw, salt, where, tag)
             if recipient is not None:
                 out["event"]["to"] = recipient
-                message.done.add(zlib.crc32(recipient.encode("utf-8", "surrogateescape")))
+                message.done.add(_sum(recipient))
             out["event"]["reply"] = reply
-            if rule is not None:
-                out["event"]["rule"] = rule
             outs.append(out)
         message.attempts = {}
         message.nrcpt = len(message.done)
         return self._out(message, outs)
 
-    def _event(self, message, kind, at, qid, raw, salt, where, tag="", vmta_id=None):
+    def _event(
+        self, message: Message, kind: str, at: float, qid: str, raw: bytes, salt: str, where: Any, tag: str = ""
+    ) -> Out:
         digest = hashlib.sha256(raw + b"\0" + salt.encode("utf-8", "surrogateescape")).hexdigest()[:20]
-        event = {"id": qid + "-" + digest, "type": kind, "at": self.times.text(at)}
+        event: dict[str, Any] = {"id": qid + "-" + digest, "type": kind, "at": self.times.text(at)}
         if message.server is not None:
             event["server"] = message.server
         if message.sender is not None:
             event["from"] = message.sender
-        out = {"event": event, "where": where}
+        out: Out = {"event": event, "where": where}
         if tag:
             out["tag"] = tag
-        if vmta_id is not None:
-            out["vmta_id"] = vmta_id
+            known = postfix_lines.tag(tag)
+            if known:
+                out["vmta_id"], event["rule"] = known
         if message.zone:
-            out["warnings"] = [["time_zone", "The log's time is %d s off the queue id's: check the time zone" % message.zone]]
+            off = f"The log's time is {message.zone} s off the queue id's: check the time zone"
+            out["warnings"] = [["time_zone", off]]
         return out
 
     # Who handed it over
 
-    def _out(self, message, outs):
+    def _out(self, message: Message, outs: list[Out]) -> list[Out]:
         if message.waits is None or not outs:
             return outs
         self.held[message.waits].outs.extend(outs)
@@ -426,7 +342,7 @@ class Reader:
             released += self._resolve(next(iter(self.held)), None)
         return released
 
-    def _server_of(self, key):
+    def _server_of(self, key: str) -> tuple[bool, str | None]:
         """Return whether the message is known, and its server. One that waits itself is not known yet."""
         message = self.messages.get(key)
         if message is not None:
@@ -435,7 +351,7 @@ class Reader:
             return True, self.gone[key][0]
         return False, None
 
-    def _resolve(self, orig, server):
+    def _resolve(self, orig: str, server: str | None) -> list[Out]:
         """Return what waited for a message, now that its server is known, or is not going to be."""
         held = self.held.pop(orig, None)
         if held is None:
@@ -452,15 +368,16 @@ class Reader:
             outs = outs + self._resolve(key, server)
         return outs
 
-    def _remember(self, key, message):
+    def _remember(self, key: str, message: Message) -> None:
         if message.handed and message.waits is None:
             self.gone[key] = (message.server, message.touched)
             while len(self.gone) > MOST_REMEMBERED:
                 del self.gone[next(iter(self.gone))]
 
-    def _forget(self):
+    def _forget(self) -> list[Out]:
         """Drop what no line can come for any more, once an hour of the log's own time. Returns what was held too long."""
-        oldest, older = self.times.clock - LIFETIME, self.times.clock - MEMORY
+        clock = self.times.clock or 0
+        oldest, older = clock - LIFETIME, clock - MEMORY
         for key in [key for key, message in self.messages.items() if message.touched < oldest]:
             del self.messages[key]
         for key in [key for key, value in self.gone.items() if value[1] < older]:
@@ -468,38 +385,11 @@ class Reader:
         late = [orig for orig, each in self.held.items() if each.since < older]
         return [out for orig in late for out in self._resolve(orig, None)]
 
-    def _tag(self, tag):
-        known = self._parsed_tags.get(tag)
-        if known is None:
-            match = _TAG.match(tag)
-            known = (int(match[1]), int(match[2])) if match else (None, None)
-            if len(self._parsed_tags) > 10_000:
-                self._parsed_tags.clear()
-            self._parsed_tags[tag] = known
-        return known
 
-
-def _key(qid, host):
+def _key(qid: str, host: str) -> str:
     # A short id is an inode and some microseconds: it comes again, and on another machine too.
     return qid if len(qid) > 10 and qid[10] == "z" else host + "/" + qid
 
 
-def float_of(text):
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
-def _explain(event, relay, dsn, reason):
-    said = _REPLY.match(reason)
-    reply = _IN_REPLY.sub("", said[1]) if said else reason
-    if said or event["type"] == "sent":
-        code = _CODE.match(reply)
-        if code:
-            event["code"] = int(code[1])
-    event["enhanced"] = dsn
-    event["reply"] = reply[: log_attempts.MAX_REPLY]
-    host = _HOST.match(relay)
-    if host:
-        event["mx"] = host[1]
+def _sum(recipient: str) -> int:
+    return zlib.crc32(recipient.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,73 @@
+"""What a reader of Postfix's log remembers of messages. Standard library alone, Python 3.9."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+
+class Message:
+    """What the lines of one queue id have said so far."""
+
+    __slots__ = (
+        "attempts",
+        "done",
+        "handed",
+        "incoming",
+        "nrcpt",
+        "own",
+        "probe",
+        "sender",
+        "server",
+        "touched",
+        "waits",
+        "zone",
+    )
+
+    def __init__(self, server: str | None, touched: int) -> None:
+        self.server = server  # None: no SASL user
+        self.touched = touched
+        self.sender: str | None = None
+        self.nrcpt = 0
+        self.incoming = False  # counted, or not to be counted
+        self.attempts: dict[
+            str, list[Any]
+        ] = {}  # open recipients: [tag of the last attempt, attempts forgotten, sums of the attempts' lines …]
+        self.done: set[int] = set()  # sums of recipients with a final outcome
+        self.handed = False  # to another instance
+        self.own = False  # a notification made here
+        self.probe: list[dict[str, Any]] | None = (
+            None  # `incoming` waits for the first outcome: it may be an address verification (sendmail -bv)
+        )
+        self.waits: str | None = None  # the queue id at the instance before this one, whose lines were not seen yet
+        self.zone = 0  # seconds by which the log's time is off
+
+    def as_json(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values["done"] = sorted(self.done)
+        return {name: value for name, value in values.items() if value or name == "touched"}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Message:
+        message = cls(None, 0)
+        for name in cls.__slots__:
+            if name in values:
+                setattr(message, name, values[name])
+        message.done = set(message.done)
+        return message
+
+
+class Held:
+    """What waits until the lines of an earlier instance say whose it is."""
+
+    __slots__ = ("keys", "outs", "since")
+
+    def __init__(self, since: int, keys: Iterable[str] = (), outs: Iterable[dict[str, Any]] = ()) -> None:
+        self.since, self.keys, self.outs = since, list(keys), list(outs)
+
+    def as_json(self) -> list[Any]:
+        return [self.since, self.keys, [dict(out, where=None) for out in self.outs]]
+
+    @classmethod
+    def from_json(cls, values: list[Any]) -> Held:
+        return cls(*values)

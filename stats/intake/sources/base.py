@@ -1,0 +1,372 @@
+"""What a reader of an event source gives: events, ignored records and refusals; and the values that they are made of."""
+
+import datetime
+import hashlib
+import re
+import zoneinfo
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any, NamedTuple, Protocol
+
+MAX_REPLY = 1000
+MAX_TEXT = 255
+# A time in numbers is of seconds, or of milliseconds where it is so large that seconds would be after the year 5000.
+_MILLISECONDS_FROM = 1e11
+_LATEST = 1e14
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_from_iso = datetime.datetime.fromisoformat
+_ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?!\d)")
+_REPLY = re.compile(r"\s*(?:smtp;\s*)?([2-5]\d\d)(?:[ -]+([245]\.\d{1,3}\.\d{1,3})(?= |$|:))?")
+_ANGLES = re.compile(r"\s*<(.*)>\s*", re.DOTALL)
+_NAMED = re.compile(r'(?:[^<>"]|"(?:[^"\\]|\\.)*")*<([^<>"\s]*|"(?:[^"\\]|\\.)*"@[^<>"\s]+)>\s*')
+_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([0-9.]+)(?::\d+)?")
+
+
+class Settings(NamedTuple):
+    """What a reader is told of its source. `now` only guesses the year of a log that tells none."""
+
+    time_zone: str = "UTC"
+    tenant_field: str = ""
+    now: float = 0.0
+    # Most unpacked bytes of all streams; None: any number.
+    limit: int | None = None
+    # Syslog names of Postfix, other than Sluice's own, that are names of VirtualMTAs.
+    vmtas: frozenset[str] = frozenset()
+
+
+class Warn(NamedTuple):
+    """Something about an event that is worth telling: it counts nevertheless."""
+
+    code: str
+    message: str
+
+
+class Event(NamedTuple):
+    """A native event, and what tells whose it is and which address sent it. See CONTRIBUTING, or docs/adding-a-source.md."""
+
+    index: int
+    fields: dict[str, Any]
+    stream: int = 0
+    vmta: str = ""
+    vmta_id: int | None = None
+    texts: tuple[str, ...] = ()
+    domain: str = ""
+    warnings: tuple[Warn, ...] = ()
+
+
+class Ignored(NamedTuple):
+    """A record of which nothing is counted, with the source's own word for it."""
+
+    index: int
+    word: str
+    stream: int = 0
+    detail: str = ""
+
+
+class Refused(NamedTuple):
+    """A record that could not be read: a code for programs, a sentence for people."""
+
+    index: int
+    code: str
+    message: str
+    stream: int = 0
+
+
+type Outcome = Event | Ignored | Refused
+
+
+class Reader(Protocol):
+    """Reads the streams of a source. Stateful readers go on from their state."""
+
+    def read(self, streams: Iterable[IO[bytes]]) -> Iterator[Outcome]:
+        """Yield what becomes of each record."""
+
+    def finish(self) -> Iterator[Outcome]:
+        """Yield what is still held."""
+
+    def state(self) -> dict[str, Any] | None:
+        """Return what is needed to go on with the next streams; None where there is nothing."""
+
+
+class BadSignature(Exception):
+    """The request is not signed with the key that was given; it is refused whole."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(message)
+
+
+class BadKey(ValueError):
+    """The text is no key or certificate of the format."""
+
+
+class TooLarge(Exception):
+    """The streams hold more bytes, unpacked, than their limit."""
+
+
+class Unreadable(Exception):
+    """This will say why one record is refused."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(message)
+
+
+type Found = list[Event | Ignored]
+# Maps one parsed record; raises Unreadable.
+type Mapping_ = Callable[[int, Any, Settings], Found]
+
+
+class RecordReader:
+    """A stateless reader: records one by one, each mapped by itself."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        records: Callable[[IO[bytes]], Iterator[tuple[int, Any]]],
+        mapping: "Mapping_",
+        opened: Callable[[IO[bytes], int | None], IO[bytes]],
+    ) -> None:
+        self._settings, self._records, self._map, self._open = settings, records, mapping, opened
+
+    def read(self, streams: Iterable[IO[bytes]]) -> Iterator[Outcome]:
+        """Yield what becomes of each record; what cannot be read is refused by itself."""
+        for number, stream in enumerate(streams):
+            for index, record in self._records(self._open(stream, self._settings.limit)):
+                if type(record) is Refused:
+                    yield record._replace(stream=number) if number else record
+                    continue
+                try:
+                    outcomes = self._map(index, record, self._settings)
+                except Unreadable as reason:
+                    yield Refused(index, reason.code, reason.message, number)
+                    continue
+                if number:
+                    yield from (outcome._replace(stream=number) for outcome in outcomes)
+                else:
+                    yield from outcomes
+
+    def finish(self) -> Iterator[Outcome]:
+        """Yield nothing: nothing is held."""
+        return iter(())
+
+    def state(self) -> None:
+        """Return None: each record stands by itself."""
+
+
+def digest(*parts: Any) -> str:
+    """Return 20 hexadecimal digits of the parts: the part of an id that tells happenings of one message apart."""
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()[:20]
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return the value where it is a JSON object, else an empty one."""
+    return value if type(value) is dict else {}
+
+
+def text(value: Any) -> str:
+    """Return the value where it is text, or a number as text; else the empty text."""
+    if type(value) is str:
+        return value
+    return str(value) if type(value) in (int, float) else ""
+
+
+def record_of(value: Any) -> dict[str, Any]:
+    """Return the record; raises Unreadable where it is no JSON object."""
+    if type(value) is not dict:
+        raise Unreadable("invalid_event", "A record must be a JSON object")
+    return value
+
+
+def identifier(value: Any, name: str) -> str:
+    """Return an id; raises Unreadable."""
+    found = text(value)
+    if not found or len(found) > 100:
+        raise Unreadable("invalid_id", f"{name} must be a text of 1 to 100 characters")
+    return found
+
+
+def moment(value: Any, name: str, zone: str = "") -> datetime.datetime:
+    """Return a time, in UTC; raises Unreadable. Numbers are seconds since 1970, or milliseconds by magnitude.
+
+    A text without an offset is in `zone`; without a zone it cannot be read.
+    """
+    if type(value) is str:
+        try:
+            at = _from_iso(value)
+        except ValueError:
+            said = value.strip()
+            if not (said.isascii() and said.replace(".", "", 1).isdecimal()):
+                raise Unreadable("invalid_at", f"{name} must be a time with an offset from UTC") from None
+            value = float(said)
+        else:
+            if at.tzinfo is None:
+                if not zone:
+                    raise Unreadable("no_offset", f"{name} must have an offset from UTC, or Z")
+                at = at.replace(tzinfo=zoneinfo.ZoneInfo(zone))
+            try:
+                return at.astimezone(datetime.UTC)
+            except OverflowError:
+                raise Unreadable("invalid_at", f"{name} is out of the calendar") from None
+    if type(value) in (int, float) and 0 <= value < _LATEST:
+        # Rounded to microseconds a float of seconds says what the same moment in RFC 3339 does.
+        whole = value / 1000 if value >= _MILLISECONDS_FROM else value
+        return EPOCH + datetime.timedelta(microseconds=round(whole * 1_000_000))
+    raise Unreadable("invalid_at", f"{name} must be a time, or seconds since 1970")
+
+
+def stamp(at: datetime.datetime) -> str:
+    """Return a time in UTC as native events carry it: RFC 3339, cut off at milliseconds."""
+    return at.isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+def earlier(value: Any, zone: str = "") -> datetime.datetime | None:
+    """Return the time that an optional field says; None where it says none."""
+    try:
+        return moment(value, "", zone)
+    except Unreadable:
+        return None
+
+
+def mailbox(value: Any) -> str | None:
+    """Return an address without angle brackets, and without the name beside it; None where there is none."""
+    if type(value) is not str:
+        return None
+    found = _ANGLES.fullmatch(value)
+    if found:
+        return found[1]
+    if "<" in value:
+        found = _NAMED.fullmatch(value)
+        if found:
+            return found[1]
+    return value.strip()
+
+
+def host(value: Any) -> str:
+    """Return the IP address of `192.0.2.1:25` or `[2001:db8::1]:25`; the empty text where there is none."""
+    if type(value) is not str:
+        return ""
+    found = _PORT.fullmatch(value)
+    if found:
+        return found[1] or found[2]
+    return value if ":" in value and "[" not in value else ""
+
+
+def path(record: Mapping[str, Any], where: str) -> str:
+    """Return the text at a path into a record, as `meta.tenant`; the empty text where there is none.
+
+    Names that hold dots themselves are found too, a list gives its first member, and a list of `{"name": …, "value": …}`
+    (headers) is looked through by name, in any case.
+    """
+    if not where:
+        return ""
+    return _at(record, where)
+
+
+def tenant(settings: Settings, default: str, *records: Mapping[str, Any]) -> str | None:
+    """Return the tenant that one of the records names, at the path of the settings, else at the format's own; None for none.
+
+    SendGrid lays unique arguments flat into the event, so `unique_args.tenant` is found as `tenant`, too.
+    """
+    where = settings.tenant_field or default
+    for name in (where, where.partition(".")[2] if where.startswith(("unique_args.", "custom_args.")) else ""):
+        for record in records:
+            if name and (found := path(record, name)):
+                return found
+    return None
+
+
+def _at(value: Any, where: str) -> str:
+    if type(value) is list:
+        if where and value and type(value[0]) is dict:
+            return _header(value, where)
+        return _at(value[0], where) if value else ""
+    if not where:
+        return text(value)
+    if type(value) is not dict:
+        return ""
+    if where in value:
+        return _at(value[where], "")
+    for name in value:
+        if where.startswith(f"{name}.") and (found := _at(value[name], where[len(name) + 1 :])):
+            return found
+    return next((_at(each, "") for name, each in value.items() if name.lower() == where.lower()), "")
+
+
+def _header(headers: list[Any], name: str) -> str:
+    named = (each for each in headers if type(each) is dict and text(each.get("name")).lower() == name.lower())
+    return next((text(each.get("value")) for each in named), "")
+
+
+class Fields:
+    """Puts together the fields of one event; an optional one that cannot be read is left out, with a warning."""
+
+    __slots__ = ("values", "warnings")
+
+    def __init__(self, **values: Any) -> None:
+        self.values: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+        self.warnings: list[Warn] = []
+
+    def _left_out(self, name: str, why: str) -> None:
+        self.warnings.append(Warn(f"invalid_{name}", f"{name} is left out: {why}"))
+
+    def reply(self, said: Any, *, code: Any = None, enhanced: Any = None) -> None:
+        """Take in what the receiver said; code and enhanced code are found in it where they are not given."""
+        if said is not None and type(said) is not str:
+            self._left_out("reply", "it is not a text")
+        elif said and (reply := said.strip()):
+            found = _REPLY.match(reply)
+            if found:
+                code = code if code not in (None, "") else found[1]
+                enhanced = enhanced if enhanced not in (None, "") else found[2]
+            self.values["reply"] = reply[:MAX_REPLY]
+        self.number("code", code, least=200, most=599)
+        if enhanced not in (None, ""):
+            match = _ENHANCED.match(enhanced) if type(enhanced) is str else None
+            if match:
+                self.values["enhanced"] = match[1]
+            else:
+                self._left_out("enhanced", "it is not an enhanced status code")
+
+    def number(self, name: str, value: Any, *, least: int, most: int = 2**31 - 1) -> None:
+        """Take in a whole number; None and the empty text are none."""
+        if value is None or value == "":
+            return
+        if type(value) is str and value.isdecimal() and value.isascii() and len(value) < 11:
+            value = int(value)
+        if type(value) is int and least <= value <= most:
+            self.values[name] = value
+        else:
+            self._left_out(name, f"it is not a whole number from {least} to {most}")
+
+    def mx(self, *candidates: Any) -> None:
+        """Take in the remote host: the first that is a text."""
+        for each in candidates:
+            if type(each) is str and each and each != "none" and len(each) <= MAX_TEXT:
+                self.values["mx"] = each.removesuffix(".")
+                return
+
+    def since(self, accepted: datetime.datetime | None, at: datetime.datetime) -> None:
+        """Take in the seconds from acceptance to this outcome; a clock that went back gives none."""
+        if accepted is not None and at >= accepted:
+            self.values["seconds"] = round((at - accepted).total_seconds(), 3)
+
+    def party(self, name: str, value: Any) -> None:
+        """Take in `from` or `to`."""
+        if value is None:
+            return
+        found = mailbox(value)
+        if found is None or len(found) > 320:
+            self._left_out(name, "it is not a mailbox address")
+        else:
+            self.values[name] = found
+
+    def event(self, index: int, *, vmta: str = "", texts: Sequence[str] = (), domain: str = "") -> Event:
+        """Return the event."""
+        return Event(
+            index,
+            self.values,
+            vmta=vmta,
+            texts=tuple(dict.fromkeys(each for each in texts if each)),
+            domain=domain,
+            warnings=tuple(self.warnings),
+        )

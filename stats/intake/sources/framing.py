@@ -1,0 +1,237 @@
+"""How records lie in bytes: lines, JSON of three shapes, CSV with a header; packed by gzip or zstd, known by how it begins."""
+
+import csv
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any, cast
+
+import orjson
+
+from stats.intake.sources.base import Refused, TooLarge
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+# zstd's skippable frames, of which a file may begin with one.
+_SKIPPABLE = bytes(range(0x50, 0x60))
+BOM = b"\xef\xbb\xbf"
+# An SNS notification has up to 256 KiB, a KumoMTA record of a thousand recipients less than that.
+LONGEST_LINE = 1024 * 1024
+# An array is parsed as a whole, and as objects it takes ten times the room.
+LARGEST_ARRAY = 16 * 1024 * 1024
+# One object over several lines.
+LARGEST_OBJECT = 4 * 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+class _Limited(io.RawIOBase):
+    """A stream of at most `limit` bytes, which says of packed data that is broken where it ends."""
+
+    def __init__(self, stream: IO[bytes], limit: int | None) -> None:
+        self._stream, self._left = stream, limit
+        self.broken = ""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            part = self._stream.read(len(buffer))
+        except (EOFError, OSError, zlib.error, zstd.ZstdError):
+            if isinstance(self._stream, gzip.GzipFile):
+                self.broken = "gzip"
+            elif isinstance(self._stream, zstd.ZstdFile):
+                self.broken = "zstd"
+            else:
+                raise
+            part = b""
+        if self._left is not None:
+            self._left -= len(part)
+            if self._left < 0:
+                raise TooLarge
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
+    """Return the stream unpacked, without a byte order mark. It need not be seekable."""
+    buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(cast(io.RawIOBase, stream))
+    start = buffered.peek(4)[:4]
+    opened: Any = buffered
+    if start[:2] == GZIP_MAGIC:
+        opened = gzip.GzipFile(fileobj=buffered)
+    elif start == ZSTD_MAGIC or (start[1:] == b"\x2a\x4d\x18" and start[0] in _SKIPPABLE):
+        opened = zstd.ZstdFile(buffered)
+    result = io.BufferedReader(_Limited(opened, limit), _CHUNK)
+    if result.peek(3)[:3] == BOM:
+        result.read(3)
+    return cast(IO[bytes], result)
+
+
+def broken(stream: IO[bytes]) -> str:
+    """Return the packing whose data ended too early or made no sense; the empty text where all was well."""
+    return cast(_Limited, cast(io.BufferedReader, stream).raw).broken
+
+
+def lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | Refused, bool]]:
+    """Yield each line's number, from 0 on, the line without its end, and whether it had one.
+
+    A line that is too long is refused, and passed over in constant memory.
+    """
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            while (rest := stream.readline(_CHUNK)) and not rest.endswith(b"\n"):
+                pass
+            yield number, Refused(number, "line_too_long", f"A line may have {LONGEST_LINE} bytes"), True
+        else:
+            whole = line.endswith(b"\n")
+            yield number, line.rstrip(b"\r\n"), whole
+        number += 1
+    if packing := broken(stream):
+        message = f"The {packing} data is cut off or damaged: what was before it has been read"
+        yield number, Refused(number, f"invalid_{packing}", message), True
+
+
+def json_records(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    """Yield each record's number and the parsed record, or its refusal: of an array, of lines of objects, or of one object.
+
+    One object may go over several lines: then the first line is not JSON, and neither is the second.
+    """
+    if _first(stream) == b"[":
+        yield from _array(stream)
+        return
+    begun: list[tuple[int, bytes | Refused]] | None = None
+    size, is_first = 0, True
+    for number, line, _ in lines(stream):
+        if begun is None:
+            if isinstance(line, Refused):
+                yield number, line
+            elif line and not line.isspace():
+                try:
+                    yield number, orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    if is_first:
+                        begun = [(number, line)]
+                    else:
+                        yield number, Refused(number, "invalid_json", "The line is not JSON")
+            else:
+                continue
+            is_first = False
+            continue
+        begun.append((number, line))
+        size += LONGEST_LINE if isinstance(line, Refused) else len(line)
+        if size > LARGEST_OBJECT or (len(begun) == 2 and not isinstance(line, Refused) and _is_object(line)):
+            yield from _each(begun)
+            begun = None
+    if begun is not None:
+        yield from _one_or_each(begun)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return type(orjson.loads(line)) is dict
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _one_or_each(begun: list[tuple[int, bytes | Refused]]) -> Iterator[tuple[int, Any]]:
+    """Yield the one object that the lines are, else each line by itself."""
+    try:
+        one = orjson.loads(b"\n".join(line for _, line in begun if not isinstance(line, Refused)))
+    except orjson.JSONDecodeError:
+        one = None
+    if one is not None and not any(isinstance(line, Refused) for _, line in begun):
+        yield 0, one
+    elif len(begun) > 1 and not any(not isinstance(line, Refused) and _is_object(line) for _, line in begun):
+        # It was to be one object, and is broken.
+        yield 0, Refused(0, "invalid_json", "The text is neither a JSON object nor lines of them")
+    else:
+        yield from _each(begun)
+
+
+def _each(begun: list[tuple[int, bytes | Refused]]) -> Iterator[tuple[int, Any]]:
+    for number, line in begun:
+        if isinstance(line, Refused):
+            yield number, line
+        elif line and not line.isspace():
+            try:
+                yield number, orjson.loads(line)
+            except orjson.JSONDecodeError:
+                yield number, Refused(number, "invalid_json", "The line is not JSON")
+
+
+def _array(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    body = stream.read(LARGEST_ARRAY + 1)
+    if len(body) > LARGEST_ARRAY:
+        yield 0, Refused(0, "array_too_large", "A JSON array may have 16 MiB; send newline-delimited JSON")
+        return
+    if packing := broken(stream):
+        yield 0, Refused(0, f"invalid_{packing}", f"The {packing} data is cut off or damaged")
+        return
+    try:
+        members = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # Lines of arrays, as a log of posted batches has them.
+        members = []
+        number = 0
+        for number, line, _ in lines(open_stream(io.BytesIO(body))):
+            try:
+                parsed = line if isinstance(line, Refused) else orjson.loads(line) if line.strip() else []
+            except orjson.JSONDecodeError:
+                parsed = Refused(number, "invalid_json", "The line is not JSON")
+            for each in parsed if type(parsed) is list else [parsed]:
+                yield number, each
+        return
+    yield from enumerate(members)
+
+
+def _first(stream: IO[bytes]) -> bytes:
+    """Return the first character that is no white space, without taking more than white space from the stream."""
+    buffered = cast(io.BufferedReader, stream)
+    while start := buffered.peek(1):
+        rest = start.lstrip()
+        if rest:
+            return rest[:1]
+        buffered.read(len(start))
+    return b""
+
+
+def csv_records(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    """Yield each row's number, from 0 on, and the row by the names of the header that is before it, or its refusal.
+
+    A row is one line. PowerMTA writes the header at the start of each file; of files put together each has its own.
+    """
+    names: list[str] = []
+    number = 0
+    for _, line, _ in lines(stream):
+        if isinstance(line, Refused):
+            yield number, line._replace(index=number)
+            number += 1
+            continue
+        if not line or line.isspace():
+            continue
+        try:
+            (row,) = csv.reader([line.decode("utf-8", "surrogateescape")], strict=True)
+        except (csv.Error, ValueError):
+            yield number, Refused(number, "invalid_csv", "The row is not CSV: a quoted field does not end")
+            number += 1
+            continue
+        if row[0] == "type":
+            names = row
+            continue
+        if not names:
+            yield number, Refused(number, "no_header", "The first line must name the columns, beginning with type")
+        elif len(row) != len(names):
+            message = f"The row has {len(row)} fields, and the header {len(names)}"
+            yield number, Refused(number, "truncated" if len(row) < len(names) else "invalid_csv", message)
+        else:
+            yield number, dict(zip(names, row, strict=True))
+        number += 1

@@ -1,0 +1,182 @@
+"""KumoMTA: its JSON log records, from segments (zstd) or posted by a hook. docs.kumomta.com/reference/log_record."""
+
+import datetime
+import re
+from typing import Any
+
+from stats.intake.sources.base import (
+    Event,
+    Fields,
+    Found,
+    Ignored,
+    RecordReader,
+    Settings,
+    Unreadable,
+    digest,
+    earlier,
+    host,
+    identifier,
+    mapping,
+    moment,
+    record_of,
+    stamp,
+    tenant,
+    text,
+)
+from stats.intake.sources.framing import json_records, open_stream
+
+_KINDS = {
+    "Reception": "incoming",
+    "Delivery": "sent",
+    "TransientFailure": "deferred",
+    "Bounce": "bounced",
+    "Expiration": "bounced",
+    "AdminBounce": "bounced",
+    # A bounce message came back after the delivery; its id is that of the bounce message.
+    "OOB": "late_bounce",
+    "Feedback": "complaint",
+}
+_ATTEMPTS = {"Delivery", "TransientFailure", "Bounce"}
+_INTERNAL = "KumoMTA internal:"
+# Of its own words those that tell of a failed attempt at a receiver; all others are its own doing.
+_TRIED = re.compile(
+    r"failed to connect|connection (?:timeout|timed out|refused|reset|closed)|timed? ?out|refused|unreachable|no route"
+    r"|reset by peer|broken pipe|eof|disconnected|resolv|\bdns\b|\bmx\b|handshake",
+    re.IGNORECASE,
+)
+_OWN = re.compile(
+    r"throttl|suspen|configur|shutdown|shutting down|rate limit|egress|no sources|\bpolicy\b|\blua\b|not enough memory"
+    r"|memory (?:is )?low|disk|spool|limit (?:reached|exceeded)",
+    re.IGNORECASE,
+)
+
+
+def reader(settings: Settings) -> RecordReader:
+    """Return a reader of KumoMTA's records."""
+    return RecordReader(settings, json_records, read, open_stream)
+
+
+def read(index: int, parsed: Any, settings: Settings) -> Found:
+    """Return what a record is: one event for each of its recipients."""
+    record = record_of(parsed)
+    word = text(record.get("type"))
+    kind = _KINDS.get(word)
+    if kind is None:
+        if not word:
+            raise Unreadable("invalid_event", "A record must have a type")
+        return [Ignored(index, word)]
+    if record.get("reception_protocol") == "LogRecord":
+        # The records that the log hook itself sends.
+        return [Ignored(index, "LogRecord")]
+    if kind == "complaint":
+        return _complaint(index, record, settings)
+    content = text(mapping(record.get("response")).get("content"))
+    if kind == "deferred" and not record.get("peer_address") and is_own_doing(content):
+        return [Ignored(index, "own_deferral")]
+    return _message(index, record, word, kind, settings)
+
+
+def _message(index: int, record: dict[str, Any], word: str, kind: str, settings: Settings) -> Found:
+    """Return the events of a record about a message."""
+    at, base = _when(record), identifier(record.get("id"), "id")
+    queue = text(record.get("queue"))
+    campaign, in_queue = ("", None) if kind == "late_bounce" else queue_names(queue)
+    server = tenant(settings, "meta.tenant", record, mapping(record.get("headers")))
+    if server is None and not settings.tenant_field:
+        server = in_queue
+    source = text(record.get("egress_source"))
+    fields = Fields(type=kind, at=stamp(at), server=server)
+    if found := host(mapping(record.get("source_address")).get("address")):
+        fields.values["ip"] = found
+    fields.party("from", record.get("sender"))
+    if kind != "incoming":
+        _outcome(fields, record, word, at)
+    whose = fields.event(
+        index, vmta=source, texts=(source, queue, campaign, in_queue or "", text(record.get("egress_pool")))
+    )
+    recipients = record.get("recipient")
+    if type(recipients) is not list or not recipients:
+        recipients = [recipients]
+    return [_to(whose, fields, base, record, each) for each in recipients]
+
+
+def _outcome(fields: Fields, record: dict[str, Any], word: str, at: datetime.datetime) -> None:
+    """Take in what became of an attempt."""
+    response, peer = mapping(record.get("response")), mapping(record.get("peer_address"))
+    fields.reply(response.get("content"), code=response.get("code"), enhanced=_enhanced(response.get("enhanced_code")))
+    fields.mx(peer.get("name"), peer.get("addr"))
+    if word != "OOB":
+        fields.since(earlier(record.get("created_time", record.get("created"))), at)
+    tries = record.get("num_attempts")
+    if word in _ATTEMPTS:
+        # It counts the attempts before this one.
+        fields.number("attempt", tries + 1 if type(tries) is int else tries, least=1)
+
+
+def _when(record: dict[str, Any]) -> datetime.datetime:
+    return moment(record.get("event_time", record.get("timestamp")), "event_time")
+
+
+def _same(record: dict[str, Any], recipient: Any) -> str:
+    """Return what tells a happening from others of one id, which reception, deferrals and delivery share."""
+    at = record.get("event_time", record.get("timestamp"))
+    return digest(record.get("nodeid"), record.get("type"), recipient, at, record.get("num_attempts"))
+
+
+def _to(whose: Event, fields: Fields, base: str, record: dict[str, Any], recipient: Any) -> Event:
+    """Return the event of one recipient."""
+    one = Fields(id=f"{base}-{_same(record, recipient)}", **fields.values)
+    one.warnings += fields.warnings
+    one.party("to", recipient)
+    return whose._replace(fields=one.values, warnings=tuple(one.warnings))
+
+
+def _complaint(index: int, record: dict[str, Any], settings: Settings) -> Found:
+    report = mapping(record.get("feedback_report"))
+    word = text(report.get("feedback_type"))
+    if word.lower() in {"not-spam", "auth-failure"}:
+        return [Ignored(index, f"Feedback {word}")]
+    trace = mapping(report.get("supplemental_trace"))
+    server = tenant(settings, "meta.tenant", record, trace)
+    if server is None and not settings.tenant_field:
+        server = text(trace.get("tenant")) or None
+    fields = Fields(
+        id=f"{identifier(record.get('id'), 'id')}-{_same(record, record.get('recipient'))}",
+        type="complaint",
+        at=stamp(_when(record)),
+        server=server,
+    )
+    if found := host(report.get("source_ip")):
+        fields.values["ip"] = found
+    fields.party("from", report.get("original_mail_from"))
+    # The misspelt name is KumoMTA's.
+    recipients = report.get("original_rcpto_to") or report.get("original_rcpt_to")
+    if type(recipients) is list:
+        recipients = recipients[0] if recipients else None
+    fields.party("to", trace.get("recipient") or recipients)
+    return [fields.event(index, texts=(text(trace.get("campaign")),))]
+
+
+def queue_names(queue: str) -> tuple[str, str | None]:
+    """Return campaign and tenant of a queue's name, `[campaign:]tenant@domain[!routing]`, as KumoMTA takes it apart."""
+    before, at, _ = queue.partition("@")
+    if not at:
+        return "", None
+    campaign, colon, name = before.partition(":")
+    return (campaign, name or None) if colon else ("", before or None)
+
+
+def is_own_doing(content: str) -> bool:
+    """Return whether a failure without a peer was KumoMTA's own doing, and no attempt at a receiver."""
+    if not content.startswith(_INTERNAL):
+        return False
+    words = content[len(_INTERNAL) :].lstrip()
+    if words.lower().startswith("failed to connect"):
+        return False
+    return bool(_OWN.search(words)) or not _TRIED.search(words)
+
+
+def _enhanced(value: Any) -> Any:
+    if type(value) is dict:
+        return f"{value.get('class')}.{value.get('subject')}.{value.get('detail')}"
+    return value

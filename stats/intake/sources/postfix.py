@@ -1,0 +1,82 @@
+"""Postfix: lines of its log, of all instances of a machine. The reading is `agent.postfix_log`'s."""
+
+import contextlib
+import heapq
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+from agent import postfix_log
+from agent.log_times import BadStamp, Times
+from stats.intake.sources.base import Event, Ignored, Outcome, Refused, Settings, Warn
+from stats.intake.sources.framing import lines, open_stream
+
+
+class LogReader:
+    """Reads log lines with a reader of `agent`, which keeps the state."""
+
+    def __init__(self, settings: Settings, log: Any) -> None:
+        self._settings, self._log = settings, log
+
+    def read(self, streams: Iterable[IO[bytes]]) -> Iterator[Outcome]:
+        """Yield what becomes of each line that tells of a delivery. Several streams are read in the order of their times."""
+        opened = [open_stream(stream, self._settings.limit) for stream in streams]
+        if len(opened) == 1:
+            source: Iterator[tuple[int, int, Any, bool]] = ((0, *each) for each in lines(opened[0]))
+        else:
+            source = (each[1:] for each in heapq.merge(*map(self._timed, range(len(opened)), opened), key=_by_time))
+        for stream, index, line, whole in source:
+            if isinstance(line, Refused):
+                yield line._replace(stream=stream)
+                continue
+            for out in self._log.line(line, [stream, index], whole):
+                yield outcome_of(out)
+
+    def _timed(self, number: int, stream: IO[bytes]) -> Iterator[tuple[float, int, int, Any, bool]]:
+        """Yield lines with their times; a line without one goes with the line before it."""
+        times = Times(self._settings.time_zone, self._settings.now, None)
+        at = 0.0
+        for index, line, whole in lines(stream):
+            if not isinstance(line, Refused):
+                head = self._log.head(line)
+                if head:
+                    with contextlib.suppress(BadStamp):
+                        at = max(at, times.of(*head))
+            yield at, number, index, line, whole
+
+    def finish(self) -> Iterator[Outcome]:
+        """Yield what is held, without a tenant."""
+        return (outcome_of(out) for out in self._log.finish())
+
+    def state(self) -> dict[str, Any]:
+        """Return what is needed to go on."""
+        state: dict[str, Any] = self._log.state()
+        return state
+
+
+def reader(settings: Settings, state: dict[str, Any] | None = None) -> LogReader:
+    """Return a reader of Postfix's log."""
+    return LogReader(settings, postfix_log.Reader(settings.time_zone, state, settings.now, settings.vmtas))
+
+
+def outcome_of(out: dict[str, Any]) -> Outcome:
+    """Return what a reader of `agent` said as other readers say it."""
+    # Held since an earlier run: its line is in no stream of this one.
+    stream, index = out["where"] or (0, -1)
+    if "ignored" in out:
+        return Ignored(index, out["ignored"], stream)
+    if "refused" in out:
+        return Refused(index, out["refused"], out["message"], stream)
+    tag, vmta_id = out.get("tag", ""), out.get("vmta_id")
+    return Event(
+        index,
+        out["event"],
+        stream,
+        vmta=tag if vmta_id is None else "",
+        vmta_id=vmta_id,
+        texts=(tag,) if tag else (),
+        warnings=tuple(Warn(*each) for each in out.get("warnings", ())),
+    )
+
+
+def _by_time(each: tuple[float, int, int, Any, bool]) -> float:
+    return each[0]
