@@ -14,7 +14,7 @@ from stats.counts.audit import audit
 from stats.counts.fold import fold_all
 from stats.intake import directory
 from stats.intake.ingest import Receipt, Refusal, Reporter, ingest
-from stats.ledger import storing
+from stats.ledger import keys, storing
 from stats.models import Batch, Day, Event, Sender, SenderDomain, Subject
 from stats.reports import queries
 from stats.reports.queries import Counts
@@ -224,10 +224,10 @@ def test_a_batch_knows_its_keys_and_a_day_its_month(acme: Tenant) -> None:
     events = [event(acme, id="1", at="2026-03-01T00:00:00Z"), event(acme, id="2", at="2026-02-28T23:59:59.999Z")]
     ingest(events, reporter=PLATFORM, now=NOW)
     batch = Batch.objects.get()
-    keys = sorted(Event.objects.values_list("key", flat=True))
-    assert [batch.least_key, batch.greatest_key] == keys
-    assert keys.day_of_key(keys[0]) == buckets.day_number(datetime.date(2026, 2, 28))
-    assert keys.least_key(keys.day_of_key(keys[1])) < keys[1]
+    found = sorted(Event.objects.values_list("key", flat=True))
+    assert [batch.least_key, batch.greatest_key] == found
+    assert keys.day_of_key(found[0]) == buckets.day_number(datetime.date(2026, 2, 28))
+    assert keys.least_key(keys.day_of_key(found[1])) < found[1]
     assert (batch.event_count, batch.received_at, batch.folded_at) == (2, NOW, None)
     days = list(Day.objects.values_list("day", "month", "year", "received_at", "dropped_at"))
     february = buckets.day_number(datetime.date(2026, 2, 28))
