@@ -14,7 +14,7 @@ from nodes import texts
 from nodes.models import Node, NodePolicy, Revision
 from nodes.policy import documents
 from nodes.policy.compilers import compile_for
-from nodes.policy.haraka import source_name
+from nodes.policy.layout import source_name
 from nodes.policy.model import Overlay
 from nodes.policy.read import read_overlay
 

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 
-from nodes.policy import haraka, postfix
+from nodes.policy import haraka, kumomta, postfix, powermta
 from nodes.policy.compiled import Compiled, Compiler
 from nodes.policy.model import Overlay, Policy
 
-COMPILERS: Mapping[str, Compiler] = {"haraka": haraka.compile_policy, "postfix": postfix.compile_policy}
+COMPILERS: Mapping[str, Compiler] = {
+    "haraka": haraka.compile_policy,
+    "kumomta": kumomta.compile_policy,
+    "postfix": postfix.compile_policy,
+    "powermta": powermta.compile_policy,
+}
 
 
 class NoCompiler(Exception):
