@@ -6,7 +6,7 @@ leads to a restriction class, the class to a pool, and a pool's class ends the l
 
 from dataclasses import dataclass, field
 
-from nodes.policy.haraka import refusal_of
+from nodes.policy.layout import refusal_of
 from nodes.policy.model import DEFAULT_POOL, Overlay, Policy, PoolRule, Tenant
 from nodes.policy.postfix_findings import Findings
 
