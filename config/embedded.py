@@ -77,5 +77,10 @@ def _forget_broken_tables(control: Path) -> None:
 
 
 def cache(folder: Path) -> dict[str, Any]:
-    """Return a cache that web and worker processes share, as lock-out counts must be."""
+    """Return a cache that web and worker processes share; it evicts entries at random when it is full."""
     return {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": folder / "cache"}
+
+
+def counters(folder: Path) -> dict[str, Any]:
+    """Return the cache of the lock-out's counts, which evicts nothing before its time."""
+    return {"BACKEND": "config.file_counters.FileCounters", "LOCATION": folder / "lockout"}

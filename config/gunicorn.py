@@ -27,6 +27,9 @@ graceful_timeout = 20
 keepalive = 5
 # A worker makes way for a fresh one now and then: whatever leaks, leaks little. Not all at the same time.
 max_requests, max_requests_jitter = 20_000, 2_000
+# By default it believes SCRIPT_NAME and X-Forwarded-Proto of everybody on the loopback. Here it believes nobody: whose headers
+# count is decided by SLUICE_TRUSTED_PROXIES, in one place (config.middleware.ForwardingHeaders).
+forwarded_allow_ips, forwarder_headers, secure_scheme_headers = "", "", {}
 # It opens a socket through which the server can be commanded; nothing here wants one.
 control_socket_disable = True
 # Requests are logged by Django, with their id; gunicorn's own lines look like the others.

@@ -1,12 +1,33 @@
-"""The request's id: in every line of its log, in what it changes (core.audit), and in its answer."""
+"""What every request passes: forwarding headers are believed or removed; its id is in its log, its changes and its answer."""
 
 import time
+from collections.abc import Callable
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
 
-from core.clients import client_address
+from core.clients import client_address, comes_by_trusted_proxy
+
+
+class ForwardingHeaders:
+    """Removes what a proxy says of its client (address, scheme, host, path prefix), unless the proxy is a trusted one.
+
+    gunicorn is told to believe none of it (config/gunicorn.py); what Django and we read is decided here, by
+    SLUICE_TRUSTED_PROXIES alone. It must come before everything that reads them.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        of_scheme = settings.SECURE_PROXY_SSL_HEADER
+        self.names = {"HTTP_FORWARDED", "HTTP_SCRIPT_NAME", *([of_scheme[0]] if of_scheme else [])}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not comes_by_trusted_proxy(request):
+            for name in [each for each in request.META if each in self.names or each.startswith("HTTP_X_FORWARDED_")]:
+                del request.META[name]
+        return self.get_response(request)
 
 
 class RequestLog(RequestMiddleware):

@@ -25,7 +25,7 @@ POOL_TIMEOUT = 5
 
 def refusals(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each variable that Sluice cannot start with; nothing when all is well."""
-    yield from _proxy_refusals(environment.get("SLUICE_TRUSTED_PROXIES", ""))
+    yield from _proxy_refusals(environment)
     yield from _dns_refusals(environment.get("SLUICE_DNS_SERVERS", ""))
     if not environment.get("DATABASE_URL"):
         return
@@ -61,7 +61,10 @@ def _encryption_refusals(text: str) -> Iterator[str]:
             yield f"SLUICE_ENCRYPTION_KEYS: key {position} is no Fernet key (32 bytes in URL-safe base64)."
 
 
-def _proxy_refusals(text: str) -> Iterator[str]:
+def _proxy_refusals(environment: Mapping[str, str]) -> Iterator[str]:
+    text = environment.get("SLUICE_TRUSTED_PROXIES", "")
+    if environment.get("SECURE_PROXY_SSL_HEADER") and not text:
+        yield "SECURE_PROXY_SSL_HEADER is believed from the networks of SLUICE_TRUSTED_PROXIES only, which is not set."
     for network in filter(None, (part.strip() for part in text.split(","))):
         try:
             ipaddress.ip_network(network)

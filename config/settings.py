@@ -37,7 +37,7 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 
-# Networks of the proxies whose X-Forwarded-For is believed (core.clients).
+# Networks of the proxies whose forwarding headers are believed (config.middleware, core.clients); from others they are removed.
 SLUICE_TRUSTED_PROXIES = env.words("SLUICE_TRUSTED_PROXIES")
 # The header by which the proxy says that its client came by HTTPS, such as X-Forwarded-Proto. The proxy must set it itself.
 if proxy_header := env.text("SECURE_PROXY_SSL_HEADER"):
@@ -91,7 +91,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # Before all: probes come by IP address, over plain HTTP and without a session.
+    # Before everything that asks who the client is and how it came.
+    "config.middleware.ForwardingHeaders",
+    # Before the rest: probes come by IP address, over plain HTTP and without a session.
     "config.health.Probes",
     "config.metrics.Measure",
     "django.middleware.security.SecurityMiddleware",
@@ -153,17 +155,17 @@ if REDIS_URL:
     }
     # A server that hangs must not hang every request that counts a failed login or asks for a fold.
     cache_options = {"socket_connect_timeout": 2, "socket_timeout": 2}
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": REDIS_URL,
-            "OPTIONS": cache_options,
-        }
+    redis_cache = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": cache_options,
     }
+    # The counts of wrong passwords stand apart; a Redis with `noeviction` drops none of them before its time.
+    CACHES = {"default": redis_cache, "lockout": {**redis_cache, "KEY_PREFIX": "lockout"}}
 else:
     CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = embedded.broker(SLUICE_DATA_DIR)
     CELERY_BROKER_TRANSPORT = "config.folder_broker:Transport"
-    CACHES = {"default": embedded.cache(SLUICE_DATA_DIR)}
+    CACHES = {"default": embedded.cache(SLUICE_DATA_DIR), "lockout": embedded.counters(SLUICE_DATA_DIR)}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A Redis whose memory is full answers with errors, which would end the worker; as one that is away, it is tried again.
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True

@@ -30,6 +30,12 @@ def client_address(request: HttpRequest) -> str:
     return str(found)
 
 
+def comes_by_trusted_proxy(request: HttpRequest) -> bool:
+    """Return whether the other end of the connection is a proxy of SLUICE_TRUSTED_PROXIES."""
+    peer = _address(request.META.get("REMOTE_ADDR", ""))
+    return peer is not None and _is_within(peer, _networks(tuple(settings.SLUICE_TRUSTED_PROXIES)))
+
+
 @lru_cache(maxsize=8)
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)

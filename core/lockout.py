@@ -1,18 +1,24 @@
-"""Locking out who guesses passwords: failures are counted on the shared cache, whatever door they knock at.
+"""Locking out clients that guess secrets: passwords, codes of a second factor, the old password of a change.
 
-Ten failures for one name from one address, or a hundred from one address for any names, lock that address out for a while;
-its owner elsewhere is not locked out, so nobody can lock out others. Attempts that run at the same moment may exceed the
-limits by as many as there are web threads.
+`guess` is the one way to look at such a secret. Ten failures for one name from one address, or a hundred from one address for
+any names, lock that address out for a while; the owner of the name is not locked out elsewhere, so nobody can lock out others.
+A right secret forgets the failures of its own kind alone: who knows a password may not go on guessing codes for ever.
+Attempts that run at the same moment may exceed the limits by as many as there are web threads.
+
+The counts have a cache of their own (`CACHES["lockout"]`): one that evicts entries when anybody fills it would forget them.
 
 API keys are random and long, so nobody guesses one: wrong ones are limited only because each costs work, and a right key
-works from a limited address, too.
+works from a limited address, too. Anybody can make as many of these counts as they like, so they are kept in the common cache.
 """
 
+import enum
 import hashlib
 import ipaddress
+from collections.abc import Callable
 
-from django.core.cache import cache
+from django.core.cache import BaseCache, cache, caches
 
+from core.errors import Refused
 from core.names import fold
 
 FAILURES_OF_NAME = 10
@@ -24,44 +30,79 @@ WRONG_KEYS_OF_ADDRESS = 3_000
 LOCKED_FOR = 300
 
 
+class Secret(enum.StrEnum):
+    """What is guessed; failures of each kind are counted apart, and any kind's lock out."""
+
+    PASSWORD = "password"  # noqa: S105 - the kind's name
+    CODE = "code"
+
+
+class LockedOut(Refused):
+    """The secret was not looked at, because there were too many wrong ones."""
+
+    default_message = "Too many wrong passwords or codes. Try again in five minutes"
+
+
+def guess[Found](secret: Secret, *, username: str, address: str, look: Callable[[], Found | None]) -> Found | None:
+    """Return what `look` finds where the secret is right, and None where it is wrong; raises LockedOut without looking.
+
+    `look` returns None (or False) for a wrong secret. Nothing of the counts is undone by a transaction that is rolled back.
+    """
+    if is_locked_out(username=username, address=address):
+        raise LockedOut
+    found = look()
+    if not found:
+        count_failure(secret, username=username, address=address)
+        return None
+    forget_failures(secret, username=username, address=address)
+    return found
+
+
 def is_locked_out(*, username: str, address: str) -> bool:
-    """Return whether a password for this name, from this address, is not to be looked at."""
-    by_name, by_address = _keys(username, address)
-    counts = cache.get_many([by_name, by_address])
-    return counts.get(by_name, 0) >= FAILURES_OF_NAME or counts.get(by_address, 0) >= FAILURES_OF_ADDRESS
+    """Return whether no secret of this name, from this address, is to be looked at."""
+    network = _network(address)
+    by_name, by_address = [_key_of_name(each, username, network) for each in Secret], _key("address", network)
+    counts = _counters().get_many([*by_name, by_address])
+    return any(counts.get(key, 0) >= FAILURES_OF_NAME for key in by_name) or (
+        counts.get(by_address, 0) >= FAILURES_OF_ADDRESS
+    )
 
 
-def count_failure(*, username: str, address: str) -> None:
-    """Note a wrong password."""
-    for key in _keys(username, address):
-        _count(key)
+def count_failure(secret: Secret, *, username: str, address: str) -> None:
+    """Note a wrong secret."""
+    network = _network(address)
+    for key in (_key_of_name(secret, username, network), _key("address", network)):
+        _count(_counters(), key)
 
 
-def forget_failures(*, username: str, address: str) -> None:
-    """Note a right password: the name's failures from this address no longer count, the address's own do."""
-    cache.delete(_keys(username, address)[0])
+def forget_failures(secret: Secret, *, username: str, address: str) -> None:
+    """Note a right secret: the name's failures of this kind from this address no longer count, the address's own do."""
+    _counters().delete(_key_of_name(secret, username, _network(address)))
 
 
 def count_wrong_key(*, key: str, address: str) -> bool:
     """Note a wrong API key, and return whether there have been too many to say more than that."""
     network = _network(address)
-    of_key, of_address = _count(_key("api key", key, network)), _count(_key("api keys", network))
+    of_key, of_address = _count(cache, _key("api key", key, network)), _count(cache, _key("api keys", network))
     return of_key > WRONG_KEYS_OF_KEY or of_address > WRONG_KEYS_OF_ADDRESS
 
 
-def _count(key: str) -> int:
-    cache.add(key, 0, timeout=LOCKED_FOR)
+def _counters() -> BaseCache:
+    return caches["lockout"]
+
+
+def _count(counters: BaseCache, key: str) -> int:
+    counters.add(key, 0, timeout=LOCKED_FOR)
     try:
-        return cache.incr(key)
+        return counters.incr(key)
     except ValueError:
         # It expired between the two.
-        cache.set(key, 1, timeout=LOCKED_FOR)
+        counters.set(key, 1, timeout=LOCKED_FOR)
         return 1
 
 
-def _keys(username: str, address: str) -> tuple[str, str]:
-    network = _network(address)
-    return _key("name", fold(username), network), _key("address", network)
+def _key_of_name(secret: Secret, username: str, network: str) -> str:
+    return _key("name", secret, fold(username), network)
 
 
 def _key(*parts: str) -> str:

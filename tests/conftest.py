@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db.models.signals import post_migrate
 
 from servers.provisioning import suspend_server
@@ -82,7 +82,8 @@ def closed_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(autouse=True)
 def empty_cache() -> None:
     """Begin with an empty cache: what one test locks out or remembers is not the next one's."""
-    cache.clear()
+    for each in caches.all(initialized_only=False):
+        each.clear()
 
 
 @pytest.fixture

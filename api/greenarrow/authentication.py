@@ -15,6 +15,7 @@ from api.requests import Authentication, DialectRequest
 from core import lockout
 from core.attributes import is_storable
 from core.clients import client_address
+from core.lockout import LockedOut, Secret
 from core.models import ApiToken, User
 from core.tokens import token_of
 from servers.models import Membership
@@ -51,9 +52,10 @@ class Basic(Authentication):
 
 def level_of(user: User) -> str:
     """Return what the user may do by this API: it is the platform's, so people of organizations have no access."""
-    if not user.is_superuser and Membership.objects.filter(user=user).exists():
-        return User.ApiLevel.NO
-    return user.api_level
+    # A superuser may do everything, as in the panel: `createsuperuser` asks for no API level.
+    if user.is_superuser:
+        return User.ApiLevel.YES
+    return User.ApiLevel.NO if Membership.objects.filter(user=user).exists() else user.api_level
 
 
 def _credentials(header: str | None) -> tuple[str, str]:
@@ -76,19 +78,26 @@ def _credentials(header: str | None) -> tuple[str, str]:
 
 
 def _by_password(username: str, password: str, address: str) -> User:
-    if lockout.is_locked_out(username=username, address=address):
-        raise decline(Code.TOO_MANY, LOCKED_OUT, retry_after=lockout.LOCKED_FOR)
+    try:
+        user = lockout.guess(
+            Secret.PASSWORD, username=username, address=address, look=lambda: _user_with(username, password)
+        )
+    except LockedOut:
+        raise decline(Code.TOO_MANY, LOCKED_OUT, retry_after=lockout.LOCKED_FOR) from None
+    if user is None:
+        raise _wrong()
+    if user_has_device(user, confirmed=True):
+        raise decline(Code.WRONG_CREDENTIALS, SECOND_FACTOR, authenticate=CHALLENGE)
+    return user
+
+
+def _user_with(username: str, password: str) -> User | None:
     user = User.objects.filter(username=username, is_active=True).first() if is_storable(username) else None
     if user is None:
         # As slow as for a user that exists: how long it takes must not tell who does.
         make_password(password)
-    elif _is_right(user, password):
-        lockout.forget_failures(username=username, address=address)
-        if user_has_device(user, confirmed=True):
-            raise decline(Code.WRONG_CREDENTIALS, SECOND_FACTOR, authenticate=CHALLENGE)
-        return user
-    lockout.count_failure(username=username, address=address)
-    raise _wrong()
+        return None
+    return user if _is_right(user, password) else None
 
 
 def _is_right(user: User, password: str) -> bool:

@@ -19,6 +19,7 @@ from panel.base import ActingForm, PanelAdmin
 from panel.forms.fields import time_zone_field
 from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer
+from servers.models import Membership
 
 PASSWORD = {"autocomplete": "new-password"}
 
@@ -78,14 +79,15 @@ class UserAdmin(PanelAdmin):
     filter_horizontal = ["groups", "user_permissions"]
     readonly_fields = ["last_login", "date_joined"]
     actions_detail = ["give_password"]
-    own_fields = ("username", "first_name", "last_name", "email", "time_zone", "api_level", "is_active", "is_staff")
-    rights = ("is_superuser", "groups", "user_permissions")
+    own_fields = ("username", "first_name", "last_name", "email", "time_zone", "is_active", "is_staff")
+    # Only superusers say what others may do, also by GreenArrow's API; nobody raises themselves.
+    rights = ("is_superuser", "api_level", "groups", "user_permissions")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
         first = [*self.own_fields, *(["password"] if obj is None else ["last_login", "date_joined"])]
         sets: list[Any] = [(None, {"fields": first})]
         if request.user.is_superuser:
-            sets.append(("What they may do", {"fields": list(self.rights)}))
+            sets.append(("Permissions", {"fields": list(self.rights)}))
         return sets
 
     def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
@@ -117,11 +119,27 @@ class UserAdmin(PanelAdmin):
 
 
 def is_above(user: User, viewer: Any) -> bool:
-    """Whether the user may do what the viewer may not: whoever changes accounts could take over that one and do it."""
+    """Whether the user has rights that the viewer has not: who changes such an account could take it over and use them.
+
+    Rights are permissions, roles in organizations and access to GreenArrow's API.
+    """
     if viewer.is_superuser or user.pk == viewer.pk:
         return False
     # Also what an inactive account may do once it is active again.
-    return user.is_superuser or not _permissions(user) <= viewer.get_all_permissions()
+    return (
+        user.is_superuser
+        or _API_LEVELS.index(user.api_level) > _API_LEVELS.index(viewer.api_level)
+        or not _permissions(user) <= viewer.get_all_permissions()
+        or not _roles(user) <= _roles(viewer)
+    )
+
+
+# Each may do what those before it may.
+_API_LEVELS = (User.ApiLevel.NO, User.ApiLevel.STATS_ONLY, User.ApiLevel.READ_ONLY, User.ApiLevel.YES)
+
+
+def _roles(user: User) -> set[tuple[int, str]]:
+    return set(Membership.objects.filter(user=user).values_list("organization_id", "role"))
 
 
 def _permissions(user: User) -> set[str]:

@@ -16,6 +16,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django_otp import login as note_second_factor
+from redis.exceptions import RedisError
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget
 
@@ -23,10 +24,11 @@ from core import lockout, second_factor, users
 from core.audit import Actor, record
 from core.clients import client_address
 from core.errors import Refused
+from core.lockout import LockedOut, Secret
 from core.models import User
 from panel.forms import errors
 from panel.forms.fields import text_input, time_zone_field
-from panel.sign_in.login import LOCKED_OUT, WRONG_CODE, CodeForm
+from panel.sign_in.login import LOCKED_OUT, OUT_OF_ORDER, WRONG_CODE, CodeForm
 
 
 class ProfileForm(forms.Form):
@@ -43,11 +45,39 @@ class ProfileForm(forms.Form):
 class PasswordForm(AdminOwnPasswordChangeForm):
     """The old password and the new one; the audit trail tells that it was changed."""
 
+    def __init__(self, *args: Any, address: str, **kwargs: Any) -> None:
+        self.address = address
+        super().__init__(*args, **kwargs)
+
+    def clean_old_password(self) -> str:
+        """Whoever took over a session must not find the password by trying, and keep the account by it."""
+        given, username = self.cleaned_data["old_password"], self.user.get_username()
+        try:
+            is_right = lockout.guess(
+                Secret.PASSWORD, username=username, address=self.address, look=lambda: self.user.check_password(given)
+            )
+        except LockedOut:
+            raise forms.ValidationError(LOCKED_OUT, code="locked_out") from None
+        except (RedisError, OSError):
+            raise forms.ValidationError(OUT_OF_ORDER, code="out_of_order") from None
+        if not is_right:
+            raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return given
+
     @transaction.atomic
     def save(self, commit: bool = True) -> Any:
         user = super().save(commit)
         record(actor=Actor.of_user(user), act="user.password_changed", target=user)
         return user
+
+
+class ChangePassword(PasswordChangeView):
+    """The page of one's own password."""
+
+    form_class = PasswordForm
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "address": client_address(self.request)}
 
 
 class Account:
@@ -94,7 +124,7 @@ class Account:
             except second_factor.WrongCode:
                 form.add_error("code", WRONG_CODE)
             except Refused as refusal:
-                form.add_error(None, refusal.message)
+                form.add_error(None, f"{refusal.message.rstrip('.')}.")
             else:
                 if not codes:
                     return redirect("admin:second_factor")
@@ -114,8 +144,7 @@ class Account:
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         """The old password and the new one, twice."""
         request.current_app = self.name
-        view = PasswordChangeView.as_view(
-            form_class=PasswordForm,
+        view = ChangePassword.as_view(
             success_url=reverse("admin:password_change_done", current_app=self.name),
             template_name="registration/password_change_form.html",
             extra_context={**self.each_context(request), **(extra_context or {})},
@@ -136,12 +165,13 @@ def _act(request: HttpRequest, user: User, status: second_factor.Status, code: s
         note_second_factor(request, device)
         messages.success(request, "The second factor is on.")
         return codes
-    # Guessing here is guessing there: who took over a session must not get rid of the second factor by trying codes.
+    # Whoever took over a session must not get rid of the second factor by trying codes.
     whom = {"username": user.get_username(), "address": client_address(request)}
-    if lockout.is_locked_out(**whom):
-        raise Refused(LOCKED_OUT)
-    if second_factor.verify(user, code) is None:
-        lockout.count_failure(**whom)
+    try:
+        device = lockout.guess(Secret.CODE, **whom, look=lambda: second_factor.verify(user, code))
+    except (RedisError, OSError):
+        raise Refused(OUT_OF_ORDER.rstrip(".")) from None
+    if device is None:
         raise second_factor.WrongCode
     if request.POST.get("do") == "remove":
         second_factor.remove(user=user, actor=actor)

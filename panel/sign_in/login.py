@@ -1,6 +1,6 @@
-"""Signing in: the password, then the code of who has a second factor; whoever guesses is locked out.
+"""Signing in: the password, then the code where the user has a second factor; clients that guess are locked out.
 
-Failures count on the cache that HTTP Basic counts on (core.lockout), so there is one limit for all doors.
+Failures are counted by core.lockout, as those of HTTP Basic are: one limit for all.
 """
 
 import datetime
@@ -29,6 +29,7 @@ from unfold.forms import AuthenticationForm
 
 from core import lockout, second_factor
 from core.clients import client_address
+from core.lockout import LockedOut, Secret
 from core.models import User
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -36,7 +37,7 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 CODE_WITHIN = datetime.timedelta(minutes=10)
 _PENDING = "sign_in.pending"
 _HAS_FACTOR = "_sluice_has_second_factor"
-LOCKED_OUT = "Too many wrong passwords or codes. Try again in five minutes."
+LOCKED_OUT = f"{LockedOut.default_message}."
 OUT_OF_ORDER = "Signing in is out of order, because the cache cannot be reached. Try again in a moment."
 WRONG_CODE = "This is not the code that the app shows now. Wait for the next one, or use a recovery code."
 
@@ -48,17 +49,26 @@ class PasswordForm(AuthenticationForm):
         username, address = self.cleaned_data.get("username"), client_address(self.request)
         if not username or not self.cleaned_data.get("password"):
             return super().clean()
-        try:
-            if lockout.is_locked_out(username=username, address=address):
-                raise forms.ValidationError(LOCKED_OUT, code="locked_out")
+        refusal: forms.ValidationError | None = None
+
+        def look() -> dict[str, Any] | None:
+            nonlocal refusal
             try:
-                return super().clean()
-            except forms.ValidationError:
-                lockout.count_failure(username=username, address=address)
-                raise
+                return super(PasswordForm, self).clean()
+            except forms.ValidationError as error:
+                refusal = error
+                return None
+
+        try:
+            cleaned = lockout.guess(Secret.PASSWORD, username=username, address=address, look=look)
+        except LockedOut:
+            raise forms.ValidationError(LOCKED_OUT, code="locked_out") from None
         except (RedisError, OSError):
             # Without the counts of failures no password is looked at.
             raise forms.ValidationError(OUT_OF_ORDER, code="out_of_order") from None
+        if refusal is not None:
+            raise refusal
+        return cleaned or self.cleaned_data
 
 
 class CodeForm(forms.Form):
@@ -87,7 +97,6 @@ class PasswordView(LoginView):
                 "next": self.get_success_url(),
             }
             return redirect("admin:login_code")
-        lockout.forget_failures(username=user.get_username(), address=client_address(self.request))
         return super().form_valid(form)
 
 
@@ -146,15 +155,15 @@ def _try_code(request: HttpRequest, user: User, code: str) -> str | None:
     """Sign the user in where the code is right; otherwise return what to say."""
     username, address = user.get_username(), client_address(request)
     try:
-        if lockout.is_locked_out(username=username, address=address):
-            return LOCKED_OUT
-        device = second_factor.verify(user, code)
-        if device is None:
-            lockout.count_failure(username=username, address=address)
-            return WRONG_CODE
-        lockout.forget_failures(username=username, address=address)
+        device = lockout.guess(
+            Secret.CODE, username=username, address=address, look=lambda: second_factor.verify(user, code)
+        )
+    except LockedOut:
+        return LOCKED_OUT
     except (RedisError, OSError):
         return OUT_OF_ORDER
+    if device is None:
+        return WRONG_CODE
     pending = request.session[_PENDING]
     login(request, user, backend=BACKEND)
     note_second_factor(request, device)

@@ -58,6 +58,11 @@ def test_the_embedded_default_needs_nothing() -> None:
             "SLUICE_ENCRYPTION_KEYS: key 2 is no Fernet key",
         ),
         ("SLUICE_TRUSTED_PROXIES", "10.0.0.0/8,proxy", "SLUICE_TRUSTED_PROXIES: proxy is no IP address or network"),
+        (
+            "SECURE_PROXY_SSL_HEADER",
+            "X-Forwarded-Proto",
+            "SECURE_PROXY_SSL_HEADER is believed from the networks of SLUICE_TRUSTED_PROXIES only",
+        ),
         ("DEBUG", "true", "DEBUG must not be on in production"),
     ],
 )
@@ -93,6 +98,7 @@ def test_its_settings_are_safe(tmp_path: Path) -> None:
         **WHOLE,
         SLUICE_DATA_DIR=str(tmp_path / "var"),
         SECURE_PROXY_SSL_HEADER="X-Forwarded-Proto",
+        SLUICE_TRUSTED_PROXIES="10.0.0.0/8",
         SLUICE_WEB_THREADS="12",
     )
     assert result.stdout.strip() == (

@@ -1,14 +1,26 @@
 """Whom wrong passwords lock out, and whom they don't."""
 
 import pytest
+from django.core.cache import cache
 
+from config.file_counters import FileCounters
 from core import lockout
-from core.lockout import FAILURES_OF_ADDRESS, FAILURES_OF_NAME, count_failure, forget_failures, is_locked_out
+from core.lockout import (
+    FAILURES_OF_ADDRESS,
+    FAILURES_OF_NAME,
+    LockedOut,
+    Secret,
+    count_failure,
+    count_wrong_key,
+    forget_failures,
+    guess,
+    is_locked_out,
+)
 
 
 def fail(times, username="ann", address="192.0.2.1"):
     for _ in range(times):
-        count_failure(username=username, address=address)
+        count_failure(Secret.PASSWORD, username=username, address=address)
 
 
 def test_a_name_is_locked_out_at_its_limit():
@@ -38,7 +50,7 @@ def test_an_address_that_tries_many_names_is_locked_out_for_all():
 
 def test_a_right_password_forgets_the_name_s_failures_only():
     fail(FAILURES_OF_NAME)
-    forget_failures(username="ann", address="192.0.2.1")
+    forget_failures(Secret.PASSWORD, username="ann", address="192.0.2.1")
     assert not is_locked_out(username="ann", address="192.0.2.1")
     for number in range(FAILURES_OF_ADDRESS - FAILURES_OF_NAME):
         fail(1, f"user{number}")
@@ -49,6 +61,41 @@ def test_the_addresses_of_one_ipv6_network_are_one_client():
     fail(FAILURES_OF_NAME, address="2001:db8::1")
     assert is_locked_out(username="ann", address="2001:db8::ffff:1")
     assert not is_locked_out(username="ann", address="2001:db8:0:1::1")
+
+
+def test_a_right_password_forgets_no_wrong_codes():
+    for _ in range(FAILURES_OF_NAME):
+        assert guess(Secret.PASSWORD, username="ann", address="192.0.2.1", look=lambda: "right") == "right"
+        assert guess(Secret.CODE, username="ann", address="192.0.2.1", look=lambda: None) is None
+    with pytest.raises(LockedOut):
+        guess(Secret.PASSWORD, username="ann", address="192.0.2.1", look=lambda: pytest.fail("it was looked at"))
+
+
+def test_no_number_of_made_up_keys_and_names_washes_a_lock_out_away():
+    fail(FAILURES_OF_NAME)
+    for number in range(450):
+        count_wrong_key(key=f"key {number}", address="203.0.113.9")
+        cache.set(f"anything-{number}", 1)
+        fail(1, f"user{number}", f"198.51.100.{number % 250}")
+    assert is_locked_out(username="ann", address="192.0.2.1")
+
+
+def test_the_counts_have_a_cache_of_their_own(settings):
+    assert settings.CACHES["lockout"] != settings.CACHES["default"]
+    cache.clear()
+    fail(FAILURES_OF_NAME)
+    if not settings.REDIS_URL:
+        cache.clear()
+        assert is_locked_out(username="ann", address="192.0.2.1")
+
+
+def test_counts_in_files_go_when_they_have_expired(tmp_path):
+    counters = FileCounters(str(tmp_path), {})
+    counters.set("old", 1, timeout=-1)
+    counters.set("new", 1, timeout=300)
+    counters.sweep()
+    assert len(list(tmp_path.iterdir())) == 1
+    assert counters.get("new") == 1
 
 
 def test_names_and_addresses_of_any_kind_are_counted():

@@ -171,3 +171,47 @@ def test_every_act_does_its_work_by_the_act_of_one(name, acme, platform):
     # Delivered twice, it changes nothing more.
     assert actions.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
     assert AuditEntry.objects.count() == audited + 1
+
+
+def test_a_job_asks_at_every_step_what_its_starter_may_do(platform, monkeypatch):
+    addresses = make_addresses(2 * actions.STEP + 5)
+    ids = sorted(each.pk for each in addresses)
+    job = jobs.start(
+        kind=actions.KIND,
+        label="x",
+        user_id=platform.staff.pk,
+        parameters={"act": "pause_addresses", "ids": ids, "actor": ["user", platform.staff.pk, "staff"], "values": {}},
+    )
+    job = jobs.claim(job.pk, at=NOW)
+    real = actions.apply
+
+    def apply_and_lose_the_right(found, batch, *rest):
+        refusals = real(found, batch, *rest)
+        platform.staff.user_permissions.clear()
+        return refusals
+
+    monkeypatch.setattr(actions, "apply", apply_and_lose_the_right)
+    actions.run(job, now=lambda: NOW)
+    job.refresh_from_db()
+    left = len(ids) - actions.STEP
+    assert IPAddress.objects.filter(delivery_paused=True).count() == actions.STEP
+    assert job.outcome == {
+        "done": actions.STEP,
+        "refused": left,
+        "refusals": [actions.FORBIDDEN] * min(left, actions.SHOWN_REFUSALS),
+    }
+
+
+def test_a_job_of_an_account_that_is_inactive_changes_nothing(platform):
+    [address] = make_addresses(1)
+    job = jobs.start(
+        kind=actions.KIND,
+        label="x",
+        user_id=platform.superuser.pk,
+        parameters={"act": "pause_addresses", "ids": [address.pk], "actor": ["user", 1, "root"], "values": {}},
+    )
+    type(platform.superuser).objects.filter(pk=platform.superuser.pk).update(is_active=False)
+    actions.run(jobs.claim(job.pk, at=NOW), now=lambda: NOW)
+    assert not IPAddress.objects.filter(delivery_paused=True).exists()
+    job.refresh_from_db()
+    assert job.outcome["refusals"] == [actions.FORBIDDEN]

@@ -7,9 +7,10 @@ exist, an analyst changes nothing, and what is the platform's is nobody else's.
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission
+from django.test import RequestFactory
 from django.urls import reverse
 
-from core.models import AuditEntry
+from core.models import AuditEntry, User
 from servers.provisioning import create_server
 from tests.panel.conftest import PASSWORD, SYSTEM, make_person, sign_in
 from tests.panel.urls import addresses
@@ -95,8 +96,6 @@ def test_nobody_gets_anything_without_signing_in(acme, globex, platform):
 
 def test_somebody_who_is_no_staff_gets_nothing(acme, platform):
     client = sign_in(make_person("customer"))
-    from core.models import User
-
     User.objects.filter(username="customer").update(is_staff=False)
     for place in PLACES:
         response = client.get(url(place, acme.server))
@@ -288,5 +287,57 @@ def test_staff_take_over_no_account_that_may_more_than_they(acme, platform):
     assert client.post(reverse("admin:core_user_change", args=[platform.staff.pk]), {}).status_code == 403
     platform.staff.refresh_from_db()
     assert platform.staff.check_password(PASSWORD)
+    # An owner has a role that the clerk has not, and a program's account may use an API that the clerk may not.
+    program = make_person("program", api_level="read_only")
+    for user in (acme.owner, acme.analyst, program):
+        assert client.post(reverse("admin:core_user_give_password", args=[user.pk]), word).status_code == 403, user
+        assert client.post(reverse("admin:core_user_change", args=[user.pk]), {}).status_code == 403, user
     # Who may no more than the clerk is theirs to help.
-    assert client.post(reverse("admin:core_user_give_password", args=[acme.owner.pk]), word).status_code == 302
+    trainee = make_person("trainee")
+    assert client.post(reverse("admin:core_user_give_password", args=[trainee.pk]), word).status_code == 302
+
+
+@pytest.mark.parametrize("whom", ["clerk", "trainee"])
+def test_staff_give_nobody_rights_themselves_included(whom, platform):
+    clerk = make_person("clerk")
+    clerk.user_permissions.set(
+        Permission.objects.filter(codename__in=["platform", "view_user", "change_user", "add_user"])
+    )
+    user = clerk if whom == "clerk" else make_person("trainee")
+    client = sign_in(clerk)
+    form = {
+        "username": whom,
+        "first_name": "Known",
+        "last_name": "",
+        "email": "",
+        "time_zone": "UTC",
+        "is_active": "on",
+        "is_staff": "on",
+        "is_superuser": "on",
+        "api_level": "yes",
+        "user_permissions": [each.pk for each in Permission.objects.all()[:5]],
+    }
+    assert client.post(reverse("admin:core_user_change", args=[user.pk]), form).status_code == 302
+    user.refresh_from_db()
+    assert (user.first_name, user.is_superuser, user.api_level) == ("Known", False, "no")
+    assert user.user_permissions.count() == (4 if whom == "clerk" else 0)
+    made = {**form, "username": "made", "password": "a long enough password"}
+    assert client.post(reverse("admin:core_user_add"), made).status_code == 302
+    new = User.objects.get(username="made")
+    assert (new.is_superuser, new.api_level, new.user_permissions.count()) == (False, "no", 0)
+
+
+def test_no_search_tells_an_e_mail_address(acme, platform):
+    User.objects.filter(pk=acme.analyst.pk).update(email="ana@secret.example")
+    listing = reverse("admin:servers_membership_changelist")
+    shown = sign_in(acme.owner).get(listing, {"q": "ana@s"}).context["cl"].result_list
+    assert list(shown) == []
+    assert [
+        each.user for each in sign_in(platform.superuser).get(listing, {"q": "ana@s"}).context["cl"].result_list
+    ] == [acme.analyst]
+    # Nor any other page, nor any look-up of choices.
+    for page in admin.site._registry.values():
+        request = RequestFactory().get("/")
+        request.user = acme.owner
+        request.user.is_verified = lambda: True
+        assert [name for name in page.get_search_fields(request) if "email" in name or "password" in name] == []

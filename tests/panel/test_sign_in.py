@@ -1,5 +1,6 @@
 """Signing in: the password, the code, the lock-out, and one's own account."""
 
+import base64
 import re
 
 import pytest
@@ -76,7 +77,7 @@ def test_guessing_passwords_is_locked_out_also_with_the_right_one(ann):
 
 def test_the_lock_out_is_the_one_of_http_basic(ann):
     for _ in range(lockout.FAILURES_OF_NAME):
-        lockout.count_failure(username="ann", address="127.0.0.1")
+        lockout.count_failure(lockout.Secret.PASSWORD, username="ann", address="127.0.0.1")
     assert LOCKED_OUT in give(Client()).content.decode()
 
 
@@ -245,6 +246,31 @@ def test_one_changes_ones_password(ann):
     assert is_in(client), "this session goes on"
     assert give(Client(), new).status_code == 302
     assert AuditEntry.objects.filter(act="user.password_changed", target_id=str(ann.pk)).count() == 1
+
+
+def test_wrong_old_passwords_lock_out_too(ann):
+    client, url = sign_in(ann), reverse("admin:password_change")
+    form = {
+        "old_password": "wrong",
+        "new_password1": "a wholly different one",
+        "new_password2": "a wholly different one",
+    }
+    for _ in range(lockout.FAILURES_OF_NAME):
+        assert "entered incorrectly" in client.post(url, form).content.decode()
+    assert LOCKED_OUT in client.post(url, {**form, "old_password": PASSWORD}).content.decode()
+    ann.refresh_from_db()
+    assert ann.check_password(PASSWORD)
+
+
+def test_a_right_password_by_http_basic_forgets_no_wrong_codes(ann, device):
+    client = Client()
+    give(client)
+    for _ in range(lockout.FAILURES_OF_NAME - 1):
+        client.post(reverse("admin:login_code"), {"code": "000000"})
+    basic = "Basic " + base64.b64encode(f"ann:{PASSWORD}".encode()).decode()
+    assert client.get("/ga/api/v3/eng/ip_addresses", headers={"Authorization": basic}).status_code == 401
+    client.post(reverse("admin:login_code"), {"code": "000000"})
+    assert lockout.is_locked_out(username="ann", address="127.0.0.1")
 
 
 def test_only_who_is_signed_in_has_an_account(db):

@@ -22,5 +22,6 @@ class Command(BaseCommand):
         except (BackupRefused, OSError) as problem:
             raise CommandError(str(problem)) from None
         self.stdout.write(
-            f"Wrote {rows:,} rows into {file}. Keep SLUICE_ENCRYPTION_KEYS with it: it opens the secrets."
+            f"Wrote {rows:,} rows into {file}. Keep a copy of SLUICE_ENCRYPTION_KEYS too, apart from this file: "
+            "they open the secrets in it."
         )

@@ -218,5 +218,19 @@ def test_people_of_organizations_have_no_access(operator):
     get("operator", PASSWORD)
 
 
+def test_a_superuser_made_by_the_command_has_access(db):
+    from django.core.management import call_command
+
+    from api.greenarrow.authentication import level_of
+    from core.models import User
+
+    call_command("createsuperuser", username="boss", email="boss@example.com", interactive=False)
+    boss = User.objects.get(username="boss")
+    assert boss.api_level == User.ApiLevel.NO
+    boss.set_password(PASSWORD)
+    boss.save()
+    assert level_of(boss) == User.ApiLevel.YES
+
+
 def test_the_limits_of_the_lock_out():
     assert (lockout.FAILURES_OF_NAME, lockout.FAILURES_OF_ADDRESS, lockout.LOCKED_FOR) == (10, 100, 300)
