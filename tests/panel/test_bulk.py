@@ -77,7 +77,8 @@ def test_a_job_goes_on_where_a_worker_left_it(platform):
     addresses = make_addresses(70)
     ids = [each.pk for each in addresses]
     parameters = {"act": "pause_addresses", "ids": ids, "actor": ["system", None, "Sluice"]}
-    job = jobs.start(kind=actions.KIND, label="x", parameters=parameters, total=70)
+    user = platform.superuser.pk
+    job = jobs.start(kind=actions.KIND, label="x", parameters=parameters, total=70, user_id=user)
     cursor = {"done": 50, "refused": 1, "refusals": ["10.1.0.1: no"]}
     Job.objects.filter(pk=job.pk).update(cursor=cursor, progress_done=50)
     run_bulk_acts()
