@@ -9,8 +9,9 @@
     a + b                        both, anywhere
     a + ! b | c                  `a`, and neither `b` nor `c`
 
-No regular expression is made of a pattern. A reply becomes one number a word, with a bit for each place where the word stands; a phrase is
-a few shifts and ANDs of these numbers. So no reply makes a pattern slow: the cost depends on the pattern's length alone.
+No regular expression is made of a pattern. A reply becomes one number a word, with a bit for each place where the word
+stands; a phrase is a few shifts and ANDs of these numbers. So no reply makes a pattern slow: the cost depends on the
+pattern's length alone.
 """
 
 import re
@@ -19,21 +20,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # A reply of 1,000 characters has fewer, unless it is made to be slow.
-MOST_WORDS = 250
+MOST_WORDS = 200
+_WORDS_REMEMBERED = 20_000
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text that is written in a program."""
+    return frozenset(text.split())
+
 
 # They stand between the words that matter, in any number: patterns do without them.
-_FILLERS = frozenset(
-    "a an the is are was were be been being has have had this that these those your you our of to for in on at by with and or as it its we"
-    " will would there so very currently please"
-    " der die das dem den des ein eine einer ist wurde wird von zu im ihre ihr ihrer und"
-    " le la les de du des est un une votre vos et en au el los las su una es il lo gli di da un uno suo e os uma seu sua da do para"
-    " het een uw van jest je na do l d s".split()
-)
+_FILLERS = words("""
+    a an the is are was were be been being has have had this that these those your you our of to for in on at by with and
+    or as it its we will would there so very currently please
+    der die das dem den des ein eine einer ist wurde wird von zu im ihre ihr ihrer und
+    le la les de du des est un une votre vos et en au el los las su una es il lo gli di da un uno suo e os uma seu sua da do
+    para het een uw van jest je na do l d s
+""")
 # Han, kana, hangul: written without blanks, so each character is a word.
 _IDEOGRAPHS = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
 _WORD = re.compile(rf"<[a-z]+>|[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+")
-# Exchange and KumoMTA say "RecipientNotFound"; French and Italian "l'utilisateur", "n'existe".
-_SEAM = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\b[DLNSdlns])['’](?=\w)|(?<=\b(?:un|qu))['’](?=\w)|(?<=\b(?:al|de)l)['’](?=\w)")
+# "RecipientNotFound" (Exchange, KumoMTA), "l'utilisateur n'existe pas".
+_SEAM = re.compile(
+    r"(?<=[a-z])(?=[A-Z])|(?<=\b[DLNSdlns])['’](?=\w)|(?<=\b(?:un|qu))['’](?=\w)|(?<=\b(?:al|de)l)['’](?=\w)"
+)
 _MARK = re.compile(r"<[a-z]+>\Z")
 _SET_NAME = re.compile(r"[A-Z][A-Z_]*\Z")
 
@@ -54,7 +64,7 @@ def fold(text: str) -> str:
 class Lexicon:
     """The places of all patterns of a table, numbered, with the words that may stand there.
 
-    A place names many words (`BOX` more than a hundred), and many patterns have it: so it is looked for once in a reply, not once a pattern.
+    A place names many words (`BOX` more than a hundred), and many patterns have it: so it is looked for once in a reply.
     """
 
     def __init__(self, sets: Mapping[str, Sequence[str]]) -> None:
@@ -66,6 +76,7 @@ class Lexicon:
         # Words of ideographs are several in a row: (number of the place, the words).
         self._sequences: list[tuple[int, tuple[str, ...]]] = []
         self._in_sequences: set[str] = set()
+        self._known: dict[str, list[int]] = {}
 
     def place(self, part: str) -> int:
         """Return the number of a pattern's place: words or names of sets, separated by `/`. Raises BadPattern."""
@@ -80,6 +91,7 @@ class Lexicon:
         key = frozenset(alternatives)
         number = self._numbers.get(key)
         if number is None:
+            self._known.clear()
             number = self._numbers[key] = len(self._numbers)
             for alternative in alternatives:
                 self._learn(number, alternative)
@@ -96,43 +108,52 @@ class Lexicon:
             self._words.setdefault(alternative[0], []).append(number)
 
     def _numbers_of(self, word: str) -> list[int]:
+        known = self._known.get(word)
+        if known is not None:
+            return known
         found = list(self._words.get(word, ()))
         for length in self._lengths:
             if length > len(word):
                 break
             found += self._beginnings.get(word[:length], ())
+        if len(self._known) >= _WORDS_REMEMBERED:
+            self._known.clear()
+        self._known[word] = found
         return found
 
-    def __contains__(self, word: str) -> bool:
-        """Say whether a pattern names this word."""
-        return bool(self._numbers_of(fold(word)))
+    def names(self, word: str) -> bool:
+        """Say whether a pattern names this very word."""
+        return fold(word) in self._words
 
     def find(self, text: str) -> "Found":
-        """Return for each of the places where its words stand in the text: a number with a bit for each word of the text."""
-        found: Found = {}
-        places: dict[str, int] = {}
+        """Return, for each place whose words stand in the text, a number with a bit for each word of the text."""
+        standing: dict[str, int] = {}
         bit = 1
         for word in _WORD.findall(fold(_SEAM.sub(" ", text)))[:MOST_WORDS]:
             if word in _FILLERS:
                 continue
-            places[word] = places.get(word, 0) | bit
+            standing[word] = standing.get(word, 0) | bit
             # A mask takes no place: "mailbox <address> full" is "mailbox full".
             if word[0] != "<":
                 bit <<= 1
-        for word, where in places.items():
+        found: Found = {}
+        for word, where in standing.items():
             for number in self._numbers_of(word):
                 found[number] = found.get(number, 0) | where
-        if not self._in_sequences.isdisjoint(places):
-            for number, sequence in self._sequences:
-                here = places.get(sequence[0], 0)
-                for word in sequence[1:]:
-                    if not here:
-                        break
-                    here = here << 1 & places.get(word, 0)
-                if here:
-                    # It is noted where it begins, as other words are.
-                    found[number] = found.get(number, 0) | here >> (len(sequence) - 1)
+        if not self._in_sequences.isdisjoint(standing):
+            self._find_sequences(standing, found)
         return found
+
+    def _find_sequences(self, standing: dict[str, int], found: "Found") -> None:
+        for number, sequence in self._sequences:
+            here = standing.get(sequence[0], 0)
+            for word in sequence[1:]:
+                if not here:
+                    break
+                here = here << 1 & standing.get(word, 0)
+            if here:
+                # It is noted where it begins, as other words are.
+                found[number] = found.get(number, 0) | here >> (len(sequence) - 1)
 
 
 type Found = dict[int, int]
@@ -188,6 +209,13 @@ class Pattern:
     """A compiled pattern: all its terms hold."""
 
     terms: tuple[_Term, ...]
+
+    def firsts(self) -> set[int] | None:
+        """Return places of which one is found where the pattern holds; None if it may hold without any."""
+        for term in self.terms:
+            if term.wanted:
+                return {phrase.first for phrase in term.phrases}
+        return None
 
     def holds(self, found: Found) -> bool:
         """Say whether a reply is as the pattern says."""

@@ -2,8 +2,8 @@
 
     name, signature, rule = classify("550", "5.1.1", "550 5.1.1 <jane@example.com>: nobody here has that name")
 
-The class follows from the signature, the two codes and the provider alone. So equal signatures have equal classes, and what was classified
-is remembered by its signature: the next reply that differs only in addresses, numbers and ids costs the masking.
+The class follows from the masked text, the two codes and the provider alone. So what was classified is remembered by its
+masked text: the next reply that differs only in addresses, numbers and ids costs the masking.
 """
 
 import re
@@ -56,7 +56,7 @@ class Classified(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table. Empty fields hold for every reply; `code` holds items such as `550`, `5xx`, `5.7.1`, `*.2.2`, with commas."""
+    """One row of the table. An empty field holds for every reply. `code`: `550`, `5xx`, `5.7.1`, `*.2.2`, with commas."""
 
     id: str
     provider: str
@@ -75,7 +75,7 @@ class _Compiled:
         items = [item.strip() for item in rule.code.split(",") if item.strip()]
         for item in items:
             if not _CODE_ITEM.match(item):
-                raise BadRule(f"rule {rule.id}: {item} is no reply code and no enhanced code")
+                raise BadRule(f"rule {rule.id}: {item} is not a reply code or an enhanced code")
         self.rule = rule.id
         self.name = rule.name
         self.provider = rule.provider.strip().casefold()
@@ -102,8 +102,17 @@ class Classifier:
     def __init__(self, rules: Iterable[Rule], words: dict[str, Sequence[str]]) -> None:
         lexicon = patterns.Lexicon(words)
         self._rules = [_Compiled(rule, lexicon) for rule in rules]
+        # Which rules can hold at all, with a bit for each rule: by a place that begins one of their phrases, or always.
+        self._begun_by: dict[int, int] = {}
+        self._always = 0
+        for at, rule in enumerate(self._rules):
+            firsts = rule.pattern.firsts()
+            if firsts is None:
+                self._always |= 1 << at
+            for place in firsts or ():
+                self._begun_by[place] = self._begun_by.get(place, 0) | 1 << at
         self._lexicon = lexicon
-        self._masker = signatures.Masker(lexicon)
+        self._masker = signatures.Masker(lexicon.names)
         self._by_text: dict[tuple[str | None, str | None, str, str | None], Classified] = {}
         self._by_skeleton: dict[tuple[str | None, str | None, str, str | None], Classified] = {}
 
@@ -117,7 +126,9 @@ class Classifier:
             known = self._by_skeleton.get(masked)
             if known is None:
                 known = _remember(self._by_skeleton, masked, self._decided(*masked))
-            _remember(self._by_text, as_given, known)
+            # What has a mask in it comes once as it is.
+            if "<" not in masked[2]:
+                _remember(self._by_text, as_given, known)
         return known
 
     def mask(self, text: str) -> str:
@@ -132,9 +143,15 @@ class Classifier:
         found = self._lexicon.find(skeleton)
         codes = _items_for(code, enhanced)
         answers = (provider or "").strip().casefold()
-        for rule in self._rules:
+        candidates = self._always
+        for place in found:
+            candidates |= self._begun_by.get(place, 0)
+        while candidates:
+            first = candidates & -candidates
+            rule = self._rules[first.bit_length() - 1]
             if rule.holds(answers, codes, found):
                 return Classified(rule.name, signature, rule.rule)
+            candidates ^= first
         return Classified(_OTHER, signature, "none")
 
 
