@@ -126,16 +126,20 @@ class Lexicon:
         return fold(word) in self._words
 
     def find(self, text: str) -> "Found":
-        """Return, for each place whose words stand in the text, a number with a bit for each word of the text."""
+        """Return, for each place whose words stand in the text, a number with two bits for each word of the text.
+
+        The even ones are the words, the odd ones the masks between them: "mailbox <address> full" is "mailbox full" as well.
+        """
         standing: dict[str, int] = {}
-        bit = 1
+        bit = 2
         for word in _WORD.findall(fold(_SEAM.sub(" ", text)))[:MOST_WORDS]:
             if word in _FILLERS:
                 continue
-            standing[word] = standing.get(word, 0) | bit
-            # A mask takes no place: "mailbox <address> full" is "mailbox full".
-            if word[0] != "<":
-                bit <<= 1
+            if word[0] == "<":
+                standing[word] = standing.get(word, 0) | bit >> 1
+            else:
+                standing[word] = standing.get(word, 0) | bit
+                bit <<= 2
         found: Found = {}
         for word, where in standing.items():
             for number in self._numbers_of(word):
@@ -150,19 +154,25 @@ class Lexicon:
             for word in sequence[1:]:
                 if not here:
                     break
-                here = here << 1 & standing.get(word, 0)
+                here = here << 2 & standing.get(word, 0)
             if here:
                 # It is noted where it begins, as other words are.
-                found[number] = found.get(number, 0) | here >> (len(sequence) - 1)
+                found[number] = found.get(number, 0) | here >> 2 * (len(sequence) - 1)
 
 
 type Found = dict[int, int]
 
 
+def _next(places: int) -> int:
+    """Return the places of the next word, and of a mask before it."""
+    return places << 1 | places << 2
+
+
 def _reach(places: int) -> int:
-    """Return the places one to six words (AFTER) after these."""
-    pairs = places << 1 | places << 2
-    return pairs | pairs << 2 | pairs << 4
+    """Return the places up to the sixth next word."""
+    near = places << 1 | places << 2
+    near |= near << 2
+    return near | near << 4 | near << 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +191,7 @@ class _Phrase:
             if join == "~":
                 here = _reach(here) & there
             elif join == "":
-                here = here << 1 & there
+                here = _next(here) & there
             else:
                 # What comes next is counted from the later of the two.
                 here = (_reach(here) | here) & there | _reach(there) & here
