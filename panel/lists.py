@@ -4,11 +4,17 @@ from typing import Any
 
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from unfold.views import ChangeList
 
 
 class PanelChangeList(ChangeList):
     """A list that is narrowed by its declared filters alone, and whose rows may be decorated with figures."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        # Django's: "Select server to change".
+        self.title = capfirst(str(self.opts.verbose_name_plural))
 
     def get_filters(self, request: HttpRequest) -> Any:
         """Return what Django does; a parameter that no filter of the page reads is refused, which is answered 400.
@@ -27,4 +33,4 @@ class PanelChangeList(ChangeList):
         super().get_results(request)
         rows = list(vars(self)["result_list"])
         self.result_list = rows
-        self.model_admin.dress(request, rows)
+        self.model_admin.decorate_rows(request, rows)

@@ -1,60 +1,64 @@
-"""The sidebar: the work first, then what it stands on; each person sees the groups that they have something in."""
+"""The sidebar: the work first, then what it stands on; each person sees the groups that they have something in.
+
+An entry is called as its model is, so that the sidebar, the page's title and the way to the page use one word.
+"""
 
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.text import capfirst
 
-# (group, [(title, icon, model)]): the model's page decides who sees its item.
-GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
+# (group, [(icon, model)]): the model's page decides who sees its entry.
+GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
     (
         "Sending",
         [
-            ("Organizations", "apartment", "servers.organization"),
-            ("Servers", "dns", "servers.server"),
-            ("Credentials", "key", "servers.credential"),
-            ("Domains", "alternate_email", "servers.domain"),
-            ("Routes", "call_split", "servers.route"),
-            ("Webhooks", "webhook", "servers.webhook"),
+            ("apartment", "servers.organization"),
+            ("dns", "servers.server"),
+            ("key", "servers.credential"),
+            ("alternate_email", "servers.domain"),
+            ("call_split", "servers.route"),
+            ("webhook", "servers.webhook"),
         ],
     ),
     (
         "Addresses",
         [
-            ("IP pools", "hub", "ippools.ippool"),
-            ("IP addresses", "lan", "ippools.ipaddress"),
-            ("Pool rules", "rule", "servers.ippoolrule"),
-            ("Relay servers", "forward_to_inbox", "ippools.relayserver"),
-            ("Routing rules", "alt_route", "ippools.routingrule"),
-            ("All ways out", "outbound", "ippools.virtualmta"),
+            ("hub", "ippools.ippool"),
+            ("lan", "ippools.ipaddress"),
+            ("rule", "servers.ippoolrule"),
+            ("forward_to_inbox", "ippools.relayserver"),
+            ("alt_route", "ippools.routingrule"),
+            ("outbound", "ippools.virtualmta"),
         ],
     ),
     (
         "Throttling",
         [
-            ("Templates", "tune", "throttling.throttlingtemplate"),
-            ("Programs", "speed", "throttling.throttleprogram"),
+            ("tune", "throttling.throttlingtemplate"),
+            ("speed", "throttling.throttleprogram"),
         ],
     ),
     (
         "People and access",
         [
-            ("Users", "person", "core.user"),
-            ("Groups", "group", "auth.group"),
-            ("Roles", "badge", "servers.membership"),
-            ("Pools granted", "handshake", "servers.organizationpool"),
-            ("API tokens", "token", "core.apitoken"),
-            ("Ingest tokens", "input", "stats.ingesttoken"),
+            ("person", "core.user"),
+            ("group", "auth.group"),
+            ("badge", "servers.membership"),
+            ("handshake", "servers.organizationpool"),
+            ("token", "core.apitoken"),
+            ("input", "stats.ingesttoken"),
         ],
     ),
     (
         "Records",
         [
-            ("Audit trail", "history", "core.auditentry"),
-            ("Jobs", "pending_actions", "core.job"),
-            ("Roll-up runs", "stacked_bar_chart", "stats.rolluprun"),
-            ("Mailbox providers", "mail", "stats.provider"),
+            ("history", "core.auditentry"),
+            ("pending_actions", "core.job"),
+            ("stacked_bar_chart", "stats.rolluprun"),
+            ("mail", "stats.provider"),
         ],
     ),
 ]
@@ -69,17 +73,22 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     for title, entries in GROUPS:
         items = [
             {
-                "title": label,
+                "title": title_of(pages[name].model),
                 "icon": icon,
                 "link": reverse(f"admin:{name.replace('.', '_')}_changelist"),
                 "active": _is_within(request, name),
             }
-            for label, icon, name in entries
+            for icon, name in entries
             if name in pages and pages[name].has_module_permission(request)
         ]
         if items:
             groups.append({"title": title, "separator": True, "collapsible": False, "items": items})
     return groups
+
+
+def title_of(model: Any) -> str:
+    """Return what the records of a model are called, as a heading."""
+    return capfirst(str(model._meta.verbose_name_plural))
 
 
 def _is_within(request: HttpRequest, name: str) -> bool:

@@ -5,7 +5,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from core import jobs
-from panel.bulk import actions
+from panel.bulk import running
 
 log = structlog.get_logger(__name__)
 
@@ -13,9 +13,9 @@ log = structlog.get_logger(__name__)
 @shared_task
 def run_bulk_acts() -> None:
     """Do every bulk act that waits or was left behind, one after the other."""
-    while (job := jobs.claim_next(kind=actions.KIND, at=timezone.now())) is not None:
+    while (job := jobs.claim_next(kind=running.KIND, at=timezone.now())) is not None:
         try:
-            actions.run(job, now=timezone.now)
+            running.run(job, now=timezone.now)
         except jobs.Superseded:
             log.info("job_superseded", job=job.pk)
         except Exception as error:

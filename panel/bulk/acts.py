@@ -7,7 +7,7 @@ from django.utils import timezone
 from core.audit import Actor
 from ippools import ip_addresses
 from ippools.models import IPAddress
-from panel.bulk.actions import bulk_act
+from panel.bulk.registry import bulk_act
 from panel.forms.suspension import SuspensionForm
 from servers import credentials, provisioning
 from servers.models import Credential, Server

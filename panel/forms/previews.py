@@ -11,8 +11,8 @@ from typing import Any
 from django.db import transaction
 
 from core.errors import Refused
-from panel.base import ActingForm
 from panel.forms import errors
+from panel.forms.base import ActingForm
 
 CONFIRMED = "_confirmed"
 # What differs between looking and saving without being part of what is saved.

@@ -9,8 +9,8 @@ from django import forms
 from django.forms import formset_factory
 
 from core.errors import Fault
-from panel.base import ActingForm
 from panel.forms import errors
+from panel.forms.base import ActingForm
 from panel.forms.fields import number_input, select, text_area
 from panel.forms.rows import Rows
 from throttling import rule_sets

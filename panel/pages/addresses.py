@@ -17,13 +17,13 @@ from dnschecks.checked import DNSStatus
 from ippools import identity, ip_addresses, redirects
 from ippools.models import AddressIdentity, IPAddress, VirtualMTA
 from panel import charts, csv_file
-from panel.base import TenantAdmin
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
 from panel.formatting import limits_in_words
 from panel.forms.rules import LIMITS, RulesForm
 from panel.list_counts import count_of
 from panel.pages import limit_lookup
+from panel.pages.base import TenantAdmin
 from panel.pages.templates import without_ids
 from panel.record_actions import ActForm, act, actor_of, is_within_page
 from panel.viewer import Viewer, viewer_of
@@ -118,7 +118,7 @@ class IPAddressAdmin(TenantAdmin):
 
     # --- The list ----------------------------------------------------------------------------------------------------
 
-    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         ids, now = [record.pk for record in records], timezone.now()
         today, month = sent_by_address(ids, "today", now), sent_by_address(ids, "month", now)
         for record in records:
@@ -189,7 +189,7 @@ class IPAddressAdmin(TenantAdmin):
             else set(self.get_queryset(request).filter(pk__in=ids).values_list("pk", flat=True))
         )
         return [
-            {"name": each.name if each.pk in seen else "a way out of the platform's", "kind": each.get_kind_display()}
+            {"name": each.name if each.pk in seen else "a VirtualMTA of the platform", "kind": each.get_kind_display()}
             for each in chain
         ]
 

@@ -10,7 +10,8 @@ from unfold.enums import ActionVariant
 
 from core import tokens
 from core.models import ApiToken, User
-from panel.base import ActingForm, PanelAdmin
+from panel.forms.base import ActingForm
+from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
 
 
@@ -22,7 +23,7 @@ class ApiTokenForm(ActingForm):
         user = self.request.user
         if not user.is_superuser:
             # A token acts in its user's name: who makes one for somebody else could act as anybody.
-            self.offer("user", User.objects.filter(username=user.get_username()))
+            self.limit_choices("user", User.objects.filter(username=user.get_username()))
 
     def act(self) -> ApiToken:
         made = tokens.create_token(at=timezone.now(), actor=self.actor, **self.cleaned_data)

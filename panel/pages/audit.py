@@ -13,7 +13,7 @@ from unfold.decorators import display
 
 from core.models import AuditEntry
 from panel.audit_values import Reader
-from panel.base import TenantAdmin
+from panel.pages.base import TenantAdmin
 from panel.viewer import Viewer
 
 

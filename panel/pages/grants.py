@@ -5,8 +5,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from panel.base import ActingForm, TenantAdmin
 from panel.filters import RecordFilter
+from panel.forms.base import ActingForm
+from panel.pages.base import TenantAdmin
 from panel.record_actions import actor_of
 from panel.viewer import Viewer
 from servers import pools

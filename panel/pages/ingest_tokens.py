@@ -6,7 +6,8 @@ from django.utils import timezone
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from panel.base import ActingForm, PanelAdmin
+from panel.forms.base import ActingForm
+from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
 from stats.intake import tokens
 from stats.models import IngestToken

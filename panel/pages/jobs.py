@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from core.models import Job
-from panel.base import TenantAdmin
+from panel.pages.base import TenantAdmin
 from panel.viewer import Viewer
 
 

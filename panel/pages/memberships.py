@@ -1,4 +1,4 @@
-"""Roles: who belongs to which organization, and what they may do there. Owners change them."""
+"""Memberships: who belongs to which organization, and what they may do there. Owners change them."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from panel.base import ActingForm, TenantAdmin
 from panel.filters import RecordFilter
+from panel.forms.base import ActingForm
 from panel.forms.fields import text_input
+from panel.pages.base import TenantAdmin
 from panel.record_actions import actor_of
 from panel.viewer import Viewer
 from servers import people
@@ -25,7 +26,7 @@ class MembershipForm(ActingForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.offer("organization", organizations_owned_by(self.request.user))
+        self.limit_choices("organization", organizations_owned_by(self.request.user))
 
     def act(self) -> Membership:
         if not self.is_new:
@@ -43,7 +44,7 @@ class MembershipForm(ActingForm):
 
 @admin.register(Membership)
 class MembershipAdmin(TenantAdmin):
-    """Roles of people in organizations."""
+    """Memberships of people in organizations."""
 
     form = MembershipForm
     list_display = ["user", "organization", "role", "created_at"]

@@ -13,11 +13,12 @@ from unfold.decorators import display
 from core.errors import Conflict, Fault, Invalid, Refused
 from core.references import whole_id
 from ippools.models import IPPool
-from panel.base import ActingForm, TenantAdmin
 from panel.filters import RecordFilter
 from panel.formatting import in_short
+from panel.forms.base import ActingForm
 from panel.forms.fields import text_area
 from panel.pages import rule_order
+from panel.pages.base import TenantAdmin
 from panel.record_actions import actor_of
 from panel.viewer import Viewer
 from servers import pool_rules
@@ -40,8 +41,10 @@ class PoolRuleForm(ActingForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         theirs = organizations_changed_by(self.request.user)
-        self.offer("organization", theirs)
-        self.offer("server", Server.objects.living().filter(organization__in=theirs).select_related("organization"))
+        self.limit_choices("organization", theirs)
+        self.limit_choices(
+            "server", Server.objects.living().filter(organization__in=theirs).select_related("organization")
+        )
 
     def act(self) -> IPPoolRule:
         given = self.cleaned_data
@@ -89,7 +92,7 @@ class IPPoolRuleAdmin(TenantAdmin):
     def choice_label(self, record: IPPoolRule) -> str:
         return f"from {in_words(record.from_conditions)} to {in_words(record.to_conditions)}"
 
-    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         places = rule_order.places_of(records)
         for record in records:
             record.place = places[record.pk]

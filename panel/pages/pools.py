@@ -16,12 +16,13 @@ from core.errors import Fault, Invalid, Refused
 from core.references import whole_id
 from ippools import ranges
 from ippools.models import IPAddress, IPPool, IPPoolMember
-from panel.base import ActingForm, TenantAdmin
 from panel.formatting import counted
 from panel.forms import errors
+from panel.forms.base import ActingForm
 from panel.forms.fields import text_area
 from panel.list_counts import count_of
 from panel.pages import pool_overview
+from panel.pages.base import TenantAdmin
 from panel.record_actions import actor_of
 from panel.viewer import Viewer, viewer_of
 from servers import pool_addresses, pools
@@ -46,7 +47,7 @@ class PoolForm(ActingForm):
         super().__init__(*args, **kwargs)
         if "organization" in self.fields:
             viewer = viewer_of(self.request)
-            self.offer("organization", organizations_changed_by(viewer.user))
+            self.limit_choices("organization", organizations_changed_by(viewer.user))
             self.fields["organization"].required = not viewer.is_platform
 
     def act(self) -> IPPool:
@@ -132,7 +133,7 @@ class IPPoolAdmin(TenantAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         return [] if viewer_of(request).is_platform else ["is_default"]
 
-    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         owners = Organization.objects.filter(uuid__in={record.namespace for record in records if record.namespace})
         names = dict(owners.values_list("uuid", "name"))
         members: dict[int, list[int]] = {}

@@ -6,10 +6,10 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from panel.base import PanelAdmin
 from panel.formatting import counted
 from panel.forms.previews import Effect, PreviewedForm
 from panel.list_counts import count_of
+from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
 from throttling import programs, used_by
 from throttling.models import Rule, RuleDomain, ThrottleProgram

@@ -10,7 +10,8 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from core.errors import Conflict
 from ippools import relay_servers
 from ippools.models import RelayServer, VirtualMTA
-from panel.base import ActingForm, PanelAdmin
+from panel.forms.base import ActingForm
+from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
 
 LIMITS = ("max_concurrent_connections", "max_messages_per_hour")

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from unfold.decorators import display
 
-from panel.base import ReadOnlyAdmin
+from panel.pages.base import ReadOnlyAdmin
 from stats.models import RollupRun
 
 

@@ -21,7 +21,7 @@ class RouteForm(ServerPartForm):
         if "domain" in self.fields:
             self.fields["domain"].help_text = "Left empty: the platform's own route domain."
             if not self.is_new:
-                self.offer("domain", Domain.objects.filter(server=self.instance.server_id))
+                self.limit_choices("domain", Domain.objects.filter(server=self.instance.server_id))
 
     def act(self) -> Route:
         values = dict(self.cleaned_data)

@@ -1,4 +1,4 @@
-"""Routing rules: mail split over other ways out, with exceptions for some recipient domains."""
+"""Routing rules: mail split over other VirtualMTAs, with exceptions for some recipient domains."""
 
 import re
 from typing import Any
@@ -13,11 +13,12 @@ from core.errors import Fault
 from ippools import routing_rules
 from ippools.models import RoutingRule, VirtualMTA
 from ippools.models.routing_rule import Randomization
-from panel.base import ActingForm, PanelAdmin
 from panel.forms import errors
+from panel.forms.base import ActingForm
 from panel.forms.fields import select, text_area
 from panel.forms.rows import Rows
 from panel.list_counts import count_of
+from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
 
 MOST_OVERRIDES = 100
@@ -149,7 +150,7 @@ class RoutingRuleForm(ActingForm):
 
 
 def shown_values(rule: RoutingRule) -> dict[str, Any]:
-    """Return a rule as the form shows it: its ways out by name, a line each."""
+    """Return a rule as the form shows it: its VirtualMTAs by name, a line each."""
     document = routing_rules.document(rule)
     names = dict(VirtualMTA.objects.filter(routed_from__routing_rule=rule).values_list("pk", "name"))
     return {

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from panel.base import ActingForm, TenantAdmin
+from panel.forms.base import ActingForm
+from panel.pages.base import TenantAdmin
 from servers.access import organizations_changed_by
 from servers.models import Server
 
@@ -16,7 +17,7 @@ class ServerPartForm(ActingForm):
         super().__init__(*args, **kwargs)
         organizations = organizations_changed_by(self.request.user)
         living = Server.objects.living().filter(organization__in=organizations)
-        self.offer("server", living.select_related("organization"))
+        self.limit_choices("server", living.select_related("organization"))
 
 
 class ServerPartAdmin(TenantAdmin):

@@ -10,11 +10,12 @@ from unfold.decorators import display
 from unfold.enums import ActionVariant
 
 from core.errors import Conflict
-from panel.base import ActingForm, TenantAdmin
 from panel.bulk import actions, acts
 from panel.filters import RecordFilter
+from panel.forms.base import ActingForm
 from panel.forms.suspension import SuspensionForm
 from panel.pages import server_overview
+from panel.pages.base import TenantAdmin
 from panel.pages.server_filters import ServerStateFilter
 from panel.record_actions import ActForm, act, actor_of
 from servers import provisioning
@@ -35,9 +36,9 @@ class ServerForm(ActingForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.offer("organization", organizations_changed_by(self.request.user))
+        self.limit_choices("organization", organizations_changed_by(self.request.user))
         if not self.is_new:
-            self.offer("ip_pool", pools_of(self.instance.organization))
+            self.limit_choices("ip_pool", pools_of(self.instance.organization))
 
     def act(self) -> Server:
         values = dict(self.cleaned_data)
@@ -98,7 +99,7 @@ class ServerAdmin(TenantAdmin):
         is_deleted = isinstance(obj, Server) and obj.deleted_at is not None
         return not is_deleted and super().has_delete_permission(request, obj)
 
-    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         now = timezone.now()
         sent = server_sent([record.pk for record in records], now)
         for record in records:

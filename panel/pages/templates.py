@@ -9,12 +9,12 @@ from django.urls import URLPattern, path
 from unfold.decorators import display
 
 from panel import csv_file
-from panel.base import PanelAdmin
 from panel.bulk import csv_import
 from panel.formatting import counted, limits_in_words
 from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.rules import LIMITS, RulesForm
 from panel.list_counts import count_of
+from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
 from throttling import rule_sets, rules_file, templates
 from throttling.limits import LimitRule, LimitTable
@@ -115,7 +115,7 @@ class ThrottlingTemplateAdmin(PanelAdmin):
         is_default = isinstance(obj, ThrottlingTemplate) and obj.is_default
         return not is_default and super().has_delete_permission(request, obj)
 
-    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         totals = rule_sets.count_rules([record.rules_id for record in records])
         for record in records:
             record.rule_total = totals.get(record.rules_id, 0)

@@ -15,8 +15,9 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from core import users
 from core.models import User
-from panel.base import ActingForm, PanelAdmin
+from panel.forms.base import ActingForm
 from panel.forms.fields import time_zone_field
+from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer
 from servers.models import Membership

@@ -1,4 +1,4 @@
-"""VirtualMTAs: every way out, whatever its kind; which of them is the default."""
+"""VirtualMTAs: addresses, relay servers and routing rules by one name space; which of them is the default."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -8,13 +8,13 @@ from unfold.decorators import display
 
 from ippools import virtual_mtas
 from ippools.models import VirtualMTA
-from panel.base import PanelAdmin
+from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
 
 
 @admin.register(VirtualMTA)
 class VirtualMTAAdmin(PanelAdmin):
-    """Every way out by name. Each is made and changed on the page of its kind."""
+    """VirtualMTAs of every kind by name. Each is made and changed on the page of its kind."""
 
     is_added = is_changed = is_deleted = False
     list_display = ["name", "own_page", "redirect", "is_default", "created_at"]

@@ -23,7 +23,7 @@ class WebhookForm(ServerPartForm):
         choices=[(name, name) for name in webhooks.EVENTS],
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget(),
-        help_text="None chosen: it is told of all.",
+        help_text="None chosen: it is called for all.",
     )
 
     def act(self) -> Webhook:
@@ -38,14 +38,14 @@ class WebhookAdmin(ServerPartAdmin):
     """Webhooks."""
 
     form = WebhookForm
-    list_display = ["name", "server", "url", "told_of", "enabled"]
+    list_display = ["name", "server", "url", "event_names", "enabled"]
     list_filter = [("server", RecordFilter), "enabled"]
     search_fields = ["name", "url", "uuid", "server__name_key"]
     fields = ["server", "name", "url", "events", "enabled", "sign"]
     restorable = ("name", "url", "events", "enabled", "sign")
 
     @display(description="Events")
-    def told_of(self, record: Webhook) -> str:
+    def event_names(self, record: Webhook) -> str:
         return ", ".join(record.events) or "all"
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:

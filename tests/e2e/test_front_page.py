@@ -19,18 +19,18 @@ def test_one_finds_the_overloaded_pool_the_address_in_trouble_and_why(visit):
     expect(trouble).to_contain_text(re.compile(r"the other providers accept 9\d.%"))
     expect(trouble).to_contain_text("In DNS: PTR missing")
     cell = page.get_by_role("link", name=re.compile(r"198\.51\.100\.23 at Gmail: \d+ % accepted"))
-    expect(cell).to_have_class(re.compile(r"sl-share-[01]"))
+    expect(cell).to_have_class(re.compile(r"panel-accepted-[01]"))
     cell.click()
     page.wait_for_load_state("networkidle")
     expect(page).to_have_url(re.compile(r"/admin/ippools/ipaddress/\d+/change/#provider-gmail"))
     row = page.locator("tr#provider-gmail")
     expect(row).to_contain_text("Gmail")
-    expect(row.locator(".sl-share")).to_have_class(re.compile(r"sl-share-[01]"))
+    expect(row.locator(".panel-accepted")).to_have_class(re.compile(r"panel-accepted-[01]"))
 
 
 def test_every_link_of_what_needs_attention_opens(visit):
     page = visit()
-    links = page.eval_on_selector_all(".sl-item", "all => all.map(each => each.href)")
+    links = page.eval_on_selector_all(".panel-item", "all => all.map(each => each.href)")
     assert len(links) >= 5
     for link in links:
         page.goto(link)
@@ -69,7 +69,7 @@ def test_an_analyst_sees_only_her_organization_and_can_change_nothing(visit):
 
 def test_it_is_dark_where_one_likes_it_dark(visit):
     background = "() => getComputedStyle(document.querySelector('#main')).backgroundColor"
-    ink = "() => getComputedStyle(document.querySelector('.sl-title')).color"
+    ink = "() => getComputedStyle(document.querySelector('.panel-title')).color"
     light, dark = visit(), visit(dark=True)
     assert luminance(light.evaluate(background)) > 0.9
     assert luminance(dark.evaluate(background)) < 0.3
@@ -103,7 +103,7 @@ def test_it_fits_on_a_phone(visit):
 
 def test_it_is_used_by_keyboard(visit):
     page = visit()
-    link = page.locator(".sl-item").first
+    link = page.locator(".panel-item").first
     link.focus()
     expect(link).to_be_focused()
     assert link.evaluate("each => getComputedStyle(each).outlineStyle !== 'none' || each.matches(':focus-visible')")

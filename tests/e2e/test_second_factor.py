@@ -39,7 +39,7 @@ def test_it_is_set_up_asked_for_and_replaced_by_a_recovery_code(browser, demo, p
     page.goto("/admin/account/")
     page.get_by_role("link", name="Set it up").click()
     expect(page.get_by_role("img", name=re.compile("QR code"))).to_be_visible()
-    secret = page.locator(".sl-secret").inner_text()
+    secret = page.locator(".panel-secret").inner_text()
     first = code_of(secret)
     page.get_by_role("textbox", name="Code").fill("000000" if first != "000000" else "000001")
     page.get_by_role("button", name="Switch it on").click()

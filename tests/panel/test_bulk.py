@@ -12,7 +12,7 @@ from core.audit import Actor
 from core.models import AuditEntry, Job
 from ippools.addresses import NewAddress, create_many
 from ippools.models import IPAddress
-from panel.bulk import actions
+from panel.bulk import actions, registry, running
 from panel.tasks import run_bulk_acts
 from servers.provisioning import create_server
 from tests.panel.conftest import NOW, SYSTEM, sign_in
@@ -59,7 +59,7 @@ def test_many_become_a_job_that_tells_how_far_it_is(platform, root, django_captu
     addresses = make_addresses(actions.AT_ONCE + 1)
     with django_capture_on_commit_callbacks(execute=False):
         response = root.post(ADDRESSES, posted("pause_addresses", addresses, confirmed="1"))
-    job = Job.objects.get(kind=actions.KIND)
+    job = Job.objects.get(kind=running.KIND)
     assert response.headers["Location"] == reverse("admin:core_job_change", args=[job.pk])
     assert (job.label, job.progress_total, job.user_id) == ("Pause delivery: 51 records", 51, platform.superuser.pk)
     assert root.get(response.headers["Location"]).context["percent"] == 0
@@ -78,7 +78,7 @@ def test_a_job_goes_on_where_a_worker_left_it(platform):
     ids = [each.pk for each in addresses]
     parameters = {"act": "pause_addresses", "ids": ids, "actor": ["system", None, "Sluice"]}
     user = platform.superuser.pk
-    job = jobs.start(kind=actions.KIND, label="x", parameters=parameters, total=70, user_id=user)
+    job = jobs.start(kind=running.KIND, label="x", parameters=parameters, total=70, user_id=user)
     cursor = {"done": 50, "refused": 1, "refusals": ["10.1.0.1: no"]}
     Job.objects.filter(pk=job.pk).update(cursor=cursor, progress_done=50)
     run_bulk_acts()
@@ -88,7 +88,7 @@ def test_a_job_goes_on_where_a_worker_left_it(platform):
 
 
 def test_an_act_that_is_gone_fails_its_job(db):
-    job = jobs.start(kind=actions.KIND, label="x", parameters={"act": "nothing", "ids": [1]}, total=1)
+    job = jobs.start(kind=running.KIND, label="x", parameters={"act": "nothing", "ids": [1]}, total=1)
     run_bulk_acts()
     job.refresh_from_db()
     assert (job.state, job.failure) == ("failed", "This version of Sluice does not know the act")
@@ -142,7 +142,7 @@ def test_the_reason_goes_along_with_a_job(acme, platform, monkeypatch, django_ca
     acme.server.refresh_from_db()
     until = datetime.datetime(2126, 11, 20, 9, 0, tzinfo=datetime.UTC)
     assert (acme.server.suspension_reason, acme.server.suspended_until) == ("Spam", until)
-    assert Job.objects.get(kind=actions.KIND).state == "done"
+    assert Job.objects.get(kind=running.KIND).state == "done"
 
 
 def test_deleting_many_wants_the_permission_to_delete(platform):
@@ -152,9 +152,9 @@ def test_deleting_many_wants_the_permission_to_delete(platform):
     assert IPAddress.objects.filter(pk__in=[each.pk for each in addresses]).count() == 2
 
 
-@pytest.mark.parametrize("name", sorted(actions.ACTS))
+@pytest.mark.parametrize("name", sorted(registry.ACTS))
 def test_every_act_does_its_work_by_the_act_of_one(name, acme, platform):
-    found = actions.ACTS[name]
+    found = registry.ACTS[name]
     record = {
         "ippools.IPAddress": platform.address,
         "servers.Server": acme.server,
@@ -163,56 +163,56 @@ def test_every_act_does_its_work_by_the_act_of_one(name, acme, platform):
     if name.startswith(("resume", "release")):
         opposite = {"resume_addresses": "pause_addresses", "resume_servers": "suspend_servers"}
         opposite_name = opposite.get(name, "hold_credentials")
-        actions.apply(actions.ACTS[opposite_name], [record.pk], SYSTEM, VALUES.get(opposite_name))
+        registry.apply(registry.ACTS[opposite_name], [record.pk], SYSTEM, VALUES.get(opposite_name))
     if name == "delete_addresses":
         [record] = make_addresses(1)
     audited = AuditEntry.objects.count()
-    assert actions.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
+    assert registry.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
     assert AuditEntry.objects.count() == audited + 1
     # Delivered twice, it changes nothing more.
-    assert actions.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
+    assert registry.apply(found, [record.pk], Actor.system(), VALUES.get(name)) == []
     assert AuditEntry.objects.count() == audited + 1
 
 
 def test_a_job_asks_at_every_step_what_its_starter_may_do(platform, monkeypatch):
-    addresses = make_addresses(2 * actions.STEP + 5)
+    addresses = make_addresses(2 * running.STEP + 5)
     ids = sorted(each.pk for each in addresses)
     job = jobs.start(
-        kind=actions.KIND,
+        kind=running.KIND,
         label="x",
         user_id=platform.staff.pk,
         parameters={"act": "pause_addresses", "ids": ids, "actor": ["user", platform.staff.pk, "staff"], "values": {}},
     )
     job = jobs.claim(job.pk, at=NOW)
-    real = actions.apply
+    real = running.apply
 
     def apply_and_lose_the_right(found, batch, *rest):
         refusals = real(found, batch, *rest)
         platform.staff.user_permissions.clear()
         return refusals
 
-    monkeypatch.setattr(actions, "apply", apply_and_lose_the_right)
-    actions.run(job, now=lambda: NOW)
+    monkeypatch.setattr(running, "apply", apply_and_lose_the_right)
+    running.run(job, now=lambda: NOW)
     job.refresh_from_db()
-    left = len(ids) - actions.STEP
-    assert IPAddress.objects.filter(delivery_paused=True).count() == actions.STEP
+    left = len(ids) - running.STEP
+    assert IPAddress.objects.filter(delivery_paused=True).count() == running.STEP
     assert job.outcome == {
-        "done": actions.STEP,
+        "done": running.STEP,
         "refused": left,
-        "refusals": [actions.FORBIDDEN] * min(left, actions.SHOWN_REFUSALS),
+        "refusals": [running.FORBIDDEN] * min(left, running.SHOWN_REFUSALS),
     }
 
 
 def test_a_job_of_an_account_that_is_inactive_changes_nothing(platform):
     [address] = make_addresses(1)
     job = jobs.start(
-        kind=actions.KIND,
+        kind=running.KIND,
         label="x",
         user_id=platform.superuser.pk,
         parameters={"act": "pause_addresses", "ids": [address.pk], "actor": ["user", 1, "root"], "values": {}},
     )
     type(platform.superuser).objects.filter(pk=platform.superuser.pk).update(is_active=False)
-    actions.run(jobs.claim(job.pk, at=NOW), now=lambda: NOW)
+    running.run(jobs.claim(job.pk, at=NOW), now=lambda: NOW)
     assert not IPAddress.objects.filter(delivery_paused=True).exists()
     job.refresh_from_db()
-    assert job.outcome["refusals"] == [actions.FORBIDDEN]
+    assert job.outcome["refusals"] == [running.FORBIDDEN]

@@ -49,7 +49,7 @@ def test_the_page_shows_the_chart_to_who_cannot_see_it():
     ServerCount.objects.create(grain=Grain.DAY, bucket=buckets.day_of(NOW), server_id=7, sent=1_200)
     html = render_to_string("panel/parts/charts.html", charts.server_chart(7, NOW))
     assert 'aria-label="The last 30 days: 1,200 sent, 0 deferred, 0 bounced"' in html
-    assert '<th scope="row">18 Nov</th><td class="sl-number">1,200</td>' in html
+    assert '<th scope="row">18 Nov</th><td class="panel-number">1,200</td>' in html
     assert "Nothing was counted in this time." in html  # the hours
 
 

@@ -1,13 +1,11 @@
 """What every page of the panel does: show each person only what is theirs, and change it by the same acts as the API."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
-from django.db import transaction
-from django.db.models import ForeignKey, Model, QuerySet
+from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -15,11 +13,12 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
 
-from core.audit import Actor, snapshot
+from core.audit import snapshot
 from core.errors import Refused
 from core.models import User
 from panel import history, revealed_keys
 from panel.forms import errors
+from panel.forms.base import ActingForm
 from panel.forms.fields import LookUp
 from panel.lists import PanelChangeList
 from panel.viewer import Viewer, viewer_of
@@ -28,62 +27,6 @@ from servers.access import organizations_of
 _SECRETS = "_sluice_secrets"
 # SQLite takes some 30,000 parameters in a statement.
 _BATCH = 10_000
-
-
-class ActingForm(forms.ModelForm):
-    """A form whose last step of validation is the act itself: it is valid when the act was done.
-
-    So what the act refuses stands at its field, and there is no second copy of its rules. Subclasses say which act; the
-    whole request is one transaction, and a refused act leaves nothing behind.
-    """
-
-    request: ClassVar[HttpRequest]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # A declared field is in every form, even where the page does not show it.
-        shown, hidden = self._meta.fields, self._meta.exclude or ()
-        for name in list(self.fields):
-            if name in hidden or (shown is not None and name not in shown):
-                del self.fields[name]
-
-        # What the act made that is shown once, by what it is: {"Key": …}. It is in the answer alone.
-        self.secrets: dict[str, str] = {}
-
-    def offer(self, name: str, choices: QuerySet[Any]) -> None:
-        """Let a field, where this page shows it, choose among these records only."""
-        field = self.fields.get(name)
-        if isinstance(field, ModelChoiceField):
-            field.queryset = choices
-
-    @property
-    def actor(self) -> Actor:
-        return viewer_of(self.request).actor
-
-    @property
-    def is_new(self) -> bool:
-        return self.instance._state.adding
-
-    def act(self) -> Model:
-        """Do what the form asks for and return the record."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what it does")
-
-    def _post_clean(self) -> None:
-        # ModelForm would write into the instance and check the model's own rules here; the act does both, under its locks.
-        if self.errors or not (self.is_new or self.has_changed()):
-            return
-        try:
-            with transaction.atomic():
-                self.instance = self.act()
-        except Refused as refusal:
-            errors.show(self, refusal)
-
-    def save(self, commit: bool = True) -> Any:
-        """Return what the act made: there is nothing left to save."""
-        return self.instance
-
-    def save_m2m(self) -> None:
-        """Do nothing: the act has saved it."""
 
 
 class PanelAdmin(ModelAdmin):
@@ -189,7 +132,7 @@ class PanelAdmin(ModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PanelChangeList]:
         return PanelChangeList
 
-    def dress(self, request: HttpRequest, records: list[Any]) -> None:
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         """Put onto the records of one page of the list what their columns show beyond themselves."""
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""The acts that are done to many records, by name; a job that a worker goes on with knows its act by that name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.apps import apps
+from django.db import transaction
+
+from core.audit import Actor
+from core.errors import Refused
+
+# Takes a record, who acts, and by name what the act's form asked for.
+type Doing = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class BulkAct:
+    """An act on one record, as it is done to many."""
+
+    name: str
+    model: str
+    title: str
+    notice: str
+    done: str
+    do: Doing
+    # A `has_…_permission` of the page, asked for each record.
+    permission: str = "operate"
+    # What it asks for before it is done, once for all.
+    form: type[forms.Form] | None = None
+
+    @property
+    def records(self) -> Any:
+        return apps.get_model(self.model)._default_manager
+
+
+ACTS: dict[str, BulkAct] = {}
+
+
+def bulk_act(
+    *,
+    model: str,
+    title: str,
+    notice: str,
+    done: str,
+    permission: str = "operate",
+    form: type[forms.Form] | None = None,
+) -> Callable[[Doing], Doing]:
+    """Make a function `(record, actor)` an act on many; its name is what jobs know it by.
+
+    What `form` asks for comes by name, as JSON has it: a time is its ISO text.
+    """
+
+    def register(do: Doing) -> Doing:
+        ACTS[do.__name__] = BulkAct(do.__name__, model, title, notice, done, do, permission, form)
+        return do
+
+    return register
+
+
+def apply(found: BulkAct, ids: list[int], actor: Actor, values: Mapping[str, Any] | None = None) -> list[str]:
+    """Do the act to each record that is still there, and return what was refused. `values`: what its form asked for."""
+    refusals = []
+    for record in found.records.filter(pk__in=ids).order_by("pk"):
+        try:
+            with transaction.atomic():
+                found.do(record, actor, **(values or {}))
+        except Refused as refusal:
+            refusals.append(f"{record}: {refusal.message}")
+    return refusals

@@ -1,0 +1,72 @@
+"""The base of the forms of records. Mind: validating such a form writes to the database (see ActingForm)."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.forms import ModelChoiceField
+from django.http import HttpRequest
+
+from core.audit import Actor
+from core.errors import Refused
+from panel.forms import errors
+from panel.viewer import viewer_of
+
+
+class ActingForm(forms.ModelForm):
+    """A form whose VALIDATION PERFORMS THE WRITE: `is_valid()` returns True only after the act has been done.
+
+    So what the act refuses is shown at its field, and its rules are written once. Subclasses say which act. Django's admin
+    calls `is_valid()` once for each POST, in one transaction; a refused act leaves nothing behind. Never call `is_valid()`,
+    `errors` or `full_clean()` to look at input: panel.forms.previews shows how an act is tried and rolled back.
+    """
+
+    request: ClassVar[HttpRequest]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A declared field is in every form, even where the page does not show it.
+        shown, hidden = self._meta.fields, self._meta.exclude or ()
+        for name in list(self.fields):
+            if name in hidden or (shown is not None and name not in shown):
+                del self.fields[name]
+
+        # What the act made that is shown once, by what it is: {"Key": …}. It is in the answer alone.
+        self.secrets: dict[str, str] = {}
+
+    def limit_choices(self, name: str, choices: QuerySet[Any]) -> None:
+        """Let a field, where this page shows it, choose among these records only."""
+        field = self.fields.get(name)
+        if isinstance(field, ModelChoiceField):
+            field.queryset = choices
+
+    @property
+    def actor(self) -> Actor:
+        return viewer_of(self.request).actor
+
+    @property
+    def is_new(self) -> bool:
+        return self.instance._state.adding
+
+    def act(self) -> Model:
+        """Do what the form asks for and return the record."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it does")
+
+    def _post_clean(self) -> None:
+        # THE WRITE IS HERE. ModelForm would write into the instance and check the model's own rules; the act does both, under
+        # its locks.
+        if self.errors or not (self.is_new or self.has_changed()):
+            return
+        try:
+            with transaction.atomic():
+                self.instance = self.act()
+        except Refused as refusal:
+            errors.show(self, refusal)
+
+    def save(self, commit: bool = True) -> Any:
+        """Return what the act made: there is nothing left to save."""
+        return self.instance
+
+    def save_m2m(self) -> None:
+        """Do nothing: the act has saved it."""
