@@ -1,4 +1,8 @@
-"""Recorded states as people read them: columns by their labels, records by their names, times in the viewer's zone."""
+"""Recorded states as people read them: columns by their labels, records by their names, times in the viewer's zone.
+
+What differs is decided by panel.audit_differences on the raw values; here it is only put into words. A long value is cut at a
+word, and the text says how much is left out.
+"""
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +16,10 @@ from django.http import HttpRequest
 from django.utils import formats, timezone
 
 from core.models import AuditEntry
+from panel import audit_differences
+from panel.audit_differences import NAMED_BY, Change, Element
+from panel.viewer import viewer_of
+from throttling.rule_sets import LIMITS
 
 NOTHING = "—"
 SHOWN_LENGTH = 400
@@ -21,6 +29,9 @@ _NESTED = {"throttle_program": "throttling.throttleprogram", "virtual_mta": "ipp
 _LISTS = {"ip_pool_rule.ordered": ("ids", "servers.ippoolrule")}
 # A state names few records; one that names more is cut anyway, and no page asks for more at once.
 _MOST_NAMED = 500
+
+# Parts of documents that are no columns.
+_LABELS = {"default": "to all other domains"}
 
 type Names = Mapping[tuple[str, Any], str]
 type State = dict[str, Any] | None
@@ -50,24 +61,61 @@ class Reader:
         self.names = {
             (label, pk): name for label, ids in wanted.items() for pk, name in _names(request, label, ids).items()
         }
+        gone = {(label, pk) for label, ids in wanted.items() for pk in ids} - self.names.keys()
+        self.names |= _last_names(request, gone)
 
     def of_entry(self, entry: AuditEntry) -> list[Difference]:
         """Return what the entry changed."""
         return self.between(entry, entry.before, entry.after)
 
     def between(self, entry: AuditEntry, before: State, after: State) -> list[Difference]:
-        """Return the fields that differ between two states of the entry's record; None: there was no record."""
+        """Return what differs between two states of the entry's record; None: there was no record."""
         old, new = before or {}, after or {}
         model = _model(entry.target_type)
-        found = []
-        for name in dict.fromkeys([*new, *old]):
-            if old.get(name) == new.get(name):
-                continue
-            was, is_now = (self._shown(entry, model, name, state.get(name)) for state in (old, new))
-            if was != is_now:
-                sides = (None if before is None else was, None if after is None else is_now)
-                found.append(Difference(label_of(model, name), *sides))
-        return found
+        if before is None or after is None:
+            # Made or deleted: a line for each field that says something.
+            found = []
+            for name in dict.fromkeys([*new, *old]):
+                was, is_now = (self._shown(entry, model, name, state.get(name)) for state in (old, new))
+                if was != is_now:
+                    sides = (None if before is None else cut(was), None if after is None else cut(is_now))
+                    found.append(Difference(label_of(model, name), *sides))
+            return found
+        return [self._difference(entry, model, each) for each in audit_differences.changes(old, new)]
+
+    def _difference(self, entry: AuditEntry, model: Any, change: Change) -> Difference:
+        name, *inside = change.path
+        if not inside and change.kind == audit_differences.CHANGED:
+            was, is_now = (self._shown(entry, model, name, value) for value in (change.before, change.after))
+            return Difference(label_of(model, name), *cut_apart(was, is_now))
+        names = [self._called(each) for each in inside if isinstance(each, Element)]
+        keys = [_words(each) for each in inside if not isinstance(each, Element)]
+        label = " — ".join([", ".join(names) or label_of(model, name), *([" ".join(keys)] if keys else [])])
+        match change.kind:
+            case audit_differences.ADDED:
+                return Difference(f"{_one_of(name)} added: {label}", None, cut(self._content(change.after)))
+            case audit_differences.REMOVED:
+                return Difference(f"{_one_of(name)} removed: {label}", cut(self._content(change.before)), None)
+            case audit_differences.ORDERED:
+                orders = ("; ".join(self._called(each) for each in side) for side in (change.before, change.after))
+                return Difference(f"{label} — order", *cut_apart(*orders))
+            case _:
+                last = str(inside[-1]) if not isinstance(inside[-1], Element) else ""
+                sides = (self._nested(last, each) or shown(each, self._nested) for each in (change.before, change.after))
+                return Difference(label, *cut_apart(*sides))
+
+    def _called(self, element: Element) -> str:
+        """Return what a record within a list is called: a rule by its domains."""
+        value = element.value
+        for name in NAMED_BY:
+            if value.get(name):
+                return cut(self._nested(name, value[name]) or shown(value[name], self._nested), 120)
+        return cut(shown(value, self._nested), 120)
+
+    def _content(self, value: dict[str, Any]) -> str:
+        named = next((name for name in NAMED_BY if value.get(name)), None)
+        rest = {name: each for name, each in value.items() if name not in ("id", named)}
+        return shown(rest, self._nested)
 
     def _shown(self, entry: AuditEntry, model: Any, name: str, value: Any) -> str:
         kind = _kind_of(entry, model, name)
@@ -81,19 +129,23 @@ class Reader:
         return shown(value, self._nested)
 
     def _nested(self, name: str, value: Any) -> str | None:
+        if name in LIMITS and value == 0 and value is not False:
+            return "unlimited"
         if name in _NESTED and isinstance(value, dict) and "id" in value:
             return self._named(_NESTED[name], value["id"])
         return None
 
     def _named(self, label: str, pk: Any) -> str:
-        # Of a record that is gone, or that the person may not see, no more than its id is told.
+        # Of a record that the person may not see, no more than its id is told.
         return self.names.get((label, pk), f"no. {pk}")
 
 
 def label_of(model: Any, attribute: str) -> str:
     """Return a column's name as the forms call it."""
     field = _field(model, attribute)
-    return attribute.replace("_", " ") if field is None else str(field.verbose_name)
+    if field is not None:
+        return str(field.verbose_name)
+    return _LABELS.get(attribute) or _words(attribute)
 
 
 def shown(value: Any, nested: Callable[[str, Any], str | None] = lambda name, value: None) -> str:
@@ -106,16 +158,58 @@ def shown(value: Any, nested: Callable[[str, Any], str | None] = lambda name, va
         case False:
             return "no"
         case list():
-            return ", ".join(shown(each, nested) for each in value)[:SHOWN_LENGTH] or NOTHING
+            return ", ".join(shown(each, nested) for each in value) or NOTHING
         case dict():
-            parts = (
-                f"{key.replace('_', ' ')}: {nested(key, each) or shown(each, nested)}" for key, each in value.items()
-            )
-            return "; ".join(parts)[:SHOWN_LENGTH] or NOTHING
+            parts = (f"{_words(key)}: {nested(key, each) or shown(each, nested)}" for key, each in value.items())
+            return "; ".join(parts) or NOTHING
         case str() if (at := _time(value)) is not None:
             return formats.date_format(timezone.localtime(at), "DATETIME_FORMAT")
+        case int():
+            return f"{value:,}"
         case _:
-            return str(value)[:SHOWN_LENGTH]
+            return str(value)
+
+
+def cut(text: str, length: int = SHOWN_LENGTH) -> str:
+    """Return a text as it is printed: a long one ends after a word, and says how much is left out."""
+    if len(text) <= length:
+        return text
+    end = text.rfind(" ", length // 2, length)
+    end = length if end < 0 else end
+    return f"{text[:end].rstrip(' ,;')} … ({len(text) - end:,} more characters)"
+
+
+def cut_apart(before: str, after: str) -> tuple[str, str]:
+    """Return two texts that differ as they are printed: of long ones the part where they begin to differ."""
+    if max(len(before), len(after)) <= SHOWN_LENGTH:
+        return before, after
+    same = next((i for i, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), None)
+    same = min(len(before), len(after)) if same is None else same
+    if same < SHOWN_LENGTH // 2:
+        return cut(before), cut(after)
+    # Some words before it, for the reader to find the place.
+    start = before.rfind(" ", 0, max(1, same - 40)) + 1
+    return f"… {cut(before[start:])}", f"… {cut(after[start:])}"
+
+
+# Keys of documents for which people have other words; 0 and null have a meaning of their own in a limit.
+_KEYS = {
+    "max_concurrent_connections": "connections",
+    "max_messages_per_hour": "messages per hour",
+    "throttle_program": "program",
+    "virtual_mta": "VirtualMTA",
+    "ips": "IP addresses",
+}
+
+
+def _words(key: Any) -> str:
+    return _KEYS.get(key) or str(key).replace("_", " ")
+
+
+def _one_of(name: str) -> str:
+    """Return what one record of a list is called."""
+    words = str(name).replace("_", " ")
+    return words.removesuffix("s")
 
 
 def _time(text: str) -> datetime.datetime | None:
@@ -183,3 +277,17 @@ def _names(request: HttpRequest, label: str, ids: set[Any]) -> dict[Any, str]:
         return {}
     numbers = sorted(each for each in ids if isinstance(each, int))[:_MOST_NAMED]
     return {record.pk: page.choice_label(record) for record in page.get_queryset(request).filter(pk__in=numbers)}
+
+
+def _last_names(request: HttpRequest, wanted: set[tuple[str, Any]]) -> Names:
+    """Return what records that are gone were last called, from the part of the trail that the person may see. One query."""
+    ids = sorted({str(pk) for _, pk in wanted if isinstance(pk, int)})[:_MOST_NAMED]
+    if not ids:
+        return {}
+    viewer = viewer_of(request)
+    entries = AuditEntry.objects.filter(target_type__in=sorted({label for label, _ in wanted}), target_id__in=ids)
+    if not viewer.is_platform:
+        entries = entries.filter(organization_id__in=list(viewer.roles))
+    rows = entries.order_by("pk").values_list("target_type", "target_id", "target_label")
+    labels = {(label, int(pk)): name for label, pk, name in rows}
+    return {key: labels[key] for key in wanted if key in labels}

@@ -72,9 +72,9 @@ def test_documents_name_what_is_inside_them(platform, root):
     rule["throttle_program"] = {"id": platform.program.pk}
     ip_addresses.update(platform.address.pk, {"rules_new": [rule]}, actor=SYSTEM)
     page = root.get(url(platform.address)).content.decode()
-    assert "throttle program: Slow down" in page
+    assert "program: Slow down" in page
     assert "Careful" in page
-    assert "virtual mta: spare" in root.get(url(platform.routing_rule)).content.decode()
+    assert "VirtualMTA: spare" in root.get(url(platform.routing_rule)).content.decode()
 
 
 def test_an_entry_of_the_trail_names_them_too(acme, platform):
