@@ -19,7 +19,7 @@ from core.models import AuditEntry
 from panel import audit_differences
 from panel.audit_differences import NAMED_BY, Change, Element
 from panel.viewer import viewer_of
-from throttling.rule_sets import LIMITS
+from throttling.reading import LIMITS
 
 NOTHING = "—"
 SHOWN_LENGTH = 400
@@ -101,7 +101,9 @@ class Reader:
                 return Difference(f"{label} — order", *cut_apart(*orders))
             case _:
                 last = str(inside[-1]) if not isinstance(inside[-1], Element) else ""
-                sides = (self._nested(last, each) or shown(each, self._nested) for each in (change.before, change.after))
+                sides = (
+                    self._nested(last, each) or shown(each, self._nested) for each in (change.before, change.after)
+                )
                 return Difference(label, *cut_apart(*sides))
 
     def _called(self, element: Element) -> str:
