@@ -13,8 +13,14 @@ class Kind(models.IntegerChoices):
     HELD = 5, "held"
     SPAM = 6, "spam"
     COMPLAINT = 7, "complaint"
+    LATE_BOUNCE = 8, "late_bounce"  # a bounce after `sent`: it never takes away from what was sent
 
 
 # The word on the wire, which is also the column of the counts.
 NUMBERS: dict[str, int] = {kind.label: kind.value for kind in Kind}
 COLUMNS: tuple[str, ...] = tuple(NUMBERS)
+
+# The word of what a source tells and nobody counts, such as an opened message.
+IGNORED = "ignored"
+# What a receiver's reply explains.
+REPLIED = frozenset({Kind.DEFERRED.value, Kind.BOUNCED.value, Kind.LATE_BOUNCE.value})

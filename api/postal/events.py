@@ -13,12 +13,10 @@ from api.renderers import Answer
 from servers.access import Caller, InvalidKey
 from servers.models import Server
 from stats.intake import tokens
-from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
+from stats.intake.ingest import MOST_EVENTS, Directory, Reporter, ingest
+from stats.intake.tally import Tally
 from stats.models import IngestToken
 from stats.tasks import poke_fold
-
-# An answer names so many refusals; of more, flags say that they were cut.
-MOST_REFUSALS = 10_000
 
 
 class EventsKey(ServerKey):
@@ -39,9 +37,11 @@ class Events(PostalView):
     """Report what happened to messages.
 
     A server's key reports for that server, an ingest token for any. Each event counts once, however often and by whatever
-    way it is sent: sending everything again after a failure is right. Every event is accepted, a duplicate of one that was
-    accepted before, or refused with its position and a reason; the good ones are kept. What is accepted is stored for good
-    when the answer comes, and counted some seconds later. The body is a JSON array (to 16 MiB), one object, or
+    way it is sent: sending everything again after a failure is right. Its identity is server, id, type, time and recipient.
+    Every event is accepted, a duplicate of one that was accepted before, in conflict with one (the same identity with
+    another address, sender or reply), ignored (a type that is not counted), or refused with its position and a reason; the
+    good ones are kept. An optional field that cannot be read is left out, with a warning. What is accepted is stored for
+    good when the answer comes, and counted some seconds later. The body is a JSON array (to 16 MiB), one object, or
     newline-delimited objects (to 64 MiB), up to 16 MiB as sent; `Content-Encoding: gzip` is understood.
     """
 
@@ -58,21 +58,13 @@ class Events(PostalView):
         """Store the events."""
         reporter = _reporter(cast("Caller | IngestToken", request.auth))
         directory = Directory(reporter, now=self.now)
-        whole, done = Receipt(), 0
+        tally, done = Tally(), 0
         for part in event_bodies.read_events(request._request, MOST_EVENTS):
-            receipt = ingest(part, reporter=reporter, now=self.now, directory=directory)
-            whole.accepted += receipt.accepted
-            whole.duplicates += receipt.duplicates
-            whole.refused += [each._replace(position=done + each.position) for each in receipt.refused]
+            tally.add(ingest(part, reporter=reporter, now=self.now, directory=directory), done)
             done += len(part)
-        if whole.accepted:
+        if tally.counts["accepted"]:
             poke_fold()
-        refused = [
-            {"index": position, "code": code, "message": message}
-            for position, code, message in whole.refused[:MOST_REFUSALS]
-        ]
-        flags = {"truncated": True} if len(whole.refused) > MOST_REFUSALS else {}
-        return Answer({"accepted": whole.accepted, "duplicates": whole.duplicates, "refused": refused}, flags)
+        return Answer(tally.document(), {"truncated": True} if tally.is_truncated else {})
 
 
 def _reporter(auth: Caller | IngestToken) -> Reporter:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from stats import kinds
+
 type Schema = dict[str, Any]
 
 
@@ -244,23 +246,34 @@ EVENT: Schema = {
             **TEXT,
             "minLength": 1,
             "maxLength": 128,
-            "description": "With server and time, what makes it one event",
+            "description": "With server, type, time and recipient, what makes it one event",
         },
-        "type": {**TEXT, "enum": ["incoming", "sent", "deferred", "bounced", "held", "spam", "complaint"]},
+        "type": {**TEXT, "enum": [*kinds.COLUMNS, kinds.IGNORED]},
         "at": {
             "anyOf": [{**TEXT, "format": "date-time"}, {"type": "number"}],
-            "description": "ISO 8601 with an offset, or unix seconds",
+            "description": "RFC 3339 with an offset, or seconds or (from 100,000,000,000 on) milliseconds since 1970",
         },
         "server": {**TEXT, "description": "UUID or SMTP user; a server's key may leave its own out"},
         "ip": {**TEXT, "description": "The address that the message left by"},
         "from": {**TEXT, "description": "The envelope's sender"},
-        "to": {**TEXT, "description": "The recipient; only the domain is looked at, and not kept"},
+        "to": {**TEXT, "description": "The recipient; only its domain is kept"},
         "domain": {**TEXT, "description": "The sender domain, where it is not that of `from`"},
+        "code": {"type": "integer", "minimum": 200, "maximum": 599, "description": "The receiver's reply code"},
+        "enhanced": {**TEXT, "description": "Its enhanced status code, such as 5.1.1"},
+        "reply": {**TEXT, "description": "Its reply as text; 1,000 characters are looked at"},
+        "mx": {**TEXT, "description": "The remote host"},
+        "attempt": {"type": "integer", "minimum": 1, "description": "The number of the attempt"},
+        "seconds": {"type": "number", "minimum": 0, "description": "From acceptance to this outcome"},
+        "rule": {"type": "integer", "minimum": 0, "description": "The throttling rule that applied; 0: the default"},
     },
     "required": ["id", "type", "at"],
 }
+REMARKS = array(record(index=COUNT, code=TEXT, message=TEXT))
 EVENTS = record(
     accepted=COUNT,
     duplicates=COUNT,
-    refused=array(record(index=COUNT, code=TEXT, message=TEXT)),
+    ignored=COUNT,
+    conflicts=REMARKS,
+    warnings=REMARKS,
+    refused=REMARKS,
 )

@@ -18,7 +18,7 @@ from stats.intake.directory import Directory, Reporter
 from stats.kinds import COLUMNS, NUMBERS
 from stats.ledger import storage, storing
 from stats.ledger.keys import MILLISECONDS_A_DAY, event_key
-from stats.ledger.storage import Row
+from stats.ledger.row import Row
 from stats.models import (
     AddressCount,
     Count,
@@ -192,11 +192,11 @@ class Counts:
                 at = day * MILLISECONDS_A_DAY + hour * 3_600_000 + int(dice.random() * 3_600_000)
                 if at > until:
                     continue
-                key = event_key(at, uuid, f"demo-{number}")
+                key = event_key(at, uuid, NUMBERS[kind], f"demo-{number}")
                 place = number % len(senders)
                 yield (
                     key, at // 60_000, server.pk, address, domains[place % len(domains)], senders[place],
-                    provider, NUMBERS[kind],
+                    provider, NUMBERS[kind], 0, -1, 0, 0, -1,
                 )  # fmt: skip
 
     def _domain_ids(self, row: ServerRow, server: Server) -> list[int]:

@@ -6,24 +6,17 @@ import socket
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from itertools import starmap
-from typing import Any
 
-from django.db import transaction
-from django.db.models import Count
-
-from core.locks import advisory
 from ippools.models import IPAddress
 from servers.models import Server
 from servers.pools import addresses_of
 from stats.counts import buckets
-from stats.intake.providers import Providers
+from stats.intake.numbering import Name, number
+from stats.intake.recipients import Recipients
+from stats.intake.throttles import Throttles
 from stats.ledger import storage
 from stats.models import Sender, SenderDomain, Subject
-from stats.models.names import OTHER
 
-# What a server may add to a dictionary in a day: a sender who makes up mailboxes must not fill the platform's tables.
-NEW_NAMES_A_DAY = 10_000
 # Names of one sort in memory: some 45 MB.
 _MOST_REMEMBERED = 150_000
 # Stand for the id of an address: counted for the server alone; refused.
@@ -31,8 +24,6 @@ UNKNOWN = 0
 NOT_AN_ADDRESS = -1
 
 
-# A server's id, and what it calls something.
-type Name = tuple[int, str]
 # A mailbox as written, None for none; together with a domain where the event names one.
 type Said = str | None | tuple[str | None, str]
 
@@ -49,9 +40,8 @@ class ServerEntry:
     id: int
     # The uuid's bytes: part of the event key.
     uuid: bytes
-    label: str
-    # What its events have said of their sender: the ids of domain and sender.
-    senders: dict[Said, tuple[int, int]] = field(default_factory=dict, compare=False)
+    # What its events have said of their sender: the ids of domain and sender, why they are refused, what they are warned of.
+    senders: dict[Said, tuple[int, int, str, str]] = field(default_factory=dict, compare=False)
 
 
 class Directory:
@@ -65,9 +55,11 @@ class Directory:
         self.servers: dict[str, ServerEntry | None] = {}
         # By text: the id; UNKNOWN where the platform names one that is not ours; None where a server may not name it.
         self.addresses: dict[str, int | None] = {}
-        self.providers = Providers()
+        self.throttles = Throttles()
+        self.recipients = Recipients(today=buckets.day_of(now))
         self._domains: dict[Name, int] = {}
         self._today = buckets.day_of(now)
+        self._entries: dict[int, ServerEntry] = {}
         self._labels: dict[tuple[int, int], str] = {}
         self._noted_servers: set[int] = set()
         self._noted_addresses: set[int] = set()
@@ -79,9 +71,9 @@ class Directory:
         for known in (self.servers, self.addresses, self._domains):
             if len(known) > _MOST_REMEMBERED:
                 known.clear()
-        entries = [entry for entry in (self.own, *self.servers.values()) if entry]
-        if sum(len(entry.senders) for entry in entries) > _MOST_REMEMBERED:
-            for entry in entries:
+        self.recipients.forget_much(_MOST_REMEMBERED)
+        if sum(len(entry.senders) for entry in self._entries.values()) > _MOST_REMEMBERED:
+            for entry in self._entries.values():
                 entry.senders.clear()
 
     # --- Servers and addresses ---------------------------------------------------------------------------------------
@@ -97,6 +89,8 @@ class Directory:
 
         The platform may report for a deleted server by its uuid: mail that was under way goes on bouncing.
         """
+        if not names:
+            return
         self.servers.update(dict.fromkeys(names))
         # Both are ASCII; what is not need not be shown to the database, which may refuse to read it.
         plain = [name for name in names if name.isascii() and name.isprintable()]
@@ -115,11 +109,13 @@ class Directory:
                 organization__permalink__in=storage.texts({organization for organization, _ in users}),
                 permalink__in=storage.texts({permalink for _, permalink in users}),
             )
-            entries_by_user = {entry.label: entry for entry in starmap(self._enter, candidates.values_list(*columns))}
+            entries_by_user = {f"{row[2]}/{row[3]}": self._enter(*row) for row in candidates.values_list(*columns)}
             self.servers.update((name, entries_by_user.get(name)) for name in plain if "/" in name)
 
     def find_addresses(self, names: Collection[str]) -> None:
         """Look up IP addresses of either version; text that is no address becomes NOT_AN_ADDRESS."""
+        if not names:
+            return
         canonical = {name: _canonical_ip(name) for name in names}
         rows = (
             IPAddress.objects.all() if self.reporter.server is None else addresses_of(self.reporter.server.organization)
@@ -144,42 +140,14 @@ class Directory:
 
     def number_domains(self, names: Iterable[Name]) -> dict[Name, int]:
         """Return the numbers of sender domains of servers, new ones too, in the dictionary of all that is remembered."""
-        self._number(SenderDomain, names, self._domains)
+        number(SenderDomain, names, self._domains, today=self._today)
         return self._domains
 
     def number_senders(self, names: Iterable[Name]) -> dict[Name, int]:
         """Return the numbers of sender mailboxes of servers, new ones too. They are remembered by whoever asks."""
         known: dict[Name, int] = {}
-        self._number(Sender, names, known)
+        number(Sender, names, known, today=self._today)
         return known
-
-    def _number(self, model: type[Sender] | type[SenderDomain], names: Iterable[Name], known: dict[Name, int]) -> None:
-        # Not a difference of sets: that would go through all that is known, for each batch.
-        missing = _find(model, {name for name in names if name not in known}, known)
-        if not missing:
-            return
-        # A transaction of its own: whoever ingests the same new names waits for this, not for a batch.
-        with transaction.atomic():
-            advisory("stats.names")
-            missing = _find(model, missing, known)
-            allowed = self._allowed(model, missing)
-            rows = (model(server_id=server, name=name, first_seen_day=self._today) for server, name in sorted(allowed))
-            manager: Any = model.objects
-            manager.bulk_create(rows, ignore_conflicts=True)
-            _find(model, allowed, known)
-        for server, name in missing - allowed:
-            known[server, name] = known[server, OTHER]
-
-    def _allowed(self, model: type[Sender] | type[SenderDomain], missing: set[Name]) -> set[Name]:
-        """Return those of the missing names for which their server has room today, and OTHER for servers that have none."""
-        servers = {server for server, _ in missing}
-        today = model.objects.filter(server_id__in=storage.ids(servers), first_seen_day=self._today).exclude(name=OTHER)
-        used = dict(today.values("server_id").annotate(n=Count("id")).values_list("server_id", "n"))
-        allowed = set()
-        for server, name in sorted(missing):
-            used[server] = used.get(server, 0) + 1
-            allowed.add((server, name) if used[server] <= NEW_NAMES_A_DAY else (server, OTHER))
-        return allowed
 
     # --- Subjects ----------------------------------------------------------------------------------------------------
 
@@ -204,23 +172,11 @@ class Directory:
         self._noted_addresses |= addresses
 
     def _enter(self, pk: int, uuid_: uuid.UUID, organization: str, permalink: str) -> ServerEntry:
-        label = f"{organization}/{permalink}"
-        self._labels[Subject.Kind.SERVER, pk] = label
-        return ServerEntry(pk, uuid_.bytes, label)
-
-
-def _find(model: type[Sender] | type[SenderDomain], names: set[Name], known: dict[Name, int]) -> set[Name]:
-    """Add the numbers of the names to the known ones, and return the names that have none."""
-    if not names:
-        return set()
-    wanted = list(names)
-    missing = set()
-    for name, number in zip(wanted, storage.find_names(model._meta.db_table, wanted), strict=True):
-        if number is None:
-            missing.add(name)
-        else:
-            known[name] = number
-    return missing
+        """Return the server's entry, one for all the names that it is called by."""
+        self._labels[Subject.Kind.SERVER, pk] = f"{organization}/{permalink}"
+        if pk not in self._entries:
+            self._entries[pk] = ServerEntry(pk, uuid_.bytes)
+        return self._entries[pk]
 
 
 def _uuid(text: str) -> uuid.UUID | None:

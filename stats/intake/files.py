@@ -7,7 +7,7 @@ from typing import IO, Any, cast
 
 import orjson
 
-from stats.intake.reading import NotTaken
+from stats.intake.remarks import NotTaken
 
 _GZIP_MAGIC = b"\x1f\x8b"
 # A line that is longer is no event: an event's texts come to some hundreds of characters.

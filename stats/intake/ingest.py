@@ -8,22 +8,30 @@ from typing import Any
 from stats.counts import buckets
 from stats.intake import refusals
 from stats.intake.directory import Directory, Reporter
-from stats.intake.reading import Reading, Refusal, read
+from stats.intake.reading import Reading, read
+from stats.intake.remarks import Remark
 from stats.ledger import storage, storing
+from stats.ledger.row import ADDRESS, KEY, MINUTE, SERVER
 
-__all__ = ["MOST_EVENTS", "Directory", "Receipt", "Refusal", "Reporter", "ingest"]
+__all__ = ["MOST_EVENTS", "Directory", "Receipt", "Remark", "Reporter", "ingest"]
 
 # What a caller passes at once; more is cut into batches of this size. At most 40 days' events go into one.
 MOST_EVENTS = 10_000
+CONFLICT = "An event with this id, type, time and recipient was reported before with another address, sender or reply"
+_DAY_CLOSED = "The events of this day are no longer held, so this could be a replay of one of them"
 
 
 @dataclass(slots=True)
 class Receipt:
-    """What became of events. Each is accepted, or a duplicate of one that was accepted before, or refused."""
+    """What became of events. Each is accepted, or a duplicate of one that was accepted before, or in conflict with one, or of
+    a type that is not counted, or refused. A warning says what was left out of an event, whatever became of it."""
 
     accepted: int = 0
     duplicates: int = 0
-    refused: list[Refusal] = field(default_factory=list)
+    ignored: int = 0
+    conflicts: list[Remark] = field(default_factory=list)
+    warnings: list[Remark] = field(default_factory=list)
+    refused: list[Remark] = field(default_factory=list)
 
 
 def ingest(
@@ -40,15 +48,19 @@ def ingest(
     for start in range(0, len(events), MOST_EVENTS):
         reading = read(events[start : start + MOST_EVENTS], directory, now=now)
         _store(reading, directory, receipt, start, now)
-    receipt.refused.sort()
-    refusals.note(receipt.refused, server_id=reporter.server.pk if reporter.server else None, now=now)
+    for remarks in (receipt.conflicts, receipt.warnings, receipt.refused):
+        remarks.sort()
+    refusals.note(
+        [*receipt.refused, *receipt.conflicts], server_id=reporter.server.pk if reporter.server else None, now=now
+    )
     return receipt
 
 
 def _store(reading: Reading, directory: Directory, receipt: Receipt, start: int, now: datetime.datetime) -> None:
     rows = list(reading.rows.values())
-    directory.note_subjects({row[2] for row in rows}, {row[3] for row in rows})
+    directory.note_subjects({each[SERVER] for each in rows}, {each[ADDRESS] for each in rows})
     closed: set[int] = set()
+    conflicts: set[bytes] = set()
     size = storage.batch_limit()
     for first in range(0, len(rows), size):
         if first or start:
@@ -57,13 +69,18 @@ def _store(reading: Reading, directory: Directory, receipt: Receipt, start: int,
         receipt.accepted += stored.accepted
         receipt.duplicates += stored.duplicates
         closed |= stored.closed_days
-    late = {row[0] for row in rows if row[1] // buckets.MINUTES_A_DAY in closed} if closed else set()
-    again = [(index, key) for index, key in reading.repeated if key in late]
-    receipt.duplicates += len(reading.repeated) - len(again)
-    refused = reading.refused + [
-        Refusal(
-            index, "day_closed", "The events of this day are no longer held, so this could be a replay of one of them"
-        )
-        for index in [reading.positions[key] for key in late] + [index for index, _ in again]
-    ]
-    receipt.refused += [refusal._replace(position=start + refusal.position) for refusal in refused]
+        conflicts |= stored.conflicts
+    late = {each[KEY] for each in rows if each[MINUTE] // buckets.MINUTES_A_DAY in closed} if closed else set()
+    receipt.ignored += reading.ignored
+    repeated = [index for index, key in reading.repeated if key not in late and key not in conflicts]
+    receipt.duplicates += len(repeated)
+    contradicting = [reading.positions[key] for key in conflicts]
+    # What agrees with a row that is itself in conflict is in conflict, too.
+    contradicting += [index for index, key in reading.repeated if key in conflicts]
+    contradicting += [index for index, key in reading.contradicting if key not in late]
+    refused = [reading.positions[key] for key in late]
+    refused += [index for index, key in [*reading.repeated, *reading.contradicting] if key in late]
+    receipt.conflicts += [Remark(start + index, "conflict", CONFLICT) for index in contradicting]
+    receipt.refused += [Remark(start + index, "day_closed", _DAY_CLOSED) for index in refused]
+    receipt.refused += [each._replace(position=start + each.position) for each in reading.refused]
+    receipt.warnings += [each._replace(position=start + each.position) for each in reading.warnings]

@@ -1,55 +1,51 @@
-"""What an event may say: from parsed JSON to rows that can be stored, or the reason why not."""
+"""What an event may say: from parsed JSON to rows that can be stored, or the reason why not.
+
+Three passes over the events of a batch: what can be checked alone is checked and the names are collected; the names are
+looked up, all at once; the rows are built.
+"""
 
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
-from django.conf import settings
-
 from stats import kinds
-from stats.counts import buckets
-from stats.intake.directory import NOT_AN_ADDRESS, Directory, Name, Said, ServerEntry
+from stats.intake import details
+from stats.intake.details import Details
+from stats.intake.directory import NOT_AN_ADDRESS, Directory, Said, ServerEntry
 from stats.intake.mailboxes import MAX_LENGTH, NotAMailbox, domain_of, parse
-from stats.ledger.keys import MILLISECONDS_A_DAY, MILLISECONDS_A_MINUTE, event_key
-from stats.ledger.storage import Row
+from stats.intake.moments import Moments
+from stats.intake.recipients import NOBODY, Recipient
+from stats.intake.remarks import NotTaken, Remark
+from stats.intake.throttles import UNKNOWN
+from stats.ledger.keys import MILLISECONDS_A_MINUTE, event_key
+from stats.ledger.row import Row, is_same
 
 MAX_IDENTIFIER_LENGTH = 128
-MOST_DAYS = 40
-AHEAD = datetime.timedelta(days=1)
-_MICROSECONDS = 1000
-_from_iso = datetime.datetime.fromisoformat
+_NO_TEXTS = {
+    "server": ("unknown_server", "server must be the UUID or the SMTP user of a server"),
+    "ip": ("invalid_ip", "ip must be an IP address as text"),
+    "domain": ("invalid_domain", "domain must be a domain name"),
+}
+_NO_SENDER = ("invalid_from", "from is left out: it must be a mailbox address")
+_NO_RECIPIENT = ("invalid_to", "to is left out: it must be a mailbox address")
 
 
-class Refusal(NamedTuple):
-    """An event that was not taken: its position in what was sent, a code for programs and a sentence for people."""
-
-    position: int
-    code: str
-    message: str
-
-
-class NotTaken(Exception):
-    """This will say why one event is refused."""
-
-    def __init__(self, code: str, message: str) -> None:
-        self.code, self.message = code, message
-        super().__init__(message)
-
-
-class LookUpFirst(Exception):
-    """The event is about a server or address that the directory was not asked for yet; it has been noted down."""
-
-
-class Unnumbered(NamedTuple):
-    """A row that lacks the numbers of its domain and sender, which are met for the first time."""
+class Noted(NamedTuple):
+    """An event whose own fields are checked, until its names are looked up."""
 
     position: int
-    row: Row
-    domain: Name | None
-    sender: Name | None
-    server: ServerEntry
+    identifier: str
+    kind: int
+    at: int
+    server: str | None
+    ip: str | None
     said: Said
+    to: str
+    # The recipient's domain as written.
+    to_domain: str
+    details: Details
 
 
 @dataclass(slots=True)
@@ -60,9 +56,12 @@ class Reading:
     rows: dict[bytes, Row] = field(default_factory=dict)
     # The position of the event that each row came from.
     positions: dict[bytes, int] = field(default_factory=dict)
-    # Positions of events whose key came before in the same reading.
+    # Positions of events whose key came before in the same reading: with the same content, and with other content.
     repeated: list[tuple[int, bytes]] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
+    contradicting: list[tuple[int, bytes]] = field(default_factory=list)
+    ignored: int = 0
+    warnings: list[Remark] = field(default_factory=list)
+    refused: list[Remark] = field(default_factory=list)
 
 
 def read(events: Sequence[Any], directory: Directory, *, now: datetime.datetime) -> Reading:
@@ -71,236 +70,244 @@ def read(events: Sequence[Any], directory: Directory, *, now: datetime.datetime)
     Nothing is taken for granted about their shape. More than 40 distinct days at once are refused from the 41st on, in the
     order of the events.
     """
-    return _Reader(directory, now).read(events)
+    directory.forget_much()
+    reading = Reading()
+    noted = _collect(events, reading, Moments(now))
+    _look_up(noted, directory)
+    _build(noted, directory, reading)
+    return reading
 
 
-class _Reader:
-    """Reads in rounds: an event that names something not looked up yet waits until all such names are looked up at once."""
+# --- The first pass: each event by itself ------------------------------------------------------------------------------
 
-    def __init__(self, directory: Directory, now: datetime.datetime) -> None:
-        self._directory = directory
-        # The directory's own dictionaries, which it fills: a look into them is what an event costs, so it goes by no detour.
-        self._servers, self._addresses, self._own = directory.servers, directory.addresses, directory.own
-        self._oldest = _milliseconds(now - datetime.timedelta(days=settings.SLUICE_EVENT_MAX_AGE))
-        self._newest = _milliseconds(now + AHEAD)
-        self._days: set[int] = set()
-        # Domains of recipients as written, to their provider; None: refused.
-        self._recipients: dict[str, int | None] = {"": 0}
-        self._wanted_servers: set[str] = set()
-        self._wanted_addresses: set[str] = set()
-        self._unnumbered: list[Unnumbered] = []
 
-    def read(self, events: Sequence[Any]) -> Reading:
-        reading = Reading()
-        rows, positions = reading.rows, reading.positions
-        self._directory.forget_much()
-        if not (self._servers or self._addresses):
-            self._look_up_before(events)
-        waiting: Sequence[int] = range(len(events))
-        while waiting:
-            again = []
-            for index in waiting:
-                try:
-                    row = self._row(events[index], index)
-                except LookUpFirst:
-                    again.append(index)
-                except NotTaken as reason:
-                    reading.refused.append(Refusal(index, reason.code, reason.message))
-                else:
-                    if row is None:
-                        continue
-                    key = row[0]
-                    if key in positions:
-                        self._keep_first(row, index, reading)
-                    else:
-                        rows[key], positions[key] = row, index
-            self._look_up()
-            waiting = again
-        if self._unnumbered:
-            self._number(reading)
-        return reading
-
-    def _look_up_before(self, events: Sequence[Any]) -> None:
-        """Look up what can be seen without checking anything: else each event would be read twice."""
-        dicts = [event for event in events if type(event) is dict]
-        self._wanted_servers = {name for event in dicts if type(name := event.get("server")) is str and name}
-        self._wanted_addresses = {ip for event in dicts if type(ip := event.get("ip")) is str}
-        self._look_up()
-
-    def _look_up(self) -> None:
-        if self._wanted_servers:
-            self._directory.find_servers(self._wanted_servers)
-            self._wanted_servers.clear()
-        if self._wanted_addresses:
-            self._directory.find_addresses(self._wanted_addresses)
-            self._wanted_addresses.clear()
-
-    def _number(self, reading: Reading) -> None:
-        """Number the domains and senders that were met for the first time, all at once, and keep the rows that had to wait."""
-        domains = self._directory.number_domains(each.domain for each in self._unnumbered if each.domain)
-        senders = self._directory.number_senders(each.sender for each in self._unnumbered if each.sender)
-        for position, row, domain, sender, server, said in self._unnumbered:
-            ids = domains[domain] if domain else 0, senders[sender] if sender else 0
-            server.senders[said] = ids
-            self._keep_first((*row[:4], *ids, *row[6:]), position, reading)
-        self._unnumbered.clear()
-
-    @staticmethod
-    def _keep_first(row: Row, index: int, reading: Reading) -> None:
-        """Of events with one key the first counts, even where it had to wait for its look-ups."""
-        key = row[0]
-        earlier = reading.positions.get(key)
-        if earlier is None or index < earlier:
-            reading.rows[key], reading.positions[key] = row, index
-        if earlier is not None:
-            reading.repeated.append((max(index, earlier), key))
-
-    def _row(self, event: Any, position: int) -> Row | None:
-        """Return the event's row, None where it waits for numbers; raises LookUpFirst, to be called again, and NotTaken.
-
-        What was seen before is found here, by one look into a dictionary; everything else, wrong values included, is left to
-        a method. That halves the time, and this is where most of the time of ingestion goes.
-        """
-        if type(event) is not dict:
-            if isinstance(event, NotTaken):
-                # Whoever read the event could not make anything of it.
-                raise event
-            raise NotTaken("invalid_event", "An event must be a JSON object")
-        get = event.get
-        identifier = get("id")
-        if type(identifier) is not str or not 0 < len(identifier) <= MAX_IDENTIFIER_LENGTH:
-            raise NotTaken("invalid_id", f"id must be a string of 1 to {MAX_IDENTIFIER_LENGTH} characters")
-        word = get("type")
-        kind = kinds.NUMBERS.get(word) if type(word) is str else None
-        if kind is None:
-            raise NotTaken("unknown_type", f"type must be one of {', '.join(kinds.COLUMNS)}")
-        at = self._moment(get("at"))
-        name, ip, mailbox, domain = get("server"), get("ip"), get("from"), get("domain")
-        server = self._servers.get(name) if type(name) is str else None
-        if server is None:
-            server = self._server(name)
-        address = 0 if ip is None else self._addresses.get(ip) if type(ip) is str else None
-        if address is None or address < 0:
-            address = self._address(ip)
-        provider = self._provider(get("to"))
-        said = mailbox if domain is None else (mailbox, domain)
+def _collect(events: Sequence[Any], reading: Reading, moments: Moments) -> list[Noted]:
+    noted = []
+    for position, event in enumerate(events):
         try:
-            ids = server.senders.get(said)
-        except TypeError:
-            # A list or an object, which is no key of a dictionary.
-            ids = None
-        key, minute = event_key(at, server.uuid, identifier), at // MILLISECONDS_A_MINUTE
-        if ids is None:
-            row = key, minute, server.id, address, 0, 0, provider, kind
-            self._unnumbered.append(Unnumbered(position, row, *self._sender(server.id, mailbox, domain), server, said))
-            return None
-        return key, minute, server.id, address, ids[0], ids[1], provider, kind
-
-    def _moment(self, at: Any) -> int:
-        """Return the milliseconds since 1970, cut off, as the key holds them."""
-        if type(at) is str:
-            try:
-                since = _from_iso(at) - buckets.EPOCH
-            except ValueError:
-                raise NotTaken("invalid_at", "at must be a time in ISO 8601, or unix seconds") from None
-            except TypeError:
-                # A time without an offset has no difference from one that has.
-                raise NotTaken("no_offset", "at must have an offset from UTC, or Z") from None
-            milliseconds = since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // _MICROSECONDS
-        elif type(at) is int or (type(at) is float and -1e15 < at < 1e15):
-            # A float of seconds is a little off (1.001 is less than 1001 milliseconds): rounded to microseconds it says what
-            # the same moment in ISO 8601 does, and what is cut off is the same, so that a replay in either is a duplicate.
-            milliseconds = round(at * 1_000_000) // _MICROSECONDS
+            each = _note(event, position, reading, moments)
+        except NotTaken as reason:
+            reading.refused.append(Remark(position, reason.code, reason.message))
         else:
-            raise NotTaken("invalid_at", "at must be a time in ISO 8601, or unix seconds")
-        day = milliseconds // MILLISECONDS_A_DAY
-        if not self._oldest <= milliseconds <= self._newest:
-            if milliseconds < self._oldest:
-                raise NotTaken("too_old", f"at is more than {settings.SLUICE_EVENT_MAX_AGE} days ago")
-            raise NotTaken("in_future", "at is more than a day ahead")
-        if day not in self._days:
-            if len(self._days) >= MOST_DAYS:
-                raise NotTaken(
-                    "too_many_days", f"A batch may have events of {MOST_DAYS} days: send this one again later"
-                )
-            self._days.add(day)
-        return milliseconds
-
-    def _server(self, name: Any) -> ServerEntry:
-        if name is None and self._own is not None:
-            return self._own
-        if type(name) is not str or not name:
-            raise NotTaken("unknown_server", "server must be the UUID or the SMTP user of a server")
-        try:
-            entry = self._servers[name]
-        except KeyError:
-            self._wanted_servers.add(name)
-            raise LookUpFirst from None
-        if entry is None:
-            raise NotTaken("unknown_server", "The server could not be found")
-        return entry
-
-    def _address(self, ip: Any) -> int:
-        """Return the address's id, 0 for none."""
-        if ip is None:
-            return 0
-        if type(ip) is not str:
-            raise NotTaken("invalid_ip", "ip must be an IP address as text")
-        try:
-            address = self._addresses[ip]
-        except KeyError:
-            self._wanted_addresses.add(ip)
-            raise LookUpFirst from None
-        if address is None:
-            raise NotTaken("unknown_ip", "ip is not an address of a pool of the server's organization")
-        if address == NOT_AN_ADDRESS:
-            raise NotTaken("invalid_ip", "ip must be an IP address as text")
-        return address
-
-    def _provider(self, recipient: Any) -> int:
-        """Return the provider of a recipient, of whom only the domain matters: who it was is not kept."""
-        if recipient is None:
-            return 0
-        if type(recipient) is not str or len(recipient) > MAX_LENGTH:
-            raise NotTaken("invalid_to", "to must be a mailbox address")
-        local, _, name = recipient.rpartition("@")
-        try:
-            provider = self._recipients[name]
-        except KeyError:
-            domain = domain_of(name)
-            provider = None if domain is None else self._directory.providers.of(domain)
-            self._recipients[name] = provider
-        if provider is None or (recipient and not (local and name)):
-            raise NotTaken("invalid_to", "to must be a mailbox address")
-        return provider
-
-    def _sender(self, server: int, mailbox: Any, name: Any) -> tuple[Name | None, Name | None]:
-        """Return the domain and the sender that mail came from. A domain in so many words wins over the mailbox's."""
-        sender = domain = ""
-        if mailbox is not None:
-            parsed = _mailbox(mailbox) if type(mailbox) is str and len(mailbox) <= MAX_LENGTH else None
-            if parsed is None:
-                raise NotTaken("invalid_from", "from must be a mailbox address")
-            sender, domain = parsed
-        if name is not None:
-            # Texts that are surely too long are not looked at: what has been read is remembered.
-            named = domain_of(name) if type(name) is str and len(name) <= MAX_LENGTH else None
-            if named is None and name != "":
-                raise NotTaken("invalid_domain", "domain must be a domain name")
-            domain = named or domain
-        return (server, domain) if domain else None, (server, sender) if sender else None
+            if each is None:
+                reading.ignored += 1
+            else:
+                noted.append(each)
+    return noted
 
 
-def _milliseconds(moment: datetime.datetime) -> int:
-    since = moment - buckets.EPOCH
-    return since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // _MICROSECONDS
-
-
-def _mailbox(text: str) -> tuple[str, str] | None:
-    if not text:
-        # The null sender of a bounce.
-        return "", ""
-    try:
-        return parse(text)
-    except NotAMailbox:
+def _note(event: Any, position: int, reading: Reading, moments: Moments) -> Noted | None:
+    """Check what can be checked of one event alone; None where it is of a type that is not counted. Raises NotTaken."""
+    kind = _kind(event)
+    if kind is None:
         return None
+    get = event.get
+    identifier = get("id")
+    if type(identifier) is not str or not 0 < len(identifier) <= MAX_IDENTIFIER_LENGTH:
+        raise NotTaken("invalid_id", f"id must be a string of 1 to {MAX_IDENTIFIER_LENGTH} characters")
+    at = moments.read(get("at"))
+    server, ip, domain, mailbox = get("server"), get("ip"), get("domain"), get("from")
+    # Nearly always texts: the three are looked at together.
+    for name, text in (("server", server), ("ip", ip), ("domain", domain)):
+        if text is not None and type(text) is not str:
+            raise NotTaken(*_NO_TEXTS[name])
+    if server == "":
+        raise NotTaken(*_NO_TEXTS["server"])
+    if mailbox is not None and type(mailbox) is not str:
+        _warn(reading, position, *_NO_SENDER)
+        mailbox = None
+    to = _recipient_text(get("to"), position, reading)
+    explained = details.NONE
+    if not details.FIELDS.isdisjoint(event):
+        explained = details.read(event, partial(_warn, reading, position))
+    said = mailbox if domain is None else (mailbox, domain)
+    return Noted(position, identifier, kind, at, server, ip, said, to, to.rpartition("@")[2], explained)
+
+
+def _kind(event: Any) -> int | None:
+    """Return the number of the event's type, None for one that is not counted. Raises NotTaken."""
+    if type(event) is not dict:
+        if isinstance(event, NotTaken):
+            # Whoever read the event could not make anything of it.
+            raise event
+        raise NotTaken("invalid_event", "An event must be a JSON object")
+    word = event.get("type")
+    kind = kinds.NUMBERS.get(word) if type(word) is str else None
+    if kind is None and word != kinds.IGNORED:
+        raise NotTaken("unknown_type", f"type must be one of {', '.join(kinds.COLUMNS)}")
+    return kind
+
+
+def _recipient_text(to: Any, position: int, reading: Reading) -> str:
+    """Return the recipient as the event has it, without angle brackets; empty where there is none that could be read."""
+    if to is None:
+        return ""
+    if type(to) is not str:
+        _warn(reading, position, *_NO_RECIPIENT)
+        return ""
+    if to[:1] == "<" and to[-1:] == ">":
+        _warn(reading, position, "invalid_to", "to is read without its angle brackets")
+        return to[1:-1]
+    return to
+
+
+def _warn(reading: Reading, position: int, code: str, message: str) -> None:
+    reading.warnings.append(Remark(position, code, message))
+
+
+# --- The second pass: names --------------------------------------------------------------------------------------------
+
+
+def _look_up(noted: Sequence[Noted], directory: Directory) -> None:
+    """Look up every name that the events have and that is not known yet; the number of queries does not depend on theirs."""
+    servers, addresses, recipients = directory.servers, directory.addresses, directory.recipients
+    directory.find_servers({name for each in noted if (name := each.server) is not None and name not in servers})
+    directory.find_addresses({ip for each in noted if (ip := each.ip) is not None and ip not in addresses})
+    recipients.find({name for each in noted if (name := each.to_domain) not in recipients.known and name})
+    directory.throttles.load({address for each in noted if each.ip and (address := addresses[each.ip]) and address > 0})
+    entries: dict[int, ServerEntry] = {}
+    unknown: set[tuple[int, Said]] = set()
+    own = directory.own
+    for each in noted:
+        server = own if each.server is None else servers[each.server]
+        # By id: one server may be called by several names.
+        if server is not None and each.said not in server.senders:
+            entries[server.id] = server
+            unknown.add((server.id, each.said))
+    if unknown:
+        _number_senders(unknown, entries, directory)
+
+
+def _number_senders(unknown: set[tuple[int, Said]], entries: dict[int, ServerEntry], directory: Directory) -> None:
+    """Number what is said of senders for the first time: the domain and the mailbox."""
+    read_ = {(server, said): _read_sender(said) for server, said in unknown}
+    senders = directory.number_senders(
+        (server, sender.mailbox) for (server, _), sender in read_.items() if sender.mailbox
+    )
+    domains = directory.number_domains(
+        (server, sender.domain) for (server, _), sender in read_.items() if sender.domain
+    )
+    for (server, said), sender in read_.items():
+        entries[server].senders[said] = (
+            domains[server, sender.domain] if sender.domain else 0,
+            senders[server, sender.mailbox] if sender.mailbox else 0,
+            sender.problem,
+            sender.warning,
+        )
+
+
+class _Sender(NamedTuple):
+    mailbox: str
+    domain: str
+    # Why the event is refused, or what is left out of it.
+    problem: str = ""
+    warning: str = ""
+
+
+def _read_sender(said: Said) -> _Sender:
+    """Return what an event says of its sender. A domain in so many words wins over the mailbox's."""
+    text, name = said if type(said) is tuple else (said, None)
+    mailbox = domain = warning = ""
+    if text is not None:
+        if text[:1] == "<" and text[-1:] == ">":
+            text, warning = text[1:-1], "from is read without its angle brackets"
+        if text:
+            try:
+                mailbox, domain = parse(text)
+            except NotAMailbox:
+                warning = _NO_SENDER[1]
+    if name is not None:
+        named = domain_of(name)
+        if named is None and name != "":
+            return _Sender("", "", problem="domain must be a domain name")
+        domain = named or domain
+    return _Sender(mailbox, domain, warning=warning)
+
+
+# --- The third pass: rows ----------------------------------------------------------------------------------------------
+
+
+def _build(noted: Sequence[Noted], directory: Directory, reading: Reading) -> None:
+    rows, positions = reading.rows, reading.positions
+    for each in noted:
+        try:
+            row = _row(each, directory, reading)
+        except NotTaken as reason:
+            reading.refused.append(Remark(each.position, reason.code, reason.message))
+            continue
+        key = row[0]
+        if key not in rows:
+            rows[key], positions[key] = row, each.position
+        elif is_same(row, rows[key]):
+            reading.repeated.append((each.position, key))
+        else:
+            reading.contradicting.append((each.position, key))
+
+
+def _row(noted: Noted, directory: Directory, reading: Reading) -> Row:
+    """Return the row of an event whose names are looked up. Raises NotTaken."""
+    position, identifier, kind, at, name, ip, said, to, to_domain, explained = noted
+    server = directory.own if name is None else directory.servers[name]
+    if server is None:
+        if name is None:
+            raise NotTaken(*_NO_TEXTS["server"])
+        raise NotTaken("unknown_server", "The server could not be found")
+    address = _address(ip, directory) if ip is not None else 0
+    domain, sender, problem, warning = server.senders[said]
+    if problem:
+        raise NotTaken("invalid_domain", problem)
+    if warning:
+        _warn(reading, position, "invalid_from", warning)
+    recipient = NOBODY
+    if to:
+        recipient, to = _recipient(to, to_domain, position, directory, reading)
+    return (
+        event_key(at, server.uuid, kind, identifier, to),
+        at // MILLISECONDS_A_MINUTE,
+        server.id,
+        address,
+        domain,
+        sender,
+        recipient.provider,
+        kind,
+        0,
+        details.power_of_two(explained.seconds),
+        0,
+        recipient.id,
+        _rule(address, recipient, noted, directory, reading),
+    )
+
+
+def _recipient(to: str, name: str, position: int, directory: Directory, reading: Reading) -> tuple[Recipient, str]:
+    """Return what is known of the recipient's domain, and the recipient as a part of the event's identity.
+
+    Of a recipient that cannot be read the text itself is part of it: two of one message stay two.
+    """
+    recipient = directory.recipients.known[name] if name else None
+    local = to[: -len(name) - 1] if name else ""
+    if recipient is None or not local or len(to) > MAX_LENGTH:
+        _warn(reading, position, *_NO_RECIPIENT)
+        return NOBODY, to
+    return recipient, f"{local.lower()}@{recipient.domain}"
+
+
+def _address(ip: str, directory: Directory) -> int:
+    address = directory.addresses[ip]
+    if address is None:
+        raise NotTaken("unknown_ip", "ip is not an address of a pool of the server's organization")
+    if address == NOT_AN_ADDRESS:
+        raise NotTaken(*_NO_TEXTS["ip"])
+    return address
+
+
+def _rule(address: int, recipient: Recipient, noted: Noted, directory: Directory, reading: Reading) -> int:
+    """Return the throttling rule that the event names, else the one that the recipient's domain is under, else UNKNOWN."""
+    rules = directory.throttles.by_address.get(address)
+    if rules is None:
+        return UNKNOWN
+    named = noted.details.rule
+    if named is not None:
+        if named in rules.ids:
+            return named
+        _warn(reading, noted.position, "invalid_rule", "rule is left out: the address has no rule with this id")
+    return UNKNOWN if recipient is NOBODY else rules.of(recipient.domain)

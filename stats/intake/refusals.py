@@ -9,7 +9,7 @@ from django.db.models import OuterRef, QuerySet, Subquery, Sum
 
 from servers.models import Server
 from stats.counts import buckets
-from stats.intake.reading import Refusal
+from stats.intake.remarks import Remark
 from stats.ledger import storage
 from stats.models import RefusalCount
 
@@ -29,7 +29,7 @@ class Refused:
     codes: dict[str, int]
 
 
-def note(refused: Sequence[Refusal], *, server_id: int | None, now: datetime.datetime) -> None:
+def note(refused: Sequence[Remark], *, server_id: int | None, now: datetime.datetime) -> None:
     """Add to the day's counts. In the order of their keys, so that two who do it wait for each other in the same one."""
     day = buckets.day_of(now)
     rows = sorted(Counter(each.code for each in refused).items())

@@ -1,7 +1,8 @@
 """The key of an event: made from the event alone, so that a replay has the same one, and ordered by time.
 
-48 bits of `at` in milliseconds, then 80 bits of SHA-256 over server and id. Ordered keys are what makes the index cheap (COPY
-is 2.6 times as fast as with random keys), and what PostgreSQL partitions by, a day each.
+48 bits of `at` in milliseconds, then 80 bits of SHA-256 over server, type, id and recipient, whose mailbox is stored nowhere.
+Ordered keys make the index cheap (COPY is 2.6 times as fast as with random keys), and PostgreSQL partitions by them, a day
+each.
 """
 
 import hashlib
@@ -13,9 +14,13 @@ _TIME_BYTES = 6
 _HASH_BYTES = 10
 
 
-def event_key(milliseconds: int, server: bytes, identifier: str) -> bytes:
-    """Return the 16 bytes for an event of this server (the bytes of its uuid) at this time; `identifier` is any text."""
-    digest = hashlib.sha256(server + identifier.encode("utf-8", "surrogatepass")).digest()
+def event_key(milliseconds: int, server: bytes, kind: int, identifier: str, recipient: str = "") -> bytes:
+    """Return the 16 bytes for an event of this server (the bytes of its uuid) at this time; the texts are any.
+
+    The identifier's length stands before it, so that no text moved from one to the other gives the same key.
+    """
+    text = f"{kind}:{len(identifier)}:{identifier}{recipient}"
+    digest = hashlib.sha256(server + text.encode("utf-8", "surrogatepass")).digest()
     return milliseconds.to_bytes(_TIME_BYTES, "big") + digest[:_HASH_BYTES]
 
 

@@ -3,7 +3,6 @@
 import datetime
 import json
 import sqlite3
-import struct
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,12 +15,9 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models.expressions import RawSQL
 
 from core.locks import advisory
-from stats.ledger import keys
+from stats.ledger import keys, row
+from stats.ledger.row import Row
 
-# key (16 bytes), minute, server, address, domain, sender, provider, kind: an event as it is stored, but for its batch.
-Row = tuple[bytes, int, int, int, int, int, int, int]
-
-_COLUMNS = "key, batch_id, minute, server_id, address_id, domain_id, sender_id, provider_id, kind"
 # The first half of a two-number advisory lock: the second is a day.
 _DAY_LOCKS = 0x51D5
 _FOLD_LOCK = 0x51D6
@@ -229,13 +225,16 @@ def delete(table: str, where: str) -> int:
 # --- Events ----------------------------------------------------------------------------------------------------------
 
 
-def insert_events(rows: Sequence[Row], batch_id: int) -> int:
-    """Store rows, which are in the order of their keys, and return how many were new."""
+def insert_events(rows: Sequence[Row], batch_id: int) -> tuple[int, set[bytes]]:
+    """Store rows, which are in the order of their keys; return how many were new, and the keys of those that were stored
+    before with other content."""
     if not is_postgresql():
-        before = "INSERT INTO stats_event VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (key) DO NOTHING"
+        marks = ", ".join(["%s"] * (len(row.COLUMNS) + 1))
+        sql = f"INSERT INTO stats_event ({row.SQL}) VALUES ({marks}) ON CONFLICT (key) DO NOTHING"
         with connection.cursor() as cursor:
-            cursor.executemany(before, [(row[0].hex(), batch_id, *row[1:]) for row in rows])
-            return cursor.rowcount
+            cursor.executemany(sql, [(each[0].hex(), *each[1:], batch_id) for each in rows])
+            accepted = cursor.rowcount
+        return accepted, set() if accepted == len(rows) else _conflicts_by_values(rows, batch_id)
     try:
         with transaction.atomic():
             copy("stats_event", pack(rows, batch_id))
@@ -243,64 +242,60 @@ def insert_events(rows: Sequence[Row], batch_id: int) -> int:
         if not isinstance(error.__cause__, psycopg.errors.UniqueViolation):
             raise
         return _insert_through_stage(rows, batch_id)
-    return len(rows)
+    return len(rows), set()
 
 
-def _insert_through_stage(rows: Sequence[Row], batch_id: int) -> int:
+def _insert_through_stage(rows: Sequence[Row], batch_id: int) -> tuple[int, set[bytes]]:
     """Store what is new among events some of which are there already. COPY cannot pass over those by itself."""
-    execute("CREATE TEMPORARY TABLE IF NOT EXISTS stats_stage (LIKE stats_event) ON COMMIT DELETE ROWS")
+    execute(
+        "CREATE TEMPORARY TABLE IF NOT EXISTS stats_stage (LIKE stats_event INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+    )
     execute("TRUNCATE pg_temp.stats_stage")
     copy("pg_temp.stats_stage", pack(rows, batch_id))
-    return execute(
-        f"INSERT INTO stats_event ({_COLUMNS}) SELECT {_COLUMNS} FROM pg_temp.stats_stage ORDER BY key"
+    accepted = execute(
+        f"INSERT INTO stats_event ({row.SQL}) SELECT {row.SQL} FROM pg_temp.stats_stage ORDER BY key"
         " ON CONFLICT (key) DO NOTHING"
     )
+    if accepted == len(rows):
+        return accepted, set()
+    # A subquery for each, not a join: without statistics of the stage a join may read a day's partition as a whole.
+    stored, staged = (", ".join(f"{each}.{name}" for name in row.CONTENT_COLUMNS) for each in ("stored", "stage"))
+    other = f"SELECT stored.batch_id <> %s AND ({stored}) <> ({staged}) FROM stats_event AS stored WHERE stored.key = stage.key"
+    found = fetch(f"SELECT key FROM pg_temp.stats_stage AS stage WHERE ({other})", [batch_id])
+    return accepted, {key.bytes for (key,) in found}
+
+
+def _conflicts_by_values(rows: Sequence[Row], batch_id: int) -> set[bytes]:
+    """Return the keys of rows whose identity another batch has stored with other content; on SQLite."""
+    wanted = [[each[0].hex(), *(each[position] for position in row.CONTENT)] for each in rows]
+    differs = " OR ".join(
+        f"stored.{name} <> json_extract(wanted.value, '$[{position}]')"
+        for position, name in enumerate(row.CONTENT_COLUMNS, 1)
+    )
+    sql = (
+        "SELECT stored.key FROM json_each(%s) AS wanted CROSS JOIN stats_event AS stored"
+        f" ON stored.key = json_extract(wanted.value, '$[0]') WHERE stored.batch_id <> %s AND ({differs})"
+    )
+    return {bytes.fromhex(key) for (key,) in fetch(sql, [json.dumps(wanted), batch_id])}
 
 
 # Rows that are packed and sent at once: the server works on some while we pack the next.
 _PACKED_AT_ONCE = 1_000
-_PACK = struct.Struct(">h i16s iq ii iq iq iq iq ih ih").pack
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER = b"\xff\xff"
 
 
 def pack(rows: Sequence[Row], batch_id: int) -> Iterator[bytes]:
-    """Yield rows in PostgreSQL's binary COPY format: each column after its length, each row after its column count."""
-    pack_row = _PACK
+    """Yield rows in PostgreSQL's binary COPY format."""
     yield _HEADER
     for some in batched(rows, _PACKED_AT_ONCE):
-        yield b"".join(
-            [
-                pack_row(
-                    9,
-                    16,
-                    key,
-                    8,
-                    batch_id,
-                    4,
-                    minute,
-                    8,
-                    server,
-                    8,
-                    address,
-                    8,
-                    domain,
-                    8,
-                    sender,
-                    2,
-                    provider,
-                    2,
-                    kind,
-                )
-                for key, minute, server, address, domain, sender, provider, kind in some
-            ]
-        )
+        yield b"".join(row.pack_rows(some, batch_id))
     yield _TRAILER
 
 
 def copy(table: str, packed: Iterable[bytes]) -> None:
     """Send what `pack` made into a table."""
-    sql = f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    sql = f"COPY {table} ({row.SQL}) FROM STDIN (FORMAT BINARY)"
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.cursor.copy(sql) as stream:
         for part in packed:
             stream.write(part)

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 
 from stats.counts import buckets
 from stats.ledger import storage
-from stats.ledger.storage import Row
+from stats.ledger.row import Row
 from stats.models import Batch, Day
 
 logger = structlog.get_logger(__name__)
@@ -22,11 +22,13 @@ _RECEIVED_ACCURACY = datetime.timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a batch became: how many events were new, and the days that took none because they are closed."""
+    """What a batch became: how many events were new, how many were there already, the keys of those that were there with
+    other content, and the days that took none because they are closed."""
 
     accepted: int
     duplicates: int
     closed_days: frozenset[int]
+    conflicts: frozenset[bytes] = frozenset()
 
 
 def store(rows: Iterable[Row], *, now: datetime.datetime) -> Stored:
@@ -58,23 +60,23 @@ def _store(ordered: Sequence[Row], now: datetime.datetime) -> Stored:
         closed = frozenset(days - held)
         if closed:
             ordered = [row for row in ordered if row[1] // buckets.MINUTES_A_DAY in held]
-        accepted = _insert(ordered, now) if ordered else 0
-    return Stored(accepted, len(ordered) - accepted, closed)
+        accepted, conflicts = _insert(ordered, now) if ordered else (0, set())
+    return Stored(accepted, len(ordered) - accepted - len(conflicts), closed, frozenset(conflicts))
 
 
-def _insert(ordered: Sequence[Row], now: datetime.datetime) -> int:
+def _insert(ordered: Sequence[Row], now: datetime.datetime) -> tuple[int, set[bytes]]:
     batch = Batch.objects.create(
         received_at=now,
         event_count=len(ordered),
         least_key=uuid.UUID(bytes=ordered[0][0]),
         greatest_key=uuid.UUID(bytes=ordered[-1][0]),
     )
-    accepted = storage.insert_events(ordered, batch.pk)
+    accepted, conflicts = storage.insert_events(ordered, batch.pk)
     if accepted == 0:
         batch.delete()
     elif accepted < len(ordered):
         Batch.objects.filter(pk=batch.pk).update(event_count=accepted)
-    return accepted
+    return accepted, conflicts
 
 
 def ensure_days(days: Iterable[int], *, now: datetime.datetime) -> None:

@@ -1,6 +1,6 @@
 from stats.models.counts import AddressCount, Count, DomainCount, ProviderCount, SenderCount, ServerCount
 from stats.models.ledger import Batch, Day, Event
-from stats.models.names import Sender, SenderDomain, Subject
+from stats.models.names import RecipientDomain, Sender, SenderDomain, Signature, Subject
 from stats.models.provider import Provider, ProviderDomain
 from stats.models.refusal import RefusalCount
 from stats.models.run import RollupRun
@@ -17,11 +17,13 @@ __all__ = [
     "Provider",
     "ProviderCount",
     "ProviderDomain",
+    "RecipientDomain",
     "RefusalCount",
     "RollupRun",
     "Sender",
     "SenderCount",
     "SenderDomain",
     "ServerCount",
+    "Signature",
     "Subject",
 ]

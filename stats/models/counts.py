@@ -23,6 +23,7 @@ class Count(models.Model):
     held = models.BigIntegerField(default=0)
     spam = models.BigIntegerField(default=0)
     complaint = models.BigIntegerField(default=0)
+    late_bounce = models.BigIntegerField(default=0)
 
     class Meta:
         abstract = True

@@ -7,6 +7,7 @@ from django.db.models import F, Q
 
 from stats.counts import buckets
 from stats.kinds import Kind
+from stats.reasons import Reason
 
 
 class Batch(models.Model):
@@ -49,6 +50,7 @@ class Event(models.Model):
 
     The key is made from the event itself (stats.ledger.keys), so a replay collides with what is stored. On PostgreSQL the
     table is partitioned by it, a day each. Ids are plain values, 0 where there is none: whatever they name may be gone.
+    This is the only declaration of the row: stats.ledger.row derives the order of its values and their packing from it.
     """
 
     key = models.UUIDField(primary_key=True)
@@ -61,6 +63,15 @@ class Event(models.Model):
     sender_id = models.BigIntegerField()
     provider_id = models.SmallIntegerField()
     kind = models.SmallIntegerField(choices=Kind.choices)
+    # The class of the receiver's reply (stats.reasons).
+    reason = models.SmallIntegerField(choices=Reason.choices, db_default=0)
+    # How long the message was under way: 0 below a second, n from 2^(n-1) seconds up to 2^n; -1 where the event does not say.
+    latency = models.SmallIntegerField(db_default=-1)
+    signature_id = models.IntegerField(db_default=0)
+    # The domain of the recipient.
+    recipient_id = models.IntegerField(db_default=0)
+    # The throttling rule that applied, 0 the default of the address, -1 where no rule can be told.
+    rule_id = models.BigIntegerField(db_default=-1)
 
     class Meta:
         indexes = [

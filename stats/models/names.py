@@ -33,9 +33,10 @@ class Subject(models.Model):
         return self.label
 
 
-class _NameOfServer(models.Model):
+class NameOfServer(models.Model):
     """A text that one server's events carry, with a number to count by."""
 
+    # 0: a text that has one number for the whole platform.
     server_id = models.BigIntegerField()
     # Days since 1970: new names are limited by server and day.
     first_seen_day = models.IntegerField()
@@ -44,7 +45,7 @@ class _NameOfServer(models.Model):
         abstract = True
 
 
-class SenderDomain(_NameOfServer):
+class SenderDomain(NameOfServer):
     """A domain that a server's mail came from, as a lower-case A-label, whether or not it has a Domain record."""
 
     name = models.CharField(max_length=253)
@@ -66,7 +67,7 @@ class SenderDomain(_NameOfServer):
         return self.name
 
 
-class Sender(_NameOfServer):
+class Sender(NameOfServer):
     """A mailbox that a server's mail came from, in lower case."""
 
     # 64 characters, an @ and a domain.
@@ -87,3 +88,56 @@ class Sender(_NameOfServer):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RecipientDomain(NameOfServer):
+    """A domain that mail was sent to, as a lower-case A-label; one number for the whole platform."""
+
+    # Stored with each event: small.
+    id = models.AutoField(primary_key=True)
+    name = models.CharField(max_length=253)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="stats_recipientdomain_unique",
+                fields=["server_id", "name"],
+                violation_error_message="The recipient domain exists already",
+            )
+        ]
+        indexes = [
+            # How many new ones have there been today?
+            models.Index(name="stats_recipientdomain_day", fields=["first_seen_day", "server_id"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Signature(NameOfServer):
+    """A kind of reply: what is left of replies when names, addresses, numbers and ids in them are masked."""
+
+    # Stored with each event: small.
+    id = models.AutoField(primary_key=True)
+    # A digest of code, enhanced code and text: replies can be longer than an index takes.
+    name = models.CharField(max_length=64)
+    # What the class of its replies is decided by, together with the provider that replied: see stats.intake.explanations.
+    code = models.SmallIntegerField(default=0)
+    enhanced = models.CharField(max_length=11, blank=True)
+    text = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="stats_signature_unique",
+                fields=["server_id", "name"],
+                violation_error_message="The signature exists already",
+            )
+        ]
+        indexes = [
+            # How many new ones have there been today?
+            models.Index(name="stats_signature_day", fields=["first_seen_day", "server_id"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.text or "other"

@@ -47,6 +47,7 @@ class Counts:
     held: int = 0
     spam: int = 0
     complaint: int = 0
+    late_bounce: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(**{name: value + getattr(other, name) for name, value in asdict(self).items()})

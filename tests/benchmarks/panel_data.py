@@ -153,8 +153,8 @@ def _insert(table: str, keys: str, columns: str, source: str, grain: Grain, numb
     sent, deferred = number * SENT // 100, -(-number * DEFERRED // 100)
     bounced = number - sent - deferred
     return (
-        f"INSERT INTO {table} (grain, bucket, {keys}, incoming, sent, deferred, bounced, held, spam, complaint)"
-        f" SELECT {grain:d}, bucket, {columns}, 0, {sent}, {deferred}, {max(0, bounced)}, 0, 0, 0 FROM {source}"
+        f"INSERT INTO {table} (grain, bucket, {keys}, incoming, sent, deferred, bounced, held, spam, complaint, late_bounce)"
+        f" SELECT {grain:d}, bucket, {columns}, 0, {sent}, {deferred}, {max(0, bounced)}, 0, 0, 0, 0 FROM {source}"
         f" ON CONFLICT (grain, bucket, {keys}) DO UPDATE SET sent = {table}.sent + excluded.sent,"
         f" deferred = {table}.deferred + excluded.deferred, bounced = {table}.bounced + excluded.bounced"
     )

@@ -15,9 +15,10 @@ from servers.models import Organization, OrganizationPool, Server
 from servers.provisioning import create_organization
 from stats.counts import buckets
 from stats.intake.ingest import MOST_EVENTS
+from stats.kinds import REPLIED
 from stats.ledger import storage, storing
 from stats.ledger.keys import event_key
-from stats.ledger.storage import Row
+from stats.ledger.row import Row
 
 PERMALINK = "statistics-bench"
 SERVERS, ADDRESSES, POOLS, DOMAINS_A_SERVER, SENDERS_A_SERVER = 2_000, 5_000, 500, 6, 20
@@ -50,7 +51,9 @@ class Platform:
                 at = start + int(chance.random() * DAY_MS)
                 part = int(chance.random() * 1000)
                 yield (
-                    event_key(at, server_uuid, f"{seed}-{index}"),
+                    event_key(
+                        at, server_uuid, KINDS[part % len(KINDS)], f"{seed}-{index}", f"reader{index}@example.net"
+                    ),
                     at // 60_000,
                     pk,
                     addresses[(which * 7 + part * 13) % ADDRESSES],
@@ -58,6 +61,9 @@ class Platform:
                     which * SENDERS_A_SERVER + part % SENDERS_A_SERVER + 1,
                     part % 12,
                     KINDS[part % len(KINDS)],
+                    *_failure(KINDS[part % len(KINDS)], part),
+                    part % 4 + 1,
+                    0,
                 )
 
     def events(self, day: int, number: int, *, seed: int) -> list[dict[str, Any]]:
@@ -79,6 +85,11 @@ class Platform:
             for index, which in enumerate(chance.choices(range(SERVERS), cum_weights=self.weights, k=number))
             for part in (int(chance.random() * 1000),)
         ]
+
+
+def _failure(kind: int, part: int) -> tuple[int, int, int]:
+    """Class, power of two of the seconds, and signature."""
+    return (part % 16 + 1, part % 12, part % 300 + 1) if kind in REPLIED else (0, part % 12, 0)
 
 
 def _make() -> None:
@@ -103,7 +114,8 @@ def empty() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "TRUNCATE stats_event, stats_batch, stats_day, stats_servercount, stats_addresscount, stats_domaincount,"
-            " stats_sendercount, stats_providercount, stats_rolluprun, stats_sender, stats_senderdomain, stats_subject"
+            " stats_sendercount, stats_providercount, stats_rolluprun, stats_sender, stats_senderdomain, stats_subject,"
+            " stats_recipientdomain, stats_signature"
         )
     for day in storage.partition_days():
         storage.drop_events(day)

@@ -88,7 +88,14 @@ def test_a_newcomer_gets_from_signing_in_to_the_first_number(browser):
         key = shown.inner_text()
 
         answer = report(server.url, key)
-        assert answer["data"] == {"accepted": 10, "duplicates": 0, "refused": []}
+        assert answer["data"] == {
+            "accepted": 10,
+            "duplicates": 0,
+            "ignored": 0,
+            "conflicts": [],
+            "warnings": [],
+            "refused": [],
+        }
 
         # Counted within seconds by the worker; nobody asks for it.
         tile = page.locator("[data-number=sent]")

@@ -48,7 +48,14 @@ def assert_refused_until(installation: Installation, name: str, mend: Callable[[
     mend()
     accepted = client.postal("events", some_events(installation, f"{name}{number}", 500))
     assert accepted is not None
-    assert accepted.body["data"] == {"accepted": 500, "duplicates": 0, "refused": []}
+    assert accepted.body["data"] == {
+        "accepted": 500,
+        "duplicates": 0,
+        "ignored": 0,
+        "conflicts": [],
+        "warnings": [],
+        "refused": [],
+    }
     assert client.is_ready()
 
 

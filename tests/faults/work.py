@@ -72,7 +72,14 @@ class Work:
         answer = client.postal("events", events)
         if self._is_accepted(answer, "events"):
             assert answer is not None
-            assert answer.body["data"] == {"accepted": 5, "duplicates": 0, "refused": []}, answer.body
+            assert answer.body["data"] == {
+                "accepted": 5,
+                "duplicates": 0,
+                "ignored": 0,
+                "conflicts": [],
+                "warnings": [],
+                "refused": [],
+            }, answer.body
             self.events += events
         elif answer is None:
             self.unknown_events += events

@@ -22,7 +22,7 @@ from stats.models import (
 )
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-KINDS = ("incoming", "sent", "deferred", "bounced", "held", "spam", "complaint")
+KINDS = ("incoming", "sent", "deferred", "bounced", "held", "spam", "complaint", "late_bounce")
 # table -> (grain, bucket, what) -> kind -> count
 Counts = dict[str, dict[tuple[Any, ...], Counter[str]]]
 
@@ -30,6 +30,8 @@ Counts = dict[str, dict[tuple[Any, ...], Counter[str]]]
 def moment(at: Any) -> datetime.datetime:
     if isinstance(at, str):
         return datetime.datetime.fromisoformat(at).astimezone(datetime.UTC)
+    if at >= 100_000_000_000:
+        return EPOCH + datetime.timedelta(milliseconds=int(at))
     return EPOCH + datetime.timedelta(microseconds=round(at * 1_000_000))
 
 
@@ -41,12 +43,19 @@ def provider_of(recipient: str | None) -> str:
 def recount(
     events: Iterable[dict[str, Any]], *, hours_from: datetime.datetime, minutes_from: datetime.datetime
 ) -> Counts:
-    """Count events that name a server and are all valid; each (server, id, at) once."""
+    """Count events that name a server and are all valid; each (server, id, type, at, recipient) once."""
     counts: Counts = {name: defaultdict(Counter) for name in ("server", "address", "domain", "sender", "provider")}
     seen = set()
     for event in events:
         at = moment(event["at"])
-        identity = (event["server"], event["id"], (at - EPOCH) // datetime.timedelta(milliseconds=1))
+        recipient = (event.get("to") or "").lower()
+        identity = (
+            event["server"],
+            event["id"],
+            event["type"],
+            recipient,
+            (at - EPOCH) // datetime.timedelta(milliseconds=1),
+        )
         if identity in seen:
             continue
         seen.add(identity)

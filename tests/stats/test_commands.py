@@ -60,7 +60,7 @@ def lines(events: list[Any]) -> bytes:
 def test_it_ingests_a_file(events: list[dict[str, Any]], tmp_path: Path, now: Any, pokes: list[str]) -> None:
     path = tmp_path / "events.ndjson"
     path.write_bytes(lines(events))
-    nothing_wrong = {"refused": 0, "refused_by_code": {}, "first_refused": []}
+    nothing_wrong = {"ignored": 0, "conflicts": [], "warnings": [], "refused": []}
     assert answer("ingest_events", str(path)) == {"accepted": 200, "duplicates": 0, **nothing_wrong}
     assert answer("ingest_events", str(path)) == {"accepted": 0, "duplicates": 200, **nothing_wrong}
     assert pokes == ["fold", "fold"]
@@ -102,7 +102,7 @@ def test_it_says_which_lines_are_refused_and_keeps_the_others(acme: Tenant, tmp_
     ]
     path, refused = tmp_path / "events.ndjson", tmp_path / "refused.ndjson"
     path.write_bytes(b"".join(content))
-    types = "type must be one of incoming, sent, deferred, bounced, held, spam, complaint"
+    types = "type must be one of incoming, sent, deferred, bounced, held, spam, complaint, late_bounce"
     expected = [
         {"line": 3, "code": "invalid_json", "message": "The line is not JSON"},
         {"line": 4, "code": "invalid_event", "message": "An event must be a JSON object"},
@@ -113,9 +113,10 @@ def test_it_says_which_lines_are_refused_and_keeps_the_others(acme: Tenant, tmp_
     assert answer("ingest_events", str(path), "--refused", str(refused)) == {
         "accepted": 3,
         "duplicates": 0,
-        "refused": 5,
-        "refused_by_code": {"invalid_event": 1, "invalid_json": 2, "line_too_long": 1, "unknown_type": 1},
-        "first_refused": expected,
+        "ignored": 0,
+        "conflicts": [],
+        "warnings": [],
+        "refused": [{"index": each.pop("line") - 1, **each} for each in [dict(one) for one in expected]],
     }
     assert [json.loads(line) for line in refused.read_text().splitlines()] == expected
     _, err = run("ingest_events", str(path))
@@ -128,7 +129,7 @@ def test_it_shows_the_first_refusals_and_counts_the_rest(acme: Tenant, tmp_path:
     path.write_bytes(b"x\n" * 25)
     _, err = run("ingest_events", str(path))
     assert len(err.splitlines()) == 21
-    assert err.splitlines()[-1] == "and 5 more"
+    assert err.splitlines()[-1] == "and 5 more refused"
 
 
 def test_a_file_may_have_more_days_than_a_batch(acme: Tenant, tmp_path: Path, now: Any) -> None:

@@ -9,10 +9,12 @@ from stats.models import (
     IngestToken,
     Provider,
     ProviderDomain,
+    RecipientDomain,
     RefusalCount,
     RollupRun,
     Sender,
     SenderDomain,
+    Signature,
     Subject,
 )
 from tests.factories import A_MOMENT
@@ -54,6 +56,18 @@ def _():
 def _():
     for server_id in (1, 2, 1):
         Sender.objects.create(server_id=server_id, name="ann@example.com", first_seen_day=0)
+
+
+@refusals.by("stats_recipientdomain_unique")
+def _():
+    for _ in range(2):
+        RecipientDomain.objects.create(server_id=0, name="example.com", first_seen_day=0)
+
+
+@refusals.by("stats_signature_unique")
+def _():
+    for _ in range(2):
+        Signature.objects.create(server_id=0, name="digest", first_seen_day=0)
 
 
 @refusals.by("stats_provider_name_not_empty")

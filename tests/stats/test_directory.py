@@ -7,7 +7,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from stats.intake import directory
 from stats.intake.directory import Directory, Reporter
-from stats.intake.ingest import Receipt, ingest
+from stats.intake.ingest import CONFLICT, Receipt, Remark, ingest
 from stats.intake.reading import read
 from stats.ledger import storage
 from stats.models import Event, Sender, SenderDomain
@@ -91,13 +91,13 @@ def test_a_long_run_forgets_and_counts_on(acme: Tenant, globex: Tenant, monkeypa
 
 
 @pytest.mark.parametrize("first", ["known@acme.example", "new@acme.example"])
-def test_of_events_with_one_key_the_first_counts_though_it_waits_for_its_number(acme: Tenant, first: str) -> None:
+def test_of_events_with_one_key_the_first_counts_whether_or_not_its_sender_is_new(acme: Tenant, first: str) -> None:
     known = Directory(PLATFORM, now=NOW)
     ingest([event(acme, id="0", **{"from": "known@acme.example"})], reporter=PLATFORM, now=NOW, directory=known)
     second = {"known@acme.example": "new@acme.example", "new@acme.example": "known@acme.example"}[first]
     events = [event(acme, id="1", **{"from": sender}) for sender in (first, second, second)]
     receipt = ingest(events, reporter=PLATFORM, now=NOW, directory=known)
-    assert receipt == Receipt(accepted=1, duplicates=2)
+    assert receipt == Receipt(accepted=1, conflicts=[Remark(1, "conflict", CONFLICT), Remark(2, "conflict", CONFLICT)])
     stored = Event.objects.order_by("batch_id").values_list("sender_id", flat=True)
     assert [Sender.objects.get(pk=each).name for each in stored] == ["known@acme.example", first]
     assert list(SenderDomain.objects.values_list("name", flat=True)) == ["acme.example"]

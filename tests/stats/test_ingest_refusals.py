@@ -7,8 +7,8 @@ import pytest
 
 from stats.counts import buckets
 from stats.counts.fold import fold_all
-from stats.intake.ingest import Receipt, Refusal, Reporter, ingest
-from stats.intake.reading import MOST_DAYS
+from stats.intake.ingest import Receipt, Remark, Reporter, ingest
+from stats.intake.moments import MOST_DAYS
 from stats.models import Day
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counts, event
@@ -21,7 +21,7 @@ PLATFORM = Reporter()
 @pytest.mark.parametrize("not_an_event", [None, 1, "sent", True, [], ["id", "1"], 1.5])
 def test_it_refuses_what_is_no_object(acme: Tenant, not_an_event: Any) -> None:
     assert ingest([not_an_event], reporter=PLATFORM, now=NOW) == Receipt(
-        refused=[Refusal(0, "invalid_event", "An event must be a JSON object")]
+        refused=[Remark(0, "invalid_event", "An event must be a JSON object")]
     )
 
 
@@ -65,29 +65,6 @@ WRONG = {
         ],
     ),
     "invalid_ip": ("ip", ["", 1, [], {}, "192.0.2", "192.0.2.01", "fe80::1%eth0", "host", "\ud800", "\x00"]),
-    "invalid_from": (
-        "from",
-        [
-            1,
-            [],
-            {},
-            "alice",
-            "@acme.example",
-            "alice@",
-            "a b@acme.example",
-            "Alice <alice@acme.example>",
-            "a\x00@acme.example",
-            "\ud800@acme.example",
-            "x" * 65 + "@acme.example",
-            # 64 characters, but 66 in lower case.
-            "x" * 62 + "İİ@acme.example",
-            "a@" + "x" * 64 + ".example",
-            "a@-.example",
-            "x@192.0.2.1",
-            "x" * 400,
-        ],
-    ),
-    "invalid_to": ("to", [1, [], {}, "bob", "@gmail.com", "bob@", "bob@exa mple", "bob@\ud800", "x" * 400]),
     "invalid_domain": ("domain", [1, [], {}, "-", "a b", "exa_mple", "x" * 254, "\ud800.example", "\x00"]),
 }
 
@@ -121,8 +98,8 @@ def test_the_edges_of_time_are_taken(acme: Tenant, settings: Any) -> None:
     assert receipt == Receipt(
         accepted=2,
         refused=[
-            Refusal(1, "too_old", "at is more than 10 days ago"),
-            Refusal(3, "in_future", "at is more than a day ahead"),
+            Remark(1, "too_old", "at is more than 10 days ago"),
+            Remark(3, "in_future", "at is more than a day ahead"),
         ],
     )
     assert_counts([events[0], events[2]])
@@ -140,7 +117,7 @@ def test_more_than_forty_days_at_once_are_refused_from_the_next_on(acme: Tenant)
     ] + [event(acme, id="known day")]
     receipt = ingest(events, reporter=Reporter(acme.server), now=NOW)
     message = "A batch may have events of 40 days: send this one again later"
-    assert receipt == Receipt(accepted=41, refused=[Refusal(index, "too_many_days", message) for index in (40, 41, 42)])
+    assert receipt == Receipt(accepted=41, refused=[Remark(index, "too_many_days", message) for index in (40, 41, 42)])
     assert ingest(events[40:43], reporter=Reporter(acme.server), now=NOW) == Receipt(accepted=3)
 
 
@@ -152,9 +129,9 @@ def test_a_day_whose_events_were_dropped_takes_no_more(acme: Tenant) -> None:
     events = [event(acme, id="a", at=old), event(acme, id="b"), event(acme, id="a", at=old), event(acme, id="b")]
     message = "The events of this day are no longer held, so this could be a replay of one of them"
     assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(
-        accepted=1, duplicates=1, refused=[Refusal(0, "day_closed", message), Refusal(2, "day_closed", message)]
+        accepted=1, duplicates=1, refused=[Remark(0, "day_closed", message), Remark(2, "day_closed", message)]
     )
     assert ingest([event(acme, at=old)], reporter=PLATFORM, now=NOW) == Receipt(
-        refused=[Refusal(0, "day_closed", message)]
+        refused=[Remark(0, "day_closed", message)]
     )
     assert_counts([event(acme, at=old), events[1]])

@@ -6,7 +6,7 @@ import pytest
 
 from stats.counts.retention import prune
 from stats.intake import refusals
-from stats.intake.reading import Refusal
+from stats.intake.reading import Remark
 from stats.models import RefusalCount
 from tests.stats.conftest import NOW
 
@@ -15,7 +15,7 @@ DAY = datetime.timedelta(days=1)
 
 
 def refused(*codes):
-    return [Refusal(position, code, "…") for position, code in enumerate(codes)]
+    return [Remark(position, code, "…") for position, code in enumerate(codes)]
 
 
 def test_it_works(acme, globex):

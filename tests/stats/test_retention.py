@@ -13,7 +13,7 @@ from stats.counts.audit import audit
 from stats.counts.buckets import Grain
 from stats.counts.fold import fold_all
 from stats.counts.retention import Dropped, drop_old_events, make_partitions, prune
-from stats.intake.ingest import Receipt, Refusal, Reporter, ingest
+from stats.intake.ingest import Receipt, Remark, Reporter, ingest
 from stats.ledger import storage, storing
 from stats.models import Batch, Day, Event, RollupRun, ServerCount
 from tests.stats.conftest import NOW, Tenant, make_tenant
@@ -93,7 +93,7 @@ def test_an_event_for_a_dropped_day_is_refused_and_counts_nothing(acme: Tenant) 
     late = event(acme, id="late", at=OLD)
     message = "The events of this day are no longer held, so this could be a replay of one of them"
     assert ingest([late, old, event(acme)], reporter=PLATFORM, now=NOW) == Receipt(
-        accepted=1, refused=[Refusal(0, "day_closed", message), Refusal(1, "day_closed", message)]
+        accepted=1, refused=[Remark(0, "day_closed", message), Remark(1, "day_closed", message)]
     )
     fold_all(now=NOW)
     assert_counted([old, event(acme)])

@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from argparse import ArgumentParser
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +15,7 @@ from django.utils import timezone
 
 from stats.intake.files import open_events, read_lines
 from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
+from stats.intake.tally import COUNTS, LISTS, Tally
 from stats.ledger.storage import give_way
 from stats.tasks import poke_fold
 
@@ -61,10 +61,11 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(run.result()))
             return
-        for number, code, message in run.first_refusals:
-            self.stderr.write(f"line {number}: {code}: {message}")
-        if run.refused > len(run.first_refusals):
-            self.stderr.write(f"and {run.refused - len(run.first_refusals):,} more")
+        for name in LISTS:
+            for index, code, message in run.tally.remarks[name][:MOST_SHOWN]:
+                self.stderr.write(f"line {index + 1}: {code}: {message}")
+            if (more := run.tally.total(name) - MOST_SHOWN) > 0:
+                self.stderr.write(f"and {more:,} more {name}")
         self.stdout.write(run.summary())
 
 
@@ -75,9 +76,8 @@ class Run:
         self._lines = read_lines(open_events(raw))
         self._log, self._bar = log, bar
         self._began = time.monotonic()
-        self.lines = self.accepted = self.duplicates = self.refused = 0
-        self.codes: Counter[str] = Counter()
-        self.first_refusals: list[tuple[int, str, str]] = []
+        self.done = 0
+        self.tally = Tally()
 
     def to_the_end(self) -> None:
         reporter = Reporter()
@@ -87,7 +87,7 @@ class Run:
                 directory, directory_end = Directory(reporter, now=timezone.now()), time.monotonic() + DIRECTORY_SECONDS
             self._send(numbers, events, reporter, directory)
             if self._bar:
-                self._bar.show(self.accepted + self.duplicates + self.refused)
+                self._bar.show(self.done)
             give_way()
         if self._bar:
             self._bar.clear()
@@ -106,45 +106,33 @@ class Run:
 
     def _send(self, numbers: list[int], events: list[Any], reporter: Reporter, directory: Directory) -> None:
         """Store events; those of more days than one batch takes go into batches of their own."""
-        self.lines += len(events)
+        self.done += len(events)
         while events:
             receipt = ingest(events, reporter=reporter, now=timezone.now(), directory=directory)
-            later = [refusal.position for refusal in receipt.refused if refusal.code == "too_many_days"]
+            later = [remark.position for remark in receipt.refused if remark.code == "too_many_days"]
+            receipt.refused = [remark for remark in receipt.refused if remark.code != "too_many_days"]
             self._count(receipt, numbers)
             numbers, events = [numbers[each] for each in later], [events[each] for each in later]
 
     def _count(self, receipt: Receipt, numbers: list[int]) -> None:
-        self.accepted += receipt.accepted
-        self.duplicates += receipt.duplicates
-        for position, code, message in receipt.refused:
-            if code == "too_many_days":
-                continue
-            self.refused += 1
-            self.codes[code] += 1
-            if len(self.first_refusals) < MOST_SHOWN:
-                self.first_refusals.append((numbers[position], code, message))
-            if self._log:
-                refusal = {"line": numbers[position], "code": code, "message": message}
-                self._log.write(json.dumps(refusal) + "\n")
+        for name in LISTS:
+            remarks = getattr(receipt, name)
+            remarks[:] = [remark._replace(position=numbers[remark.position] - 1) for remark in remarks]
+        self.tally.add(receipt)
+        if self._log:
+            for position, code, message in receipt.refused:
+                self._log.write(json.dumps({"line": position + 1, "code": code, "message": message}) + "\n")
 
     def result(self) -> dict[str, Any]:
-        return {
-            "accepted": self.accepted,
-            "duplicates": self.duplicates,
-            "refused": self.refused,
-            "refused_by_code": dict(sorted(self.codes.items())),
-            "first_refused": [
-                {"line": line, "code": code, "message": message} for line, code, message in self.first_refusals
-            ],
-        }
+        """Return what the API's answer says of the same events."""
+        return self.tally.document() | ({"flags": {"truncated": True}} if self.tally.is_truncated else {})
 
     def summary(self) -> str:
         seconds = max(time.monotonic() - self._began, 1e-6)
-        done = self.accepted + self.duplicates + self.refused
-        return (
-            f"{self.accepted:,} accepted, {self.duplicates:,} duplicates, {self.refused:,} refused"
-            f" in {seconds:.1f} s ({done / seconds:,.0f} events a second)."
-        )
+        counts, total = self.tally.counts, self.tally.total
+        told = [f"{counts[name]:,} {name}" for name in COUNTS if counts[name] or name != "ignored"]
+        told += [f"{total(name):,} {name}" for name in LISTS if total(name) or name == "refused"]
+        return f"{', '.join(told)} in {seconds:.1f} s ({self.done / seconds:,.0f} events a second)."
 
 
 class Bar:

@@ -16,6 +16,7 @@ from api.postal import event_bodies, events
 from core.audit import Actor
 from servers.models import Credential
 from stats.counts.fold import fold_all
+from stats.intake import ingest, tally
 from stats.intake.tokens import make_ingest_token, revoke_ingest_token
 from stats.models import Batch, Event, IngestToken
 from stats.reports import queries
@@ -52,9 +53,17 @@ def lines(events: list[Any]) -> bytes:
     return b"".join(json.dumps(each).encode() + b"\n" for each in events)
 
 
-def stored(accepted: int = 0, duplicates: int = 0, *refused: tuple[int, str, str]) -> dict[str, Any]:
-    rows = [{"index": index, "code": code, "message": message} for index, code, message in refused]
-    return success({"accepted": accepted, "duplicates": duplicates, "refused": rows})
+def remarks(*rows: tuple[int, str, str]) -> list[dict[str, Any]]:
+    return [{"index": index, "code": code, "message": message} for index, code, message in rows]
+
+
+def document(accepted: int = 0, duplicates: int = 0, **others: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {"ignored": 0, "conflicts": [], "warnings": [], "refused": []}
+    return {"accepted": accepted, "duplicates": duplicates} | empty | others
+
+
+def stored(accepted: int = 0, duplicates: int = 0, *refused: tuple[int, str, str], **others: Any) -> dict[str, Any]:
+    return success(document(accepted, duplicates, refused=remarks(*refused), **others))
 
 
 def sent_today(tenant: Any) -> int:
@@ -67,9 +76,24 @@ def sent_today(tenant: Any) -> int:
 
 def test_it_works(call, acme, pokes):
     make_pool(acme.organization, "A", "1.1.1.1")
-    sent = [one(ip="1.1.1.1"), one(id="2", type="bounced"), one(ip="1.1.1.1"), one(id="3", at="2026-11-18T10:30:15")]
-    refusal = (3, "no_offset", "at must have an offset from UTC, or Z")
-    assert call(PATH, sent, key=acme.key) == stored(2, 1, refusal)
+    sent = [
+        one(ip="1.1.1.1"),
+        one(id="2", type="bounced", code=550, enhanced="x", reply="550 5.1.1 nobody here"),
+        one(ip="1.1.1.1"),
+        one(id="3", at="2026-11-18T10:30:15"),
+        one(),
+        one(id="4", type="ignored"),
+    ]
+    assert call(PATH, sent, key=acme.key) == stored(
+        2,
+        1,
+        (3, "no_offset", "at must have an offset from UTC, or Z"),
+        ignored=1,
+        conflicts=remarks((4, "conflict", ingest.CONFLICT)),
+        warnings=remarks(
+            (1, "invalid_enhanced", "enhanced is left out: it must be an enhanced status code such as 5.1.1")
+        ),
+    )
     assert pokes == ["fold"]
     assert sent_today(acme) == 1
 
@@ -157,7 +181,7 @@ def post(call, key: str, body: bytes, **headers: str) -> Any:
 def test_it_unpacks_gzip(call, acme, headers, members):
     parts = [lines([one(id=f"{member}-{index}") for index in range(5)]) for member in range(members)]
     answer = post(call, acme.key, b"".join(map(gzip.compress, parts)), **headers)
-    assert answer.json()["data"] == {"accepted": 5 * members, "duplicates": 0, "refused": []}
+    assert answer.json()["data"] == document(5 * members)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +234,7 @@ def test_positions_are_those_of_the_whole_body(call, acme, monkeypatch):
 
 
 def test_of_very_many_refusals_the_first_are_told(call, acme, monkeypatch):
-    monkeypatch.setattr(events, "MOST_REFUSALS", 2)
+    monkeypatch.setattr(tally, "MOST_REMARKS", 2)
     answer = call(PATH, [1, 2, 3, one()], key=acme.key)
     assert answer["flags"] == {"truncated": True}
     assert answer["data"]["accepted"] == 1

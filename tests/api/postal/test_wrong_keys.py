@@ -49,7 +49,14 @@ def test_an_ingest_token_is_no_wrong_key(acme: Tenant, monkeypatch):
     key = make_ingest_token(name="collector", actor=Actor.system()).key
     monkeypatch.setattr(lockout, "WRONG_KEYS_OF_KEY", 0)
     answer = Client().post("/api/v1/events", "[]", content_type="application/json", headers={"X-Server-API-Key": key})
-    assert answer.json()["data"] == {"accepted": 0, "duplicates": 0, "refused": []}
+    assert answer.json()["data"] == {
+        "accepted": 0,
+        "duplicates": 0,
+        "ignored": 0,
+        "conflicts": [],
+        "warnings": [],
+        "refused": [],
+    }
 
 
 def test_without_the_counts_a_wrong_key_is_just_wrong(acme: Tenant, monkeypatch):

@@ -54,13 +54,14 @@ class Stages:
     def _around_insert(self) -> None:
         insert = storage.insert_events
 
-        def insert_events(rows: Sequence[Any], batch_id: int) -> int:
+        def insert_events(rows: Sequence[Any], batch_id: int) -> tuple[int, set[bytes]]:
             self.reached("batch noted")
             if connection.vendor == "sqlite":
                 half = len(rows) // 2
                 stored = insert(rows[:half], batch_id)
                 self.reached("half stored")
-                stored += insert(rows[half:], batch_id)
+                rest = insert(rows[half:], batch_id)
+                stored = stored[0] + rest[0], stored[1] | rest[1]
             else:
                 stored = insert(rows, batch_id)
             self.reached("stored")

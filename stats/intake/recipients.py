@@ -1,0 +1,49 @@
+"""The domains that mail is sent to: their numbers and their providers. The mailbox before the @ is not kept."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from stats.intake.mailboxes import domain_of
+from stats.intake.numbering import Name, number
+from stats.intake.providers import OTHER, Providers
+from stats.models import RecipientDomain
+
+_PLATFORM = 0
+
+
+class Recipient(NamedTuple):
+    """What is known of a recipient's domain: its number, its provider, and itself as a lower-case A-label."""
+
+    id: int
+    provider: int
+    domain: str
+
+
+NOBODY = Recipient(0, OTHER, "")
+
+
+class Recipients:
+    """The domains of recipients by their text as written, for one run of ingestion."""
+
+    def __init__(self, *, today: int) -> None:
+        self.providers = Providers()
+        # None: no domain name.
+        self.known: dict[str, Recipient | None] = {}
+        self._numbers: dict[Name, int] = {}
+        self._today = today
+
+    def find(self, texts: Collection[str]) -> None:
+        """Look up domains, and number those that are new."""
+        domains = {text: domain_of(text) for text in texts}
+        wanted = {(_PLATFORM, domain) for domain in domains.values() if domain}
+        number(RecipientDomain, wanted, self._numbers, today=self._today)
+        for text, domain in domains.items():
+            self.known[text] = (
+                Recipient(self._numbers[_PLATFORM, domain], self.providers.of(domain), domain) if domain else None
+            )
+
+    def forget_much(self, most: int) -> None:
+        """Forget what was looked up, where that is much."""
+        for known in (self.known, self._numbers):
+            if len(known) > most:
+                known.clear()

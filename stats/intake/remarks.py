@@ -1,0 +1,19 @@
+"""What is said of single events in an answer: why one was refused, what was left out of one, which one contradicts another."""
+
+from typing import NamedTuple
+
+
+class Remark(NamedTuple):
+    """One event's position in what was sent, a code for programs and a sentence for people."""
+
+    position: int
+    code: str
+    message: str
+
+
+class NotTaken(Exception):
+    """This will say why one event is refused."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(message)

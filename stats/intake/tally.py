@@ -1,0 +1,46 @@
+"""What became of many events, added up part by part: all are counted, the first remarks of each list are told."""
+
+from collections import Counter
+from typing import Any
+
+from stats.intake.ingest import Receipt
+from stats.intake.remarks import Remark
+
+COUNTS = ("accepted", "duplicates", "ignored")
+LISTS = ("conflicts", "warnings", "refused")
+# An answer names so many events of each list; of more, it says that they were cut.
+MOST_REMARKS = 10_000
+
+
+class Tally:
+    """Receipts of the parts of one delivery."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self.remarks: dict[str, list[Remark]] = {name: [] for name in LISTS}
+        self.codes: dict[str, Counter[str]] = {name: Counter() for name in LISTS}
+
+    def add(self, receipt: Receipt, start: int = 0) -> None:
+        """Add what became of the events from the position `start` on."""
+        for name in COUNTS:
+            self.counts[name] += getattr(receipt, name)
+        for name in LISTS:
+            some: list[Remark] = getattr(receipt, name)
+            kept = self.remarks[name]
+            kept += [each._replace(position=start + each.position) for each in some[: MOST_REMARKS - len(kept)]]
+            self.codes[name].update(each.code for each in some)
+
+    def total(self, name: str) -> int:
+        """Return how many events a list is about, told or not."""
+        return self.codes[name].total()
+
+    @property
+    def is_truncated(self) -> bool:
+        return any(self.total(name) > len(self.remarks[name]) for name in LISTS)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as answers have it."""
+        return self.counts | {
+            name: [{"index": index, "code": code, "message": message} for index, code, message in self.remarks[name]]
+            for name in LISTS
+        }
