@@ -44,6 +44,7 @@ _ARRIVAL = re.compile(
     + r")?(?: U=\S+)?(?: P=(\S+))?(?: X=\S+)?(?: CV=\S+)?"
     r"(?: DN=" + _QUOTED + r")?(?: SNI=\S+)?(?: A=[\w-]+(?::(\S+))?)?(?= |$)"
 )
+_SECOND_HOST = re.compile(r"\) \[[0-9A-Fa-f.:]+\](?::\d+)?(?: I=\S+)?(?: U=\S+)? P=")
 _TO = _ADDRESS + "(?: (" + _ANGLE + "))?(?: F=" + _ANGLE + ")?(?: P=" + _ANGLE + r")?(?: R=\S+)?(?: T=\S+)?(?: S=\d+)?"
 _REMOTE = r"(?: H=(\S+) \[([0-9A-Fa-f.:]+)\](?::\d+)?\*?)?(?:" + _INTERFACE + r"\*?)?"
 _TLS = r"(?: (?:X|CV|PRX|SNI)=\S+| DN=" + _QUOTED + r"| (?:L|K|PRDR|TFO\*?))*"
@@ -189,6 +190,9 @@ class Reader:
         sender = "" if sender == "<>" else sender
         # A message made here about another one.
         own = bool(reference) and not sender and protocol == "local"
+        if _SECOND_HOST.search(text, match.end()):
+            # A HELO name (helo_accept_junk_hosts) or a Message-ID that looks like a host: the login may be part of it.
+            user = None
         message = self.messages[head[2]] = Message(user, sender, at, own)
         if own:
             return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from typing import Any
 
 _DIGITS = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
 _BASE_52 = {digit: number for number, digit in enumerate(_DIGITS)}
@@ -16,6 +17,7 @@ _ISO = re.compile(
 )
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 DAY = 86400
+YEAR = 366 * DAY
 # A clock may be set back a little between the making of a queue id and its line.
 SLACK = 2
 ZONE_SLACK = 900
@@ -37,20 +39,30 @@ class Times:
             self.zone = zoneinfo.ZoneInfo(time_zone)
         self.now = now
         self.clock = clock
-        self._candidates: dict[str, float | list[float]] = {}
+        self._exact: dict[str, float] = {}
+        self._candidates: dict[tuple[str, float], list[float]] = {}
         self._texts: dict[float, str] = {}
 
     def of(self, stamp: str, qid: str = "") -> float:
         """Return the moment of a stamp. A long queue id says when the message arrived, which is not after the moment."""
-        moments = self._candidates.get(stamp)
-        if moments is None:
-            if len(self._candidates) >= _MOST_CACHED:
-                self._candidates.clear()
-            moments = iso(stamp, self.zone) if stamp[0].isdigit() else self._guesses(stamp)
-            if not moments:
-                raise BadStamp(stamp)
-            self._candidates[stamp] = moments
-        moment = self._chosen(moments, arrival(qid)) if isinstance(moments, list) else moments
+        if stamp[0].isdigit():
+            moment = self._exact.get(stamp)
+            if moment is None:
+                moment = iso(stamp, self.zone)
+                if moment is None:
+                    raise BadStamp(stamp)
+                _keep(self._exact, stamp, moment)
+        else:
+            arrived = arrival(qid)
+            about = arrived or self.clock or self.now
+            key = stamp, about // YEAR
+            moments = self._candidates.get(key)
+            if moments is None:
+                moments = self._guesses(stamp, about)
+                if not moments:
+                    raise BadStamp(stamp)
+                _keep(self._candidates, key, moments)
+            moment = self._nearest(moments) if arrived is None else _first_after(moments, arrived)
         if self.clock is None or moment > self.clock:
             self.clock = moment
         return moment
@@ -65,18 +77,18 @@ class Times:
         """Return the moment in RFC 3339, to the millisecond."""
         text = self._texts.get(at)
         if text is None:
-            if len(self._texts) >= _MOST_CACHED:
-                self._texts.clear()
-            text = self._texts[at] = rfc3339(at)
+            text = rfc3339(at)
+            _keep(self._texts, at, text)
         return text
 
-    def _guesses(self, stamp: str) -> list[float]:
+    def _guesses(self, stamp: str, about: float) -> list[float]:
         """Return the moments that a stamp without a year may mean: one a year, two in the hour that autumn repeats."""
         month, day = _MONTHS.get(stamp[:3], 0), int(stamp[4:6])
         hour, minute, second = int(stamp[7:9]), int(stamp[10:12]), min(int(stamp[13:15]), 59)
-        about = datetime.datetime.fromtimestamp(self.clock or self.now, datetime.timezone.utc).year
+        # Four years back there is a 29 February, mostly.
+        around = datetime.datetime.fromtimestamp(about, datetime.timezone.utc).year
         moments: list[float] = []
-        for year in range(about - 6, about + 3):
+        for year in range(around - 5, around + 3):
             try:
                 local = datetime.datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - local time
             except ValueError:
@@ -85,20 +97,31 @@ class Times:
             moments += utc(local, self.zone)
         return sorted(set(moments))
 
-    def _chosen(self, moments: list[float], arrived: float | None) -> float:
-        if arrived is not None:
-            for n, moment in enumerate(moments):
-                if moment >= arrived - SLACK:
-                    # With a zone that is wrong by hours the line seems to come before the message: not a year later.
-                    if moment - arrived > 300 * DAY and n and arrived - moments[n - 1] < 26 * 3600:
-                        return moments[n - 1]
-                    return moment
-            return moments[-1]
+    def _nearest(self, moments: list[float]) -> float:
+        """Return the moment next to the last one of the log; of its first, the last one that is past."""
         clock = self.clock
-        if clock is not None:
-            return min(moments, key=lambda moment: abs(moment - clock))
-        past = [moment for moment in moments if moment <= self.now + DAY]
-        return past[-1] if past else moments[0]
+        if clock is None:
+            return next((each for each in reversed(moments) if each <= self.now + DAY), moments[0])
+        # Where the time of reading is known, nothing is after it.
+        end = self.now + DAY if self.now + DAY > clock else clock + YEAR
+        return min([each for each in moments if each <= end] or moments, key=lambda each: abs(each - clock))
+
+
+def _first_after(moments: list[float], arrived: float) -> float:
+    """Return the first moment that is not before the message's arrival."""
+    for number, moment in enumerate(moments):
+        if moment >= arrived - SLACK:
+            # With a zone that is wrong by hours the line seems to come before the message: not a year later.
+            if moment - arrived > 300 * DAY and number and arrived - moments[number - 1] < 26 * 3600:
+                return moments[number - 1]
+            return moment
+    return moments[-1]
+
+
+def _keep(cache: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(cache) >= _MOST_CACHED:
+        cache.clear()
+    cache[key] = value
 
 
 def arrival(qid: str) -> float | None:
@@ -131,6 +154,7 @@ def iso(stamp: str, zone: datetime.tzinfo | None = None) -> float | None:
         local = datetime.datetime(year, month, day, hour, minute, min(second, 59))  # noqa: DTZ001 - local time
     except ValueError:
         return None
+    base: float
     if match[8]:
         base = _seconds(local)
     elif match[9]:

@@ -99,7 +99,8 @@ def delivery(text: str, start: int, whole: bool) -> Delivery | Unread | None:
         reason = reason[:-1]
     elif not whole or len(text) < CUT_BY_LOGGER:
         return Unread("truncated", "The line of a delivery has been cut")
-    return Delivery(to[1], recipient, *fields, reason)
+    relay, delay, dsn, status = fields
+    return Delivery(to[1], recipient, relay, delay, dsn, status, reason)
 
 
 @functools.lru_cache(10_000)

@@ -70,7 +70,6 @@ class Reader:
         self.count_held = sum(len(each.outs) for each in self.held.values())
         self._tail = state.get("tail", "").encode("utf-8", "surrogateescape")
         self._hour = state.get("hour", 0)
-        self._parsed_tags = {}
         self._handlers: dict[str, Callable[..., list[Out]]] = {
             "smtpd": self._smtpd,
             "pickup": self._pickup,
@@ -155,14 +154,13 @@ class Reader:
             orig = _key(forwarded[1], head[2]) if forwarded else None
         message = self.messages[key] = Message(server, int(at))
         message.zone = self.times.zone_off(at, match[1])
-        outs = []
         if orig is not None:
             message.incoming = True  # counted by the instance before
             known, message.server = self._server_of(orig)
             if not known:
                 message.waits = orig
                 self.held.setdefault(orig, Held(int(at))).keys.append(key)
-        return outs if message.waits else self._resolve(key, message.server)
+        return [] if message.waits else self._resolve(key, message.server)
 
     def _pickup(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
         match = postfix_lines.PICKUP.match(text, head.end())

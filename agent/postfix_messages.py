@@ -25,27 +25,37 @@ class Message:
     )
 
     def __init__(self, server: str | None, touched: int) -> None:
-        self.server = server  # None: no SASL user
+        # None: no login.
+        self.server = server
         self.touched = touched
         self.sender: str | None = None
         self.nrcpt = 0
-        self.incoming = False  # counted, or not to be counted
-        self.attempts: dict[
-            str, list[Any]
-        ] = {}  # open recipients: [tag of the last attempt, attempts forgotten, sums of the attempts' lines …]
-        self.done: set[int] = set()  # sums of recipients with a final outcome
-        self.handed = False  # to another instance
-        self.own = False  # a notification made here
-        self.probe: list[dict[str, Any]] | None = (
-            None  # `incoming` waits for the first outcome: it may be an address verification (sendmail -bv)
-        )
-        self.waits: str | None = None  # the queue id at the instance before this one, whose lines were not seen yet
-        self.zone = 0  # seconds by which the log's time is off
+        # It was counted, or is not to be counted.
+        self.incoming = False
+        # By open recipient: see log_attempts.
+        self.attempts: dict[str, list[Any]] = {}
+        # Sums of the recipients with a final outcome.
+        self.done: set[int] = set()
+        # Another instance took it over.
+        self.handed = False
+        # A notification made here.
+        self.own = False
+        # `incoming` waits here for the first outcome: it may be an address verification (sendmail -bv).
+        self.probe: list[dict[str, Any]] | None = None
+        # The queue id at the instance before this one, whose lines were not seen yet.
+        self.waits: str | None = None
+        # Seconds by which the log's time is off the queue id's.
+        self.zone = 0
 
     def as_json(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
         values["done"] = sorted(self.done)
-        return {name: value for name, value in values.items() if value or name == "touched"}
+        if self.probe:
+            values["probe"] = [dict(out, where=None) for out in self.probe]
+        # Of the empty ones a null sender, and `incoming` that waits for its active line, say something.
+        return {
+            name: value for name, value in values.items() if value or value == "" or (value == [] and name == "probe")
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Message:

@@ -43,7 +43,7 @@ class Warn(NamedTuple):
 class Event(NamedTuple):
     """A native event, and what tells whose it is and which address sent it. See CONTRIBUTING, or docs/adding-a-source.md."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # of a tuple it is a method, which nobody calls here
     fields: dict[str, Any]
     stream: int = 0
     vmta: str = ""
@@ -56,7 +56,7 @@ class Event(NamedTuple):
 class Ignored(NamedTuple):
     """A record of which nothing is counted, with the source's own word for it."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # of a tuple it is a method, which nobody calls here
     word: str
     stream: int = 0
     detail: str = ""
@@ -65,7 +65,7 @@ class Ignored(NamedTuple):
 class Refused(NamedTuple):
     """A record that could not be read: a code for programs, a sentence for people."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # of a tuple it is a method, which nobody calls here
     code: str
     message: str
     stream: int = 0
@@ -192,7 +192,7 @@ def moment(value: Any, name: str, zone: str = "") -> datetime.datetime:
     """
     if type(value) is str:
         try:
-            at = _from_iso(value)
+            at = _from_iso(value[:-1] + "Z" if value[-1:] == "z" else value)
         except ValueError:
             said = value.strip()
             if not (said.isascii() and said.replace(".", "", 1).isdecimal()):

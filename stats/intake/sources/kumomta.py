@@ -106,20 +106,26 @@ def _outcome(fields: Fields, record: dict[str, Any], word: str, at: datetime.dat
     fields.reply(response.get("content"), code=response.get("code"), enhanced=_enhanced(response.get("enhanced_code")))
     fields.mx(peer.get("name"), peer.get("addr"))
     if word != "OOB":
-        fields.since(earlier(record.get("created_time", record.get("created"))), at)
+        fields.since(earlier(_first(record, "created_time", "created")), at)
     tries = record.get("num_attempts")
     if word in _ATTEMPTS:
         # It counts the attempts before this one.
         fields.number("attempt", tries + 1 if type(tries) is int else tries, least=1)
 
 
+def _first(record: dict[str, Any], exact: str, whole: str) -> Any:
+    """Return the exact time, which versions before 2025.10 do not write; else the one in whole seconds."""
+    value = record.get(exact)
+    return record.get(whole) if value is None else value
+
+
 def _when(record: dict[str, Any]) -> datetime.datetime:
-    return moment(record.get("event_time", record.get("timestamp")), "event_time")
+    return moment(_first(record, "event_time", "timestamp"), "event_time")
 
 
 def _same(record: dict[str, Any], recipient: Any) -> str:
     """Return what tells a happening from others of one id, which reception, deferrals and delivery share."""
-    at = record.get("event_time", record.get("timestamp"))
+    at = _first(record, "event_time", "timestamp")
     return digest(record.get("nodeid"), record.get("type"), recipient, at, record.get("num_attempts"))
 
 

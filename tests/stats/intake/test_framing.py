@@ -1,0 +1,202 @@
+import gzip
+import io
+import json
+import sys
+
+import pytest
+
+from stats.intake import sources
+from stats.intake.sources import framing
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+ONE = {"id": "1", "type": "sent", "at": "2026-11-27T02:35:04Z"}
+TWO = {"id": "2", "type": "sent", "at": "2026-11-27T02:35:04Z"}
+LINES = b"".join(json.dumps(each).encode() + b"\n" for each in (ONE, TWO))
+BOTH = [sources.Event(0, ONE), sources.Event(1, TWO)]
+
+
+def read(*bodies, format="native", **settings):  # noqa: A002
+    return list(sources.make(format, sources.Settings(**settings)).read([io.BytesIO(body) for body in bodies]))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        LINES,
+        LINES.rstrip(),
+        LINES.replace(b"\n", b"\r\n"),
+        b"\xef\xbb\xbf" + LINES,
+        json.dumps([ONE, TWO]).encode(),
+        json.dumps([ONE, TWO], indent=2).encode(),
+        b" \n\n " + json.dumps([ONE, TWO]).encode() + b"\n",
+        gzip.compress(LINES),
+        gzip.compress(LINES[: len(LINES) // 2]) + gzip.compress(LINES[len(LINES) // 2 :]),
+        zstd.compress(LINES),
+        zstd.compress(LINES[: len(LINES) // 2]) + zstd.compress(LINES[len(LINES) // 2 :]),
+        zstd.compress(b"\xef\xbb\xbf" + json.dumps([ONE, TWO]).encode()),
+    ],
+    ids=[
+        "lines",
+        "no end",
+        "crlf",
+        "bom",
+        "array",
+        "pretty array",
+        "space before",
+        "gzip",
+        "members",
+        "zstd",
+        "frames",
+        "all",
+    ],
+)
+def test_shapes_and_packings(body):
+    assert read(body) == BOTH
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_one_object(indent):
+    assert read(json.dumps(ONE, indent=indent).encode()) == [sources.Event(0, ONE)]
+
+
+@pytest.mark.parametrize("body", [b"", b"\n\n", b"[]", b" "])
+def test_nothing(body):
+    assert read(body) == []
+
+
+def test_an_array_in_a_line_gives_its_members():
+    body = json.dumps([ONE, TWO]).encode() + b"\n" + json.dumps([TWO]).encode() + b"\n"
+    assert read(body) == [sources.Event(0, ONE), sources.Event(0, TWO), sources.Event(1, TWO)]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_truncated_record_is_refused_and_its_neighbours_are_kept(place):
+    lines = LINES.splitlines(keepends=True)
+    lines.insert(place, b'{"id": "3", "type": "se\n')
+    outcomes = read(b"".join(lines))
+    assert [type(each).__name__ for each in outcomes].count("Event") == 2
+    assert outcomes[place] == sources.Refused(place, "invalid_json", "The line is not JSON")
+
+
+def test_two_truncated_records_at_the_start_lose_nothing():
+    assert [type(each).__name__ for each in read(b'{"id": 1\n{"id"\n' + LINES)] == [
+        "Refused",
+        "Refused",
+        "Event",
+        "Event",
+    ]
+
+
+@pytest.mark.parametrize("body", [b'{"id": "1",\n "type"', b"{", b'{"id"\n\n:', b"[1, 2", b'"x', b"\xff\xfe\x00"])
+def test_what_is_no_json_is_refused(body):
+    assert {each.code for each in read(body)} == {"invalid_json"}
+
+
+@pytest.mark.parametrize("body", [b"1", b'"text"', b"null", b"[1, null, []]", b"true\n1\n"])
+def test_what_is_no_object_is_refused(body):
+    assert {each.code for each in read(body)} == {"invalid_event"}
+
+
+@pytest.mark.parametrize("place", ["first", "between", "last"])
+def test_a_line_of_64_mib_is_refused_and_its_neighbours_are_kept(place):
+    class Long(io.RawIOBase):
+        """A stream that says a long line, without holding it."""
+
+        def __init__(self):
+            long = [b"x" * 2**20] * 64 + [b"\n"]
+            first, second = LINES.splitlines(keepends=True)
+            self.parts = {
+                "first": [*long, first, second], "between": [first, *long, second], "last": [first, second, *long],
+            }[place]  # fmt: skip
+
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            if not self.parts:
+                return 0
+            part = self.parts[0][: len(buffer)]
+            self.parts[0] = self.parts[0][len(buffer) :]
+            if not self.parts[0]:
+                del self.parts[0]
+            buffer[: len(part)] = part
+            return len(part)
+
+    outcomes = list(sources.make("native", sources.Settings()).read([Long()]))
+    kept = [each.fields["id"] for each in outcomes if isinstance(each, sources.Event)]
+    refused = [each.code for each in outcomes if isinstance(each, sources.Refused)]
+    assert (kept, refused) == (["1", "2"], ["line_too_long"])
+
+
+@pytest.mark.parametrize(("pack", "code"), [(gzip.compress, "invalid_gzip"), (zstd.compress, "invalid_zstd")])
+@pytest.mark.parametrize("harm", ["cut", "flipped"])
+def test_damaged_packing_is_told_after_what_could_be_read(pack, code, harm):
+    packed = pack(LINES * 5_000)
+    broken = packed[: len(packed) // 2] if harm == "cut" else packed[:-9] + b"\xff" * 9
+    outcomes = read(broken)
+    assert outcomes[-1].code == code
+    assert all(isinstance(each, sources.Event) for each in outcomes[:-2])
+
+
+def test_a_bomb_stops_at_the_limit():
+    with pytest.raises(sources.TooLarge):
+        read(zstd.compress(b"\n" * 2**24), limit=2**20)
+    assert read(zstd.compress(LINES), limit=2**20) == BOTH
+
+
+def test_a_large_array_is_refused(monkeypatch):
+    monkeypatch.setattr(framing, "LARGEST_ARRAY", 10)
+    assert [each.code for each in read(json.dumps([ONE, TWO]).encode())] == ["array_too_large"]
+
+
+def test_streams_are_numbered():
+    assert read(LINES, LINES) == [*BOTH, *(each._replace(stream=1) for each in BOTH)]
+
+
+def test_a_stream_that_cannot_seek_is_left_open():
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+        def seek(self, *args):
+            raise io.UnsupportedOperation
+
+    pipe = io.BufferedReader(Pipe(gzip.compress(LINES)))
+    assert list(sources.make("native", sources.Settings()).read([pipe])) == BOTH
+    assert not pipe.closed
+
+
+HEADER = b"type,timeLogged,orig,rcpt\n"
+ROW = b"d,2026-11-27 02:35:04+0000,a@b.example,c@d.example\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "codes"),
+    [
+        (HEADER + ROW + b'd,"2026\n' + ROW, ["Event", "invalid_csv", "Event"]),
+        (HEADER + b"d,2026-11-27 02:35\n" + ROW, ["truncated", "Event"]),
+        (HEADER + ROW.rstrip() + b",more\n" + ROW, ["invalid_csv", "Event"]),
+        (ROW + HEADER + ROW, ["no_header", "Event"]),
+        (HEADER + ROW + HEADER + ROW, ["Event", "Event"]),
+        (HEADER + b"d,yesterday,a@b.example,c@d.example\n" + ROW, ["invalid_at", "Event"]),
+        (HEADER + b"xyz,,,\n" + ROW, ["Ignored", "Event"]),
+        (HEADER.replace(b"\n", b"\r\n") + b"\r\n" + ROW.replace(b"\n", b"\r\n"), ["Event"]),
+    ],
+)
+def test_csv(body, codes):
+    assert [getattr(each, "code", type(each).__name__) for each in read(body, format="powermta")] == codes
+
+
+@pytest.mark.parametrize(("zone", "settings"), [("Nowhere/Land", {}), ("../../etc/passwd", {}), ("", {})])
+def test_it_rejects_a_time_zone_that_is_none(zone, settings):
+    with pytest.raises(ValueError, match="time zone"):
+        sources.make("postfix", sources.Settings(time_zone=zone, **settings))
+
+
+def test_it_rejects_an_unknown_format():
+    with pytest.raises(ValueError, match="native, postfix"):
+        sources.make("sendmail", sources.Settings())
