@@ -1,0 +1,252 @@
+"""When a throttle program reduces a rate, and when it lets go. Pure: counts in event time in, decisions out.
+
+A throttle is one address and one rule. Its attempts at receivers are counted in buckets of ten seconds of event time. Decisions
+fall on the boundaries of buckets and depend on the buckets alone, not on when those arrived or when the decision was asked
+for: `replay` goes over a span again and finds the same transitions.
+
+What was measured, and why a decision waits to be confirmed: docs/closed-loop.md.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+# Seconds.
+BUCKET = 10
+# The window: the newest buckets until both are reached, and never more than an hour.
+SHORTEST_WINDOW = 60
+LONGEST_WINDOW = 3_600
+MINIMUM_ATTEMPTS = 20
+# What must follow the first sight, and say the same, before the rate is reduced; as many attempts keep it reduced at its end.
+CONFIRMING_ATTEMPTS = 3
+CONFIRMING_SECONDS = 30
+# How likely so many refusals may be, at the most, where receivers refuse half as often as the trigger says.
+LIKELIHOOD = 0.005
+# How far back events may arrive and still be decided on as if they had come in time.
+LATENESS = 7_200
+PERCENT = 100
+UNLIMITED = 0
+
+
+class Bucket(NamedTuple):
+    """What receivers answered to one throttle's attempts within ten seconds; `number` is the Unix time divided by BUCKET."""
+
+    number: int
+    sent: int = 0
+    deferred: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The triggers, in percent of the attempts (None: does not trigger), and how long the rate stays reduced, in seconds."""
+
+    failure_rate: int | None
+    deferral_rate: int | None
+    return_after: int
+
+
+class Rates(NamedTuple):
+    """What a window of buckets holds."""
+
+    attempts: int
+    deferred: int
+    failed: int
+
+    @property
+    def deferral_rate(self) -> float:
+        """Percent of the attempts; 0 without any."""
+        return PERCENT * self.deferred / self.attempts if self.attempts else 0.0
+
+    @property
+    def failure_rate(self) -> float:
+        """Percent of the attempts; 0 without any."""
+        return PERCENT * self.failed / self.attempts if self.attempts else 0.0
+
+    def reach(self, program: Program) -> bool:
+        """Return whether a trigger is reached; compared in whole numbers, so that 50 of 100 is 50 percent."""
+        return self.attempts > 0 and (
+            (program.deferral_rate is not None and PERCENT * self.deferred >= program.deferral_rate * self.attempts)
+            or (program.failure_rate is not None and PERCENT * self.failed >= program.failure_rate * self.attempts)
+        )
+
+    def is_significant(self, program: Program) -> bool:
+        """Return whether a trigger is reached by more refusals than chance gives.
+
+        Of 20 attempts with a trigger of 50 percent, 10 refusals are as many as a steady 25 percent brings now and then.
+        """
+        return (
+            program.deferral_rate is not None and self.deferred >= refusals_needed(self.attempts, program.deferral_rate)
+        ) or (program.failure_rate is not None and self.failed >= refusals_needed(self.attempts, program.failure_rate))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a throttle stands at the boundary `at` (Unix seconds, a multiple of BUCKET).
+
+    `counted_from` is the time from which attempts count: what came before a transition says nothing about the time after it.
+    `suspected_at` is the boundary at which the trigger was first reached, while it waits for confirmation. `began_at` and
+    `ends_at` are set while the rate is reduced.
+    """
+
+    at: int
+    counted_from: int
+    suspected_at: int | None = None
+    began_at: int | None = None
+    ends_at: int | None = None
+
+    @property
+    def is_reduced(self) -> bool:
+        return self.began_at is not None
+
+
+class Change(StrEnum):
+    """What happened to a throttle."""
+
+    BEGAN = "began"
+    EXTENDED = "extended"
+    ENDED = "ended"
+
+
+class Transition(NamedTuple):
+    """A change at a time (Unix seconds), with the counts that decided it."""
+
+    change: Change
+    at: int
+    rates: Rates
+    ends_at: int | None
+
+
+def start(at: int) -> State:
+    """Return the state of a throttle that nothing is known about before `at`."""
+    return State(at=_floor(at), counted_from=_floor(at))
+
+
+def replay(state: State, buckets: Iterable[Bucket], program: Program, *, until: int) -> tuple[State, list[Transition]]:
+    """Return the state at the last boundary up to `until`, and every transition on the way.
+
+    `buckets` may hold more than is needed and come in any order; of those before `state.counted_from` none counts. Only
+    boundaries at which something can change are looked at: the ends of buckets that hold attempts, and the end of a period.
+    """
+    counted = sorted(bucket for bucket in buckets if bucket.number * BUCKET >= state.counted_from)
+    until = _floor(until)
+    transitions: list[Transition] = []
+    ends = [end for bucket in counted if state.at < (end := (bucket.number + 1) * BUCKET) <= until]
+    position = 0
+    while True:
+        boundary = ends[position] if position < len(ends) else None
+        if state.ends_at is not None and (boundary is None or state.ends_at <= boundary):
+            if state.ends_at > until:
+                break
+            # The end of a period can fall between two buckets, or on the end of one, which it then covers.
+            boundary = _ceiling(state.ends_at)
+            if boundary > until:
+                break
+        if boundary is None:
+            break
+        while position < len(ends) and ends[position] <= boundary:
+            position += 1
+        state, transition = _decide(replace(state, at=boundary), counted, program)
+        if transition is not None:
+            transitions.append(transition)
+    return replace(state, at=max(state.at, until)), transitions
+
+
+@lru_cache(maxsize=10_000)
+def refusals_needed(attempts: int, trigger: int) -> int:
+    """Return how many of the attempts must be refused: the trigger's share, and more than chance gives at half of that share.
+
+    Where the share is more than 50 refusals it decides alone: chance no longer gives twice what is usual.
+    """
+    share = -(-attempts * trigger // PERCENT)
+    if share > 50:
+        return share
+    usual = trigger / (2 * PERCENT)
+    # The chance of exactly `refusals`, and of at least as many.
+    exactly, at_least = (1 - usual) ** attempts, 1.0
+    refusals = 0
+    while refusals < share or (at_least >= LIKELIHOOD and refusals < attempts):
+        at_least -= exactly
+        exactly *= (attempts - refusals) / (refusals + 1) * usual / (1 - usual)
+        refusals += 1
+    return refusals
+
+
+def reduced(normal: int, *, percent: int | None = None, fixed: int | None = None) -> int:
+    """Return a limit during back-off from the normal one; 0 is unlimited.
+
+    A percentage is rounded down, and is at least 1; of unlimited it stays unlimited. A fixed limit never raises the normal one.
+    """
+    if percent is not None:
+        return UNLIMITED if normal == UNLIMITED else min(normal, max(1, normal * percent // PERCENT))
+    if fixed is None:
+        return normal
+    return fixed if normal == UNLIMITED else min(normal, fixed)
+
+
+def window(buckets: list[Bucket], *, at: int, counted_from: int) -> Rates:
+    """Return what the newest buckets before `at` hold: as many as give 60 seconds and 20 attempts, of an hour at most."""
+    attempts = deferred = failed = 0
+    for bucket in reversed(buckets):
+        begins = bucket.number * BUCKET
+        if begins >= at:
+            continue
+        if begins < counted_from or begins < at - LONGEST_WINDOW:
+            break
+        if attempts >= MINIMUM_ATTEMPTS and begins < at - SHORTEST_WINDOW:
+            break
+        attempts += bucket.sent + bucket.deferred + bucket.failed
+        deferred += bucket.deferred
+        failed += bucket.failed
+    return Rates(attempts, deferred, failed)
+
+
+def _decide(state: State, buckets: list[Bucket], program: Program) -> tuple[State, Transition | None]:
+    rates = window(buckets, at=state.at, counted_from=state.counted_from)
+    if state.ends_at is not None:
+        if state.at < state.ends_at:
+            return state, None
+        if rates.attempts >= CONFIRMING_ATTEMPTS and rates.reach(program):
+            return _reduce(state, rates, program, Change.EXTENDED)
+        return State(at=state.at, counted_from=state.at), Transition(Change.ENDED, state.at, rates, None)
+    if rates.attempts < MINIMUM_ATTEMPTS or not rates.is_significant(program):
+        return replace(state, suspected_at=None), None
+    if state.suspected_at is None:
+        return replace(state, suspected_at=state.at), None
+    since = _since(buckets, state.suspected_at, state.at)
+    if since.attempts < CONFIRMING_ATTEMPTS or state.at < state.suspected_at + CONFIRMING_SECONDS:
+        return state, None
+    if not since.reach(program):
+        # What came after the first sight says otherwise. The window may still hold the same attempts: the next ones decide.
+        return replace(state, suspected_at=state.at), None
+    return _reduce(state, rates, program, Change.BEGAN)
+
+
+def _reduce(state: State, rates: Rates, program: Program, change: Change) -> tuple[State, Transition]:
+    began_at = state.at if state.began_at is None else state.began_at
+    ends_at = state.at + program.return_after
+    after = State(at=state.at, counted_from=state.at, began_at=began_at, ends_at=ends_at)
+    return after, Transition(change, state.at, rates, ends_at)
+
+
+def _since(buckets: list[Bucket], first: int, at: int) -> Rates:
+    """Return what the buckets from `first` up to `at` hold."""
+    attempts = deferred = failed = 0
+    for bucket in reversed(buckets):
+        if bucket.number * BUCKET < first:
+            break
+        if bucket.number * BUCKET < at:
+            attempts += bucket.sent + bucket.deferred + bucket.failed
+            deferred += bucket.deferred
+            failed += bucket.failed
+    return Rates(attempts, deferred, failed)
+
+
+def _floor(at: int) -> int:
+    return at - at % BUCKET
+
+
+def _ceiling(at: int) -> int:
+    return -(-at // BUCKET) * BUCKET
