@@ -5,15 +5,12 @@ from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
+from core import keys
 from core.errors import Refused
-from core.keys import digest
 from ippools.models import IPPoolMember
-from nodes.models import Node, NodePolicy, NodeReport
+from nodes.models import Node, NodePolicy
 from servers.models import IPPoolRule, Server
 from stats.ledger.storage import ids
-
-# How often `seen_at` is written at most.
-SEEN_RESOLUTION = datetime.timedelta(seconds=10)
 
 
 class InvalidNodeKey(Refused):
@@ -34,18 +31,18 @@ class NodeCaller:
         return servers_of(self.node)
 
 
-def authenticate_node(key: str) -> Node:
+def authenticate_node(key: str, *, at: datetime.datetime) -> Node:
     """Return whose key it is, by one query; any text may be asked for. Raises InvalidNodeKey."""
-    node = Node.objects.select_related("revision").filter(key_digest=digest(key)).first()
+    node = keys.find(Node.objects.select_related("revision"), key, at=at)
     if node is None:
         raise InvalidNodeKey
     return node
 
 
-def reporter_of(key: str) -> NodeCaller | None:
+def reporter_of(key: str, *, at: datetime.datetime) -> NodeCaller | None:
     """Return the node with this key, for the endpoint of events; None where there is none."""
     try:
-        return NodeCaller(authenticate_node(key))
+        return NodeCaller(authenticate_node(key, at=at))
     except InvalidNodeKey:
         return None
 
@@ -65,10 +62,3 @@ def servers_of(node: Node) -> QuerySet[Server]:
         | Q(organization_id__in=rules.filter(organization__isnull=False).values("organization_id"))
         | Q(pk__in=ids(served))
     )
-
-
-def note_seen(node: Node, *, at: datetime.datetime) -> None:
-    """Write that the node's agent was heard of, at most every ten seconds."""
-    stale = Q(seen_at=None) | Q(seen_at__lte=at - SEEN_RESOLUTION)
-    if not NodeReport.objects.filter(stale, node_id=node.pk).update(seen_at=at):
-        NodeReport.objects.bulk_create([NodeReport(node_id=node.pk, seen_at=at)], ignore_conflicts=True)

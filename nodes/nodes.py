@@ -36,8 +36,9 @@ def create_node(*, name: str, kind: str, actor: Actor, addresses: Sequence[str] 
         raise Invalid(Fault("kind", f"must be one of {', '.join(Node.Kind.values)}"))
     found = _found(addresses)
     _refuse_elsewhere(found, None)
-    key = keys.make_key()
-    node = Node.objects.create(name=name, kind=kind, key_prefix=keys.prefix(key), key_digest=keys.digest(key))
+    node = Node(name=name, kind=kind)
+    key = keys.issue(node)
+    node.save(force_insert=True)
     NodeReport.objects.create(node=node)
     NodeAddress.objects.bulk_create(NodeAddress(node=node, ip_address=each) for each in found)
     after = snapshot(node) | {"addresses": [each.ipv4 for each in found]}
@@ -84,8 +85,7 @@ def rotate_key(*, node: Node, actor: Actor) -> KeyedNode:
     """Give the node a new key; the old one stops at once. Raises NotFound."""
     locked = _lock(node)
     before = snapshot(locked)
-    key = keys.make_key()
-    locked.key_prefix, locked.key_digest = keys.prefix(key), keys.digest(key)
+    key = keys.issue(locked)
     locked.save(update_fields=["key_prefix", "key_digest", "updated_at"])
     record(actor=actor, act="node.key_rotated", target=locked, before=before, after=snapshot(locked))
     return KeyedNode(locked, key)

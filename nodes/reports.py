@@ -47,7 +47,6 @@ def read_report(values: Mapping[str, Any]) -> dict[str, Any]:
 def take_report(*, node: Node, report: Mapping[str, Any], at: datetime.datetime) -> None:
     """Keep what `read_report` returned as the node's last report."""
     columns = {
-        "seen_at": at,
         "at": at,
         "version": report.get("version", "")[:100],
         "mta_version": report.get("mta_version", "")[:100],

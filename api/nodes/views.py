@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from api.nodes.renderers import renderer
 from api.problems import Code, decline
+from api.requests import Authentication, DialectRequest
 from api.views import DialectView
+from core.keys import touch_last_used
 from nodes import access
 from nodes.models import Node
 
@@ -17,16 +18,16 @@ NO_KEY = "Authentication is required: send the node's key as a bearer token"
 WRONG_KEY = "The node key is not valid"
 
 
-class NodeKey(BaseAuthentication):
+class NodeKey(Authentication):
     """`Authorization: Bearer KEY`; `request.auth` is the Node."""
 
-    def authenticate(self, request: Request) -> tuple[AnonymousUser, Node]:
+    def identify(self, request: DialectRequest) -> tuple[AnonymousUser, Node]:
         """Return the node by one query."""
         scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             raise decline(Code.NOT_AUTHENTICATED, NO_KEY, authenticate=CHALLENGE)
         try:
-            return AnonymousUser(), access.authenticate_node(key.strip())
+            return AnonymousUser(), access.authenticate_node(key.strip(), at=request.now)
         except access.InvalidNodeKey:
             raise decline(Code.WRONG_CREDENTIALS, WRONG_KEY, authenticate=CHALLENGE) from None
 
@@ -44,7 +45,7 @@ class NodeView(DialectView):
 
     def note_use(self, credential: Any) -> None:
         """Note that the node was heard of."""
-        access.note_seen(credential, at=self.now)
+        touch_last_used(credential, at=self.now)
 
     @property
     def node(self) -> Node:

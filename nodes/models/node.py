@@ -1,12 +1,13 @@
 from django.db import models
 from django.db.models import Q
 
-from core.keys import DIGEST_LENGTH, PREFIX_LENGTH
+from core.keys import DIGEST_LENGTH
+from core.models import Key, KeyQuerySet
 from core.names import NameKeyField
 from ippools.models import IPAddress
 
 
-class Node(models.Model):
+class Node(Key):
     """A machine with one MTA, whose agent fetches its policy and reports with a key of its own."""
 
     class Kind(models.TextChoices):
@@ -18,8 +19,6 @@ class Node(models.Model):
     name = models.CharField(max_length=200)
     name_key = NameKeyField()
     kind = models.CharField(max_length=8, choices=Kind.choices)
-    key_prefix = models.CharField(max_length=PREFIX_LENGTH, editable=False)
-    key_digest = models.CharField(max_length=DIGEST_LENGTH, unique=True, editable=False)
     # The revision that it is to apply; null before the first publication that knows the node.
     revision = models.ForeignKey(
         "nodes.Revision", on_delete=models.PROTECT, null=True, editable=False, related_name="nodes"
@@ -27,9 +26,10 @@ class Node(models.Model):
     # What applies on top of any revision; the number rises whenever the digest changes.
     overlay_number = models.PositiveBigIntegerField(default=0, editable=False)
     overlay_digest = models.CharField(max_length=DIGEST_LENGTH, blank=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     addresses = models.ManyToManyField(IPAddress, through="NodeAddress", related_name="nodes")
+
+    objects = KeyQuerySet["Node"].as_manager()
 
     class Meta:
         ordering = ["name_key", "id"]
@@ -75,8 +75,6 @@ class NodeReport(models.Model):
     """What a node's agent reported last. A row of its own, because it is written at any time."""
 
     node = models.OneToOneField(Node, on_delete=models.CASCADE, primary_key=True, related_name="report")
-    # The last request of its agent, of any kind; null: none yet.
-    seen_at = models.DateTimeField(null=True, editable=False)
     # The last report; null: none yet.
     at = models.DateTimeField(null=True, editable=False)
     version = models.CharField(max_length=100, blank=True, editable=False)

@@ -26,7 +26,7 @@ def test_it_works():
     assert (node.name, node.kind, node.revision) == ("mta1", "postfix", None)
     assert (node.key_prefix, node.key_digest) == (made.key[:6], keys.digest(made.key))
     assert list(node.addresses.order_by("pk")) == addresses
-    assert NodeReport.objects.get().seen_at is None
+    assert NodeReport.objects.get().at is None
     [(act, before, after)] = trail()
     assert (act, before) == ("node.created", None)
     assert after["addresses"] == ["192.0.2.1", "192.0.2.2"]

@@ -84,7 +84,7 @@ def test_it_works(site, acme):
     }  # fmt: skip
     assert answer["ETag"] == f'"r1-{digest[:16]}-o1-{overlay_digest[:16]}"'
     site.here.refresh_from_db()
-    assert site.here.report.seen_at is not None
+    assert site.here.last_used_at is not None
 
 
 @pytest.mark.storage
