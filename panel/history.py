@@ -1,5 +1,11 @@
-"""A record's history from the audit trail: who changed what, any two states side by side, and the way back."""
+"""A record's history from the audit trail: who changed what, any two states side by side, and the way back.
 
+The way back is shown first: the act runs, what it changes is read, and all is rolled back. The same request with the mark of
+what was looked at does it.
+"""
+
+import copy
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +13,7 @@ from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -14,8 +21,10 @@ from django.utils import formats, timezone
 
 from core.errors import Refused
 from core.models import AuditEntry
+from panel import audit_titles
 from panel.audit_values import Difference, Reader
 from panel.forms import errors
+from panel.forms.previews import Effect
 from panel.viewer import Viewer, viewer_of
 
 PER_PAGE = 25
@@ -26,6 +35,7 @@ class Version:
     """An entry of the history with what it changed."""
 
     entry: AuditEntry
+    title: str
     differences: list[Difference]
     # Whether the record can be given the values back that it had after this.
     is_restorable: bool
@@ -41,7 +51,7 @@ def entries_of(record: Any, viewer: Viewer) -> QuerySet[AuditEntry]:
 
 
 def page(admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
-    """Show the history; a POST with the id of an entry gives the record the values back that it had after it."""
+    """Show the history; a POST with the id of an entry restores the values after it, once confirmed."""
     record = admin.get_object(request, unquote(object_id))
     if record is None:
         return admin._get_obj_does_not_exist_redirect(request, admin.opts, object_id)
@@ -77,7 +87,7 @@ def page(admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
 def _version(admin: Any, entry: AuditEntry, current: dict[str, Any], reader: Reader, *, may_restore: bool) -> Version:
     state = _state(admin, entry)
     differs = bool(state) and any(current.get(name) != value for name, value in state.items())
-    return Version(entry, reader.of_entry(entry), may_restore and differs)
+    return Version(entry, audit_titles.title(entry), reader.of_entry(entry), may_restore and differs)
 
 
 def _state(admin: Any, entry: AuditEntry) -> dict[str, Any]:
@@ -116,11 +126,52 @@ def _restore(
     if entry is None or not (state := _state(admin, entry)):
         messages.error(request, "There is no such version to go back to.")
         return HttpResponseRedirect(admin.url_of(record.pk, "history"))
+    current = admin.state_of(record)
+    mark = hashlib.sha256(repr((entry.pk, sorted(current.items()))).encode("utf-8", "surrogatepass")).hexdigest()
+    at = formats.date_format(timezone.localtime(entry.at), "DATETIME_FORMAT")
     try:
+        if request.POST.get("confirmed") != mark:
+            looked = _look(admin, request, record, state)
+            context = {
+                **admin.admin_site.each_context(request),
+                "title": f"Restore {record}",
+                "opts": admin.opts,
+                "original": record,
+                "at": at,
+                "differences": Reader(request, [_as_entry(record, current), _as_entry(record, looked.state)]).between(
+                    entry, current, looked.state
+                ),
+                "effect": looked.effect,
+                "hidden": [("entry", entry.pk), ("confirmed", mark)],
+                "back": admin.url_of(record.pk, "history"),
+            }
+            return TemplateResponse(request, "panel/restore.html", context)
         admin.restore(request, record, state)
     except Refused as refusal:
         messages.error(request, f"Not restored. {errors.sentence(refusal.message)}.")
         return HttpResponseRedirect(admin.url_of(record.pk, "history"))
-    at = formats.date_format(timezone.localtime(entry.at), "DATETIME_FORMAT")
     messages.success(request, f"{record} has its values of {at} again.")
     return HttpResponseRedirect(admin.url_of(record.pk))
+
+
+class _OnlyLooked(Exception):
+    def __init__(self, state: dict[str, Any], effect: Effect | None) -> None:
+        self.state = state
+        self.effect = effect
+
+
+def _look(admin: Any, request: HttpRequest, record: Any, state: dict[str, Any]) -> _OnlyLooked:
+    """Return the state that restoring would lead to, and what it does to others; nothing of it stays."""
+    try:
+        with transaction.atomic():
+            before = admin.state_before(record)
+            admin.restore(request, record, copy.deepcopy(state))
+            restored = admin.get_queryset(request).get(pk=record.pk)
+            raise _OnlyLooked(admin.state_of(restored), admin.effect(restored, before))
+    except _OnlyLooked as looked:
+        return looked
+
+
+def _as_entry(record: Any, state: dict[str, Any]) -> AuditEntry:
+    """Return a state in the form in which the reader of the trail finds the records that it names."""
+    return AuditEntry(target_type=record._meta.label_lower, after=state)

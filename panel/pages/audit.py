@@ -1,20 +1,28 @@
-"""The audit trail: every change, whoever made it and by whatever door."""
+"""The audit trail: every change, by page, API or command, and who made it."""
 
 import datetime
 from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import formats, timezone
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
 from core.models import AuditEntry
-from panel.audit_values import Reader
+from panel import audit_titles, csv_file
+from panel.audit_filters import ActFilter, DayFilter, KindFilter, OrganizationFilter, PersonFilter
+from panel.audit_values import NOTHING, Reader
 from panel.pages.base import TenantAdmin
 from panel.viewer import Viewer
+
+EXPORTED = ("at", "who", "kind of actor", "what", "record", "changes", "request id")
+# A file of more is asked for by a shorter time.
+MOST_EXPORTED = 5_000
 
 
 @admin.register(AuditEntry)
@@ -22,13 +30,16 @@ class AuditEntryAdmin(TenantAdmin):
     """The audit trail, to be read. People of an organization see what was done in its name."""
 
     is_added = is_changed = is_deleted = False
-    list_display = ["when", "who", "act", "of_what"]
-    list_display_links = ["act"]
-    list_filter = [("at", RangeDateTimeFilter), "actor_kind"]
+    list_display = ["when", "who", "what", "of_what"]
+    list_display_links = ["what"]
+    list_filter = [
+        DayFilter, KindFilter, ActFilter, PersonFilter, OrganizationFilter, ("at", RangeDateTimeFilter), "actor_kind",
+    ]  # fmt: skip
+    list_before_template = "panel/parts/file_tools.html"
     search_fields = ["act__startswith", "actor_label__startswith", "target_label__startswith", "request_id__exact"]
     search_help_text = "The beginning of an act, a person or a record, or a request id"
-    fields = ["exactly_when", "who", "act", "of_what", "request_id"]
-    readonly_fields = ["exactly_when", "who", "of_what"]
+    fields = ["exactly_when", "who", "what", "of_what", "request_id"]
+    readonly_fields = ["exactly_when", "who", "what", "of_what"]
     change_form_outer_after_template = "panel/audit.html"
 
     def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
@@ -51,21 +62,66 @@ class AuditEntryAdmin(TenantAdmin):
         is_person = record.actor_kind == AuditEntry.ActorKind.USER
         return record.actor_label if is_person else f"{record.actor_label} ({record.get_actor_kind_display().lower()})"
 
+    @display(description="What", ordering="act")
+    def what(self, record: AuditEntry) -> str:
+        return audit_titles.title(record)
+
     @display(description="Of what", ordering="target_label")
     def of_what(self, record: AuditEntry) -> str:
-        return f"{_noun(record.target_type)} {record.target_label}"
+        return record.target_label
 
     def summary_of(self, request: HttpRequest, record: AuditEntry) -> dict[str, Any]:
-        return {"entry": record, "differences": Reader(request, [record]).of_entry(record)}
+        return {
+            "entry": record,
+            "differences": Reader(request, [record]).of_entry(record),
+            **self._places_of(request, record),
+        }
+
+    def _places_of(self, request: HttpRequest, record: AuditEntry) -> dict[str, str]:
+        """Return where the record is, and its history, where the person may see them and they still exist."""
+        try:
+            page: Any = self.admin_site._registry.get(apps.get_model(record.target_type))
+        except (LookupError, ValueError):
+            return {}
+        if page is None or not record.target_id.isdigit() or not page.has_view_permission(request):
+            return {}
+        if not page.get_queryset(request).filter(pk=record.target_id).exists():
+            return {}
+        return {"record_url": page.url_of(record.target_id), "history_url": page.url_of(record.target_id, "history")}
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.export_view)
+        return [path("export.csv", view, name="core_auditentry_export"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        query = request.GET.urlencode()
+        url = reverse("admin:core_auditentry_export") + (f"?{query}" if query else "")
+        return super().changelist_view(request, {**(extra_context or {}), "file_tools": [("Export", url)]})
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the entries that the list shows with the same filters, newest first, as CSV."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        entries = list(self.get_changelist_instance(request).get_queryset(request)[:MOST_EXPORTED])
+        reader = Reader(request, entries)
+        return csv_file.answer("audit-trail.csv", EXPORTED, (_row(entry, reader) for entry in entries))
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         # What tells of others has no history of its own.
         return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
 
 
-def _noun(label: str) -> str:
-    """Return what records of a model are called; the trail outlives models."""
-    try:
-        return str(apps.get_model(label)._meta.verbose_name)
-    except (LookupError, ValueError):
-        return label.rpartition(".")[2]
+def _row(entry: AuditEntry, reader: Reader) -> list[str]:
+    differences = "; ".join(
+        f"{each.field}: {NOTHING if each.before is None else each.before} → {NOTHING if each.after is None else each.after}"
+        for each in reader.of_entry(entry)
+    )
+    return [
+        timezone.localtime(entry.at).isoformat(timespec="seconds"),
+        entry.actor_label,
+        entry.get_actor_kind_display(),
+        audit_titles.title(entry),
+        entry.target_label,
+        differences,
+        entry.request_id,
+    ]

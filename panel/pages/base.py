@@ -20,6 +20,7 @@ from panel import history, revealed_keys
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import LookUp
+from panel.forms.previews import Effect
 from panel.lists import PanelChangeList
 from panel.viewer import Viewer, viewer_of
 from servers.access import organizations_of
@@ -253,6 +254,14 @@ class PanelAdmin(ModelAdmin):
     def restore(self, request: HttpRequest, record: Any, state: dict[str, Any]) -> None:
         """Give the record the values that it had, by the act that changes it. `state` holds the restorable fields."""
         raise NotImplementedError(f"{type(self).__name__} does not say how a record is restored")
+
+    def state_before(self, record: Any) -> Any:
+        """Return what `effect` needs to know of the record as it is."""
+        return None
+
+    def effect(self, record: Any, before: Any) -> Effect | None:
+        """Return what a change of the record did to others, to be shown before it is done; None: nothing."""
+        return None
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from core.audit import snapshot
 from panel.formatting import counted
 from panel.forms.previews import Effect, PreviewedForm
 from panel.list_counts import count_of
@@ -16,6 +17,14 @@ from throttling.models import Rule, RuleDomain, ThrottleProgram
 
 RATES = ("failure_rate", "deferral_rate")
 SHOWN_USERS = 20
+BEHAVIOUR = (
+    "backoff_connections_mode",
+    "backoff_connections_value",
+    "backoff_messages_mode",
+    "backoff_messages_value",
+    "return_after_seconds",
+    *RATES,
+)
 
 
 class ProgramForm(PreviewedForm):
@@ -37,19 +46,32 @@ class ProgramForm(PreviewedForm):
             return programs.create(values_of(given), actor=self.actor)
         return programs.update(self.instance.pk, values_of(given), actor=self.actor)
 
-    def effect(self, record: ThrottleProgram, before: Any) -> Effect | None:
-        rules = Rule.objects.filter(throttle_program=record)
-        total = rules.count()
-        if not total or set(self.changed_data) <= {"name"}:
-            return None
-        domains = RuleDomain.objects.filter(rule__in=rules).count()
-        users = {each.type: each.rows.count() for each in used_by.of_program(record)}
-        owners = (
-            f"{counted(users['throttling_template'], 'template', 'templates')} and "
-            f"{counted(users['ip_address'], 'address', 'addresses')}"
-        )
-        patterns = counted(domains, "domain pattern", "domain patterns")
-        return Effect(f"{counted(total, 'rule', 'rules')} of {owners} slow down in another way for {patterns}.")
+    def state_before(self) -> dict[str, Any]:
+        return behaviour_of(ThrottleProgram.objects.get(pk=self.instance.pk))
+
+    def effect(self, record: ThrottleProgram, before: dict[str, Any]) -> Effect | None:
+        return effect_on_rules(record, before)
+
+
+def behaviour_of(program: ThrottleProgram) -> dict[str, Any]:
+    """Return all of a program that changes what its rules do: everything but its name."""
+    return {name: value for name, value in snapshot(program).items() if name in BEHAVIOUR}
+
+
+def effect_on_rules(program: ThrottleProgram, before: dict[str, Any]) -> Effect | None:
+    """Return what a change of the program does to the rules that use it; None: nothing."""
+    rules = Rule.objects.filter(throttle_program=program)
+    total = rules.count()
+    if not total or behaviour_of(program) == before:
+        return None
+    domains = RuleDomain.objects.filter(rule__in=rules).count()
+    users = {each.type: each.rows.count() for each in used_by.of_program(program)}
+    owners = (
+        f"{counted(users['throttling_template'], 'template', 'templates')} and "
+        f"{counted(users['ip_address'], 'address', 'addresses')}"
+    )
+    patterns = counted(domains, "domain pattern", "domain patterns")
+    return Effect(f"{counted(total, 'rule', 'rules')} of {owners} slow down in another way for {patterns}.")
 
 
 def values_of(columns: dict[str, Any]) -> dict[str, Any]:
@@ -91,15 +113,7 @@ class ThrottleProgramAdmin(PanelAdmin):
     )
     change_form_before_template = "panel/parts/preview.html"
     change_form_outer_after_template = "panel/program.html"
-    restorable = (
-        "name",
-        "backoff_connections_mode",
-        "backoff_connections_value",
-        "backoff_messages_mode",
-        "backoff_messages_value",
-        "return_after_seconds",
-        *RATES,
-    )
+    restorable = ("name", *BEHAVIOUR)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).annotate(rule_total=count_of(ThrottleProgram, "rules"))
@@ -138,6 +152,12 @@ class ThrottleProgramAdmin(PanelAdmin):
 
     def consequences(self, record: Any) -> list[str]:
         return ["A program that rules use cannot be deleted."]
+
+    def state_before(self, record: ThrottleProgram) -> dict[str, Any]:
+        return behaviour_of(record)
+
+    def effect(self, record: ThrottleProgram, before: dict[str, Any]) -> Effect | None:
+        return effect_on_rules(record, before)
 
     def restore(self, request: HttpRequest, record: ThrottleProgram, state: dict[str, Any]) -> None:
         programs.update(record.pk, values_of(state), actor=actor_of(request))

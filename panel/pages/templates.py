@@ -42,16 +42,21 @@ class TemplateForm(PreviewedForm, RulesForm):
         return table_of(ThrottlingTemplate.objects.select_related("rules").get(pk=self.instance.pk))
 
     def effect(self, record: ThrottlingTemplate, before: LimitTable) -> Effect | None:
-        lines = changed_limits(before, table_of(record))
-        addresses = record.ip_addresses.count()
-        if not addresses or not lines:
-            return None
-        own = record.ip_addresses.filter(rules__rules__isnull=False).distinct().count()
-        patterns = counted(len(lines), "domain pattern", "domain patterns")
-        summary = f"{counted(addresses, 'address', 'addresses')} with this template: other limits for {patterns}."
-        if own:
-            summary += f" {counted(own, 'of them has', 'of them have')} own rules, which come before these."
-        return Effect(summary, lines)
+        return effect_on_addresses(record, before)
+
+
+def effect_on_addresses(template: ThrottlingTemplate, before: LimitTable) -> Effect | None:
+    """Return what a change of the template does to the addresses that use it; None: nothing."""
+    lines = changed_limits(before, table_of(template))
+    addresses = template.ip_addresses.count()
+    if not addresses or not lines:
+        return None
+    own = template.ip_addresses.filter(rules__rules__isnull=False).distinct().count()
+    patterns = counted(len(lines), "domain pattern", "domain patterns")
+    summary = f"{counted(addresses, 'address', 'addresses')} with this template: other limits for {patterns}."
+    if own:
+        summary += f" {counted(own, 'of them has', 'of them have')} own rules, which come before these."
+    return Effect(summary, lines)
 
 
 def table_of(template: ThrottlingTemplate) -> LimitTable:
@@ -197,6 +202,12 @@ class ThrottlingTemplateAdmin(PanelAdmin):
 
     def state_of(self, record: ThrottlingTemplate) -> dict[str, Any]:
         return templates.document(record)
+
+    def state_before(self, record: ThrottlingTemplate) -> LimitTable:
+        return table_of(record)
+
+    def effect(self, record: ThrottlingTemplate, before: LimitTable) -> Effect | None:
+        return effect_on_addresses(record, before)
 
     def restore(self, request: HttpRequest, record: ThrottlingTemplate, state: dict[str, Any]) -> None:
         templates.update(record.pk, without_ids(state), actor=actor_of(request), replaces_rules=True)

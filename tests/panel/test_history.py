@@ -1,13 +1,16 @@
 """A record's history: who changed what, two states side by side, and the way back by the same act."""
 
+import csv
+import io
 import zoneinfo
 
 from django.urls import reverse
 
-from core.audit import record
+from core.audit import Actor, record
 from core.models import AuditEntry
 from ippools import ip_addresses
-from servers.pools import create_pool
+from panel import audit_differences
+from servers.pools import create_pool, delete_pool
 from servers.provisioning import change_server, suspend_server
 from tests.panel.conftest import NOW, SYSTEM, sign_in
 from throttling import rule_sets, templates
@@ -15,6 +18,14 @@ from throttling import rule_sets, templates
 
 def url(record, page="history"):
     return reverse(f"admin:{record._meta.app_label}_{record._meta.model_name}_{page}", args=[record.pk])
+
+
+def restore(client, record, entry, **more):
+    """Ask for a version, look at what it would do, and confirm."""
+    asked = client.post(url(record), {"entry": entry.pk})
+    assert asked.status_code == 200, "it is shown first"
+    assert asked.context["differences"]
+    return client.post(url(record), dict(asked.context["hidden"]), **more)
 
 
 def test_it_tells_what_changed_and_compares(acme, platform):
@@ -111,8 +122,15 @@ def test_restoring_is_a_change_like_any_other(acme, platform):
     change_server(server=acme.server, name="Renamed", mode="development", actor=SYSTEM)
     first = AuditEntry.objects.get(act="server.created", target_id=str(acme.server.pk))
     assert sign_in(acme.analyst).post(url(acme.server), {"entry": first.pk}).status_code == 403
-    response = sign_in(acme.operator).post(url(acme.server), {"entry": first.pk})
-    assert response.status_code == 302
+    client = sign_in(acme.operator)
+    asked = client.post(url(acme.server), {"entry": first.pk})
+    assert [(each.field, each.before, each.after) for each in asked.context["differences"]] == [
+        ("name", "Renamed", "Acme server"),
+        ("mode", "Development", "Live"),
+    ]
+    acme.server.refresh_from_db()
+    assert acme.server.name == "Renamed", "nothing is done before it is confirmed"
+    assert restore(client, acme.server, first).status_code == 302
     acme.server.refresh_from_db()
     assert (acme.server.name, acme.server.mode) == ("Acme server", "live")
     entry = AuditEntry.objects.latest("pk")
@@ -135,7 +153,11 @@ def test_rules_come_back_whole(platform, root):
     template = platform.template
     created = AuditEntry.objects.get(act="throttling_template.created", target_id=str(template.pk))
     templates.update(template.pk, {"name": "Changed", "rules": []}, actor=SYSTEM, replaces_rules=True)
-    assert root.post(url(template), {"entry": created.pk}).status_code == 302
+    asked = root.post(url(template), {"entry": created.pk})
+    assert asked.context["effect"].summary == "1 address with this template: other limits for 1 domain pattern."
+    assert asked.context["effect"].lines == [("mail.example", "no rule", "5 connections, 50 messages per hour")]
+    assert "What this does to others" in asked.content.decode()
+    assert restore(root, template, created).status_code == 302
     template.refresh_from_db()
     [rule] = rule_sets.document(template.rules)["rules"]
     assert (template.name, rule["domains"], rule["max_messages_per_hour"]) == ("Careful", ["mail.example"], 50)
@@ -156,3 +178,157 @@ def test_tenants_read_of_a_shared_address_only_what_is_theirs(acme, globex, plat
         "ip_address.created"
     ]
     assert sign_in(globex.owner).get(url(acme.address)).context["versions"] == []
+
+
+def differences(client, record):
+    newest = client.get(url(record)).context["versions"][0]
+    return [(each.field, each.before, each.after) for each in newest.differences]
+
+
+def rule(domains, connections, messages, **more):
+    return {
+        "domains": domains, "max_concurrent_connections": connections, "max_messages_per_hour": messages, **more
+    }  # fmt: skip
+
+
+def test_a_rule_changed_among_many_is_one_line(platform, root):
+    rules = [rule([f"receiver-with-a-long-name-{n}.example", f"second-{n}.example"], 10, 1000) for n in range(60)]
+    rules[40] = rule(["orange.fr", "wanadoo.fr"], 10, 900)
+    template = templates.create(
+        {"name": "Long", "default": {"max_concurrent_connections": 0, "max_messages_per_hour": 5}, "rules": rules},
+        actor=SYSTEM,
+    )
+    document = rule_sets.document(template.rules)
+    document["rules"][40]["max_messages_per_hour"] = 10
+    templates.update(template.pk, {"rules": document["rules"]}, actor=SYSTEM, replaces_rules=True)
+    assert differences(root, template) == [("orange.fr, wanadoo.fr — messages per hour", "900", "10")]
+
+
+def test_rules_added_and_removed_are_named(platform, root):
+    template = templates.create(
+        {
+            "name": "Three",
+            "default": {"max_concurrent_connections": 0, "max_messages_per_hour": 5},
+            "rules": [rule(["a.example"], 1, 0), rule(["b.example"], 2, 2), rule(["c.example"], 3, 3)],
+        },
+        actor=SYSTEM,
+    )
+    _, second, third = rule_sets.document(template.rules)["rules"]
+    second = {**second, "domains": ["b.example", "bb.example"]}
+    new = rule(["d.example"], 4, 0, throttle_program={"id": platform.program.pk})
+    values = {
+        "rules": [third, second, new],
+        "default": {"max_concurrent_connections": 7, "max_messages_per_hour": 5},
+    }
+    templates.update(template.pk, values, actor=SYSTEM, replaces_rules=True)
+    assert sorted(differences(root, template), key=lambda each: each[0]) == [
+        ("b.example — domains", "b.example", "b.example, bb.example"),
+        (
+            "rule added: d.example",
+            None,
+            "connections: 4; messages per hour: unlimited; program: Slow down",
+        ),
+        ("rule removed: a.example", "connections: 1; messages per hour: unlimited; program: —", None),
+        ("to all other domains — connections", "unlimited", "7"),
+    ]
+
+
+def test_the_order_of_records_is_a_difference_of_its_own():
+    first, second = {"id": 1, "name": "a", "x": 1}, {"id": 2, "name": "b", "x": 2}
+    [moved] = audit_differences.changes({"rows": [first, second]}, {"rows": [second, first]})
+    assert (moved.path, moved.kind) == (("rows",), audit_differences.ORDERED)
+    assert [each.value["name"] for each in moved.after] == ["b", "a"]
+    [changed] = audit_differences.changes({"rows": [first, second]}, {"rows": [{**first, "x": True}, second]})
+    assert (changed.path[0], changed.path[2], changed.before, changed.after) == ("rows", "x", 1, True)
+    assert list(audit_differences.changes({"rows": [first]}, {"rows": [{**first, "id": 9}]})) == []
+
+
+def test_a_long_text_is_cut_at_a_word_where_it_begins_to_differ(acme, platform):
+    words = " ".join(f"word{n}" for n in range(400))
+    for end in ("first", "second"):
+        record(
+            actor=SYSTEM, act="server.changed", target=acme.server, organization_id=acme.organization.pk,
+            before={"suspension_reason": words + " first"}, after={"suspension_reason": f"{words} {end} {words}"},
+        )  # fmt: skip
+    [(_, before, after)] = differences(sign_in(acme.owner), acme.server)
+    assert before.endswith("word399 first")
+    assert before.startswith("… word")
+    assert "word399 second word0" in after
+    assert "more characters)" in after
+    cut_at = after.split(" … (")[0].split()[-1]
+    assert cut_at in words.split()
+
+
+def test_a_record_that_is_gone_keeps_its_name(acme, platform):
+    other = create_pool(organization=acme.organization, name="Short-lived", ips=[], actor=SYSTEM).pool
+    change_server(server=acme.server, ip_pool=other, actor=SYSTEM)
+    change_server(server=acme.server, ip_pool=acme.pool, actor=SYSTEM)
+    delete_pool(pool=other, actor=SYSTEM)
+    assert differences(sign_in(acme.owner), acme.server) == [("IP pool", "Short-lived", "Acme pool")]
+
+
+def test_what_changed_since_the_look_is_looked_at_again(acme, platform):
+    first = AuditEntry.objects.get(act="server.created", target_id=str(acme.server.pk))
+    change_server(server=acme.server, name="Renamed", actor=SYSTEM)
+    client = sign_in(acme.owner)
+    asked = client.post(url(acme.server), {"entry": first.pk})
+    change_server(server=acme.server, mode="development", actor=SYSTEM)
+    again = client.post(url(acme.server), dict(asked.context["hidden"]))
+    assert again.status_code == 200
+    assert {each.field for each in again.context["differences"]} == {"name", "mode"}
+
+
+TRAIL = reverse("admin:core_auditentry_changelist")
+
+
+def found(client, **asked):
+    response = client.get(TRAIL, asked)
+    assert response.status_code == 200
+    return list(response.context["cl"].result_list)
+
+
+def test_the_trail_is_filtered_by_kind_act_person_organization_and_day(acme, globex, platform, root):
+    change_server(server=acme.server, name="Renamed", actor=Actor.of_user(acme.owner))
+    [changed] = found(root, kind="servers.server", done="changed")
+    assert (changed.act, changed.target_label) == ("server.changed", "Renamed")
+    assert [each.pk for each in found(root, person="Acme-owner")] == [changed.pk]
+    assert {each.organization_id for each in found(root, organization="globex")} == {globex.organization.pk}
+    assert {each.organization_id for each in found(root, organization="Acme")} == {acme.organization.pk}
+    assert found(root, day="yesterday") == []
+    assert found(root, day="today", kind="servers.server", done="changed") == [changed]
+    # Another tenant's name finds nothing, as one that does not exist.
+    assert found(sign_in(acme.owner), organization="globex") == found(sign_in(acme.owner), organization="nobody") == []
+    assert found(root, person="\x00") == found(root, organization="\x00") == []
+
+
+def test_an_entry_leads_to_its_record_and_back(acme, platform):
+    client = sign_in(acme.owner)
+    change_server(server=acme.server, name="Renamed", actor=SYSTEM)
+    version = client.get(url(acme.server)).context["versions"][0]
+    entry = reverse("admin:core_auditentry_change", args=[version.entry.pk])
+    assert entry in client.get(url(acme.server)).content.decode()
+    assert version.title == "Server changed"
+    page = client.get(entry)
+    assert (page.context["record_url"], page.context["history_url"]) == (
+        url(acme.server, "change"),
+        url(acme.server),
+    )
+    # Of a record that is gone there is no page.
+    gone = AuditEntry.objects.create(
+        actor_kind="system", actor_label="x", act="server.deleted", target_type="servers.server", target_id="999999",
+        target_label="it", organization_id=acme.organization.pk, before={"name": "it"},
+    )  # fmt: skip
+    assert "record_url" not in client.get(reverse("admin:core_auditentry_change", args=[gone.pk])).context
+
+
+def test_the_trail_is_exported_as_it_is_filtered(acme, globex, platform):
+    change_server(server=acme.server, name="=Renamed", actor=SYSTEM)
+    response = sign_in(acme.owner).get(reverse("admin:core_auditentry_export"), {"kind": "servers.server"})
+    head, *rows = list(csv.reader(io.StringIO(response.content.decode())))
+    assert head == ["at", "who", "kind of actor", "what", "record", "changes", "request id"]
+    assert tuple(rows[0][3:6]) == (
+        "Server changed",
+        "'=Renamed",
+        "name: Acme server → =Renamed",
+    )
+    assert "lobex" not in response.content.decode()

@@ -1,0 +1,111 @@
+"""Filters of the audit trail: by kind of record, act, person, organization and day."""
+
+import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.contrib.filters.admin import TextFilter
+
+from core.attributes import is_storable
+from core.names import fold
+from panel.audit_titles import noun
+from panel.navigation import GROUPS
+from panel.viewer import viewer_of
+from servers.access import organizations_of
+from servers.models import Organization
+
+# What is done to records, by the ends of acts that mean it.
+ACTS = {
+    "created": ("Created", ("created", "made", "granted")),
+    "changed": ("Changed", ("changed", "updated", "ordered", "members_added", "members_removed", "addresses_added")),
+    "deleted": ("Deleted", ("deleted", "withdrawn")),
+    "paused": ("Paused or resumed", ("paused", "resumed")),
+    "suspended": ("Suspended or resumed", ("suspended", "resumed")),
+    "keys": ("Keys and passwords", ("rotated", "revealed", "held", "released", "revoked", "password_set",
+                                    "password_changed", "key_rotated")),
+}  # fmt: skip
+
+
+class KindFilter(admin.SimpleListFilter):
+    """By the kind of record."""
+
+    title, parameter_name = "kind of record", "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        registry = model_admin.admin_site._registry
+        shown = {model._meta.label_lower for model, page in registry.items() if page.has_view_permission(request)}
+        return [(name, noun(name).capitalize()) for _, entries in GROUPS for _, name in entries if name in shown]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(target_type=self.value()) if self.value() else queryset
+
+
+class ActFilter(admin.SimpleListFilter):
+    """By what was done."""
+
+    title, parameter_name = "what was done", "done"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, title) for name, (title, _) in ACTS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in ACTS:
+            return queryset
+        condition = Q()
+        for verb in ACTS[str(self.value())][1]:
+            condition |= Q(act__endswith=f".{verb}")
+        return queryset.filter(condition)
+
+
+class PersonFilter(TextFilter):
+    """By who did it: a user name, or what a program's key is called."""
+
+    title, parameter_name = "person", "person"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        text = (self.value() or "").strip()
+        if not text:
+            return queryset
+        return queryset.filter(actor_label=text) if is_storable(text) else queryset.none()
+
+
+class OrganizationFilter(TextFilter):
+    """By whose record it was: an organization's name or permalink."""
+
+    title, parameter_name = "organization", "organization"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        text = (self.value() or "").strip()
+        if not text:
+            return queryset
+        if not is_storable(text):
+            return queryset.none()
+        viewer = viewer_of(request)
+        seen = Organization.objects.all() if viewer.is_platform else organizations_of(viewer.user)
+        found = seen.filter(Q(permalink=text.lower()) | Q(name_key=fold(text)))
+        return queryset.filter(organization_id__in=list(found.values_list("pk", flat=True)))
+
+
+class DayFilter(admin.SimpleListFilter):
+    """By the reader's own days."""
+
+    title, parameter_name = "day", "day"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("today", "Today"), ("yesterday", "Yesterday"), ("week", "Last 7 days")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+        day = datetime.timedelta(days=1)
+        match self.value():
+            case "today":
+                return queryset.filter(at__gte=midnight)
+            case "yesterday":
+                return queryset.filter(at__gte=midnight - day, at__lt=midnight)
+            case "week":
+                return queryset.filter(at__gte=midnight - 6 * day)
+            case _:
+                return queryset
