@@ -32,7 +32,7 @@ def words(text: str) -> frozenset[str]:
 # They stand between the words that matter, in any number: patterns do without them.
 _FILLERS = words("""
     a an the is are was were be been being has have had this that these those your you our of to for in on at by with and
-    or as it its we will would there so very currently please
+    or it its we will would there so very currently please
     der die das dem den des ein eine einer ist wurde wird von zu im ihre ihr ihrer und
     le la les de du des est un une votre vos et en au el los las su una es il lo gli di da un uno suo e os uma seu sua da do
     para het een uw van jest je na do l d s

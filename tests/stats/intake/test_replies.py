@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stats.intake import patterns, replies, signatures
+from stats.intake import patterns, replies, signatures, wrappings
 
 HERE = Path(__file__)
 OWN = [line.split("|", 1) for line in HERE.with_name("replies.txt").read_text(encoding="utf-8").splitlines()]
@@ -20,6 +20,32 @@ LEAST_OF_THE_COLLECTION = 0.97
 @pytest.mark.parametrize(("name", "text"), OWN, ids=[text[:60] for _, text in OWN])
 def test_a_reply_has_the_class_of_its_meaning(name, text):
     assert replies.classify(None, None, text).name == name
+
+
+@pytest.mark.parametrize(
+    "wrapping",
+    [
+        "host mx.example.net[192.0.2.1] said: {} (in reply to RCPT TO command)",
+        "host mx.example.net[2001:db8::1] said: {} (in reply to end of DATA command)",
+        "host mx.example.net[192.0.2.1] refused to talk to me: {}",
+        "SMTP error from remote mail server after RCPT TO:<jane@example.net>: host mx.example.net [192.0.2.1]: {}",
+        "SMTP error from remote mail server after pipelined MAIL FROM:<joe@example.org> SIZE=2048: {}",
+        "SMTP error from remote mail server after end of data: host mx.example.net [192.0.2.1]: {}",
+        "192.0.2.1 does not like recipient. Remote host said: {} Giving up on 192.0.2.1.",
+        "Connected to 192.0.2.1 but sender was rejected. Remote host said: {}",
+        "... while talking to mx.example.net.: >>> RCPT To:<jane@example.net> <<< {}",
+        "Remote server returned '{}'",
+        "Diagnostic-Code: smtp; {}",
+        "{} (delivery attempts: 0)",
+    ],
+)
+def test_what_an_mta_writes_around_a_reply_changes_nothing(wrapping):
+    alone = {text: replies.classify(None, None, text) for _, text in OWN[::5] if text[:1] in "45"}
+    assert len(alone) > 100
+    changed = {
+        text for text, one in alone.items() if replies.classify(None, None, wrapping.format(text))[::2] != one[::2]
+    }
+    assert changed == set()
 
 
 def test_every_class_is_among_the_replies_of_this_test():
@@ -294,10 +320,11 @@ def test_what_is_longer_than_a_reply_is_cut():
 
 
 def expressions():
-    for module in (patterns, signatures, replies):
+    for module in (patterns, signatures, replies, wrappings):
         for name, value in vars(module).items():
-            if isinstance(value, re.Pattern):
-                yield pytest.param(value.pattern, id=f"{module.__name__.rpartition('.')[2]}.{name}")
+            for at, each in enumerate(value.values() if isinstance(value, dict) else [value]):
+                if isinstance(each, re.Pattern):
+                    yield pytest.param(each.pattern, id=f"{module.__name__.rpartition('.')[2]}.{name}.{at}")
 
 
 @pytest.mark.parametrize("pattern", list(expressions()))
