@@ -14,6 +14,7 @@ _MILLISECONDS_FROM = 1e11
 _LATEST = 1e14
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _from_iso = datetime.datetime.fromisoformat
+_sha256 = hashlib.sha256
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})(?!\d)")
 _REPLY = re.compile(r"\s*(?:smtp;\s*)?([2-5]\d\d)(?:[ -]+([245]\.\d{1,3}\.\d{1,3})(?= |$|:))?")
 _ANGLES = re.compile(r"\s*<(.*)>\s*", re.DOTALL)
@@ -155,7 +156,8 @@ class RecordReader:
 
 def digest(*parts: Any) -> str:
     """Return 20 hexadecimal digits of the parts: the part of an id that tells happenings of one message apart."""
-    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    whole = parts[0] if len(parts) == 1 else "\0".join(map(str, parts))
+    return _sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -203,6 +205,8 @@ def moment(value: Any, name: str, zone: str = "") -> datetime.datetime:
                 if not zone:
                     raise Unreadable("no_offset", f"{name} must have an offset from UTC, or Z")
                 at = at.replace(tzinfo=zoneinfo.ZoneInfo(zone))
+            if at.tzinfo is datetime.UTC:
+                return at
             try:
                 return at.astimezone(datetime.UTC)
             except OverflowError:
@@ -231,11 +235,8 @@ def mailbox(value: Any) -> str | None:
     """Return an address without angle brackets, and without the name beside it; None where there is none."""
     if type(value) is not str:
         return None
-    found = _ANGLES.fullmatch(value)
-    if found:
-        return found[1]
     if "<" in value:
-        found = _NAMED.fullmatch(value)
+        found = _ANGLES.fullmatch(value) or _NAMED.fullmatch(value)
         if found:
             return found[1]
     return value.strip()
@@ -245,6 +246,9 @@ def host(value: Any) -> str:
     """Return the IP address of `192.0.2.1:25` or `[2001:db8::1]:25`; the empty text where there is none."""
     if type(value) is not str:
         return ""
+    before, _, after = value.partition(":")
+    if after.isdecimal():
+        return before
     found = _PORT.fullmatch(value)
     if found:
         return found[1] or found[2]
@@ -262,17 +266,30 @@ def path(record: Mapping[str, Any], where: str) -> str:
     return _at(record, where)
 
 
-def tenant(settings: Settings, default: str, *records: Mapping[str, Any]) -> str | None:
+def tenant(settings: Settings, default: tuple[str, ...], *records: Mapping[str, Any]) -> str | None:
     """Return the tenant that one of the records names, at the path of the settings, else at the format's own; None for none.
 
     SendGrid lays unique arguments flat into the event, so `unique_args.tenant` is found as `tenant`, too.
     """
-    where = settings.tenant_field or default
+    where = settings.tenant_field
+    if not where:
+        return _walk(records[0], default) if default else None
     for name in (where, where.partition(".")[2] if where.startswith(("unique_args.", "custom_args.")) else ""):
         for record in records:
             if name and (found := path(record, name)):
                 return found
     return None
+
+
+def _walk(value: Any, names: tuple[str, ...]) -> str | None:
+    """Return the text at the names, which are the format's own; of a list its first member."""
+    for name in names:
+        if type(value) is not dict:
+            return None
+        value = value.get(name)
+    if type(value) is list and value:
+        value = value[0]
+    return text(value) or None
 
 
 def _at(value: Any, where: str) -> str:
@@ -314,12 +331,14 @@ class Fields:
         if said is not None and type(said) is not str:
             self._left_out("reply", "it is not a text")
         elif said and (reply := said.strip()):
-            found = _REPLY.match(reply)
-            if found:
+            if not (code and enhanced) and (found := _REPLY.match(reply)):
                 code = code if code not in (None, "") else found[1]
                 enhanced = enhanced if enhanced not in (None, "") else found[2]
             self.values["reply"] = reply[:MAX_REPLY]
-        self.number("code", code, least=200, most=599)
+        if type(code) is int and 200 <= code <= 599:
+            self.values["code"] = code
+        else:
+            self.number("code", code, least=200, most=599)
         if enhanced not in (None, ""):
             match = _ENHANCED.match(enhanced) if type(enhanced) is str else None
             if match:
@@ -361,12 +380,6 @@ class Fields:
             self.values[name] = found
 
     def event(self, index: int, *, vmta: str = "", texts: Sequence[str] = (), domain: str = "") -> Event:
-        """Return the event."""
-        return Event(
-            index,
-            self.values,
-            vmta=vmta,
-            texts=tuple(dict.fromkeys(each for each in texts if each)),
-            domain=domain,
-            warnings=tuple(self.warnings),
-        )
+        """Return the event. Its mapping texts are of use only where it names no tenant."""
+        known = () if "server" in self.values else tuple(dict.fromkeys(filter(None, texts)))
+        return Event(index, self.values, 0, vmta, None, known, domain, tuple(self.warnings))

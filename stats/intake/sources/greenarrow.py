@@ -43,7 +43,7 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
         id=identifier(record.get("event_unique_id"), "event_unique_id"),
         type=kind,
         at=stamp(at),
-        server=tenant(settings, "x-sluice-server", headers, record),
+        server=tenant(settings, ("x-sluice-server",), headers, record),
     )
     if ip := text(record.get("outmtaid_ip")):
         fields.values["ip"] = ip

@@ -21,7 +21,7 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
         raise Unreadable("invalid_event", "An event must be a JSON object")
     fields = {name: parsed[name] for name in NAMES if parsed.get(name) is not None}
     if settings.tenant_field:
-        named = tenant(settings, "", parsed)
+        named = tenant(settings, (), parsed)
         fields.pop("server", None)
         if named:
             fields["server"] = named

@@ -78,26 +78,37 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
 
 def _message(index: int, record: dict[str, Any], word: str, kind: str, settings: Settings) -> Found:
     """Return the events of a record about a message."""
-    at, base = _when(record), identifier(record.get("id"), "id")
-    queue = text(record.get("queue"))
-    campaign, in_queue = ("", None) if kind == "late_bounce" else queue_names(queue)
-    server = tenant(settings, "meta.tenant", record, mapping(record.get("headers")))
-    if server is None and not settings.tenant_field:
-        server = in_queue
-    source = text(record.get("egress_source"))
+    get = record.get
+    at, base = _when(record), identifier(get("id"), "id")
+    queue, source = text(get("queue")), text(get("egress_source"))
+    texts: tuple[str, ...] = ()
+    server = _tenant(record, settings)
+    if server is None:
+        # A bounce message lies in a queue of its own.
+        campaign, in_queue = ("", None) if kind == "late_bounce" else queue_names(queue)
+        server = None if settings.tenant_field else in_queue
+        texts = (source, queue, campaign, in_queue or "", text(get("egress_pool")))
     fields = Fields(type=kind, at=stamp(at), server=server)
-    if found := host(mapping(record.get("source_address")).get("address")):
+    if (address := get("source_address")) and (found := host(mapping(address).get("address"))):
         fields.values["ip"] = found
-    fields.party("from", record.get("sender"))
+    fields.party("from", get("sender"))
     if kind != "incoming":
         _outcome(fields, record, word, at)
-    whose = fields.event(
-        index, vmta=source, texts=(source, queue, campaign, in_queue or "", text(record.get("egress_pool")))
-    )
-    recipients = record.get("recipient")
+    recipients = get("recipient")
+    if type(recipients) is str:
+        fields.values["id"] = f"{base}-{_same(record, recipients)}"
+        fields.party("to", recipients)
+        return [fields.event(index, vmta=source, texts=texts)]
+    whose = fields.event(index, vmta=source, texts=texts)
     if type(recipients) is not list or not recipients:
         recipients = [recipients]
     return [_to(whose, fields, base, record, each) for each in recipients]
+
+
+def _tenant(record: dict[str, Any], settings: Settings) -> str | None:
+    if settings.tenant_field:
+        return tenant(settings, (), record, mapping(record.get("headers")))
+    return text(mapping(record.get("meta")).get("tenant")) or None
 
 
 def _outcome(fields: Fields, record: dict[str, Any], word: str, at: datetime.datetime) -> None:
@@ -106,27 +117,27 @@ def _outcome(fields: Fields, record: dict[str, Any], word: str, at: datetime.dat
     fields.reply(response.get("content"), code=response.get("code"), enhanced=_enhanced(response.get("enhanced_code")))
     fields.mx(peer.get("name"), peer.get("addr"))
     if word != "OOB":
-        fields.since(earlier(_first(record, "created_time", "created")), at)
+        fields.since(earlier(record.get("created_time") or record.get("created")), at)
     tries = record.get("num_attempts")
     if word in _ATTEMPTS:
         # It counts the attempts before this one.
         fields.number("attempt", tries + 1 if type(tries) is int else tries, least=1)
 
 
-def _first(record: dict[str, Any], exact: str, whole: str) -> Any:
+def _said_at(record: dict[str, Any]) -> Any:
     """Return the exact time, which versions before 2025.10 do not write; else the one in whole seconds."""
-    value = record.get(exact)
-    return record.get(whole) if value is None else value
+    at = record.get("event_time")
+    return record.get("timestamp") if at is None else at
 
 
 def _when(record: dict[str, Any]) -> datetime.datetime:
-    return moment(_first(record, "event_time", "timestamp"), "event_time")
+    return moment(_said_at(record), "event_time")
 
 
 def _same(record: dict[str, Any], recipient: Any) -> str:
     """Return what tells a happening from others of one id, which reception, deferrals and delivery share."""
-    at = _first(record, "event_time", "timestamp")
-    return digest(record.get("nodeid"), record.get("type"), recipient, at, record.get("num_attempts"))
+    get = record.get
+    return digest(f"{get('nodeid')}\0{get('type')}\0{recipient}\0{_said_at(record)}\0{get('num_attempts')}")
 
 
 def _to(whose: Event, fields: Fields, base: str, record: dict[str, Any], recipient: Any) -> Event:
@@ -143,7 +154,7 @@ def _complaint(index: int, record: dict[str, Any], settings: Settings) -> Found:
     if word.lower() in {"not-spam", "auth-failure"}:
         return [Ignored(index, f"Feedback {word}")]
     trace = mapping(report.get("supplemental_trace"))
-    server = tenant(settings, "meta.tenant", record, trace)
+    server = _tenant({**record, **trace} if settings.tenant_field else record, settings)
     if server is None and not settings.tenant_field:
         server = text(trace.get("tenant")) or None
     fields = Fields(

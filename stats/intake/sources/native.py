@@ -15,6 +15,6 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
     """Return the event, unchanged."""
     if type(parsed) is not dict:
         raise Unreadable("invalid_event", "An event must be a JSON object")
-    if settings.tenant_field and "server" not in parsed and (server := tenant(settings, "", parsed)):
+    if settings.tenant_field and "server" not in parsed and (server := tenant(settings, (), parsed)):
         parsed = {**parsed, "server": server}
     return [Event(index, parsed)]

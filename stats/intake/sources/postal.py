@@ -68,7 +68,7 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
         same = digest("Bounced", mapping(payload.get("bounce")).get("id"), said_at)
     else:
         same = digest(payload.get("status"), said_at)
-    fields = Fields(id=f"{base}-{same}", type=kind, at=stamp(at), server=tenant(settings, "", message, payload, record))
+    fields = Fields(id=f"{base}-{same}", type=kind, at=stamp(at), server=tenant(settings, (), message, payload, record))
     fields.party("from", message.get("from"))
     fields.party("to", message.get("to"))
     if kind not in {"late_bounce", "held"}:

@@ -20,15 +20,20 @@ class LogReader:
     def read(self, streams: Iterable[IO[bytes]]) -> Iterator[Outcome]:
         """Yield what becomes of each line that tells of a delivery. Several streams are read in the order of their times."""
         opened = [open_stream(stream, self._settings.limit) for stream in streams]
+        read_line = self._log.line
         if len(opened) == 1:
-            source: Iterator[tuple[int, int, Any, bool]] = ((0, *each) for each in lines(opened[0]))
-        else:
-            source = (each[1:] for each in heapq.merge(*map(self._timed, range(len(opened)), opened), key=_by_time))
-        for stream, index, line, whole in source:
+            for index, line, whole in lines(opened[0]):
+                if type(line) is bytes:
+                    for out in read_line(line, (0, index), whole):
+                        yield outcome_of(out)
+                elif isinstance(line, Refused):
+                    yield line
+            return
+        for _, stream, index, line, whole in heapq.merge(*map(self._timed, range(len(opened)), opened), key=_by_time):
             if isinstance(line, Refused):
                 yield line._replace(stream=stream)
                 continue
-            for out in self._log.line(line, [stream, index], whole):
+            for out in read_line(line, (stream, index), whole):
                 yield outcome_of(out)
 
     def _timed(self, number: int, stream: IO[bytes]) -> Iterator[tuple[float, int, int, Any, bool]]:

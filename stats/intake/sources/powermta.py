@@ -89,4 +89,4 @@ def reader(settings: Settings) -> AccountingReader:
 def _tenant(row: dict[str, Any], settings: Settings) -> str | None:
     # A logged header is a column of its own: header_X-Tenant.
     headers = {name.removeprefix("header_"): value for name, value in row.items() if name.startswith("header_")}
-    return tenant(settings, "rcvSmtpUser", row, headers)
+    return tenant(settings, ("rcvSmtpUser",), row, headers)

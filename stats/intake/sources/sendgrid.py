@@ -57,7 +57,7 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
         id=identifier(record.get("sg_event_id"), "sg_event_id"),
         type=kind,
         at=stamp(moment(record.get("timestamp"), "timestamp")),
-        server=tenant(settings, "sluice_server", record),
+        server=tenant(settings, ("sluice_server",), record),
     )
     if word in _WITH_ADDRESS and (ip := text(record.get("ip"))):
         fields.values["ip"] = ip

@@ -107,7 +107,7 @@ class _Notification:
         self._base = identifier(mail.get("messageId"), "mail.messageId")
         self._tags = mapping(mail.get("tags"))
         headers = {"headers": mail.get("headers")}
-        self._tenant = tenant(settings, "tags.sluice-server", mail, record, headers, _headers(mail))
+        self._tenant = tenant(settings, ("tags", "sluice-server"), mail, record, headers, _headers(mail))
         named = _TAG.fullmatch(self._tenant or "")
         self._server = f"{named[1]}/{named[2]}" if named else self._tenant
 
