@@ -107,15 +107,8 @@ def roll_back(*, number: int, actor: Actor, now: datetime.datetime) -> Revision:
     if earlier is None:
         raise NotFound(f"There is no revision {number}")
     for _ in range(_ATTEMPTS):
-        based_on = _newest()
-        policies = _stored_policies(based_on) | _stored_policies(earlier)
-        living = set(Node.objects.values_list("pk", flat=True))
-        policies = {pk: policy for pk, policy in policies.items() if pk in living}
-        state, audit_id = changes.state()
-        digests = {pk: documents.digest_of(policy) for pk, policy in policies.items()}
-        draft = Draft(policies, digests, based_on, state, audit_id)
         try:
-            return _publish(draft, kind=Revision.Kind.ROLLBACK, actor=actor, now=now, repeats=number)
+            return _publish(rollback_draft(earlier), kind=Revision.Kind.ROLLBACK, actor=actor, now=now, repeats=number)
         except Overtaken:
             continue
     raise Conflict("Others publish at the same time; try again")
@@ -144,6 +137,17 @@ def read_draft() -> Draft:
         state,
         audit_id,
     )
+
+
+def rollback_draft(earlier: Revision) -> Draft:
+    """Return what publishing an earlier revision again would publish; nodes that it does not know keep their policies."""
+    based_on = _newest()
+    state, audit_id = changes.state()
+    living = set(Node.objects.values_list("pk", flat=True))
+    stored = _stored_policies(based_on) | _stored_policies(earlier)
+    policies = {pk: policy for pk, policy in stored.items() if pk in living}
+    digests = {pk: documents.digest_of(policy) for pk, policy in policies.items()}
+    return Draft(policies, digests, based_on, state, audit_id)
 
 
 def policies_in(revision: Revision) -> dict[int, NodePolicy]:

@@ -1,0 +1,149 @@
+"""What publishing would do, before it is done: by meaning, in files, and what nodes could not do as asked."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.errors import NotFound
+from nodes import texts
+from nodes.models import NodePolicy, Revision
+from nodes.policy import documents
+from nodes.policy.compilers import NoCompiler, compile_for
+from nodes.policy.meaning import Difference, difference, sentences
+from nodes.policy.model import Overlay, Policy
+from nodes.publishing import Draft, policies_in, read_draft, rollback_draft
+
+# Lines of a file's difference that are kept.
+MOST_LINES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class NodePreview:
+    """What changes on one node. `files` has a unified difference for each file that would be another one."""
+
+    node: str
+    kind: str
+    meaning: Difference
+    files: Mapping[str, str]
+    new_findings: tuple[Mapping[str, Any], ...]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The meaning in words."""
+        return sentences(self.meaning)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What publishing would do: `number` is the revision's, `nodes` are those that would get another policy."""
+
+    number: int
+    based_on: int | None
+    nodes: tuple[NodePreview, ...]
+    unchanged: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "revision": self.number,
+            "based_on": self.based_on,
+            "nodes": [
+                {
+                    "node": each.node,
+                    "kind": each.kind,
+                    "changes": each.sentences,
+                    "files": dict(each.files),
+                    "fidelity": [dict(finding) for finding in each.new_findings],
+                }
+                for each in self.nodes
+            ],
+            "unchanged": list(self.unchanged),
+        }
+
+
+def preview_of_configuration() -> Preview:
+    """Return what publishing the configuration as it is would do."""
+    return preview(read_draft())
+
+
+def preview_of_rollback(number: int) -> Preview:
+    """Return what publishing an earlier revision again would do; raises NotFound."""
+    earlier = Revision.objects.filter(number=number).first()
+    if earlier is None:
+        raise NotFound(f"There is no revision {number}")
+    return preview(rollback_draft(earlier))
+
+
+def preview(draft: Draft) -> Preview:
+    """Compare a draft with the newest revision."""
+    held = {} if draft.based_on is None else policies_in(draft.based_on)
+    changed = [pk for pk in draft.policies if pk not in held or held[pk].digest != draft.digests[pk]]
+    stored = texts.load(
+        digest for pk in changed if pk in held for digest in (held[pk].policy, *held[pk].files.values())
+    )
+    nodes = tuple(_of_node(draft.policies[pk], draft.number, held.get(pk), stored) for pk in changed)
+    unchanged = tuple(sorted(draft.policies[pk].node.name for pk in draft.policies if pk not in changed))
+    return Preview(draft.number, None if draft.based_on is None else draft.based_on.number, nodes, unchanged)
+
+
+def changes_of(revision: Revision) -> Preview:
+    """Return what a published revision changed against the one before it."""
+    before = Revision.objects.filter(number__lt=revision.number).order_by("-number").first()
+    held = {} if before is None else policies_in(before)
+    rows = policies_in(revision)
+    changed = [pk for pk, row in rows.items() if pk not in held or held[pk].pk != row.pk]
+    stored = texts.load(
+        digest
+        for source in (held, rows)
+        for pk in changed
+        if pk in source
+        for digest in (source[pk].policy, *source[pk].files.values())
+    )
+    nodes = []
+    for pk in changed:
+        policy = documents.from_json(stored[rows[pk].policy])
+        files = {path: stored[digest].decode() for path, digest in rows[pk].files.items()}
+        nodes.append(_compared(policy, files, rows[pk].fidelity, held.get(pk), stored))
+    unchanged = tuple(sorted(row.node_name for pk, row in rows.items() if pk not in changed))
+    return Preview(revision.number, None if before is None else before.number, tuple(nodes), unchanged)
+
+
+def _of_node(policy: Policy, number: int, held: NodePolicy | None, stored: Mapping[str, bytes]) -> NodePreview:
+    numbered = replace(policy, revision=number)
+    try:
+        compiled = compile_for(numbered, Overlay())
+    except NoCompiler:
+        return _compared(numbered, {}, [], held, stored)
+    return _compared(numbered, compiled.files, documents.findings_to_json(compiled.fidelity), held, stored)
+
+
+def _compared(
+    policy: Policy,
+    files: Mapping[str, str],
+    findings: list[dict[str, Any]],
+    held: NodePolicy | None,
+    stored: Mapping[str, bytes],
+) -> NodePreview:
+    before = None if held is None else documents.from_json(stored[held.policy])
+    old = {} if held is None else {path: stored[digest].decode() for path, digest in held.files.items()}
+    known = [] if held is None else held.fidelity
+    return NodePreview(
+        node=policy.node.name,
+        kind=policy.node.kind,
+        meaning=difference(before, policy),
+        files={path: _unified(path, old.get(path, ""), files.get(path, "")) for path in sorted({*old, *files})
+               if old.get(path) != files.get(path)},
+        new_findings=tuple(finding for finding in findings if finding not in known),
+    )  # fmt: skip
+
+
+def _unified(path: str, before: str, after: str) -> str:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), f"a/{path}", f"b/{path}", n=1, lineterm="")
+    kept = []
+    for line in lines:
+        kept.append(line)
+        if len(kept) == MOST_LINES:
+            kept.append("… more lines differ")
+            break
+    return "\n".join(kept)
