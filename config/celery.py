@@ -29,6 +29,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("do bulk acts of the panel", "panel.tasks.run_bulk_acts", timedelta(seconds=30), 30),
     ("prune fine counts", "stats.tasks.prune_counts", timedelta(minutes=15), 900),
     ("check domains", "servers.tasks.check_domains", timedelta(seconds=60), 55),
+    ("resume paused addresses", "ippools.tasks.resume_addresses", timedelta(seconds=30), 30),
     ("check addresses", "ippools.tasks.check_addresses", timedelta(seconds=60), 55),
 ]
 

@@ -56,12 +56,16 @@ def update(address_id: int, values: Mapping[str, Any], *, actor: Actor, replaces
     before = document(address)
     for name, value in columns.items():
         setattr(address, name, value)
+    if address.delivery_paused != before["delivery_paused"]:
+        # By a caller who gives no reason. (ippools/pausing.py: with reason and end.)
+        address.pause_reason, address.paused_until = "", None
     address.save()
     if any(before[name] != getattr(address, name) for name in ("ipv4", "ipv6", "hostname")):
         identity.recheck(address)
     rule_sets.update(rule_set, draft)
     address.rules = rule_set
-    record(actor=actor, act="ip_address.updated", target=address, before=before, after=document(address))
+    after = document(address)
+    record(actor=actor, act=act_of(before, after), target=address, before=before, after=after)
     return address
 
 
@@ -80,6 +84,14 @@ def delete(address_id: int, *, actor: Actor) -> None:
 def document(address: IPAddress) -> dict[str, Any]:
     """Return the address for the audit trail: its columns, and its rules in the form in which acts read them."""
     return {**snapshot(address), **rule_sets.document(address.rules)}
+
+
+def act_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return what a change of an address is called in the audit trail, where it may do no more than pause or resume it."""
+    changed = {name for name in after if before.get(name) != after[name]}
+    if "delivery_paused" not in changed or not changed <= {"delivery_paused", "pause_reason", "paused_until"}:
+        return "ip_address.updated"
+    return "ip_address.paused" if after["delivery_paused"] else "ip_address.resumed"
 
 
 def _read(attributes: Attributes, *, pk: int | None) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What the worker does for addresses on a schedule. A task looks for its work in rows, and may run late or twice."""
 
 from celery import shared_task
+from django.utils import timezone
 
+from ippools import pausing
 from ippools.identity import check_due_addresses
 
 # With what is then still in its queue, a sweep is over before the next begins, or soon after.
@@ -12,3 +14,9 @@ SWEEP_SECONDS = 40.0
 def check_addresses() -> None:
     """Check who DNS says that the addresses are which are due."""
     check_due_addresses(seconds=SWEEP_SECONDS)
+
+
+@shared_task
+def resume_addresses() -> None:
+    """Resume the addresses whose pause has come to its end."""
+    pausing.resume_due(at=timezone.now())

@@ -9,6 +9,7 @@ from ippools.models.virtual_mta import VirtualMTA
 from throttling.models import RuleSet, ThrottlingTemplate
 
 HIGHEST_PRIORITY = 100
+REASON_LENGTH = 500
 
 
 class IPAddressQuerySet(models.QuerySet["IPAddress"]):
@@ -37,6 +38,9 @@ class IPAddress(VirtualMTA):
     rules = models.OneToOneField(RuleSet, on_delete=models.PROTECT, related_name="ip_address", editable=False)
     # No mail leaves by a paused address, not even by its redirect (GreenArrow).
     delivery_paused = models.BooleanField(default=False)
+    # Why, and when it is resumed by itself; empty and null where whoever paused it did not say.
+    pause_reason = models.CharField(max_length=REASON_LENGTH, blank=True, editable=False)
+    paused_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     # mypy takes the base's manager for a ClassVar.
     objects = IPAddressQuerySet.as_manager()  # type: ignore[misc]
@@ -55,10 +59,19 @@ class IPAddress(VirtualMTA):
                 condition=~Q(hostname=""),
                 violation_error_message="An IP address needs a host name",
             ),
+            models.CheckConstraint(
+                name="ippools_ipaddress_pause",
+                condition=Q(delivery_paused=True) | Q(pause_reason="", paused_until=None),
+                violation_error_message="Only a paused address has a reason and an end of its pause",
+            ),
         ]
         indexes = [
             # GreenArrow's list filter by host name.
             models.Index(name="ippools_ipaddress_hostname_key", fields=["hostname_key"]),
+            # The task that resumes what is due.
+            models.Index(
+                name="ippools_ipaddress_paused_until", fields=["paused_until"], condition=~Q(paused_until=None)
+            ),
         ]
 
     def __str__(self) -> str:

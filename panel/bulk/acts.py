@@ -5,10 +5,10 @@ import datetime
 from django.utils import timezone
 
 from core.audit import Actor
-from ippools import ip_addresses
+from ippools import ip_addresses, pausing
 from ippools.models import IPAddress
 from panel.bulk.registry import bulk_act
-from panel.forms.suspension import SuspensionForm
+from panel.forms.suspension import PauseForm, SuspensionForm
 from servers import credentials, provisioning
 from servers.models import Credential, Server
 
@@ -18,9 +18,11 @@ from servers.models import Credential, Server
     title="Pause delivery",
     notice="No mail leaves by these addresses until they are resumed, not even by their redirects.",
     done="paused",
+    form=PauseForm,
 )
-def pause_addresses(address: IPAddress, actor: Actor) -> None:
-    _let_deliver(address, actor, paused=True)
+def pause_addresses(address: IPAddress, actor: Actor, *, reason: str, until: str | None) -> None:
+    ends = None if until is None else datetime.datetime.fromisoformat(until)
+    pausing.pause(address.pk, reason=reason, until=ends, at=timezone.now(), actor=actor)
 
 
 @bulk_act(
@@ -30,12 +32,7 @@ def pause_addresses(address: IPAddress, actor: Actor) -> None:
     done="resumed",
 )
 def resume_addresses(address: IPAddress, actor: Actor) -> None:
-    _let_deliver(address, actor, paused=False)
-
-
-def _let_deliver(address: IPAddress, actor: Actor, *, paused: bool) -> None:
-    if address.delivery_paused != paused:
-        ip_addresses.update(address.pk, {"delivery_paused": paused}, actor=actor)
+    pausing.resume(address.pk, actor=actor)
 
 
 @bulk_act(

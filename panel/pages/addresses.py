@@ -8,19 +8,19 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
+from django.utils import formats, timezone
 from unfold.decorators import display
-from unfold.enums import ActionVariant
 
 from core.errors import Conflict
 from dnschecks.checked import DNSStatus
-from ippools import identity, ip_addresses, redirects
+from ippools import identity, ip_addresses, pausing, redirects
 from ippools.models import AddressIdentity, IPAddress, VirtualMTA
 from panel import charts, csv_file
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
 from panel.formatting import limits_in_words
 from panel.forms.rules import LIMITS, RulesForm
+from panel.forms.suspension import PauseForm
 from panel.list_counts import count_of
 from panel.pages import limit_lookup
 from panel.pages.base import TenantAdmin
@@ -68,6 +68,10 @@ def values_of(given: dict[str, Any]) -> dict[str, Any]:
         "throttling_template": {"id": given["template"].pk},
         "redirect": None if redirect is None else {"id": redirect.pk},
     }
+
+
+class PauseActForm(PauseForm, ActForm):
+    """Why, and until when, no mail leaves by this address."""
 
 
 @admin.register(IPAddress)
@@ -274,13 +278,21 @@ class IPAddressAdmin(TenantAdmin):
     @act(
         title="Pause delivery",
         description="No mail leaves by it until it is resumed, not even by its redirect.",
+        form=PauseActForm,
         icon="pause_circle",
-        variant=ActionVariant.WARNING,
         fits=lambda record: not record.delivery_paused,
     )
     def pause(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str:
-        ip_addresses.update(record.pk, {"delivery_paused": True}, actor=actor_of(request))
-        return f"No mail leaves by {record} until it is resumed."
+        until = form.cleaned_data["until"]
+        pausing.pause(
+            record.pk,
+            reason=form.cleaned_data["reason"],
+            until=until,
+            at=timezone.now(),
+            actor=actor_of(request),
+        )
+        end = "until it is resumed" if until is None else f"until {formats.localize(timezone.localtime(until))}"
+        return f"No mail leaves by {record} {end}."
 
     @act(
         title="Resume delivery",
@@ -289,7 +301,7 @@ class IPAddressAdmin(TenantAdmin):
         fits=lambda record: record.delivery_paused,
     )
     def resume_delivery(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str:
-        ip_addresses.update(record.pk, {"delivery_paused": False}, actor=actor_of(request))
+        pausing.resume(record.pk, actor=actor_of(request))
         return f"Mail may leave by {record} again."
 
     @act(

@@ -22,7 +22,8 @@ SERVERS = reverse("admin:servers_server_changelist")
 
 
 # What the forms of acts ask for.
-VALUES = {"suspend_servers": {"reason": "Spam", "until": None}}
+WHY = {"reason": "Spam", "until": None}
+VALUES = {"suspend_servers": WHY, "pause_addresses": WHY}
 
 
 def posted(action, records, **more):
@@ -40,10 +41,12 @@ def test_it_tells_how_many_and_then_does_it(platform, root):
     assert context["heading"] == "Pause delivery: 3 records"
     assert context["shown"] == [each.ipv4 for each in addresses]
     assert not IPAddress.objects.filter(delivery_paused=True).exists()
-    response = root.post(ADDRESSES, posted("pause_addresses", addresses, confirmed="1"), follow=True)
+    response = root.post(
+        ADDRESSES, posted("pause_addresses", addresses, confirmed="1", reason="Blocklisted"), follow=True
+    )
     assert "3 records paused." in response.content.decode()
     assert IPAddress.objects.filter(delivery_paused=True).count() == 3
-    assert AuditEntry.objects.filter(act="ip_address.updated", actor_label="root").count() == 3
+    assert AuditEntry.objects.filter(act="ip_address.paused", actor_label="root").count() == 3
 
 
 def test_what_one_record_refuses_does_not_stop_the_others(acme, platform, root):
@@ -58,7 +61,7 @@ def test_what_one_record_refuses_does_not_stop_the_others(acme, platform, root):
 def test_many_become_a_job_that_tells_how_far_it_is(platform, root, django_capture_on_commit_callbacks):
     addresses = make_addresses(actions.AT_ONCE + 1)
     with django_capture_on_commit_callbacks(execute=False):
-        response = root.post(ADDRESSES, posted("pause_addresses", addresses, confirmed="1"))
+        response = root.post(ADDRESSES, posted("pause_addresses", addresses, confirmed="1", reason="Blocklisted"))
     job = Job.objects.get(kind=running.KIND)
     assert response.headers["Location"] == reverse("admin:core_job_change", args=[job.pk])
     assert (job.label, job.progress_total, job.user_id) == ("Pause delivery: 51 records", 51, platform.superuser.pk)
@@ -67,16 +70,16 @@ def test_many_become_a_job_that_tells_how_far_it_is(platform, root, django_captu
     job.refresh_from_db()
     assert (job.state, job.progress_done, job.outcome["done"]) == ("done", 51, 51)
     assert IPAddress.objects.filter(delivery_paused=True).count() == 51
-    audited = AuditEntry.objects.filter(act="ip_address.updated").values_list("actor_label", flat=True)
+    audited = AuditEntry.objects.filter(act="ip_address.paused").values_list("actor_label", flat=True)
     assert set(audited) == {"root"}
     run_bulk_acts()
-    assert AuditEntry.objects.filter(act="ip_address.updated").count() == 51
+    assert AuditEntry.objects.filter(act="ip_address.paused").count() == 51
 
 
 def test_a_job_goes_on_where_a_worker_left_it(platform):
     addresses = make_addresses(70)
     ids = [each.pk for each in addresses]
-    parameters = {"act": "pause_addresses", "ids": ids, "actor": ["system", None, "Sluice"]}
+    parameters = {"act": "pause_addresses", "ids": ids, "actor": ["system", None, "Sluice"], "values": WHY}
     user = platform.superuser.pk
     job = jobs.start(kind=running.KIND, label="x", parameters=parameters, total=70, user_id=user)
     cursor = {"done": 50, "refused": 1, "refusals": ["10.1.0.1: no"]}
@@ -181,7 +184,7 @@ def test_a_job_asks_at_every_step_what_its_starter_may_do(platform, monkeypatch)
         kind=running.KIND,
         label="x",
         user_id=platform.staff.pk,
-        parameters={"act": "pause_addresses", "ids": ids, "actor": ["user", platform.staff.pk, "staff"], "values": {}},
+        parameters={"act": "pause_addresses", "ids": ids, "actor": ["user", platform.staff.pk, "staff"], "values": WHY},
     )
     job = jobs.claim(job.pk, at=NOW)
     real = running.apply
@@ -209,7 +212,7 @@ def test_a_job_of_an_account_that_is_inactive_changes_nothing(platform):
         kind=running.KIND,
         label="x",
         user_id=platform.superuser.pk,
-        parameters={"act": "pause_addresses", "ids": [address.pk], "actor": ["user", 1, "root"], "values": {}},
+        parameters={"act": "pause_addresses", "ids": [address.pk], "actor": ["user", 1, "root"], "values": WHY},
     )
     type(platform.superuser).objects.filter(pk=platform.superuser.pk).update(is_active=False)
     running.run(jobs.claim(job.pk, at=NOW), now=lambda: NOW)
