@@ -1,22 +1,21 @@
 """`domains/…`: the domains of the key's server."""
 
+import datetime
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import F, QuerySet
-from django_filters import rest_framework as filters
 
-from api.postal import schemas, shapes
-from api.postal.parameters import Choice, Flag, Identifier, Names, Text, Whole
+from api.postal import parameters, serializers
+from api.postal.filters import DomainFilter
 from api.postal.problems import (
     DOMAIN_FAULTS,
     INVALID_DOMAIN,
     INVALID_DOMAIN_ID,
-    NO_DOMAIN_GIVEN,
     VERIFICATION_FAILED,
-    fault,
     refuse,
 )
-from api.postal.views import ChangeView, DeleteView, ReadView
+from api.postal.views import PostalViewSet, changes, deletes, reads
 from core.errors import NotFound
 from dnschecks.sweep import BeingChecked
 from servers.access import Caller
@@ -31,62 +30,31 @@ from servers.domains import (
 )
 from servers.models import Domain, Server
 from stats.reports import queries
-from throttling.domains import NotADomain, domain_name
 
-PER_PAGE, MOST_PER_PAGE = 30, 100
-ORDERS = ("name", "created_at", "verified_at")
+type Given = dict[str, Any]
 
 
-class DomainFilter(filters.FilterSet):
-    """What `domains/list` can be narrowed by."""
+class DomainViewSet(PostalViewSet):
+    """Domains of the key's server."""
 
-    verified = filters.BooleanFilter(field_name="verified_at", lookup_expr="isnull", exclude=True)
-    search = filters.CharFilter(method="containing")
-
-    class Meta:
-        model = Domain
-        fields = ()
-
-    def containing(self, domains: QuerySet[Domain], _: str, text: str) -> QuerySet[Domain]:
-        """Domains whose name contains the text; names are stored as lower-case A-labels."""
-        if not text.isascii():
-            try:
-                text = domain_name(text)
-            except NotADomain:
-                return domains.none()
-        return domains.filter(name__contains=text.lower())
-
-
-class ListDomains(ReadView):
-    """The domains of the key's server, a page at a time."""
-
-    parameters = (
-        Whole("page", "Which page, from 1", default=1, least=1),
-        Whole(
-            "per_page", "Domains a page, at most 100", default=PER_PAGE, least=1, most=MOST_PER_PAGE,
-            wrong=f"per_page must be from 1 to {MOST_PER_PAGE}",
-        ),
-        Flag("verified", "Only domains that are verified, or only those that are not"),
-        Text("search", "Only domains whose name contains this"),
-        Choice("order_by", "What to order by", choices=ORDERS, default="name"),
-        Choice("order_direction", "Which way", choices=("ASC", "DESC"), default="ASC"),
-        Flag("include_stats", "Also answer with the messages sent from each domain", default=False),
-    )  # fmt: skip
     tag = "Postal: domains"
-    data = schemas.DOMAINS
-    examples = ("domains-list",)
 
-    def answer(self, caller: Caller, given: dict[str, Any]) -> object:
-        domains = Domain.objects.filter(server_id=caller.server_id)
+    @reads(
+        "list",
+        answers={"domains": serializers.ListedDomain(many=True), "pagination": serializers.Pagination()},
+        takes=parameters.ListDomains,
+        examples=("domains-list",),
+    )
+    def list(self, caller: Caller, given: Given) -> object:
+        """The domains of the key's server, a page at a time."""
+        domains: Any = Domain.objects.filter(server_id=caller.server_id)
         domains = DomainFilter({name: given[name] for name in ("verified", "search")}, queryset=domains).qs
         total, per_page = domains.count(), given["per_page"]
         start = (given["page"] - 1) * per_page
         # Past the end, however far: no question to the database, whose offsets end at 64 bits.
-        rows = self._rows(domains, given)[start : start + per_page] if start < total else []
-        names = [row[1] for row in rows]
-        sent = queries.domain_sent(caller.server_id, names, self.now) if given["include_stats"] else {}
+        rows = _ordered(domains, given)[start : start + per_page] if start < total else []
         return {
-            "domains": [shapes.listed_domain(row, sent.get(row[1])) for row in rows],
+            "domains": with_sent(rows, caller.server_id, self.now) if given["include_stats"] else rows,
             "pagination": {
                 "current_page": given["page"],
                 "per_page": per_page,
@@ -95,35 +63,18 @@ class ListDomains(ReadView):
             },
         }
 
-    @staticmethod
-    def _rows(domains: QuerySet[Domain], given: dict[str, Any]) -> Any:
-        column = F(given["order_by"])
-        # The two databases put nulls at different ends.
-        order = column.asc(nulls_last=True) if given["order_direction"] == "ASC" else column.desc(nulls_last=True)
-        return domains.order_by(order, "pk").values_list(*shapes.LISTED_DOMAIN_COLUMNS)
+    @changes(
+        "create",
+        answers={"domain": serializers.NewDomain(), "dns_records": serializers.Record(many=True)},
+        takes=parameters.CreateDomain, examples=("domains-create",),
+        errors=(*DOMAIN_FAULTS, (VERIFICATION_FAILED[0], "example.com has been verified by another organization. …")),
+        error_data=serializers.ClaimedDomain,
+    )  # fmt: skip
+    def create(self, caller: Caller, given: Given) -> object:
+        """Add a domain to the key's server; one that is there is answered as it is.
 
-
-NAME = Text("name", "The domain's name", required=True, example="example.com")
-
-
-class CreateDomain(ChangeView):
-    """Add a domain to the key's server; one that is there is answered as it is.
-
-    It is not verified by being created: the TXT record proves it.
-    """
-
-    parameters = (
-        NAME,
-        Names("custom_mx_records", "Hosts that receive its mail instead of the platform's", default=()),
-        Text("dmarc_record", "The owner's own DMARC record", default=""),
-    )
-    tag = "Postal: domains"
-    data = schemas.CREATED_DOMAIN
-    examples = ("domains-create",)
-    errors = (*DOMAIN_FAULTS, (VERIFICATION_FAILED[0], "example.com has been verified by another organization. …"))
-    error_data = {"name": schemas.TEXT, "dns_verification_string": schemas.TEXT}
-
-    def answer(self, caller: Caller, given: dict[str, Any]) -> object:
+        It is not verified by being created: the TXT record proves it.
+        """
         server = Server.objects.living().select_related("organization").filter(pk=caller.server_id).first()
         if server is None:
             raise NotFound("The server could not be found")
@@ -138,100 +89,74 @@ class CreateDomain(ChangeView):
         except ProvenElsewhere as refusal:
             proof = {"name": refusal.name, "dns_verification_string": refusal.verification_string}
             raise refuse((VERIFICATION_FAILED[0], refusal.message), proof) from None
-        shape = {
-            "uuid": str(domain.uuid),
-            "name": domain.name,
-            "verification_method": "DNS",
-            "verified": domain.is_verified,
-            "verification_token": domain.verification_token,
-            "dns_verification_string": verification_string(domain),
-            "created_at": shapes.timestamp(domain.created_at),
-            "updated_at": shapes.timestamp(domain.updated_at),
-        }
-        return {"domain": shape, "dns_records": shapes.dns_records(records_of(expected_of(domain)))}
+        return {"domain": domain, "dns_records": records_of(expected_of(domain))}
 
-
-class DeleteDomain(DeleteView):
-    """Delete a domain of the key's server; the counts of its mail stay."""
-
-    parameters = (NAME,)
-    tag = "Postal: domains"
-    data = schemas.DELETED_DOMAIN
-    examples = ("domains-delete",)
-    errors = (INVALID_DOMAIN,)
-    error_data = {"name": schemas.TEXT}
-
-    def answer(self, caller: Caller, given: dict[str, Any]) -> object:
+    # Not called `delete`: a viewset's methods of that name answer DELETE on every URL.
+    @deletes(
+        "delete|delete/<str:name>",
+        answers={**serializers.DELETED, "domain": serializers.Named()},
+        takes=parameters.DomainName,
+        examples=("domains-delete",), errors=(INVALID_DOMAIN,), error_data=serializers.UnknownDomain,
+    )  # fmt: skip
+    def destroy(self, caller: Caller, given: Given) -> object:
+        """Delete a domain of the key's server; the counts of its mail stay."""
         domain = _named(caller, given["name"])
         try:
             delete_domain(domain=domain, actor=caller.actor)
         except NotFound:
             # Somebody else deleted it meanwhile.
             raise refuse(INVALID_DOMAIN, {"name": given["name"]}) from None
-        return {"deleted": True, "domain": {"uuid": str(domain.uuid), "name": domain.name}}
+        return {"deleted": True, "domain": domain}
 
-
-class VerifyDomain(ChangeView):
-    """Look at the domain's records in DNS now."""
-
-    parameters = (NAME,)
-    tag = "Postal: domains"
-    data = schemas.VERIFIED_DOMAIN
-    examples = ("domains-verify",)
-    errors = (INVALID_DOMAIN, VERIFICATION_FAILED, ("Conflict", BeingChecked.default_message))
-    error_data = {
-        "name": schemas.TEXT,
-        "dns_verification_string": schemas.TEXT,
-        "dns_checks": schemas.DNS_CHECKS,
-    }
-
-    def answer(self, caller: Caller, given: dict[str, Any]) -> object:
+    @changes(
+        "verify",
+        answers={"domain": serializers.VerifiedDomain()},
+        takes=parameters.DomainName, examples=("domains-verify",),
+        errors=(INVALID_DOMAIN, VERIFICATION_FAILED, ("Conflict", BeingChecked.default_message)),
+        error_data=serializers.UnverifiedDomain,
+    )  # fmt: skip
+    def verify(self, caller: Caller, given: Given) -> object:
+        """Look at the domain's records in DNS now."""
         domain = verify_domain(domain=_named(caller, given["name"]), actor=caller.actor)
-        checks = shapes.dns_checks(domain)
         if not domain.is_verified:
+            checks = serializers.DNSChecks().to_representation(domain)
             proof = {"dns_verification_string": verification_string(domain), "dns_checks": checks}
             raise refuse(VERIFICATION_FAILED, proof)
-        return {
-            "domain": {
-                "uuid": str(domain.uuid),
-                "name": domain.name,
-                "verified": True,
-                "verified_at": shapes.timestamp(domain.verified_at),
-                "dns_checks": checks,
-            }
-        }
+        return {"domain": domain}
 
-
-class ShowDNSRecords(ReadView):
-    """The records that a domain of the key's server must have in DNS, and what the last look found."""
-
-    parameters = (
-        Identifier("domain_id", "The domain's UUID; it counts before the name"),
-        Text("domain_name", "The domain's name", example="example.com"),
-    )
-    tag = "Postal: domains"
-    data = schemas.DOMAIN_WITH_RECORDS
-    examples = ("domains-dns-records",)
-    errors = (INVALID_DOMAIN, INVALID_DOMAIN_ID)
-    error_data = {"name": schemas.TEXT, "domain_id": schemas.TEXT}
-    faults = (NO_DOMAIN_GIVEN,)
-
-    def answer(self, caller: Caller, given: dict[str, Any]) -> object:
+    @reads(
+        "dns_records",
+        answers={"domain": serializers.CheckedDomain(), "dns_records": serializers.Record(many=True)},
+        takes=parameters.ShowDNSRecords, examples=("domains-dns-records",),
+        errors=(INVALID_DOMAIN, INVALID_DOMAIN_ID), error_data=serializers.UnknownDomain,
+    )  # fmt: skip
+    def dns_records(self, caller: Caller, given: Given) -> object:
+        """The records that a domain of the key's server must have in DNS, and what the last look found."""
         if given["domain_id"] is not None:
             domain = Domain.objects.filter(server_id=caller.server_id, uuid=given["domain_id"]).first()
             if domain is None:
                 raise refuse(INVALID_DOMAIN_ID)
-        elif given["domain_name"] is not None:
-            domain = _named(caller, given["domain_name"])
         else:
-            raise fault(NO_DOMAIN_GIVEN)
-        shape = {
-            "uuid": str(domain.uuid),
-            "name": domain.name,
-            "verified": domain.is_verified,
-            "dns_checks": shapes.dns_checks(domain),
-        }
-        return {"domain": shape, "dns_records": shapes.dns_records(records_of(expected_of(domain)))}
+            domain = _named(caller, given["domain_name"])
+        return {"domain": domain, "dns_records": records_of(expected_of(domain))}
+
+
+def with_sent(domains: Iterable[Any], server_id: int, now: datetime.datetime) -> Iterable[Any]:
+    """Give each domain of a server its `stats`."""
+    domains = list(domains)
+    sent = queries.domain_sent(server_id, [each.name for each in domains], now)
+    for each in domains:
+        each.stats = sent[each.name]
+    return domains
+
+
+def _ordered(domains: QuerySet[Domain], given: Given) -> QuerySet[Domain]:
+    column = F(given["order_by"])
+    # The two databases put nulls at different ends.
+    order = column.asc(nulls_last=True) if given["order_direction"] == "ASC" else column.desc(nulls_last=True)
+    return domains.order_by(order, "pk").only(
+        "uuid", "name", "verified_at", "spf_status", "dkim_status", "mx_status", "return_path_status", "dmarc_status"
+    )
 
 
 def _named(caller: Caller, name: str) -> Domain:

@@ -5,10 +5,9 @@ from typing import cast
 
 from rest_framework.request import Request
 
-from api.postal import event_bodies, schemas
+from api.postal import event_bodies, schemas, serializers
 from api.postal.authentication import ServerKey
-from api.postal.openapi import EventsSchema
-from api.postal.views import PostalView
+from api.postal.views import PostalViewSet, endpoint
 from api.renderers import Answer
 from servers.access import Caller, InvalidKey
 from servers.models import Server
@@ -33,29 +32,27 @@ class EventsKey(ServerKey):
             return token
 
 
-class Events(PostalView):
-    """Report what happened to messages.
+class EventViewSet(PostalViewSet):
+    """Events of messages."""
 
-    A server's key reports for that server, an ingest token for any. Each event counts once, however often and by whatever
-    way it is sent: sending everything again after a failure is right. Its identity is server, id, type, time and recipient.
-    Every event is accepted, a duplicate of one that was accepted before, in conflict with one (the same identity with
-    another address, sender or reply), ignored (a type that is not counted), or refused with its position and a reason; the
-    good ones are kept. An optional field that cannot be read is left out, with a warning. What is accepted is stored for
-    good when the answer comes, and counted some seconds later. The body is a JSON array (to 16 MiB), one object, or
-    newline-delimited objects (to 64 MiB), up to 16 MiB as sent; `Content-Encoding: gzip` is understood.
-    """
-
-    authentication_classes = [EventsKey]
     body_limit = event_bodies.PACKED_LIMIT
-    schema = EventsSchema()
     tag = "Events"
-    is_change = True
-    data = schemas.EVENTS
-    examples = ("events",)
-    faults = (event_bodies.SHAPE, event_bodies.BROKEN_GZIP, event_bodies.ENCODING)
 
-    def post(self, request: Request) -> object:
-        """Store the events."""
+    @endpoint(
+        ("post",), "/", answers=serializers.RECEIPT, authentication=EventsKey, takes=None, body=schemas.EVENTS_BODY,
+        examples=("events",), faults=(event_bodies.SHAPE, event_bodies.BROKEN_GZIP, event_bodies.ENCODING),
+    )  # fmt: skip
+    def create(self, request: Request) -> object:
+        """Report what happened to messages.
+
+        A server's key reports for that server, an ingest token for any. Each event counts once, however often and by whatever
+        way it is sent: sending everything again after a failure is right. Its identity is server, id, type, time and recipient.
+        Every event is accepted, a duplicate of one that was accepted before, in conflict with one (the same identity with
+        another address, sender or reply), ignored (a type that is not counted), or refused with its position and a reason; the
+        good ones are kept. An optional field that cannot be read is left out, with a warning. What is accepted is stored for
+        good when the answer comes, and counted some seconds later. The body is a JSON array (to 16 MiB), one object, or
+        newline-delimited objects (to 64 MiB), up to 16 MiB as sent; `Content-Encoding: gzip` is understood.
+        """
         reporter = _reporter(cast("Caller | IngestToken", request.auth))
         directory = Directory(reporter, now=self.now)
         tally, done = Tally(), 0

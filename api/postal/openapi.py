@@ -1,24 +1,22 @@
-"""OpenAPI for the dialect, made from what each view declares: nothing is guessed, so nothing can be guessed wrong."""
+"""OpenAPI for the dialect: what drf-spectacular makes of the serializers, in Postal's envelope."""
 
-import inspect
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.plumbing import ComponentRegistry
+from drf_spectacular.plumbing import build_parameter_type
+from drf_spectacular.utils import Direction
 
+from api.openapi import JSON, DialectSchema, Schema
 from api.postal import authentication
-from api.postal.parameters import Flag, Moment, Text, sentences
+from api.postal.fields import Moment, Parameter, Text
 from api.postal.renderers import CODES, ip_pools_renderer
-from api.postal.requests import FORM, JSON
-from api.postal.schemas import EVENT, TEXT, Schema, record
+from api.postal.requests import FORM
 from api.problems import SENTENCES, Code
 
 EXAMPLES = Path(__file__).parent / "examples"
 SECURITY = "ServerAPIKey"
-_METHODS = {"get": "GET", "post": "POST", "delete": "DELETE"}
+TEXT: Schema = {"type": "string"}
 
 # Every endpoint may say these, by a status of its own. The page for unknown URLs is no operation's, but is described too.
 _BY_STATUS = {
@@ -29,58 +27,138 @@ _BY_STATUS = {
     "503": (Code.UNAVAILABLE, "The database is busy or away"),
 }
 _RETRIED = {Code.TOO_LARGE, Code.TOO_MANY, Code.UNAVAILABLE}
+_TO_NAME = str.maketrans({"/": "_", "-": "_", "{": None, "}": None})
 
 
-class PostalSchema(AutoSchema):
-    """Describes a PostalView. PUT and PATCH are tolerated and not documented."""
+class PostalSchema(DialectSchema):
+    """Describes the actions of a PostalViewSet. PUT and PATCH are tolerated and not documented."""
 
-    def get_operation(
-        self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
-    ) -> dict[str, Any] | None:
-        """Return the operation, or None for a verb that is only tolerated."""
-        if method.lower() not in _METHODS:
+    dialect = "Postal"
+    view: Any
+
+    @property
+    def operation(self) -> Any:
+        """The action's `api.postal.views.Operation`."""
+        return self.action.operation
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The parameters of the action that the path does not hold."""
+        return [each for each in self.operation.takes.all if f"{{{each.field_name}}}" not in self.path]
+
+    def is_excluded(self) -> bool:
+        return self.method in {"PUT", "PATCH"}
+
+    def get_operation_id(self) -> str:
+        return f"{self.path.strip('/').translate(_TO_NAME)}_{self.method.lower()}"
+
+    def get_tags(self) -> list[str]:
+        return [self.view.tag]
+
+    def get_auth(self) -> list[Schema]:
+        is_optional = authentication.OptionalServerKey in self.view.authentication_classes
+        return [{SECURITY: []}, *([{}] if is_optional else [])]
+
+    def _get_parameters(self) -> list[Schema]:
+        names = [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+        in_path = [build_parameter_type(name=name, schema=TEXT, location="path") for name in names]
+        if self.method != "GET":
+            return in_path
+        return in_path + [
+            build_parameter_type(
+                name=str(each.field_name), schema=each.in_query(), location="query", required=each.required,
+                description=each.help_text,
+            )
+            for each in self.parameters
+        ]  # fmt: skip
+
+    def _get_request_body(self, direction: Direction = "request") -> Schema | None:
+        # DELETE has one too: its parameters.
+        if self.method == "GET":
             return None
-        view: Any = self.view
-        names = _names_in(path)
-        summary, _, description = (inspect.getdoc(view) or "").partition("\n")
-        operation: dict[str, Any] = {
-            "operationId": f"{path.strip('/').translate(_TO_NAME)}_{method.lower()}",
-            "summary": summary.rstrip("."),
-            "tags": [view.tag],
-            "security": [{SECURITY: []}, *([{}] if _is_key_optional(view) else [])],
-            "parameters": [_in_path(name) for name in names],
-            "responses": _responses(view),
-        }
-        if description.strip():
-            operation["description"] = description.strip()
-        if method.upper() == "GET":
-            operation["parameters"] += [_in_query(each) for each in view.parameters]
-        else:
-            operation["requestBody"] = self.request_body(names)
-        return operation
-
-    def request_body(self, names: list[str]) -> Schema:
-        """Return what the body may be; `names` are the parameters that the path holds already."""
-        return _request_body(self.view, names)
-
-
-class EventsSchema(PostalSchema):
-    """Describes `events`, whose body is no object of parameters."""
-
-    def request_body(self, names: list[str]) -> Schema:
-        """Return the three forms of a body."""
-        example = {
-            "id": "m-1", "type": "sent", "at": "2026-11-21T10:15:30.250Z", "ip": "1.2.3.4",
-            "from": "news@example.com", "to": "reader@example.net",
-        }  # fmt: skip
-        array_or_one = {"anyOf": [{"type": "array", "items": EVENT}, EVENT]}
+        if self.operation.takes is None:
+            body: Schema = self.operation.body
+            return body
+        fields = self.parameters
+        is_required = any(each.required for each in fields)
+        body = self.resolve_serializer(self.operation.takes, direction).ref if fields else {"type": "object"}
+        example = {each.field_name: _example_of(each) for each in fields if each.example is not None or each.required}
+        form: Schema = {
+            "type": "object",
+            "properties": {"params": {"type": "string", "description": "The same object, as JSON text"}},
+        } | ({"required": ["params"]} if is_required else {})
         return {
-            "required": True,
+            "required": is_required,
             "content": {
-                JSON: {"schema": array_or_one, "example": [example]},
-                "application/x-ndjson": {"schema": TEXT, "example": json.dumps(example) + "\n"},
+                JSON: {"schema": body, "example": example},
+                FORM: {"schema": form, "example": {"params": json.dumps(example)}},
             },
         }
+
+    def get_response_serializers(self) -> Any:
+        return {200: self.operation.answers}
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        # An answer holds its list by name.
+        return False
+
+    def _get_response_bodies(self, direction: Direction = "response") -> Schema:
+        bodies = super()._get_response_bodies(direction)
+        success = bodies["200"]
+        success["description"] = "Success, or a refusal: `status` says which. HTTP says 200 to both."
+        success["content"][JSON]["examples"] = self._examples()
+        return bodies
+
+    def envelope(self, data: Schema) -> Schema:
+        """Return the schema of what HTTP says 200 to."""
+        more = self.operation.error_data
+        beside = self._map_serializer(more, "response")["properties"] if more else {}
+        codes = list(dict.fromkeys(code for code, _ in self._refusals()))
+        kinds = [envelope_schema("success", data), error_schema(codes, beside)]
+        if not self._is_of_pools():
+            kinds.append(envelope_schema("parameter-error", _record(message=TEXT)))
+        return {"oneOf": kinds}
+
+    def refusals(self) -> dict[str, Schema]:
+        return {status: {"$ref": f"#/components/responses/Postal{status}"} for status in _BY_STATUS}
+
+    def _is_of_pools(self) -> bool:
+        return self.view.renderer is ip_pools_renderer
+
+    def _faults(self) -> list[str]:
+        """Return every sentence about parameters: those of each, those of several, those of the body."""
+        takes = self.operation.takes
+        found = self.operation.faults if takes is None else takes.sentences()
+        return [*found, "The request's body must be a JSON object"]
+
+    def _refusals(self) -> list[tuple[str, str]]:
+        """Return (code, message) of every refusal by HTTP 200, the page's own first."""
+        common = [
+            ("AccessDenied", authentication.NO_KEY),
+            ("InvalidServerAPIKey", authentication.WRONG_KEY),
+            ("ServerSuspended", authentication.SUSPENDED),
+            ("MethodNotAllowed", SENTENCES[Code.WRONG_METHOD]),
+        ]
+        # What a change may run into beside another one.
+        races = [
+            ("Conflict", "Another request changed the same records; try again"),
+            ("NotFound", "The server could not be found"),
+            ("ValidationError", SENTENCES[Code.INVALID]),
+        ]
+        faults = [("ParameterError", fault) for fault in self._faults()] if self._is_of_pools() else []
+        return [*self.operation.errors, *faults, *common, *(races if self.operation.is_change else [])]
+
+    def _examples(self) -> Schema:
+        examples = {}
+        for name in self.operation.examples:
+            examples[name] = {"value": json.loads((EXAMPLES / f"{name}.json").read_text())}
+        for code, message in self._refusals():
+            envelope = _envelope("error", {"code": code, "message": message})
+            examples.setdefault(f"{code}: {message}", {"value": envelope})
+        if not self._is_of_pools():
+            for message in self._faults():
+                examples[f"parameter-error: {message}"] = {"value": _envelope("parameter-error", {"message": message})}
+        return examples
 
 
 def components() -> dict[str, Any]:
@@ -101,7 +179,7 @@ def components() -> dict[str, Any]:
 
 def envelope_schema(status: str, data: Schema) -> Schema:
     """Return the schema of an envelope of this status."""
-    return record(
+    return _record(
         status={"type": "string", "const": status},
         time={"type": "number", "minimum": 0},
         flags={"type": "object"},
@@ -109,136 +187,27 @@ def envelope_schema(status: str, data: Schema) -> Schema:
     )
 
 
-def error_schema(codes: list[str], more: dict[str, Schema] | None = None) -> Schema:
-    """Return the schema of a refusal with one of these codes."""
-    return envelope_schema("error", record(more, code={"type": "string", "enum": codes}, message=TEXT))
+def error_schema(codes: list[str], beside: Schema | None = None) -> Schema:
+    """Return the schema of a refusal with one of these codes, and what may stand beside code and message."""
+    refusal = _record(code={"type": "string", "enum": codes}, message=TEXT)
+    refusal["properties"] |= beside or {}
+    return envelope_schema("error", refusal)
 
 
-_TO_NAME = str.maketrans({"/": "_", "-": "_", "{": None, "}": None})
-
-
-def _names_in(path: str) -> list[str]:
-    return [part[1:-1] for part in path.split("/") if part.startswith("{")]
-
-
-def _in_path(name: str) -> Schema:
-    return {"in": "path", "name": name, "required": True, "schema": TEXT}
-
-
-def _in_query(parameter: Any) -> Schema:
-    schema = _schema_of(parameter)
-    if isinstance(parameter, Flag):
-        # A query string has words only.
-        schema = schema["anyOf"][1]
-    described = {
-        "in": "query",
-        "name": parameter.name,
-        "description": parameter.description,
-        "required": parameter.required,
-        "schema": schema,
-    }
-    return described if parameter.default is None else {**described, "schema": {**schema, **_default_of(parameter)}}
-
-
-def _default_of(parameter: Any) -> Schema:
-    if parameter.default is None:
-        return {}
-    return {"default": str(parameter.default).lower() if isinstance(parameter, Flag) else parameter.default}
-
-
-def _request_body(view: Any, in_path: list[str]) -> Schema:
-    parameters = [each for each in view.parameters if each.name not in in_path]
-    properties = {}
-    for each in parameters:
-        properties[each.name] = {**_in_body(each), "description": each.description}
-        if each.default is not None:
-            properties[each.name]["default"] = each.default
-    required = [each.name for each in parameters if each.required]
-    body: Schema = {"type": "object", "properties": properties} | ({"required": required} if required else {})
-    example = {each.name: _example_of(each) for each in parameters if each.example is not None or each.required}
-    form = {
-        "type": "object",
-        "properties": {"params": {"type": "string", "description": "The same object, as JSON text"}},
-    } | ({"required": ["params"]} if required else {})
+def _record(**properties: Schema) -> Schema:
     return {
-        "required": bool(required),
-        "content": {
-            JSON: {"schema": body, "example": example},
-            FORM: {"schema": form, "example": {"params": json.dumps(example)}},
-        },
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
     }
 
 
-def _in_body(parameter: Any) -> Schema:
-    """Return the schema of a value in JSON, where null counts as absent, except for a flag."""
-    schema = _schema_of(parameter)
-    if parameter.required or isinstance(parameter, Flag):
-        return schema
-    if "anyOf" in schema:
-        return {"anyOf": [*schema["anyOf"], {"type": "null"}]}
-    null: Schema = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-    return {**schema, "type": [schema["type"], "null"], **null}
-
-
-def _schema_of(parameter: Any) -> Schema:
-    """Return the schema of a value: blank text is as good as none, so that what is required has more."""
-    schema: Schema = parameter.schema()
-    is_text = parameter.required and schema.get("type") == "string" and not {"enum", "pattern"} & schema.keys()
-    return {**schema, "pattern": r"\S"} if is_text else schema
-
-
-def _example_of(parameter: Any) -> object:
+def _example_of(parameter: Parameter) -> object:
     if parameter.example is not None:
         return parameter.example
     return "org-uuid-123" if isinstance(parameter, Text | Moment) else None
 
 
-def _responses(view: Any) -> Schema:
-    refusals = _refusals(view)
-    examples = {}
-    for name in view.examples:
-        examples[name] = {"value": json.loads((EXAMPLES / f"{name}.json").read_text())}
-    for code, message in refusals:
-        examples.setdefault(f"{code}: {message}", {"value": _envelope("error", {"code": code, "message": message})})
-    codes = list(dict.fromkeys(code for code, _ in refusals))
-    kinds = [envelope_schema("success", view.data), error_schema(codes, view.error_data)]
-    if view.renderer is not ip_pools_renderer:
-        kinds.append(envelope_schema("parameter-error", record(message=TEXT)))
-        for message in _faults(view):
-            examples[f"parameter-error: {message}"] = {"value": _envelope("parameter-error", {"message": message})}
-    success = {
-        "description": "Success, or a refusal: `status` says which. HTTP says 200 to both.",
-        "content": {JSON: {"schema": {"oneOf": kinds}, "examples": examples}},
-    }
-    return {"200": success} | {status: {"$ref": f"#/components/responses/Postal{status}"} for status in _BY_STATUS}
-
-
-def _refusals(view: Any) -> list[tuple[str, str]]:
-    """Return (code, message) of every refusal by HTTP 200, the page's own first."""
-    common = [
-        ("AccessDenied", authentication.NO_KEY),
-        ("InvalidServerAPIKey", authentication.WRONG_KEY),
-        ("ServerSuspended", authentication.SUSPENDED),
-        ("MethodNotAllowed", SENTENCES[Code.WRONG_METHOD]),
-    ]
-    # What a change may run into beside another one.
-    races = [
-        ("Conflict", "Another request changed the same records; try again"),
-        ("NotFound", "The server could not be found"),
-        ("ValidationError", SENTENCES[Code.INVALID]),
-    ]
-    faults = _faults(view) if view.renderer is ip_pools_renderer else []
-    return [*view.errors, *(("ParameterError", fault) for fault in faults), *common, *(races if view.is_change else [])]
-
-
-def _faults(view: Any) -> list[str]:
-    """Return every sentence about parameters: those of each, those of several, those of the body."""
-    return [*sentences(view.parameters, view.page), *view.faults, "The request's body must be a JSON object"]
-
-
-def _is_key_optional(view: Any) -> bool:
-    return any(issubclass(each, authentication.OptionalServerKey) for each in view.authentication_classes)
-
-
-def _envelope(status: str, data: Mapping[str, object]) -> dict[str, object]:
+def _envelope(status: str, data: dict[str, Any]) -> dict[str, object]:
     return {"status": status, "time": 0.012, "flags": {}, "data": data}

@@ -1,250 +1,204 @@
-"""What an endpoint takes: each parameter declared once, read without trust, and described to OpenAPI from the same words.
+"""What each endpoint takes. A declaration here is the reader, the error sentences and the OpenAPI document.
 
-null counts as absent, except for a flag, which has only its own words. A parameter that nobody declared is ignored.
+A parameter that nobody declared is ignored. What is missing is refused before what is wrong.
 """
 
-import datetime
-import re
-import uuid
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
-from api import bodies
-from api.postal.pages import Page
-from api.problems import Code, Declined, decline
+from rest_framework import serializers
+from rest_framework.fields import empty
 
-# 64 bits need 19 digits and a sign.
-_WHOLE = re.compile(r"-?[0-9]{1,19}", re.ASCII)
-_HIGHEST = 2**63 - 1
-_MOMENT = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:[Zz]|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
-)
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
-NOTHING = uuid.UUID(int=0)
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+from api.postal.fields import Choice, Flag, Identifier, Items, Moment, Names, Parameter, Text, Whole, Wrong
+from api.postal.problems import BACKWARDS, NO_DOMAIN_GIVEN, NO_ORGANIZATION_GIVEN, fault
+from servers.models import Server
+from stats.counts.buckets import Period
+
+MODES = {Server.Mode.LIVE.value: "Live", Server.Mode.DEVELOPMENT.value: "Development"}
+MODES_BY_WORD = {word: mode for mode, word in MODES.items()}
 
 
-class _Wrong(Exception):
-    """The value is not one that the parameter takes."""
+class Parameters(serializers.Serializer):
+    """The base: the Servers page's sentences, with `{name}` and `{kind}` ("a string") in them."""
+
+    missing: ClassVar[str] = "{name} is required"
+    wrong: ClassVar[str] = "{name} is invalid"
+    # Refusals of several parameters that are each right by themselves.
+    faults: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def all(self) -> list[Parameter]:
+        """The parameters, in their order."""
+        return cast("list[Parameter]", [*self.fields.values()])
+
+    def to_internal_value(self, data: Mapping[str, object]) -> dict[str, Any]:
+        """Return the value of every parameter, by name; declines with the first fault."""
+        given = [(str(field.field_name), field, data.get(str(field.field_name), empty)) for field in self.all]
+        values: dict[str, Any] = {}
+        for name, field, raw in given:
+            if field.is_absent(raw):
+                if field.required:
+                    raise fault(self._sentence(field, field.missing or self.missing))
+                values[name] = field.absent_value()
+        for name, field, raw in given:
+            if name not in values:
+                try:
+                    values[name] = field.to_internal_value(raw)
+                except Wrong:
+                    raise fault(self._sentence(field, field.wrong or self.wrong)) from None
+        return values
+
+    def sentences(self) -> list[str]:
+        """Return every sentence that reading may decline with, each once."""
+        found: dict[str, None] = {}
+        for field in self.all:
+            if field.required:
+                found[self._sentence(field, field.missing or self.missing)] = None
+            found[self._sentence(field, field.wrong or self.wrong)] = None
+        return [*found, *self.faults]
+
+    @staticmethod
+    def _sentence(field: Parameter, sentence: str) -> str:
+        return sentence.format(name=field.field_name, kind=field.kind)
 
 
-_ABSENT = object()
+class PoolParameters(Parameters):
+    """The base on the IP Pools page, which has its own sentences."""
+
+    missing = "Missing required parameter '{name}'"
+    wrong = "Invalid '{name}' parameter (must be {kind})"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter(ABC):
-    """The base of all kinds. `missing` and `wrong` replace the page's sentences where the document has its own."""
-
-    kind: ClassVar[str]
-
-    name: str
-    description: str
-    _: KW_ONLY
-    required: bool = False
-    default: Any = None
-    example: Any = None
-    missing: str = ""
-    wrong: str = ""
-
-    def is_absent(self, raw: object) -> bool:
-        """Whether this stands for a parameter that was not given."""
-        return raw is _ABSENT or raw is None
-
-    @abstractmethod
-    def value_of(self, raw: object) -> Any:
-        """Return the value; raises where it is none."""
-
-    @abstractmethod
-    def schema(self) -> dict[str, object]:
-        """Return what OpenAPI says of the value."""
+class Nothing(Parameters):
+    """No parameters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text(Parameter):
-    """A string; one of blanks only is as good as none."""
+# --- servers ----------------------------------------------------------------------------------------------------------
 
-    kind: ClassVar[str] = "a string"
-
-    def is_absent(self, raw: object) -> bool:
-        return raw is _ABSENT or raw is None or (isinstance(raw, str) and not raw.strip())
-
-    def value_of(self, raw: object) -> Any:
-        if not isinstance(raw, str):
-            raise _Wrong
-        return raw
-
-    def schema(self) -> dict[str, object]:
-        return {"type": "string"}
+_MODE: dict[str, Any] = {
+    "choices": tuple(MODES_BY_WORD),
+    "wrong": "mode must be either 'Live' or 'Development'",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier(Text):
-    """A UUID. Any other text names nothing, which the nil UUID stands for: so it is looked up like one that is unknown."""
-
-    def value_of(self, raw: object) -> uuid.UUID:
-        if not isinstance(raw, str):
-            raise _Wrong
-        return uuid.UUID(raw) if _UUID.fullmatch(raw) else NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class Choice(Text):
-    """One of some words, exactly as they are written."""
-
-    choices: tuple[str, ...] = ()
-
-    def value_of(self, raw: object) -> str:
-        if not isinstance(raw, str) or raw not in self.choices:
-            raise _Wrong
-        return raw
-
-    def schema(self) -> dict[str, object]:
-        return {"type": "string", "enum": list(self.choices)}
+class CreateServer(Parameters):
+    organization_uuid = Identifier("The UUID of the organization to create the server in", required=True)
+    name = Text("The name of the new server", required=True, example="New Transactional Server")
+    mode = Choice("Server mode", default="Live", **_MODE)
+    ip_pool_id = Whole("The ID of the IP pool to assign to this server")
+    auto_assign_ip_pool = Flag(
+        "Assign an IP pool when no `ip_pool_id` is given, round robin among the least used pools", default=True
+    )
+    top_pools_limit = Whole("How many of the least used pools to consider", default=5, least=1)
+    privacy_mode = Flag("Whether to enable privacy mode for this server", default=False)
+    skip_provision_database = Flag("Accepted and recorded: counts here need no database per server", default=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Flag(Parameter):
-    """true or false, also as the words `true false 1 0` in any case."""
-
-    kind: ClassVar[str] = "a boolean"
-
-    def is_absent(self, raw: object) -> bool:
-        return raw is _ABSENT
-
-    def value_of(self, raw: object) -> bool:
-        if isinstance(raw, bool):
-            return raw
-        # JSON's 1 and 0 are the same words without quotes; 1.0 is another type.
-        word = str(raw) if isinstance(raw, int) else raw
-        if not isinstance(word, str) or word.lower() not in _FLAGS:
-            raise _Wrong
-        return _FLAGS[word.lower()]
-
-    def schema(self) -> dict[str, object]:
-        words = {"type": "string", "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0)$"}
-        return {"anyOf": [{"type": "boolean"}, words, {"type": "integer", "enum": [0, 1]}]}
+class ShowServer(Parameters):
+    server_id = Identifier("The UUID of the server; without it, the server that the API key belongs to")
+    include_domains = Flag("Also answer with the server's domains", default=False, example=True)
+    include_stats = Flag("false leaves every `stats` out", default=True, example=True)
+    include_detailed_stats = Flag("Also answer with 30 days and 24 hours of counts", default=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Whole(Parameter):
-    """An integer, also as a string of digits."""
-
-    kind: ClassVar[str] = "an integer"
-
-    least: int | None = None
-    most: int | None = None
-
-    def value_of(self, raw: object) -> int:
-        if isinstance(raw, str) and _WHOLE.fullmatch(raw):
-            raw = int(raw)
-        # bool is an int in Python, not in JSON; beyond 64 bits there are no ids, and no JSON to answer with.
-        if not isinstance(raw, int) or isinstance(raw, bool) or not -_HIGHEST <= raw <= _HIGHEST:
-            raise _Wrong
-        if (self.least is not None and raw < self.least) or (self.most is not None and raw > self.most):
-            raise _Wrong
-        return raw
-
-    def schema(self) -> dict[str, object]:
-        number = {
-            "type": "integer",
-            "minimum": -_HIGHEST if self.least is None else self.least,
-            "maximum": _HIGHEST if self.most is None else self.most,
-        }
-        return {"anyOf": [number, {"type": "string", "pattern": "^-?[0-9]{1,19}$"}]}
+class UpdateMode(Parameters):
+    mode = Choice("The server mode", required=True, example="Development", **_MODE)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment(Parameter):
-    """A date or time in ISO 8601; without a zone it is UTC, and a date is its midnight."""
-
-    kind: ClassVar[str] = "a date in ISO 8601"
-
-    def is_absent(self, raw: object) -> bool:
-        return raw is _ABSENT or raw is None or raw == ""
-
-    def value_of(self, raw: object) -> datetime.datetime:
-        # fromisoformat takes far more than a caller can mean: week dates, any letter between date and time.
-        if not isinstance(raw, str) or not _MOMENT.fullmatch(raw):
-            raise _Wrong
-        try:
-            at = datetime.datetime.fromisoformat(raw.upper())
-            return (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
-        except (ValueError, OverflowError):
-            # The 30th of February; an offset that leads out of the calendar.
-            raise _Wrong from None
-
-    def schema(self) -> dict[str, object]:
-        return {"type": "string", "pattern": f"^{_MOMENT.pattern}$"}
+_DATE = "Invalid date format. Use ISO 8601 format (e.g., 2025-01-01T00:00:00Z)"
 
 
-@dataclass(frozen=True, slots=True)
-class Items(Parameter):
-    """An array; what its entries may be is the act's matter."""
+class DateRange(Parameters):
+    """Both ends in UTC; a range that ends before it starts is declined."""
 
-    kind: ClassVar[str] = "an array"
+    start_date = Moment("The start of the range", required=True, example="2025-01-01T00:00:00Z", wrong=_DATE)
+    end_date = Moment("The end of the range", required=True, example="2025-01-31T23:59:59Z", wrong=_DATE)
+    faults = (BACKWARDS,)
 
-    def value_of(self, raw: object) -> list[Any]:
-        if not isinstance(raw, list) or not raw:
-            raise _Wrong
-        return raw
-
-    def schema(self) -> dict[str, object]:
-        return {"type": "array", "items": {}, "minItems": 1}
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if given["start_date"] > given["end_date"]:
+            raise fault(BACKWARDS)
+        return given
 
 
-@dataclass(frozen=True, slots=True)
-class Names(Parameter):
-    """An array of strings, also as JSON text."""
+# --- IP pools ---------------------------------------------------------------------------------------------------------
 
-    kind: ClassVar[str] = "an array of strings"
-
-    def is_absent(self, raw: object) -> bool:
-        return raw is _ABSENT or raw is None or (isinstance(raw, str) and not raw.strip())
-
-    def value_of(self, raw: object) -> list[str]:
-        if isinstance(raw, str):
-            try:
-                raw = bodies.parse_json(raw)
-            except Declined:
-                raise _Wrong from None
-        if not isinstance(raw, list) or not all(isinstance(each, str) for each in raw):
-            raise _Wrong
-        return raw
-
-    def schema(self) -> dict[str, object]:
-        names = {"type": "array", "items": {"type": "string"}}
-        return {"anyOf": [names, {"type": "string", "description": "The same array, as JSON text"}]}
+_PERIOD: dict[str, Any] = {
+    "help_text": "The period of the statistics, by the UTC calendar; all time without it",
+    "choices": tuple(Period.values),
+    "wrong": f"Invalid 'stats_period' parameter (must be one of {', '.join(Period.values)})",
+}
+_NO_ARRAY = "Missing or invalid 'ips' parameter (must be an array)"
 
 
-def read(parameters: Iterable[Parameter], raw: Mapping[str, object], page: Page) -> dict[str, Any]:
-    """Return the value of every parameter, by name; declines with the first fault, what is missing before what is wrong."""
-    given = [(each, raw.get(each.name, _ABSENT)) for each in parameters]
-    values: dict[str, Any] = {}
-    for each, value in given:
-        if each.is_absent(value):
-            if each.required:
-                raise _fault(each, each.missing or page.missing)
-            values[each.name] = each.default
-    for each, value in given:
-        if each.name not in values:
-            try:
-                values[each.name] = each.value_of(value)
-            except _Wrong:
-                raise _fault(each, each.wrong or page.wrong) from None
-    return values
+class ListIPPools(PoolParameters):
+    include_stats = Flag("Include usage statistics for each IP pool and IP address", default=False)
+    stats_period = Choice(**_PERIOD)
+    find_least_used = Flag("With `include_stats`, also name the least used IP pool", default=False, example=True)
 
 
-def sentences(parameters: Iterable[Parameter], page: Page) -> list[str]:
-    """Return every sentence that `read` may decline with, each once."""
-    found = {}
-    for each in parameters:
-        if each.required:
-            found[(each.missing or page.missing).format(name=each.name, kind=each.kind)] = True
-        found[(each.wrong or page.wrong).format(name=each.name, kind=each.kind)] = True
-    return list(found)
+class CreateIPPool(PoolParameters):
+    name = Text("The name of the new IP pool", required=True, example="Apple")
+    ips = Items(
+        "IPv4 addresses to add to the pool", required=True, example=["1.1.1.1", "2.2.2.2"],
+        missing=_NO_ARRAY, wrong=_NO_ARRAY,
+    )  # fmt: skip
 
 
-def _fault(parameter: Parameter, sentence: str) -> Declined:
-    return decline(Code.MALFORMED, sentence.format(name=parameter.name, kind=parameter.kind))
+class LeastUsedIPPool(PoolParameters):
+    stats_period = Choice(**_PERIOD)
+
+
+# --- domains ----------------------------------------------------------------------------------------------------------
+
+PER_PAGE, MOST_PER_PAGE = 30, 100
+
+
+class ListDomains(Parameters):
+    page = Whole("Which page, from 1", default=1, least=1)
+    per_page = Whole(
+        "Domains a page, at most 100", default=PER_PAGE, least=1, most=MOST_PER_PAGE,
+        wrong=f"per_page must be from 1 to {MOST_PER_PAGE}",
+    )  # fmt: skip
+    verified = Flag("Only domains that are verified, or only those that are not")
+    search = Text("Only domains whose name contains this")
+    order_by = Choice("What to order by", choices=("name", "created_at", "verified_at"), default="name")
+    order_direction = Choice("Which way", choices=("ASC", "DESC"), default="ASC")
+    include_stats = Flag("Also answer with the messages sent from each domain", default=False)
+
+
+class DomainName(Parameters):
+    name = Text("The domain's name", required=True, example="example.com")
+
+
+class CreateDomain(DomainName):
+    custom_mx_records = Names("Hosts that receive its mail instead of the platform's", default=())
+    dmarc_record = Text("The owner's own DMARC record", default="")
+
+
+class ShowDNSRecords(Parameters):
+    domain_id = Identifier("The domain's UUID; it counts before the name")
+    domain_name = Text("The domain's name", example="example.com")
+    faults = (NO_DOMAIN_GIVEN,)
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if given["domain_id"] is None and given["domain_name"] is None:
+            raise fault(NO_DOMAIN_GIVEN)
+        return given
+
+
+# --- organizations ----------------------------------------------------------------------------------------------------
+
+
+class ShowOrganization(Parameters):
+    organization_uuid = Identifier("The organization's UUID")
+    uuid = Identifier("The same by another name")
+
+
+class NamedOrganization(ShowOrganization):
+    faults = (NO_ORGANIZATION_GIVEN,)
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if given["organization_uuid"] is None and given["uuid"] is None:
+            raise fault(NO_ORGANIZATION_GIVEN)
+        return given

@@ -24,11 +24,22 @@ class PoolUsage:
     created_at: datetime.datetime
     addresses: list[tuple[int, str, str | None, str, int]] = field(default_factory=list)
     sent: dict[int, int] = field(default_factory=dict)
+    # The names of the servers that send by it, where they are asked for.
+    servers: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int:
         """Messages that the pool's addresses sent."""
         return sum(self.sent[address[0]] for address in self.addresses)
+
+    @property
+    def ip_count(self) -> int:
+        return len(self.addresses)
+
+    @property
+    def rounded_average(self) -> float:
+        """Messages per address, as it is shown."""
+        return round(self.total / len(self.addresses), 2) if self.addresses else 0.0
 
     @property
     def average(self) -> Fraction:

@@ -1,86 +1,113 @@
-"""The dialect's base views. An endpoint declares what it takes, and `answer` says what it finds."""
+"""The dialect's base viewset. An action declares what it takes and answers; its method says what it finds."""
 
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rest_framework.decorators import action
 from rest_framework.request import Request
+from rest_framework.serializers import BaseSerializer, Field, Serializer
 
+from api.openapi import Schema
 from api.postal.authentication import ServerKey
 from api.postal.openapi import PostalSchema
-from api.postal.pages import IP_POOLS, SERVERS, Page
-from api.postal.parameters import Parameter, read
+from api.postal.parameters import Nothing, Parameters
+from api.postal.problems import Refusal
+from api.postal.renderers import renderer
 from api.postal.requests import parameters_of
-from api.postal.schemas import Schema
-from api.views import DialectView
+from api.renderers import Answer
+from api.views import DialectViewSet
 from core.keys import UsedKey, touch_last_used
 
+READS = ("get", "post")
+# Postal: PUT and PATCH are tolerated; nothing that changes anything answers GET.
+CHANGES = ("post", "put", "patch")
+DELETES = (*CHANGES, "delete")
 
-class PostalView(DialectView):
-    """An endpoint of Postal's dialect."""
+type Method = Callable[..., object]
 
-    page: ClassVar[Page] = SERVERS
-    renderer = SERVERS.renderer
-    parameters: ClassVar[tuple[Parameter, ...]] = ()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What an action declares: its parameters and its answer, and what else the OpenAPI document says of it.
+
+    Its two serializers are one instance each for all requests, of which they hold nothing: making their fields anew takes
+    longer than reading and writing. `examples` are names of files in examples/, `errors` refusals of the action's own,
+    `error_data` what may stand beside code and message. An action without parameters (`takes` None) reads the body itself:
+    `body` and `faults` describe it.
+    """
+
+    answers: Serializer
+    is_change: bool
+    takes: Parameters | None
+    is_plain: bool = False
+    examples: tuple[str, ...] = ()
+    errors: tuple[Refusal, ...] = ()
+    error_data: type[BaseSerializer] | None = None
+    body: Schema | None = None
+    faults: tuple[str, ...] = ()
+
+    def write(self, found: object) -> object:
+        """Return what an action found as JSON values, by its serializer; it is JSON already where `is_plain`."""
+        if self.is_plain:
+            return found
+        answer = found if isinstance(found, Answer) else Answer(found)
+        return Answer(self.answers.to_representation(answer.data), answer.flags)
+
+
+def endpoint(
+    verbs: tuple[str, ...],
+    path: str,
+    *,
+    answers: Mapping[str, Field],
+    takes: type[Parameters] | None = Nothing,
+    authentication: type[ServerKey] = ServerKey,
+    **declared: Any,
+) -> Callable[[Method], Method]:
+    """Make a method an action of these verbs; what else is `declared` are parts of its Operation.
+
+    `answers` are the fields of the answer by name. The method is called with the caller (a `servers.access.Caller`) and the
+    parameters, all of them read and checked, of which those in the path win; without parameters, with the request.
+    """
+
+    def decorate(method: Method) -> Method:
+        @functools.wraps(method)
+        def run(view: PostalViewSet, request: Request, **in_path: str) -> object:
+            if operation.takes is None:
+                return operation.write(method(view, request))
+            raw = parameters_of(request._request, view.body()) | in_path
+            return operation.write(method(view, request.auth, operation.takes.run_validation(raw)))
+
+        name = method.__qualname__.replace("ViewSet.", "_").title().replace("_", "")
+        operation = Operation(
+            answers=type(f"{name}Serializer", (Serializer,), dict(answers))(),
+            is_change=verbs is not READS,
+            takes=None if takes is None else takes(),
+            **declared,
+        )
+        method_of_view: Any = run
+        method_of_view.operation = operation
+        settings: Any = {"methods": verbs, "url_path": path, "authentication_classes": [authentication]}
+        return action(detail=False, **settings)(method_of_view)
+
+    return decorate
+
+
+reads = functools.partial(endpoint, READS)
+changes = functools.partial(endpoint, CHANGES)
+deletes = functools.partial(endpoint, DELETES)
+
+
+class PostalViewSet(DialectViewSet):
+    """The base of the dialect's resources."""
+
+    renderer = renderer
     authentication_classes = [ServerKey]
-
-    # What OpenAPI says beside that: the schema of `data`, the documents' examples (files in examples/), refusals of the
-    # endpoint's own as (code, message), what may stand beside code and message, and faults of several parameters.
     schema = PostalSchema()
-    tag: ClassVar[str] = "Postal: servers"
-    data: ClassVar[Schema] = {}
-    examples: ClassVar[tuple[str, ...]] = ()
-    errors: ClassVar[tuple[tuple[str, str], ...]] = ()
-    error_data: ClassVar[dict[str, Schema]] = {}
-    faults: ClassVar[tuple[str, ...]] = ()
-    is_change: ClassVar[bool] = False
-
-    def answer(self, caller: Any, given: dict[str, Any]) -> object:
-        """Return the data for the parameters, all of them read and checked; `caller` is a servers.access.Caller."""
-        # Not an abstract method: an endpoint whose body is no object of parameters replaces `run` instead.
-        raise NotImplementedError(f"{type(self).__name__} does not say what it answers")
-
-    def run(self, request: Request, **path: str) -> object:
-        """Read the parameters (those in the path win) and answer."""
-        raw = parameters_of(request._request, self.body()) | path
-        return self.answer(request.auth, read(self.parameters, raw, self.page))
+    # The operations' group in the OpenAPI document.
+    tag: ClassVar[str]
 
     def note_use(self, credential: UsedKey) -> None:
         """Note that the key was used."""
         touch_last_used(credential, at=self.now)
-
-
-class ReadView(PostalView):
-    """Changes nothing: GET and POST."""
-
-    def get(self, request: Request, **path: str) -> object:
-        """Answer."""
-        return self.run(request, **path)
-
-    def post(self, request: Request, **path: str) -> object:
-        """Answer."""
-        return self.run(request, **path)
-
-
-class ChangeView(PostalView):
-    """Changes something: POST, with PUT and PATCH tolerated; never GET."""
-
-    is_change = True
-
-    def post(self, request: Request, **path: str) -> object:
-        """Act."""
-        return self.run(request, **path)
-
-    put = patch = post
-
-
-class DeleteView(ChangeView):
-    """Deletes something: as a change, and DELETE."""
-
-    delete = ChangeView.post
-
-
-class IPPoolsPage(PostalView):
-    """Mixed into the views of the IP Pools page."""
-
-    page = IP_POOLS
-    renderer = IP_POOLS.renderer
-    tag = "Postal: IP pools"

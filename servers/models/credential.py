@@ -24,7 +24,7 @@ class Credential(Key):
     name = models.CharField(max_length=200)
     # Empty for SMTP-IP, which has a network instead of a key.
     key_prefix = models.CharField(max_length=PREFIX_LENGTH, blank=True, editable=False)
-    key_digest = models.CharField(max_length=DIGEST_LENGTH, unique=True, null=True, editable=False)  # noqa: DJ001 - unique
+    key_digest = models.CharField(max_length=DIGEST_LENGTH, unique=True, null=True, editable=False)  # type: ignore[assignment]  # noqa: DJ001 - unique
     # Kept because Postal's create answers with the key of a server that exists already.
     key_ciphertext = CiphertextField(blank=True, editable=False)
     # A CIDR such as 192.0.2.0/24, for SMTP-IP only.

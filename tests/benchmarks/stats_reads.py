@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from api.postal.ip_pools import ListIPPools
+from api.postal.ip_pools import IPPoolViewSet
 from core.audit import Actor
 from servers.credentials import create_credential
 from stats.counts import fold
@@ -59,7 +59,7 @@ def measure() -> Iterator[Ratio]:
 
 def _read(key: str, period: str) -> Reading:
     path = "/api/v1/servers/ip_pools?include_stats=true" + (f"&stats_period={period}" if period else "")
-    view = ListIPPools.as_view()
+    view = IPPoolViewSet.as_view({"get": "list"})
 
     def call() -> None:
         response = view(RequestFactory().get(path, headers={"X-Server-API-Key": key}))

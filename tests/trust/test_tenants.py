@@ -22,14 +22,14 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from api.greenarrow.views import GreenArrowView
-from api.postal.parameters import Flag, Identifier, Items, Moment, Names, Text, Whole
-from api.postal.views import ChangeView, PostalView
+from api.postal.fields import Flag, Identifier, Items, Moment, Names, Text, Whole
 from core.models import User
 from core.tokens import create_token
 from ippools.models import IPAddress
 from servers.models import Domain, Membership
 from servers.provisioning import create_server
 from tests.api.greenarrow.conftest import basic
+from tests.api.postal.endpoints import ENDPOINTS
 from tests.cast import SYSTEM, make_pool
 from tests.dns_server import LocalDNS
 
@@ -72,12 +72,14 @@ def endpoints(base: type) -> list[Endpoint]:
     return list(walk(get_resolver().url_patterns, ""))
 
 
-POSTAL, GREENARROW = endpoints(PostalView), endpoints(GreenArrowView)
+GREENARROW = endpoints(GreenArrowView)
+ACTIONS = [(Endpoint(f"api/v1/{each.route}", each.view), each) for each in ENDPOINTS]
+POSTAL = [endpoint for endpoint, _ in ACTIONS]
 ASKS_DNS = "api/v1/domains/verify"
 IN_BODIES = [
-    pytest.param(each, marks=pytest.mark.server) if each.route == ASKS_DNS else each
-    for each in POSTAL
-    if each.route != "api/v1/events"
+    pytest.param(*each, id=each[0].route, marks=[pytest.mark.server] if each[0].route == ASKS_DNS else [])
+    for each in ACTIONS
+    if each[1].takes_parameters
 ]
 
 
@@ -182,7 +184,7 @@ def kinds_of(parameter: Any) -> list[str]:
         case Identifier():
             return ["uuid", "name"]
         case Whole():
-            return ["id"] if parameter.name.endswith("_id") else []
+            return ["id"] if parameter.field_name.endswith("_id") else []
         case Items() | Names():
             return ["ip", "name"]
         case Text():
@@ -192,27 +194,28 @@ def kinds_of(parameter: Any) -> list[str]:
     return ["uuid", "id", "name", "ip"]
 
 
-def sensible(tenant: Any, view: Any) -> dict[str, Any]:
+def sensible(tenant: Any, action: Any) -> dict[str, Any]:
     """Return the parameters that an endpoint cannot do without."""
     values: dict[str, Any] = {"organization_uuid": str(tenant.organization.uuid), "domain_name": "acme.example"}
-    for parameter in view.parameters:
-        if parameter.required and parameter.name not in values:
+    for parameter in action.parameters:
+        name = parameter.field_name
+        if parameter.required and name not in values:
             match parameter:
                 case Moment():
-                    values[parameter.name] = "2025-01-01"
+                    values[name] = "2025-01-01"
                 case Items():
-                    values[parameter.name] = ["192.0.2.77"]
-                case Text(name="mode"):
-                    values[parameter.name] = "Live"
+                    values[name] = ["192.0.2.77"]
+                case Text(field_name="mode"):
+                    values[name] = "Live"
                 case _:
-                    values[parameter.name] = "acme.example"
+                    values[name] = "acme.example"
     return values
 
 
-@pytest.mark.parametrize("endpoint", IN_BODIES, ids=str)
-def test_postal_foreign_is_unknown(endpoint, acme, globex, theirs):
+@pytest.mark.parametrize(("endpoint", "action"), IN_BODIES)
+def test_postal_foreign_is_unknown(endpoint, action, acme, globex, theirs):
     client = Client(headers={"X-Server-API-Key": acme.key})
-    declared = {each.name: each for each in endpoint.view.parameters}
+    declared = {each.field_name: each for each in action.parameters}
     foreign_rows = digest()
     secrets = [*theirs["uuid"], *theirs["name"][1:4], "Globex", *theirs["ip"], globex.key]
     compared = 0
@@ -224,7 +227,7 @@ def test_postal_foreign_is_unknown(endpoint, acme, globex, theirs):
             for foreign in theirs[kind] if parameter else theirs[kind][:1]:
                 answers = []
                 for value in (foreign, unknown_like(kind, foreign)):
-                    given = sensible(acme, endpoint.view)
+                    given = sensible(acme, action)
                     if names == ["domain_id"]:
                         del given["domain_name"]
                     given |= dict.fromkeys(names, [value] if isinstance(parameter, Items | Names) else value)
@@ -240,7 +243,7 @@ def test_postal_foreign_is_unknown(endpoint, acme, globex, theirs):
                         )
                 (foreign_answer, foreign_sql), (unknown_answer, unknown_sql) = answers
                 where = (endpoint.route, names, foreign)
-                if issubclass(endpoint.view, ChangeView) and '"status":"success"' in foreign_answer[1]:
+                if action.operation.is_change and '"status":"success"' in foreign_answer[1]:
                     # Each made a record of acme's own, with an id and keys of its own.
                     assert shape(foreign_answer) == shape(unknown_answer), where
                 else:

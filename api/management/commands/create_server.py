@@ -3,8 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from api.postal import shapes
-from api.postal.servers import created_server
+from api.postal import parameters, serializers
+from api.postal.servers import new_server
 from core.commands import ActCommand
 from servers.provisioning import create_server, find_organization
 from stats.reports import queries
@@ -19,18 +19,18 @@ class Command(ActCommand):
     def add_act_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("organization", metavar="ORG_PERMALINK")
         parser.add_argument("name")
-        parser.add_argument("--mode", type=str.capitalize, choices=list(shapes.MODES_BY_WORD), default="Live")
+        parser.add_argument("--mode", type=str.capitalize, choices=list(parameters.MODES_BY_WORD), default="Live")
 
     def act(self, *, organization: str, name: str, mode: str, **options: Any) -> dict[str, Any]:
         owner = find_organization(organization)
         created = create_server(
             organization=owner,
             name=name,
-            mode=shapes.MODES_BY_WORD[mode],
+            mode=parameters.MODES_BY_WORD[mode],
             ranked_pool_ids=queries.rank_pools(owner.pk)[:TOP_POOLS],
             actor=self.actor,
         )
-        return created_server(created)
+        return serializers.NewServer().to_representation(new_server(created))
 
     def told(self, outcome: dict[str, Any]) -> str:
         verb = "exists already" if outcome["already_exists"] else "was made"

@@ -3,7 +3,6 @@
 import datetime
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
@@ -15,28 +14,30 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from api.bodies import MEBIBYTE
-from api.postal import views
-from api.postal.parameters import Flag, Items, Moment, Text, Whole
-from api.postal.urls import urlpatterns
+from api.postal.fields import Flag, Items, Moment, Text, Whole
+from api.postal.renderers import ip_pools_renderer
 from servers.models import Credential, Server
 from tests.api.postal.conftest import NO_KEY, NOW, SUSPENDED, WRONG_KEY, error, make_pool
+from tests.api.postal.endpoints import ENDPOINTS
 
 pytestmark = pytest.mark.django_db
 
 FORM = "application/x-www-form-urlencoded"
 # `events` takes no parameters but events: tests/api/postal/test_events.py holds it to the same rules.
-VIEWS = {str(each.pattern): each.callback.view_class for each in urlpatterns if each.name != "events"}
-# A path for each URL; those with a part that varies get one that names nothing.
-PATHS = {re.sub(r"<[^>]+>", "nothing.example", route): view for route, view in VIEWS.items()}
+PATHS = {each.path: each for each in ENDPOINTS if each.takes_parameters}
 
 
-def paths(*kinds: type) -> list[str]:
-    return sorted(path for path, view in PATHS.items() if issubclass(view, kinds or (views.PostalView,)))
+def paths() -> list[str]:
+    return sorted(PATHS)
+
+
+def reads() -> list[str]:
+    return sorted(path for path, endpoint in PATHS.items() if not endpoint.operation.is_change)
 
 
 def with_parameters() -> list[str]:
     """Those that take parameters, which is all but `events`: its body is a stream of records, with tests of its own."""
-    return paths(views.ReadView, views.ChangeView)
+    return paths()
 
 
 def state() -> str:
@@ -58,7 +59,7 @@ def unchanged(acme, globex):
 
 
 def parameter_fault(path: str, message: str) -> dict:
-    if PATHS[path].renderer is views.IP_POOLS.renderer:
+    if PATHS[path].view.renderer is ip_pools_renderer:
         return error("ParameterError", message)
     return {"status": "parameter-error", "flags": {}, "data": {"message": message}}
 
@@ -128,7 +129,7 @@ def test_authentication_is_one_query(call, acme, path):
         assert captured[0]["sql"].startswith("SELECT")
 
 
-@pytest.mark.parametrize("path", paths(views.ReadView))
+@pytest.mark.parametrize("path", reads())
 def test_a_use_is_noted_at_most_once_a_minute(call, acme, path):
     def updates():
         with CaptureQueriesContext(connection) as captured:
@@ -157,20 +158,19 @@ WRONG_VERB = error("MethodNotAllowed", "This URL does not answer this method")
 
 @pytest.mark.parametrize("path", paths())
 def test_it_rejects_wrong_verbs_before_it_asks_anything(call, unchanged, path, django_assert_num_queries):
-    allowed = {name.upper() for name in ("get", "post", "put", "patch", "delete", "head") if hasattr(PATHS[path], name)}
-    for verb in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"} - allowed:
+    for verb in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"} - PATHS[path].verbs:
         with django_assert_num_queries(0):
             assert call(path, method=verb, key=unchanged.key) == WRONG_VERB
 
 
-@pytest.mark.parametrize("path", paths(views.ReadView))
+@pytest.mark.parametrize("path", reads())
 def test_reads_answer_get_and_post_alike(call, acme, path):
     make_pool(acme.organization, "A", "1.1.1.1")
-    assert not hasattr(PATHS[path], "put")
+    assert PATHS[path].verbs == {"GET", "POST", "HEAD"}
     assert call(path, method="GET", key=acme.key) == call(path, key=acme.key)
 
 
-@pytest.mark.parametrize("path", paths(views.ReadView))
+@pytest.mark.parametrize("path", reads())
 def test_reads_change_nothing(call, unchanged, path):
     call(path, key=unchanged.key)
 
@@ -260,10 +260,9 @@ HOSTILE = [
 
 def cases() -> Iterator[tuple[str, str]]:
     for path in with_parameters():
-        view = PATHS[path]
         yield path, "nobody_declared_this"
-        for parameter in view.parameters:
-            yield path, parameter.name
+        for parameter in PATHS[path].parameters:
+            yield path, parameter.field_name
 
 
 def good(tenant, path: str) -> dict[str, object]:
@@ -275,15 +274,15 @@ def good(tenant, path: str) -> dict[str, object]:
             continue
         match parameter:
             case Moment():
-                values[parameter.name] = "2025-01-01"
+                values[parameter.field_name] = "2025-01-01"
             case Items():
-                values[parameter.name] = ["1.1.1.1"]
-            case Text(name="organization_uuid"):
-                values[parameter.name] = str(tenant.organization.uuid)
-            case Text(name="mode"):
-                values[parameter.name] = "Live"
+                values[parameter.field_name] = ["1.1.1.1"]
+            case Text(field_name="organization_uuid"):
+                values[parameter.field_name] = str(tenant.organization.uuid)
+            case Text(field_name="mode"):
+                values[parameter.field_name] = "Live"
             case Text():
-                values[parameter.name] = "name.example"
+                values[parameter.field_name] = "name.example"
     return values
 
 
@@ -308,7 +307,7 @@ def test_hostile_values_never_crash(call, acme, globex, path, name):
 @pytest.mark.parametrize(("path", "name"), [*cases()])
 def test_hostile_query_strings_never_crash(call, acme, path, name):
     for value in ("", "%", "%ff", "%ed%a0%80", "+", "a" * 5000, "%F0%9F%98%80", "1&" + name + "=true", "[]", "{}"):
-        call.raw(f"{path}?{name}={value}", key=acme.key, method="GET" if hasattr(PATHS[path], "get") else "POST")
+        call.raw(f"{path}?{name}={value}", key=acme.key, method="GET" if "GET" in PATHS[path].verbs else "POST")
         revive(acme)
 
 
@@ -316,13 +315,14 @@ def test_hostile_query_strings_never_crash(call, acme, path, name):
 def test_sources_are_merged_the_later_winning(call, acme, path):
     """Every parameter is wrong by query string, and right or wrong by body: the body decides."""
     wrong = {
-        each.name: "[]" if isinstance(each, Flag | Whole | Moment | Items) else "" for each in PATHS[path].parameters
+        each.field_name: "[]" if isinstance(each, Flag | Whole | Moment | Items) else ""
+        for each in PATHS[path].parameters
     }
     query = urlencode(wrong)
     parameters = PATHS[path].parameters
-    defaults = {each.name: each.default for each in parameters if not each.required}
+    defaults = {each.field_name: each.absent_value() for each in parameters if not each.required}
     # A flag without a default has no word for "not given".
-    flags = {each.name: False for each in parameters if isinstance(each, Flag) and each.default is None}
+    flags = {each.field_name: False for each in parameters if isinstance(each, Flag) and each.absent_value() is None}
     right = defaults | flags | good(acme, path)
     by_json = call(f"{path}?{query}", right, key=acme.key)
     if path == "servers/delete":
@@ -337,15 +337,15 @@ def test_sources_are_merged_the_later_winning(call, acme, path):
     assert by_form["data"].get("code") != "ParameterError"
 
 
-@pytest.mark.parametrize("path", paths(views.ReadView))
+@pytest.mark.parametrize("path", reads())
 def test_a_key_given_twice_counts_the_last_time(call, acme, path):
-    flags = [each.name for each in PATHS[path].parameters if isinstance(each, Flag)]
+    flags = [each.field_name for each in PATHS[path].parameters if isinstance(each, Flag)]
     for name in flags:
         body = f'{{"{name}": "wrong", "{name}": true}}'.encode()
         assert call.raw(path, body, key=acme.key) == call(path, {name: True}, key=acme.key)
 
 
-@pytest.mark.parametrize("path", paths(views.ReadView))
+@pytest.mark.parametrize("path", reads())
 def test_curl_without_a_content_type_is_understood(call, acme, path):
     """`curl -d '{…}'` says "form"; a form never begins with a brace."""
     body = json.dumps(good(acme, path)).encode()
