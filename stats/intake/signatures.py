@@ -252,6 +252,8 @@ class _Judge:
         return self._composed(core)
 
     def _composed(self, core: str) -> str:
+        if core.isalnum():
+            return self._mixed(core)
         both = _BOTH_CODES.match(core)
         if both is not None:
             return core if self._shown else f"{both[1]} {both[2]}"
