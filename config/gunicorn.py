@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
 
 bind = f"{environment.text('SLUICE_BIND', '127.0.0.1')}:{environment.number('PORT', 8000, least=1)}"
-worker_class = "gthread"
+# Threads, behind a buffer for slow clients.
+worker_class = "config.web_worker.BufferedWorker"
+# Django refuses what is too long, in the words of its address (config.middleware.LongAddresses).
+limit_request_line = 0
 workers = environment.number("WEB_CONCURRENCY", 2, least=1)
 threads = environment.number("SLUICE_WEB_THREADS", 8, least=1)
 timeout = 60
@@ -29,7 +32,8 @@ keepalive = 5
 max_requests, max_requests_jitter = 20_000, 2_000
 # By default it believes SCRIPT_NAME and X-Forwarded-Proto of everybody on the loopback. Here it believes nobody: whose headers
 # count is decided by SLUICE_TRUSTED_PROXIES, in one place (config.middleware.ForwardingHeaders).
-forwarded_allow_ips, forwarder_headers, secure_scheme_headers = "", "", {}
+forwarded_allow_ips, forwarder_headers = "", ""
+secure_scheme_headers: dict[str, str] = {}
 # It opens a socket through which the server can be commanded; nothing here wants one.
 control_socket_disable = True
 # Requests are logged by Django, with their id; gunicorn's own lines look like the others.

@@ -5,10 +5,14 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
 
 from core.clients import client_address, comes_by_trusted_proxy
+
+# Characters; gunicorn's own limit is 4,094, and its answer a page of its own.
+LONGEST_ADDRESS = 8_000
 
 
 class ForwardingHeaders:
@@ -27,6 +31,18 @@ class ForwardingHeaders:
         if not comes_by_trusted_proxy(request):
             for name in [each for each in request.META if each in self.names or each.startswith("HTTP_X_FORWARDED_")]:
                 del request.META[name]
+        return self.get_response(request)
+
+
+class LongAddresses:
+    """Refuses a request whose path and query string are longer than any that the panel or an API makes."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if len(request.META.get("RAW_URI", request.get_full_path())) > LONGEST_ADDRESS:
+            raise RequestDataTooBig("The request's address is too long")
         return self.get_response(request)
 
 

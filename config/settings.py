@@ -96,6 +96,7 @@ MIDDLEWARE = [
     # Before the rest: probes come by IP address, over plain HTTP and without a session.
     "config.health.Probes",
     "config.metrics.Measure",
+    "config.middleware.LongAddresses",
     "django.middleware.security.SecurityMiddleware",
     "panel.security_policy.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
