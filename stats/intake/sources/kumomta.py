@@ -44,8 +44,15 @@ _TRIED = re.compile(
     r"|reset by peer|broken pipe|eof|disconnected|resolv|\bdns\b|\bmx\b|handshake",
     re.IGNORECASE,
 )
+# An address that is not on the machine, or a proxy that is away.
+_OWN_FAILURES = (
+    "having an unplumbed source address",
+    "All failures are related to proxy connection issues",
+    ": no ha_proxy_server",
+)
 _OWN = re.compile(
-    r"throttl|suspen|configur|shutdown|shutting down|rate limit|egress|no sources|\bpolicy\b|\blua\b|not enough memory"
+    r"throttl|suspen|configur|skip_hosts|shutdown|shutting down|rate limit|egress|no sources"
+    r"|\bpolicy\b|\blua\b|not enough memory"
     r"|memory (?:is )?low|disk|spool|limit (?:reached|exceeded)",
     re.IGNORECASE,
 )
@@ -188,8 +195,9 @@ def is_own_doing(content: str) -> bool:
     if not content.startswith(_INTERNAL):
         return False
     words = content[len(_INTERNAL) :].lstrip()
-    if words.lower().startswith("failed to connect"):
-        return False
+    if words.startswith(("failed to connect ", "failed to send message")):
+        # Names of hosts and sources follow: only KumoMTA's own summaries are looked for.
+        return any(summary in words for summary in _OWN_FAILURES)
     return bool(_OWN.search(words)) or not _TRIED.search(words)
 
 

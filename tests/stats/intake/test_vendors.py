@@ -52,6 +52,7 @@ def failure(content, peer=None):
         "KumoMTA internal: Timed Out waiting 60s for response to Banner",
         "KumoMTA internal: Network is unreachable",
         "KumoMTA internal: connection reset by peer",
+        'KumoMTA internal: failed to send message to suspend.throttled.example Some("proxy"): Timed Out waiting 60s to write x',
         "no prefix",
     ],
 )
@@ -66,6 +67,13 @@ def test_kumomta_counts_failed_attempts_at_receivers(content):
         "KumoMTA internal: delivery suspended by the administrator",
         "KumoMTA internal: egress source ip-1 is not configured",
         "KumoMTA internal: shutting down",
+        "KumoMTA internal: ready queue throttled",
+        "KumoMTA internal: scheduled queue is suspended: mx trouble",
+        "KumoMTA internal: no sources for big.example pool=`main` are eligible for selection at this time",
+        "KumoMTA internal: MX consisted solely of hosts on the skip_hosts list",
+        "KumoMTA internal: returning message to scheduled queue",
+        "KumoMTA internal: failed to connect to any candidate hosts: All failures are related to having an unplumbed source address.",
+        "KumoMTA internal: failed to connect to any candidate hosts: All failures are related to proxy connection issues. x",
         "KumoMTA internal: something new",
     ],
 )
