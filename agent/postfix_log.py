@@ -36,6 +36,7 @@ _KINDS = {"sent": "sent", "deferred": "deferred", "bounced": "bounced"}
 # What smtp(8) says where the trouble is on this machine. A receiver's words come after "host … said:".
 _OWN_TROUBLE = (
     "server configuration error",
+    "Server configuration error",
     "unsupported configuration",
     "local data error while talking to ",
     "TLS is required, but our TLS engine is unavailable",
