@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import datetime
 import functools
 import re
@@ -110,13 +111,14 @@ class Times:
 
 def _first_after(moments: list[float], arrived: float) -> float:
     """Return the first moment that is not before the message's arrival."""
-    for number, moment in enumerate(moments):
-        if moment >= arrived - SLACK:
-            # With a zone that is wrong by hours the line seems to come before the message: not a year later.
-            if moment - arrived > 300 * DAY and number and arrived - moments[number - 1] < 26 * 3600:
-                return moments[number - 1]
-            return moment
-    return moments[-1]
+    number = bisect.bisect_left(moments, arrived - SLACK)
+    if number == len(moments):
+        return moments[-1]
+    moment = moments[number]
+    # With a zone that is wrong by hours the line seems to come before the message: not a year later.
+    if moment - arrived > 300 * DAY and number and arrived - moments[number - 1] < 26 * 3600:
+        return moments[number - 1]
+    return moment
 
 
 def _keep(cache: dict[Any, Any], key: Any, value: Any) -> None:

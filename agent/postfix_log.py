@@ -70,7 +70,7 @@ class Reader:
         self.held = {key: Held.from_json(values) for key, values in state.get("held", {}).items()}
         self.count_held = sum(len(each.outs) for each in self.held.values())
         self._tail = state.get("tail", "").encode("utf-8", "surrogateescape")
-        self._hour = state.get("hour", 0)
+        self._due = state.get("due", 0)
         self._handlers: dict[str, Callable[..., list[Out]]] = {
             "smtpd": self._smtpd,
             "pickup": self._pickup,
@@ -84,7 +84,7 @@ class Reader:
         """Return what is needed to go on, as JSON's types."""
         return {
             "clock": self.times.clock,
-            "hour": self._hour,
+            "due": self._due,
             "messages": {key: message.as_json() for key, message in self.messages.items()},
             "gone": {key: list(value) for key, value in self.gone.items()},
             "held": {key: each.as_json() for key, each in self.held.items()},
@@ -128,8 +128,9 @@ class Reader:
             outs = handler(head, text, raw, where, whole)
         except BadStamp:
             return [{"refused": "invalid_at", "message": "The line's time cannot be read", "where": where}]
-        if self.times.clock is not None and self.times.clock // 3600 > self._hour:
-            self._hour = int(self.times.clock // 3600)
+        clock = self.times.clock
+        if clock is not None and clock >= self._due:
+            self._due = clock // 3600 * 3600 + 3600
             outs = outs + self._forget()
         return outs
 
