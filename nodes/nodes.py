@@ -51,7 +51,7 @@ def change_node(*, node: Node, actor: Actor, name: str | None = None, addresses:
     """Rename the node, or say which addresses are on it (the whole list); None stays. Raises Invalid, NotFound."""
     lock_addresses()
     locked = _lock(node)
-    before = _document(locked)
+    before = document(locked)
     if name is not None:
         locked.name = _untaken(name, locked)
         locked.save()
@@ -59,7 +59,7 @@ def change_node(*, node: Node, actor: Actor, name: str | None = None, addresses:
         found = _found(addresses)
         _refuse_elsewhere(found, locked)
         _place(locked, found)
-    after = _document(locked)
+    after = document(locked)
     if after != before:
         record(actor=actor, act="node.changed", target=locked, before=before, after=after)
     return locked
@@ -95,7 +95,7 @@ def rotate_key(*, node: Node, actor: Actor) -> KeyedNode:
 def delete_node(*, node: Node, actor: Actor) -> None:
     """Delete the node; its key stops at once, and its addresses stay, on no node. Raises NotFound."""
     locked = _lock(node)
-    record(actor=actor, act="node.deleted", target=locked, before=_document(locked))
+    record(actor=actor, act="node.deleted", target=locked, before=document(locked))
     locked.delete()
 
 
@@ -104,7 +104,8 @@ def addresses_on(node: Node) -> list[str]:
     return list(node.node_addresses.order_by("ip_address_id").values_list("ip_address__ipv4", flat=True))
 
 
-def _document(node: Node) -> dict[str, object]:
+def document(node: Node) -> dict[str, object]:
+    """Return the node for the audit trail."""
     return snapshot(node) | {"addresses": addresses_on(node)}
 
 

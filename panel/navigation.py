@@ -42,6 +42,13 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
         ],
     ),
     (
+        "Nodes",
+        [
+            ("memory", "nodes.node"),
+            ("difference", "nodes.revision"),
+        ],
+    ),
+    (
         "People and access",
         [
             ("person", "core.user"),

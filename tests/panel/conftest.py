@@ -12,6 +12,8 @@ from core.audit import Actor
 from core.models import ApiToken, AuditEntry, Job, User
 from ippools import ip_addresses, relay_servers, routing_rules
 from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
+from nodes.nodes import create_node
+from nodes.publishing import publish
 from servers.credentials import create_credential
 from servers.models import Credential, Domain, IPPoolRule, Membership, Organization, Route, Server, Webhook
 from servers.pools import create_platform_pool, create_pool
@@ -148,6 +150,8 @@ def platform(db: None) -> Platform:
     )
     Group.objects.create(name="Night shift")
     make_ingest_token(name="collector", actor=SYSTEM)
+    create_node(name="mta1", kind="postfix", addresses=[address.ipv4], actor=SYSTEM)
+    publish(actor=SYSTEM, now=NOW)
     ApiToken.objects.create(user=staff, name="deploy", key_prefix="abcdef", key_digest="0" * 64)
     RollupRun.objects.create(kind="fold", outcome="done", started_at=NOW, finished_at=NOW, events=3, rows=5)
     Job.objects.create(kind="bulk", label="Pause 3 addresses", user_id=superuser.pk)

@@ -22,6 +22,12 @@ PARTS = {
     "ippools.deliverytarget",
     "ippools.addressidentity",
     "stats.providerdomain",
+    "nodes.nodeaddress",
+    "nodes.nodereport",
+    "nodes.nodepolicy",
+    "nodes.policytext",
+    "nodes.revisionpolicy",
+    "nodes.publication",
 }
 
 
@@ -58,7 +64,7 @@ def test_every_model_of_configuration_has_a_page():
     registered = {model._meta.label_lower for model in admin.site._registry} | PARTS
     models = [
         model._meta.label_lower
-        for app in ("core", "throttling", "ippools", "servers")
+        for app in ("core", "throttling", "ippools", "servers", "nodes")
         for model in apps.get_app_config(app).get_models()
     ]
     assert [label for label in models if label not in registered] == []

@@ -1,0 +1,151 @@
+"""Revisions: what was published, by whom, which nodes have it; publishing, and publishing an earlier one again."""
+
+from collections import Counter
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from unfold.decorators import action, display
+
+from core.errors import Refused
+from nodes import preview, publishing
+from nodes.models import Node, NodeReport, Revision, RevisionPolicy
+from panel.forms import errors
+from panel.pages.base import ReadOnlyAdmin
+from panel.record_actions import actor_of
+
+
+@admin.register(Revision)
+class RevisionAdmin(ReadOnlyAdmin):
+    """Revisions, newest first."""
+
+    list_display = ["name", "kind", "created_at", "actor_label", "change_count", "where_applied"]
+    list_filter = ["kind"]
+    search_fields = ["number", "actor_label"]
+    search_help_text = "Number or name"
+    fields = ["kind", "created_at", "actor_label", "repeats", "digest"]
+    actions_list = ["publish_button"]
+    change_form_outer_before_template = "panel/revision/summary.html"
+
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
+        ids = [record.pk for record in records]
+        total = Counter(RevisionPolicy.objects.filter(revision__in=ids).values_list("revision_id", flat=True))
+        applied = Counter(
+            NodeReport.objects.filter(revision_applied__in=[record.number for record in records])
+            .order_by()
+            .values_list("revision_applied", flat=True)
+        )
+        wanted = Counter(Node.objects.filter(revision__in=ids).order_by().values_list("revision_id", flat=True))
+        for record in records:
+            record.node_total = total[record.pk]
+            record.applied_total = applied[record.number]
+            record.is_wanted = bool(wanted[record.pk])
+
+    @display(description="Revision", ordering="number")
+    def name(self, record: Revision) -> str:
+        return str(record)
+
+    @display(description="Changes")
+    def change_count(self, record: Revision) -> int:
+        return int(record.changes.get("count", 0))
+
+    @display(description="Applied")
+    def where_applied(self, record: Any) -> str:
+        told = f"{record.applied_total} of {record.node_total} nodes"
+        return told if record.is_wanted else f"{told} (superseded)"
+
+    @action(description="Publish", url_path="publish-button", permissions=["publish"])
+    def publish_button(self, request: HttpRequest) -> HttpResponse:
+        """Go to the preview, where it is done."""
+        return HttpResponseRedirect(reverse("admin:nodes_revision_publish"))
+
+    def has_publish_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether the person may publish."""
+        return self.has_operate_permission(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("publish/", wrap(self.publish_view), name="nodes_revision_publish"),
+            path("<path:object_id>/again/", wrap(self.again_view), name="nodes_revision_again"),
+            *super().get_urls(),
+        ]
+
+    def summary_of(self, request: HttpRequest, record: Revision) -> dict[str, Any]:
+        may_publish = self.has_publish_permission(request)
+        newest = Revision.objects.order_by("-number").values_list("pk", flat=True).first()
+        reports = {each.node_id: each for each in NodeReport.objects.filter(node__isnull=False)}
+        policies = RevisionPolicy.objects.filter(revision=record).select_related("policy").order_by("policy__node_name")
+        rows = [
+            {
+                "name": each.policy.node_name,
+                "kind": each.policy.kind,
+                "since": each.policy.number,
+                "applied": reports[each.policy.node_id].revision_applied if each.policy.node_id in reports else None,
+            }
+            for each in policies
+        ]
+        return {
+            "revision": record,
+            "rows": rows,
+            "applied_total": sum(row["applied"] == record.number for row in rows),
+            "changed": preview.changes_of(record),
+            "again_url": self.url_of(record.pk, "again") if may_publish and record.pk != newest else "",
+        }
+
+    def publish_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what publishing would do, then do it."""
+        if not self.has_publish_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._done(request, lambda: publishing.publish(actor=actor_of(request), now=timezone.now()))
+        notice = "Every node gets the configuration as it is now."
+        if publishing.is_held():
+            notice += " An earlier revision was published again: nothing is published by itself until this is done."
+        elif settings.SLUICE_PUBLISH == publishing.AUTOMATIC:
+            notice += " Changes are published by themselves within seconds."
+        return self._page(request, preview.preview_of_configuration(), "Publish", notice)
+
+    def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show what publishing an earlier revision again would do, then do it."""
+        record = self.seen(request, object_id)
+        if record is None or not self.has_publish_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._done(
+                request,
+                lambda: publishing.roll_back(number=record.number, actor=actor_of(request), now=timezone.now()),
+            )
+        notice = (
+            f"Every node gets what r{record.number} told it, under a new number. The configuration in the panel stays as it is;"
+            " nothing is published by itself until somebody publishes."
+        )
+        return self._page(
+            request, preview.preview_of_rollback(record.number), f"Publish r{record.number} again", notice
+        )
+
+    def _done(self, request: HttpRequest, publish: Any) -> HttpResponse:
+        try:
+            revision = publish()
+        except Refused as refusal:
+            messages.error(request, f"Not published. {errors.sentence(refusal.message)}.")
+            return HttpResponseRedirect(reverse("admin:nodes_revision_changelist"))
+        messages.success(request, f"{revision} is published.")
+        return HttpResponseRedirect(self.url_of(revision.pk))
+
+    def _page(self, request: HttpRequest, found: preview.Preview, title: str, notice: str) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "preview": found,
+            "notice": notice,
+            "submit": title,
+            "back": reverse("admin:nodes_revision_changelist"),
+        }
+        return TemplateResponse(request, "panel/revision/publish.html", context)

@@ -1,0 +1,74 @@
+"""Nodes and revisions in the panel."""
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from core import keys
+from ippools import ip_addresses
+from nodes.models import Node, Revision
+from nodes.nodes import addresses_on
+from nodes.publishing import publish
+from tests.panel.conftest import NOW, SYSTEM, sign_in
+
+pytestmark = pytest.mark.django_db
+
+
+def text_of(response) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+
+
+def test_a_node_is_made_and_its_key_is_shown_once(platform, root):
+    given = {"name": "mta2", "kind": "haraka", "addresses": ""}
+    made = root.post(reverse("admin:nodes_node_add"), given)
+    assert made.status_code == 200
+    node = Node.objects.get(name="mta2")
+    words = set(re.findall(r"\b\w{32}\b", made.content.decode()))
+    [key] = [word for word in words if keys.digest(word) == node.key_digest]
+    page = root.get(reverse("admin:nodes_node_change", args=[node.pk]))
+    assert key not in page.content.decode()
+    assert "Nothing has been published for it yet" in text_of(page)
+
+
+def test_an_address_of_another_node_is_refused_by_its_name(platform, root):
+    given = {"name": "mta2", "kind": "haraka", "addresses": platform.address.ipv4}
+    refused = root.post(reverse("admin:nodes_node_add"), given)
+    assert f"{platform.address.ipv4} is on node mta1 already" in text_of(refused)
+    assert Node.objects.count() == 1
+
+
+def test_a_node_is_changed(platform, root):
+    node = Node.objects.get()
+    root.post(reverse("admin:nodes_node_change", args=[node.pk]), {"name": "mta-1", "addresses": ""})
+    node.refresh_from_db()
+    assert (node.name, addresses_on(node)) == ("mta-1", [])
+
+
+def test_publishing_shows_first_what_it_does(platform, root):
+    rule = {"domains": ["gmail.com"], "max_concurrent_connections": 5, "max_messages_per_hour": 6_000}
+    ip_addresses.update(platform.address.pk, {"rules_new": [rule]}, actor=SYSTEM)
+    url = reverse("admin:nodes_revision_publish")
+    page = text_of(root.get(url))
+    assert "gmail.com on 1 address 100 → 6,000 an hour, 10 → 5 connections" in page
+    assert Revision.objects.count() == 1
+    done = root.post(url)
+    revision = Revision.objects.get(number=2)
+    assert done["Location"] == reverse("admin:nodes_revision_change", args=[revision.pk])
+    assert revision.actor_label == "root"
+    page = text_of(root.get(done["Location"]))
+    assert "0 of 1 nodes on r2" in page
+    assert "gmail.com on 1 address" in page
+    again = reverse("admin:nodes_revision_again", args=[Revision.objects.get(number=1).pk])
+    assert "gmail.com on 1 address 6,000 → 100 an hour" in text_of(root.get(again))
+    root.post(again)
+    assert (Revision.objects.first().kind, Revision.objects.first().repeats) == ("rollback", 1)
+    assert "nothing is published by itself until this is done" in text_of(root.get(url))
+
+
+def test_only_who_may_change_publishes(platform, acme):
+    revision = publish(actor=SYSTEM, now=NOW)
+    for name, args in (("publish", []), ("again", [revision.pk])):
+        url = reverse(f"admin:nodes_revision_{name}", args=args)
+        assert sign_in(acme.owner).post(url).status_code == 403
+    assert Revision.objects.count() == 1
