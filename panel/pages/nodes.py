@@ -32,21 +32,24 @@ _LABELS = {
 class NodeForm(ActingForm):
     """A node's own fields, and the addresses that are on it."""
 
-    addresses = forms.CharField(
+    address_list = forms.CharField(
+        label="Addresses",
         required=False,
         max_length=1_000_000,
         widget=text_area(rows=8, placeholder="192.0.2.1\n192.0.2.2", spellcheck="false"),
         help_text="One a line: the whole list. An address is on one node at most.",
     )
 
+    aliases = {"addresses": "address_list"}
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "addresses" in self.fields and not self.is_new:
-            self.initial["addresses"] = "\n".join(nodes.addresses_on(self.instance))
+        if "address_list" in self.fields and not self.is_new:
+            self.initial["address_list"] = "\n".join(nodes.addresses_on(self.instance))
 
     def act(self) -> Node:
         given = self.cleaned_data
-        addresses = given["addresses"].replace(",", " ").split()
+        addresses = given["address_list"].replace(",", " ").split()
         if not self.is_new:
             return nodes.change_node(node=self.instance, name=given["name"], addresses=addresses, actor=self.actor)
         made = nodes.create_node(name=given["name"], kind=given["kind"], addresses=addresses, actor=self.actor)
@@ -64,8 +67,8 @@ class NodeAdmin(PanelAdmin):
     list_select_related = ["revision", "report"]
     search_fields = ["name_key", "addresses__ipv4"]
     search_help_text = "Name or IPv4 address"
-    add_fieldsets = ((None, {"fields": ["name", "kind", "addresses"]}),)
-    fieldsets = ((None, {"fields": ["name", "kind_shown", "key_start", "addresses"]}),)
+    add_fieldsets = ((None, {"fields": ["name", "kind", "address_list"]}),)
+    fieldsets = ((None, {"fields": ["name", "kind_shown", "key_start", "address_list"]}),)
     readonly_fields = ["kind_shown", "key_start"]
     actions_detail = ["rotate"]
     change_form_outer_before_template = "panel/node/summary.html"

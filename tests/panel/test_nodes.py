@@ -20,7 +20,7 @@ def text_of(response) -> str:
 
 
 def test_a_node_is_made_and_its_key_is_shown_once(platform, root):
-    given = {"name": "mta2", "kind": "haraka", "addresses": ""}
+    given = {"name": "mta2", "kind": "haraka", "address_list": ""}
     made = root.post(reverse("admin:nodes_node_add"), given)
     assert made.status_code == 200
     node = Node.objects.get(name="mta2")
@@ -32,7 +32,7 @@ def test_a_node_is_made_and_its_key_is_shown_once(platform, root):
 
 
 def test_an_address_of_another_node_is_refused_by_its_name(platform, root):
-    given = {"name": "mta2", "kind": "haraka", "addresses": platform.address.ipv4}
+    given = {"name": "mta2", "kind": "haraka", "address_list": platform.address.ipv4}
     refused = root.post(reverse("admin:nodes_node_add"), given)
     assert f"{platform.address.ipv4} is on node mta1 already" in text_of(refused)
     assert Node.objects.count() == 1
@@ -40,7 +40,7 @@ def test_an_address_of_another_node_is_refused_by_its_name(platform, root):
 
 def test_a_node_is_changed(platform, root):
     node = Node.objects.get()
-    root.post(reverse("admin:nodes_node_change", args=[node.pk]), {"name": "mta-1", "addresses": ""})
+    root.post(reverse("admin:nodes_node_change", args=[node.pk]), {"name": "mta-1", "address_list": ""})
     node.refresh_from_db()
     assert (node.name, addresses_on(node)) == ("mta-1", [])
 
