@@ -4,21 +4,52 @@ import fcntl
 import json
 import os
 import secrets as random
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
 
+from config import environment
+
 # Celery's filesystem broker is asked this often (seconds): 35-51 ms from `delay` to the task, measured.
 POLLING_INTERVAL = 0.05
+# Bytes.
+LEAST_SPACE = 32 * 1024**2
 # A file of the broker's that was touched so many seconds ago may be half written.
 BEING_WRITTEN = 5
 
 
+def fault_of(folder: Path) -> str:
+    """Return why nothing can be written in the data folder, as the end of a sentence; "" where it can.
+
+    A disk is full when less than 32 MiB are left: SQLite's log, a message and a file of metrics must still fit.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return "cannot be written"
+    place = os.statvfs(folder)
+    left = place.f_bavail * place.f_frsize
+    if left < LEAST_SPACE:
+        return f"is on a full disk ({left // 1024**2} MiB are left; {LEAST_SPACE // 1024**2} are needed)"
+    return ""
+
+
+def open_folder(folder: Path) -> None:
+    """Make the data folder where it does not exist; end the process where that, or writing in it, is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as problem:
+        environment.end(
+            [f"The data folder {folder} cannot be written: {problem.strerror}. SLUICE_DATA_DIR names another one."]
+        )
+
+
 def secrets(folder: Path) -> dict[str, str]:
     """Return the secrets of this folder, made on the first call; a lock keeps two processes from making two sets."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    open_folder(folder)
     path = folder / "secrets.json"
     with (folder / "secrets.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError, ResponseError
 
 import stats.reports.health
-from config import metrics
+from config import embedded, metrics
 from config.celery import app
 
 logger = structlog.get_logger(__name__)
@@ -77,6 +77,18 @@ def check_broker() -> None:
         raise NotReady("the broker does not answer") from problem
 
 
+def check_disk() -> None:
+    """This will fail where the embedded installation cannot write its files. Production keeps nothing on this disk."""
+    if settings.IS_PRODUCTION:
+        return
+    try:
+        fault = embedded.fault_of(settings.SLUICE_DATA_DIR)
+    except OSError as problem:
+        raise NotReady("the data folder cannot be read") from problem
+    if fault:
+        raise NotReady(f"the data folder {fault}")
+
+
 def check_counting() -> None:
     """This will fail while stored events wait to be counted for longer than a worker takes to come."""
     try:
@@ -92,6 +104,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "database": check_database,
     "migrations": check_migrations,
     "broker": check_broker,
+    "disk": check_disk,
     "counting": check_counting,
 }
 

@@ -1,14 +1,17 @@
 """What probes are told, and by which host they may come."""
 
+import os
+
 import pytest
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
-from config import health, metrics
+from config import embedded, health, metrics
 from stats.reports.health import Lag
 
-ALL_WELL = {"database": "ok", "migrations": "ok", "broker": "ok", "counting": "ok"}
+ALL_WELL = {"database": "ok", "migrations": "ok", "broker": "ok", "disk": "ok", "counting": "ok"}
 
 
 @pytest.fixture(autouse=True)
@@ -143,3 +146,13 @@ def test_what_cannot_be_measured_is_answered(
     monkeypatch.setattr(metrics.REQUEST_SECONDS, "labels", labels)
     answer = probe.get("/healthz")
     assert (answer.status_code, answer.content) == (200, b"ok\n")
+
+
+@pytest.mark.skipif(settings.IS_PRODUCTION, reason="Production keeps nothing on this disk")
+@pytest.mark.django_db
+def test_readyz_names_a_full_disk(probe: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = os.statvfs(settings.SLUICE_DATA_DIR)
+    monkeypatch.setattr(embedded, "LEAST_SPACE", left.f_bavail * left.f_frsize * 2)
+    answer = probe.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["disk"].startswith("the data folder is on a full disk (")

@@ -146,6 +146,38 @@ def refusal(*arguments: str, folder: Path) -> tuple[int, str]:
     return result.returncode, result.stderr
 
 
+def test_a_data_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file, not a folder")
+    assert refusal(folder=tmp_path) == (
+        1,
+        f"Sluice does not start:\n- The data folder {tmp_path}/var cannot be written: File exists."
+         " SLUICE_DATA_DIR names another one.\n",
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("size=1m", r"CommandError: The data folder \S+ is on a full disk \(0 MiB are left; 32 are needed\)\.\n"),
+        ("ro", r"Sluice does not start:\n- The data folder \S+ cannot be written: Read-only file system\. .*\n"),
+    ],
+)
+def test_a_small_and_a_read_only_disk_are_told_in_one_sentence(tmp_path: Path, options: str, sentence: str) -> None:
+    # A mount of its own, which ends with the process.
+    script = f"mount -t tmpfs -o {options} none {tmp_path} && exec {sys.executable} manage.py up"
+    surroundings = {**os.environ, "SLUICE_DATA_DIR": str(tmp_path)}
+    for name in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE"):
+        surroundings.pop(name, None)
+    ended = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+    if "unshare" in ended.stderr or "mount:" in ended.stderr:
+        pytest.skip("No mount can be made here")
+    assert (ended.returncode, re.fullmatch(sentence, ended.stderr) is not None) == (1, True), ended.stderr
+
+
 def test_it_refuses_a_busy_port_with_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

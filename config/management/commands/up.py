@@ -14,7 +14,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 
-from config import checks, environment
+from config import checks, embedded, environment
 from config.operators import make_first_operator
 from config.supervisor import Supervisor, how_it_ended
 from core.audit import Actor
@@ -36,6 +36,7 @@ class Command(BaseCommand):
         with ExitStack() as stack:
             if not settings.IS_PRODUCTION:
                 stack.enter_context(only_one())
+                refuse_full_disk()
             refuse_busy_port(bind, port)
             checks.refuse_unreadable_secrets()
             self.say("Preparing the database and the static files …")
@@ -96,6 +97,12 @@ def only_one() -> IO[str]:
             f"Sluice already runs in {settings.SLUICE_DATA_DIR}; end that one, or name another folder as SLUICE_DATA_DIR."
         ) from None
     return lock
+
+
+def refuse_full_disk() -> None:
+    """Say in a sentence what SQLite would say in a traceback."""
+    if fault := embedded.fault_of(settings.SLUICE_DATA_DIR):
+        raise CommandError(f"The data folder {settings.SLUICE_DATA_DIR} {fault}.")
 
 
 def refuse_busy_port(bind: str, port: int) -> None:
