@@ -148,11 +148,9 @@ def refusal(*arguments: str, folder: Path) -> tuple[int, str]:
 
 def test_a_data_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("a file, not a folder")
-    assert refusal(folder=tmp_path) == (
-        1,
-        f"Sluice does not start:\n- The data folder {tmp_path}/var cannot be written: File exists."
-         " SLUICE_DATA_DIR names another one.\n",
-    )
+    where = f"The data folder {tmp_path / 'var'} cannot be written: File exists."
+    told = f"Sluice does not start:\n- {where} SLUICE_DATA_DIR names another one.\n"
+    assert refusal(folder=tmp_path) == (1, told)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
