@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks [NAME …]`: run the benchmarks, print their ratios, and fail where one misses its goal.
 
-Each runs in a process and, on PostgreSQL, in a database of its own, so that none finds another's data. Ratios are printed as they
-are found, what else is said goes to a file, and all ratios with a goal stand in one table at the end.
+Each runs in a process and, on PostgreSQL, in a database of its own, so that none finds another's data. Ratios are printed as
+they are found, what else is said goes to a file, and all ratios with a goal stand in one table at the end.
 """
 
 import importlib
