@@ -1,7 +1,6 @@
 """Who holds a node's key, and for which servers it may report."""
 
 import datetime
-from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
@@ -19,32 +18,12 @@ class InvalidNodeKey(Refused):
     default_message = "The node key is not valid"
 
 
-@dataclass(frozen=True, slots=True)
-class NodeCaller:
-    """The node that a request acts for."""
-
-    node: Node
-
-    @property
-    def servers(self) -> QuerySet[Server]:
-        """The servers for which it may report."""
-        return servers_of(self.node)
-
-
 def authenticate_node(key: str, *, at: datetime.datetime) -> Node:
     """Return whose key it is, by one query; any text may be asked for. Raises InvalidNodeKey."""
     node = keys.find(Node.objects.select_related("revision"), key, at=at)
     if node is None:
         raise InvalidNodeKey
     return node
-
-
-def reporter_of(key: str, *, at: datetime.datetime) -> NodeCaller | None:
-    """Return the node with this key, for the endpoint of events; None where there is none."""
-    try:
-        return NodeCaller(authenticate_node(key, at=at))
-    except InvalidNodeKey:
-        return None
 
 
 def servers_of(node: Node) -> QuerySet[Server]:

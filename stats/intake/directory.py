@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from django.db.models import QuerySet
+
 from ippools.models import IPAddress
 from servers.models import Server
 from servers.pools import addresses_of
@@ -30,9 +32,14 @@ type Said = str | None | tuple[str | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """Who reports events: a server, for itself alone, or the platform (None), for any."""
+    """Who reports events: a server, for itself alone, or the platform (None), for any.
+
+    A machine of the platform's reports for some servers and by some addresses only; None there means any.
+    """
 
     server: Server | None = None
+    servers: QuerySet[Server] | None = None
+    addresses: QuerySet[IPAddress] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,8 @@ class Directory:
         servers = Server.objects.all()
         if self.reporter.server is not None:
             servers = servers.filter(pk=self.reporter.server.pk)
+        if self.reporter.servers is not None:
+            servers = servers.filter(pk__in=self.reporter.servers.values("pk"))
         columns = ("pk", "uuid", "organization__permalink", "permalink")
         if uuids:
             found = servers.filter(uuid__in=uuids.values()).values_list(*columns)
@@ -120,6 +129,8 @@ class Directory:
         rows = (
             IPAddress.objects.all() if self.reporter.server is None else addresses_of(self.reporter.server.organization)
         )
+        if self.reporter.addresses is not None:
+            rows = rows.filter(pk__in=self.reporter.addresses.values("pk"))
         found: dict[str, int] = {}
         texts = {ip for ip in canonical.values() if ip}
         for column, wanted in (
