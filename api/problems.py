@@ -183,6 +183,11 @@ def _(exc: errors.InUse) -> Problem | None:
     return Problem.of(Code.IN_USE, exc.message, dependencies=exc.dependencies)
 
 
+@problem_from.register
+def _(exc: errors.Busy) -> Problem | None:
+    return Problem.of(Code.TOO_MANY, exc.message, retry_after=exc.retry_after)
+
+
 # --- Django's ---------------------------------------------------------------------------------------------------------
 
 

@@ -280,6 +280,8 @@ SLUICE_NODE_RETRY = 5
 SLUICE_DNS_SERVERS = env.words("SLUICE_DNS_SERVERS")
 # Checks of domains and addresses that run side by side in one worker.
 SLUICE_DNS_PARALLEL = env.number("SLUICE_DNS_PARALLEL", default=16, least=1)
+# Requests of a web process that may wait for DNS at once. Long polls of nodes may hold half of the threads: these, a quarter.
+SLUICE_DNS_WAITERS = env.number("SLUICE_DNS_WAITERS", default=max(1, SLUICE_WEB_THREADS // 4), least=1)
 # The hosts that customers' domains point to: their MX records, and the CNAME at rp.<domain>.
 SLUICE_MX_HOSTS = env.words("SLUICE_MX_HOSTS", default=[f"mx.{SLUICE_HOSTNAME_SUFFIX}"])
 SLUICE_RETURN_PATH_HOST = env.text("SLUICE_RETURN_PATH_HOST", default=f"rp.{SLUICE_HOSTNAME_SUFFIX}")

@@ -69,3 +69,10 @@ class InUse(Conflict):
     def __init__(self, *dependencies: Dependency) -> None:
         self.dependencies = dependencies
         super().__init__("It is used by " + ", ".join(f"{each.type} {each.name}" for each in dependencies))
+
+
+class Busy(Refused):
+    """Too many do this at once: nothing is wrong with the request. `retry_after`: seconds until another try is worth it."""
+
+    default_message = "Too many requests; try again later"
+    retry_after = 5

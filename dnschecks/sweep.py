@@ -9,20 +9,23 @@ import datetime
 import random
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 from django.db import OperationalError, transaction
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from core.errors import Conflict, NotFound
 from dnschecks import schedule
 from dnschecks.checked import DNSChecked, DNSCheckedQuerySet
 from dnschecks.findings import Findings, columns
+from dnschecks.places import TooManyChecks, place
 from dnschecks.resolver import CHECK_TIMEOUT, Resolver
+from dnschecks.turns import Turns
 
 # Longer than any check may take, with what waits before it in the queue.
 LEASE = datetime.timedelta(minutes=10)
@@ -50,6 +53,10 @@ class Checkable[Row: DNSChecked, Plan](Protocol):
 
     def rows(self) -> DNSCheckedQuerySet[Row]:
         """Return the rows that are checked at all."""
+        ...
+
+    def owner(self) -> Combinable:
+        """Return the expression that tells whose a row is: owners take turns."""
         ...
 
     def plans(self, ids: Sequence[int]) -> Mapping[int, Plan]:
@@ -80,6 +87,7 @@ def sweep[Row: DNSChecked, Plan](
     ends = time.monotonic() + seconds
     capacity = parallel * CLAIMED_PER_THREAD
     left = limit
+    turns = Turns(kind.rows, kind.owner())
     checked = failed = 0
     running: dict[Future[Findings], tuple[int, uuid.UUID]] = {}
     results: list[Result] = []
@@ -89,8 +97,9 @@ def sweep[Row: DNSChecked, Plan](
             if left != 0 and len(running) <= capacity // 2 and time.monotonic() < ends:
                 room = capacity - len(running)
                 claim = uuid.uuid4()
-                plans = kind.plans(claim_due(kind.rows(), claim=claim, limit=room if left is None else min(room, left)))
-                running |= {threads.submit(_examined, kind, plan): (pk, claim) for pk, plan in plans.items()}
+                ids = _claim_in_turn(kind, turns, claim=claim, limit=room if left is None else min(room, left))
+                plans = kind.plans(ids)
+                running |= {threads.submit(_examined, kind, plans[pk]): (pk, claim) for pk in ids if pk in plans}
                 left = left if left is None else left - len(plans)
             # What is done is written while the threads are at the next.
             failed += _write_each(kind, results)
@@ -101,11 +110,27 @@ def sweep[Row: DNSChecked, Plan](
             results = [(*running.pop(each), each) for each in done]
 
 
-def check_now[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], pk: int, *, seconds: float = CHECK_TIMEOUT) -> None:
+def check_now[Row: DNSChecked, Plan](
+    kind: Checkable[Row, Plan], pk: int, *, asked_by: Hashable, seconds: float = CHECK_TIMEOUT
+) -> None:
     """Check one row at once, due or not, within the time limit; what was not learned by then is a failure of the resolver.
 
     A check of the row that is under way is waited for first, as long; then BeingChecked. NotFound where the row is gone.
+    Where `asked_by` (an organization) may not wait for DNS now, TooManyChecks: then the next sweep checks the row.
     """
+    try:
+        with place(asked_by):
+            _check(kind, pk, seconds=seconds)
+    except TooManyChecks:
+        at = timezone.now()
+        # Its failures are not forgotten and its streak neither: nobody says that something has changed.
+        kind.rows().unclaimed(at).filter(pk=pk, dns_next_check_at__gt=at).update(dns_next_check_at=at)
+        raise TooManyChecks(
+            "Too many DNS checks run just now. This one is made by itself within two minutes; try again then"
+        ) from None
+
+
+def _check[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], pk: int, *, seconds: float) -> None:
     claim = uuid.uuid4()
     gives_up = time.monotonic() + seconds
     while not _claim(kind.rows().filter(pk=pk), claim, timezone.now()):
@@ -118,6 +143,19 @@ def check_now[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], pk: int, *, sec
         outcome: Future[Findings] = Future()
         outcome.set_result(_examined(kind, plan, seconds=seconds))
         _write_all(kind, [(pk, claim, outcome)])
+
+
+def _claim_in_turn[Row: DNSChecked, Plan](
+    kind: Checkable[Row, Plan], turns: Turns, *, claim: uuid.UUID, limit: int
+) -> list[int]:
+    """Claim the rows whose turn it is and return their ids in that order; none where all that are due are others'."""
+    ids = turns.take(limit)
+    while ids:
+        claimed = set(claim_due(kind.rows().filter(pk__in=ids), claim=claim, limit=limit))
+        if claimed:
+            return [pk for pk in ids if pk in claimed]
+        ids = turns.take_known(limit)
+    return []
 
 
 def claim_due(rows: DNSCheckedQuerySet[Any], *, claim: uuid.UUID, limit: int) -> list[int]:

@@ -5,11 +5,13 @@ Receivers distrust an address without a name, one whose name leads elsewhere, an
 
 import datetime
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db.models import OuterRef, Subquery
+from django.db.models.expressions import Combinable
 
 from core.errors import NotFound
 from core.races import atomic_act
@@ -17,7 +19,7 @@ from dnschecks.checked import DNSCheckedQuerySet
 from dnschecks.findings import Finding, Findings, failed, invalid, missing, ok
 from dnschecks.resolver import CHECK_TIMEOUT, Answer, Resolver
 from dnschecks.sweep import Swept, check_now, make_due, sweep
-from ippools.models import AddressIdentity, IPAddress
+from ippools.models import AddressIdentity, IPAddress, IPPoolMember
 
 CHECKS = ("ptr", "fcrdns", "helo")
 # More names than this say nothing more (RFC 7208, 4.6.4, has the same bound).
@@ -140,6 +142,11 @@ class IdentityChecks:
     def rows(self) -> DNSCheckedQuerySet[AddressIdentity]:
         return AddressIdentity.objects.all()
 
+    def owner(self) -> Combinable:
+        """Return the namespace of a pool that has the address; null: the platform's."""
+        pools = IPPoolMember.objects.filter(ip_address=OuterRef("pk")).order_by("pool_id")
+        return Subquery(pools.values("pool__namespace")[:1])
+
     def plans(self, ids: Sequence[int]) -> Mapping[int, Identity]:
         rows = IPAddress.objects.filter(pk__in=ids).values_list("pk", "ipv4", "ipv6", "hostname")
         return {
@@ -162,13 +169,14 @@ def check_due_addresses(*, seconds: float, limit: int | None = None) -> Swept:
     return sweep(IdentityChecks(), parallel=settings.SLUICE_DNS_PARALLEL, seconds=seconds, limit=limit)
 
 
-def check_address(address: IPAddress, *, seconds: float = CHECK_TIMEOUT) -> AddressIdentity:
+def check_address(address: IPAddress, *, asked_by: Hashable, seconds: float = CHECK_TIMEOUT) -> AddressIdentity:
     """Check the address at once and return what was found.
 
-    Raises BeingChecked where another check of it goes on, and NotFound where it has been deleted meanwhile.
+    Raises BeingChecked where another check of it goes on, TooManyChecks where `asked_by` has enough of them under way (then a
+    worker checks it soon), and NotFound where it has been deleted meanwhile.
     """
     _make_row(address.pk)
-    check_now(IdentityChecks(), address.pk, seconds=seconds)
+    check_now(IdentityChecks(), address.pk, asked_by=asked_by, seconds=seconds)
     identity = AddressIdentity.objects.select_related("ip_address").filter(pk=address.pk).first()
     if identity is None:
         raise NotFound("The IP address could not be found")

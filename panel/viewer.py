@@ -26,6 +26,11 @@ class Viewer:
     def actor(self) -> Actor:
         return Actor.of_user(self.user)
 
+    @property
+    def counts_as(self) -> str | int:
+        """Whose share of a common bound this person uses: an organization's (its id), or a share of their own."""
+        return min(self.roles) if self.roles else f"user {self.user.pk}"
+
     def sees(self, organization_id: int | None) -> bool:
         return self.is_platform or organization_id in self.roles
 

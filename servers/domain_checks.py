@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
+from django.db.models import F
+from django.db.models.expressions import Combinable
 
 from core.audit import Actor, record
 from core.errors import NotFound
@@ -25,6 +27,9 @@ class DomainChecks:
 
     def rows(self) -> DNSCheckedQuerySet[Domain]:
         return Domain.objects.living().select_related("server")
+
+    def owner(self) -> Combinable:
+        return F("server__organization_id")
 
     def plans(self, ids: Sequence[int]) -> Mapping[int, Expected]:
         return expected_of_many(ids) if ids else {}
@@ -51,9 +56,10 @@ def check_due_domains(*, seconds: float, limit: int | None = None) -> Swept:
 def check_domain(domain: Domain, *, actor: Actor, seconds: float = CHECK_TIMEOUT) -> Domain:
     """Check the domain at once and return it as it is then.
 
-    Raises BeingChecked where another check of it goes on, and NotFound where it has been deleted meanwhile.
+    Raises BeingChecked where another check of it goes on, TooManyChecks where its organization has enough of them under way
+    (then a worker checks it soon), and NotFound where it has been deleted meanwhile.
     """
-    check_now(DomainChecks(actor), domain.pk, seconds=seconds)
+    check_now(DomainChecks(actor), domain.pk, asked_by=domain.server.organization_id, seconds=seconds)
     checked = Domain.objects.select_related("server__organization").filter(pk=domain.pk).first()
     if checked is None:
         raise NotFound("The domain could not be found with the provided name")

@@ -14,11 +14,12 @@ from core.encryption import encrypt
 from core.errors import Conflict, Fault, Invalid, NotFound
 from dnschecks import dkim, dmarc
 from dnschecks.checked import DNSStatus
-from dnschecks.resolver import CHECK_TIMEOUT, Resolver
+from dnschecks.places import place
+from dnschecks.resolver import CHECK_TIMEOUT, QUESTION_TIMEOUT, Resolver
 from servers.dns_records import VERIFICATION_PREFIX
 from servers.domain_checks import check_domain, record_verification
 from servers.locks import lock_server
-from servers.models import Domain, Organization, Server
+from servers.models import Domain, DomainKey, Organization, Server
 from throttling.domains import NotADomain, domain_name
 
 # The longest name below a domain, postal-IDENT._domainkey., must fit in 253 characters too.
@@ -99,27 +100,23 @@ def create_domain(
 ) -> CreatedDomain:
     """Add a domain to the server, with its DKIM key and verification token; one that is there is returned as it is.
 
+    Key, selector and token belong to the organization and the name: a domain that is deleted and added again has the same.
+
     It is not verified by being created. A name that another organization has proven is ProvenElsewhere, until the TXT record
-    proves it for this one: then DNS is asked, so this must not be called inside a transaction.
+    proves it for this one: then DNS is asked, so this must not be called inside a transaction, and TooManyChecks may be raised.
     """
     name = normalized(name)
     existing = _existing(server, name)
     if existing is not None:
         return CreatedDomain(existing, True)
     organization = server.organization
-    domain = Domain(
-        server=server,
-        name=name,
-        verification_token=verification_token(organization, name),
-        dkim_identifier=get_random_string(DKIM_IDENTIFIER_LENGTH, "abcdefghjkmnpqrstuvwxyz23456789"),
-    )
+    # Slow where it is made anew, so before the lock.
+    key = DomainKey.objects.filter(organization=organization, name=name).first() or _new_key(organization, name)
+    domain = Domain(server=server, name=name, verification_token=key.verification_token)
     _take(domain, custom_mx_records, dmarc_record)
     is_claimed = _is_proven_elsewhere(organization, name)
-    if is_claimed and verification_string(domain) not in Resolver().ask(name, "TXT").texts:
+    if is_claimed and not _is_published(domain, asked_by=organization.pk):
         raise ProvenElsewhere(name, verification_string(domain))
-    # Slow, so before the lock.
-    pair = dkim.make_key_pair()
-    domain.dkim_private_key, domain.dkim_public_key = encrypt(pair.private_pem), pair.public
     with transaction.atomic():
         lock_server(server)
         existing = _existing(server, name)
@@ -127,6 +124,7 @@ def create_domain(
             return CreatedDomain(existing, True)
         if not is_claimed and _is_proven_elsewhere(organization, name):
             raise ProvenElsewhere(name, verification_string(domain))
+        _copy(_kept(key), domain)
         domain.save(force_insert=True)
         _record(actor, "domain.created", domain, after=_snapshot(domain))
         if is_claimed:
@@ -167,8 +165,12 @@ def change_domain(
 
 @transaction.atomic
 def delete_domain(*, domain: Domain, actor: Actor) -> Domain:
-    """Delete the domain with its DKIM key and return what it was; its counts stay."""
+    """Delete the domain and return what it was; its counts and what it has in DNS (DomainKey) are kept."""
     locked = _lock(domain)
+    if locked.dkim_private_key:
+        key = DomainKey(organization=locked.server.organization, name=locked.name)
+        _copy(locked, key)
+        _kept(key)
     _record(actor, "domain.deleted", locked, before=_snapshot(locked))
     Domain.objects.filter(pk=locked.pk).delete()
     return locked
@@ -184,6 +186,39 @@ def verify_domain(*, domain: Domain, actor: Actor, seconds: float = CHECK_TIMEOU
 
 def _existing(server: Server, name: str) -> Domain | None:
     return Domain.objects.select_related("server__organization").filter(server=server, name=name).first()
+
+
+_PUBLISHED = ("verification_token", "dkim_identifier", "dkim_private_key", "dkim_public_key")
+
+
+def _new_key(organization: Organization, name: str) -> DomainKey:
+    pair = dkim.make_key_pair()
+    return DomainKey(
+        organization=organization,
+        name=name,
+        verification_token=verification_token(organization, name),
+        dkim_identifier=get_random_string(DKIM_IDENTIFIER_LENGTH, "abcdefghjkmnpqrstuvwxyz23456789"),
+        dkim_private_key=encrypt(pair.private_pem),
+        dkim_public_key=pair.public,
+    )
+
+
+def _kept(key: DomainKey) -> DomainKey:
+    """Return the organization's key for the name: this one, unless another was kept before it."""
+    if key.pk is not None:
+        return key
+    values = {column: getattr(key, column) for column in _PUBLISHED}
+    return DomainKey.objects.get_or_create(organization=key.organization, name=key.name, defaults=values)[0]
+
+
+def _copy(source: Domain | DomainKey, target: Domain | DomainKey) -> None:
+    for column in _PUBLISHED:
+        setattr(target, column, getattr(source, column))
+
+
+def _is_published(domain: Domain, *, asked_by: int) -> bool:
+    with place(asked_by):
+        return verification_string(domain) in Resolver(time_limit=QUESTION_TIMEOUT).ask(domain.name, "TXT").texts
 
 
 def _is_proven_elsewhere(organization: Organization, name: str) -> bool:

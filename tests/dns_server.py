@@ -69,6 +69,8 @@ class LocalDNS:
         self.zone = Zone()
         # Whether every answer over UDP is truncated, so that records and faults alike come by TCP.
         self.tcp_only = False
+        # Nothing is answered about names that end so.
+        self.silent: set[str] = set()
         self.follows_cnames = follows_cnames
         self.recursion_available = recursion_available
         self.asked: Counter[tuple[str, str, str]] = Counter()
@@ -105,8 +107,13 @@ class LocalDNS:
         """Misbehave at one name, for one record type or for all."""
         self.zone.faults[name.lower(), rdtype] = kind
 
+    def silence(self, ending: str = "") -> None:
+        """Never answer a question about a name that ends so; by default no question at all."""
+        self.silent.add(ending)
+
     def heal(self) -> None:
         """Forget every fault."""
+        self.silent.clear()
         self.zone.faults.clear()
 
     def questions(self) -> dict[tuple[str, str], int]:
@@ -132,6 +139,8 @@ class LocalDNS:
         request = DNSRecord.parse(message)
         name, rdtype = _key(request.q.qname), QTYPE[request.q.qtype]
         self.asked[name, rdtype, transport] += 1
+        if any(name.endswith(ending) for ending in self.silent):
+            return None
         reply = request.reply(ra=int(self.recursion_available), aa=1)
         if self.tcp_only and transport == "udp":
             return _truncated(reply)

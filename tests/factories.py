@@ -22,6 +22,7 @@ from nodes.models import Node, NodeAddress, NodePolicy, Revision, RevisionPolicy
 from servers.models import (
     Credential,
     Domain,
+    DomainKey,
     IPPoolRule,
     Membership,
     Organization,
@@ -248,6 +249,18 @@ class DomainFactory(DjangoModelFactory):
         model = Domain
 
     server = factory.SubFactory(ServerFactory)
+    name = factory.Sequence("domain-{}.example".format)
+    verification_token = "token"
+    dkim_identifier = "ident"
+    dkim_private_key = ""
+    dkim_public_key = ""
+
+
+class DomainKeyFactory(DjangoModelFactory):
+    class Meta:
+        model = DomainKey
+
+    organization = factory.SubFactory(OrganizationFactory)
     name = factory.Sequence("domain-{}.example".format)
     verification_token = "token"
     dkim_identifier = "ident"

@@ -310,7 +310,7 @@ class IPAddressAdmin(TenantAdmin):
         icon="travel_explore",
     )
     def check_identity(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str:
-        found = identity.check_address(record)
+        found = identity.check_address(record, asked_by=viewer_of(request).counts_as)
         statuses = {getattr(found, f"{name}_status") for name in IDENTITY_CHECKS}
         return f"The identity of {record} is " + ("right." if statuses == {DNSStatus.OK} else "checked: see below.")
 

@@ -214,7 +214,10 @@ class DomainAdmin(ServerPartAdmin):
         domains.delete_domain(domain=record, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["Its DKIM key goes with it: mail that is signed by it can no longer be checked.", "Its counts stay."]
+        return [
+            "Its records are no longer checked, and mail from it is no longer signed.",
+            "Its counts stay. Its verification token, DKIM key and selector are kept: added again, it needs no new records.",
+        ]
 
     def restore(self, request: HttpRequest, record: Domain, state: dict[str, Any]) -> None:
         domains.change_domain(domain=record, actor=actor_of(request), **state)

@@ -1,5 +1,6 @@
 from servers.models.credential import Credential
 from servers.models.domain import Domain
+from servers.models.domain_key import DomainKey
 from servers.models.organization import Membership, Organization
 from servers.models.pool_rule import IPPoolRule, OrganizationPool
 from servers.models.route import Route
@@ -9,6 +10,7 @@ from servers.models.webhook import Webhook
 __all__ = [
     "Credential",
     "Domain",
+    "DomainKey",
     "IPPoolRule",
     "Membership",
     "Organization",

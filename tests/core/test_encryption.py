@@ -51,6 +51,7 @@ def test_it_knows_every_column_of_secrets():
         ("RelayServer", "destination_password"),
         ("Credential", "key_ciphertext"),
         ("Domain", "dkim_private_key"),
+        ("DomainKey", "dkim_private_key"),
     ]
 
 

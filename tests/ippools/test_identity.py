@@ -124,7 +124,7 @@ def test_a_failing_resolver_blames_nobody(dns: LocalDNS, fault: tuple[str, str],
 
 def test_it_is_stored_beside_the_address(dns: LocalDNS, address: IPAddress) -> None:
     dns.load(GOOD)
-    identity = check_address(address)
+    identity = check_address(address, asked_by="operator")
 
     assert (identity.ptr_status, identity.fcrdns_status, identity.helo_status) == ("ok", "ok", "ok")
     assert (identity.ptr_error, identity.fcrdns_error, identity.helo_error) == ("", "", "")
@@ -139,9 +139,9 @@ def test_it_is_stored_beside_the_address(dns: LocalDNS, address: IPAddress) -> N
 
 def test_a_failing_resolver_keeps_names_and_statuses(dns: LocalDNS, address: IPAddress) -> None:
     dns.load(GOOD)
-    check_address(address)
+    check_address(address, asked_by="operator")
     dns.fault(REVERSE4, SERVFAIL)
-    identity = check_address(address)
+    identity = check_address(address, asked_by="operator")
 
     assert (identity.ptr_status, identity.fcrdns_status, identity.names) == ("ok", "ok", ["mta1.example.com"])
     assert identity.ptr_error.startswith(f"DNS could not be asked ({REVERSE4} PTR: server failure")
@@ -163,7 +163,7 @@ def test_the_sweep_finds_new_addresses_and_then_rests(dns: LocalDNS, address: IP
 def test_saving_the_address_whole_brings_no_old_findings_back(dns: LocalDNS, address: IPAddress) -> None:
     dns.load(GOOD)
     stale = IPAddress.objects.select_related("identity").get(pk=address.pk)
-    check_address(address)
+    check_address(address, asked_by="operator")
     stale.priority = 5
     stale.save()
     assert AddressIdentity.objects.get().ptr_status == "ok"

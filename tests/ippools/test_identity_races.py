@@ -18,8 +18,12 @@ def sweep(address: IPAddress) -> None:
     check_due_addresses(seconds=5)
 
 
+def check(address: IPAddress) -> None:
+    check_address(address, asked_by="operator")
+
+
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("act", [sweep, check_address])
+@pytest.mark.parametrize("act", [sweep, check])
 def test_an_address_that_goes_between_the_look_and_the_row_breaks_nothing(
     act: Callable[[IPAddress], Any], monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:

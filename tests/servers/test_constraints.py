@@ -5,6 +5,7 @@ from tests.factories import (
     A_MOMENT,
     CredentialFactory,
     DomainFactory,
+    DomainKeyFactory,
     IPPoolRuleFactory,
     MembershipFactory,
     OrganizationFactory,
@@ -128,6 +129,17 @@ def _():
 @refusals.by("servers.Domain.uuid")
 def _():
     DomainFactory(uuid=DomainFactory().uuid)
+
+
+@refusals.by("servers_domainkey_unique")
+def _():
+    key = DomainKeyFactory()
+    DomainKeyFactory(organization=key.organization, name=key.name)
+
+
+@refusals.by("servers_domainkey_name_not_empty")
+def _():
+    DomainKeyFactory(name="")
 
 
 @refusals.by("servers_domain_name_unique")

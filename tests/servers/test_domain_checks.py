@@ -153,7 +153,7 @@ def test_a_claim_that_was_lost_writes_nothing(dns: LocalDNS, domain: Domain) -> 
 
     thief = uuid.uuid4()
     dns.load(zone_of(domain))
-    check_now(Robbed(SYSTEM), domain.pk)
+    check_now(Robbed(SYSTEM), domain.pk, asked_by=1)
 
     domain.refresh_from_db()
     assert (domain.dns_claim, domain.dns_checked_at, domain.is_verified) == (thief, None, False)
@@ -176,10 +176,10 @@ def test_check_now_waits_for_a_check_under_way_and_then_gives_up(dns: LocalDNS, 
     claim_due(kind.rows(), claim=uuid.uuid4(), limit=1)
     began = time.monotonic()
     with pytest.raises(BeingChecked):
-        check_now(kind, domain.pk, seconds=0.5)
+        check_now(kind, domain.pk, asked_by=1, seconds=0.5)
     assert 0.5 <= time.monotonic() - began < 1.5
     Domain.objects.filter(pk=domain.pk).update(dns_claimed_until=timezone.now())
-    check_now(kind, domain.pk, seconds=5)
+    check_now(kind, domain.pk, asked_by=1, seconds=5)
     domain.refresh_from_db()
     assert domain.mx_status == "missing"
 
@@ -198,7 +198,7 @@ def test_a_domain_that_goes_while_it_is_checked_is_not_found(dns: LocalDNS, doma
             Domain.objects.all().delete()
             return super().examine(plan, resolver)
 
-    check_now(Vanishing(SYSTEM), domain.pk)
+    check_now(Vanishing(SYSTEM), domain.pk, asked_by=1)
     assert not Domain.objects.exists()
 
 
@@ -310,7 +310,7 @@ def test_what_changes_during_a_check_is_checked_again(dns: LocalDNS, settled: Do
             make_due(Domain.objects.all())
             return super().examine(plan, resolver)
 
-    check_now(Overtaken(SYSTEM), settled.pk)
+    check_now(Overtaken(SYSTEM), settled.pk, asked_by=1)
     settled.refresh_from_db()
     assert (settled.dns_next_check_at, settled.dns_streak, settled.dns_claim) == (None, 0, None)
     assert check_due_domains(seconds=10).checked == 1

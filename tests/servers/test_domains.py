@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
@@ -20,7 +21,7 @@ from servers.domains import (
     verification_string,
     verify_domain,
 )
-from servers.models import Domain, Organization, Server
+from servers.models import Domain, DomainKey, Organization, Server
 from servers.provisioning import create_server, delete_server
 from tests.dns_server import SERVFAIL, LocalDNS
 from tests.servers.conftest import SYSTEM, statuses, zone_of
@@ -33,6 +34,10 @@ ALL_OK = dict.fromkeys(("verification", "spf", "dkim", "return_path", "mx", "dma
 def acts(domain: Domain) -> list[str]:
     entries = AuditEntry.objects.filter(target_type="servers.domain", target_id=str(domain.pk)).order_by("pk")
     return list(entries.values_list("act", flat=True))
+
+
+def published_for(domain: Domain) -> tuple[str, str, str]:
+    return domain.verification_token, domain.dkim_identifier, domain.dkim_public_key
 
 
 def test_it_works(server: Server) -> None:
@@ -92,8 +97,12 @@ def test_two_servers_may_have_the_same_domain_and_share_its_proof(domain: Domain
     twin = create_domain(server=second, name="example.com", actor=SYSTEM).domain
 
     assert twin.pk != domain.pk
-    assert verification_string(twin) == verification_string(domain)
-    assert twin.dkim_public_key != domain.dkim_public_key
+    assert published_for(twin) == published_for(domain)
+
+
+def test_two_organizations_share_nothing(domain: Domain, globex_server: Server) -> None:
+    other = create_domain(server=globex_server, name="example.com", actor=SYSTEM).domain
+    assert not set(published_for(other)) & set(published_for(domain))
 
 
 def test_the_database_refuses_a_second_row(domain: Domain) -> None:
@@ -223,9 +232,29 @@ def test_delete(domain: Domain, server: Server) -> None:
     assert acts(domain) == ["domain.created", "domain.deleted"]
     with pytest.raises(NotFound):
         delete_domain(domain=domain, actor=SYSTEM)
-    # Its proof is the same when it comes back, so that nothing has to be published anew but the key.
+
+
+def test_a_domain_that_comes_back_needs_no_record_anew(domain: Domain, server: Server, settings: Any) -> None:
+    """Token, selector and key are kept, whatever SECRET_KEY the token was made by."""
+    delete_domain(domain=domain, actor=SYSTEM)
+    settings.SECRET_KEY = "another"
     back = create_domain(server=server, name="example.com", actor=SYSTEM).domain
-    assert back.verification_token == domain.verification_token
+
+    assert published_for(back) == published_for(domain)
+    assert decrypt(back.dkim_private_key) == decrypt(domain.dkim_private_key)
+
+
+def test_a_domain_from_before_keys_were_kept_comes_back_too(domain: Domain, server: Server) -> None:
+    DomainKey.objects.all().delete()
+    delete_domain(domain=domain, actor=SYSTEM)
+    assert published_for(create_domain(server=server, name="example.com", actor=SYSTEM).domain) == published_for(domain)
+
+
+def test_the_first_of_two_keys_is_kept(domain: Domain, server: Server) -> None:
+    kept = DomainKey.objects.get()
+    Domain.objects.filter(pk=domain.pk).update(dkim_identifier="other")
+    delete_domain(domain=domain, actor=SYSTEM)
+    assert create_domain(server=server, name="example.com", actor=SYSTEM).domain.dkim_identifier == kept.dkim_identifier
 
 
 # --- Verification ----------------------------------------------------------------------------------------------------

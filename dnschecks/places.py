@@ -1,0 +1,55 @@
+"""How many requests of a web process may wait for DNS at once.
+
+A request that asks DNS holds its thread for as long as a silent name server pleases, up to the time limit. So only some threads
+may do that, and an organization gets one more only while more are free than it holds: one caller alone takes at most half, and
+several share. Who gets none is refused at once, which costs no thread; a worker checks the record instead.
+"""
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Hashable, Iterator
+
+from django.conf import settings
+
+from core.errors import Busy
+
+
+class TooManyChecks(Busy):
+    """No place is free for whoever asks. Nothing is wrong with the request."""
+
+    default_message = "Too many DNS checks run just now; try again in a moment"
+    # A check has ended by then, whatever DNS does (dnschecks.resolver.CHECK_TIMEOUT).
+    retry_after = 15
+
+
+class Places:
+    """A bound on what this process does at once, shared fairly by those who ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: Counter[Hashable] = Counter()
+
+    @contextlib.contextmanager
+    def taken(self, asked_by: Hashable, *, places: int) -> Iterator[None]:
+        """Hold one of the places; raises TooManyChecks at once where `asked_by` gets none."""
+        with self._lock:
+            if places - self._taken.total() <= self._taken[asked_by]:
+                raise TooManyChecks
+            self._taken[asked_by] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken[asked_by] -= 1
+                if not self._taken[asked_by]:
+                    # Whoever has asked once is not remembered for ever.
+                    del self._taken[asked_by]
+
+
+_places = Places()
+
+
+def place(asked_by: Hashable) -> contextlib.AbstractContextManager[None]:
+    """Hold a place of this process while DNS is asked for an organization, or another who asks; raises TooManyChecks."""
+    return _places.taken(asked_by, places=settings.SLUICE_DNS_WAITERS)

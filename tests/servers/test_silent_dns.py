@@ -1,0 +1,184 @@
+"""A name server that never answers, and many who wait for it: others are not kept waiting."""
+
+import datetime
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from core.errors import Busy
+from dnschecks import sweep
+from dnschecks.findings import Findings
+from dnschecks.places import TooManyChecks, place
+from dnschecks.resolver import Resolver
+from servers.dns_records import Expected
+from servers.domain_checks import DomainChecks, check_domain
+from servers.domains import create_domain, verify_domain
+from servers.models import Domain, Server
+from tests.dns_server import LocalDNS
+from tests.servers.conftest import SYSTEM, zone_of
+from tests.servers.test_domain_checks import make_domains
+
+pytestmark = [pytest.mark.server, pytest.mark.storage]
+MINUTE = datetime.timedelta(minutes=1)
+
+
+def at_once(number: int, call: Any) -> list[tuple[Any, float]]:
+    """What each of so many threads got from the call, and after how many seconds."""
+    begin = threading.Barrier(number)
+
+    def run(index: int) -> tuple[Any, float]:
+        begin.wait(30)
+        began = time.monotonic()
+        try:
+            answer = call(index)
+        except Busy as refusal:
+            answer = refusal
+        finally:
+            connections.close_all()
+        return answer, time.monotonic() - began
+
+    with ThreadPoolExecutor(number) as threads:
+        return list(threads.map(run, range(number)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_most_of_many_checks_are_refused_at_once_and_left_to_the_worker(
+    dns: LocalDNS, server: Server, settings: Any
+) -> None:
+    settings.SLUICE_DNS_WAITERS = 4
+    dns.silence()
+    domains = make_domains(server, 12)
+    later = timezone.now() + 90 * MINUTE
+    Domain.objects.update(dns_next_check_at=later)
+    rows = list(Domain.objects.select_related("server"))
+    answers = at_once(12, lambda index: check_domain(rows[index], actor=SYSTEM, seconds=3))
+
+    refused = [(answer, seconds) for answer, seconds in answers if isinstance(answer, TooManyChecks)]
+    # One organization alone holds half of the places.
+    assert len(refused) == len(domains) - 2
+    assert max(seconds for _, seconds in refused) < 2.5
+    assert {(answer.message, answer.retry_after) for answer, _ in refused} == {
+        ("Too many DNS checks run just now. This one is made by itself within two minutes; try again then", 15)
+    }
+    assert Domain.objects.due(timezone.now()).count() == len(refused)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_organization_is_answered_meanwhile(
+    dns: LocalDNS, server: Server, globex_server: Server, settings: Any
+) -> None:
+    settings.SLUICE_DNS_WAITERS = 2
+    theirs = create_domain(server=globex_server, name="globex.example", actor=SYSTEM).domain
+    dns.load(zone_of(theirs))
+    silent, second = make_domains(server, 2)
+    dns.silence("d0.example")
+    waiting = threading.Thread(target=at_once, args=(1, lambda _: check_domain(silent, actor=SYSTEM, seconds=6)))
+    waiting.start()
+    try:
+        while not dns.asked["d0.example", "TXT", "udp"]:
+            time.sleep(0.01)
+        with pytest.raises(TooManyChecks):
+            check_domain(second, actor=SYSTEM)
+        began = time.monotonic()
+        assert verify_domain(domain=theirs, actor=SYSTEM).is_verified
+        assert time.monotonic() - began < 5
+    finally:
+        waiting.join()
+
+
+def test_a_claimed_name_waits_in_the_same_places(
+    dns: LocalDNS, domain: Domain, globex_server: Server, settings: Any
+) -> None:
+    settings.SLUICE_DNS_WAITERS = 1
+    dns.load(zone_of(domain))
+    verify_domain(domain=domain, actor=SYSTEM)
+    dns.silence()
+    with ThreadPoolExecutor(1) as threads:
+        entered, leave = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with place("somebody else"):
+                entered.set()
+                leave.wait(30)
+
+        held = threads.submit(hold)
+        entered.wait(30)
+        began = time.monotonic()
+        with pytest.raises(TooManyChecks):
+            create_domain(server=globex_server, name="example.com", actor=SYSTEM)
+        assert time.monotonic() - began < 2
+        leave.set()
+        held.result()
+    assert not Domain.objects.filter(server=globex_server).exists()
+
+
+# --- The sweep -------------------------------------------------------------------------------------------------------
+
+
+class Recorded(DomainChecks):
+    """Gives silent servers a tenth of a second for each question, and notes in which order the checks began."""
+
+    def __init__(self) -> None:
+        super().__init__(SYSTEM)
+        self.began: list[str] = []
+
+    def examine(self, plan: Expected, resolver: Resolver) -> Findings:
+        self.began.append(plan.name)
+        resolver.question_timeout = 0.1
+        return super().examine(plan, resolver)
+
+
+def test_a_domain_beside_160_silent_ones_is_checked_soon(dns: LocalDNS, server: Server, globex_server: Server) -> None:
+    """16 at a time, each 15 s: the queue of claimed rows is 32, so theirs begins within 30 s wherever it comes in."""
+    dns.silence()
+    make_domains(server, 160)
+    Domain.objects.update(dns_next_check_at=timezone.now() - 90 * MINUTE)
+    create_domain(server=globex_server, name="globex.example", actor=SYSTEM)
+    Domain.objects.filter(name="globex.example").update(dns_next_check_at=timezone.now() - MINUTE)
+    kind = Recorded()
+    assert sweep.sweep(kind, parallel=16, seconds=60).checked == 161
+    assert kind.began.index("globex.example") < 3
+
+
+def test_one_that_becomes_due_during_a_sweep_does_not_wait_for_its_end(
+    dns: LocalDNS, server: Server, globex_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dnschecks.turns.FRESH", 0.0)
+    dns.silence()
+    make_domains(server, 30)
+    later = create_domain(server=globex_server, name="globex.example", actor=SYSTEM).domain
+    Domain.objects.filter(pk=later.pk).update(dns_next_check_at=timezone.now() + MINUTE)
+
+    class Arriving(Recorded):
+        def write(self, row: Domain, findings: Findings, at: datetime.datetime) -> dict[str, Any]:
+            Domain.objects.filter(pk=later.pk, dns_checked_at=None).update(dns_next_check_at=at - MINUTE)
+            return super().write(row, findings, at)
+
+    kind = Arriving()
+    assert sweep.sweep(kind, parallel=4, seconds=60).checked == 31
+    # Of 4 threads and a queue of 8, so some 12 begin before it at most, and not all 30.
+    assert kind.began.index("globex.example") <= 20
+
+
+def test_organizations_take_turns(dns: LocalDNS, server: Server, globex_server: Server) -> None:
+    acmes, globexes = make_domains(server, 6), make_domains(globex_server, 3)
+    now = timezone.now()
+    for rank, domain in enumerate([*acmes, *globexes]):
+        Domain.objects.filter(pk=domain.pk).update(dns_next_check_at=now - (60 - rank) * MINUTE)
+
+    seen: list[int] = []
+
+    class InTurn(Recorded):
+        def plans(self, ids: Any) -> Any:
+            seen.extend(ids)
+            return super().plans(ids)
+
+    kind = InTurn()
+    assert sweep.sweep(kind, parallel=1, seconds=30).checked == 9
+    a, g = [each.pk for each in acmes], [each.pk for each in globexes]
+    assert seen == [a[0], g[0], a[1], g[1], a[2], g[2], a[3], a[4], a[5]]
