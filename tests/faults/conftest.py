@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.dns_server import LocalDNS
 from tests.faults.client import wait_until
 from tests.faults.installation import Installation, running
 
@@ -12,9 +13,22 @@ RECOVERED_WITHIN = 30
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with running(tmp_path_factory.mktemp("faults")) as installation:
+def dns_of_whole() -> Iterator[LocalDNS]:
+    with LocalDNS() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, dns_of_whole: LocalDNS) -> Iterator[Installation]:
+    with running(tmp_path_factory.mktemp("faults"), SLUICE_DNS_SERVERS=dns_of_whole.address) as installation:
         yield installation
+
+
+@pytest.fixture
+def dns(dns_of_whole: LocalDNS) -> Iterator[LocalDNS]:
+    """The DNS server that the installation asks; it answers everything again at the test's end."""
+    yield dns_of_whole
+    dns_of_whole.heal()
 
 
 @pytest.fixture
