@@ -1,6 +1,7 @@
 """One line of log per event, on stderr: as JSON for machines, or coloured for a person at a terminal."""
 
 import logging
+import re
 from typing import Any
 
 import structlog
@@ -23,12 +24,18 @@ SECRETS = frozenset(
 )
 
 
+# The token of an event source, in whatever a server or a library says of a request: gunicorn logs its path at DEBUG.
+_KEY_IN_PATH = re.compile(r"((?:/|%2[fF])[A-Za-z0-9%._-]*v1(?:/|%2[fF])+[A-Za-z0-9%]+(?:/|%2[fF])+)[^\s'\"?#,;)\]]+")
+
+
 def remove_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Blank the values of secrets, also inside what was logged as a mapping."""
+    """Blank the values of secrets, also inside what was logged as a mapping, and keys that stand in a path."""
     return {key: _without_secrets(key, value) for key, value in event.items()}
 
 
 def _without_secrets(key: object, value: Any) -> Any:
+    if isinstance(value, str):
+        value = _KEY_IN_PATH.sub(r"\1[removed]", value)
     if isinstance(key, str) and key.lower().replace("-", "").replace("_", "") in SECRETS:
         return "[removed]"
     if isinstance(value, dict):

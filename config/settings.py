@@ -91,6 +91,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # The first: what comes after it must not see a source's token in the path.
+    "api.postal.source_tokens.SourceTokens",
     # Before everything that asks who the client is and how it came.
     "config.middleware.ForwardingHeaders",
     # Before the rest: probes come by IP address, over plain HTTP and without a session.

@@ -6,6 +6,7 @@ from panel.pages import (  # noqa: F401
     audit,
     credentials,
     domains,
+    event_sources,
     grants,
     ingest_tokens,
     jobs,

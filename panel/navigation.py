@@ -57,6 +57,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("handshake", "servers.organizationpool"),
             ("token", "core.apitoken"),
             ("input", "stats.ingesttoken"),
+            ("sensors", "stats.eventsource"),
         ],
     ),
     (

@@ -34,7 +34,7 @@ class ServerKey(Authentication):
         try:
             return AnonymousUser(), self.holder_of(key, at=request.now)
         except InvalidKey:
-            raise _wrong(key, client_address(request._request)) from None
+            raise wrong(key, client_address(request._request)) from None
         except ServerSuspended:
             raise Declined(Problem("ServerSuspended", (SUSPENDED,), 403)) from None
 
@@ -51,7 +51,8 @@ class OptionalServerKey(ServerKey):
         return super().identify(request) if HEADER in request.META else None
 
 
-def _wrong(key: str, address: str) -> Declined:
+def wrong(key: str, address: str) -> Declined:
+    """Return the exception for a key that is nobody's; it is counted by key and address."""
     try:
         too_many = lockout.count_wrong_key(key=key, address=address)
     except (RedisError, OSError):

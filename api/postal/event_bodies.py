@@ -1,53 +1,150 @@
-"""The bodies of `events`: a JSON array, one object, or newline-delimited objects; plain or gzip."""
+"""The bodies of `events`: a JSON array, one object, or newline-delimited objects; plain, gzip or zstd.
+
+What a body may cost is bounded before the work begins: how many records it has, how many values an array has, how many parts
+packed data has, and how much is parsed at once. Worst bodies are in tests/api/postal/test_event_bodies.py.
+"""
 
 import io
-import zlib
 from collections.abc import Iterator
-from itertools import batched
 from typing import Any
 
 import orjson
 from django.http import HttpRequest
 
 from api import bodies
-from api.problems import RETRY_AFTER, Code, decline
+from api.problems import RETRY_AFTER, Code, Declined, decline
 from stats.intake.files import read_lines
+from stats.intake.sources import TooLarge, framing
 
 PACKED_LIMIT = 16 * bodies.MEBIBYTE
 LIMIT = 64 * bodies.MEBIBYTE
 # An array has to be parsed as a whole, and as objects it takes ten times the room.
 ARRAY_LIMIT = 16 * bodies.MEBIBYTE
+# Records of one request, be they lines, members or rows.
+MOST_RECORDS = 100_000
+# Values and objects of an array: as Python's objects each takes up to 60 and 250 bytes, however short it is in JSON.
+MOST_VALUES = 1_000_000
+MOST_OBJECTS = 250_000
+# Lines are parsed together up to this many bytes, which may become 110 MiB of objects.
+PARSED_AT_ONCE = 4 * bodies.MEBIBYTE
+# Parts (members, frames) of packed data: each costs some time however short it is.
+MOST_PARTS = 1_000
 SHAPE = "The request's body must be a JSON array, a JSON object or newline-delimited JSON objects"
 ARRAY_TOO_LARGE = "A JSON array must not be larger than 16 MiB; send newline-delimited JSON"
+TOO_MANY_RECORDS = f"A request must not have more than {MOST_RECORDS:,} events"
+TOO_MANY_VALUES = f"A JSON array must not have more than {MOST_VALUES:,} values and {MOST_OBJECTS:,} objects or arrays"
+TOO_MANY_PARTS = f"Packed data must not have more than {MOST_PARTS:,} members or frames"
 BROKEN_GZIP = "The request's body is not valid gzip"
-ENCODING = "The content encoding must be gzip or identity"
-_GZIP_MAGIC = b"\x1f\x8b"
-_WITH_GZIP_HEADER = 31
+BROKEN_ZSTD = "The request's body is not valid zstd"
+ENCODING = "The content encoding must be gzip, zstd or identity"
+_ENCODINGS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
+_BROKEN = {"gzip": BROKEN_GZIP, "zstd": BROKEN_ZSTD}
+_GZIP_MEMBER = framing.GZIP_MAGIC + b"\x08"
 
 
-def read_events(request: HttpRequest, size: int) -> Iterator[tuple[Any, ...]]:
+def read_events(request: HttpRequest, size: int) -> Iterator[list[Any]]:
     """Yield the events in parts of at most `size`; declines what cannot be read.
 
     Lines are parsed part by part, so that a large body is never all objects at once; one that is no JSON is left to be
     refused by itself. What its Content-Type says is not asked: senders say all kinds.
     """
-    body = _unpacked(bodies.read(request, limit=PACKED_LIMIT), request.headers.get("Content-Encoding", "").lower())
+    body = unpacked(read_packed(request), request.headers.get("Content-Encoding", ""))
     start = body[: bodies.CHUNK].lstrip()[:1]
     if start == b"[":
-        if len(body) > ARRAY_LIMIT:
-            raise decline(Code.TOO_LARGE, ARRAY_TOO_LARGE, retry_after=RETRY_AFTER)
-        yield from batched(_parsed(body), size)
+        events = _array(body)
+        for first in range(0, len(events), size):
+            yield events[first : first + size]
     elif start == b"{":
         one = _one_object(body)
-        yield from [(one,)] if one is not None else batched((event for _, event in read_lines(io.BytesIO(body))), size)
+        if one is not None:
+            yield [one]
+        else:
+            yield from _lines(body, size)
     else:
         raise decline(Code.MALFORMED, SHAPE)
+
+
+def read_packed(request: HttpRequest) -> bytes:
+    """Return the body as it was sent; declines one that is too large, or packed in too many parts."""
+    packed = bodies.read(request, limit=PACKED_LIMIT)
+    parts = 0
+    if packed.startswith(framing.GZIP_MAGIC):
+        parts = packed.count(_GZIP_MEMBER)
+    elif framing.is_zstd(packed[:4]):
+        parts = packed.count(framing.ZSTD_MAGIC) + packed.count(framing.SKIPPABLE_FRAME)
+    if parts > MOST_PARTS:
+        raise too_large(TOO_MANY_PARTS)
+    return packed
+
+
+def unpacked(packed: bytes, encoding: str) -> bytes:
+    """Return the body as it was before it was packed, which is known by how it begins, too: curl sends files as they are."""
+    encoding = encoding.strip().lower()
+    if encoding not in _ENCODINGS:
+        raise decline(Code.MALFORMED, ENCODING)
+    starts = {"gzip": packed.startswith(framing.GZIP_MAGIC), "zstd": framing.is_zstd(packed[:4])}
+    wanted = _ENCODINGS[encoding]
+    if wanted and not starts[wanted]:
+        raise decline(Code.MALFORMED, _BROKEN[wanted])
+    if not any(starts.values()):
+        body = packed.removeprefix(framing.BOM)
+    else:
+        try:
+            stream = framing.open_stream(io.BytesIO(packed), LIMIT)
+            body = b"".join(iter(lambda: stream.read(bodies.CHUNK), b""))
+        except TooLarge:
+            raise too_large(
+                f"The request's body must not be larger than {LIMIT // bodies.MEBIBYTE} MiB unpacked"
+            ) from None
+        if broken := framing.broken(stream):
+            raise decline(Code.MALFORMED, _BROKEN[broken])
+    if body[: bodies.CHUNK].lstrip()[:1] == b"[":
+        _check_array(body)
+    elif body.count(b"\n") > MOST_RECORDS:
+        raise too_large(TOO_MANY_RECORDS)
+    return body
+
+
+def too_large(message: str) -> Declined:
+    """Return the exception that refuses a body for what it would cost."""
+    return decline(Code.TOO_LARGE, message, retry_after=RETRY_AFTER)
+
+
+def _check_array(body: bytes) -> None:
+    if len(body) > ARRAY_LIMIT:
+        raise too_large(ARRAY_TOO_LARGE)
+    if body.count(b",") > MOST_VALUES or body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
+        raise too_large(TOO_MANY_VALUES)
+
+
+def _array(body: bytes) -> list[Any]:
+    events = _parsed(body)
+    if len(events) > MOST_RECORDS:
+        raise too_large(TOO_MANY_RECORDS)
+    return events
+
+
+def _lines(body: bytes, size: int) -> Iterator[list[Any]]:
+    part: list[Any] = []
+    bytes_left = PARSED_AT_ONCE
+
+    def taken(length: int) -> None:
+        nonlocal bytes_left
+        bytes_left -= length
+
+    for _, event in read_lines(io.BytesIO(body), taken):
+        part.append(event)
+        if len(part) == size or bytes_left <= 0:
+            yield part
+            part, bytes_left = [], PARSED_AT_ONCE
+    if part:
+        yield part
 
 
 def _one_object(body: bytes) -> Any:
     """Return the object that the whole body is, over however many lines; None where it is lines of several."""
     first, _, rest = body.lstrip().partition(b"\n")
-    if rest.strip() and _is_json(first):
+    if len(body) > framing.LARGEST_OBJECT or (rest.strip() and _is_json(first)):
         return None
     try:
         return orjson.loads(body)
@@ -63,37 +160,10 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _parsed(body: bytes) -> Any:
+def _parsed(body: bytes) -> list[Any]:
     try:
-        return orjson.loads(body)
+        events: list[Any] = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         message = f"The request is not valid JSON: {exc.msg} at character {exc.pos + 1}"
         raise decline(Code.MALFORMED, message) from exc
-
-
-def _unpacked(body: bytes, encoding: str) -> bytes:
-    """Return the body as it was before it was packed; gzip is known by how it begins, too: curl sends files as they are."""
-    if encoding not in {"", "identity", "gzip", "x-gzip"}:
-        raise decline(Code.MALFORMED, ENCODING)
-    if not body.startswith(_GZIP_MAGIC):
-        if encoding in {"gzip", "x-gzip"}:
-            raise decline(Code.MALFORMED, BROKEN_GZIP)
-        return body
-    parts: list[bytes] = []
-    size = 0
-    while body:
-        # gzip files may be of several members.
-        member = zlib.decompressobj(_WITH_GZIP_HEADER)
-        try:
-            part = member.decompress(body, LIMIT + 1 - size)
-        except zlib.error as exc:
-            raise decline(Code.MALFORMED, BROKEN_GZIP) from exc
-        size += len(part)
-        if size > LIMIT:
-            message = f"The request's body must not be larger than {LIMIT // bodies.MEBIBYTE} MiB unpacked"
-            raise decline(Code.TOO_LARGE, message, retry_after=RETRY_AFTER)
-        if not member.eof:
-            raise decline(Code.MALFORMED, BROKEN_GZIP)
-        parts.append(part)
-        body = member.unused_data
-    return b"".join(parts)
+    return events

@@ -86,5 +86,14 @@ class IPPoolsRenderer(PostalRenderer):
         return self._envelope("error", {"code": "ParameterError", "message": message}, request)
 
 
+class SourceRenderer(PostalRenderer):
+    """The same envelope for event sources: a service that posts its events looks at the status alone."""
+
+    def status_of(self, problem: Problem) -> int:
+        """HTTP's own word, so that what was refused is sent again."""
+        return problem.status
+
+
 renderer = PostalRenderer()
+source_renderer = SourceRenderer()
 ip_pools_renderer = IPPoolsRenderer()

@@ -11,7 +11,7 @@ from django.db.models import Q
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.counts.fold import first_kept_hour, first_kept_minute
-from stats.intake import refusals
+from stats.intake import refusals, source_counts
 from stats.ledger import keys, storage
 from stats.ledger.storing import new_day
 from stats.models import Batch, Day, RollupRun
@@ -64,6 +64,7 @@ def prune(*, now: datetime.datetime) -> None:
     gone.delete()
     RollupRun.objects.filter(started_at__lt=now - RUNS_KEPT).delete()
     refusals.forget_old(now=now)
+    source_counts.forget_old(now=now)
 
 
 def _retention() -> datetime.timedelta:

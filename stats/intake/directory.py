@@ -34,12 +34,14 @@ type Said = str | None | tuple[str | None, str]
 class Reporter:
     """Who reports events: a server, for itself alone, or the platform (None), for any.
 
-    A machine of the platform's reports for some servers and by some addresses only; None there means any.
+    A machine of the platform's reports for some servers and by some addresses only; None there means any. What a source
+    reports is counted by itself (stats.intake.source_counts).
     """
 
     server: Server | None = None
     servers: QuerySet[Server] | None = None
     addresses: QuerySet[IPAddress] | None = None
+    is_source: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Files of events: newline-delimited JSON, plain or gzip, of any size, read in constant memory."""
+"""Files of events: newline-delimited JSON, plain, gzip or zstd, of any size, read in constant memory."""
 
 import gzip
 import io
@@ -8,17 +8,22 @@ from typing import IO, Any, cast
 import orjson
 
 from stats.intake.remarks import NotTaken
+from stats.intake.sources import framing
 
-_GZIP_MAGIC = b"\x1f\x8b"
 # A line that is longer is no event: an event's texts come to some hundreds of characters.
 LONGEST_LINE = 64 * 1024
 
 
 def open_events(stream: IO[bytes]) -> IO[bytes]:
-    """Return the stream, unpacked where it begins as gzip does. It need not be seekable."""
+    """Return the stream without a byte order mark, unpacked where it begins as gzip or zstd does. It need not be seekable."""
     buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(cast(io.RawIOBase, stream))
-    if buffered.peek(len(_GZIP_MAGIC))[: len(_GZIP_MAGIC)] == _GZIP_MAGIC:
-        return io.BufferedReader(gzip.GzipFile(fileobj=buffered))
+    start = buffered.peek(4)[:4]
+    if start.startswith(framing.GZIP_MAGIC):
+        buffered = io.BufferedReader(gzip.GzipFile(fileobj=buffered))
+    elif framing.is_zstd(start):
+        buffered = io.BufferedReader(framing.zstd.ZstdFile(buffered))
+    if buffered.peek(3)[:3] == framing.BOM:
+        buffered.read(3)
     return cast(IO[bytes], buffered)
 
 

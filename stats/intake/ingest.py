@@ -50,9 +50,9 @@ def ingest(
         _store(reading, directory, receipt, start, now)
     for remarks in (receipt.conflicts, receipt.warnings, receipt.refused):
         remarks.sort()
-    refusals.note(
-        [*receipt.refused, *receipt.conflicts], server_id=reporter.server.pk if reporter.server else None, now=now
-    )
+    if not reporter.is_source:
+        server_id = reporter.server.pk if reporter.server else None
+        refusals.note([*receipt.refused, *receipt.conflicts], server_id=server_id, now=now)
     return receipt
 
 

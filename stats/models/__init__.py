@@ -4,6 +4,15 @@ from stats.models.names import RecipientDomain, Sender, SenderDomain, Signature,
 from stats.models.provider import Provider, ProviderDomain
 from stats.models.refusal import RefusalCount
 from stats.models.run import RollupRun
+from stats.models.source import (
+    EventSource,
+    SourceActivity,
+    SourceCount,
+    SourceMapping,
+    SourceOutcome,
+    SourceSample,
+    SourceState,
+)
 from stats.models.token import IngestToken
 
 __all__ = [
@@ -13,6 +22,7 @@ __all__ = [
     "Day",
     "DomainCount",
     "Event",
+    "EventSource",
     "IngestToken",
     "Provider",
     "ProviderCount",
@@ -25,5 +35,11 @@ __all__ = [
     "SenderDomain",
     "ServerCount",
     "Signature",
+    "SourceActivity",
+    "SourceCount",
+    "SourceMapping",
+    "SourceOutcome",
+    "SourceSample",
+    "SourceState",
     "Subject",
 ]

@@ -20,6 +20,7 @@ from servers.pools import create_platform_pool, create_pool
 from servers.provisioning import create_organization, create_server
 from servers.routes import create_route
 from servers.webhooks import create_webhook
+from stats.intake.event_sources import make_source
 from stats.intake.tokens import make_ingest_token
 from stats.models import Provider, RollupRun
 from throttling import programs, templates
@@ -152,6 +153,7 @@ def platform(db: None) -> Platform:
     make_ingest_token(name="collector", actor=SYSTEM)
     create_node(name="mta1", kind="postfix", addresses=[address.ipv4], actor=SYSTEM)
     publish(actor=SYSTEM, now=NOW)
+    make_source(name="mail log", format="postfix", actor=SYSTEM)
     ApiToken.objects.create(user=staff, name="deploy", key_prefix="abcdef", key_digest="0" * 64)
     RollupRun.objects.create(kind="fold", outcome="done", started_at=NOW, finished_at=NOW, events=3, rows=5)
     Job.objects.create(kind="bulk", label="Pause 3 addresses", user_id=superuser.pk)

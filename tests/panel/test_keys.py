@@ -10,7 +10,7 @@ from core.encryption import decrypt
 from core.keys import digest
 from core.models import ApiToken, AuditEntry, User
 from servers.models import Credential, Membership
-from stats.models import IngestToken
+from stats.models import EventSource, IngestToken
 from tests.panel.conftest import sign_in
 
 YES = {"_form_submitted": "on"}
@@ -117,6 +117,35 @@ def test_tokens_are_shown_once_and_revoked(model, platform, root):
     assert root.post(reverse(f"{name}_revoke", args=[token.pk]), YES).status_code == 302
     token.refresh_from_db()
     assert token.revoked_at is not None
+
+
+def test_an_event_source_is_made_mapped_rotated_and_revoked(acme, platform, root):
+    name = "admin:stats_eventsource"
+    posted = {"name": "fresh", "format": "kumomta", "time_zone": "UTC", "default_server": acme.server.pk}
+    [token] = root.post(reverse(f"{name}_add"), posted).context["secrets"].values()
+    source = EventSource.objects.get(name="fresh")
+    assert (source.key_digest, source.default_server) == (digest(token), acme.server)
+    mapping = {"text": "pool-a", "server": f"{acme.organization.permalink}/{acme.server.permalink}"} | YES
+    assert root.post(reverse(f"{name}_map_text", args=[source.pk]), mapping).status_code == 302
+    page = root.get(reverse(f"{name}_change", args=[source.pk])).content.decode()
+    assert "pool-a → " in page
+    assert token not in page
+    assert (
+        "There is no server nobody"
+        in root.post(reverse(f"{name}_map_text", args=[source.pk]), mapping | {"server": "nobody"}).content.decode()
+    )
+    assert root.post(reverse(f"{name}_map_text", args=[source.pk]), mapping | {"server": ""}).status_code == 302
+    assert source.mappings.count() == 0
+    [rotated] = root.post(reverse(f"{name}_rotate", args=[source.pk]), YES).context["secrets"].values()
+    assert root.post(reverse(f"{name}_revoke", args=[source.pk]), YES).status_code == 302
+    source.refresh_from_db()
+    assert (source.key_digest, source.revoked_at is None) == (digest(rotated), False)
+    changed = {"name": "fresh", "time_zone": "Europe/Berlin", "is_active": "on", "default_server": ""}
+    assert root.post(reverse(f"{name}_change", args=[source.pk]), changed).status_code == 302
+    source.refresh_from_db()
+    assert (source.time_zone, source.default_server, source.format) == ("Europe/Berlin", None, "kumomta")
+    assert is_nowhere(token)
+    assert is_nowhere(rotated)
 
 
 def test_staff_make_tokens_for_themselves_alone(acme, platform):

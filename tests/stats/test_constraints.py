@@ -6,6 +6,7 @@ import uuid
 from stats.models import (
     Batch,
     Day,
+    EventSource,
     IngestToken,
     Provider,
     ProviderDomain,
@@ -15,9 +16,12 @@ from stats.models import (
     Sender,
     SenderDomain,
     Signature,
+    SourceCount,
+    SourceMapping,
+    SourceSample,
     Subject,
 )
-from tests.factories import A_MOMENT
+from tests.factories import A_MOMENT, ServerFactory
 from tests.refusals import Refusals
 
 refusals = Refusals("stats")
@@ -68,6 +72,72 @@ def _():
 def _():
     for _ in range(2):
         Signature.objects.create(server_id=0, name="digest", first_seen_day=0)
+
+
+def source(**columns):
+    number = EventSource.objects.count()
+    return EventSource.objects.create(
+        **{"name": f"source {number}", "format": "native", "key_prefix": "p", "key_digest": str(number)} | columns
+    )
+
+
+@refusals.by("stats_eventsource_name_unique")
+def _():
+    source(name="Node")
+    source(name="NODE")
+
+
+@refusals.by("stats_eventsource_name_not_empty")
+def _():
+    source(name="")
+
+
+@refusals.by("stats_eventsource_format")
+def _():
+    source(format="nonsense")
+
+
+@refusals.by("stats.EventSource.key_digest")
+def _():
+    source(key_digest="same")
+    source(key_digest="same")
+
+
+@refusals.by("stats_sourcemapping_unique")
+def _():
+    of = source()
+    for _ in range(2):
+        SourceMapping.objects.create(source=of, text="pool", server=ServerFactory())
+
+
+@refusals.by("stats_sourcemapping_text_not_empty")
+def _():
+    SourceMapping.objects.create(source=source(), text="", server=ServerFactory())
+
+
+@refusals.by("stats_sourcecount_positive")
+def _():
+    SourceCount.objects.create(source=source(), hour=0, outcome="accepted", number=0)
+
+
+@refusals.by("stats_sourcecount_outcome")
+def _():
+    SourceCount.objects.create(source=source(), hour=0, outcome="lost", number=1)
+
+
+def sample(**columns):
+    columns = {"source": source(), "outcome": "refused", "code": "x", "message": "x", "at": A_MOMENT} | columns
+    return SourceSample.objects.create(**columns)
+
+
+@refusals.by("stats_sourcesample_unique")
+def _():
+    sample(source=sample().source)
+
+
+@refusals.by("stats_sourcesample_outcome")
+def _():
+    sample(outcome="accepted")
 
 
 @refusals.by("stats_provider_name_not_empty")

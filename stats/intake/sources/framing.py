@@ -21,6 +21,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # zstd's skippable frames, of which a file may begin with one.
 _SKIPPABLE = bytes(range(0x50, 0x60))
+SKIPPABLE_FRAME = b"\x2a\x4d\x18"
+_LARGEST_WINDOW = 25
 BOM = b"\xef\xbb\xbf"
 # An SNS notification has up to 256 KiB, a KumoMTA record of a thousand recipients less than that.
 LONGEST_LINE = 1024 * 1024
@@ -67,12 +69,19 @@ def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
     opened: Any = buffered
     if start[:2] == GZIP_MAGIC:
         opened = gzip.GzipFile(fileobj=buffered)
-    elif start == ZSTD_MAGIC or (start[1:] == b"\x2a\x4d\x18" and start[0] in _SKIPPABLE):
-        opened = zstd.ZstdFile(buffered)
+    elif is_zstd(start):
+        # Of a request, a window of 32 MiB at most: it is held in memory.
+        options = None if limit is None else {zstd.DecompressionParameter.window_log_max: _LARGEST_WINDOW}
+        opened = zstd.ZstdFile(buffered, options=options)
     result = io.BufferedReader(_Limited(opened, limit), _CHUNK)
     if result.peek(3)[:3] == BOM:
         result.read(3)
     return cast(IO[bytes], result)
+
+
+def is_zstd(start: bytes) -> bool:
+    """Whether data that begins with these four bytes is packed by zstd."""
+    return start[:4] == ZSTD_MAGIC or (start[1:4] == SKIPPABLE_FRAME and start[0] in _SKIPPABLE)
 
 
 def broken(stream: IO[bytes]) -> str:

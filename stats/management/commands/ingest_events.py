@@ -1,18 +1,22 @@
-"""`manage.py ingest_events FILE|-`: events from a file."""
+"""`manage.py ingest_events FILE|-`: events from a file; `ingest_events FILE… --source NAME`: records of an event source."""
 
 import json
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
 from django.core.management import BaseCommand, CommandError
 from django.utils import timezone
 
+from core.errors import Refused
+from stats.intake import event_sources
+from stats.intake.delivery import StateMoved, deliver
 from stats.intake.files import open_events, read_lines
 from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
 from stats.intake.tally import COUNTS, LISTS, Tally
@@ -27,28 +31,47 @@ BAR_WIDTH = 30
 
 class Command(BaseCommand):
     help = (
-        "Store the events of a file (one JSON object a line; plain or gzip; - for standard input). Events that are there "
-        "already count once, so an interrupted run is simply run again."
+        "Store the events of a file (one JSON object a line; plain, gzip or zstd; - for standard input), or, with --source, "
+        "what files of a source's format tell. Events that are there already count once, so an interrupted run is simply run "
+        "again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
+        parser.add_argument(
+            "files",
+            metavar="FILE",
+            nargs="+",
+            help="the file, or - for standard input; with --source all files of a machine",
+        )
+        parser.add_argument("--source", metavar="NAME", help="the event source whose records the files are")
         parser.add_argument(
             "--refused", metavar="FILE", type=Path, help="write each refusal there, one JSON object a line"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object, and no progress")
 
-    def handle(self, *args: Any, file: str, refused: Path | None, **options: Any) -> None:
+    def handle(
+        self, *args: Any, files: list[str], refused: Path | None, source: str | None = None, **options: Any
+    ) -> None:
+        if len(files) > 1 and (source is None or "-" in files):
+            raise CommandError("Several files can be given with --source, and standard input only by itself.")
         try:
-            with (
-                nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as raw,
-                refused.open("w") if refused else nullcontext() as log,
-            ):
-                bar = Bar(raw, self.stderr) if self.stderr.isatty() and not options["json"] else None
-                self._ingest(Run(raw, log, bar), as_json=options["json"])
+            with refused.open("w") if refused else nullcontext() as log:
+                if source is None:
+                    self._ingest_file(files[0], log, as_json=options["json"])
+                else:
+                    self._ingest(SourceRun(source, files, log), as_json=options["json"])
         except (OSError, EOFError) as problem:
             # EOFError: a gzip file that was cut off.
-            raise CommandError(f"{file}: {problem}") from None
+            raise CommandError(f"{', '.join(files)}: {problem}") from None
+        except Refused as problem:
+            raise CommandError(problem.message) from None
+        except StateMoved:
+            raise CommandError("Another delivery of this source was stored meanwhile: run it again.") from None
+
+    def _ingest_file(self, file: str, log: IO[str] | None, *, as_json: bool) -> None:
+        with nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as raw:
+            bar = Bar(raw, self.stderr) if self.stderr.isatty() and not as_json else None
+            self._ingest(FileRun(raw, log, bar), as_json=as_json)
 
     def _ingest(self, run: "Run", *, as_json: bool) -> None:
         try:
@@ -69,15 +92,65 @@ class Command(BaseCommand):
         self.stdout.write(run.summary())
 
 
-class Run:
-    """One file on its way in."""
+class Run(ABC):
+    """Files on their way in."""
+
+    def __init__(self, log: IO[str] | None) -> None:
+        self._log = log
+        self._began = time.monotonic()
+        self.tally = Tally()
+
+    @abstractmethod
+    def to_the_end(self) -> None:
+        """Store everything."""
+
+    def note(self, receipt: Receipt) -> None:
+        """Log what was refused."""
+        if self._log:
+            for position, code, message in receipt.refused:
+                self._log.write(json.dumps({"line": position + 1, "code": code, "message": message}) + "\n")
+
+    def result(self) -> dict[str, Any]:
+        """Return what the API's answer says of the same events."""
+        return self.tally.document() | ({"flags": {"truncated": True}} if self.tally.is_truncated else {})
+
+    def summary(self) -> str:
+        """Return what became of the events, as a sentence."""
+        seconds = max(time.monotonic() - self._began, 1e-6)
+        counts, total = self.tally.counts, self.tally.total
+        told = [f"{counts[name]:,} {name}" for name in COUNTS if counts[name] or name != "ignored"]
+        told += [f"{total(name):,} {name}" for name in LISTS if total(name) or name == "refused"]
+        done = sum(counts.values()) + total("conflicts") + total("refused")
+        return f"{', '.join(told)} in {seconds:.1f} s ({done / seconds:,.0f} events a second)."
+
+
+class SourceRun(Run):
+    """The files of a source, read together."""
+
+    def __init__(self, source: str, files: list[str], log: IO[str] | None) -> None:
+        super().__init__(log)
+        self._source, self._files = event_sources.source_named(source), files
+
+    def to_the_end(self) -> None:
+        with ExitStack() as stack:
+
+            def opened() -> list[IO[bytes]]:
+                stack.close()
+                return [
+                    sys.stdin.buffer if file == "-" else stack.enter_context(open(file, "rb")) for file in self._files
+                ]
+
+            self.tally = deliver(self._source, opened, now=timezone.now(), is_whole=True, on_receipt=self.note)
+
+
+class FileRun(Run):
+    """One file of native events."""
 
     def __init__(self, raw: IO[bytes], log: IO[str] | None, bar: "Bar | None") -> None:
+        super().__init__(log)
         self._lines = read_lines(open_events(raw))
-        self._log, self._bar = log, bar
-        self._began = time.monotonic()
+        self._bar = bar
         self.done = 0
-        self.tally = Tally()
 
     def to_the_end(self) -> None:
         reporter = Reporter()
@@ -119,20 +192,7 @@ class Run:
             remarks = getattr(receipt, name)
             remarks[:] = [remark._replace(position=numbers[remark.position] - 1) for remark in remarks]
         self.tally.add(receipt)
-        if self._log:
-            for position, code, message in receipt.refused:
-                self._log.write(json.dumps({"line": position + 1, "code": code, "message": message}) + "\n")
-
-    def result(self) -> dict[str, Any]:
-        """Return what the API's answer says of the same events."""
-        return self.tally.document() | ({"flags": {"truncated": True}} if self.tally.is_truncated else {})
-
-    def summary(self) -> str:
-        seconds = max(time.monotonic() - self._began, 1e-6)
-        counts, total = self.tally.counts, self.tally.total
-        told = [f"{counts[name]:,} {name}" for name in COUNTS if counts[name] or name != "ignored"]
-        told += [f"{total(name):,} {name}" for name in LISTS if total(name) or name == "refused"]
-        return f"{', '.join(told)} in {seconds:.1f} s ({self.done / seconds:,.0f} events a second)."
+        self.note(receipt)
 
 
 class Bar:

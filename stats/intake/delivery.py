@@ -1,0 +1,181 @@
+"""What a source delivers: read by its format's reader, resolved, stored, and counted for the source's page."""
+
+import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Any
+
+from django.db import DatabaseError, connection
+
+from ippools.models import IPAddress
+from stats.intake import sources
+from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
+from stats.intake.remarks import Remark
+from stats.intake.source_counts import Account
+from stats.intake.sources import Event, Ignored, Outcome, Refused
+from stats.intake.tally import LISTS, Tally
+from stats.intake.who import Who
+from stats.ledger import storage
+from stats.models import EventSource, SourceState
+
+# Deliveries of one log at the same time are rare: the later one reads its lines again, with the state of the earlier.
+_ATTEMPTS = 3
+_LONGEST_WORD = 40
+_BYTES_AT_ONCE = 4 * 1024 * 1024
+
+# Opens the streams of a delivery, anew each time it is called.
+type Open = Callable[[], Sequence[IO[bytes]]]
+
+
+class StateMoved(Exception):
+    """Another delivery of the same source was stored meanwhile; this one must be read again."""
+
+
+def deliver(
+    source: EventSource,
+    open_streams: Open,
+    *,
+    now: datetime.datetime,
+    limit: int | None = None,
+    most_records: int | None = None,
+    is_whole: bool = False,
+    on_receipt: Callable[[Receipt], None] = lambda receipt: None,
+) -> Tally:
+    """Store what a source delivers, and return what became of each record.
+
+    The state of a log's reader is stored in the transaction of the delivery's last events: a delivery that breaks is sent
+    again, and what was stored of it counts once. `is_whole` says that the streams are all there is of a log, so that what
+    its reader holds back is told. `on_receipt` is told of each part. `limit` is the most unpacked bytes; more, or more
+    records than `most_records`, raises sources.TooLarge, and what was stored before stays stored.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _Delivery(source, now, limit, most_records, on_receipt).run(open_streams(), is_whole=is_whole)
+        except StateMoved:
+            if attempt == _ATTEMPTS:
+                raise
+        except DatabaseError as error:
+            if attempt == _ATTEMPTS or connection.in_atomic_block or not storage.is_passing(error):
+                raise
+    raise AssertionError("unreachable")
+
+
+class _Delivery:
+    """One attempt."""
+
+    def __init__(
+        self,
+        source: EventSource,
+        now: datetime.datetime,
+        limit: int | None,
+        most_records: int | None,
+        on_receipt: Callable[[Receipt], None],
+    ) -> None:
+        self._source, self._now, self._most_records, self._on_receipt = source, now, most_records, on_receipt
+        self._is_stateful = source.format in sources.STATEFUL
+        stored = SourceState.objects.filter(source=source).first() if self._is_stateful else None
+        self._version = stored.version if stored else None
+        settings = sources.Settings(
+            time_zone=source.time_zone,
+            tenant_field=source.tenant_field,
+            now=now.timestamp(),
+            limit=limit,
+            vmtas=frozenset(IPAddress.objects.values_list("name", flat=True)) if self._is_stateful else frozenset(),
+        )
+        self._reader = sources.make(source.format, settings, stored.state if stored else None)
+        self._directory = Directory(Reporter(), now=now)
+        self._who = Who(source)
+        self._tally, self._account = Tally(), Account(source, now)
+
+    def run(self, streams: Sequence[IO[bytes]], *, is_whole: bool) -> Tally:
+        """Store the streams' records part by part; the last part together with the reader's state."""
+        parts = self._parts(streams, is_whole=is_whole)
+        part = next(parts, [])
+        while (following := next(parts, None)) is not None:
+            self._store(part)
+            storage.give_way()
+            part = following
+        if self._is_stateful:
+            with storage.writing():
+                self._store(part)
+                self._keep_state()
+        else:
+            self._store(part)
+        self._account.write()
+        return self._tally
+
+    def _parts(self, streams: Sequence[IO[bytes]], *, is_whole: bool) -> Iterator[list[Outcome]]:
+        """Yield outcomes, some at a time: by number, and by the bytes that they were read from, as objects are larger."""
+        part: list[Outcome] = []
+        begun_at = 0
+        for number, outcome in enumerate(self._outcomes(streams, is_whole=is_whole), 1):
+            part.append(outcome)
+            if self._most_records is not None and number > self._most_records:
+                raise sources.TooLarge
+            read = _position(streams)
+            if len(part) >= MOST_EVENTS or read - begun_at > _BYTES_AT_ONCE:
+                yield part
+                part, begun_at = [], read
+        yield part
+
+    def _outcomes(self, streams: Iterable[IO[bytes]], *, is_whole: bool) -> Iterator[Outcome]:
+        yield from self._reader.read(streams)
+        if is_whole:
+            yield from self._reader.finish()
+
+    def _store(self, outcomes: Sequence[Outcome]) -> None:
+        events: list[Event] = []
+        receipt = Receipt()
+        for outcome in outcomes:
+            if type(outcome) is Event:
+                events.append(outcome)
+            elif type(outcome) is Ignored:
+                receipt.ignored += 1
+                self._account.add("ignored", outcome.word[:_LONGEST_WORD])
+            elif type(outcome) is Refused:
+                receipt.refused.append(Remark(outcome.index, outcome.code, outcome.message))
+        self._account.note_remarks("refused", receipt.refused)
+        natives, warnings = self._who.resolve(events)
+        self._account.note_remarks("warnings", warnings, natives)
+        receipt.warnings += [each._replace(position=events[each.position].index) for each in warnings]
+        self._account.note_latest(natives)
+        places = list(range(len(events)))
+        while places:
+            places = self._ingest(
+                [natives[place] for place in places], [events[place] for place in places], receipt, places
+            )
+        for name in LISTS:
+            getattr(receipt, name).sort()
+        self._tally.add(receipt)
+        self._on_receipt(receipt)
+
+    def _ingest(self, natives: list[Any], events: list[Event], receipt: Receipt, places: list[int]) -> list[int]:
+        """Store events, and return the places of those that are of more days than one batch takes."""
+        stored = ingest(natives, reporter=Reporter(is_source=True), now=self._now, directory=self._directory)
+        later = [places[each.position] for each in stored.refused if each.code == "too_many_days"]
+        stored.refused = [each for each in stored.refused if each.code != "too_many_days"]
+        self._account.note_receipt(stored, natives)
+        receipt.accepted += stored.accepted
+        receipt.duplicates += stored.duplicates
+        receipt.ignored += stored.ignored
+        for name in LISTS:
+            told: list[Remark] = getattr(receipt, name)
+            told += [each._replace(position=events[each.position].index) for each in getattr(stored, name)]
+        return later
+
+    def _keep_state(self) -> None:
+        """Store the reader's state, unless another delivery has stored one since this one began."""
+        state = self._reader.state()
+        rows = SourceState.objects.filter(source=self._source)
+        if self._version is None:
+            if rows.exists():
+                raise StateMoved
+            SourceState.objects.create(source=self._source, state=state, version=1, updated_at=self._now)
+        elif not rows.filter(version=self._version).update(
+            state=state, version=self._version + 1, updated_at=self._now
+        ):
+            raise StateMoved
+
+
+def _position(streams: Sequence[IO[bytes]]) -> int:
+    """Return how many bytes were read of a stream that can tell; several are read at once, so they cannot."""
+    return streams[0].tell() if len(streams) == 1 and streams[0].seekable() else 0

@@ -1,0 +1,197 @@
+"""Event sources: making and changing them, their tokens, and which of their texts mean which server."""
+
+import datetime
+import uuid
+import zoneinfo
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from core import keys
+from core.attributes import is_storable
+from core.audit import Actor, record, snapshot
+from core.errors import Fault, Invalid, NotFound
+from core.names import fold
+from core.races import atomic_act
+from servers.models import Server
+from stats.intake import sources
+from stats.models import EventSource, SourceMapping
+
+NAME_LENGTH = 200
+TEXT_LENGTH = 255
+_LONGEST_PATH = 200
+_LONGEST_KEY = 20_000
+_CHANGEABLE = ("name", "time_zone", "tenant_field", "default_server", "is_active", "verification_key")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeSource:
+    """A source with a new token, which is not stored and cannot be shown again."""
+
+    source: EventSource
+    token: str
+
+
+@atomic_act
+def make_source(
+    *,
+    name: str,
+    format: str,  # noqa: A002
+    actor: Actor,
+    time_zone: str = "UTC",
+    tenant_field: str = "",
+    default_server: Server | None = None,
+    verification_key: str = "",
+) -> MadeSource:
+    """Make a source with a token of its own; the names of sources are unique. Raises Invalid."""
+    source = EventSource(
+        name=name,
+        format=format,
+        time_zone=time_zone,
+        tenant_field=tenant_field,
+        default_server=default_server,
+        verification_key=verification_key,
+    )
+    _check(source)
+    token = keys.issue(source)
+    source.save(force_insert=True)
+    record(actor=actor, act="event_source.made", target=source, after=snapshot(source))
+    return MadeSource(source, token)
+
+
+@atomic_act
+def change_source(*, source: EventSource, actor: Actor, **values: object) -> EventSource:
+    """Change what is given of name, time zone, tenant field, default server, activity and verification key."""
+    locked = _locked(source)
+    before = snapshot(locked)
+    for field, value in values.items():
+        if field not in _CHANGEABLE:
+            raise TypeError(f"change_source() cannot change {field}")
+        setattr(locked, field, value)
+    _check(locked)
+    locked.save(update_fields=[*values, "name_key"] if "name" in values else list(values))
+    if snapshot(locked) != before:
+        record(actor=actor, act="event_source.changed", target=locked, before=before, after=snapshot(locked))
+    return locked
+
+
+@transaction.atomic
+def rotate_source(*, source: EventSource, actor: Actor) -> MadeSource:
+    """Give the source a new token; the old one works no more. A revoked source works again."""
+    locked = _locked(source)
+    before = snapshot(locked)
+    token = keys.issue(locked)
+    locked.revoked_at = None
+    locked.save(update_fields=["key_prefix", "key_digest", "revoked_at"])
+    record(actor=actor, act="event_source.rotated", target=locked, before=before, after=snapshot(locked))
+    return MadeSource(locked, token)
+
+
+@transaction.atomic
+def revoke_source(*, source: EventSource, at: datetime.datetime, actor: Actor) -> EventSource:
+    """Let the source's token open nothing from now on; revoking it again changes nothing."""
+    locked = _locked(source)
+    if locked.revoked_at is None:
+        before = snapshot(locked)
+        locked.revoked_at = at
+        locked.save(update_fields=["revoked_at"])
+        record(actor=actor, act="event_source.revoked", target=locked, before=before, after=snapshot(locked))
+    return locked
+
+
+@atomic_act
+def map_text(*, source: EventSource, text: str, server: Server, actor: Actor) -> SourceMapping:
+    """Let a text of the source's records mean a server, whatever it meant before."""
+    text = text.strip()
+    if not 1 <= len(text) <= TEXT_LENGTH or not is_storable(text):
+        raise Invalid(Fault("text", f"must be from 1 to {TEXT_LENGTH} characters, without control characters"))
+    mapping = SourceMapping.objects.select_for_update().filter(source=source, text=text).first()
+    before = snapshot(mapping) if mapping else None
+    if mapping is None:
+        mapping = SourceMapping(source=source, text=text)
+    mapping.server = server
+    mapping.save()
+    record(actor=actor, act="source_mapping.set", target=mapping, before=before, after=snapshot(mapping))
+    return mapping
+
+
+@transaction.atomic
+def unmap_text(*, source: EventSource, text: str, actor: Actor) -> None:
+    """Let a text of the source's records mean nothing any more. Raises NotFound."""
+    mapping = SourceMapping.objects.select_for_update().filter(source=source, text=text.strip()).first()
+    if mapping is None:
+        raise NotFound
+    record(actor=actor, act="source_mapping.removed", target=mapping, before=snapshot(mapping))
+    mapping.delete()
+
+
+def find_source(token: str, *, at: datetime.datetime) -> EventSource | None:
+    """Return the usable source that this token is of; any text may be asked for."""
+    return keys.find(EventSource.objects.filter(is_active=True), token, at=at)
+
+
+def source_named(name: str) -> EventSource:
+    """Return the source of this name; raises NotFound."""
+    source = EventSource.objects.filter(name_key=fold(name.strip())).first()
+    if source is None:
+        raise NotFound(f"There is no event source with the name {name}")
+    return source
+
+
+def server_called(name: str) -> Server:
+    """Return the living server that `organization/server` or a UUID names; raises NotFound."""
+    organization, slash, permalink = name.partition("/")
+    living = Server.objects.living()
+    if slash:
+        found = living.filter(organization__permalink=organization, permalink=permalink).first()
+    else:
+        found = living.filter(uuid=name).first() if _is_uuid(name) else None
+    if found is None:
+        raise NotFound(f"There is no server {name}")
+    return found
+
+
+def _locked(source: EventSource) -> EventSource:
+    return EventSource.objects.select_for_update().get(pk=source.pk)
+
+
+def _check(source: EventSource) -> None:
+    """Hold a source's own fields to what they may be; raises Invalid with every fault."""
+    faults = []
+    source.name = source.name.strip()
+    if not 1 <= len(source.name) <= NAME_LENGTH or not is_storable(source.name):
+        faults.append(Fault("name", f"must be from 1 to {NAME_LENGTH} characters, without control characters"))
+    elif EventSource.objects.filter(name_key=fold(source.name)).exclude(pk=source.pk).exists():
+        faults.append(Fault("name", "has already been taken"))
+    if source.format not in sources.FORMATS:
+        faults.append(Fault("format", f"must be one of {', '.join(sources.FORMATS)}"))
+    if not _is_time_zone(source.time_zone):
+        faults.append(Fault("time_zone", "must be the name of a time zone, such as Europe/Amsterdam"))
+    if len(source.tenant_field) > _LONGEST_PATH or not is_storable(source.tenant_field):
+        faults.append(Fault("tenant_field", f"must be at most {_LONGEST_PATH} characters, without control characters"))
+    source.verification_key = source.verification_key.strip()
+    if len(source.verification_key) > _LONGEST_KEY:
+        faults.append(Fault("verification_key", f"must be at most {_LONGEST_KEY} characters"))
+    elif source.verification_key and source.format in sources.FORMATS:
+        try:
+            sources.check_key(source.format, source.verification_key)
+        except sources.BadKey as problem:
+            faults.append(Fault("verification_key", f"cannot be used: {problem}"))
+    if faults:
+        raise Invalid(*faults)
+
+
+def _is_time_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, OSError, ValueError):
+        return False
+    return len(name) <= 64
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

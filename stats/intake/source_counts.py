@@ -1,0 +1,173 @@
+"""What has become of what sources reported: counted by hour and reason, with the latest sample of each reason."""
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db.models import Sum
+
+from stats.counts import buckets
+from stats.intake.ingest import Receipt
+from stats.intake.remarks import Remark
+from stats.ledger import storage
+from stats.models import EventSource, SourceActivity, SourceCount, SourceOutcome, SourceSample
+
+HOURS_KEPT = 30 * 24
+# A source that makes up words must not fill the table: the rest of a delivery's words are one.
+_MOST_CODES = 50
+_REST = "other"
+_MOST_SAMPLES = 20
+_LONGEST_SAMPLE = 1000
+_LONGEST_MESSAGE = 300
+# Of these a sample keeps the domain alone.
+_MAILBOXES = ("from", "to")
+
+
+class Account:
+    """The counts of one delivery, written at its end."""
+
+    def __init__(self, source: EventSource, now: datetime.datetime) -> None:
+        self._source, self._now = source, now
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._samples: dict[tuple[str, str], tuple[str, str]] = {}
+        self._latest: str | float | None = None
+
+    def add(self, outcome: str, code: str = "", number: int = 1) -> None:
+        """Count records of one outcome and reason."""
+        if number:
+            if (outcome, code) not in self._counts and len(self._counts) >= _MOST_CODES:
+                code = _REST
+            self._counts[outcome, code] += number
+
+    def note_remarks(self, outcome: str, remarks: Sequence[Remark], records: Sequence[Any] | None = None) -> None:
+        """Count remarks by their codes, and keep a sample of each; `records` are what their positions are positions in."""
+        for position, code, message in remarks:
+            self.add(outcome, code)
+            if (outcome, code) not in self._samples and len(self._samples) < _MOST_SAMPLES:
+                self._samples[outcome, code] = message, _sample(records[position]) if records else ""
+
+    def note_receipt(self, receipt: Receipt, events: Sequence[Any]) -> None:
+        """Count what became of events."""
+        self.add("accepted", number=receipt.accepted)
+        self.add("duplicates", number=receipt.duplicates)
+        self.add("ignored", number=receipt.ignored)
+        for outcome in ("conflicts", "warnings", "refused"):
+            self.note_remarks(outcome, getattr(receipt, outcome), events)
+
+    def note_latest(self, events: Sequence[Any]) -> None:
+        """Remember the time of the last event that has one."""
+        for event in reversed(events):
+            if type(event) is dict and type(at := event.get("at")) in (str, int, float):
+                self._latest = at
+                break
+
+    def write(self) -> None:
+        """Add everything to the source's counts."""
+        hour = buckets.hour_of(self._now)
+        rows = sorted(self._counts.items())
+        if rows:
+            values = ", ".join(["(%s, %s, %s, %s, %s)"] * len(rows))
+            storage.execute(
+                f"INSERT INTO stats_sourcecount (source_id, hour, outcome, code, number) VALUES {values}"
+                " ON CONFLICT (source_id, hour, outcome, code)"
+                " DO UPDATE SET number = stats_sourcecount.number + excluded.number",
+                [each for (outcome, code), number in rows for each in (self._source.pk, hour, outcome, code, number)],
+            )
+        SourceSample.objects.bulk_create(
+            [
+                SourceSample(
+                    source=self._source,
+                    outcome=outcome,
+                    code=code,
+                    message=message[:_LONGEST_MESSAGE],
+                    sample=sample,
+                    at=self._now,
+                )
+                for (outcome, code), (message, sample) in sorted(self._samples.items())
+            ],
+            update_conflicts=True,
+            unique_fields=["source", "outcome", "code"],
+            update_fields=["message", "sample", "at"],
+        )
+        self._write_activity()
+
+    def _write_activity(self) -> None:
+        at = _moment(self._latest)
+        told = {"last_event_at": at, "lag_seconds": (self._now - at).total_seconds()} if at else {}
+        SourceActivity.objects.update_or_create(source=self._source, defaults={"last_delivery_at": self._now, **told})
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a source has done lately; counts by outcome, and by reason within it."""
+
+    totals: dict[str, int]
+    reasons: dict[str, dict[str, int]]
+    # Events accepted in the last complete hour.
+    last_hour: int
+
+
+def summary(source: EventSource, now: datetime.datetime, *, hours: int = 24) -> Summary:
+    """Return what became of a source's records in the last hours, the current one included. One query."""
+    current = buckets.hour_of(now)
+    rows = SourceCount.objects.filter(source=source, hour__gt=current - hours, hour__lte=current)
+    totals = dict.fromkeys(SourceOutcome.values, 0)
+    reasons: dict[str, dict[str, int]] = {}
+    last_hour = 0
+    grouped = rows.order_by().values_list("hour", "outcome", "code").annotate(total=Sum("number"))
+    for hour, outcome, code, number in grouped:
+        totals[outcome] += number
+        if code:
+            of_outcome = reasons.setdefault(outcome, {})
+            of_outcome[code] = of_outcome.get(code, 0) + number
+        if outcome == SourceOutcome.ACCEPTED and hour == current - 1:
+            last_hour = number
+    return Summary(totals, reasons, last_hour)
+
+
+def totals(source_ids: Iterable[int], now: datetime.datetime, *, hours: int = 24) -> dict[int, dict[str, int]]:
+    """Return the counts by outcome over the last hours, for every id given. One query."""
+    ids = list(source_ids)
+    current = buckets.hour_of(now)
+    found = {each: dict.fromkeys(SourceOutcome.values, 0) for each in ids}
+    rows = SourceCount.objects.filter(source_id__in=storage.ids(ids), hour__gt=current - hours, hour__lte=current)
+    sums = rows.order_by().values_list("source_id", "outcome").annotate(total=Sum("number"))
+    for source, outcome, number in sums:
+        found[source][outcome] = number
+    return found
+
+
+def forget_old(*, now: datetime.datetime) -> None:
+    """Delete the counts that are no longer kept."""
+    SourceCount.objects.filter(hour__lt=buckets.hour_of(now) - HOURS_KEPT).delete()
+
+
+def _sample(event: Any) -> str:
+    """Return a record as JSON, shortened, with no mailbox in it."""
+    if type(event) is dict:
+        event = {
+            name: value.rpartition("@")[2] if name in _MAILBOXES and type(value) is str else value
+            for name, value in event.items()
+            if name != "reply"
+        }
+    try:
+        text = orjson.dumps(event).decode()
+    except (TypeError, ValueError):
+        return ""
+    return text.replace("\\u0000", "")[:_LONGEST_SAMPLE]
+
+
+def _moment(at: str | float | None) -> datetime.datetime | None:
+    try:
+        if type(at) is str:
+            moment = datetime.datetime.fromisoformat(at)
+            return moment if moment.tzinfo else None
+        if at is not None:
+            seconds = float(at) / 1000 if float(at) >= 1e11 else float(at)
+            return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None

@@ -1,0 +1,106 @@
+"""Whose an event of a source is, and by which address it left, where the event itself does not say it in native words.
+
+In this order: a tenant that the event names; the source's mapping of its texts; the sender's verified domain, where exactly
+one living server has it; the source's default server. A tenant that is named and unknown is never replaced.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from core.names import fold
+from ippools.models import IPAddress
+from servers.models import Domain
+from stats.intake.mailboxes import domain_of
+from stats.intake.remarks import Remark
+from stats.intake.sources import Event
+from stats.ledger import storage
+from stats.models import EventSource, SourceMapping
+
+_UNKNOWN_VMTA = "unknown_vmta"
+
+
+class Who:
+    """The look-ups of one source, remembered for one run of ingestion."""
+
+    def __init__(self, source: EventSource) -> None:
+        self._default = str(source.default_server.uuid) if source.default_server else None
+        self._mapping = {
+            text: str(uuid)
+            for text, uuid in SourceMapping.objects.filter(source=source).values_list("text", "server__uuid")
+        }
+        # None: no server has it, or several have.
+        self._domains: dict[str, str | None] = {}
+        self._by_id: dict[int, str | None] = {}
+        self._by_name: dict[str, str | None] = {}
+
+    def resolve(self, events: Sequence[Event]) -> tuple[list[Any], list[Remark]]:
+        """Return the native events with server and address filled in, and what is to be warned of, by position."""
+        self._look_up(events)
+        warnings: list[Remark] = []
+        natives = []
+        for position, event in enumerate(events):
+            fields = event.fields
+            if type(fields) is not dict:
+                natives.append(fields)
+                continue
+            if fields.get("server") is None and (server := self._server_of(event)) is not None:
+                fields["server"] = server
+            if fields.get("ip") is None and (event.vmta_id is not None or event.vmta):
+                ip = self._address_of(event)
+                if ip is None:
+                    message = f"The event counts without an address: {_called(event)} is not an IP address of ours"
+                    warnings.append(Remark(position, _UNKNOWN_VMTA, message))
+                else:
+                    fields["ip"] = ip
+            warnings += [Remark(position, warn.code, warn.message) for warn in event.warnings]
+            natives.append(fields)
+        return natives, warnings
+
+    def _server_of(self, event: Event) -> str | None:
+        for text in event.texts:
+            if text in self._mapping:
+                return self._mapping[text]
+        return self._domains.get(_domain(event)) or self._default
+
+    def _address_of(self, event: Event) -> str | None:
+        if event.vmta_id is not None:
+            return self._by_id.get(event.vmta_id)
+        return self._by_name.get(event.vmta)
+
+    def _look_up(self, events: Sequence[Event]) -> None:
+        nameless = [event for event in events if type(event.fields) is dict and event.fields.get("server") is None]
+        self._find_domains({domain for event in nameless if (domain := _domain(event))} - self._domains.keys())
+        unaddressed = [event for event in events if type(event.fields) is dict and event.fields.get("ip") is None]
+        ids = {event.vmta_id for event in unaddressed if event.vmta_id is not None} - self._by_id.keys()
+        if ids:
+            storable = [each for each in ids if 0 < each < 2**63]
+            rows = IPAddress.objects.filter(pk__in=storage.ids(storable)).values_list("pk", "ipv4")
+            self._by_id |= dict.fromkeys(ids) | dict(rows)
+        names = {event.vmta for event in unaddressed if event.vmta} - self._by_name.keys()
+        if names:
+            folded = {name: fold(name) for name in names if name.isprintable()}
+            rows_by_name = IPAddress.objects.filter(name_key__in=storage.texts(set(folded.values())))
+            found = dict(rows_by_name.values_list("name_key", "ipv4"))
+            self._by_name |= {name: found.get(folded.get(name, "")) for name in names}
+
+    def _find_domains(self, names: Iterable[str]) -> None:
+        wanted = set(names)
+        if not wanted:
+            return
+        verified = Domain.objects.living().verified().filter(name__in=storage.texts(wanted))
+        owners: dict[str, set[str]] = defaultdict(set)
+        for name, uuid in verified.order_by().values_list("name", "server__uuid"):
+            owners[name].add(str(uuid))
+        self._domains |= {name: next(iter(owners[name])) if len(owners[name]) == 1 else None for name in wanted}
+
+
+def _domain(event: Event) -> str:
+    """Return the sender's domain as a lower-case A-label, empty where there is none."""
+    mailbox = event.fields.get("from")
+    text = mailbox.rpartition("@")[2] if type(mailbox) is str and "@" in mailbox else event.domain
+    return (domain_of(text.strip("<>")) or "") if text else ""
+
+
+def _called(event: Event) -> str:
+    return f"VirtualMTA {event.vmta_id}" if event.vmta_id is not None else f"VirtualMTA {event.vmta[:100]}"
