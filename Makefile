@@ -2,10 +2,12 @@
 # Everything happens in .venv, which `tools/install` makes from the locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test install-dev install-browser run demo reset-password test e2e shots docs-images check bench faults soak fuzz mutants lock
+.PHONY: help install install-test install-dev install-browser run demo reset-password test e2e shots docs-images check bench mta haraka faults soak fuzz mutants lock
 PYTHON_OF_VENV := .venv/bin/python
 # Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
+# Where Haraka is installed for the tests.
+SLUICE_HARAKA ?= $(HOME)/.cache/sluice/haraka
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +50,12 @@ check: install-dev ## lint, types, import contracts, missing migrations, OpenAPI
 
 bench: install-test ## measure against the physical limit, on a PostgreSQL and Valkey of its own (ARGS=postal: one of them)
 	@$(PYTHON_OF_VENV) -m tools.servers --durable $(PYTHON_OF_VENV) -m tests.benchmarks $(ARGS)
+
+haraka: ## install Haraka by npm into SLUICE_HARAKA (~/.cache/sluice/haraka), for the tests on real MTAs
+	@mkdir -p "$(SLUICE_HARAKA)" && cd "$(SLUICE_HARAKA)" && npm install --no-fund --no-audit --ignore-scripts Haraka@3.3.4
+
+mta: install-test ## drive Postfix and Haraka by policies in a network namespace, with a sink that measures (root; some 20 minutes)
+	@SLUICE_HARAKA="$(SLUICE_HARAKA)" $(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url --long tests/mta $(ARGS)
 
 faults: install-test ## break database, broker, disk and processes under a running Sluice, then kill 100 ingesters and folders; recount
 	@$(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url --long tests/faults

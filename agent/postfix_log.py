@@ -51,7 +51,8 @@ class Reader:
     """Reads the lines of the Postfix instances of one machine, or of several.
 
     `line` returns a list of outcomes: `{"event": …, "tag": …, "vmta_id": …, "warnings": […]}`, `{"ignored": word}` or
-    `{"refused": code, "message": …}`. `tags` are further syslog names that stand for an address.
+    `{"refused": code, "message": …}`. `tags` are further syslog names that stand for an address; `tenant_of` says which
+    server a client without a SASL user is, by its address.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Reader:
         state: dict[str, Any] | None = None,
         now: float = 0.0,
         tags: Container[str] = (),
+        tenant_of: Callable[[str], str | None] | None = None,
     ) -> None:
         state = state or {}
+        self._tenant_of = tenant_of
         self.times = Times(time_zone, now, state.get("clock"))
         self.tags = tags
         self.messages = {key: Message.from_json(values) for key, values in state.get("messages", {}).items()}
@@ -154,6 +157,8 @@ class Reader:
             # XFORWARD: the queue id at the instance before this one.
             forwarded = postfix_lines.ORIG.match(rest)
             orig = _key(forwarded[1], head[2]) if forwarded else None
+            if orig is None and self._tenant_of is not None:
+                server = self._tenant_of(match[0].rpartition("[")[2].partition("]")[0])
         message = self.messages[key] = Message(server, int(at))
         message.zone = self.times.zone_off(at, match[1])
         if orig is not None:

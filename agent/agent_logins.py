@@ -1,0 +1,337 @@
+"""Answers Postfix's questions whether a customer may log in, in Dovecot's authentication protocol.
+
+A process of its own, started by the agent: Postfix stops taking mail where this socket is away, so it outlives an agent that is
+killed, and ends when none has come back for ten minutes. It knows digests only, from the policy's overlay on disk. Wrong
+passwords are slowed and counted, and never written anywhere. Python 3.9, standard library only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import hmac
+import ipaddress
+import json
+import os
+import sys
+import time
+
+SECONDS_WITHOUT_AGENT = 600
+# Postfix waits for ten seconds.
+LONGEST_DELAY = 8.0
+SECONDS_TO_FORGET = 300.0
+MOST_CLIENTS = 10_000
+LONGEST_LINE = 16384
+
+
+class Logins:
+    """Decides by the digests of an overlay (the policy document's `overlay`)."""
+
+    def __init__(self, overlay):
+        self._digests = {}
+        for each in overlay.get("credentials") or ():
+            self._digests.setdefault(each["server"], []).append((each["sha256"], _moment(each.get("expires_at"))))
+        self._suspended = {each["server"]: _moment(each.get("until")) for each in overlay.get("suspended") or ()}
+        networks = []
+        for each in overlay.get("networks") or ():
+            network = ipaddress.ip_network(each["network"])
+            networks.append(
+                (-network.prefixlen, each.get("id", 0), network, each["server"], _moment(each.get("expires_at")))
+            )
+        self._networks = sorted(networks, key=lambda each: each[:2])
+
+    def accepts(self, user, password, now):
+        """Tell whether this is the password of an SMTP credential of the server `user`, which may send now."""
+        given = hashlib.sha256(password).hexdigest()
+        fits = False
+        for digest, expires in self._digests.get(user, ()):
+            fits |= hmac.compare_digest(given, digest) and (expires is None or now < expires)
+        return fits and not self.is_suspended(user, now)
+
+    def is_suspended(self, server, now):
+        """Tell whether the server may not send now."""
+        if server not in self._suspended:
+            return False
+        until = self._suspended[server]
+        return until is None or now < until
+
+    def of_client(self, address, now):
+        """Return the server that a client's address stands for, by the narrowest network; None: it needs a password."""
+        try:
+            client = ipaddress.ip_address(address)
+        except ValueError:
+            return None
+        for _, _, network, server, expires in self._networks:
+            if client in network and (expires is None or now < expires):
+                return server
+        return None
+
+    def networks(self, now):
+        """Return [(network, server)] that hold now, the narrowest first, each network once."""
+        found = {}
+        for _, _, network, server, expires in self._networks:
+            if expires is None or now < expires:
+                found.setdefault(network, server)
+        return list(found.items())
+
+    def next_change(self, now):
+        """Return when a network stops, as seconds since 1970; None: never."""
+        return min((expires for *_, expires in self._networks if expires and expires > now), default=None)
+
+
+def _moment(text):
+    if not text:
+        return None
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+class Brake:
+    """Slows clients that present wrong passwords: 1, 2, 4, 8 seconds."""
+
+    def __init__(self):
+        self._wrong = {}
+
+    def seconds(self, client, now):
+        """Return how long to wait before the answer."""
+        count = self._count(client, now)
+        return min(LONGEST_DELAY, 2.0 ** (count - 1)) if count else 0.0
+
+    def wrong(self, client, now):
+        """Note a wrong password."""
+        if len(self._wrong) > MOST_CLIENTS:
+            self._wrong = {name: each for name, each in self._wrong.items() if now - each[1] < SECONDS_TO_FORGET}
+        self._wrong[client] = (self._count(client, now) + 1, now)
+
+    def right(self, client):
+        """Forget, after a right one."""
+        self._wrong.pop(client, None)
+
+    def _count(self, client, now):
+        count, last = self._wrong.get(client, (0, 0.0))
+        # Not for ever: 2 ** 1000 is no number of seconds.
+        return min(count, 10) if now - last < SECONDS_TO_FORGET else 0
+
+
+class Server:
+    """The socket's side: a connection is one Postfix process, which asks several questions at a time."""
+
+    def __init__(self, overlay_path, counts_path):
+        self._overlay_path, self._counts_path = overlay_path, counts_path
+        self._logins, self._seen = Logins({}), None
+        self._brake = Brake()
+        self._counts = {"accepted": 0, "refused": 0}
+        self._connections = 0
+        with contextlib.suppress(OSError, ValueError, TypeError), open(counts_path, encoding="utf-8") as file:
+            self._counts.update({name: int(value) for name, value in json.load(file).items() if name in self._counts})
+
+    def logins(self):
+        """Return what the overlay on disk says, read anew when it was replaced."""
+        try:
+            stat = os.stat(self._overlay_path)
+            seen = (stat.st_ino, stat.st_mtime_ns)
+            if seen != self._seen:
+                with open(self._overlay_path, encoding="utf-8") as file:
+                    self._logins = Logins(json.load(file))
+                self._seen = seen
+        except (OSError, ValueError, KeyError):
+            # Not there yet, or not ours to read: nobody logs in by what cannot be read.
+            if self._seen is None:
+                self._logins = Logins({})
+        return self._logins
+
+    async def connected(self, reader, writer):
+        """Speak with one Postfix process."""
+        self._connections += 1
+        writer.write(
+            b"VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nMECH\tLOGIN\tplaintext\n"
+            + f"SPID\t{os.getpid()}\nCUID\t{self._connections}\nCOOKIE\t{os.urandom(16).hex()}\nDONE\n".encode()
+        )
+        started, tasks = {}, set()
+        try:
+            while True:
+                line = await reader.readline()
+                if not line.endswith(b"\n"):
+                    break
+                words = line.rstrip(b"\r\n").decode("utf-8", "replace").split("\t")
+                if words[0] == "AUTH" and len(words) >= 3:
+                    started[words[1]] = Attempt(words[2], words[3:])
+                    step = started[words[1]].begin()
+                elif words[0] == "CONT" and len(words) >= 3 and words[1] in started:
+                    step = started[words[1]].go_on(words[2])
+                else:
+                    continue
+                if step is None:
+                    task = asyncio.ensure_future(self._decide(words[1], started.pop(words[1]), writer))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                else:
+                    writer.write(f"CONT\t{words[1]}\t{step}\n".encode())
+                    await writer.drain()
+        except (OSError, ValueError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            for task in tasks:
+                task.cancel()
+            writer.close()
+
+    async def _decide(self, number, attempt, writer):
+        await asyncio.sleep(self._brake.seconds(attempt.client, time.monotonic()))
+        if attempt.is_private and self.logins().accepts(attempt.user, attempt.password, time.time()):
+            self._brake.right(attempt.client)
+            self._counts["accepted"] += 1
+            writer.write(f"OK\t{number}\tuser={attempt.user}\n".encode())
+        else:
+            if attempt.is_private:
+                self._brake.wrong(attempt.client, time.monotonic())
+            self._counts["refused"] += 1
+            writer.write(f"FAIL\t{number}\n".encode())
+        with contextlib.suppress(OSError):
+            await writer.drain()
+
+    def write_counts(self):
+        """Put the counts where the agent reads them."""
+        with contextlib.suppress(OSError):
+            beside = self._counts_path + ".new"
+            with open(beside, "w", encoding="utf-8") as file:
+                json.dump(self._counts, file)
+            os.replace(beside, self._counts_path)
+
+
+class Attempt:
+    """One log-in, in one step (PLAIN) or two (LOGIN)."""
+
+    def __init__(self, mechanism, parameters):
+        named = dict(each.partition("=")[::2] for each in parameters)
+        self.client = named.get("rip", "")
+        self.user, self.password = "", b""
+        self._mechanism = mechanism.upper()
+        self._first = named.get("resp")
+        self._asked = 0
+        # A password that went over the net in the clear is refused, even if right.
+        self.is_private = "secured" in named or _is_loopback(self.client)
+
+    def begin(self):
+        """Return the next question (base64), or None: all is said."""
+        if self._mechanism == "LOGIN":
+            if self._first:
+                return self.go_on(self._first)
+            return base64.b64encode(b"Username:").decode()
+        if self._first is None:
+            return ""
+        return self.go_on(self._first)
+
+    def go_on(self, answer):
+        """Take an answer, and return the next question, or None."""
+        try:
+            said = base64.b64decode(answer, validate=True)
+        except (binascii.Error, ValueError):
+            said = b""
+        if self._mechanism == "LOGIN":
+            self._asked += 1
+            if self._asked == 1:
+                self.user = _user(said)
+                return base64.b64encode(b"Password:").decode()
+            self.password = said
+            return None
+        # RFC 4616: who to be (not used), who it is, password.
+        parts = said.split(b"\0")
+        if len(parts) == 3:
+            self.user, self.password = _user(parts[1]), parts[2]
+        return None
+
+
+def _user(name):
+    # Tab and newline would end a field of the protocol.
+    text = name.decode("utf-8", "replace")
+    return text if text.isprintable() else ""
+
+
+def _is_loopback(address):
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+async def serve(state, sockets_file):
+    """Listen on the sockets that the agent wants, until no agent has been there for long."""
+    server = Server(os.path.join(state, "overlay.json"), os.path.join(state, "logins.json"))
+    listening = {}
+    alone_since = None
+    while True:
+        wanted = _wanted(sockets_file)
+        for path in list(listening):
+            if path not in wanted or not _is_ours(path, listening[path][1]):
+                listening.pop(path)[0].close()
+        for path in wanted:
+            if path not in listening:
+                with contextlib.suppress(OSError):
+                    listening[path] = await _listen(server, path)
+        server.write_counts()
+        if _agent_is_there(state):
+            alone_since = None
+        elif alone_since is None:
+            alone_since = time.monotonic()
+        elif time.monotonic() - alone_since > SECONDS_WITHOUT_AGENT:
+            return
+        await asyncio.sleep(0.5)
+
+
+def _wanted(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return []
+
+
+def _is_ours(path, inode):
+    try:
+        return os.stat(path).st_ino == inode
+    except OSError:
+        return False
+
+
+async def _listen(server, path):
+    beside = path + ".new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(beside)
+    found = await asyncio.start_unix_server(server.connected, beside, limit=LONGEST_LINE)
+    # The folder (`private`) is Postfix's alone.
+    os.chmod(beside, 0o666)
+    os.replace(beside, path)
+    return found, os.stat(path).st_ino
+
+
+def _agent_is_there(state):
+    try:
+        with open(os.path.join(state, "agent.lock"), "r+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
+            return False
+    except OSError:
+        return False
+
+
+def main(state):
+    """Serve, unless another process does."""
+    with open(os.path.join(state, "logins.lock"), "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        asyncio.run(serve(state, os.path.join(state, "sockets.json")))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,126 @@
+"""Reads the MTA's log into events in the spool. Python 3.9, standard library only."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import postfix_log
+from agent_logins import Logins
+from agent_tail import Tail
+
+LINES_AT_A_TIME = 4000
+
+
+class Known:
+    """Who and what the log's words stand for: from the policy that is applied."""
+
+    def __init__(self):
+        self._logins = Logins({})
+        self._addresses = {}
+
+    def learn(self, overlay, addresses):
+        """Take over what a policy says."""
+        self._logins, self._addresses = Logins(overlay), addresses
+
+    def tenant(self, client):
+        """Return the server that a client's address stands for; None: none."""
+        return self._logins.of_client(client, time.time())
+
+    def address(self, tag):
+        """Return the address that a syslog tag stands for; None: none."""
+        return self._addresses.get((tag or "").replace("sluice-", "", 1))
+
+
+class Reading:
+    """Follows the MTA's logs; `once` reads a piece of each.
+
+    Each Postfix instance has a log of its own: `postfix logrotate` renames and compresses one while another instance would
+    still write to it. The reader puts together what belongs together.
+    """
+
+    def __init__(self, spool, logs, kind, most_spooled, known, now):
+        self._spool, self._logs, self._most = spool, logs, most_spooled
+        self._kind, self._known, self._now = kind, known, now
+        self._tails = {}
+        self._reader = self._new_reader()
+
+    def once(self):
+        """Read up to some thousand lines a log; tell whether there were any. A full spool stops it: the logs keep the rest."""
+        if self._spool.waiting()[0] >= self._most:
+            return False
+        places, events = {}, []
+        for log in self._logs():
+            if log not in self._tails:
+                self._tails[log] = Tail(log, self._spool.place(log))
+            lines, place = self._tails[log].lines(LINES_AT_A_TIME)
+            if lines:
+                places[log] = place
+                events += [event for line in lines for event in self._reader.events(line)]
+        if not places:
+            return False
+        try:
+            self._spool.keep(places, self._reader.state(), events)
+        except BaseException:
+            # Not kept (the disk is full): the reader is put back to where the logs are.
+            for tail in self._tails.values():
+                tail.again()
+            self._reader = self._new_reader()
+            raise
+        for log, place in places.items():
+            self._tails[log].went(place)
+        return True
+
+    def forget_read(self, kept):
+        """Delete generations of logs that were read long ago, but for the newest so many."""
+        for tail in self._tails.values():
+            tail.forget_read(kept)
+
+    def position(self):
+        """Return how far the logs are read, for people."""
+        return ", ".join(
+            f"{os.path.basename(log)} {tail.place[0][:8]} at {tail.place[1]}"
+            for log, tail in sorted(self._tails.items())
+            if tail.place is not None
+        )
+
+    def _new_reader(self):
+        if self._kind == "haraka":
+            return _Native()
+        return _Postfix(self._spool.recall("reader"), self._known, self._now)
+
+
+class _Postfix:
+    def __init__(self, state, known, now):
+        self._reader = postfix_log.Reader(time_zone="UTC", state=state, now=now, tenant_of=known.tenant)
+        self._known = known
+
+    def events(self, line):
+        for out in self._reader.line(line.rstrip(b"\n")):
+            event = out.get("event")
+            # What is no customer's (a notification, mail of the machine) is nobody's event.
+            if event is None or "server" not in event:
+                continue
+            ip = self._known.address(out.get("tag"))
+            if ip:
+                event["ip"] = ip
+            yield event
+
+    def state(self):
+        return self._reader.state()
+
+
+class _Native:
+    """The plug-in writes events as they are sent."""
+
+    def events(self, line):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(event, dict) and event.get("server"):
+            yield event
+
+    def state(self):
+        return None

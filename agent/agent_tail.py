@@ -1,0 +1,162 @@
+"""Follows a log through rotation and compression.
+
+A file is known by its first line: `postfix logrotate` renames and compresses at once, which changes name and inode, and the
+next file may have the inode of the one that was deleted; so nothing is remembered by inode.
+Python 3.9, standard library only.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import time
+import zlib
+
+LONGEST_LINE = 1 << 20
+# A rotated file may still be written to by a daemon that has it open.
+SECONDS_OF_GRACE = 1.5
+
+
+def mark_of(path):
+    """Return what a file is known by; None: it has no whole line yet, or cannot be read now."""
+    try:
+        with _opened(path) as file:
+            first = file.readline(LONGEST_LINE)
+    except (OSError, EOFError, zlib.error):
+        return None
+    return hashlib.sha256(first).hexdigest() if first.endswith(b"\n") else None
+
+
+def generations(log):
+    """Return every file of a log, oldest first, the live one last."""
+    folder, base = os.path.split(log)
+    try:
+        names = [name for name in os.listdir(folder) if name.startswith(base + ".")]
+    except FileNotFoundError:
+        return []
+    # While one is being compressed there are both: the whole one is read.
+    names = [name for name in names if not (name.endswith(".gz") and name[:-3] in names)]
+    found = []
+    for name in names:
+        path = os.path.join(folder, name)
+        try:
+            found.append((os.stat(path).st_mtime_ns, path))
+        except FileNotFoundError:
+            continue
+    return [path for _, path in sorted(found)] + ([log] if os.path.exists(log) else [])
+
+
+class Tail:
+    """Reads a log from a place (mark, offset) on; `place` is where the next line starts."""
+
+    def __init__(self, log, place=None):
+        self.log, self.place = log, place
+        self.lost = 0
+        self._file = None
+        self._quiet_since = None
+
+    def close(self):
+        """Close the open file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def lines(self, most):
+        """Return up to so many whole lines, and the place after them; the caller calls `went(place)` once they are kept."""
+        if self._file is None and not self._open():
+            return [], self.place
+        taken, offset = self._read(most)
+        if not taken and self._is_finished():
+            following = self._following()
+            if following is not None:
+                self.close()
+                self.place = (following, 0)
+                if self._open():
+                    taken, offset = self._read(most)
+        return taken, (self.place[0], offset) if self.place else None
+
+    def went(self, place):
+        """Go on from this place with the next call."""
+        self.place = place
+
+    def again(self):
+        """Read from the last place again: what was returned could not be kept."""
+        self.close()
+
+    def forget_read(self, kept):
+        """Delete files that were read to their end, but for the newest so many."""
+        found = generations(self.log)
+        marks = [mark_of(path) for path in found]
+        if self.place is not None and self.place[0] in marks:
+            for path in found[: max(0, marks.index(self.place[0]) - kept)]:
+                os.unlink(path)
+
+    def _read(self, most):
+        taken, offset = [], self.place[1]
+        try:
+            self._file.seek(offset)
+            while len(taken) < most:
+                line = self._file.readline(LONGEST_LINE)
+                if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
+                    break
+                taken.append(line)
+                offset += len(line)
+        except (OSError, EOFError, zlib.error):
+            # Compressed under our hands: what came before the end is whole, the rest is looked for again.
+            self.close()
+        return taken, offset
+
+    def _open(self):
+        if self.place is None:
+            for path in generations(self.log):
+                mark = mark_of(path)
+                if mark:
+                    self.place = (mark, 0)
+                    break
+            else:
+                return False
+        path = self._find(self.place[0])
+        if path is None:
+            marks = [mark for mark in map(mark_of, generations(self.log)) if mark]
+            if not marks:
+                return False
+            # The file was deleted before it was read to its end. What is read twice has the same ids.
+            self.lost += 1
+            self.place = (marks[0], 0)
+            path = self._find(marks[0])
+            if path is None:
+                return False
+        try:
+            self._file = _opened(path)
+        except OSError:
+            return False
+        self._quiet_since = None
+        return True
+
+    def _find(self, mark):
+        for path in generations(self.log):
+            if mark_of(path) == mark:
+                return path
+        return None
+
+    def _is_finished(self):
+        """Tell whether another file has taken this one's place, and nothing was added for a moment."""
+        if self._file is None or mark_of(self.log) in (None, self.place[0]):
+            self._quiet_since = None
+            return False
+        now = time.monotonic()
+        if self._quiet_since is None:
+            self._quiet_since = now
+        return now - self._quiet_since >= SECONDS_OF_GRACE
+
+    def _following(self):
+        marks = [mark for mark in map(mark_of, generations(self.log)) if mark]
+        if self.place[0] in marks:
+            later = marks[marks.index(self.place[0]) + 1 :]
+            return next((mark for mark in later if mark != self.place[0]), None)
+        return marks[0] if marks else None
+
+
+def _opened(path):
+    return gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")

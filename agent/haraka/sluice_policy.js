@@ -1,0 +1,131 @@
+'use strict'
+// What the policy says, from the two JSON files of the agent (`sluice.json`, `sluice-overlay.json`): pure, no Haraka here.
+
+const crypto = require('node:crypto')
+const net = require('node:net')
+
+const FORMAT = 1
+
+class Policy {
+    constructor(document, overlay) {
+        if (document.format !== FORMAT) throw new Error(`sluice.json has format ${document.format}, not ${FORMAT}`)
+        for (const name of ['limit', 'limits', 'sources', 'draws', 'pools', 'rules', 'tenants']) {
+            if (typeof document[name] !== 'object' || document[name] === null) throw new Error(`sluice.json has no ${name}`)
+        }
+        this.document = document
+        this.paused = new Set(overlay.paused || [])
+        this.suspended = new Map((overlay.suspended || []).map((each) => [each.server, moment(each.until)]))
+        this.credentials = new Map()
+        for (const each of overlay.credentials || []) {
+            if (!this.credentials.has(each.server)) this.credentials.set(each.server, [])
+            this.credentials.get(each.server).push({ digest: Buffer.from(each.sha256, 'hex'), until: moment(each.expires_at) })
+        }
+        this.networks = (overlay.networks || []).map(network).sort((a, b) => b.bits - a.bits || a.id - b.id)
+    }
+
+    // Whether this is the password of an SMTP credential of the server, which may send now.
+    accepts(user, password, now) {
+        const given = crypto.createHash('sha256').update(password, 'utf8').digest()
+        let fits = false
+        for (const each of this.credentials.get(user) || []) {
+            if (crypto.timingSafeEqual(given, each.digest) && (each.until === null || now < each.until)) fits = true
+        }
+        return fits && !this.is_suspended(user, now)
+    }
+
+    is_suspended(server, now) {
+        if (!this.suspended.has(server)) return false
+        const until = this.suspended.get(server)
+        return until === null || now < until
+    }
+
+    // The server that a client's address stands for, by the narrowest network; null: it needs a password.
+    of_client(address, now) {
+        const kind = net.isIPv6(address) ? 'ipv6' : 'ipv4'
+        const found = this.networks.find((each) => each.kind === kind && each.list.check(address, kind) && (each.until === null || now < each.until))
+        return found ? found.server : null
+    }
+
+    // Why the server's mail is refused; null: it is taken.
+    refusal(server, now) {
+        const tenant = own(this.document.tenants, server)
+        if (!tenant) return 'This server does not send by this machine'
+        if (this.is_suspended(server, now)) return 'This server is suspended'
+        return tenant.refuse
+    }
+
+    // The pool for a message of a server; null: none.
+    pool(server, from, to) {
+        const tenant = own(this.document.tenants, server)
+        if (!tenant) return null
+        for (const rule of (tenant.rules && this.document.rules[tenant.rules]) || []) {
+            if (matches(rule.from, from) && matches(rule.to, to)) return rule.pool
+        }
+        return tenant.pool
+    }
+
+    // By which sources the pool's mail to a domain may leave now: [[tag, weight]].
+    candidates(pool, domain) {
+        const table = own(this.document.pools, pool)
+        if (!table) return []
+        const entries = this.document.draws[look_up(table, domain)].filter(
+            ([tag, , unless]) => !this.paused.has(tag) && !unless.some((other) => this.paused.has(other))
+        )
+        const weighted = entries.filter(([, weight]) => weight > 0)
+        return weighted.length ? weighted.map(([tag, weight]) => [tag, weight]) : entries.map(([tag]) => [tag, 1])
+    }
+
+    // {rule, connections, per_hour} of a source towards a domain.
+    limit(tag, domain) {
+        return this.document.limit[look_up(this.document.limits[this.document.sources[tag].limits], domain)]
+    }
+}
+
+// The domain in `exact`, else its nearest parent in `below`, else the default.
+function look_up(table, domain) {
+    if (Object.hasOwn(table.exact, domain)) return table.exact[domain]
+    for (let at = domain.indexOf('.'); at >= 0; at = domain.indexOf('.', at + 1)) {
+        const parent = domain.slice(at + 1)
+        if (Object.hasOwn(table.below, parent)) return table.below[parent]
+    }
+    return table.default
+}
+
+// With @ an address without its +tag, else a domain; no conditions: any.
+function matches(conditions, address) {
+    if (!conditions.length) return true
+    const [local, domain] = parts(address)
+    return conditions.includes(domain) || conditions.includes(`${local.replace(/\+.*$/, '')}@${domain}`)
+}
+
+function parts(address) {
+    const at = address.lastIndexOf('@')
+    return at < 0 ? [address.toLowerCase(), ''] : [address.slice(0, at).toLowerCase(), address.slice(at + 1).toLowerCase()]
+}
+
+function draw(candidates, random) {
+    let left = random * candidates.reduce((sum, [, weight]) => sum + weight, 0)
+    for (const [tag, weight] of candidates) {
+        left -= weight
+        if (left < 0) return tag
+    }
+    return candidates[candidates.length - 1][0]
+}
+
+function network(each) {
+    const [address, bits] = each.network.split('/')
+    const kind = net.isIPv6(address) ? 'ipv6' : 'ipv4'
+    const list = new net.BlockList()
+    list.addSubnet(address, Number(bits), kind)
+    return { id: each.id, kind, list, bits: Number(bits), server: each.server, until: moment(each.expires_at) }
+}
+
+function moment(text) {
+    return text ? Date.parse(text) : null
+}
+
+function own(object, name) {
+    return name !== null && name !== undefined && Object.hasOwn(object, name) ? object[name] : null
+}
+
+module.exports = { Policy, draw, parts, look_up }

@@ -1,0 +1,397 @@
+#!/usr/bin/env python3
+"""sluice-agent: runs a node's MTA by the policy that a Sluice publishes, and sends back what became of mail.
+
+    sluice_agent.py run --url https://sluice.example.com --key-file /etc/sluice/node.key --state /var/lib/sluice-agent
+
+It pulls (no port is opened), keeps the last good policy on disk, and needs Python 3.9 and the files beside this one, nothing
+else. What is kept where: agent_postfix.py, agent_haraka.py, agent_spool.py.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import agent_settings
+from agent_commands import check, status
+from agent_files import is_locked, read_json, replace
+from agent_generation import addresses_present
+from agent_grammar import Wrong
+from agent_haraka import Haraka
+from agent_haraka import RolledBack as HarakaRolledBack
+from agent_logins import Logins
+from agent_panel import Panel, Refused, Unreachable
+from agent_postfix import Postfix, RolledBack
+from agent_reading import Known, Reading
+from agent_settings import VERSION, BadSettings
+from agent_spool import Spool
+
+WAIT = 25
+EVENTS_AT_A_TIME = 5000
+SECONDS_BETWEEN_REPORTS = 30.0
+SECONDS_BETWEEN_TRIES = 60.0
+LONGEST_PAUSE = 30.0
+# Files of each log that were read, and are kept for people.
+LOGS_KEPT = 14
+
+
+class Agent:
+    """What the threads share: the settings, the spool, the policy that is wanted and the one that is applied."""
+
+    _done = None
+    _failed_at = None
+    _networks_until = None
+    _complaint = None
+    _has_sockets = False
+
+    def __init__(self, settings):
+        self.settings = settings
+        os.makedirs(settings.state, mode=0o755, exist_ok=True)
+        self.lock = open(os.path.join(settings.state, "agent.lock"), "a+", encoding="utf-8")  # noqa: SIM115 - held until the end
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BadSettings(f"another agent runs in {settings.state}") from None
+        self.panel = Panel(settings.url, settings.key())
+        self.spool = Spool(os.path.join(settings.state, "agent.db"))
+        self.stopping = threading.Event()
+        self.report_now = threading.Event()
+        self.news = threading.Condition()
+        self.wanted, self.etag = None, None
+        self.applied = read_json(self._path("policy.json"))
+        self.error = self.spool.recall("error", "")
+        # What a policy that was not proved yet said, too: mail may have left by it.
+        kind = self.spool.recall("kind")
+        self.driver = self.driver_for(kind) if kind else None
+        self.known = Known()
+        self.known.learn(read_json(self._path("overlay.json")) or {}, self.spool.recall("addresses", {}))
+        self.reading = None
+        self._children = []
+
+    def _path(self, name):
+        return os.path.join(self.settings.state, name)
+
+    def driver_for(self, kind):
+        """Return the driver of an MTA. Raises Wrong where there is none."""
+        if kind == "postfix":
+            return Postfix(self.settings.state, self.settings.submission, self.settings.tls_chain)
+        if kind == "haraka":
+            return Haraka(self.settings.config)
+        raise Wrong(f"this agent does not run {kind}")
+
+    def pull(self, wait):
+        """Ask for the policy; what is new is wanted from now on. Returns seconds to pause."""
+        document, etag, pause = self.panel.policy(self.etag, wait)
+        if document is not None:
+            with self.news:
+                self.wanted, self.etag = document, etag
+                self.news.notify_all()
+        return pause
+
+    def is_interrupted(self, document):
+        """Tell whether something newer is wanted than what is being applied."""
+        return self.stopping.is_set() or self.wanted is not document
+
+    def apply(self, document):
+        """Bring the MTA to this policy; on failure the one before stays, and `error` says why."""
+        try:
+            driver = self.check(document)
+            self.learn(driver, document)
+            driver.prepare()
+            # Who may log in does not wait for the MTA's files to be proved.
+            self.let_in(driver, document)
+            driver.apply(document, time.time(), lambda: self.is_interrupted(document))
+        except Wrong as refusal:
+            return self.refuse(f"refused: {refusal}")
+        except (RolledBack, HarakaRolledBack) as trouble:
+            return self.refuse(f"taken back: {trouble}")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return self.refuse(f"refused: the policy cannot be read: {error!r}")
+        except OSError as error:
+            return self.refuse(f"refused: {error}")
+        applied = {**document, "applied_at": _now()}
+        replace(self._path("policy.json"), json.dumps(applied), 0o600)
+        self.applied = applied
+        self.listen(driver.sockets(document))
+        self.say("")
+        return True
+
+    def learn(self, driver, document):
+        """Remember what the tags of a policy stand for, before mail leaves by it; those of policies before it stay known."""
+        addresses = {tag: each["ip"] for tag, each in document["sources"].items()}
+        addresses = {**self.spool.recall("addresses", {}), **addresses}
+        self.spool.remember("addresses", addresses)
+        self.spool.remember("kind", driver.kind)
+        self.driver = driver
+        self.known.learn(document["overlay"], addresses)
+
+    def refuse(self, sentence):
+        """Stay with the policy that is applied, and say why."""
+        if self.applied:
+            self.listen(self.driver.sockets(self.applied))
+        self.say(sentence)
+        return False
+
+    def check(self, document):
+        """Return the driver for a policy. Raises Wrong for one of another node or MTA, or older than what is applied."""
+        applied = self.applied
+        if not applied:
+            return self.driver or self.driver_for(document["kind"])
+        if (document["node"], document["kind"]) != (applied["node"], applied["kind"]):
+            raise Wrong(
+                f"this is the policy of {document['node']} ({document['kind']}),"
+                f" and this machine is {applied['node']} ({applied['kind']})"
+            )
+        ours = applied["revision"], applied["overlay"]["number"]
+        theirs = document["revision"], document["overlay"]["number"]
+        if theirs < ours:
+            older, newer = ("revision {}, overlay {}".format(*each) for each in (theirs, ours))
+            raise Wrong(f"{older} is older than {newer}, which is applied")
+        return self.driver
+
+    def say(self, error):
+        """Remember the sentence for the panel ("": all is well), and report soon."""
+        if error and error != self.error:
+            print(f"sluice-agent: {error}", file=sys.stderr, flush=True)
+        self.error = error
+        self.spool.remember("error", error)
+        self.report_now.set()
+
+    def start_mta(self):
+        """Start what the last good policy says, as after a reboot."""
+        if self.driver:
+            self.driver.prepare()
+            if self.applied:
+                self.let_in(self.driver, self.applied)
+            try:
+                self.driver.start()
+            except Wrong as trouble:
+                self.say(str(trouble))
+
+    def let_in(self, driver, document):
+        """Put the credentials of a policy where log-ins are decided, and wait until its sockets are there."""
+        replace(self._path("overlay.json"), json.dumps(document["overlay"]), 0o600)
+        sockets = set(driver.sockets(document))
+        self.listen(sorted(sockets.union(driver.sockets(self.applied) if self.applied else ())))
+        self.tend_logins()
+        deadline = time.monotonic() + 5
+        while not all(map(os.path.exists, sockets)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def listen(self, sockets):
+        """Say on which sockets log-ins are asked about."""
+        replace(self._path("sockets.json"), json.dumps(sockets), 0o600)
+        self._has_sockets = bool(sockets)
+
+    def tend_logins(self):
+        """Start the process that answers log-ins, unless it runs (it outlives an agent that is killed)."""
+        self._children = [child for child in self._children if child.poll() is None]
+        if self._has_sockets and not self._children and not is_locked(self._path("logins.lock")):
+            program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent_logins.py")
+            self._children.append(
+                subprocess.Popen(
+                    [sys.executable, program, self.settings.state], stdin=subprocess.DEVNULL, start_new_session=True
+                )
+            )
+
+    def read_log(self):
+        """Read a piece of the MTA's log; tell whether there was anything."""
+        if self.driver is None:
+            return False
+        if self.reading is None:
+            self.reading = Reading(
+                self.spool, self.driver.logs, self.driver.kind, self.settings.spool_limit, self.known, time.time()
+            )
+        return self.reading.once()
+
+    def send_events(self):
+        """Send the oldest events; tell whether there were any."""
+        rows = self.spool.batch(EVENTS_AT_A_TIME)
+        if not rows:
+            return False
+        refused = self.panel.events([body for _, body in rows])
+        self.spool.answered(
+            rows, [(rows[index], code, message) for index, code, message in refused if index < len(rows)]
+        )
+        return True
+
+    def report(self):
+        """Tell the panel how things are."""
+        self.panel.report(self.status())
+
+    def status(self):
+        """Return how things are, as the report says it."""
+        count, oldest = self.spool.waiting()
+        driver, applied = self.driver, self.applied
+        return {
+            "version": VERSION,
+            "mta_version": driver.version() if driver else "",
+            "revision_seen": self.wanted["revision"] if self.wanted else self.spool.recall("revision_seen"),
+            "revision_applied": applied["revision"] if applied else None,
+            "digest_applied": applied["digest"] if applied else "",
+            "overlay_applied": applied["overlay"]["number"] if applied else None,
+            "applied_at": applied["applied_at"] if applied else None,
+            "error": self.error,
+            "addresses_present": sorted(str(each) for each in addresses_present()),
+            "spool_events": count,
+            "oldest_event": oldest,
+            "events_refused": self.spool.recall("events_refused", 0),
+            "log_position": self.reading.position() if self.reading else "",
+            "queue": driver.queue() if driver else {"active": 0, "deferred": 0},
+            "drift": driver.drift() if driver else [],
+            "logins": (driver and driver.logins()) or {"accepted": 0, "refused": 0},
+        }
+
+    # The threads of `run`
+
+    def pulling(self):
+        """Ask for the policy, again and again."""
+        pause = self.pull(0 if self.etag is None else WAIT)
+        self.stopping.wait(pause)
+
+    def applying(self):
+        """Apply what is wanted; try again by and by what could not be applied."""
+        with self.news:
+            document = self.wanted
+        if document is not None and document is not self._done:
+            self._done = document
+            self._failed_at = None if self.apply(document) else time.monotonic()
+            self.spool.remember("revision_seen", document.get("revision"))
+        elif self._failed_at is not None and time.monotonic() - self._failed_at > SECONDS_BETWEEN_TRIES:
+            self._done = None
+        elif self.applied and self._networks_change():
+            self._done = None
+            with self.news:
+                self.wanted = self.wanted or {key: value for key, value in self.applied.items() if key != "applied_at"}
+        else:
+            if self.driver:
+                self.driver.tend()
+                self.tend_logins()
+            with self.news:
+                if self.wanted is document:
+                    self.news.wait(0.5)
+
+    def _networks_change(self):
+        """Tell whether a network's credential has expired since it was written into Postfix's map."""
+        now = time.time()
+        if self._networks_until is not None and now >= self._networks_until:
+            self._networks_until = None
+            return True
+        self._networks_until = Logins(self.applied["overlay"]).next_change(now)
+        return False
+
+    def reading_on(self):
+        """Read the log."""
+        if not self.read_log():
+            self.stopping.wait(0.2)
+
+    def sending(self):
+        """Send events."""
+        if not self.send_events():
+            self.stopping.wait(0.2)
+
+    def reporting(self):
+        """Report after each change, and now and then."""
+        if not self.report_now.wait(SECONDS_BETWEEN_REPORTS) and self.reading:
+            self.reading.forget_read(LOGS_KEPT)
+        self.report_now.clear()
+        if not self.stopping.is_set():
+            self.report()
+
+    def forever(self, step):
+        """Repeat a step; where it fails, wait longer each time, up to half a minute."""
+        pause = 0.5
+        while not self.stopping.is_set():
+            try:
+                step()
+                pause = 0.5
+                continue
+            except Unreachable as error:
+                self.complain(error)
+                # All nodes at once would keep a panel that comes back from coming back.
+                self.stopping.wait(error.retry_after or pause * random.uniform(0.7, 1.3))
+                pause = min(pause * 2, LONGEST_PAUSE)
+            except (Refused, OSError, sqlite3.Error, ValueError, KeyError) as error:
+                self.complain(error)
+                self.stopping.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def complain(self, error):
+        """Write to the journal what went wrong, once."""
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            print(f"sluice-agent: {error}", file=sys.stderr, flush=True)
+
+    def run(self):
+        """Work until a signal ends it; the MTA goes on."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stopping.set())
+        self.start_mta()
+        threads = [
+            threading.Thread(target=self.forever, args=(step,), daemon=True)
+            for step in (self.pulling, self.applying, self.reading_on, self.sending, self.reporting)
+        ]
+        for thread in threads:
+            thread.start()
+        while not self.stopping.wait(0.5):
+            pass
+        self.report_now.set()
+        with self.news:
+            self.news.notify_all()
+        # An act on the MTA is finished; a request to the panel is not waited for.
+        threads[1].join(30)
+        for child in self._children:
+            child.terminate()
+        return 0
+
+    def once(self):
+        """Do one round."""
+        self.start_mta()
+        try:
+            self.pull(0)
+        except (Unreachable, Refused) as error:
+            print(f"sluice-agent: {error}", file=sys.stderr)
+            return 1
+        fine = self.wanted is None or self.apply(self.wanted)
+        while self.read_log():
+            pass
+        try:
+            while self.send_events():
+                pass
+            self.report()
+        except (Unreachable, Refused) as error:
+            print(f"sluice-agent: {error}", file=sys.stderr)
+            return 1
+        return 0 if fine else 1
+
+
+def _now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def main(arguments):
+    """Return the status of a command."""
+    try:
+        settings = agent_settings.read(arguments)
+        if settings.command == "check":
+            return check(settings)
+        if settings.command == "status":
+            return status(settings)
+        agent = Agent(settings)
+        return agent.run() if settings.command == "run" else agent.once()
+    except BadSettings as error:
+        print(f"sluice-agent: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,149 @@
+"""Log-ins in Dovecot's protocol, by digests."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import pathlib
+import time
+from typing import Any
+
+import pytest
+from agent_logins import Brake, Logins, Server
+
+PASSWORD = "correct horse battery staple"
+DIGEST = hashlib.sha256(PASSWORD.encode()).hexdigest()
+NOW = 1_795_800_000.0
+
+
+def logins(**overlay: Any) -> Logins:
+    return Logins({"credentials": [{"id": 1, "server": "acme/mail", "sha256": DIGEST, "expires_at": None}], **overlay})
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "overlay", "expected"),
+    [
+        ("acme/mail", PASSWORD, {}, True),
+        ("acme/mail", "wrong", {}, False),
+        ("acme/mail", "", {}, False),
+        ("acme/other", PASSWORD, {}, False),
+        ("", PASSWORD, {}, False),
+        ("acme/mail", PASSWORD, {"suspended": [{"server": "acme/mail", "until": None}]}, False),
+        ("acme/mail", PASSWORD, {"suspended": [{"server": "acme/mail", "until": "2999-01-01T00:00:00Z"}]}, False),
+        ("acme/mail", PASSWORD, {"suspended": [{"server": "acme/mail", "until": "2020-01-01T00:00:00Z"}]}, True),
+        ("acme/mail", PASSWORD, {"suspended": [{"server": "acme/other", "until": None}]}, True),
+        ("acme/mail", PASSWORD, {"credentials": []}, False),
+        (
+            "acme/mail",
+            PASSWORD,
+            {"credentials": [{"server": "acme/mail", "sha256": DIGEST, "expires_at": "2020-01-01T00:00:00Z"}]},
+            False,
+        ),
+    ],
+)
+def test_who_may_log_in(user: str, password: str, overlay: dict[str, Any], expected: bool) -> None:
+    assert logins(**overlay).accepts(user, password.encode(), NOW) is expected
+
+
+def test_the_narrowest_network_wins_then_the_older_credential() -> None:
+    found = logins(
+        networks=[
+            {"id": 3, "server": "a/wide", "network": "192.0.2.0/24", "expires_at": None},
+            {"id": 2, "server": "b/narrow", "network": "192.0.2.128/25", "expires_at": None},
+            {"id": 1, "server": "c/older", "network": "192.0.2.0/24", "expires_at": None},
+            {"id": 4, "server": "d/six", "network": "2001:db8::/32", "expires_at": "2020-01-01T00:00:00Z"},
+        ]
+    )
+
+    assert [found.of_client(ip, NOW) for ip in ("192.0.2.200", "192.0.2.1", "198.51.100.1", "2001:db8::1", "x")] == [
+        "b/narrow",
+        "c/older",
+        None,
+        None,
+        None,
+    ]
+
+
+def test_wrong_passwords_are_slowed_up_to_what_postfix_waits_for() -> None:
+    brake = Brake()
+    waits = []
+    for _ in range(40):
+        brake.wrong("192.0.2.1", 100.0)
+        waits.append(brake.seconds("192.0.2.1", 100.0))
+
+    assert waits[:5] == [1, 2, 4, 8, 8]
+    assert max(waits) == 8
+    assert brake.seconds("192.0.2.2", 100.0) == 0
+    assert brake.seconds("192.0.2.1", 500.0) == 0
+    brake.right("192.0.2.1")
+    assert brake.seconds("192.0.2.1", 100.0) == 0
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+LOOPBACK, ELSEWHERE = "service=smtp\tnologin\trip=127.0.0.1", "service=smtp\tnologin\trip=198.51.100.7"
+PLAIN = f"resp={encoded(chr(0) + 'acme/mail' + chr(0) + PASSWORD)}"
+WRONG = f"resp={encoded(chr(0) + 'acme/mail' + chr(0) + 'wrong')}"
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([f"AUTH\t1\tPLAIN\t{LOOPBACK}\t{PLAIN}"], ["OK\t1\tuser=acme/mail"]),
+        ([f"AUTH\t1\tPLAIN\t{ELSEWHERE}\tsecured\t{PLAIN}"], ["OK\t1\tuser=acme/mail"]),
+        ([f"AUTH\t1\tPLAIN\t{ELSEWHERE}\t{PLAIN}"], ["FAIL\t1"]),
+        ([f"AUTH\t7\tPLAIN\t{LOOPBACK}\t{WRONG}"], ["FAIL\t7"]),
+        ([f"AUTH\t1\tPLAIN\t{LOOPBACK}\tresp=!!!"], ["FAIL\t1"]),
+        (
+            [f"AUTH\t1\tPLAIN\t{LOOPBACK}", f"CONT\t1\t{PLAIN[5:]}"],
+            ["CONT\t1\t", "OK\t1\tuser=acme/mail"],
+        ),
+        (
+            [f"AUTH\t1\tLOGIN\t{LOOPBACK}", f"CONT\t1\t{encoded('acme/mail')}", f"CONT\t1\t{encoded(PASSWORD)}"],
+            [f"CONT\t1\t{encoded('Username:')}", f"CONT\t1\t{encoded('Password:')}", "OK\t1\tuser=acme/mail"],
+        ),
+        ([f"AUTH\t1\tPLAIN\t{LOOPBACK}\tresp={encoded(chr(0) + 'a' + chr(9) + 'b' + chr(0) + 'x')}"], ["FAIL\t1"]),
+        (["CONT\t9\tabc", f"AUTH\t1\tPLAIN\t{LOOPBACK}\t{PLAIN}"], ["OK\t1\tuser=acme/mail"]),
+    ],
+)
+def test_it_speaks_dovecots_protocol(said: list[str], expected: list[str], tmp_path: pathlib.Path) -> None:
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(json.dumps({"credentials": [{"server": "acme/mail", "sha256": DIGEST, "expires_at": None}]}))
+    server = Server(str(overlay), str(tmp_path / "logins.json"))
+
+    async def talk() -> list[str]:
+        path = str(tmp_path / "socket")
+        listening = await asyncio.start_unix_server(server.connected, path)
+        reader, writer = await asyncio.open_unix_connection(path)
+        greeting = [await reader.readline() for _ in range(7)]
+        assert greeting[:3] == [b"VERSION\t1\t2\n", b"MECH\tPLAIN\tplaintext\n", b"MECH\tLOGIN\tplaintext\n"]
+        assert greeting[-1] == b"DONE\n"
+        writer.write(b"VERSION\t1\t1\nCPID\t42\n")
+        found = []
+        for line in said:
+            writer.write(line.encode() + b"\n")
+            if not line.startswith("CONT\t9"):
+                found.append((await asyncio.wait_for(reader.readline(), 5)).decode().rstrip("\n"))
+        writer.close()
+        listening.close()
+        return found
+
+    assert asyncio.run(talk()) == expected
+    server.write_counts()
+    is_accepted = expected[-1].startswith("OK")
+    assert json.loads((tmp_path / "logins.json").read_text()) == {"accepted": is_accepted, "refused": not is_accepted}
+
+
+def test_credentials_taken_away_are_seen_at_once(tmp_path: pathlib.Path) -> None:
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(json.dumps({"credentials": [{"server": "acme/mail", "sha256": DIGEST, "expires_at": None}]}))
+    server = Server(str(overlay), str(tmp_path / "logins.json"))
+    assert server.logins().accepts("acme/mail", PASSWORD.encode(), time.time())
+
+    beside = tmp_path / "new"
+    beside.write_text(json.dumps({"credentials": []}))
+    beside.rename(overlay)
+    assert not server.logins().accepts("acme/mail", PASSWORD.encode(), time.time())

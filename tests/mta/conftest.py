@@ -1,0 +1,36 @@
+"""Machines in network namespaces of their own; left out with a sentence where there can be none."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.mta.machine import Machine, state_folder, why_not
+from tests.mta.namespace import CannotBeMade, namespace
+from tests.mta.policies import ADDRESSES
+
+
+@pytest.fixture(scope="module")
+def machine_of() -> Iterator[Callable[[str], Machine]]:
+    """Return a maker of machines by the kind of their MTA."""
+    with ExitStack() as stack:
+
+        def make(kind: str) -> Machine:
+            if reason := why_not(kind):
+                pytest.skip(reason)
+            try:
+                inside = stack.enter_context(namespace())
+            except CannotBeMade as reason:
+                pytest.skip(str(reason))
+            inside.add_addresses(list(ADDRESSES.values()))
+            machine = Machine(inside, kind, stack.enter_context(state_folder()))
+            stack.callback(machine.close)
+            return machine
+
+        yield make
+
+
+@pytest.fixture(scope="module", params=["postfix", "haraka"])
+def machine(request: pytest.FixtureRequest, machine_of: Callable[[str], Machine]) -> Machine:
+    """Return a machine of each kind, which the tests of a module share: each publishes what it needs."""
+    return machine_of(request.param)
