@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
+from core.acts import locked
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid
 from core.models import User
@@ -74,28 +75,31 @@ def change_user(
 ) -> User:
     """Change what is named; groups and permissions replace those that the user has. None stays."""
     _refuse_unknown(changes)
-    locked = User.objects.select_for_update().get(pk=user.pk)
-    before = document(locked)
+    changed = locked(User.objects.all(), user.pk, no_key=False)
+    before = document(changed)
+    columns = snapshot(changed)
     for name, value in changes.items():
-        setattr(locked, name, clean_username(value) if name == "username" else value)
-    _check(locked)
-    locked.save()
+        setattr(changed, name, clean_username(value) if name == "username" else value)
+    _check(changed)
+    if snapshot(changed) != columns:
+        changed.save()
     if groups is not None:
-        locked.groups.set(groups)
+        changed.groups.set(groups)
     if permissions is not None:
-        locked.user_permissions.set(permissions)
-    record(actor=actor, act="user.changed", target=locked, before=before, after=document(locked))
-    return locked
+        changed.user_permissions.set(permissions)
+    if (after := document(changed)) != before:
+        record(actor=actor, act="user.changed", target=changed, before=before, after=after)
+    return changed
 
 
 @atomic_act
 def set_password(*, user: User, password: str, actor: Actor) -> User:
     """Give the user a new password. All the user's sessions end by that."""
-    locked = User.objects.select_for_update().get(pk=user.pk)
-    locked.set_password(password)
-    locked.save(update_fields=["password"])
-    record(actor=actor, act="user.password_set", target=locked)
-    return locked
+    changed = locked(User.objects.all(), user.pk, no_key=False)
+    changed.set_password(password)
+    changed.save(update_fields=["password"])
+    record(actor=actor, act="user.password_set", target=changed)
+    return changed
 
 
 def document(user: User) -> dict[str, Any]:

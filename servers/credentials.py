@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from core import keys
+from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
 from core.encryption import decrypt, encrypt
 from core.errors import Conflict, Fault, Invalid, NotFound
@@ -69,28 +70,28 @@ def change_credential(*, credential: Credential, actor: Actor, **changes: Any) -
     """Change name, expires_at or can_manage_organization; what is not named stays."""
     if unknown := set(changes) - {"name", "expires_at", "can_manage_organization"}:
         raise TypeError(f"{', '.join(sorted(unknown))} cannot be changed by this act")
-    locked = _lock(credential)
-    before = snapshot(locked)
+    changed = _locked(credential)
+    before = snapshot(changed)
     for field, value in changes.items():
-        setattr(locked, field, clean_name(value) if field == "name" else value)
-    if locked.can_manage_organization and locked.kind != Credential.Kind.API:
+        setattr(changed, field, clean_name(value) if field == "name" else value)
+    if changed.can_manage_organization and changed.kind != Credential.Kind.API:
         raise Invalid(Fault("can_manage_organization", "is for API keys only"))
-    locked.save()
-    _record(actor, "credential.changed", locked, before=before, after=snapshot(locked))
-    return locked
+    save_change(changed, before, act="credential.changed", actor=actor, organization_id=changed.server.organization_id)
+    return changed
 
 
 @transaction.atomic
 def rotate_credential(*, credential: Credential, actor: Actor) -> KeyedCredential:
     """Give the credential a new key; the old one stops at once."""
-    locked = _lock(credential)
-    if locked.kind == Credential.Kind.SMTP_IP:
+    rotated = _locked(credential)
+    if rotated.kind == Credential.Kind.SMTP_IP:
         raise Conflict("An SMTP-IP credential has no key to rotate")
-    before = snapshot(locked)
-    key = _take_key(locked)
-    locked.save(update_fields=["key_prefix", "key_digest", "key_ciphertext", "updated_at"])
-    _record(actor, "credential.rotated", locked, before=before, after=snapshot(locked))
-    return KeyedCredential(locked, key)
+    before = snapshot(rotated)
+    key = _take_key(rotated)
+    rotated.save(update_fields=["key_prefix", "key_digest", "key_ciphertext", "updated_at"])
+    # Not by `save_change`: that a key is another one is told by no column that may be recorded.
+    _record(actor, "credential.rotated", rotated, before=before, after=snapshot(rotated))
+    return KeyedCredential(rotated, key)
 
 
 @transaction.atomic
@@ -109,31 +110,23 @@ def release_credential(*, credential: Credential, actor: Actor) -> Credential:
 def reveal_key(*, credential: Credential, actor: Actor) -> str:
     """Return the key in clear, and write down who saw it."""
     # Locked and read again: the caller's copy may be from before a rotation.
-    locked = _lock(credential)
-    if not locked.key_ciphertext:
+    revealed = _locked(credential)
+    if not revealed.key_ciphertext:
         raise Conflict("An SMTP-IP credential has no key to reveal")
-    _record(actor, "credential.revealed", locked)
-    return decrypt(locked.key_ciphertext)
+    _record(actor, "credential.revealed", revealed)
+    return decrypt(revealed.key_ciphertext)
 
 
 @transaction.atomic
 def delete_credential(*, credential: Credential, actor: Actor) -> None:
     """Delete the credential; its key stops at once."""
-    locked = _lock(credential)
-    _record(actor, "credential.deleted", locked, before=snapshot(locked))
-    locked.delete()
+    deleted = _locked(credential)
+    _record(actor, "credential.deleted", deleted, before=snapshot(deleted))
+    deleted.delete()
 
 
-def _lock(credential: Credential) -> Credential:
-    locked = (
-        Credential.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("server")
-        .filter(pk=credential.pk, server__deleted_at=None)
-        .first()
-    )
-    if locked is None:
-        raise NotFound("The credential could not be found")
-    return locked
+def _locked(credential: Credential) -> Credential:
+    return locked(Credential.objects.select_related("server").filter(server__deleted_at=None), credential.pk)
 
 
 def _refuse_deleted(server: Server) -> None:
@@ -142,14 +135,15 @@ def _refuse_deleted(server: Server) -> None:
 
 
 def _set_held(credential: Credential, held_at: datetime.datetime | None, actor: Actor, act: str) -> Credential:
-    locked = _lock(credential)
-    if (locked.held_at is None) == (held_at is None):
-        return locked
-    before = snapshot(locked)
-    locked.held_at = held_at
-    locked.save(update_fields=["held_at", "updated_at"])
-    _record(actor, act, locked, before=before, after=snapshot(locked))
-    return locked
+    changed = _locked(credential)
+    if (changed.held_at is None) == (held_at is None):
+        return changed
+    before = snapshot(changed)
+    changed.held_at = held_at
+    columns = ["held_at", "updated_at"]
+    organization_id = changed.server.organization_id
+    save_change(changed, before, act=act, actor=actor, organization_id=organization_id, columns=columns)
+    return changed
 
 
 def _take_key(credential: Credential) -> str:

@@ -24,11 +24,6 @@ def examine(expected: Expected, resolver: Resolver) -> Findings:
     return {check: EXAMINERS[check](expected, resolver) for check in CHECKS}
 
 
-def is_proven(expected: Expected, resolver: Resolver) -> bool:
-    """Whether the TXT record that proves the domain's owner is there."""
-    return expected.verification_text in resolver.ask(expected.name, "TXT").texts
-
-
 def check_verification(expected: Expected, resolver: Resolver) -> Finding:
     """The exact text is among the TXT records at the name."""
     answer = resolver.ask(expected.name, "TXT")

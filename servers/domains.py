@@ -1,14 +1,15 @@
 """The acts on domains: create, change, delete, verify."""
 
+import datetime
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 from django.utils.crypto import get_random_string, salted_hmac
 
+from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
 from core.encryption import encrypt
 from core.errors import Conflict, Fault, Invalid, NotFound
@@ -94,6 +95,7 @@ def create_domain(
     *,
     server: Server,
     name: str,
+    at: datetime.datetime,
     actor: Actor,
     custom_mx_records: Sequence[Any] = (),
     dmarc_record: str = "",
@@ -128,7 +130,6 @@ def create_domain(
         domain.save(force_insert=True)
         _record(actor, "domain.created", domain, after=_snapshot(domain))
         if is_claimed:
-            at = timezone.now()
             record_verification(domain, at, actor)
             domain.verified_at, domain.verification_status = at, DNSStatus.OK
             domain.save(update_fields=["verified_at", "verification_status"])
@@ -146,34 +147,41 @@ def change_domain(
     incoming: bool | None = None,
 ) -> Domain:
     """Change what is expected of the domain or what it is used for; None leaves what is there. It is checked again soon."""
-    locked = _lock(domain)
-    before = _snapshot(locked)
+    changed = _locked(domain)
+    before = _snapshot(changed)
     _take(
-        locked,
-        locked.custom_mx_records if custom_mx_records is None else custom_mx_records,
-        locked.dmarc_record if dmarc_record is None else dmarc_record,
+        changed,
+        changed.custom_mx_records if custom_mx_records is None else custom_mx_records,
+        changed.dmarc_record if dmarc_record is None else dmarc_record,
     )
-    locked.outgoing = locked.outgoing if outgoing is None else outgoing
-    locked.incoming = locked.incoming if incoming is None else incoming
-    locked.dns_next_check_at, locked.dns_streak = None, 0
+    changed.outgoing = changed.outgoing if outgoing is None else outgoing
+    changed.incoming = changed.incoming if incoming is None else incoming
+    changed.dns_next_check_at, changed.dns_streak = None, 0
     # Only these: a check may write the rest at any time.
-    fields = ["custom_mx_records", "dmarc_record", "outgoing", "incoming", "dns_next_check_at", "dns_streak"]
-    locked.save(update_fields=[*fields, "updated_at"])
-    _record(actor, "domain.changed", locked, before=before, after=_snapshot(locked))
-    return locked
+    columns = ["custom_mx_records", "dmarc_record", "outgoing", "incoming", "dns_next_check_at", "dns_streak"]
+    save_change(
+        changed,
+        before,
+        act="domain.changed",
+        actor=actor,
+        organization_id=changed.server.organization_id,
+        columns=[*columns, "updated_at"],
+        document=_snapshot,
+    )
+    return changed
 
 
 @transaction.atomic
 def delete_domain(*, domain: Domain, actor: Actor) -> Domain:
     """Delete the domain and return what it was; its counts and what it has in DNS (DomainKey) are kept."""
-    locked = _lock(domain)
-    if locked.dkim_private_key:
-        key = DomainKey(organization=locked.server.organization, name=locked.name)
-        _copy(locked, key)
+    deleted = _locked(domain)
+    if deleted.dkim_private_key:
+        key = DomainKey(organization=deleted.server.organization, name=deleted.name)
+        _copy(deleted, key)
         _kept(key)
-    _record(actor, "domain.deleted", locked, before=_snapshot(locked))
-    Domain.objects.filter(pk=locked.pk).delete()
-    return locked
+    _record(actor, "domain.deleted", deleted, before=_snapshot(deleted))
+    Domain.objects.filter(pk=deleted.pk).delete()
+    return deleted
 
 
 def verify_domain(*, domain: Domain, actor: Actor, seconds: float = CHECK_TIMEOUT) -> Domain:
@@ -248,16 +256,8 @@ def _take(domain: Domain, custom_mx_records: Sequence[Any], dmarc_record: str) -
     domain.custom_mx_records, domain.dmarc_record = list(hosts), text
 
 
-def _lock(domain: Domain) -> Domain:
-    locked = (
-        Domain.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("server__organization")
-        .filter(pk=domain.pk)
-        .first()
-    )
-    if locked is None:
-        raise NotFound("The domain could not be found with the provided name")
-    return locked
+def _locked(domain: Domain) -> Domain:
+    return locked(Domain.objects.select_related("server__organization"), domain.pk)
 
 
 def _snapshot(domain: Domain) -> dict[str, Any]:

@@ -3,16 +3,14 @@
 All are locked `no_key`: rows that refer to them may be written meanwhile.
 """
 
+from core.acts import locked
 from core.errors import NotFound
 from servers.models import Organization, Server
 
 
 def lock_organization(pk: int) -> Organization:
     """Make acts on what an organization owns (names, pools) wait for each other; raises NotFound where it is gone."""
-    locked = Organization.objects.select_for_update(no_key=True).filter(pk=pk).first()
-    if locked is None:
-        raise NotFound("The organization could not be found")
-    return locked
+    return locked(Organization.objects.all(), pk)
 
 
 def lock_organization_of(server: Server) -> Organization:
@@ -25,13 +23,4 @@ def lock_organization_of(server: Server) -> Organization:
 
 def lock_server(server: Server) -> Server:
     """Return the server as it is now, with its organization, and hold it; raises NotFound where it is deleted."""
-    locked = (
-        Server.objects.living()
-        .select_for_update(of=("self",), no_key=True)
-        .select_related("organization")
-        .filter(pk=server.pk)
-        .first()
-    )
-    if locked is None:
-        raise NotFound("The server could not be found")
-    return locked
+    return locked(Server.objects.living().select_related("organization"), server.pk)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid, NotFound
 from servers.models import Route, Server, Webhook
@@ -33,18 +34,19 @@ class PartKind[Part: (Route, Webhook)]:
 
     def change(self, part: Part, changes: Mapping[str, Any], actor: Actor) -> Part:
         """Change what is named; raises Invalid and NotFound."""
-        locked = self._lock(part)
-        before = snapshot(locked)
-        self._assign(locked, changes)
-        locked.save()
-        self._record(actor, "changed", locked, before=before, after=snapshot(locked))
-        return locked
+        changed = self._locked(part)
+        before = snapshot(changed)
+        self._assign(changed, changes)
+        save_change(
+            changed, before, act=self._act("changed"), actor=actor, organization_id=changed.server.organization_id
+        )
+        return changed
 
     def delete(self, part: Part, actor: Actor) -> None:
         """Delete it; raises NotFound."""
-        locked = self._lock(part)
-        self._record(actor, "deleted", locked, before=snapshot(locked))
-        locked.delete()
+        deleted = self._locked(part)
+        self._record(actor, "deleted", deleted, before=snapshot(deleted))
+        deleted.delete()
 
     def _assign(self, part: Part, columns: Mapping[str, Any]) -> None:
         if unknown := set(columns) - self.changeable:
@@ -54,13 +56,12 @@ class PartKind[Part: (Route, Webhook)]:
         if faults := [*self.faults_of(part)]:
             raise Invalid(*faults)
 
-    def _lock(self, part: Part) -> Part:
-        rows = self.model._default_manager.select_for_update(of=("self",)).select_related("server")
-        locked = rows.filter(pk=part.pk).first()
-        if locked is None:
-            raise NotFound(f"The {self.model._meta.verbose_name} could not be found")
-        return locked
+    def _locked(self, part: Part) -> Part:
+        return locked(self.model._default_manager.select_related("server"), part.pk)
+
+    def _act(self, verb: str) -> str:
+        return f"{self.model._meta.model_name}.{verb}"
 
     def _record(self, actor: Actor, verb: str, part: Part, **states: Any) -> None:
-        act = f"{self.model._meta.model_name}.{verb}"
-        record(actor=actor, act=act, target=part, organization_id=part.server.organization_id, **states)
+        organization_id = part.server.organization_id
+        record(actor=actor, act=self._act(verb), target=part, organization_id=organization_id, **states)

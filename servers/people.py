@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
-from core.errors import Conflict, Fault, Invalid, NotFound
+from core.errors import Conflict, Fault, Invalid
 from core.models import User
 from core.races import atomic_act
 from core.users import clean_username, make_password, make_user
@@ -45,33 +46,32 @@ def add_person(*, organization: Organization, username: str, role: str, actor: A
 def change_role(*, membership: Membership, role: str, actor: Actor) -> Membership:
     """Give the person another role; Conflict where the organization would be left without an owner."""
     _refuse_unknown_role(role)
-    locked = _lock(membership)
-    if locked.role == role:
-        return locked
-    _refuse_ownerless(locked)
-    before = snapshot(locked)
-    locked.role = role
-    locked.save(update_fields=["role"])
-    _record(actor, "membership.changed", locked, before=before, after=snapshot(locked))
-    return locked
+    changed = _locked(membership)
+    if changed.role == role:
+        return changed
+    _refuse_ownerless(changed)
+    before = snapshot(changed)
+    changed.role = role
+    organization_id = changed.organization_id
+    save_change(
+        changed, before, act="membership.changed", actor=actor, organization_id=organization_id, columns=["role"]
+    )
+    return changed
 
 
 @atomic_act
 def remove_person(*, membership: Membership, actor: Actor) -> None:
     """Take the person out of the organization; Conflict where it would be left without an owner. The account stays."""
-    locked = _lock(membership)
-    _refuse_ownerless(locked)
-    _record(actor, "membership.deleted", locked, before=snapshot(locked))
-    locked.delete()
+    removed = _locked(membership)
+    _refuse_ownerless(removed)
+    _record(actor, "membership.deleted", removed, before=snapshot(removed))
+    removed.delete()
 
 
-def _lock(membership: Membership) -> Membership:
-    # The organization's row, so that two owners who leave at once do not each count on the other.
+def _locked(membership: Membership) -> Membership:
+    # The organization's row first, so that two owners who leave at once do not each count on the other.
     lock_organization(membership.organization_id)
-    locked = Membership.objects.select_related("organization", "user").filter(pk=membership.pk).first()
-    if locked is None:
-        raise NotFound("The membership could not be found")
-    return locked
+    return locked(Membership.objects.select_related("organization", "user"), membership.pk)
 
 
 def _refuse_ownerless(membership: Membership) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, Q, QuerySet
 
+from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid, NotFound
 from core.names import fold
@@ -138,29 +139,28 @@ def change_rule(
 ) -> IPPoolRule:
     """Change the rule's pool or conditions; None leaves what is there."""
     organization = _lock_organization(_owner(rule))
-    locked = _lock(rule)
-    before = snapshot(locked)
+    changed = _locked(rule)
+    before = snapshot(changed)
     _take(
-        locked,
+        changed,
         organization,
-        pool or locked.pool,
-        locked.from_conditions.split("\n") if from_conditions is None else from_conditions,
-        locked.to_conditions.split("\n") if to_conditions is None else to_conditions,
+        pool or changed.pool,
+        changed.from_conditions.split("\n") if from_conditions is None else from_conditions,
+        changed.to_conditions.split("\n") if to_conditions is None else to_conditions,
     )
-    locked.save()
-    recheck_domains_of(_owner(locked))
-    _record(actor, "ip_pool_rule.changed", locked, organization.pk, before=before, after=snapshot(locked))
-    return locked
+    if save_change(changed, before, act="ip_pool_rule.changed", actor=actor, organization_id=organization.pk):
+        recheck_domains_of(_owner(changed))
+    return changed
 
 
 @transaction.atomic
 def delete_rule(*, rule: IPPoolRule, actor: Actor) -> None:
     """Delete the rule; mail that it took leaves by the next that matches."""
     organization = _lock_organization(_owner(rule))
-    locked = _lock(rule)
-    _record(actor, "ip_pool_rule.deleted", locked, organization.pk, before=snapshot(locked))
-    locked.delete()
-    recheck_domains_of(_owner(locked))
+    deleted = _locked(rule)
+    _record(actor, "ip_pool_rule.deleted", deleted, organization.pk, before=snapshot(deleted))
+    deleted.delete()
+    recheck_domains_of(_owner(deleted))
 
 
 @transaction.atomic
@@ -239,16 +239,8 @@ def _lock_organization(owner: Server | Organization) -> Organization:
     return lock_organization_of(owner) if isinstance(owner, Server) else lock_organization(owner.pk)
 
 
-def _lock(rule: IPPoolRule) -> IPPoolRule:
-    locked = (
-        IPPoolRule.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("pool")
-        .filter(pk=rule.pk)
-        .first()
-    )
-    if locked is None:
-        raise NotFound("The pool rule could not be found")
-    return locked
+def _locked(rule: IPPoolRule) -> IPPoolRule:
+    return locked(IPPoolRule.objects.select_related("pool"), rule.pk, noun="pool rule")
 
 
 def _record(actor: Actor, act: str, rule: IPPoolRule, organization_id: int, **states: Any) -> None:

@@ -1,5 +1,6 @@
 """Whose pools: what an organization may use, and the pools that it makes."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
-from core.errors import Conflict, Dependency, Fault, InUse, Invalid, NotFound
+from core.errors import Conflict, Dependency, Fault, InUse, Invalid
 from core.names import fold
 from core.races import atomic_act
 from core.texts import clean_name
@@ -123,11 +125,14 @@ def add_members(
     )
     if fresh:
         recheck_domains_by(pool)
+        columns = snapshot(pool)
         record(
             actor=actor,
             act="ip_pool.members_added",
             target=pool,
-            after={"ipv4": [address.ipv4 for address in fresh]},
+            before=columns,
+            # What came, not what is there: a pool may have a hundred thousand addresses, and an entry names a few.
+            after={**columns, "ipv4": [address.ipv4 for address in fresh]},
             organization_id=organization_id,
         )
     return len(fresh)
@@ -137,30 +142,27 @@ def add_members(
 def change_pool(*, pool: IPPool, actor: Actor, name: str | None = None, is_default: bool | None = None) -> IPPool:
     """Rename the pool, or make it its namespace's default (new organizations may use the platform's). None stays."""
     lock_addresses()
-    locked = _lock(pool)
-    before = snapshot(locked)
+    changed = _locked(pool)
+    before = snapshot(changed)
     if name is not None:
-        locked.name = clean_name(name)
-        same = IPPool.objects.filter(namespace=locked.namespace, name_key=fold(locked.name))
-        if same.exclude(pk=locked.pk).exists():
+        changed.name = clean_name(name)
+        same = IPPool.objects.filter(namespace=changed.namespace, name_key=fold(changed.name))
+        if same.exclude(pk=changed.pk).exists():
             raise Invalid(Fault("name", "has already been taken"))
-    if is_default is not None:
-        locked.is_default = is_default
-    if is_default:
+    if is_default and not changed.is_default:
         # One default of a namespace: the new one takes the place of the old.
-        IPPool.objects.filter(namespace=locked.namespace, is_default=True).exclude(pk=locked.pk).update(
-            is_default=False
-        )
-    locked.save()
-    record(
-        actor=actor,
-        act="ip_pool.changed",
-        target=locked,
-        before=before,
-        after=snapshot(locked),
-        organization_id=owner_id_of(locked),
-    )
-    return locked
+        _end_default(changed.namespace, actor)
+    if is_default is not None:
+        changed.is_default = is_default
+    save_change(changed, before, act="ip_pool.changed", actor=actor, organization_id=owner_id_of(changed))
+    return changed
+
+
+def _end_default(namespace: uuid.UUID | None, actor: Actor) -> None:
+    for former in IPPool.objects.select_for_update().filter(namespace=namespace, is_default=True):
+        before = snapshot(former)
+        former.is_default = False
+        save_change(former, before, act="ip_pool.changed", actor=actor, organization_id=owner_id_of(former))
 
 
 @transaction.atomic
@@ -171,11 +173,13 @@ def remove_members(*, pool: IPPool, addresses: Sequence[IPAddress], actor: Actor
     if ipv4:
         members.delete()
         recheck_domains_by(pool)
+        columns = snapshot(pool)
         record(
             actor=actor,
             act="ip_pool.members_removed",
             target=pool,
-            before={"ipv4": ipv4},
+            before={**columns, "ipv4": ipv4},
+            after=columns,
             organization_id=owner_id_of(pool),
         )
     return len(ipv4)
@@ -187,32 +191,29 @@ def delete_pool(*, pool: IPPool, actor: Actor) -> None:
 
     Deleted servers, which refer to their pool too, lose it as they would by a withdrawal.
     """
-    locked = _lock(pool)
-    servers = Server.objects.living().filter(ip_pool=locked).order_by("pk")[:NAMED]
-    of_deleted = IPPoolRule.objects.filter(pool=locked, server__deleted_at__isnull=False)
-    rules = IPPoolRule.objects.filter(pool=locked).exclude(pk__in=of_deleted).order_by("pk")[:NAMED]
+    doomed = _locked(pool)
+    servers = Server.objects.living().filter(ip_pool=doomed).order_by("pk")[:NAMED]
+    of_deleted = IPPoolRule.objects.filter(pool=doomed, server__deleted_at__isnull=False)
+    rules = IPPoolRule.objects.filter(pool=doomed).exclude(pk__in=of_deleted).order_by("pk")[:NAMED]
     uses = [Dependency("server", each.pk, each.name) for each in servers]
     uses += [Dependency("pool rule", each.pk, str(each.pk)) for each in rules]
     if uses:
         raise InUse(*uses)
-    owner_id = owner_id_of(locked)
-    grants = OrganizationPool.objects.filter(pool=locked)
+    owner_id = owner_id_of(doomed)
+    grants = OrganizationPool.objects.filter(pool=doomed)
     others = grants if owner_id is None else grants.exclude(organization_id=owner_id)
     if others.exists():
         raise Conflict("Organizations may use it: withdraw it from them first")
-    record(actor=actor, act="ip_pool.deleted", target=locked, before=snapshot(locked), organization_id=owner_id)
+    record(actor=actor, act="ip_pool.deleted", target=doomed, before=snapshot(doomed), organization_id=owner_id)
     grants.delete()
     of_deleted.delete()
-    Server.objects.filter(ip_pool=locked).update(ip_pool=None)
-    locked.delete()
+    Server.objects.filter(ip_pool=doomed).update(ip_pool=None)
+    doomed.delete()
 
 
-def _lock(pool: IPPool) -> IPPool:
+def _locked(pool: IPPool) -> IPPool:
     # Whole, not `no_key`: a server that is to refer to a pool waits until it is known whether the pool stays.
-    locked = IPPool.objects.select_for_update().filter(pk=pool.pk).first()
-    if locked is None:
-        raise NotFound("The pool could not be found")
-    return locked
+    return locked(IPPool.objects.all(), pool.pk, noun="pool", no_key=False)
 
 
 def owner_id_of(pool: IPPool) -> int | None:
@@ -230,7 +231,7 @@ def create_platform_pool(*, name: str, is_default: bool = False, actor: Actor) -
     if IPPool.objects.filter(namespace=None, name_key=fold(name)).exists():
         raise Invalid(Fault("name", "has already been taken"))
     if is_default:
-        IPPool.objects.filter(namespace=None, is_default=True).update(is_default=False)
+        _end_default(None, actor)
     pool = IPPool.objects.create(name=name, is_default=is_default)
     record(actor=actor, act="ip_pool.created", target=pool, after=snapshot(pool))
     return pool

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Manager, QuerySet
 
+from core import acts
 from core.attributes import is_storable, quoted
 from core.audit import Actor, record, snapshot
 from core.errors import Conflict, Fault, Invalid, NotFound
@@ -56,13 +57,7 @@ def create_organization(
     organization.permalink = permalink or _free_permalink(slugify(name, fallback="organization"), Organization.objects)
     _check_organization(organization)
     organization.save(force_insert=True)
-    record(
-        actor=actor,
-        act="organization.created",
-        target=organization,
-        after=snapshot(organization),
-        organization_id=organization.pk,
-    )
+    _record_creation(actor, "organization.created", organization, organization.pk)
     for pool in IPPool.objects.filter(namespace=None, is_default=True):
         pools.grant_pool(organization=organization, pool=pool, actor=actor)
     return organization
@@ -86,8 +81,7 @@ def change_organization(*, organization: Organization, actor: Actor, **changes: 
         changes["name"] = clean_name(changes["name"])
     _assign(locked, changes, {"name", "permalink", "time_zone", "allow_keyless_create"})
     _check_organization(locked)
-    locked.save()
-    return _recorded(actor, "organization.changed", locked, before, locked.pk)
+    return _saved(actor, "organization.changed", locked, before)
 
 
 @transaction.atomic
@@ -99,8 +93,7 @@ def suspend_organization(
     locked = lock_organization(organization.pk)
     before = snapshot(locked)
     locked.suspended_at, locked.suspension_reason = at, reason
-    locked.save(update_fields=["suspended_at", "suspension_reason", "updated_at"])
-    return _recorded(actor, "organization.suspended", locked, before, locked.pk)
+    return _saved(actor, "organization.suspended", locked, before, "suspended_at", "suspension_reason")
 
 
 @transaction.atomic
@@ -109,8 +102,7 @@ def resume_organization(*, organization: Organization, actor: Actor) -> Organiza
     locked = lock_organization(organization.pk)
     before = snapshot(locked)
     locked.suspended_at, locked.suspension_reason = None, ""
-    locked.save(update_fields=["suspended_at", "suspension_reason", "updated_at"])
-    return _recorded(actor, "organization.resumed", locked, before, locked.pk)
+    return _saved(actor, "organization.resumed", locked, before, "suspended_at", "suspension_reason")
 
 
 @atomic_act
@@ -163,7 +155,7 @@ def create_server(
         privacy_mode=privacy_mode,
         skip_provision_database=skip_provision_database,
     )
-    _recorded(actor, "server.created", server, None, organization.pk)
+    _record_creation(actor, "server.created", server, organization.pk)
     api, smtp = _default_credentials(server, actor)
     return CreatedServer(server, False, auto_assigned, api, smtp)
 
@@ -192,10 +184,9 @@ def change_server(*, server: Server, actor: Actor, **changes: Any) -> Server:
     ):
         raise Invalid(Fault("ip_pool", "is not a pool of this organization"))
     _assign(locked, changes, {"name", "mode", "ip_pool", "privacy_mode", "send_limit"})
-    locked.save()
     if locked.ip_pool_id != was_pool_id:
         recheck_domains_of(locked)
-    return _recorded(actor, "server.changed", locked, before, locked.organization_id)
+    return _saved(actor, "server.changed", locked, before)
 
 
 @transaction.atomic
@@ -214,8 +205,7 @@ def suspend_server(
     locked = lock_server(server)
     before = snapshot(locked)
     locked.suspended_at, locked.suspended_until, locked.suspension_reason = at, until, reason
-    locked.save(update_fields=["suspended_at", "suspended_until", "suspension_reason", "updated_at"])
-    return _recorded(actor, "server.suspended", locked, before, locked.organization_id)
+    return _saved(actor, "server.suspended", locked, before, "suspended_at", "suspended_until", "suspension_reason")
 
 
 @transaction.atomic
@@ -224,8 +214,7 @@ def resume_server(*, server: Server, actor: Actor) -> Server:
     locked = lock_server(server)
     before = snapshot(locked)
     locked.suspended_at, locked.suspended_until, locked.suspension_reason = None, None, ""
-    locked.save(update_fields=["suspended_at", "suspended_until", "suspension_reason", "updated_at"])
-    return _recorded(actor, "server.resumed", locked, before, locked.organization_id)
+    return _saved(actor, "server.resumed", locked, before, "suspended_at", "suspended_until", "suspension_reason")
 
 
 @transaction.atomic
@@ -234,8 +223,7 @@ def delete_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Ser
     locked = lock_server(server)
     before = snapshot(locked)
     locked.deleted_at = at
-    locked.save(update_fields=["deleted_at", "updated_at"])
-    return _recorded(actor, "server.deleted", locked, before, locked.organization_id)
+    return _saved(actor, "server.deleted", locked, before, "deleted_at")
 
 
 @transaction.atomic
@@ -245,9 +233,7 @@ def restore_server(*, server: Server, actor: Actor) -> Server:
     A pool that was withdrawn from the organization meanwhile is withdrawn from the server too, and so are rules by it.
     """
     organization = lock_organization_of(server)
-    locked = Server.objects.select_for_update(no_key=True).filter(pk=server.pk).first()
-    if locked is None:
-        raise NotFound("The server could not be found")
+    locked = acts.locked(Server.objects.all(), server.pk)
     if locked.deleted_at is None:
         raise Conflict("The server is not deleted")
     rivals = Server.objects.living().filter(organization=organization)
@@ -263,8 +249,7 @@ def restore_server(*, server: Server, actor: Actor) -> Server:
             actor=actor, act="ip_pool_rule.deleted", target=rule, before=snapshot(rule), organization_id=organization.pk
         )
         rule.delete()
-    locked.save(update_fields=["deleted_at", "ip_pool", "updated_at"])
-    return _recorded(actor, "server.restored", locked, before, locked.organization_id)
+    return _saved(actor, "server.restored", locked, before, "deleted_at", "ip_pool")
 
 
 def _lock_organization_names() -> None:
@@ -342,8 +327,15 @@ def _free_permalink(slug: str, rivals: Manager[Organization] | QuerySet[Server])
     return next(each for number in count(1) if (each := numbered(slug, number, length=PERMALINK_LENGTH)) not in taken)
 
 
-def _recorded[Record: (Organization, Server)](
-    actor: Actor, act: str, target: Record, before: dict[str, Any] | None, organization_id: int
+def _record_creation(actor: Actor, act: str, target: Organization | Server, organization_id: int) -> None:
+    record(actor=actor, act=act, target=target, after=snapshot(target), organization_id=organization_id)
+
+
+def _saved[Record: (Organization, Server)](
+    actor: Actor, act: str, target: Record, before: dict[str, Any], *columns: str
 ) -> Record:
-    record(actor=actor, act=act, target=target, before=before, after=snapshot(target), organization_id=organization_id)
+    """Save the record, or these columns of it, if anything is another than before."""
+    organization_id = target.organization_id if isinstance(target, Server) else target.pk
+    changed = [*columns, "updated_at"] if columns else None
+    acts.save_change(target, before, act=act, actor=actor, organization_id=organization_id, columns=changed)
     return target

@@ -84,6 +84,7 @@ class DomainViewSet(PostalViewSet):
                 name=given["name"],
                 custom_mx_records=given["custom_mx_records"],
                 dmarc_record=given["dmarc_record"],
+                at=self.now,
                 actor=caller.actor,
             ).domain
         except ProvenElsewhere as refusal:

@@ -1,5 +1,6 @@
 from django.db import models
 
+from core.constraints import not_empty
 from core.models.key import Key, KeyQuerySet
 from core.models.user import User
 
@@ -16,11 +17,7 @@ class ApiToken(Key):
         verbose_name = "API token"
         ordering = ["-created_at", "-id"]
         constraints = [
-            models.CheckConstraint(
-                name="core_apitoken_name_not_empty",
-                condition=~models.Q(name=""),
-                violation_error_message="An API token needs a name",
-            )
+            not_empty("core_apitoken_name", "name", message="An API token needs a name"),
         ]
 
     def __str__(self) -> str:

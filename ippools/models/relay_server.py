@@ -2,6 +2,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from core.constraints import not_empty
 from core.encryption import CiphertextField
 from ippools.models.virtual_mta import VirtualMTA
 from throttling.models.rule_set import HIGHEST_LIMIT, LimitField
@@ -38,9 +39,10 @@ class RelayServer(VirtualMTA):
                 & Q(max_messages_per_hour__range=(0, HIGHEST_LIMIT)),
                 violation_error_message="A limit must be from 0 to 2147483647",
             ),
-            models.CheckConstraint(
-                name="ippools_relayserver_hostnames_not_empty",
-                condition=~Q(source_hostname="") & ~Q(destination_hostname=""),
-                violation_error_message="A relay server needs both host names",
+            not_empty(
+                "ippools_relayserver_hostnames",
+                "source_hostname",
+                "destination_hostname",
+                message="A relay server needs both host names",
             ),
         ]

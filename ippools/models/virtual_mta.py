@@ -1,6 +1,7 @@
 from django.db import models
 from django.db.models import F, Q
 
+from core.constraints import not_empty
 from core.names import NameKeyField
 
 
@@ -43,11 +44,7 @@ class VirtualMTA(models.Model):
                 fields=["name_key"],
                 violation_error_message="A VirtualMTA with this name exists already",
             ),
-            models.CheckConstraint(
-                name="ippools_virtualmta_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="A VirtualMTA needs a name",
-            ),
+            not_empty("ippools_virtualmta_name", "name", message="A VirtualMTA needs a name"),
             models.CheckConstraint(
                 name="ippools_virtualmta_redirect_elsewhere",
                 condition=Q(redirect=None) | ~Q(redirect=F("id")),

@@ -1,6 +1,7 @@
 from django.db import models
 from django.db.models import Q
 
+from core.constraints import not_empty
 from core.keys import DIGEST_LENGTH
 from core.models import Key, KeyQuerySet
 from core.names import NameKeyField
@@ -39,11 +40,7 @@ class Node(Key):
                 fields=["name_key"],
                 violation_error_message="A node with this name exists already",
             ),
-            models.CheckConstraint(
-                name="nodes_node_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="A node needs a name",
-            ),
+            not_empty("nodes_node_name", "name", message="A node needs a name"),
             models.CheckConstraint(
                 name="nodes_node_kind",
                 condition=Q(kind__in=["postfix", "haraka", "kumomta", "powermta"]),

@@ -12,6 +12,7 @@ from django.utils import formats, timezone
 from unfold.decorators import display
 
 from core.errors import Conflict
+from core.related_counts import count_of
 from dnschecks.checked import DNSStatus
 from ippools import identity, ip_addresses, pausing, redirects
 from ippools.models import AddressIdentity, IPAddress, VirtualMTA
@@ -21,7 +22,6 @@ from panel.filters import RecordFilter
 from panel.formatting import limits_in_words
 from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
-from panel.list_counts import count_of
 from panel.pages import limit_lookup
 from panel.pages.base import TenantAdmin
 from panel.pages.templates import without_ids

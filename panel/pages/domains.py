@@ -176,7 +176,7 @@ class DomainAdmin(ServerPartAdmin):
         form = NewDomainForm(posted, initial=initial, request=request, server=field)
         if form.is_valid():
             try:
-                made = domains.create_domain(actor=actor_of(request), **form.cleaned_data)
+                made = domains.create_domain(at=timezone.now(), actor=actor_of(request), **form.cleaned_data)
             except Refused as refusal:
                 errors.show(form, refusal)
             else:

@@ -11,11 +11,11 @@ from django.utils import timezone
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
+from core.related_counts import count_of
 from panel import csv_file
 from panel.formatting import in_short
 from panel.forms.base import ActingForm
 from panel.forms.fields import text_input, time_zone_field
-from panel.list_counts import count_of
 from panel.pages import organization_overview
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of

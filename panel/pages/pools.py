@@ -14,13 +14,13 @@ from unfold.decorators import display
 
 from core.errors import Fault, Invalid, Refused
 from core.references import whole_id
+from core.related_counts import count_of
 from ippools import ranges
 from ippools.models import IPAddress, IPPool, IPPoolMember
 from panel.formatting import counted
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import text_area
-from panel.list_counts import count_of
 from panel.pages import pool_overview
 from panel.pages.base import TenantAdmin
 from panel.record_actions import actor_of

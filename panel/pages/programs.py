@@ -7,9 +7,9 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from core.audit import snapshot
+from core.related_counts import count_of
 from panel.formatting import counted
 from panel.forms.previews import Effect, PreviewedForm
-from panel.list_counts import count_of
 from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
 from throttling import programs, used_by

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from panel.list_counts import count_of
+from core.related_counts import count_of
 from panel.pages.base import ReadOnlyAdmin
 from stats.models import Provider
 

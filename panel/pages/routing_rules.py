@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from core.errors import Fault
+from core.related_counts import count_of
 from ippools import routing_rules
 from ippools.models import RoutingRule, VirtualMTA
 from ippools.models.routing_rule import Randomization
@@ -17,7 +18,6 @@ from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import select, text_area
 from panel.forms.rows import Rows
-from panel.list_counts import count_of
 from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
 

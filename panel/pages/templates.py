@@ -8,12 +8,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from unfold.decorators import display
 
+from core.related_counts import count_of
 from panel import csv_file
 from panel.bulk import csv_import
 from panel.formatting import counted, limits_in_words
 from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.rules import LIMITS, RulesForm
-from panel.list_counts import count_of
 from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
 from throttling import rule_sets, rules_file, templates

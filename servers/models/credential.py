@@ -1,6 +1,7 @@
 from django.db import models
 from django.db.models import Q
 
+from core.constraints import not_empty
 from core.encryption import CiphertextField
 from core.keys import DIGEST_LENGTH, PREFIX_LENGTH
 from core.models import Key, KeyQuerySet
@@ -54,11 +55,7 @@ class Credential(Key):
                 | ~Q(kind="smtp_ip") & Q(key_digest__isnull=False, network="") & ~Q(key_ciphertext=""),
                 violation_error_message="A credential has a key, or for SMTP-IP a network",
             ),
-            models.CheckConstraint(
-                name="servers_credential_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="A credential needs a name",
-            ),
+            not_empty("servers_credential_name", "name", message="A credential needs a name"),
             models.UniqueConstraint(
                 name="servers_credential_one_default",
                 fields=["server", "kind"],

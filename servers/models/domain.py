@@ -2,8 +2,8 @@ import uuid
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
 
+from core.constraints import not_empty
 from core.encryption import CiphertextField
 from dnschecks.checked import DNSChecked, DNSCheckedQuerySet, DNSStatus, error_field, is_known_status, status_field
 from servers.models.server import Server
@@ -69,11 +69,7 @@ class Domain(DNSChecked):
                 fields=["server", "name"],
                 violation_error_message="Name has already been taken",
             ),
-            models.CheckConstraint(
-                name="servers_domain_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="A domain needs a name",
-            ),
+            not_empty("servers_domain_name", "name", message="A domain needs a name"),
             models.CheckConstraint(
                 name="servers_domain_statuses",
                 condition=is_known_status("spf_status")

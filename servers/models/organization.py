@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from core.constraints import not_empty
 from core.models.user import validate_time_zone
 from core.names import PERMALINK_LENGTH, NameKeyField
 
@@ -32,10 +33,11 @@ class Organization(models.Model):
                 fields=["name_key"],
                 violation_error_message="An organization with this name exists already",
             ),
-            models.CheckConstraint(
-                name="servers_organization_names_not_empty",
-                condition=~Q(name="") & ~Q(permalink=""),
-                violation_error_message="An organization needs a name and a permalink",
+            not_empty(
+                "servers_organization_names",
+                "name",
+                "permalink",
+                message="An organization needs a name and a permalink",
             ),
             models.CheckConstraint(
                 name="servers_organization_suspension",

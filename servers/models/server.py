@@ -1,12 +1,13 @@
 import datetime
 import uuid
-from typing import Any, Self
+from typing import Self
 
 from django.db import models
-from django.db.models import Count, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 
+from core.constraints import not_empty
 from core.names import PERMALINK_LENGTH, NameKeyField
+from core.related_counts import count_of
 from ippools.models import IPPool
 from servers.models.organization import Organization
 
@@ -22,17 +23,8 @@ class ServerQuerySet(models.QuerySet["Server"]):
 
     def with_counts(self) -> Self:
         """Adds domains_count, credentials_count, webhooks_count and routes_count, in the same query."""
-        # Subqueries, not joins: four joined tables would multiply each other's rows.
-        return self.annotate(
-            **{f"{each}_count": _count_of(each) for each in ("domains", "credentials", "webhooks", "routes")}
-        )
-
-
-def _count_of(relation: str) -> Coalesce:
-    """Count the rows of a relation of the outer server."""
-    model: Any = Server._meta.get_field(relation).related_model
-    rows = model._default_manager.filter(server=OuterRef("pk")).order_by().values("server")
-    return Coalesce(Subquery(rows.annotate(rows=Count("*")).values("rows")), 0)
+        relations = ("domains", "credentials", "webhooks", "routes")
+        return self.annotate(**{f"{each}_count": count_of(Server, each) for each in relations})
 
 
 class Server(models.Model):
@@ -86,11 +78,7 @@ class Server(models.Model):
                 condition=Q(deleted_at=None),
                 violation_error_message="Permalink has already been taken",
             ),
-            models.CheckConstraint(
-                name="servers_server_names_not_empty",
-                condition=~Q(name="") & ~Q(permalink=""),
-                violation_error_message="A server needs a name and a permalink",
-            ),
+            not_empty("servers_server_names", "name", "permalink", message="A server needs a name and a permalink"),
             models.CheckConstraint(
                 name="servers_server_mode",
                 condition=Q(mode__in=["live", "development"]),

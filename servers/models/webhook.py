@@ -1,8 +1,8 @@
 import uuid
 
 from django.db import models
-from django.db.models import Q
 
+from core.constraints import not_empty
 from servers.models.server import Server
 
 
@@ -24,11 +24,7 @@ class Webhook(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.CheckConstraint(
-                name="servers_webhook_not_empty",
-                condition=~Q(name="") & ~Q(url=""),
-                violation_error_message="A webhook needs a name and a URL",
-            )
+            not_empty("servers_webhook", "name", "url", message="A webhook needs a name and a URL"),
         ]
 
     def __str__(self) -> str:

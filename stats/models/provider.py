@@ -1,5 +1,6 @@
 from django.db import models
-from django.db.models import Q
+
+from core.constraints import not_empty
 
 
 class Provider(models.Model):
@@ -12,11 +13,7 @@ class Provider(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.CheckConstraint(
-                name="stats_provider_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="A provider needs a name",
-            )
+            not_empty("stats_provider_name", "name", message="A provider needs a name"),
         ]
 
     def __str__(self) -> str:
@@ -32,11 +29,7 @@ class ProviderDomain(models.Model):
     class Meta:
         ordering = ["pattern"]
         constraints = [
-            models.CheckConstraint(
-                name="stats_providerdomain_pattern_not_empty",
-                condition=~Q(pattern=""),
-                violation_error_message="A pattern cannot be empty",
-            )
+            not_empty("stats_providerdomain_pattern", "pattern", message="A pattern cannot be empty"),
         ]
 
     def __str__(self) -> str:

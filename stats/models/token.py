@@ -1,6 +1,7 @@
 from django.db import models
 from django.db.models import Q
 
+from core.constraints import not_empty
 from core.models import Key, KeyQuerySet
 from core.names import NameKeyField
 
@@ -22,11 +23,7 @@ class IngestToken(Key):
                 condition=Q(revoked_at=None),
                 violation_error_message="An ingest token with this name exists already",
             ),
-            models.CheckConstraint(
-                name="stats_ingesttoken_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="An ingest token needs a name",
-            ),
+            not_empty("stats_ingesttoken_name", "name", message="An ingest token needs a name"),
         ]
 
     def __str__(self) -> str:

@@ -131,12 +131,6 @@ def address_series(address_ids: Iterable[int], first_day: int, last_day: int) ->
     return _series(rows, Grain.DAY, first_day, last_day)
 
 
-def address_totals(address_ids: Iterable[int], first_day: int, last_day: int) -> dict[int, Counts]:
-    """Return each address's counts over some days, all kinds, for those that have any."""
-    rows = AddressCount.objects.filter(grain=Grain.DAY, address_id__in=storage.ids(address_ids))
-    return _totals(_in_buckets(rows, first_day, last_day), "address_id")
-
-
 def providers_of_address(address_id: int, first_day: int, last_day: int) -> dict[str, Counts]:
     """Return an address's counts by the recipients' provider, most sent first; `other` is all providers not known."""
     rows = ProviderCount.objects.filter(grain=Grain.DAY, address_id=address_id)
@@ -208,14 +202,6 @@ def sent_between(server_id: int, first: datetime.date, last: datetime.date) -> i
     condition = Q(grain=Grain.DAY, bucket__in=days) | Q(grain=Grain.MONTH, bucket__in=months)
     rows = ServerCount.objects.filter(condition, server_id=server_id)
     return rows.aggregate(total=Sum("sent"))["total"] or 0
-
-
-def server_series(server_ids: Iterable[int] | None, grain: Grain, first: int, last: int) -> list[Point]:
-    """Return the sum over some servers, or all of them, for each hour or day (by number) from first to last."""
-    rows = ServerCount.objects.filter(grain=grain)
-    if server_ids is not None:
-        rows = rows.filter(server_id__in=storage.ids(server_ids))
-    return _series(rows, grain, first, last)
 
 
 def busiest_servers(

@@ -6,6 +6,7 @@ import re
 import pytest
 from django.contrib.messages import get_messages
 from django.urls import reverse
+from django.utils import timezone
 
 from core.audit import Actor
 from servers.dns_records import expected_of, records_of
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.server
 @pytest.fixture
 def domain(acme, dns) -> Domain:
     """A domain with all its records published."""
-    domain = create_domain(server=acme.server, name="mail.example", actor=Actor.system()).domain
+    domain = create_domain(at=timezone.now(), server=acme.server, name="mail.example", actor=Actor.system()).domain
     dns.load(zone_file(domain.name, records_of(expected_of(domain))))
     return domain
 

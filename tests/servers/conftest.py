@@ -1,6 +1,7 @@
 """The cast: acme with a server that sends by a pool, globex beside it."""
 
 import pytest
+from django.utils import timezone
 
 from core.audit import Actor
 from ippools.models import IPPool
@@ -42,7 +43,7 @@ def globex_server(globex: Organization) -> Server:
 
 @pytest.fixture
 def domain(server: Server) -> Domain:
-    return create_domain(server=server, name="example.com", actor=SYSTEM).domain
+    return create_domain(at=timezone.now(), server=server, name="example.com", actor=SYSTEM).domain
 
 
 def zone_of(domain: Domain) -> str:

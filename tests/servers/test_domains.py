@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from core.encryption import decrypt
 from core.errors import Invalid, NotFound
@@ -41,7 +42,7 @@ def published_for(domain: Domain) -> tuple[str, str, str]:
 
 
 def test_it_works(server: Server) -> None:
-    created = create_domain(server=server, name="Example.COM.", actor=SYSTEM)
+    created = create_domain(at=timezone.now(), server=server, name="Example.COM.", actor=SYSTEM)
     domain = created.domain
 
     assert not created.already_exists
@@ -86,7 +87,9 @@ def test_it_works(server: Server) -> None:
 
 
 def test_an_existing_domain_is_returned_as_it_is(domain: Domain, server: Server) -> None:
-    again = create_domain(server=server, name="EXAMPLE.com", dmarc_record="v=DMARC1; p=reject", actor=SYSTEM)
+    again = create_domain(
+        at=timezone.now(), server=server, name="EXAMPLE.com", dmarc_record="v=DMARC1; p=reject", actor=SYSTEM
+    )
 
     assert (again.already_exists, again.domain.pk, again.domain.dmarc_record) == (True, domain.pk, "")
     assert acts(domain) == ["domain.created"]
@@ -94,14 +97,14 @@ def test_an_existing_domain_is_returned_as_it_is(domain: Domain, server: Server)
 
 def test_two_servers_may_have_the_same_domain_and_share_its_proof(domain: Domain, acme: Organization) -> None:
     second = create_server(organization=acme, name="Second", actor=SYSTEM).server
-    twin = create_domain(server=second, name="example.com", actor=SYSTEM).domain
+    twin = create_domain(at=timezone.now(), server=second, name="example.com", actor=SYSTEM).domain
 
     assert twin.pk != domain.pk
     assert published_for(twin) == published_for(domain)
 
 
 def test_two_organizations_share_nothing(domain: Domain, globex_server: Server) -> None:
-    other = create_domain(server=globex_server, name="example.com", actor=SYSTEM).domain
+    other = create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM).domain
     assert not set(published_for(other)) & set(published_for(domain))
 
 
@@ -127,7 +130,7 @@ def test_the_database_refuses_an_unknown_status(domain: Domain, column: str) -> 
     ],
 )
 def test_names_are_stored_as_a_labels(server: Server, name: str, stored: str) -> None:
-    assert create_domain(server=server, name=name, actor=SYSTEM).domain.name == stored
+    assert create_domain(at=timezone.now(), server=server, name=name, actor=SYSTEM).domain.name == stored
     assert find_domain(server, name).name == stored
 
 
@@ -152,7 +155,7 @@ def test_names_are_stored_as_a_labels(server: Server, name: str, stored: str) ->
 )
 def test_it_rejects_what_is_no_domain_name(server: Server, name: str, message: str) -> None:
     with pytest.raises(Invalid) as refusal:
-        create_domain(server=server, name=name, actor=SYSTEM)
+        create_domain(at=timezone.now(), server=server, name=name, actor=SYSTEM)
     assert refusal.value.message == message
     with pytest.raises(NotFound):
         find_domain(server, name)
@@ -160,13 +163,14 @@ def test_it_rejects_what_is_no_domain_name(server: Server, name: str, message: s
 
 def test_the_longest_name_still_has_room_for_its_dkim_record(server: Server) -> None:
     name = ".".join(["a" * 54] * 4)
-    domain = create_domain(server=server, name=name, actor=SYSTEM).domain
+    domain = create_domain(at=timezone.now(), server=server, name=name, actor=SYSTEM).domain
     assert len(expected_of(domain).dkim_name) <= 253
 
 
 def test_it_rejects_bad_records_all_at_once(server: Server) -> None:
     with pytest.raises(Invalid) as refusal:
         create_domain(
+            at=timezone.now(),
             server=server,
             name="example.com",
             custom_mx_records=["mx.example.com", "no host", 7],
@@ -183,6 +187,7 @@ def test_it_rejects_bad_records_all_at_once(server: Server) -> None:
 def test_it_rejects_too_many_hosts_and_unprintable_records(server: Server) -> None:
     with pytest.raises(Invalid) as refusal:
         create_domain(
+            at=timezone.now(),
             server=server,
             name="example.com",
             custom_mx_records=["mx.example.com"] * 21,
@@ -197,6 +202,7 @@ def test_it_rejects_too_many_hosts_and_unprintable_records(server: Server) -> No
 
 def test_own_mail_hosts_and_policy_are_what_is_published(server: Server) -> None:
     domain = create_domain(
+        at=timezone.now(),
         server=server,
         name="example.com",
         custom_mx_records=["MX1.example.net.", "mx2.example.net", "mx1.example.net"],
@@ -210,7 +216,7 @@ def test_own_mail_hosts_and_policy_are_what_is_published(server: Server) -> None
 def test_a_deleted_server_gets_no_domain(server: Server) -> None:
     delete_server(server=server, at=server.created_at, actor=SYSTEM)
     with pytest.raises(NotFound):
-        create_domain(server=server, name="example.com", actor=SYSTEM)
+        create_domain(at=timezone.now(), server=server, name="example.com", actor=SYSTEM)
 
 
 def test_change(domain: Domain) -> None:
@@ -238,7 +244,7 @@ def test_a_domain_that_comes_back_needs_no_record_anew(domain: Domain, server: S
     """Token, selector and key are kept, whatever SECRET_KEY the token was made by."""
     delete_domain(domain=domain, actor=SYSTEM)
     settings.SECRET_KEY = "another"
-    back = create_domain(server=server, name="example.com", actor=SYSTEM).domain
+    back = create_domain(at=timezone.now(), server=server, name="example.com", actor=SYSTEM).domain
 
     assert published_for(back) == published_for(domain)
     assert decrypt(back.dkim_private_key) == decrypt(domain.dkim_private_key)
@@ -247,14 +253,19 @@ def test_a_domain_that_comes_back_needs_no_record_anew(domain: Domain, server: S
 def test_a_domain_from_before_keys_were_kept_comes_back_too(domain: Domain, server: Server) -> None:
     DomainKey.objects.all().delete()
     delete_domain(domain=domain, actor=SYSTEM)
-    assert published_for(create_domain(server=server, name="example.com", actor=SYSTEM).domain) == published_for(domain)
+    assert published_for(
+        create_domain(at=timezone.now(), server=server, name="example.com", actor=SYSTEM).domain
+    ) == published_for(domain)
 
 
 def test_the_first_of_two_keys_is_kept(domain: Domain, server: Server) -> None:
     kept = DomainKey.objects.get()
     Domain.objects.filter(pk=domain.pk).update(dkim_identifier="other")
     delete_domain(domain=domain, actor=SYSTEM)
-    assert create_domain(server=server, name="example.com", actor=SYSTEM).domain.dkim_identifier == kept.dkim_identifier
+    assert (
+        create_domain(at=timezone.now(), server=server, name="example.com", actor=SYSTEM).domain.dkim_identifier
+        == kept.dkim_identifier
+    )
 
 
 # --- Verification ----------------------------------------------------------------------------------------------------
@@ -346,7 +357,7 @@ def proven(dns: LocalDNS, domain: Domain) -> Domain:
 
 def test_a_name_that_another_organization_has_proven_is_refused(proven: Domain, globex_server: Server) -> None:
     with pytest.raises(ProvenElsewhere) as refusal:
-        create_domain(server=globex_server, name="example.com", actor=SYSTEM)
+        create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM)
 
     text = refusal.value.verification_string
     assert text != verification_string(proven)
@@ -359,9 +370,9 @@ def test_a_name_that_another_organization_has_proven_is_refused(proven: Domain, 
 
 def test_until_its_record_proves_it(dns: LocalDNS, proven: Domain, globex_server: Server) -> None:
     with pytest.raises(ProvenElsewhere) as refusal:
-        create_domain(server=globex_server, name="example.com", actor=SYSTEM)
+        create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM)
     dns.load(f'example.com. 60 IN TXT "{refusal.value.verification_string}"')
-    domain = create_domain(server=globex_server, name="example.com", actor=SYSTEM).domain
+    domain = create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM).domain
 
     assert (domain.is_verified, domain.verification_status) == (True, "ok")
     assert acts(domain) == ["domain.created", "domain.verified"]
@@ -373,20 +384,24 @@ def test_until_its_record_proves_it(dns: LocalDNS, proven: Domain, globex_server
 def test_a_resolver_that_fails_proves_nothing(dns: LocalDNS, proven: Domain, globex_server: Server) -> None:
     dns.fault("example.com", SERVFAIL)
     with pytest.raises(ProvenElsewhere):
-        create_domain(server=globex_server, name="example.com", actor=SYSTEM)
+        create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM)
 
 
 def test_a_name_that_nobody_has_proven_is_free(domain: Domain, globex_server: Server) -> None:
-    assert not create_domain(server=globex_server, name="example.com", actor=SYSTEM).domain.is_verified
+    assert not create_domain(
+        at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM
+    ).domain.is_verified
 
 
 def test_a_deleted_servers_proof_binds_nobody(proven: Domain, globex_server: Server) -> None:
     delete_server(server=proven.server, at=proven.created_at, actor=SYSTEM)
-    assert not create_domain(server=globex_server, name="example.com", actor=SYSTEM).domain.is_verified
+    assert not create_domain(
+        at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM
+    ).domain.is_verified
 
 
 def test_the_same_organization_needs_no_second_proof_to_begin(proven: Domain, acme: Organization) -> None:
     second = create_server(organization=acme, name="Second", actor=SYSTEM).server
-    twin = create_domain(server=second, name="example.com", actor=SYSTEM).domain
+    twin = create_domain(at=timezone.now(), server=second, name="example.com", actor=SYSTEM).domain
     assert not twin.is_verified
     assert verify_domain(domain=twin, actor=SYSTEM).is_verified

@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from servers.dns_records import DNSRecord
 from servers.domains import create_domain
@@ -57,7 +58,7 @@ def test_it_rejects_an_unknown_domain(domain: Domain, name: str) -> None:
 
 def test_it_asks_whose_where_several_have_it(domain: Domain, acme: Organization, globex_server: Server) -> None:
     second = create_server(organization=acme, name="Second", actor=SYSTEM).server
-    twin = create_domain(server=second, name="example.com", actor=SYSTEM).domain
+    twin = create_domain(at=timezone.now(), server=second, name="example.com", actor=SYSTEM).domain
     with pytest.raises(CommandError, match=r"Several servers have example\.com: say --server ORGANIZATION/SERVER"):
         run("example.com")
     assert twin.dkim_identifier in run("example.com", "--server", "acme/second")

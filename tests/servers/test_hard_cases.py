@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from django.utils import timezone
 from dnslib import RR
 
 from dnschecks.resolver import Resolver
@@ -199,7 +200,7 @@ def test_an_endless_evaluation_ends_with_the_time_limit(dns: LocalDNS, domain: D
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_internationalised_names_and_last_dots(dns: LocalDNS, server: Server, transport: str) -> None:
     dns.tcp_only = transport == "tcp"
-    domain = create_domain(server=server, name="Bücher.Example.", actor=SYSTEM).domain
+    domain = create_domain(at=timezone.now(), server=server, name="Bücher.Example.", actor=SYSTEM).domain
     change_domain(domain=domain, custom_mx_records=["Mail.BÜCHER.example."], actor=SYSTEM)
     domain.refresh_from_db()
     zone = zone_of(domain)

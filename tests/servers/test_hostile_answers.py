@@ -45,7 +45,8 @@ def test_a_row_that_cannot_be_written_does_not_stop_the_others(dns: LocalDNS, se
             return super().write(row, findings, at)
 
     domains: Sequence[Domain] = [
-        create_domain(server=server, name=f"d{number}.example", actor=SYSTEM).domain for number in range(3)
+        create_domain(at=timezone.now(), server=server, name=f"d{number}.example", actor=SYSTEM).domain
+        for number in range(3)
     ]
     for domain in domains:
         dns.load(zone_of(domain))

@@ -248,7 +248,7 @@ def test_a_server_sends_by_its_pool_and_its_rules_pools(
 
 
 def test_spf_covers_the_pools_that_mail_from_the_domain_may_take(server: Server, bulk: IPPool, vip: IPPool) -> None:
-    domain = create_domain(server=server, name="example.com", actor=SYSTEM).domain
+    domain = create_domain(at=timezone.now(), server=server, name="example.com", actor=SYSTEM).domain
     create_rule(owner=server, pool=bulk, from_conditions=["other.example", "joe@another.example"], actor=SYSTEM)
     assert {each.address for each in expected_of(domain).sendings} == set(POOL)
 

@@ -73,7 +73,7 @@ def test_another_organization_is_answered_meanwhile(
     dns: LocalDNS, server: Server, globex_server: Server, settings: Any
 ) -> None:
     settings.SLUICE_DNS_WAITERS = 2
-    theirs = create_domain(server=globex_server, name="globex.example", actor=SYSTEM).domain
+    theirs = create_domain(at=timezone.now(), server=globex_server, name="globex.example", actor=SYSTEM).domain
     dns.load(zone_of(theirs))
     silent, second = make_domains(server, 2)
     dns.silence("d0.example")
@@ -110,7 +110,7 @@ def test_a_claimed_name_waits_in_the_same_places(
         entered.wait(30)
         began = time.monotonic()
         with pytest.raises(TooManyChecks):
-            create_domain(server=globex_server, name="example.com", actor=SYSTEM)
+            create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM)
         assert time.monotonic() - began < 2
         leave.set()
         held.result()
@@ -138,7 +138,7 @@ def test_a_domain_beside_160_silent_ones_is_checked_soon(dns: LocalDNS, server: 
     dns.silence()
     make_domains(server, 160)
     Domain.objects.update(dns_next_check_at=timezone.now() - 90 * MINUTE)
-    create_domain(server=globex_server, name="globex.example", actor=SYSTEM)
+    create_domain(at=timezone.now(), server=globex_server, name="globex.example", actor=SYSTEM)
     Domain.objects.filter(name="globex.example").update(dns_next_check_at=timezone.now() - MINUTE)
     kind = Recorded()
     assert sweep.sweep(kind, parallel=16, seconds=60).checked == 161
@@ -151,7 +151,7 @@ def test_one_that_becomes_due_during_a_sweep_does_not_wait_for_its_end(
     monkeypatch.setattr("dnschecks.turns.FRESH", 0.0)
     dns.silence()
     make_domains(server, 30)
-    later = create_domain(server=globex_server, name="globex.example", actor=SYSTEM).domain
+    later = create_domain(at=timezone.now(), server=globex_server, name="globex.example", actor=SYSTEM).domain
     Domain.objects.filter(pk=later.pk).update(dns_next_check_at=timezone.now() + MINUTE)
 
     class Arriving(Recorded):

@@ -223,24 +223,6 @@ def test_domain_sent_by_name() -> None:
     }
 
 
-def test_series_sum_some_or_all_servers() -> None:
-    count_server(1, Grain.DAY, TODAY, sent=1)
-    count_server(2, Grain.DAY, TODAY, sent=2, bounced=1)
-    count_server(3, Grain.DAY, TODAY - 1, sent=4)
-    day = buckets.start_of_day(TODAY)
-    before = day - datetime.timedelta(days=1)
-    assert queries.server_series([1, 2], Grain.DAY, TODAY - 1, TODAY) == [
-        Point(before, Counts()),
-        Point(day, Counts(sent=3, bounced=1)),
-    ]
-    assert queries.server_series(None, Grain.DAY, TODAY - 1, TODAY) == [
-        Point(before, Counts(sent=4)),
-        Point(day, Counts(sent=3, bounced=1)),
-    ]
-    count_server(1, Grain.HOUR, HOUR, sent=9)
-    assert queries.server_series([1], Grain.HOUR, HOUR, HOUR) == [Point(buckets.start_of_hour(HOUR), Counts(sent=9))]
-
-
 def test_the_busiest_servers_first() -> None:
     count_server(1, Grain.DAY, TODAY, sent=1)
     count_server(1, Grain.DAY, TODAY - 1, sent=5)
@@ -250,7 +232,7 @@ def test_the_busiest_servers_first() -> None:
     assert queries.busiest_servers([3], TODAY - 1, TODAY, limit=2) == [(3, Counts(sent=6))]
 
 
-def test_series_totals_and_providers_of_addresses() -> None:
+def test_series_and_providers_of_addresses() -> None:
     gmail = Provider.objects.get_or_create(name="Gmail")[0]
     count_address(1, Grain.DAY, TODAY, sent=3)
     count_address(2, Grain.DAY, TODAY, sent=4)
@@ -260,7 +242,6 @@ def test_series_totals_and_providers_of_addresses() -> None:
             grain=Grain.DAY, bucket=TODAY, address_id=1, provider_id=provider_id, sent=sent, bounced=1
         )
     assert [point.counts.sent for point in queries.address_series([1, 2], TODAY - 1, TODAY)] == [5, 7]
-    assert queries.address_totals([2, 3], TODAY - 1, TODAY) == {2: Counts(sent=9)}
     assert list(queries.providers_of_address(1, TODAY, TODAY).items()) == [
         # A provider that was deleted counts among the others.
         ("other", Counts(sent=10, bounced=2)),

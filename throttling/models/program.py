@@ -2,6 +2,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from core.constraints import not_empty
 from core.names import NameKeyField
 
 
@@ -43,11 +44,7 @@ class ThrottleProgram(models.Model):
                 fields=["name_key"],
                 violation_error_message="A throttle program with this name exists already",
             ),
-            models.CheckConstraint(
-                name="throttling_program_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="A throttle program needs a name",
-            ),
+            not_empty("throttling_program_name", "name", message="A throttle program needs a name"),
             models.CheckConstraint(
                 name="throttling_program_modes",
                 condition=Q(

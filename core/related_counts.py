@@ -1,4 +1,4 @@
-"""How many records hang on each row of a list, counted by the database with the row."""
+"""How many records hang on each row of a query, counted by the database with the row."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from django.db.models.functions import Coalesce
 
 
 def count_of(model: Any, relation: str, condition: Q | None = None) -> Coalesce:
-    """Count a reverse relation in a subquery of its own, so that several counts of one row do not multiply each other."""
+    """Count a reverse relation in a subquery of its own: several joins would multiply each other's rows."""
     field = model._meta.get_field(relation)
     rows = field.related_model._default_manager.filter(condition or Q(), **{field.field.name: OuterRef("pk")})
-    counted = rows.order_by().values(field.field.name).annotate(n=Count("pk")).values("n")
+    counted = rows.order_by().values(field.field.name).annotate(n=Count("*")).values("n")
     return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))
