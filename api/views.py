@@ -20,6 +20,7 @@ from api import bodies
 from api.problems import problem_from
 from api.renderers import Answer, EnvelopeRenderer
 from api.requests import DialectRequest
+from core.keys import touch_last_used
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,8 @@ class DialectView(APIView, ABC):
         return super().finalize_response(request, response, *args, **kwargs)
 
     def note_use(self, credential: Any) -> None:
-        """Note that what the request was authenticated by (`request.auth`) was used, at `self.now`."""
+        """Note that the key that the request was authenticated by (`request.auth`) was used."""
+        touch_last_used(credential, at=self.now)
 
     def body(self) -> bytes:
         """Return the request's body, within the view's limit."""

@@ -65,7 +65,8 @@ def _files(names: tuple[str, ...]) -> Iterator[Path]:
 
 def _definitions(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
     """Yield what modules and their classes define, each with the class that it belongs to ("": none) and its line."""
-    owners = [("", tree), *((node.name, node) for node in tree.body if isinstance(node, ast.ClassDef))]
+    owners: list[tuple[str, ast.Module | ast.ClassDef]] = [("", tree)]
+    owners += [(node.name, node) for node in tree.body if isinstance(node, ast.ClassDef)]
     for owner, node in owners:
         for each in node.body:
             if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -1,7 +1,5 @@
 """The base of the nodes' views: a node key as a bearer token."""
 
-from typing import Any
-
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.request import Request
 
@@ -9,7 +7,6 @@ from api.nodes.renderers import renderer
 from api.problems import Code, decline
 from api.requests import Authentication, DialectRequest
 from api.views import DialectView
-from core.keys import touch_last_used
 from nodes import access
 from nodes.models import Node
 
@@ -42,10 +39,6 @@ class NodeView(DialectView):
     renderer = renderer
     authentication_classes = [NodeKey]
     schema = None
-
-    def note_use(self, credential: Any) -> None:
-        """Note that the node was heard of."""
-        touch_last_used(credential, at=self.now)
 
     @property
     def node(self) -> Node:

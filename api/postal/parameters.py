@@ -4,6 +4,7 @@ A parameter that nobody declared is ignored. What is missing is refused before w
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar, cast
 
 from rest_framework import serializers
@@ -26,10 +27,14 @@ class Parameters(serializers.Serializer):
     # Refusals of several parameters that are each right by themselves.
     faults: ClassVar[tuple[str, ...]] = ()
 
-    @property
+    @cached_property
     def all(self) -> list[Parameter]:
         """The parameters, in their order."""
         return cast("list[Parameter]", [*self.fields.values()])
+
+    def run_validation(self, data: Any = empty) -> dict[str, Any]:
+        """Read and check: what rest_framework does beside that (fields that are read-only, validators) no parameter has."""
+        return cast("dict[str, Any]", self.validate(self.to_internal_value(data)))
 
     def to_internal_value(self, data: Mapping[str, object]) -> dict[str, Any]:
         """Return the value of every parameter, by name; declines with the first fault."""

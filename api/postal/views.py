@@ -18,7 +18,6 @@ from api.postal.renderers import renderer
 from api.postal.requests import parameters_of
 from api.renderers import Answer
 from api.views import DialectViewSet
-from core.keys import UsedKey, touch_last_used
 
 READS = ("get", "post")
 # Postal: PUT and PATCH are tolerated; nothing that changes anything answers GET.
@@ -107,7 +106,3 @@ class PostalViewSet(DialectViewSet):
     schema = PostalSchema()
     # The operations' group in the OpenAPI document.
     tag: ClassVar[str]
-
-    def note_use(self, credential: UsedKey) -> None:
-        """Note that the key was used."""
-        touch_last_used(credential, at=self.now)
