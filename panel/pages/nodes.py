@@ -9,13 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import display
 
+from core.related_counts import count_of
 from nodes import nodes
 from nodes.models import Node, NodePolicy, NodeReport
 from nodes.states import Progress, progress_of
 from panel import revealed_keys
 from panel.forms.base import ActingForm
 from panel.forms.fields import text_area
-from panel.list_counts import count_of
 from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
 
