@@ -1,7 +1,7 @@
 """Queries that are asked with every request: their SQL is made once, because making it costs more than asking."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django.db import connections
 from django.db.models import QuerySet
@@ -29,7 +29,7 @@ class CompiledRow:
             cursor.execute(sql, [*parameters[:place], value, *parameters[place + 1 :]])
             row = cursor.fetchone()
         if row is None or not converters:
-            return row
+            return cast("tuple[Any, ...] | None", row)
         values = list(row)
         for index, functions, expression in converters:
             for convert in functions:

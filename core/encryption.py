@@ -17,7 +17,7 @@ class UnreadableCiphertext(Exception):
     """Raised when no key of SLUICE_ENCRYPTION_KEYS opens a stored secret."""
 
 
-class CiphertextField(models.TextField):
+class CiphertextField(models.TextField):  # type: ignore[type-arg]  # Django's fields take no arguments at run time.
     """A column of ciphertext. It encrypts nothing by itself: acts call `encrypt`, reveals call `decrypt`."""
 
 

@@ -34,7 +34,7 @@ def numbered(slug: str, number: int, *, length: int = PERMALINK_LENGTH) -> str:
     return slug[: length - len(tail)].rstrip("-") + tail
 
 
-class NameKeyField(models.CharField):
+class NameKeyField(models.CharField):  # type: ignore[type-arg]  # Django's fields take no arguments at run time.
     """The folded form of another field, filled on every save and bulk_create; never set by hand."""
 
     def __init__(self, *args: Any, source: str = "name", **kwargs: Any) -> None:

@@ -36,7 +36,7 @@ class Status:
 
 def is_set_up(user: User) -> bool:
     """Return whether the user signs in with a code; recovery codes are never without an app."""
-    return TOTPDevice.objects.filter(user=user, confirmed=True).exists()
+    return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
 
 
 def status(user: User) -> Status:

@@ -37,6 +37,7 @@ FOUND = re.compile(
     r"|clean_\w+"  # Django: the check of one field of a form
     r"|has_\w+_permission"  # Unfold: the permission that an action names
     r"|to_url"  # Django: a path converter is no subclass of anything
+    r"|save_m2m"  # Django: the admin calls it after a form's `save`
 )
 
 
