@@ -11,13 +11,35 @@ from typing import Any
 from django.db import models
 
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
+# Default_Ignorable_Code_Point (Unicode 5.21), which NFKC_Casefold drops: what is not shown where it is not understood. The
+# property's list is closed: code points that Unicode assigns later come from the reserved ones in it. tests/core/test_names.py
+# derives it from the data of the standard library.
+_IGNORABLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_IGNORABLES = re.compile(f"[{_IGNORABLE}]+")
 
 PERMALINK_LENGTH = 63
 
 
 def fold(text: str) -> str:
-    """Return the form in which two names that people read as equal are equal: NFKC and casefold (Unicode 3.13, D146)."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    """Return the form in which two names that people read as equal are equal: NFKC_Casefold (Unicode 3.13).
+
+    Characters that are not shown (zero-width spaces, byte order marks, soft hyphens) do not count, nor do blanks that only they
+    separate from the name's beginning or end.
+    """
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    seen = without_invisible(folded)
+    # What stood on both sides of a dropped character may compose now.
+    return folded if seen == folded else unicodedata.normalize("NFKC", seen.strip())
+
+
+def without_invisible(text: str) -> str:
+    """Return the text without the characters that are not shown, which come along when it is copied from a page."""
+    return text if text.isascii() else _IGNORABLES.sub("", text)
 
 
 def slugify(text: str, *, fallback: str) -> str:

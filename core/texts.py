@@ -4,6 +4,7 @@ import unicodedata
 
 from core.attributes import is_storable
 from core.errors import Fault, Invalid
+from core.names import without_invisible
 
 NAME_LENGTH = 200
 # Blanks, line ends, and what formats text without being seen (a zero-width space).
@@ -13,7 +14,7 @@ _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf"})
 def clean_name(text: str, *, field: str = "name", longest: int = NAME_LENGTH) -> str:
     """Return a name without blanks around it; raises Invalid for one with nothing to see, and as `clean_text` does."""
     text = clean_text(text, field=field, longest=longest)
-    if all(unicodedata.category(char) in _INVISIBLE for char in text):
+    if all(unicodedata.category(char) in _INVISIBLE for char in without_invisible(text)):
         raise Invalid(Fault(field, "is required"))
     return text
 

@@ -14,6 +14,7 @@ from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid
 from core.models import User
 from core.models.user import validate_time_zone
+from core.names import without_invisible
 from core.races import atomic_act
 
 # Without the signs that people confuse when they type them from a screen.
@@ -30,8 +31,8 @@ def make_password() -> str:
 
 
 def clean_username(username: str) -> str:
-    """Return the name without blanks around it; raises Invalid where nobody can be called so."""
-    username = User.normalize_username(username.strip())
+    """Return the name without blanks around it and characters that are not shown; raises Invalid for other faults."""
+    username = without_invisible(User.normalize_username(username)).strip()
     if not username:
         raise Invalid(Fault("username", "is required"))
     for validator in User._meta.get_field("username").validators:

@@ -5,10 +5,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from core.names import without_invisible
+
 # Of one paste; a typing error such as /8 for /28 must not become sixteen million addresses.
 MOST_ADDRESSES = 4_096
 LONGEST_ENTRY = 60
 _SEPARATORS = re.compile(r"[\s,;]+")
+# Hyphens, dashes and the minus sign, as mail programs and word processors make them, with blanks around them.
+_DASH = re.compile(r"[^\S\r\n]*[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d][^\S\r\n]*")
+_SLASH = re.compile(r"[^\S\r\n]*/[^\S\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +27,10 @@ class Pasted:
 def read(text: str, *, most: int = MOST_ADDRESSES) -> Pasted:
     """Return the IPv4 addresses of a text whose entries stand apart by blanks, commas, semicolons or line ends.
 
-    A network's first and last address are not used, but for /31 and /32. What goes beyond `most` is refused, entry by entry.
+    A network's first and last address are not used, but for /31 and /32. A span's end may be its last number alone. Blanks may
+    stand around a span's dash. What goes beyond `most` is refused, entry by entry.
     """
+    text = _SLASH.sub("/", _DASH.sub("-", without_invisible(text)))
     found: dict[str, None] = {}
     refused: list[tuple[str, str]] = []
     for entry in filter(None, _SEPARATORS.split(text)):
@@ -51,6 +58,8 @@ def _span(entry: str) -> tuple[int, int]:
         return (first, last) if network.prefixlen >= 31 else (first + 1, last - 1)
     first_text, dash, last_text = entry.partition("-")
     first = int(ipaddress.IPv4Address(first_text))
+    if dash and "." not in last_text:
+        last_text = f"{first_text.rpartition('.')[0]}.{last_text}"
     return first, int(ipaddress.IPv4Address(last_text)) if dash else first
 
 

@@ -10,8 +10,12 @@ from django.http import HttpRequest
 
 from core.audit import Actor
 from core.errors import Refused
+from core.names import without_invisible
 from panel.forms import errors
 from panel.viewer import viewer_of
+
+# Addresses and host names are pasted from pages and messages, with characters among them that are not shown.
+PASTED = frozenset({"ipv4", "ipv6", "hostname", "source_ip", "source_hostname", "destination_hostname", "network"})
 
 
 class ActingForm(forms.ModelForm):
@@ -31,6 +35,10 @@ class ActingForm(forms.ModelForm):
         for name in list(self.fields):
             if name in hidden or (shown is not None and name not in shown):
                 del self.fields[name]
+        if self.is_bound and (given := PASTED & {*self.data}):
+            self.data = self.data.copy()
+            for name in given:
+                self.data[name] = without_invisible(self.data[name])
 
         # What the act made that is shown once, by what it is: {"Key": …}. It is in the answer alone.
         self.secrets: dict[str, str] = {}

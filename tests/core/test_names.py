@@ -1,11 +1,20 @@
 """core.names: one fold for both databases, and slugs."""
 
+import re
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.names import PERMALINK_LENGTH, fold, numbered, slugify
+from core.audit import Actor
+from core.errors import Invalid
+from core.names import PERMALINK_LENGTH, fold, numbered, slugify, without_invisible
+from core.texts import clean_name
+from core.users import make_user
 from servers.models import Organization
+from servers.pools import create_pool
+from servers.provisioning import create_server
 from tests.factories import OrganizationFactory, ServerFactory
 
 
@@ -24,6 +33,15 @@ from tests.factories import OrganizationFactory, ServerFactory
         ("№ 5", "no 5"),
         ("K", "k"),  # the Kelvin sign
         ("ﬀ", "FF"),
+        ("Mailer\u200b", "Mailer"),
+        ("\ufeffMailer", "Mailer"),
+        ("Mai\u00adler", "Mailer"),
+        ("Mailer\u3164", "Mailer"),  # a filler, which is a letter
+        ("Mailer \ufe0f", "Mailer"),
+        ("\u2060 Mailer", "mailer"),
+        ("e\u200d\u0301clair", "éclair"),  # what composes once the joiner is gone
+        ("❤\ufe0f", "❤"),
+        ("\U000e0041x", "x"),
     ],
 )
 def test_what_people_read_as_one_name_is_one(one, other):
@@ -37,7 +55,28 @@ def test_different_names_stay_different(one, other):
     assert fold(one) != fold(other)
 
 
-@given(st.text())
+# As derived in DerivedCoreProperties.txt, from what the standard library knows (Cf and names) and two short closed properties.
+OTHER_IGNORABLE = [
+    0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x3164, 0xFFA0, *range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000),
+]  # fmt: skip
+SHOWN_FORMATS = re.compile(r"ARABIC|SYRIAC|KAITHI|INTERLINEAR ANNOTATION|EGYPTIAN HIEROGLYPH")
+ARABIC_LETTER_MARK = 0x061C
+
+
+def is_ignorable(code):
+    char = chr(code)
+    name = unicodedata.name(char, "")
+    if code in OTHER_IGNORABLE or "VARIATION SELECTOR" in name or code == ARABIC_LETTER_MARK:
+        return True
+    return unicodedata.category(char) == "Cf" and not SHOWN_FORMATS.match(name)
+
+
+def test_the_characters_that_are_not_shown_are_those_of_unicode():
+    dropped = {code for code in range(0x110000) if not without_invisible(chr(code))}
+    assert dropped == {code for code in range(0x110000) if is_ignorable(code)}
+
+
+@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(" \u200b\ufeff\u00ad\u034f\u0301\u3164"))))
 def test_folding_again_changes_nothing(text):
     assert fold(fold(text)) == fold(text)
 
@@ -71,6 +110,25 @@ def test_a_record_is_found_by_its_name_on_every_database(name):
         if fold(asked) == fold(name):
             assert Organization.objects.get(name_key=fold(asked)) == organization
     assert Organization.objects.values_list("name", "name_key").get() == (name, fold(name))
+
+
+@pytest.mark.django_db
+def test_invisible_characters_make_no_twins():
+    organization = OrganizationFactory()
+    made = [
+        create_server(organization=organization, name=name, actor=Actor.system())
+        for name in ("Mailer", "Mailer\u200b", "\ufeffMailer", "Mai\u00adler", "Mailer \u2060")
+    ]
+    assert [each.already_exists for each in made] == [False, True, True, True, True]
+    assert {each.server.pk for each in made} == {made[0].server.pk}
+    create_pool(organization=organization, name="Main", ips=["192.0.2.1"], actor=Actor.system())
+    with pytest.raises(Invalid, match="has already been taken"):
+        create_pool(organization=organization, name="Main\u200b", ips=["192.0.2.2"], actor=Actor.system())
+    with pytest.raises(Invalid, match="is required"):
+        clean_name("\u3164\ufe0f")
+    make_user(username="operator", password="x", actor=Actor.system())
+    with pytest.raises(Invalid, match="has already been taken"):
+        make_user(username="operator\u3164", password="x", actor=Actor.system())
 
 
 @pytest.mark.storage

@@ -23,6 +23,12 @@ def url(pool, page="change"):
         ("192.0.2.0/31", ["192.0.2.0", "192.0.2.1"]),
         ("192.0.2.9/32", ["192.0.2.9"]),
         ("192.0.2.9-192.0.2.11", ["192.0.2.9", "192.0.2.10", "192.0.2.11"]),
+        ("192.0.2.9 - 192.0.2.11", ["192.0.2.9", "192.0.2.10", "192.0.2.11"]),
+        ("192.0.2.9\u2013192.0.2.11", ["192.0.2.9", "192.0.2.10", "192.0.2.11"]),
+        ("192.0.2.9\u00a0\u2014 192.0.2.11\r\n192.0.2.40", ["192.0.2.9", "192.0.2.10", "192.0.2.11", "192.0.2.40"]),
+        ("192.0.2.9-11", ["192.0.2.9", "192.0.2.10", "192.0.2.11"]),
+        ("192.0.2.9 – 11, 192.0.2.0 / 30", ["192.0.2.9", "192.0.2.10", "192.0.2.11", "192.0.2.1", "192.0.2.2"]),
+        ("\ufeff192.0.2.1\u200b,192.0.2\u00ad.2", ["192.0.2.1", "192.0.2.2"]),
     ],
 )
 def test_addresses_are_read_as_people_paste_them(text, addresses):
@@ -30,7 +36,23 @@ def test_addresses_are_read_as_people_paste_them(text, addresses):
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "1.2.3", "010.0.0.1", "192.0.2.1/33", "192.0.2.1/24", "::1", "1.2.3.4-", "9" * 90]
+    "text",
+    [
+        "x",
+        "1.2.3",
+        "010.0.0.1",
+        "192.0.2.1/33",
+        "192.0.2.1/24",
+        "::1",
+        "1.2.3.4-",
+        "9" * 90,
+        "-1.2.3.4",
+        "1.2.3.4-1.2.3.6-1.2.3.8",
+        "1.2.3.4-256",
+        "1.2.3.4-010",
+        "1.2.3.0/24-30",
+        "1.2.3.4-x",
+    ],
 )
 def test_what_is_no_address_is_refused_with_the_reason(text):
     [(entry, reason)] = ranges.read(text).refused
@@ -41,6 +63,22 @@ def test_what_is_no_address_is_refused_with_the_reason(text):
 def test_too_many_are_refused_before_they_are_made():
     assert ranges.read("10.0.0.0/8").refused == [("10.0.0.0/8", "would make more than 4,096 addresses")]
     assert ranges.read("192.0.2.9-192.0.2.1").refused == [("192.0.2.9-192.0.2.1", "ends before it begins")]
+
+
+def test_a_pasted_address_and_host_name_have_no_invisible_characters(platform, root):
+    values = {
+        "name": "pasted",
+        "ipv4": "\u200b192.0.2.90",
+        "ipv6": "2001:db8::90\ufeff",
+        "hostname": "mail\u00ad.example.com",
+        "priority": "1",
+        "template": platform.template.pk,
+        "rules-TOTAL_FORMS": "0",
+        "rules-INITIAL_FORMS": "0",
+    }
+    root.post(reverse("admin:ippools_ipaddress_add"), values)
+    made = IPAddress.objects.get(name="pasted")
+    assert (made.ipv4, made.ipv6, made.hostname) == ("192.0.2.90", "2001:db8::90", "mail.example.com")
 
 
 def test_pasting_shows_what_it_does_and_then_does_it(acme, globex, platform):
