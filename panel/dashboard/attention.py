@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin.utils import quote
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Window
 from django.urls import reverse
+from django.utils import formats, timezone
 
-from ippools.models import IPAddress
+from ippools.models import IPAddress, IPPoolMember
 from panel.charts import shown_share, slug
 from panel.dashboard.scope import Scope, among
 from panel.formatting import counted
@@ -66,28 +67,102 @@ def of_records(scope: Scope, now: datetime.datetime) -> list[Item]:
     tenants = scope.organization_ids
     organizations = among(Organization.objects.exclude(suspended_at=None), "pk", tenants)
     servers = among(Server.objects.suspended(now).select_related("organization"), "organization_id", tenants)
-    failing = Domain.objects.filter(_is_failing(), server__deleted_at=None, outgoing=True).select_related("server")
+    failing = Domain.objects.filter(failing_domains()).select_related("server")
     domains = among(failing, "server__organization_id", tenants)
     addresses = among(IPAddress.objects.filter(delivery_paused=True), "pk", scope.address_ids)
     items: list[Item] = []
-    for organization in _some(organizations, items, "servers.organization", "more suspended organizations"):
+    many = Many(
+        "warn", "domain_disabled", "organizations are suspended", "servers.organization", "suspended_at__isempty=0"
+    )
+    for organization in _some(organizations, items, many):
         url = change_url("servers.organization", organization.pk)
         text = f"Organization {organization.name} is suspended"
         items.append(Item("warn", "domain_disabled", text, organization.suspension_reason, url))
-    for domain in _some(domains.order_by("name", "pk"), items, "servers.domain", "more failing domains"):
+    many = Many("bad", "dns", "domains fail their DNS checks", "servers.domain", "checks=failing")
+    for domain in _some(domains.order_by("name", "pk"), items, many):
         wrong = ", ".join(
             f"{word} {getattr(domain, field)}" for field, word in RECORDS if getattr(domain, field) in _WRONG
         )
         url = change_url("servers.domain", domain.pk)
         items.append(Item("bad", "dns", f"{domain.name} fails its DNS checks", f"{wrong}; server {domain.server}", url))
-    for server in _some(servers, items, "servers.server", "more suspended servers"):
+    many = Many("warn", "block", "servers are suspended", "servers.server", "state=suspended")
+    for server in _some(servers.order_by("pk"), items, many):
         text = f"Server {server.name} of {server.organization} is suspended"
         url = change_url("servers.server", server.pk)
         items.append(Item("warn", "block", text, _suspension(server), url))
-    for address in _some(addresses.order_by("pk"), items, "ippools.ipaddress", "more paused addresses"):
+    many = Many("note", "pause_circle", "addresses are paused", "ippools.ipaddress", "delivery_paused__exact=1")
+    for address in _some(addresses.order_by("pk"), items, many):
         url = change_url("ippools.ipaddress", address.pk)
-        items.append(Item("note", "pause_circle", f"{address.ipv4} is paused", "No mail leaves by it", url))
+        items.append(Item("note", "pause_circle", f"{address.ipv4} is paused", _pause(address), url))
     return items
+
+
+def of_silent_servers(scope: Scope) -> list[Item]:
+    """Return the pools by which live servers can send nothing, and the live servers without a pool, by customer. One query."""
+    sending = IPPoolMember.objects.filter(pool=OuterRef("ip_pool"), ip_address__delivery_paused=False)
+    live = Server.objects.living().filter(mode=Server.Mode.LIVE)
+    silent = among(live, "organization_id", scope.organization_ids).filter(Q(ip_pool=None) | ~Exists(sending))
+    columns = ("ip_pool_id", "ip_pool__name", "organization__name", "organization_id")
+    pools: dict[tuple[str, int], list[tuple[str, int]]] = {}
+    poolless: list[tuple[str, int, int]] = []
+    for pool_id, pool, customer, customer_id, number in (
+        silent.order_by().values_list(*columns).annotate(number=Count("pk")).order_by("-number", "organization__name")
+    ):
+        if pool_id is None:
+            poolless.append((customer, customer_id, number))
+        else:
+            pools.setdefault((pool, pool_id), []).append((customer, number))
+    return [*_of_pools(pools), *_of_poolless(poolless)]
+
+
+def _of_pools(pools: dict[tuple[str, int], list[tuple[str, int]]]) -> list[Item]:
+    if len(pools) > MOST_NAMED:
+        servers = sum(number for customers in pools.values() for _, number in customers)
+        text = f"No address of {len(pools)} pools sends: {counted(servers, 'server sends', 'servers send')} nothing"
+        url = reverse("admin:ippools_ippool_changelist") + "?sends=used"
+        return [Item("bad", "mail_off", text, "Their addresses are paused, or they have none", url)]
+    return [
+        Item(
+            "bad",
+            "mail_off",
+            f"No address of {name} sends: {_idle(customers)}",
+            "Its addresses are paused, or it has none",
+            change_url("ippools.ippool", pool_id),
+        )
+        for (name, pool_id), customers in sorted(pools.items())
+    ]
+
+
+def _of_poolless(customers: list[tuple[str, int, int]]) -> list[Item]:
+    url = reverse("admin:servers_server_changelist") + "?ip_pool__isempty=1&mode__exact=live"
+    detail = "Mail that no pool rule covers leaves by no address"
+    if len(customers) > MOST_NAMED:
+        servers = sum(number for *_, number in customers)
+        text = f"{counted(servers, 'live server', 'live servers')} of {len(customers)} customers have no IP pool"
+        return [Item("bad", "link_off", text, detail, url)]
+    return [
+        Item(
+            "bad",
+            "link_off",
+            f"{_possessive(customer)} {counted(number, 'live server has', 'live servers have')} no IP pool",
+            detail,
+            f"{url}&organization__id__exact={customer_id}",
+        )
+        for customer, customer_id, number in customers
+    ]
+
+
+def _idle(customers: Sequence[tuple[str, int]]) -> str:
+    """Return whose servers send nothing: "Northwind’s 2 servers and Acme’s 1 server send nothing"."""
+    named = [f"{_possessive(name)} {counted(number, 'server', 'servers')}" for name, number in customers[:2]]
+    if len(customers) > 2:
+        named.append(counted(len(customers) - 2, "other customer", "other customers"))
+    one = len(customers) == 1 and customers[0][1] == 1
+    return f"{', '.join(named[:-1])}{' and ' if named[:-1] else ''}{named[-1]} {'sends' if one else 'send'} nothing"
+
+
+def _possessive(name: str) -> str:
+    return f"{name}’" if name.endswith("s") else f"{name}’s"
 
 
 def of_counting(now: datetime.datetime) -> list[Item]:
@@ -194,17 +269,37 @@ def _suspension(server: Server) -> str:
     return "; ".join(filter(None, (server.suspension_reason.rstrip("."), until)))
 
 
-def _is_failing() -> Q:
+def failing_domains() -> Q:
+    """Return the condition of domains that send and fail a check."""
     condition = Q()
     for field, _ in RECORDS[:4]:
         condition |= Q(**{f"{field}__in": _WRONG})
-    return condition
+    return condition & Q(server__deleted_at=None, outgoing=True)
 
 
-def _some(rows: QuerySet[Any], items: list[Item], model: str, words: str) -> list[Any]:
-    """Return the first few; where there are more, an item says so."""
-    found = list(rows[: MOST_NAMED + 1])
-    if len(found) > MOST_NAMED:
-        url = reverse(f"admin:{model.replace('.', '_')}_changelist")
-        items.append(Item("note", "more_horiz", f"There are {words}", "", url))
-    return found[:MOST_NAMED]
+def _pause(address: IPAddress) -> str:
+    """Return why no mail leaves by the address, and until when, as far as somebody said."""
+    until = f"until {formats.localize(timezone.localtime(address.paused_until))}" if address.paused_until else ""
+    return "; ".join(filter(None, (address.pause_reason.rstrip("."), until))) or "No mail leaves by it"
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """What is said of many records of a kind: one line with their number, which leads to a list of just these."""
+
+    level: str
+    icon: str
+    words: str
+    model: str
+    query: str
+
+
+def _some(rows: QuerySet[Any], items: list[Item], many: Many) -> list[Any]:
+    """Return the records where they are few enough to be named; otherwise none, and one item with their number."""
+    # Counted with the rows, so that it is one query however many there are.
+    found = list(rows.annotate(of_all=Window(Count("pk")))[: MOST_NAMED + 1])
+    if len(found) <= MOST_NAMED:
+        return found
+    url = f"{reverse(f'admin:{many.model.replace(".", "_")}_changelist')}?{many.query}"
+    items.append(Item(many.level, many.icon, f"{found[0].of_all:,} {many.words}", "", url))
+    return []

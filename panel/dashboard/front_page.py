@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from ippools.models import IPPool
-from panel import charts
+from panel import charts, pool_load
 from panel.dashboard import attention, first_steps
 from panel.dashboard.attention import Load, change_url
 from panel.dashboard.scope import Scope, pools_with_addresses, scope_of
@@ -21,9 +21,10 @@ from servers.models import Server
 from stats.counts import buckets
 from stats.reports import queries, recent, reputation
 from stats.reports.queries import ZERO, Counts, Point
+from stats.reports.reputation import NOTHING, Attempts
 
 # Loads, busiest servers and reputation are told of this many days, today included.
-DAYS = 7
+DAYS = pool_load.DAYS
 BUSIEST = 8
 MOST_POOLS = 12
 MOST_ADDRESSES = 14
@@ -38,6 +39,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     # Where mail was counted lately, the first steps are behind one.
     steps = [] if sums["has_counts"] else first_steps.steps(scope, viewer)
     items = [
+        *attention.of_silent_servers(scope),
         *attention.of_reputation(sums["cells"], sums["known"], sums["providers"], DAYS),
         *attention.of_loads(sums["loads"], DAYS),
         *(attention.of_counting(now) if viewer.is_platform else []),
@@ -64,15 +66,15 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sums(scope: Scope, now: datetime.datetime) -> dict[str, Any]:
-    """Return everything that is added up from many rows. Seven queries, eight for the platform's staff."""
+    """Return everything that is added up from many rows. Six queries, seven for the platform's staff."""
     today = buckets.day_of(now)
     first = today - DAYS + 1
     days, hours = recent.of_servers(scope.server_ids, now, days=charts.DAYS, hours=2 * charts.HOURS)
-    totals = reputation.by_address(scope.address_ids, first, today)
+    by_day = reputation.by_address_and_day(scope.address_ids, first, today)
+    totals = {address: reputation.total(days.values()) for address, days in by_day.items()}
     worst = _worst(totals)
-    cells = reputation.by_address_and_provider(worst, first, today)
+    cells, providers = reputation.by_address_and_named_provider(worst, first, today)
     known = attention.known_addresses(worst)
-    providers = reputation.provider_names()
     return {
         "at": now,
         "days": days,
@@ -80,7 +82,7 @@ def _sums(scope: Scope, now: datetime.datetime) -> dict[str, Any]:
         "has_counts": any(point.counts != ZERO for point in days),
         "today": _today(hours, now),
         "busiest": _busiest(scope, first, today),
-        "loads": _loads(scope, totals),
+        "loads": _loads(scope, totals, by_day),
         "cells": cells,
         "known": known,
         "providers": providers,
@@ -173,18 +175,17 @@ def _busiest(scope: Scope, first: int, last: int) -> list[dict[str, Any]]:
     ]
 
 
-def _loads(scope: Scope, totals: dict[int, Counts]) -> list[Load]:
+def _loads(scope: Scope, totals: dict[int, Attempts], by_day: reputation.ByDay) -> list[Load]:
     """Return the pools with the most messages per address first. An address in two pools counts in both."""
     pools = pools_with_addresses(IPPool.objects.all()) if scope.pools is None else scope.pools
-    sent = {pk: [totals.get(each, ZERO).sent for each in pool.address_ids] for pk, pool in pools.items()}
-    means = {pk: sum(numbers) / len(numbers) if numbers else 0.0 for pk, numbers in sent.items()}
+    means = {pk: pool_load.per_address(pool.address_ids, by_day) for pk, pool in pools.items()}
     median = statistics.median([mean for mean in means.values() if mean] or [0.0])
     loads = [
         Load(
             pool_id=pk,
             name=pool.name,
             addresses=len(pool.address_ids),
-            sent=sum(sent[pk]),
+            sent=sum(totals.get(each, NOTHING).sent for each in pool.address_ids),
             per_address=means[pk],
             times_median=means[pk] / median if median else 0.0,
         )
@@ -216,7 +217,7 @@ def _width(number: float, most: float) -> str:
 # --- Addresses and providers -----------------------------------------------------------------------------------------
 
 
-def _worst(totals: dict[int, Counts]) -> list[int]:
+def _worst(totals: dict[int, Attempts]) -> list[int]:
     """Return the addresses whose mail is accepted least, of those that tried enough to tell."""
     shares = {
         address: share

@@ -16,7 +16,7 @@ from unfold.dataclasses import UnfoldAction
 from core.audit import snapshot
 from core.errors import Refused
 from core.models import User
-from panel import history, revealed_keys
+from panel import deletion, history, revealed_keys
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import LookUp
@@ -214,16 +214,16 @@ class PanelAdmin(ModelAdmin):
         """Return what else goes when the record is deleted, a line each."""
         return []
 
-    def obstacles(self, record: Any) -> Sequence[str]:
-        """Return why the record cannot be deleted, a sentence each; empty: it can, as far as anybody knows before."""
-        return []
+    def obstacles(self, request: HttpRequest, record: Any) -> Sequence[str]:
+        """Return why the record cannot be deleted, a sentence each; empty: the act would do it."""
+        return deletion.obstacles(self, request, record)
 
     def get_deleted_objects(
         self, objs: Iterable[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         # Django's would read everything that hangs on the record, which grows with its rows.
         lines = [line for record in objs for line in self.consequences(record)]
-        return lines, {}, set(), [line for record in objs for line in self.obstacles(record)]
+        return lines, {}, set(), [line for record in objs for line in self.obstacles(request, record)]
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

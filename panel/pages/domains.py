@@ -15,6 +15,7 @@ from unfold.decorators import display
 
 from core.errors import Refused
 from dnschecks.checked import DNSStatus
+from panel.dashboard import attention
 from panel.filters import RecordFilter
 from panel.forms import errors
 from panel.forms.fields import text_area, text_input
@@ -101,6 +102,18 @@ class VerifiedFilter(admin.EmptyFieldListFilter):
             yield {**choice, "display": word}
 
 
+class FailingFilter(admin.SimpleListFilter):
+    """Those that send and fail a check, as *Needs attention* counts them."""
+
+    title, parameter_name = "checks", "checks"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("failing", "Failing")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(attention.failing_domains()) if self.value() == "failing" else queryset
+
+
 @admin.register(Domain)
 class DomainAdmin(ServerPartAdmin):
     """Domains."""
@@ -108,6 +121,7 @@ class DomainAdmin(ServerPartAdmin):
     form = DomainForm
     list_display = ["name", "server", "verified", "spf", "dkim", "mx", "return_path", "dmarc", "last_checked"]
     list_filter = [
+        FailingFilter,
         ("server", RecordFilter),
         ("verified_at", VerifiedFilter),
         *((f"{check}_status", StatusFilter) for check in CHECKS),

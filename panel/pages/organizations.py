@@ -164,7 +164,7 @@ class OrganizationAdmin(TenantAdmin):
             "What was done in its name stays in the trail.",
         ]
 
-    def obstacles(self, record: Organization) -> list[str]:
+    def obstacles(self, request: HttpRequest, record: Organization) -> list[str]:
         names: dict[str, list[str]] = {}
         for each in organization_deletion.in_the_way(record):
             names.setdefault(each.type, []).append(each.name)

@@ -4,6 +4,7 @@ import datetime
 from typing import Any
 
 from ippools.models import IPAddress, IPPool
+from panel import pool_load
 from panel.viewer import Viewer
 from servers import pools
 from servers.access import servers_of
@@ -35,7 +36,7 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, A
         "member_total": len(members),
         "paused_total": sum(member["delivery_paused"] for member in members),
         "month_total": whole,
-        "per_address": round(sum(total.values()) / len(members), 1) if members else None,
+        "per_address": round(pool_load.per_address(ids, pool_load.by_day(ids, now))) if members else None,
         "is_least_used": bool(ranking) and ranking[0] == pool.pk,
         "pool_servers": list(servers[:SHOWN_SERVERS]),
         "server_total": servers.count(),

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -17,6 +17,7 @@ from core.references import whole_id
 from core.related_counts import count_of
 from ippools import ranges
 from ippools.models import IPAddress, IPPool, IPPoolMember
+from panel import pool_load
 from panel.formatting import counted
 from panel.forms import errors
 from panel.forms.base import ActingForm
@@ -27,8 +28,7 @@ from panel.record_actions import actor_of
 from panel.viewer import Viewer, viewer_of
 from servers import pool_addresses, pools
 from servers.access import organizations_changed_by, organizations_of, pools_seen_by
-from servers.models import Organization
-from stats.reports.queries import sent_by_address
+from servers.models import Organization, Server
 
 SHOWN = 40
 
@@ -74,6 +74,32 @@ class AddressesForm(forms.Form):
     )
 
 
+class SendsFilter(admin.SimpleListFilter):
+    """By whether mail can leave by them."""
+
+    title, parameter_name = "state", "sends"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("yes", "With an address that sends"),
+            ("no", "No address sends"),
+            ("used", "In use, and no address sends"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        sending = Exists(IPPoolMember.objects.filter(pool=OuterRef("pk"), ip_address__delivery_paused=False))
+        match self.value():
+            case "yes":
+                return queryset.filter(sending)
+            case "no":
+                return queryset.filter(~sending)
+            case "used":
+                live = Server.objects.living().filter(ip_pool=OuterRef("pk"), mode=Server.Mode.LIVE)
+                return queryset.filter(~sending, Exists(live))
+            case _:
+                return queryset
+
+
 @admin.register(IPPool)
 class IPPoolAdmin(TenantAdmin):
     """IP pools. An organization changes those that it made; those that it was granted it may only use."""
@@ -88,7 +114,7 @@ class IPPoolAdmin(TenantAdmin):
         "grant_count",
         "is_default",
     ]
-    list_filter = ["is_default"]
+    list_filter = [SendsFilter, "is_default"]
     search_fields = ["name_key", "uuid"]
     search_help_text = "Name or uuid"
     add_fieldsets = ((None, {"fields": ["organization", "name", "is_default"]}),)
@@ -140,10 +166,10 @@ class IPPoolAdmin(TenantAdmin):
         pairs = IPPoolMember.objects.filter(pool__in=[record.pk for record in records])
         for pool_id, address_id in pairs.values_list("pool_id", "ip_address_id"):
             members.setdefault(pool_id, []).append(address_id)
-        sent = sent_by_address({each for ids in members.values() for each in ids}, None, timezone.now())
+        sent = pool_load.by_day({each for ids in members.values() for each in ids}, timezone.now())
         for record in records:
             ids = members.get(record.pk, [])
-            record.per_address = round(sum(sent[each] for each in ids) / len(ids), 1) if ids else None
+            record.per_address = round(pool_load.per_address(ids, sent)) if ids else None
             record.owner_name = names.get(record.namespace, "Platform")
 
     @display(description="Made by")
@@ -154,8 +180,8 @@ class IPPoolAdmin(TenantAdmin):
     def address_count(self, record: Any) -> int:
         return record.address_total
 
-    @display(description="Messages per address")
-    def messages_per_address(self, record: Any) -> float | None:
+    @display(description="Messages per address (7 days)")
+    def messages_per_address(self, record: Any) -> int | None:
         return record.per_address
 
     @display(description="Servers", ordering="server_total")

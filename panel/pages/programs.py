@@ -150,9 +150,6 @@ class ThrottleProgramAdmin(PanelAdmin):
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         programs.delete(record.pk, actor=actor_of(request))
 
-    def consequences(self, record: Any) -> list[str]:
-        return ["A program that rules use cannot be deleted."]
-
     def state_before(self, record: ThrottleProgram) -> dict[str, Any]:
         return behaviour_of(record)
 

@@ -16,7 +16,7 @@ from panel.forms.base import ActingForm
 from panel.forms.suspension import SuspensionForm
 from panel.pages import server_overview
 from panel.pages.base import TenantAdmin
-from panel.pages.server_filters import ServerStateFilter
+from panel.pages.server_filters import ServerStateFilter, WithoutPoolFilter
 from panel.record_actions import ActForm, act, actor_of
 from servers import provisioning
 from servers.access import organizations_changed_by
@@ -72,7 +72,7 @@ class ServerAdmin(TenantAdmin):
 
     form = ServerForm
     list_display = ["name", "organization", "state", "mode_label", "ip_pool", "sent_today", "sent_this_month"]
-    list_filter = [("organization", RecordFilter), ServerStateFilter, "mode"]
+    list_filter = [("organization", RecordFilter), ServerStateFilter, "mode", ("ip_pool", WithoutPoolFilter)]
     search_fields = ["name_key", "permalink", "uuid", "organization__name_key"]
     search_help_text = "Name, permalink, uuid or organization"
     autocomplete_fields = ["organization", "ip_pool"]

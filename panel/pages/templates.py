@@ -198,7 +198,7 @@ class ThrottlingTemplateAdmin(PanelAdmin):
         templates.delete(record.pk, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["Its rules go with it. A template that addresses use cannot be deleted."]
+        return ["Its rules go with it."]
 
     def state_of(self, record: ThrottlingTemplate) -> dict[str, Any]:
         return templates.document(record)

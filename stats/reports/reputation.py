@@ -1,9 +1,9 @@
 """How receivers take what addresses send: the share that they accept, by address and by the recipients' provider."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import QuerySet, Sum
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
 
 from stats.counts.buckets import Grain
 from stats.ledger import storage
@@ -11,7 +11,7 @@ from stats.models import AddressCount, Count, Provider, ProviderCount
 from stats.reports.queries import COLUMNS, OTHER_PROVIDERS, Counts
 
 
-def accepted_share(counts: Counts) -> float | None:
+def accepted_share(counts: "Counts | Attempts") -> float | None:
     """Return the part of the attempts that were accepted, 0.0 to 1.0; None where nothing was tried.
 
     An attempt is accepted (sent), put off (deferred) or refused for good (bounced). One message may be put off many times.
@@ -20,10 +20,33 @@ def accepted_share(counts: Counts) -> float | None:
     return counts.sent / attempts if attempts else None
 
 
-def by_address(address_ids: Iterable[int] | None, first_day: int, last_day: int) -> dict[int, Counts]:
-    """Return each address's counts over some days, for those that have any; None is all addresses."""
-    found = _grouped(AddressCount, address_ids, first_day, last_day, "address_id")
-    return {address: counts for (address,), counts in found.items()}
+class Attempts(NamedTuple):
+    """What became of the attempts of one day; a light row, because there is one for each address and day."""
+
+    sent: int
+    deferred: int
+    bounced: int
+
+
+NOTHING = Attempts(0, 0, 0)
+# By address, and by day.
+type ByDay = dict[int, dict[int, Attempts]]
+
+
+def by_address_and_day(address_ids: Iterable[int] | None, first_day: int, last_day: int) -> ByDay:
+    """Return each address's attempts on each of some days, for those that have any; None is all addresses. One query."""
+    rows = AddressCount.objects.filter(grain=Grain.DAY, bucket__in=range(first_day, last_day + 1))
+    if address_ids is not None:
+        rows = rows.filter(address_id__in=storage.ids(address_ids))
+    found: ByDay = {}
+    for address, day, *attempts in rows.values_list("address_id", "bucket", *Attempts._fields):
+        found.setdefault(address, {})[day] = Attempts(*attempts)
+    return found
+
+
+def total(days: Iterable[Attempts]) -> Attempts:
+    """Return the attempts of several days."""
+    return Attempts(*(sum(column) for column in zip(*days, strict=True))) if days else NOTHING
 
 
 def by_address_and_provider(
@@ -37,6 +60,22 @@ def by_address_and_provider(
     return found
 
 
+def by_address_and_named_provider(
+    address_ids: Iterable[int], first_day: int, last_day: int
+) -> tuple[dict[int, dict[int, Counts]], dict[int, str]]:
+    """Return `by_address_and_provider`, and what the providers in it are called. One query."""
+    name = Subquery(Provider.objects.filter(pk=OuterRef("provider_id")).values("name")[:1])
+    found: dict[int, dict[int, Counts]] = {}
+    names = {0: OTHER_PROVIDERS}
+    keys = ("address_id", "provider_id", "provider_name")
+    rows = ProviderCount.objects.annotate(provider_name=name)
+    for (address, provider, called), counts in _sums(rows, address_ids, first_day, last_day, *keys).items():
+        found.setdefault(address, {})[provider] = counts
+        if called:
+            names[provider] = called
+    return found, names
+
+
 def provider_names() -> dict[int, str]:
     """Return what each provider is called, 0 for all others included."""
     return {0: OTHER_PROVIDERS} | dict(Provider.objects.values_list("id", "name"))
@@ -44,9 +83,15 @@ def provider_names() -> dict[int, str]:
 
 def _grouped(
     model: type[Count], address_ids: Iterable[int] | None, first_day: int, last_day: int, *keys: str
-) -> dict[tuple[int, ...], Counts]:
+) -> dict[tuple[Any, ...], Counts]:
+    return _sums(model._default_manager.all(), address_ids, first_day, last_day, *keys)
+
+
+def _sums(
+    counts: QuerySet[Any], address_ids: Iterable[int] | None, first_day: int, last_day: int, *keys: str
+) -> dict[tuple[Any, ...], Counts]:
     # Days as a list: each is a range of the primary key.
-    rows: QuerySet[Any] = model._default_manager.filter(grain=Grain.DAY, bucket__in=range(first_day, last_day + 1))
+    rows = counts.filter(grain=Grain.DAY, bucket__in=range(first_day, last_day + 1))
     if address_ids is not None:
         rows = rows.filter(address_id__in=storage.ids(address_ids))
     sums = rows.values(*keys).annotate(**{f"total_{name}": Sum(name) for name in COLUMNS})

@@ -9,9 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from ippools import pausing
+from ippools.addresses import NewAddress, create_many
 from ippools.models import AddressIdentity
 from panel.dashboard import front_page
-from servers.provisioning import suspend_server
+from servers.pools import add_members, grant_pool
+from servers.provisioning import change_server, create_server, suspend_organization, suspend_server
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.intake.directory import Reporter
@@ -118,6 +121,11 @@ def test_it_names_what_needs_attention_and_links_to_where_it_is_mended(acme, glo
     assert texts(shown) == [
         (
             "bad",
+            "No address of Acme pool sends: Acme’s 1 server sends nothing",
+            "Its addresses are paused, or it has none",
+        ),
+        (
+            "bad",
             "Address 192.0.2.1 is in trouble: Gmail accepts 21\N{NO-BREAK SPACE}% of the attempts",
             "90 deferred and 20 bounced in 7 days; the other providers accept 100\N{NO-BREAK SPACE}%. In DNS: PTR missing",
         ),
@@ -134,7 +142,7 @@ def test_it_names_what_needs_attention_and_links_to_where_it_is_mended(acme, glo
     client = sign_in(platform.superuser)
     for item in shown.context["attention"]:
         assert client.get(item.url.partition("#")[0]).status_code == 200
-    assert shown.context["attention"][0].url.endswith("#provider-gmail")
+    assert shown.context["attention"][1].url.endswith("#provider-gmail")
 
 
 def test_people_see_only_their_own_trouble(acme, globex):
@@ -144,6 +152,71 @@ def test_people_see_only_their_own_trouble(acme, globex):
     )
     assert texts(page(acme.owner)) == []
     assert texts(page(globex.owner)) == [("warn", "Server Globex server of Globex is suspended", "Spam")]
+
+
+def test_live_servers_that_can_send_nothing_come_first_by_pool_and_by_customer(acme, globex, platform):
+    change_server(server=globex.server, ip_pool=None, actor=SYSTEM)
+    grant_pool(organization=globex.organization, pool=acme.pool, actor=SYSTEM)
+    for name in ("One", "Two"):
+        create_server(organization=globex.organization, name=name, pool=acme.pool, actor=SYSTEM)
+    create_server(organization=acme.organization, name="Held", mode="development", actor=SYSTEM)
+    assert [text for level, text, _ in texts(page(platform.superuser)) if level == "bad"] == [
+        "Globex’s 1 live server has no IP pool"
+    ]
+    pausing.pause(acme.address.pk, reason="Listed.", until=NOW + DAY, at=NOW, actor=SYSTEM)
+    shown = page(platform.superuser)
+    assert texts(shown) == [
+        (
+            "bad",
+            "No address of Acme pool sends: Globex’s 2 servers and Acme’s 1 server send nothing",
+            "Its addresses are paused, or it has none",
+        ),
+        (
+            "bad",
+            "Globex’s 1 live server has no IP pool",
+            "Mail that no pool rule covers leaves by no address",
+        ),
+        ("note", "192.0.2.1 is paused", "Listed; until 19 Nov 2026, 10:30"),
+    ]
+    # Each person reads of their own servers only.
+    assert texts(page(acme.owner))[0][1] == "No address of Acme pool sends: Acme’s 1 server sends nothing"
+    [servers] = sign_in(platform.superuser).get(shown.context["attention"][1].url).context["cl"].result_list
+    assert servers == globex.server
+
+
+def test_many_of_a_kind_are_one_line_that_leads_to_a_list_of_just_these(platform):
+    tenants = [make_tenant(f"Tenant{number}", f"203.0.113.{100 + number}") for number in range(6)]
+    for tenant in tenants:
+        suspend_server(server=tenant.server, reason="Spam", at=NOW - HOUR, actor=SYSTEM)
+        suspend_organization(organization=tenant.organization, reason="Unpaid", at=NOW - HOUR, actor=SYSTEM)
+        pausing.pause(tenant.address.pk, reason="Listed", until=None, at=NOW, actor=SYSTEM)
+        tenant.domain.spf_status = "missing"
+        tenant.domain.save()
+    client, shown = sign_in(platform.superuser), page(platform.superuser)
+    found = {item.text: item for item in shown.context["attention"]}
+    assert list(found) == [
+        "No address of 6 pools sends: 6 servers send nothing",
+        "6 domains fail their DNS checks",
+        "6 organizations are suspended",
+        "6 servers are suspended",
+        "6 addresses are paused",
+    ]
+    for item in found.values():
+        assert client.get(item.url).context["cl"].result_count == 6, item.text
+
+
+def test_idle_addresses_do_not_make_a_pool_look_lighter(acme, globex, platform):
+    count(acme, NOW, sent=700)
+    count(acme, NOW - DAY, sent=300)
+    count(globex, NOW, sent=50)
+    before = {load["name"]: load["per_address"] for load in page(platform.superuser).context["loads"]}
+    assert before == {"Acme pool": 1000, "Globex pool": 50, "Shared": 0}
+    rows = [NewAddress(ipv4=f"203.0.113.{number}", hostname="h.example.com") for number in range(20, 40)]
+    add_members(
+        pool=acme.pool, addresses=create_many(rows, actor=SYSTEM), actor=SYSTEM, organization_id=acme.organization.pk
+    )
+    after = {load["name"]: load["per_address"] for load in page(platform.superuser).context["loads"]}
+    assert after == before
 
 
 def test_an_empty_platform_says_what_to_do_first(db):

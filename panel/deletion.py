@@ -1,0 +1,72 @@
+"""Why a record cannot be deleted, found before anybody tries: the act runs, and is rolled back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import apps
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from core.errors import InUse, Refused
+from panel.forms import errors
+
+# What refusals call kinds of records, by model.
+MODELS = {
+    "ip_address": "ippools.ipaddress",
+    "relay_server": "ippools.relayserver",
+    "routing_rule": "ippools.routingrule",
+    "ip_pool": "ippools.ippool",
+    "throttling_template": "throttling.throttlingtemplate",
+    "server": "servers.server",
+    "pool rule": "servers.ippoolrule",
+}
+SHOWN = 20
+_HIDDEN = "a record that you may not see"
+
+
+class _OnlyLooked(Exception):
+    pass
+
+
+def obstacles(admin: Any, request: HttpRequest, record: Any) -> Sequence[str | SafeString]:
+    """Return why the act of the page would refuse to delete the record, a sentence or a link each; empty: it would not."""
+    try:
+        with transaction.atomic():
+            # The act may change the record in memory: it gets one of its own.
+            admin.delete_act(request, admin.get_queryset(request).get(pk=record.pk))
+            raise _OnlyLooked
+    except _OnlyLooked:
+        return []
+    except InUse as refusal:
+        lines = _links(admin, request, refusal)
+        more = len(refusal.dependencies) - len(lines)
+        return ["It is used by:", *lines, *([f"and {more:,} more"] if more else [])]
+    except Refused as refusal:
+        return [f"{errors.sentence(refusal.message)}."]
+
+
+def _links(admin: Any, request: HttpRequest, refusal: InUse) -> list[str]:
+    shown = refusal.dependencies[:SHOWN]
+    labels = {each.type: MODELS.get(each.type, "") for each in shown}
+    pages = {
+        kind: admin.admin_site._registry.get(apps.get_model(label)) if label else None for kind, label in labels.items()
+    }
+    # One query for each kind, whatever their number.
+    seen = {
+        kind: set(page.get_queryset(request).filter(pk__in=[each.id for each in shown if each.type == kind])
+                  .values_list("pk", flat=True))
+        if page is not None and page.has_view_permission(request) else set()
+        for kind, page in pages.items()
+    }  # fmt: skip
+    return [
+        format_html('{} <a href="{}">{}</a>', _noun(pages[each.type]), pages[each.type].url_of(each.id), each.name)
+        if each.id in seen[each.type]
+        else _HIDDEN
+        for each in shown
+    ]
+
+
+def _noun(page: Any) -> str:
+    return str(page.opts.verbose_name)
