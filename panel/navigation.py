@@ -75,9 +75,10 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return unfold's navigation for this person."""
     pages = {model._meta.label_lower: page for model, page in admin.site._registry.items()}
-    groups: list[dict[str, Any]] = [
-        {"items": [{"title": "Dashboard", "icon": "monitoring", "link": reverse("admin:index")}]}
-    ]
+    first = [{"title": "Dashboard", "icon": "monitoring", "link": reverse("admin:index")}]
+    if pages["servers.server"].has_module_permission(request):
+        first.append({"title": "Usage", "icon": "bar_chart", "link": reverse("admin:usage")})
+    groups: list[dict[str, Any]] = [{"items": first}]
     for title, entries in GROUPS:
         items = [
             {

@@ -8,8 +8,10 @@ from django.template.response import TemplateResponse
 from unfold.sites import UnfoldAdminSite
 
 from panel import search
+from panel.customers import Customers
 from panel.sign_in.account import Account
 from panel.sign_in.login import SignIn
+from panel.usage import Usage
 
 
 class Choices(AutocompleteJsonView):
@@ -20,7 +22,7 @@ class Choices(AutocompleteJsonView):
         return {**super().serialize_result(obj, to_field_name), "text": label}
 
 
-class PanelSite(SignIn, Account, UnfoldAdminSite):
+class PanelSite(SignIn, Account, Customers, Usage, UnfoldAdminSite):
     """The panel."""
 
     index_template = "panel/dashboard.html"

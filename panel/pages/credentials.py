@@ -9,15 +9,18 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import display
 from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from panel import revealed_keys
 from panel.bulk import actions, acts
 from panel.filters import RecordFilter
+from panel.formatting import counted
 from panel.forms.fields import text_input
 from panel.pages.server_children import ServerPartAdmin, ServerPartForm
 from panel.record_actions import ActForm, act, actor_of
-from servers import credentials
+from servers import credentials, rotation
 from servers.models import Credential
+from servers.smtp_users import smtp_user_of
 
 SHOWN_ONCE = "Copy it now: it is not shown again unless somebody asks for it, which the audit trail tells."
 
@@ -43,8 +46,35 @@ class CredentialForm(ServerPartForm):
                 server=server, name=values["name"], network=network, actor=self.actor
             )
         made = credentials.create_credential(actor=self.actor, **values)
-        self.secrets = {"Key": made.key}
+        self.secrets = {**smtp_user(made.credential), "Key": made.key}
         return made.credential
+
+
+class RotateForm(ActForm):
+    """When the old key stops."""
+
+    overlap = forms.ChoiceField(
+        label="The old key stops",
+        choices=[
+            ("0", "at once"),
+            ("1", "in an hour"),
+            ("4", "in 4 hours"),
+            ("24", "in 24 hours"),
+            ("168", "in 7 days"),
+        ],
+        initial="0",
+        widget=UnfoldAdminSelectWidget(),
+    )
+
+
+def smtp_user(credential: Credential) -> dict[str, str]:
+    """Return the user name that goes with a key for SMTP; an API key needs none."""
+    return {"SMTP user": smtp_user_of(credential.server)} if credential.kind == Credential.Kind.SMTP else {}
+
+
+def _hours(overlap: datetime.timedelta) -> str:
+    hours = overlap // datetime.timedelta(hours=1)
+    return counted(hours, "hour", "hours") if hours < 48 else counted(overlap.days, "day", "days")
 
 
 @admin.register(Credential)
@@ -101,20 +131,28 @@ class CredentialAdmin(ServerPartAdmin):
     def reveal(self, request: HttpRequest, record: Credential, form: ActForm) -> HttpResponse:
         key = credentials.reveal_key(credential=record, actor=actor_of(request))
         return revealed_keys.show(
-            self, request, record, {"Key": key}, title="Key", notice="That you read it is written down."
+            self,
+            request,
+            record,
+            {**smtp_user(record), "Key": key},
+            title="Key",
+            notice="That you read it is written down.",
         )
 
     @act(
         title="Rotate the key",
-        description="A new key is made, and the old one stops at once.",
+        description="A new key is made. A leaked key is stopped at once; programs that change over need some hours.",
+        form=RotateForm,
         icon="sync_lock",
-        variant=ActionVariant.WARNING,
         fits=lambda record: record.kind != Credential.Kind.SMTP_IP,
     )
     def rotate(self, request: HttpRequest, record: Credential, form: ActForm) -> HttpResponse:
-        made = credentials.rotate_credential(credential=record, actor=actor_of(request))
+        overlap = datetime.timedelta(hours=int(form.cleaned_data["overlap"]))
+        made = rotation.rotate(credential=record, overlap=overlap, at=timezone.now(), actor=actor_of(request))
+        stops = "The old key has stopped." if not overlap else f"The old key stops in {_hours(overlap)}."
+        secrets = {**smtp_user(made.credential), "New key": made.key}
         return revealed_keys.show(
-            self, request, made.credential, {"New key": made.key}, title="Rotated", notice=SHOWN_ONCE
+            self, request, made.credential, secrets, title="Key rotated", notice=f"{stops} {SHOWN_ONCE}"
         )
 
     @act(

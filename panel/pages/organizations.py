@@ -6,13 +6,14 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
 from core.related_counts import count_of
 from panel import csv_file
+from panel.customers import may_add
 from panel.formatting import in_short
 from panel.forms.base import ActingForm
 from panel.forms.fields import text_input, time_zone_field
@@ -66,6 +67,7 @@ class OrganizationAdmin(TenantAdmin):
     search_help_text = "Name, permalink or uuid"
     fields = ["name", "permalink", "time_zone", "allow_keyless_create"]
     actions_detail = ["suspend", "resume"]
+    list_before_template = "panel/parts/file_tools.html"
     change_form_outer_before_template = "panel/organization/summary.html"
     restorable = ("name", "permalink", "time_zone", "allow_keyless_create")
 
@@ -120,6 +122,10 @@ class OrganizationAdmin(TenantAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.usage_view)
         return [path("<path:object_id>/usage.csv", view, name="servers_organization_usage"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        tools = [("New customer", reverse("admin:new_customer"))] if may_add(self.admin_site, request) else []
+        return super().changelist_view(request, {**(extra_context or {}), "file_tools": tools})
 
     def usage_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Answer with what the organization's servers did, by month and server, as CSV."""

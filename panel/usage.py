@@ -1,0 +1,145 @@
+"""Usage: what all customers' servers did in a month, sorted by any kind, as a page and as CSV."""
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+
+from panel import csv_file
+from panel.pages.organization_overview import first_day
+from panel.viewer import viewer_of
+from servers.access import servers_of
+from servers.models import Server
+from stats.counts import buckets
+from stats.reports import usage
+from stats.reports.queries import ZERO, Counts
+
+# As far back as the page's choice goes; months without counts are empty.
+MONTHS = 24
+SHOWN = 200
+KINDS = ("sent", "incoming", "deferred", "bounced", "held", "spam", "complaint")
+COLUMNS = ("month", "organization", "organization_permalink", "server", "server_permalink", *KINDS, "accepted_percent")
+BY = {"organization": "Customers", "server": "Servers"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one customer, or one server, did in the month."""
+
+    organization_id: int
+    organization: str
+    organization_permalink: str
+    server_id: int | None
+    server: str
+    server_permalink: str
+    counts: Counts
+
+    @property
+    def numbers(self) -> list[int]:
+        return [getattr(self.counts, kind) for kind in KINDS]
+
+    @property
+    def accepted(self) -> float | None:
+        """The part of the attempts, in percent, that was accepted; None where nothing was tried."""
+        attempts = self.counts.sent + self.counts.deferred + self.counts.bounced
+        return round(100 * self.counts.sent / attempts, 1) if attempts else None
+
+
+class Usage:
+    """What the panel's site adds to Django's for usage."""
+
+    admin_view: Any
+    each_context: Callable[[HttpRequest], dict[str, Any]]
+    name: str
+    _registry: Any
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        own = [
+            path("usage/", self.admin_view(self.usage), name="usage"),
+            path("usage.csv", self.admin_view(self.usage_file), name="usage_file"),
+        ]
+        return [*own, *super().get_urls()]  # type: ignore[misc]
+
+    def usage(self, request: HttpRequest) -> HttpResponse:
+        """Show the month's usage of every customer that the person sees."""
+        month, kind, by = self._asked(request)
+        rows = rows_of(request, month, kind, by)
+        this_month = buckets.month_number(timezone.now().date())
+        asked = {"month": f"{first_day(month):%Y-%m}", "by": by}
+        context = {
+            **self.each_context(request),
+            "title": "Usage",
+            "rows": rows[:SHOWN],
+            "more": max(0, len(rows) - SHOWN),
+            "sum": Row(0, "", "", None, "", "", sum((row.counts for row in rows), ZERO)),
+            "months": [(f"{first_day(each):%Y-%m}", first_day(each), each == month)
+                       for each in range(this_month, this_month - MONTHS, -1)],
+            "month": first_day(month),
+            "by": by,
+            "choices": [(name, title, f"?{urlencode({**asked, 'by': name, 'sort': kind})}") for name, title in BY.items()],
+            "columns": [(name, f"?{urlencode({**asked, 'sort': name})}", name == kind) for name in KINDS],
+            "sort": kind,
+            "file_url": f"{reverse('admin:usage_file')}?{urlencode({**asked, 'sort': kind})}",
+        }  # fmt: skip
+        request.current_app = self.name
+        return TemplateResponse(request, "panel/usage.html", context)
+
+    def usage_file(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the same rows as CSV."""
+        month, kind, by = self._asked(request)
+        name = f"{first_day(month):%Y-%m}"
+        cells = (
+            [name, row.organization, row.organization_permalink, row.server, row.server_permalink, *row.numbers,
+             "" if row.accepted is None else row.accepted]
+            for row in rows_of(request, month, kind, by)
+        )  # fmt: skip
+        return csv_file.answer(f"usage-{name}.csv", COLUMNS, cells)
+
+    def _asked(self, request: HttpRequest) -> tuple[int, str, str]:
+        page = self._registry.get(Server)
+        if page is None or not page.has_view_permission(request):
+            raise PermissionDenied
+        kind, by = request.GET.get("sort", ""), request.GET.get("by", "")
+        return (
+            month_of(request.GET.get("month", ""), timezone.now().date()),
+            kind if kind in KINDS else "sent",
+            by if by in BY else "organization",
+        )
+
+
+def month_of(text: str, today: datetime.date) -> int:
+    """Return the number of a month written as 2026-11; this month for anything else."""
+    try:
+        return buckets.month_number(datetime.datetime.strptime(text[:7], "%Y-%m").replace(tzinfo=datetime.UTC).date())
+    except ValueError:
+        return buckets.month_number(today)
+
+
+def rows_of(request: HttpRequest, month: int, kind: str, by: str) -> list[Row]:
+    """Return a row for each customer, or server, that did anything in the month; most of the kind first. Two queries.
+
+    Deleted servers are in it, because they were used.
+    """
+    viewer = viewer_of(request)
+    servers = Server.objects.all() if viewer.is_platform else servers_of(viewer.user)
+    counts = {server: each for _, server, each in usage.by_month_and_server(servers.values("pk"), month, month)}
+    columns = ("pk", "name", "permalink", "organization_id", "organization__name", "organization__permalink")
+    rows: dict[int, Row] = {}
+    for pk, name, permalink, organization_id, organization, organization_permalink in servers.values_list(*columns):
+        if pk not in counts:
+            continue
+        if by == "server":
+            rows[pk] = Row(organization_id, organization, organization_permalink, pk, name, permalink, counts[pk])
+        else:
+            so_far = rows[organization_id].counts if organization_id in rows else ZERO
+            rows[organization_id] = Row(
+                organization_id, organization, organization_permalink, None, "", "", so_far + counts[pk]
+            )
+    return sorted(rows.values(), key=lambda row: (-getattr(row.counts, kind), row.organization, row.server))
