@@ -1,5 +1,6 @@
 """The search box: every kind of record by what people paste into it, within what this person may see."""
 
+import ipaddress
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from core.keys import PREFIX_LENGTH
 from core.models import ApiToken, User
 from core.names import fold
 from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
+from panel.navigation import sidebar
 from servers.models import Credential, Domain, Organization, Server
 from stats.models import IngestToken
+from throttling.domains import NotADomain, domain_name
 from throttling.models import ThrottleProgram, ThrottlingTemplate
 
 PER_KIND = 8
@@ -25,7 +28,7 @@ LONGEST = 200
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """How records of one kind are found. `starts` are compared at their beginning (an index serves it)."""
+    """How records of one kind are found: by parts of names, by their beginnings, and by what else people paste."""
 
     model: type[Any]
     icon: str
@@ -33,30 +36,50 @@ class Searched:
     starts: tuple[str, ...] = ()
     has_uuid: bool = False
     beside: str = ""
+    # Columns of domains and of patterns over them, in lower-case A-labels.
+    domains: tuple[str, ...] = ()
+    # Where it is reached by `organization/server`: the ways to both permalinks.
+    path: tuple[str, str] = ("", "")
 
 
 KINDS = (
-    Searched(Organization, "apartment", contains=("name_key",), starts=("permalink",), has_uuid=True),
-    Searched(Server, "dns", contains=("name_key",), starts=("permalink",), has_uuid=True, beside="organization"),
+    Searched(Organization, "apartment", contains=("name_key", "permalink"), has_uuid=True),
+    Searched(
+        Server, "dns", contains=("name_key", "permalink"), has_uuid=True, beside="organization",
+        path=("organization__permalink", "permalink"),
+    ),
     Searched(IPPool, "hub", contains=("name_key",), has_uuid=True),
-    Searched(IPAddress, "lan", contains=("name_key",), starts=("ipv4", "ipv6", "hostname"), beside="hostname"),
-    Searched(Domain, "alternate_email", starts=("name",), has_uuid=True, beside="server"),
+    Searched(
+        IPAddress, "lan", contains=("name_key", "hostname_key"), starts=("ipv4", "ipv6"), beside="hostname",
+        domains=("rules__rules__domains__pattern",),
+    ),
+    Searched(Domain, "alternate_email", has_uuid=True, beside="server", domains=("name",)),
     Searched(Credential, "key", starts=("key_prefix",), beside="server"),
-    Searched(ThrottlingTemplate, "tune", contains=("name_key",)),
+    Searched(ThrottlingTemplate, "tune", contains=("name_key",), domains=("rules__rules__domains__pattern",)),
     Searched(ThrottleProgram, "speed", contains=("name_key",)),
-    Searched(RelayServer, "forward_to_inbox", contains=("name_key",), starts=("destination_hostname",)),
-    Searched(RoutingRule, "alt_route", contains=("name_key",)),
-    Searched(User, "person", starts=("username", "email")),
+    Searched(RelayServer, "forward_to_inbox", contains=("name_key", "destination_hostname")),
+    Searched(RoutingRule, "alt_route", contains=("name_key",), domains=("domain_overrides__domains__pattern",)),
+    Searched(User, "person", contains=("username", "email")),
     Searched(ApiToken, "token", starts=("key_prefix",)),
     Searched(IngestToken, "input", contains=("name_key",), starts=("key_prefix",)),
-)
+)  # fmt: skip
+# Addresses of a larger network are not listed one by one; whoever means them filters the list.
+MOST_OF_NETWORK = 1024
 
 
 def find(request: HttpRequest, text: str) -> list[SearchResult]:
-    """Return at most eight records of each kind: one query a kind, whatever is asked."""
+    """Return pages by title, then at most eight records of each kind: one query a kind, whatever is asked."""
     if len(text) > LONGEST or not is_storable(text):
         return []
-    return [result for kind in KINDS for result in _found(kind, request, text)]
+    return [*_pages(request, text), *(result for kind in KINDS for result in _found(kind, request, text))]
+
+
+def _pages(request: HttpRequest, text: str) -> Iterator[SearchResult]:
+    """Yield the pages of the sidebar that are called so."""
+    for group in sidebar(request):
+        for item in group["items"]:
+            if len(text) > 2 and fold(text) in fold(item["title"]):
+                yield SearchResult(title=item["title"], description="page", link=item["link"], icon=item["icon"])
 
 
 def _found(kind: Searched, request: HttpRequest, text: str) -> Iterator[SearchResult]:
@@ -64,33 +87,71 @@ def _found(kind: Searched, request: HttpRequest, text: str) -> Iterator[SearchRe
     condition = _condition(kind, text)
     if page is None or condition is None or not page.has_view_permission(request):
         return
-    records: QuerySet[Any] = page.get_queryset(request).filter(condition).order_by("pk")
+    # The ids first: a rule's domains may name a record more than once.
+    ids = page.get_queryset(request).filter(condition).order_by("pk").values("pk").distinct()[:PER_KIND]
+    records: QuerySet[Any] = page.get_queryset(request).filter(pk__in=ids)
     if kind.beside and kind.model._meta.get_field(kind.beside).is_relation:
         records = records.select_related(kind.beside)
-    for record in records[:PER_KIND]:
+    for record in records.order_by("pk"):
         noun = str(kind.model._meta.verbose_name)
         description = f"{noun} · {getattr(record, kind.beside)}" if kind.beside else noun
         yield SearchResult(title=str(record), description=description, link=page.url_of(record.pk), icon=kind.icon)
 
 
 def _condition(kind: Searched, text: str) -> Q | None:
-    conditions = [Q(**{f"{name}__contains": fold(text)}) for name in kind.contains]
+    conditions = [Q(**{f"{name}__contains": _written(name, text)}) for name in kind.contains]
     for name in kind.starts:
         if name == "key_prefix":
             # Whoever pastes a whole key finds it by the part that is kept readable.
             if len(text) >= PREFIX_LENGTH:
                 conditions.append(Q(key_prefix=text[:PREFIX_LENGTH]))
         else:
-            folded = text if name in ("username", "email") else text.lower()
-            conditions.append(Q(**{f"{name}__startswith": folded}))
+            conditions.append(Q(**{f"{name}__startswith": text.lower()}))
+    domain = _domain(text)
+    conditions += [Q(**{f"{name}__contains": domain}) for name in kind.domains if domain]
     if kind.has_uuid and (number := _uuid(text)) is not None:
         conditions.append(Q(uuid=number))
+    organization, slash, server = text.lower().partition("/")
+    if kind.path[0] and slash and organization:
+        conditions.append(Q(**{kind.path[0]: organization, f"{kind.path[1]}__startswith": server}))
+    if kind.model is IPAddress and (addresses := _of_network(text)):
+        conditions.append(Q(ipv4__in=addresses))
     if not conditions:
         return None
     combined = conditions[0]
     for each in conditions[1:]:
         combined |= each
     return combined
+
+
+def _written(name: str, text: str) -> str:
+    """Return the text as the column holds it."""
+    if name in ("username", "email"):
+        return text
+    return text.lower() if name in ("permalink", "destination_hostname") else fold(text)
+
+
+def _domain(text: str) -> str:
+    """Return the domain of a text, of a mailbox too, in lower-case A-labels; a part of a name as it is, empty for none."""
+    name = text.rpartition("@")[2].strip()
+    if name.isascii():
+        # A part of a domain is no domain, and is compared as it is.
+        return name.lower() if len(name) > 1 and " " not in name and "/" not in name else ""
+    try:
+        return domain_name(name)
+    except NotADomain:
+        return ""
+
+
+def _of_network(text: str) -> list[str]:
+    """Return the addresses of a small IPv4 network such as 10.9.0.0/24; empty for any other text."""
+    if "/" not in text:
+        return []
+    try:
+        network = ipaddress.IPv4Network(text.strip(), strict=False)
+    except ValueError:
+        return []
+    return [str(each) for each in network] if network.num_addresses <= MOST_OF_NETWORK else []
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.sites import UnfoldAdminSite
 
 from panel import search
 from panel.customers import Customers
+from panel.record_actions import is_within_page
 from panel.sign_in.account import Account
 from panel.sign_in.login import SignIn
 from panel.usage import Usage
@@ -33,6 +34,15 @@ class PanelSite(SignIn, Account, Customers, Usage, UnfoldAdminSite):
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Answer the search box; unlike unfold's, with respect for case (keys), and for what this person may see now."""
         text = request.GET.get("s", "").strip()
+        if not is_within_page(request):
+            # Opened by its address, by Enter in the field, or from a bookmark: a page of its own.
+            results = search.find(request, text) if text else []
+            if results and "go" in request.GET:
+                # Enter was pressed before the list was there.
+                return HttpResponseRedirect(results[0].link)
+            context = {**self.each_context(request), "title": "Search", "search_term": text, "results": results}
+            request.current_app = self.name
+            return TemplateResponse(request, "panel/search.html", context)
         if not text:
             return HttpResponse()
         context = {"search_term": text, "results": search.find(request, text), **(extra_context or {})}

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from core.models import AuditEntry, User
 from servers import people
-from servers.models import IPPoolRule, Organization, Route, Server, Webhook
+from servers.models import Domain, IPPoolRule, Organization, Route, Server, Webhook
 from servers.pools import create_pool
 from servers.provisioning import create_organization, suspend_organization
 from tests.panel.conftest import NOW, SYSTEM, sign_in
@@ -331,9 +331,42 @@ def test_the_search_finds_by_what_people_paste(acme, globex, platform, root):
         acme.credential.key_prefix: "Acme key (API)",
         "Careful": "Careful",
         "Acme-ow": "Acme-owner",
+        # Anywhere in a name; organization/server; a mailbox's domain; a network; a rule's domain; a page.
+        "me serv": "Acme server",
+        "acme/acme-s": "Acme server",
+        "somebody@acme.example": "acme.example",
+        "cme.exam": "acme.example",
+        "192.0.2.0/30": "192.0.2.1",
+        "mail.example": "Careful",
+        "ip addr": "IP addresses",
+        "usage": "Usage",
     }
+    Domain.objects.create(
+        server=acme.server,
+        name="xn--bcher-kva.example",
+        verification_token="t",
+        dkim_identifier="d",
+        dkim_public_key="p",
+    )
+    asked["bücher.example"] = asked["BÜCHER.example"] = "xn--bcher-kva.example"
     for text, found in asked.items():
         assert found in [result.title for result in root.get(url, {"s": text}).context["results"]], text
     foreign = [globex.credential.key_prefix, str(globex.server.uuid), "198.51.100.1", "globex.example", "Careful"]
-    for text in foreign:
-        assert sign_in(acme.owner).get(url, {"s": text}).context["results"] == []
+    for text in [
+        *foreign,
+        "globex/",
+        "198.51.100.0/24",
+        "info@globex.example",
+        "x" * 300,
+        "10.0.0.0/0",
+        "/",
+        "@",
+        "a/b/c",
+    ]:
+        assert sign_in(acme.owner).get(url, {"s": text}).context["results"] == [], text
+    # In the page it is a list, by its address a page; Enter goes to the first.
+    within = root.get(url, {"s": "acme serv"}, headers={"HX-Request": "true"}).content.decode()
+    assert ("<html" in within, 'data-asked="acme serv"' in within) == (False, True)
+    assert "<html" in root.get(url).content.decode()
+    gone = root.get(url, {"s": "acme serv", "go": "1"})
+    assert gone.headers["Location"] == reverse("admin:servers_server_change", args=[acme.server.pk])

@@ -25,6 +25,19 @@ document.addEventListener("DOMContentLoaded", () => {
   });
 });
 
+// Enter opens the first hit: the theme selects none until an arrow key is pressed, and then does nothing.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.metaKey || event.ctrlKey || event.target.id !== "search-input-command") return;
+  const chosen = document.querySelector("#command-results-list li.active a");
+  const first = document.querySelector("#command-results-list li a");
+  if (chosen) return;
+  event.stopPropagation();
+  event.preventDefault();
+  const text = event.target.value.trim();
+  if (first && document.querySelector("#command-results-list").dataset.asked === text) window.location = first.href;
+  else if (text) window.location = `${event.target.getAttribute("hx-get")}?s=${encodeURIComponent(text)}&go=1`;
+}, true);
+
 // The theme's search box is a box to click on; this makes it a button, and says what it finds.
 document.addEventListener("DOMContentLoaded", () => {
   const box = [...document.querySelectorAll("[x-on\\:click]")].find((each) => each.getAttribute("x-on:click").includes("opencommand"));
