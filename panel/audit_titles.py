@@ -20,6 +20,7 @@ _VERBS = {
     "password_changed": "changed the password",
     "default_changed": "default changed",
     "revealed": "key shown",
+    "ended": "shown again",
     "rotated": "key rotated",
 }
 

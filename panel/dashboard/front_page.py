@@ -13,11 +13,10 @@ from django.utils import timezone
 
 from ippools.models import IPPool
 from panel import charts, pool_load
-from panel.dashboard import attention, first_steps
+from panel.dashboard import alerts, attention, first_steps
 from panel.dashboard.attention import Load, change_url
 from panel.dashboard.scope import Scope, pools_with_addresses, scope_of
 from panel.viewer import viewer_of
-from servers.models import Server
 from stats.counts import buckets
 from stats.reports import queries, recent, reputation
 from stats.reports.queries import ZERO, Counts, Point
@@ -53,7 +52,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "as_of": sums["at"],
         "steps": steps,
         "has_counts": sums["has_counts"],
-        "attention": sorted(items, key=lambda item: order.index(item.level)),
+        **alerts.sorted_out(sorted(items, key=lambda item: order.index(item.level)), viewer, now),
         "today": sums["today"],
         "daily": charts.daily(sums["days"]),
         "hourly": charts.hourly(sums["hours"]),
@@ -66,7 +65,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sums(scope: Scope, now: datetime.datetime) -> dict[str, Any]:
-    """Return everything that is added up from many rows. Six queries, seven for the platform's staff."""
+    """Return everything that is added up from many rows. Five queries, six for the platform's staff."""
     today = buckets.day_of(now)
     first = today - DAYS + 1
     days, hours = recent.of_servers(scope.server_ids, now, days=charts.DAYS, hours=2 * charts.HOURS)
@@ -157,21 +156,19 @@ def _share_change(share: float | None, past: float | None) -> dict[str, Any]:
 
 
 def _busiest(scope: Scope, first: int, last: int) -> list[dict[str, Any]]:
-    ranked = queries.busiest_servers(scope.server_ids, first, last, limit=BUSIEST)
-    servers = Server.objects.select_related("organization").in_bulk([server_id for server_id, _ in ranked])
-    most = max((counts.sent for _, counts in ranked), default=0)
+    ranked = queries.busiest_named_servers(scope.server_ids, first, last, limit=BUSIEST)
+    most = max((each.counts.sent for each in ranked), default=0)
     return [
         {
-            "url": change_url("servers.server", server_id),
-            "name": servers[server_id].name,
-            "organization": servers[server_id].organization.name,
-            "is_deleted": servers[server_id].deleted_at is not None,
-            "sent": counts.sent,
-            "width": _width(counts.sent, most),
-            **charts.shown_share(counts),
+            "url": change_url("servers.server", each.server_id),
+            "name": each.name,
+            "organization": each.organization,
+            "is_deleted": each.is_deleted,
+            "sent": each.counts.sent,
+            "width": _width(each.counts.sent, most),
+            **charts.shown_share(each.counts),
         }
-        for server_id, counts in ranked
-        if server_id in servers
+        for each in ranked
     ]
 
 

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from core.models import AuditEntry, SetAside
 from ippools import pausing
 from ippools.addresses import NewAddress, create_many
 from ippools.models import AddressIdentity
@@ -57,7 +58,7 @@ def page(user):
 
 
 def texts(response):
-    return [(item.level, item.text, item.detail) for item in response.context["attention"]]
+    return [(each.item.level, each.item.text, each.item.detail) for each in response.context["attention"]]
 
 
 def test_it_shows_today_against_yesterday_at_the_same_time(acme, platform):
@@ -140,9 +141,9 @@ def test_it_names_what_needs_attention_and_links_to_where_it_is_mended(acme, glo
         ("note", "192.0.2.1 is paused", "No mail leaves by it"),
     ]
     client = sign_in(platform.superuser)
-    for item in shown.context["attention"]:
+    for item in [each.item for each in shown.context["attention"]]:
         assert client.get(item.url.partition("#")[0]).status_code == 200
-    assert shown.context["attention"][1].url.endswith("#provider-gmail")
+    assert shown.context["attention"][1].item.url.endswith("#provider-gmail")
 
 
 def test_people_see_only_their_own_trouble(acme, globex):
@@ -180,7 +181,7 @@ def test_live_servers_that_can_send_nothing_come_first_by_pool_and_by_customer(a
     ]
     # Each person reads of their own servers only.
     assert texts(page(acme.owner))[0][1] == "No address of Acme pool sends: Acme’s 1 server sends nothing"
-    [servers] = sign_in(platform.superuser).get(shown.context["attention"][1].url).context["cl"].result_list
+    [servers] = sign_in(platform.superuser).get(shown.context["attention"][1].item.url).context["cl"].result_list
     assert servers == globex.server
 
 
@@ -193,7 +194,7 @@ def test_many_of_a_kind_are_one_line_that_leads_to_a_list_of_just_these(platform
         tenant.domain.spf_status = "missing"
         tenant.domain.save()
     client, shown = sign_in(platform.superuser), page(platform.superuser)
-    found = {item.text: item for item in shown.context["attention"]}
+    found = {each.item.text: each.item for each in shown.context["attention"]}
     assert list(found) == [
         "No address of 6 pools sends: 6 servers send nothing",
         "6 domains fail their DNS checks",
@@ -203,6 +204,43 @@ def test_many_of_a_kind_are_one_line_that_leads_to_a_list_of_just_these(platform
     ]
     for item in found.values():
         assert client.get(item.url).context["cl"].result_count == 6, item.text
+
+
+def set_aside(client, shown, do):
+    return client.post(reverse("admin:alerts"), {"alert": shown.token, "do": do})
+
+
+def test_an_alert_is_snoozed_acknowledged_and_shown_again(acme, platform):
+    pausing.pause(acme.address.pk, reason="Listed", until=None, at=NOW, actor=SYSTEM)
+    client = sign_in(platform.staff)
+    silent, paused = page(platform.staff).context["attention"]
+    assert set_aside(client, paused, "4").status_code == 302
+    assert set_aside(client, silent, "acknowledge").status_code == 302
+    context = page(platform.superuser).context
+    assert context["attention"] == []
+    assert [(each.item.text, each.aside.by_label) for each in context["acknowledged"]] == [(silent.item.text, "staff")]
+    [snoozed] = context["snoozed"]
+    assert (snoozed.item.text, snoozed.aside.until) == (paused.item.text, NOW + 4 * HOUR)
+    trail = list(AuditEntry.objects.order_by("-pk").values_list("act", "target_label", "actor_label")[:2])
+    assert trail == [
+        ("set_aside.acknowledged", silent.item.text, "staff"),
+        ("set_aside.snoozed", paused.item.text, "staff"),
+    ]
+    # A customer's people see their own alerts whatever the platform's staff has set aside, and the other way round.
+    assert len(page(acme.owner).context["attention"]) == 2
+    assert set_aside(client, silent, "again").status_code == 302
+    assert [each.item for each in page(platform.superuser).context["attention"]] == [silent.item]
+    with time_machine.travel(NOW + 4 * HOUR, tick=False):
+        assert len(page(platform.superuser).context["attention"]) == 2
+
+
+def test_nobody_writes_alerts_of_their_own(acme, platform):
+    client = sign_in(acme.owner)
+    for token in ("", "x", "W10:abc:def"):
+        response = client.post(reverse("admin:alerts"), {"alert": token, "do": "4"}, follow=True)
+        assert "There is no such alert." in response.content.decode()
+    assert client.get(reverse("admin:alerts")).status_code == 405
+    assert not SetAside.objects.exists()
 
 
 def test_idle_addresses_do_not_make_a_pool_look_lighter(acme, globex, platform):

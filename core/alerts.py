@@ -1,0 +1,63 @@
+"""Alerts set aside: acknowledged (seen, and somebody is at it) or snoozed (hidden), by whom and until when."""
+
+import datetime
+
+from core.attributes import is_storable
+from core.audit import Actor, record, snapshot
+from core.errors import Fault, Invalid
+from core.models import SetAside
+from core.races import atomic_act
+
+# An alert whose cause ends and comes back is a new one: no alert is set aside for longer.
+LONGEST = datetime.timedelta(days=7)
+KEY_LENGTH = LABEL_LENGTH = 300
+
+
+@atomic_act
+def set_aside(
+    *,
+    audience: str,
+    key: str,
+    label: str,
+    is_hidden: bool,
+    until: datetime.datetime,
+    at: datetime.datetime,
+    actor: Actor,
+) -> SetAside:
+    """Acknowledge an alert, or snooze it (`is_hidden`); one that is set aside already gets the new end."""
+    faults = []
+    if not 1 <= len(key) <= KEY_LENGTH or not is_storable(key + label):
+        faults.append(Fault("key", "is not the key of an alert"))
+    if not at < until <= at + LONGEST:
+        faults.append(Fault("until", f"must be within {LONGEST.days} days"))
+    if faults:
+        raise Invalid(*faults)
+    found = SetAside.objects.select_for_update().filter(audience=audience, key=key).first()
+    before = None if found is None else snapshot(found)
+    alert = found or SetAside(audience=audience, key=key)
+    alert.label, alert.is_hidden, alert.until, alert.by_label = (
+        label[:LABEL_LENGTH],
+        is_hidden,
+        until,
+        actor.label[:150],
+    )
+    alert.save()
+    act = "set_aside.snoozed" if is_hidden else "set_aside.acknowledged"
+    record(actor=actor, act=act, target=alert, before=before, after=snapshot(alert))
+    return alert
+
+
+@atomic_act
+def take_back(*, audience: str, key: str, actor: Actor) -> bool:
+    """Show an alert again as if nobody had set it aside; return whether somebody had."""
+    found = SetAside.objects.select_for_update().filter(audience=audience, key=key).first()
+    if found is None:
+        return False
+    record(actor=actor, act="set_aside.ended", target=found, before=snapshot(found))
+    found.delete()
+    return True
+
+
+def in_force(*, audience: str, at: datetime.datetime) -> dict[str, SetAside]:
+    """Return what is set aside for these people now, by the alert's key. One query."""
+    return {each.key: each for each in SetAside.objects.filter(audience=audience, until__gt=at)}

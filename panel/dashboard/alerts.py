@@ -1,0 +1,91 @@
+"""Acknowledging and snoozing what *Needs attention* shows."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils import timezone
+
+from core import alerts
+from core.errors import Refused
+from core.models import SetAside
+from panel.dashboard.attention import Item
+from panel.viewer import Viewer, viewer_of
+
+# What one may choose, by hours; an acknowledged alert stays in sight for as long as any may.
+SNOOZES = ((4, "4 hours"), (24, "24 hours"), (72, "3 days"), (168, "7 days"))
+_SALT = "panel.dashboard.alerts"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An alert as the page shows it: with who set it aside, and what to send to do so."""
+
+    item: Item
+    token: str
+    aside: SetAside | None
+
+
+def key_of(item: Item) -> str:
+    """Return what makes it the same alert from page to page: what it is about, not the numbers in its words."""
+    return f"{item.icon}:{item.url}"[: alerts.KEY_LENGTH]
+
+
+def audience_of(viewer: Viewer) -> str:
+    """Return for whom a person sets alerts aside: the platform's staff for each other, everybody else for themselves."""
+    return "platform" if viewer.is_platform else f"user:{viewer.user.pk}"
+
+
+def sorted_out(items: Sequence[Item], viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
+    """Return the alerts to show, those that are acknowledged last, and those that are snoozed. One query."""
+    aside = alerts.in_force(audience=audience_of(viewer), at=now)
+    shown = [
+        Shown(item, signing.dumps([key_of(item), item.text], salt=_SALT), aside.get(key_of(item))) for item in items
+    ]
+    return {
+        "attention": [each for each in shown if each.aside is None],
+        "acknowledged": [each for each in shown if each.aside is not None and not each.aside.is_hidden],
+        "snoozed": [each for each in shown if each.aside is not None and each.aside.is_hidden],
+        "snoozes": SNOOZES,
+    }
+
+
+class Alerts:
+    """What the panel's site adds to Django's for alerts."""
+
+    admin_view: Any
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        own = [path("alerts/", self.admin_view(self.set_alert_aside), name="alerts")]
+        return [*own, *super().get_urls()]  # type: ignore[misc]
+
+    def set_alert_aside(self, request: HttpRequest) -> HttpResponse:
+        """Acknowledge or snooze an alert of the front page, or show it again."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        back = HttpResponseRedirect(reverse("admin:index"))
+        try:
+            # Signed by the page that showed it: nobody writes words of their own into the trail.
+            key, label = signing.loads(request.POST.get("alert", ""), salt=_SALT)
+        except (signing.BadSignature, ValueError):
+            messages.error(request, "There is no such alert.")
+            return back
+        viewer, now = viewer_of(request), timezone.now()
+        whom = {"audience": audience_of(viewer), "key": key, "actor": viewer.actor}
+        hours = {str(number): number for number, _ in SNOOZES}.get(request.POST.get("do", ""))
+        try:
+            if request.POST.get("do") == "again":
+                alerts.take_back(**whom)
+            elif hours is not None:
+                until = now + datetime.timedelta(hours=hours)
+                alerts.set_aside(**whom, label=label, is_hidden=True, until=until, at=now)
+            else:
+                alerts.set_aside(**whom, label=label, is_hidden=False, until=now + alerts.LONGEST, at=now)
+        except Refused as refusal:
+            messages.error(request, refusal.message)
+        return back
