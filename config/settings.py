@@ -109,6 +109,8 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "config.middleware.RequestLog",
     "panel.time_zone.ViewersZone",
+    # After the user is known; what it frames comes from everything below.
+    "panel.error_pages.InTheFrame",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

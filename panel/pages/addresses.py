@@ -15,11 +15,11 @@ from core.errors import Conflict
 from core.related_counts import count_of
 from dnschecks.checked import DNSStatus
 from ippools import identity, ip_addresses, pausing, redirects
-from ippools.models import AddressIdentity, IPAddress, VirtualMTA
-from panel import charts, csv_file
+from ippools.models import AddressIdentity, IPAddress, IPPoolMember, VirtualMTA
+from panel import charts, csv_file, pool_load
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
-from panel.formatting import limits_in_words
+from panel.formatting import in_short, limits_in_words
 from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
 from panel.pages import limit_lookup
@@ -30,6 +30,7 @@ from panel.viewer import Viewer, viewer_of
 from servers import address_file
 from servers.access import addresses_seen_by, pools_seen_by
 from servers.addresses import change_address
+from stats.reports import reputation
 from stats.reports.queries import sent_by_address
 from throttling import rule_sets
 from throttling.models import ThrottlingTemplate
@@ -79,7 +80,9 @@ class IPAddressAdmin(TenantAdmin):
     """IP addresses. Organizations see those of their pools; the platform changes them."""
 
     form = IPAddressForm
-    list_display = ["ipv4", "name", "hostname", "state", "template", "pool_total", "sent_today", "sent_this_month"]
+    list_display = [
+        "ipv4", "state", "pool_names", "accepted", "dns_identity", "sent_today", "sent_this_month", "template", "hostname",
+    ]  # fmt: skip
     list_filter = ["delivery_paused", ("template", RecordFilter), ("pools", RecordFilter)]
     list_select_related = ["template", "redirect"]
     search_fields = ["ipv4__startswith", "ipv6__startswith", "hostname__startswith", "name_key"]
@@ -114,7 +117,7 @@ class IPAddressAdmin(TenantAdmin):
         return verb == "view" and bool(viewer.roles)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        found = super().get_queryset(request).select_related("template__rules", "rules", "redirect")
+        found = super().get_queryset(request).select_related("template__rules", "rules", "redirect", "identity")
         viewer = viewer_of(request)
         # In how many pools of others an address is, is theirs to know.
         known = None if viewer.is_platform else Q(pool__in=pools_seen_by(viewer.user))
@@ -125,16 +128,32 @@ class IPAddressAdmin(TenantAdmin):
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         ids, now = [record.pk for record in records], timezone.now()
         today, month = sent_by_address(ids, "today", now), sent_by_address(ids, "month", now)
+        by_day = pool_load.by_day(ids, now)
+        members = IPPoolMember.objects.filter(ip_address__in=ids, pool__in=pools_seen_by(viewer_of(request).user))
+        names: dict[int, list[str]] = {}
+        for address_id, name in members.order_by("pool__name_key").values_list("ip_address_id", "pool__name"):
+            names.setdefault(address_id, []).append(name)
         for record in records:
             record.today, record.month = today[record.pk], month[record.pk]
+            attempts = reputation.total(list(by_day.get(record.pk, {}).values()))
+            record.share = reputation.accepted_share(attempts)
+            record.names = names.get(record.pk, [])
 
     @display(description="State", label={"sending": "success", "paused": "danger", "redirected": "warning"})
     def state(self, record: IPAddress) -> str:
         return delivery_state(record)
 
     @display(description="Pools", ordering="memberships_total")
-    def pool_total(self, record: Any) -> int:
-        return record.memberships_total
+    def pool_names(self, record: Any) -> str:
+        return in_short(record.names) or "none"
+
+    @display(description="Accepted (7 days)")
+    def accepted(self, record: Any) -> str:
+        return "–" if record.share is None else f"{record.share * 100:.1f} %"
+
+    @display(description="DNS identity", label={"right": "success", "wrong": "danger", "not checked": "default"})
+    def dns_identity(self, record: IPAddress) -> str:
+        return identity_state(record)
 
     @display(description="Sent today")
     def sent_today(self, record: Any) -> int:
@@ -320,7 +339,6 @@ class IPAddressAdmin(TenantAdmin):
     def consequences(self, record: Any) -> list[str]:
         return [
             "Its own rules go with it; what was counted by it stays.",
-            "An address that is in a pool, or that others redirect to, cannot be deleted.",
         ]
 
     def state_of(self, record: IPAddress) -> dict[str, Any]:
@@ -352,6 +370,15 @@ def identity_of(record: IPAddress) -> dict[str, Any]:
         for name, label in IDENTITY_CHECKS.items()
     ]
     return {"identity": found, "identity_checks": checks}
+
+
+def identity_state(record: IPAddress) -> str:
+    """Return in a word what DNS says of the address's names; it must be loaded with its identity."""
+    found = getattr(record, "identity", None)
+    statuses = {getattr(found, f"{name}_status", None) for name in IDENTITY_CHECKS}
+    if statuses & {DNSStatus.MISSING, DNSStatus.INVALID}:
+        return "wrong"
+    return "right" if statuses == {DNSStatus.OK} else "not checked"
 
 
 def template_url(template_id: int) -> str:

@@ -30,7 +30,7 @@ class AuditEntryAdmin(TenantAdmin):
     """The audit trail, to be read. People of an organization see what was done in its name."""
 
     is_added = is_changed = is_deleted = False
-    list_display = ["when", "who", "what", "of_what"]
+    list_display = ["when", "what", "of_what", "who"]
     list_display_links = ["what"]
     list_filter = [
         DayFilter, KindFilter, ActFilter, PersonFilter, OrganizationFilter, ("at", RangeDateTimeFilter), "actor_kind",
@@ -59,8 +59,10 @@ class AuditEntryAdmin(TenantAdmin):
 
     @display(description="Who", ordering="actor_label")
     def who(self, record: AuditEntry) -> str:
-        is_person = record.actor_kind == AuditEntry.ActorKind.USER
-        return record.actor_label if is_person else f"{record.actor_label} ({record.get_actor_kind_display().lower()})"
+        says_itself = record.actor_kind in (AuditEntry.ActorKind.USER, AuditEntry.ActorKind.SYSTEM)
+        return (
+            record.actor_label if says_itself else f"{record.actor_label} ({record.get_actor_kind_display().lower()})"
+        )
 
     @display(description="What", ordering="act")
     def what(self, record: AuditEntry) -> str:

@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import display
-from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from panel import revealed_keys
@@ -159,7 +158,6 @@ class CredentialAdmin(ServerPartAdmin):
         title="Hold",
         description="Programs that use it are refused until it is released.",
         icon="front_hand",
-        variant=ActionVariant.WARNING,
         fits=lambda record: record.held_at is None,
     )
     def hold(self, request: HttpRequest, record: Credential, form: ActForm) -> str:

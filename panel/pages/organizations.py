@@ -9,7 +9,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.decorators import display
-from unfold.enums import ActionVariant
 
 from core.related_counts import count_of
 from panel import csv_file
@@ -140,7 +139,6 @@ class OrganizationAdmin(TenantAdmin):
         description="Every key of every server of the organization stops until it is resumed.",
         form=SuspendForm,
         icon="pause_circle",
-        variant=ActionVariant.DANGER,
         permission="suspend",
         fits=lambda record: not record.is_suspended,
     )

@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
-from unfold.enums import ActionVariant
 
 from core.errors import Conflict
 from panel.bulk import actions, acts
@@ -163,7 +162,6 @@ class ServerAdmin(TenantAdmin):
         description="Its keys stop at once: programs get “ServerSuspended”.",
         form=SuspendForm,
         icon="pause_circle",
-        variant=ActionVariant.DANGER,
         fits=lambda record: record.deleted_at is None and record.suspended_at is None,
     )
     def suspend(self, request: HttpRequest, record: Server, form: ActForm) -> str:

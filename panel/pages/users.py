@@ -10,7 +10,6 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from core import users
@@ -109,7 +108,6 @@ class UserAdmin(PanelAdmin):
         description="The person is signed out everywhere.",
         form=PasswordForm,
         icon="password",
-        variant=ActionVariant.WARNING,
     )
     def give_password(self, request: HttpRequest, record: User, form: ActForm) -> str:
         users.set_password(user=record, password=form.cleaned_data["password"], actor=actor_of(request))

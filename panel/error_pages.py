@@ -1,0 +1,55 @@
+"""Refusals, unknown addresses and crashes within the panel's frame, for people who are signed in: they are not lost then."""
+
+from collections.abc import Callable
+
+import structlog
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template import loader
+
+from panel.record_actions import is_within_page
+from panel.time_zone import PANEL
+
+logger = structlog.get_logger(__name__)
+
+WORDS = {
+    400: ("Not understood", "The address or the form has something in it that this page does not take."),
+    403: ("Not allowed", "You may not see this page, or not do this."),
+    404: ("Not found", "There is nothing at this address."),
+    500: ("Something went wrong", "It has been written to the log. What you were doing was not done."),
+}
+
+
+class InTheFrame:
+    """Middleware that shows what went wrong on a page of the panel with its sidebar and search."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        is_page = response.headers.get("Content-Type", "").startswith("text/html") and not response.streaming
+        if response.status_code not in WORDS or not request.path.startswith(PANEL) or not is_page:
+            return response
+        if is_within_page(request):
+            return response
+        try:
+            return self._framed(request, response.status_code) or response
+        except Exception:
+            # What went wrong may stand in the way of the frame too, as a database that is away does: the bare page is there.
+            logger.exception("error_page_without_its_frame")
+            return response
+
+    def _framed(self, request: HttpRequest, status: int) -> HttpResponse | None:
+        if not admin.site.has_permission(request):
+            return None
+        heading, sentence = WORDS[status]
+        context = {
+            **admin.site.each_context(request),
+            "title": heading,
+            "status": status,
+            "sentence": sentence,
+            "request_id": request.META.get("sluice.request_id", ""),
+        }
+        page = loader.get_template("panel/error.html").render(context, request)
+        return HttpResponse(page, status=status)

@@ -1,0 +1,54 @@
+"""What goes wrong on a page of the panel keeps the panel's frame, for people who are signed in."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from panel.pages.servers import ServerAdmin
+from tests.panel.conftest import sign_in
+
+FRAME = 'id="nav-sidebar'
+
+
+def is_framed(response):
+    page = response.content.decode()
+    return "Audit trail" in page and reverse("admin:index") in page
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "heading"),
+    [
+        ("/admin/nothing/at/all/", 404, "Not found"),
+        ("/admin/servers/server/?password__regex=a", 400, "Not understood"),
+        ("/admin/core/user/", 403, "Not allowed"),
+    ],
+)
+def test_it_keeps_the_frame(path, status, heading, acme, platform):
+    response = sign_in(acme.owner).get(path)
+    assert response.status_code == status
+    assert is_framed(response)
+    assert heading in response.content.decode()
+
+
+def test_a_crash_keeps_it_too_and_tells_the_requests_id(acme, platform, monkeypatch):
+    monkeypatch.setattr(ServerAdmin, "summary_of", lambda *args: 1 / 0)
+    client = sign_in(acme.owner)
+    client.raise_request_exception = False
+    response = client.get(reverse("admin:servers_server_change", args=[acme.server.pk]))
+    assert response.status_code == 500
+    assert is_framed(response)
+    assert response.headers["X-Request-ID"] in response.content.decode()
+
+
+def test_nobody_else_gets_the_frame(acme, platform):
+    assert not is_framed(Client().get("/nothing/"))
+    assert not is_framed(sign_in(acme.owner).get("/nothing/"))
+    assert Client().get("/admin/core/user/").status_code == 302
+
+
+def test_where_the_frame_fails_the_bare_page_is_there(acme, platform, monkeypatch):
+    from panel import error_pages
+
+    monkeypatch.setattr(error_pages.admin.site, "each_context", lambda request: 1 / 0)
+    response = sign_in(acme.owner).get("/admin/nothing/at/all/")
+    assert (response.status_code, b"There is nothing at this address." in response.content) == (404, True)
