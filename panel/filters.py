@@ -1,8 +1,9 @@
-"""Filters of lists by another record, searched as one types."""
+"""Filters of lists: by another record, searched as one types; by whether a column is empty, in words."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from django.contrib.admin import site
+from django.contrib.admin import EmptyFieldListFilter, site
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
@@ -31,3 +32,18 @@ class RecordFilter(AutocompleteSelectFilter):
             self.is_hidden = True
             return queryset.none()
         return super().queryset(request, queryset)
+
+
+def by_emptiness(title: str, *, empty: str, filled: str) -> type[EmptyFieldListFilter]:
+    """Return a filter by whether a column is empty, with words for it in place of "Empty" and "Not empty"."""
+
+    class Filter(EmptyFieldListFilter):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.title = title
+
+        def choices(self, changelist: Any) -> Iterator[Any]:
+            for choice, word in zip(super().choices(changelist), ("All", empty, filled), strict=True):
+                yield {**choice, "display": word}
+
+    return Filter

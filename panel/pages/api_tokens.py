@@ -10,6 +10,7 @@ from unfold.enums import ActionVariant
 
 from core import tokens
 from core.models import ApiToken, User
+from panel.filters import by_emptiness
 from panel.forms.base import ActingForm
 from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
@@ -38,7 +39,7 @@ class ApiTokenAdmin(PanelAdmin):
     form = ApiTokenForm
     is_changed = is_deleted = False
     list_display = ["name", "user", "key_start", "state", "last_used_at", "expires_at"]
-    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_filter = [("revoked_at", by_emptiness("state", empty="Not revoked", filled="Revoked"))]
     list_select_related = ["user"]
     search_fields = ["name", "key_prefix", "user__username"]
     search_help_text = "Name, the first six characters of a token, or user"

@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from panel import revealed_keys
 from panel.bulk import actions, acts
-from panel.filters import RecordFilter
+from panel.filters import RecordFilter, by_emptiness
 from panel.formatting import counted
 from panel.forms.fields import text_input
 from panel.pages.server_children import ServerPartAdmin, ServerPartForm
@@ -82,7 +82,12 @@ class CredentialAdmin(ServerPartAdmin):
 
     form = CredentialForm
     list_display = ["name", "server", "organization", "kind", "key_start", "state", "last_used_at", "expires_at"]
-    list_filter = [("server", RecordFilter), "kind", ("held_at", admin.EmptyFieldListFilter), "is_default"]
+    list_filter = [
+        ("server", RecordFilter),
+        "kind",
+        ("held_at", by_emptiness("state", empty="Not held", filled="Held")),
+        "is_default",
+    ]
     search_fields = ["name", "key_prefix", "server__name_key", "server__permalink"]
     search_help_text = "Name, the first six characters of a key, or server"
     add_fieldsets = (

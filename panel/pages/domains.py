@@ -1,7 +1,6 @@
 """Domains that servers send mail for: the records to publish, and what DNS says of them."""
 
 import datetime
-from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -16,7 +15,7 @@ from unfold.decorators import display
 from core.errors import Refused
 from dnschecks.checked import DNSStatus
 from panel.dashboard import attention
-from panel.filters import RecordFilter
+from panel.filters import RecordFilter, by_emptiness
 from panel.forms import errors
 from panel.forms.fields import text_area, text_input
 from panel.pages.server_children import ServerPartAdmin, ServerPartForm
@@ -90,18 +89,6 @@ class StatusFilter(admin.ChoicesFieldListFilter):
         self.title = CHECKS[self.field_path.removesuffix("_status")]
 
 
-class VerifiedFilter(admin.EmptyFieldListFilter):
-    """By whether the name is proven."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.title = "verified"
-
-    def choices(self, changelist: Any) -> Iterator[Any]:
-        for choice, word in zip(super().choices(changelist), ("All", "No", "Yes"), strict=True):
-            yield {**choice, "display": word}
-
-
 class FailingFilter(admin.SimpleListFilter):
     """Those that send and fail a check, as *Needs attention* counts them."""
 
@@ -123,7 +110,7 @@ class DomainAdmin(ServerPartAdmin):
     list_filter = [
         FailingFilter,
         ("server", RecordFilter),
-        ("verified_at", VerifiedFilter),
+        ("verified_at", by_emptiness("verified", empty="No", filled="Yes")),
         *((f"{check}_status", StatusFilter) for check in CHECKS),
     ]
     search_fields = ["name__startswith", "uuid", "server__name_key", "server__permalink"]

@@ -6,6 +6,7 @@ from django.utils import timezone
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
+from panel.filters import by_emptiness
 from panel.forms.base import ActingForm
 from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
@@ -29,7 +30,7 @@ class IngestTokenAdmin(PanelAdmin):
     form = IngestTokenForm
     is_changed = is_deleted = False
     list_display = ["name", "key_start", "state", "last_used_at", "created_at"]
-    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_filter = [("revoked_at", by_emptiness("state", empty="Not revoked", filled="Revoked"))]
     search_fields = ["name_key", "key_prefix"]
     add_fieldsets = ((None, {"fields": ["name"]}),)
     fields = ["name", "key_start", "created_at", "last_used_at", "revoked_at"]

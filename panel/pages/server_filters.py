@@ -1,9 +1,8 @@
 """Filters of the list of servers."""
 
-from collections.abc import Iterator
 from typing import Any
 
-from django.contrib.admin import EmptyFieldListFilter, SimpleListFilter
+from django.contrib.admin import SimpleListFilter
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -32,15 +31,3 @@ class ServerStateFilter(SimpleListFilter):
                 return queryset
             case _:
                 return queryset.living()
-
-
-class WithoutPoolFilter(EmptyFieldListFilter):
-    """By whether they have an IP pool."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.title = "IP pool"
-
-    def choices(self, changelist: Any) -> Iterator[Any]:
-        for choice, word in zip(super().choices(changelist), ("All", "Without", "With"), strict=True):
-            yield {**choice, "display": word}

@@ -10,12 +10,12 @@ from unfold.decorators import display
 
 from core.errors import Conflict
 from panel.bulk import actions, acts
-from panel.filters import RecordFilter
+from panel.filters import RecordFilter, by_emptiness
 from panel.forms.base import ActingForm
 from panel.forms.suspension import SuspensionForm
 from panel.pages import server_overview
 from panel.pages.base import TenantAdmin
-from panel.pages.server_filters import ServerStateFilter, WithoutPoolFilter
+from panel.pages.server_filters import ServerStateFilter
 from panel.record_actions import ActForm, act, actor_of
 from servers import provisioning
 from servers.access import organizations_changed_by
@@ -71,7 +71,12 @@ class ServerAdmin(TenantAdmin):
 
     form = ServerForm
     list_display = ["name", "organization", "state", "mode_label", "ip_pool", "sent_today", "sent_this_month"]
-    list_filter = [("organization", RecordFilter), ServerStateFilter, "mode", ("ip_pool", WithoutPoolFilter)]
+    list_filter = [
+        ("organization", RecordFilter),
+        ServerStateFilter,
+        "mode",
+        ("ip_pool", by_emptiness("IP pool", empty="Without", filled="With")),
+    ]
     search_fields = ["name_key", "permalink", "uuid", "organization__name_key"]
     search_help_text = "Name, permalink, uuid or organization"
     autocomplete_fields = ["organization", "ip_pool"]

@@ -43,3 +43,17 @@ def test_there_is_one_vocabulary_of_css_classes():
     root = PANEL.parent
     files = [*(PANEL / "static").rglob("*.css"), *(root / "templates").rglob("*.html")]
     assert [path.name for path in files if "sl-" in path.read_text()] == []
+
+
+def test_no_wording_of_django_is_left(acme, platform, root):
+    """What its templates say: "Select server to change", "By suspended at: Empty", "yielded into no results"."""
+    pages = [
+        root.get(reverse("admin:servers_server_add")).content,
+        root.post(reverse("admin:servers_server_add"), {}).content,
+    ]
+    for model in admin.site._registry:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+        pages += [root.get(reverse(name)).content, root.get(reverse(name), {"q": "nothing has this"}).content]
+    for page in pages:
+        for words in (b" to change<", b" to view<", b"By suspended at", b"Not empty", b"yielded", b"Please correct"):
+            assert words not in page
