@@ -47,4 +47,5 @@ class AuditEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.act} {self.target_label}"
+        words = self.act.replace(".", " ").replace("_", " ")
+        return f"{words[:1].upper()}{words[1:]}: {self.target_label}"
