@@ -27,6 +27,8 @@ class ActingForm(forms.ModelForm):
     """
 
     request: ClassVar[HttpRequest]
+    # What stands below a field, by its name, where the model says nothing.
+    helps: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,6 +41,10 @@ class ActingForm(forms.ModelForm):
             self.data = self.data.copy()
             for name in given:
                 self.data[name] = without_invisible(self.data[name])
+
+        for name, text in self.helps.items():
+            if name in self.fields:
+                self.fields[name].help_text = text
 
         # What the act made that is shown once, by what it is: {"Key": …}. It is in the answer alone.
         self.secrets: dict[str, str] = {}

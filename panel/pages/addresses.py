@@ -15,7 +15,7 @@ from core.errors import Conflict
 from core.related_counts import count_of
 from dnschecks.checked import DNSStatus
 from ippools import identity, ip_addresses, pausing, redirects
-from ippools.models import AddressIdentity, IPAddress, IPPoolMember, VirtualMTA
+from ippools.models import IPAddress, IPPoolMember, VirtualMTA
 from panel import charts, csv_file, pool_load
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
@@ -23,6 +23,7 @@ from panel.formatting import in_short, limits_in_words
 from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
 from panel.pages import limit_lookup
+from panel.pages.address_states import IDENTITY_CHECKS, delivery_state, identity_of, identity_state, template_url
 from panel.pages.base import TenantAdmin
 from panel.pages.templates import without_ids
 from panel.record_actions import ActForm, act, actor_of, is_within_page
@@ -38,13 +39,18 @@ from throttling.models import ThrottlingTemplate
 OWN_FIELDS = ("name", "ipv4", "ipv6", "hostname", "priority", "template", "redirect", "delivery_paused")
 SHOWN_POOLS = 20
 LONGEST_CHAIN = 20
-IDENTITY_CHECKS = {"ptr": "Name (PTR)", "fcrdns": "Name leads back (FCrDNS)", "helo": "HELO name"}
 
 
 class IPAddressForm(RulesForm):
     """An address with its own rules."""
 
     aliases = {"throttling_template": "template"}
+    helps = {
+        "hostname": "The HELO name: the address's PTR should name it, and it should lead back to the address.",
+        "priority": "0 to 100: the weight with which pools choose it. One of 50 gets half as much mail as one of 100.",
+        "redirect": "Its mail leaves by this VirtualMTA instead.",
+        "delivery_paused": "The button Pause delivery asks for a reason and an end, too.",
+    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -356,38 +362,3 @@ class IPAddressAdmin(TenantAdmin):
             "redirect": None if redirect_id is None else {"id": redirect_id},
         }
         change_address(record.pk, values, actor=actor_of(request), replaces_rules=True)
-
-
-def identity_of(record: IPAddress) -> dict[str, Any]:
-    """Return what DNS said of who the address is, each check with its status and the sentence on what to change."""
-    found = AddressIdentity.objects.filter(ip_address=record).first()
-    checks = [
-        {
-            "label": label,
-            "status": None if found is None else getattr(found, f"{name}_status"),
-            "error": "" if found is None else getattr(found, f"{name}_error"),
-        }
-        for name, label in IDENTITY_CHECKS.items()
-    ]
-    return {"identity": found, "identity_checks": checks}
-
-
-def identity_state(record: IPAddress) -> str:
-    """Return in a word what DNS says of the address's names; it must be loaded with its identity."""
-    found = getattr(record, "identity", None)
-    statuses = {getattr(found, f"{name}_status", None) for name in IDENTITY_CHECKS}
-    if statuses & {DNSStatus.MISSING, DNSStatus.INVALID}:
-        return "wrong"
-    return "right" if statuses == {DNSStatus.OK} else "not checked"
-
-
-def template_url(template_id: int) -> str:
-    """Return where an address's template is looked at."""
-    return reverse("admin:throttling_throttlingtemplate_change", args=[template_id])
-
-
-def delivery_state(record: IPAddress) -> str:
-    """Return in a word whether mail leaves by the address."""
-    if record.delivery_paused:
-        return "paused"
-    return "sending" if record.redirect_id is None else "redirected"

@@ -27,6 +27,10 @@ class MembershipForm(ActingForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limit_choices("organization", organizations_owned_by(self.request.user))
+        if self.is_new and "role" in self.fields:
+            # Nobody becomes an owner because that stood first.
+            self.fields["role"].choices = [("", "Choose a role"), *Membership.Role.choices]
+            self.fields["role"].initial = ""
 
     def act(self) -> Membership:
         if not self.is_new:

@@ -30,6 +30,11 @@ class OrganizationForm(ActingForm):
     """The organization's own fields; its permalink is made from the name where none is given."""
 
     time_zone = time_zone_field()
+    helps = {
+        "time_zone": "Recorded and shown. Days and months are counted in UTC.",
+        "allow_keyless_create": "Postal's servers/create works without a key: whoever knows the organization's UUID can make"
+        " servers. Leave it off unless a program needs it.",
+    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -40,6 +40,14 @@ class ProgramForm(PreviewedForm):
         "triggers": "failure_rate",
     }
 
+    helps = {
+        "backoff_connections_value": "Percent of the limit, or connections.",
+        "backoff_messages_value": "Percent of the limit, or messages per hour.",
+        "return_after_seconds": "Seconds without a trigger, after which the limits apply whole again.",
+        "failure_rate": "Percent of the attempts that failed for good. Left empty: it triggers nothing.",
+        "deferral_rate": "Percent of the attempts that were deferred. Left empty: it triggers nothing.",
+    }
+
     def act(self) -> ThrottleProgram:
         given = self.cleaned_data
         if self.is_new:

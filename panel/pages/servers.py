@@ -33,6 +33,13 @@ class ServerForm(ActingForm):
         help_text="Of the organization's pools the ones least used by address, in turn. Only where no pool is chosen.",
     )
 
+    helps = {
+        "mode": "A live server sends its mail; a development server holds all of it.",
+        "ip_pool": "Its mail leaves by this pool's addresses. Without one, only mail that a pool rule covers is sent.",
+        "privacy_mode": "Recorded and shown by the API. Nothing in Sluice acts on it yet.",
+        "send_limit": "Messages per hour, for nodes whose MTA can count by server. Left empty: no limit.",
+    }
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limit_choices("organization", organizations_changed_by(self.request.user))

@@ -12,7 +12,7 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from core import users
+from core import second_factor, users
 from core.models import User
 from panel.forms.base import ActingForm
 from panel.forms.fields import time_zone_field
@@ -21,6 +21,7 @@ from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer
 from servers.models import Membership
 
+SHOWN = 50
 PASSWORD = {"autocomplete": "new-password"}
 
 
@@ -79,6 +80,7 @@ class UserAdmin(PanelAdmin):
     filter_horizontal = ["groups", "user_permissions"]
     readonly_fields = ["last_login", "date_joined"]
     actions_detail = ["give_password"]
+    change_form_outer_before_template = "panel/user.html"
     own_fields = ("username", "first_name", "last_name", "email", "time_zone", "is_active", "is_staff")
     # Only superusers say what others may do, also by GreenArrow's API; nobody raises themselves.
     rights = ("is_superuser", "api_level", "groups", "user_permissions")
@@ -112,6 +114,17 @@ class UserAdmin(PanelAdmin):
     def give_password(self, request: HttpRequest, record: User, form: ActForm) -> str:
         users.set_password(user=record, password=form.cleaned_data["password"], actor=actor_of(request))
         return f"{record} has a new password."
+
+    def summary_of(self, request: HttpRequest, record: User) -> dict[str, Any]:
+        memberships = (
+            Membership.objects.filter(user=record).select_related("organization").order_by("organization__name_key")
+        )
+        return {
+            "person": record,
+            "memberships": list(memberships[:SHOWN]),
+            "membership_total": memberships.count(),
+            "factor": second_factor.status(record),
+        }
 
     def state_of(self, record: User) -> dict[str, Any]:
         return users.document(record)

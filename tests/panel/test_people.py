@@ -1,5 +1,7 @@
 """People and their roles: who makes, changes and lets in whom."""
 
+from django.urls import reverse
+
 from core.models import User
 from servers.models import Membership
 from tests.panel.conftest import PASSWORD, sign_in
@@ -51,3 +53,16 @@ def test_a_role_is_changed_by_owners(acme, globex, platform):
     foreign = {"organization": globex.organization.pk, "username": "spy", "role": "owner"}
     assert "organization" in errors(add(sign_in(acme.owner), "servers_membership", foreign))
     assert not Membership.objects.filter(user__username="spy").exists()
+
+
+def test_a_persons_page_shows_memberships_and_second_factor(acme, platform, root):
+    context = root.get(reverse("admin:core_user_change", args=[acme.owner.pk])).context
+    assert [(each.organization.name, each.role) for each in context["memberships"]] == [("Acme", "owner")]
+    assert context["factor"].device is None
+
+
+def test_nobody_becomes_an_owner_because_that_stands_first(acme, platform):
+    client, url = sign_in(acme.owner), reverse("admin:servers_membership_add")
+    response = client.post(url, {"organization": acme.organization.pk, "username": "new", "role": ""})
+    assert "role" in response.context["adminform"].form.errors
+    assert "Choose a role" in client.get(url).content.decode()

@@ -1,0 +1,45 @@
+"""What the list and the page of an address say of it in a word: delivery, DNS identity."""
+
+from typing import Any
+
+from django.urls import reverse
+
+from dnschecks.checked import DNSStatus
+from ippools.models import AddressIdentity, IPAddress
+
+IDENTITY_CHECKS = {"ptr": "Name (PTR)", "fcrdns": "Name leads back (FCrDNS)", "helo": "HELO name"}
+
+
+def identity_of(record: IPAddress) -> dict[str, Any]:
+    """Return what DNS said of who the address is, each check with its status and the sentence on what to change."""
+    found = AddressIdentity.objects.filter(ip_address=record).first()
+    checks = [
+        {
+            "label": label,
+            "status": None if found is None else getattr(found, f"{name}_status"),
+            "error": "" if found is None else getattr(found, f"{name}_error"),
+        }
+        for name, label in IDENTITY_CHECKS.items()
+    ]
+    return {"identity": found, "identity_checks": checks}
+
+
+def identity_state(record: IPAddress) -> str:
+    """Return in a word what DNS says of the address's names; it must be loaded with its identity."""
+    found = getattr(record, "identity", None)
+    statuses = {getattr(found, f"{name}_status", None) for name in IDENTITY_CHECKS}
+    if statuses & {DNSStatus.MISSING, DNSStatus.INVALID}:
+        return "wrong"
+    return "right" if statuses == {DNSStatus.OK} else "not checked"
+
+
+def template_url(template_id: int) -> str:
+    """Return where an address's template is looked at."""
+    return reverse("admin:throttling_throttlingtemplate_change", args=[template_id])
+
+
+def delivery_state(record: IPAddress) -> str:
+    """Return in a word whether mail leaves by the address."""
+    if record.delivery_paused:
+        return "paused"
+    return "sending" if record.redirect_id is None else "redirected"
