@@ -1,6 +1,6 @@
 """What the tables of core refuse."""
 
-from core.models import Job, User
+from core.models import Job, SetAside, User
 from tests.factories import A_MOMENT, ApiTokenFactory, AuditEntryFactory, JobFactory, UserFactory
 from tests.refusals import Refusals
 
@@ -50,6 +50,14 @@ def _():
 @refusals.by("core_job_progress")
 def _():
     JobFactory(progress_done=2, progress_total=1)
+
+
+@refusals.by("core_setaside_one_each")
+def _():
+    for _ in range(2):
+        SetAside.objects.create(
+            audience="platform", key="k", label="x", is_hidden=True, until=A_MOMENT, by_label="ann"
+        )  # fmt: skip
 
 
 test_the_database_refuses = refusals.as_test()

@@ -195,4 +195,10 @@ def _():
     AddressIdentity.objects.create(ip_address=IPAddressFactory(), fcrdns_status="maybe")
 
 
+@refusals.by("ippools_ipaddress_pause")
+def _():
+    IPAddressFactory()
+    IPAddress.objects.update(pause_reason="Listed")
+
+
 test_the_database_refuses = refusals.as_test()

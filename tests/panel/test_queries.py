@@ -29,7 +29,8 @@ from throttling import programs, templates
 
 MOST = 20
 # It reads the configuration of the whole platform, in 16 queries.
-MORE = {"nodes_revision_publish": 30}
+# Pages of deletion try the act and roll it back; that of a routing rule, with its parts, is the largest.
+MORE = {"nodes_revision_publish": 30, "ippools_routingrule_delete": 25}
 LIMITS = {"max_concurrent_connections": 1, "max_messages_per_hour": 1}
 FEW, MANY = range(1), range(1, 13)
 

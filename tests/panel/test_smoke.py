@@ -12,6 +12,8 @@ PLACES = addresses()
 # Configuration that has no page of its own: it is shown and changed on the page of what it is a part of.
 PARTS = {
     "core.auditentry",
+    # The front page shows and changes it.
+    "core.setaside",
     "throttling.ruleset",
     "throttling.rule",
     "throttling.ruledomain",
