@@ -25,6 +25,8 @@ PARTS = {
     "ippools.addressidentity",
     "stats.providerdomain",
     "nodes.nodeaddress",
+    # Keeps the keys of names that are deleted and added again.
+    "servers.domainkey",
     "nodes.nodereport",
     "nodes.nodepolicy",
     "nodes.policytext",
