@@ -54,7 +54,7 @@ class DNSChecked(models.Model):
     dns_streak = models.PositiveIntegerField(default=0, editable=False)
     dns_failures = models.PositiveIntegerField(default=0, editable=False)
     # For each check: `answer` (master-file form) and `at` of the last one that learned something; after a failure since then,
-    # `failure` and `failed_at` too.
+    # `failure` and `failed_at` too. `warning` is a sentence on an accepted record; the other keys are a check's own facts.
     dns_answers = models.JSONField(default=dict, editable=False)
 
     class Meta:

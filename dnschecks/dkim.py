@@ -46,6 +46,11 @@ def record_for(public: str) -> str:
     return f"v=DKIM1; t=s; h=sha256; p={public}"
 
 
+def looks_meant(text: str) -> bool:
+    """Whether a text was meant for a DKIM record, whatever verifiers make of it."""
+    return text.lower().startswith(("v=dkim1", "k=rsa", "p="))
+
+
 def public_key_of(text: str) -> str:
     """Return the `p=` of a record, without the blanks that folding leaves; raises BadRecord where it can verify nothing.
 

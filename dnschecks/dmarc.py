@@ -20,13 +20,19 @@ class BadRecord(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The policy in force. `aspf` and `adkim` are "r" (relaxed) or "s" (strict)."""
+    """The policy in force. `aspf` and `adkim` are "r" (relaxed) or "s" (strict).
+
+    `np` is for names that do not exist, None: as for others. `psd`: "y" for a public suffix, "n" for an organizational domain,
+    else "u".
+    """
 
     p: str
     sp: str
     adkim: str
     aspf: str
     rua: tuple[str, ...]
+    np: str | None = None
+    psd: str = "u"
 
 
 def is_record(text: str) -> bool:
@@ -61,7 +67,17 @@ def parse(text: str) -> Policy:
     percent = tags.get("pct", "100")
     if not (percent.isascii() and percent.isdigit() and len(percent) <= 3 and int(percent) <= 100):
         raise BadRecord(f"“pct={_shown(percent)}” is not a number from 0 to 100")
-    return Policy(p, tags.get("sp", p).lower(), tags.get("adkim", "r").lower(), tags.get("aspf", "r").lower(), rua)
+    psd = tags.get("psd", "u").lower()
+    return Policy(
+        p=p,
+        sp=tags.get("sp", p).lower(),
+        adkim=tags.get("adkim", "r").lower(),
+        aspf=tags.get("aspf", "r").lower(),
+        rua=rua,
+        np=tags["np"].lower() if "np" in tags else None,
+        # Another word than y and n is as if there were none (RFC 9989, 4.7).
+        psd=psd if psd in ("y", "n") else "u",
+    )
 
 
 def _tags(text: str) -> dict[str, str]:

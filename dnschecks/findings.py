@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dnschecks.checked import DNSStatus
@@ -16,12 +16,15 @@ LONGEST_ANSWER = 8_000
 class Finding:
     """A status with the sentence that tells the operator what to change (empty when all is well) and the raw answers.
 
-    `status` None: nothing could be learned, and what was known before stays; `error` says why.
+    `status` None: nothing could be learned, and what was known before stays; `error` says why. `warning`: what a person should
+    know although the record is accepted. `facts`: what else was learned, stored beside the answer.
     """
 
     status: DNSStatus | None
     error: str = ""
     answer: str = ""
+    warning: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_failure(self) -> bool:
@@ -31,14 +34,14 @@ class Finding:
 Findings = Mapping[str, Finding]
 
 
-def ok(*answers: Answer) -> Finding:
+def ok(*answers: Answer, warning: str = "", facts: Mapping[str, str] | None = None) -> Finding:
     """Everything is as it must be."""
-    return Finding(DNSStatus.OK, "", raw(*answers))
+    return Finding(DNSStatus.OK, "", raw(*answers), warning, facts or {})
 
 
-def missing(sentence: str, *answers: Answer) -> Finding:
+def missing(sentence: str, *answers: Answer, facts: Mapping[str, str] | None = None) -> Finding:
     """There is no such record."""
-    return Finding(DNSStatus.MISSING, sentence, raw(*answers))
+    return Finding(DNSStatus.MISSING, sentence, raw(*answers), facts=facts or {})
 
 
 def invalid(sentence: str, *answers: Answer) -> Finding:
@@ -74,7 +77,8 @@ def columns(findings: Findings, *, stored: Mapping[str, Any], at: datetime.datet
             answers[check] = {**answers.get(check, {}), "failure": answer, "failed_at": at.isoformat()}
         else:
             written[f"{check}_status"] = finding.status
-            answers[check] = {"answer": answer, "at": at.isoformat()}
+            warning = {"warning": printable(finding.warning)} if finding.warning else {}
+            answers[check] = {"answer": answer, "at": at.isoformat(), **warning, **finding.facts}
     written["dns_answers"] = answers
     return written
 

@@ -4,12 +4,14 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
+from django.db.models.fields.json import KT
 
 from core.errors import NotFound
-from dnschecks import dkim
+from dnschecks import dkim, dmarc
 from ippools.models import IPPoolMember
 from servers.models import Domain, IPPoolRule
 from servers.pool_rules import concerns_sender_domain
@@ -17,6 +19,8 @@ from servers.pool_rules import concerns_sender_domain
 VERIFICATION_PREFIX = "postal-verify"
 DMARC_PROPOSAL = "v=DMARC1; p=none"
 MX_PRIORITY = 10
+# What the check of DMARC learns (in `dns_answers`): the policy that receivers use, "" for none, and the domain's own record.
+IN_FORCE, PUBLISHED = "in_force", "published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Expected:
     return_path_name: str
     return_path_host: str
     dmarc_name: str
+    # The record to publish. Empty: none, because a domain above has one that counts, or may have one.
     dmarc_text: str
     # Every address that mail from the domain may leave by.
     sendings: tuple[Sending, ...]
@@ -67,7 +72,13 @@ def expected_of(domain: Domain) -> Expected:
 
 def expected_of_many(ids: Sequence[int]) -> dict[int, Expected]:
     """Return what DNS should say of each of these domains, by three queries."""
-    domains = Domain.objects.filter(pk__in=ids).select_related("server").defer("dns_answers", "dkim_private_key")
+    learned = {name: KT(f"dns_answers__dmarc__{name}") for name in (IN_FORCE, PUBLISHED)}
+    domains = (
+        Domain.objects.filter(pk__in=ids)
+        .select_related("server")
+        .defer("dns_answers", "dkim_private_key")
+        .annotate(**learned)
+    )
     rules_of_server, rules_of_organization = _rules(domains)
     pools = {
         domain.pk: frozenset(
@@ -100,9 +111,9 @@ def records_of(expected: Expected) -> list[DNSRecord]:
         ),
     ]
     records += [DNSRecord("mx", "MX", name, "@", host, MX_PRIORITY) for host in expected.mx_hosts]
-    records.append(
-        DNSRecord("dmarc", "TXT", expected.dmarc_name, _short(expected.dmarc_name, name), expected.dmarc_text)
-    )
+    if expected.dmarc_text:
+        short = _short(expected.dmarc_name, name)
+        records.append(DNSRecord("dmarc", "TXT", expected.dmarc_name, short, expected.dmarc_text))
     return records
 
 
@@ -144,10 +155,35 @@ def _expected(domain: Domain, sendings: tuple[Sending, ...]) -> Expected:
         return_path_name=f"rp.{name}",
         return_path_host=_host(settings.SLUICE_RETURN_PATH_HOST),
         dmarc_name=f"_dmarc.{name}",
-        dmarc_text=domain.dmarc_record or DMARC_PROPOSAL,
+        dmarc_text=_dmarc_text(domain),
         sendings=sendings,
         spf_include=_host(settings.SLUICE_SPF_INCLUDE),
     )
+
+
+def strictness(policy: str) -> int:
+    """Return the rank of a policy, by its word or its record; 0 for the weakest, and where there is none."""
+    if policy not in dmarc.POLICIES:
+        try:
+            policy = dmarc.parse(policy).p
+        except dmarc.BadRecord:
+            return 0
+    return dmarc.POLICIES.index(policy)
+
+
+def _dmarc_text(domain: Any) -> str:
+    """Return the DMARC record to publish: never one that is weaker than what receivers use now; "" where none is needed.
+
+    `in_force` None: not known before the first check. Then a name that may be a subdomain's gets none.
+    """
+    in_force, published = domain.in_force, domain.published or ""
+    if domain.dmarc_record:
+        return domain.dmarc_record if strictness(domain.dmarc_record) >= strictness(in_force or "") else published
+    if published:
+        return str(published)
+    if in_force or (in_force is None and domain.name.count(".") > 1):
+        return ""
+    return DMARC_PROPOSAL
 
 
 def _host(text: str) -> str:

@@ -86,11 +86,14 @@ class Status(Written):
 
 
 class Check(Written):
-    """What the check of this name found on a domain; the error says what to change."""
+    """What the check of this name found on a domain; the error says what to change.
+
+    `warning` is there only where a record is accepted and a person should know something of it.
+    """
 
     schema = {
         "type": "object",
-        "properties": {"status": _STATUS, "error": {"type": ["string", "null"]}},
+        "properties": {"status": _STATUS, "error": {"type": ["string", "null"]}, "warning": {"type": "string"}},
         "required": ["status", "error"],
         "additionalProperties": False,
     }
@@ -99,9 +102,11 @@ class Check(Written):
         super().__init__(source="*")
 
     def to_representation(self, value: Domain) -> dict[str, str | None]:
+        warning = (value.dns_answers.get(self.field_name) or {}).get("warning")
         return {
             "status": STATUSES[getattr(value, f"{self.field_name}_status")],
             "error": getattr(value, f"{self.field_name}_error") or None,
+            **({"warning": warning} if warning else {}),
         }
 
 

@@ -22,7 +22,7 @@ from panel.pages.server_children import ServerPartAdmin, ServerPartForm
 from panel.record_actions import ActForm, act, actor_of
 from servers import domains
 from servers.access import organizations_changed_by
-from servers.dns_records import expected_of, records_of
+from servers.dns_records import DNSRecord, expected_of, records_of
 from servers.models import Domain, Server
 from servers.zone_file import zone_file
 
@@ -51,9 +51,9 @@ class DomainForm(ServerPartForm):
     dmarc_record = forms.CharField(
         required=False,
         max_length=1_000,
-        widget=text_input(placeholder="v=DMARC1; p=none"),
+        widget=text_input(placeholder="v=DMARC1; p=quarantine"),
         label="DMARC policy",
-        help_text="The text of the TXT record at _dmarc. Left empty: the platform's proposal.",
+        help_text="The text of the TXT record at _dmarc. Left empty: a proposal, never weaker than what receivers use now.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -232,21 +232,23 @@ def is_checked_again(domain: Domain, now: datetime.datetime) -> bool:
 
 def records_with_findings(domain: Domain) -> list[dict[str, Any]]:
     """Return each record to publish with what was found: status, what to change in one sentence, DNS's own answer."""
-    answers = domain.dns_answers or {}
-    shown = []
-    for record in records_of(expected_of(domain)):
-        found = answers.get(record.purpose) or {}
-        shown.append(
-            {
-                "label": CHECKS.get(record.purpose, record.purpose),
-                "record": record,
-                "status": getattr(domain, f"{record.purpose}_status"),
-                "error": getattr(domain, f"{record.purpose}_error"),
-                "answer": found.get("answer"),
-                "at": datetime.datetime.fromisoformat(found["at"]) if found.get("at") else None,
-            }
-        )
-    return shown
+    records: list[tuple[str, DNSRecord | None]] = [(each.purpose, each) for each in records_of(expected_of(domain))]
+    # A check without a record to publish has a finding all the same: a domain above has the record that counts.
+    records += [(check, None) for check in CHECKS if check not in dict(records)]
+    return [_with_finding(domain, purpose, record) for purpose, record in records]
+
+
+def _with_finding(domain: Domain, purpose: str, record: DNSRecord | None) -> dict[str, Any]:
+    found = (domain.dns_answers or {}).get(purpose) or {}
+    return {
+        "label": CHECKS.get(purpose, purpose),
+        "record": record,
+        "status": getattr(domain, f"{purpose}_status"),
+        "error": getattr(domain, f"{purpose}_error"),
+        "warning": found.get("warning"),
+        "answer": found.get("answer"),
+        "at": datetime.datetime.fromisoformat(found["at"]) if found.get("at") else None,
+    }
 
 
 def _label(record: Domain, name: str) -> str | None:

@@ -82,6 +82,36 @@ def test_a_failing_resolver_leaves_the_page_green_with_a_warning(acme, domain, d
     assert "mail.example. 3600 IN MX 10 mx.postal." in shown
 
 
+def test_a_warning_stands_beside_a_status_that_is_right(acme, domain, dns):
+    dns.remove("mail.example", "TXT")
+    dns.load(
+        f'mail.example. 60 IN TXT "postal-verify {domain.verification_token}"\nmail.example. 60 IN TXT "v=spf1 +all"'
+    )
+    client = sign_in(acme.operator)
+    assert check_now(client, domain) == "mail.example is verified."
+    shown = html.unescape(page(client, domain))
+    assert shown.count('<span class="panel-good">OK</span>') == 6
+    [warning] = re.findall(r'<p class="panel-warn">(.*?)</p>', shown)
+    assert warning == (
+        "By “+all” every address of the world passes, so anybody can send in the name of mail.example. "
+        "End the record with “~all” or “-all”."
+    )
+
+
+def test_a_subdomain_under_a_policy_shows_no_record_to_publish(acme, dns):
+    domain = create_domain(server=acme.server, name="news.mail.example", actor=Actor.system()).domain
+    dns.load('_dmarc.mail.example. 60 IN TXT "v=DMARC1; p=reject"\nnews.mail.example. 60 IN A 192.0.2.1')
+    client = sign_in(acme.operator)
+    check_now(client, domain)
+    shown = html.unescape(page(client, domain))
+    assert "p=none" not in shown
+    assert "_dmarc.news.mail.example" not in re.findall(r'data-copy="([^"]*)"', shown)
+    assert re.search(
+        r"<b>DMARC</b>\s*<span class=\"panel-good\">OK</span>\s*<span class=\"panel-quiet\">nothing to publish", shown
+    )
+    assert "so the policy is reject. It needs no record of its own." in shown
+
+
 def test_lists_filter_by_status(acme, globex, domain, dns):
     client = sign_in(acme.operator)
     check_now(client, domain)

@@ -123,6 +123,44 @@ def test_the_proof_may_be_split_into_strings(dns: LocalDNS) -> None:
     assert find("verification").status == OK
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('"postal-verify TOKEN"', "it has quotation marks as part of its text: remove them"),
+        ("“postal-verify TOKEN”", "it has quotation marks as part of its text: remove them"),
+        (" postal-verify TOKEN", "it begins with a blank: remove it"),
+        ("postal-verify TOKEN ", "it ends with a blank: remove it"),
+        ("postal-verify TOKEN\u00a0", "it ends with a blank: remove it"),
+        (
+            "postal-verify  TOKEN",
+            "there must be one blank between “postal-verify” and the token, and nothing else",
+        ),
+        (
+            "postal-verify=TOKEN",
+            "there must be one blank between “postal-verify” and the token, and nothing else",
+        ),
+        (
+            'postal-verify "TOKEN"',
+            "there must be one blank between “postal-verify” and the token, and nothing else",
+        ),
+        ("postal-verify TO KEN", "the blanks in it are wrong: one after the first word, none in the token"),
+        ("postal-verifyTOKEN", "the blanks in it are wrong: one after the first word, none in the token"),
+        ("TOKEN", "“postal-verify ” is missing before the token"),
+        ("Postal-Verify token", "capital and small letters differ"),
+    ],
+)
+def test_a_proof_that_is_almost_right_is_told_as_such(dns: LocalDNS, text: str, fault: str) -> None:
+    put(dns, "example.com", text)
+    finding = find("verification")
+    assert (finding.status, finding.error) == (
+        INVALID,
+        (
+            f"The TXT record “{text.encode().decode('latin-1')}” is almost right: {fault}. "
+            "Publish the TXT record “postal-verify TOKEN” at example.com."
+        ),
+    )
+
+
 def test_a_wrong_proof_is_named(dns: LocalDNS) -> None:
     put(dns, "example.com", "postal-verify OTHER")
     assert find("verification").error == (
@@ -170,6 +208,18 @@ def test_the_dkim_record_must_have_our_key(dns: LocalDNS, text: str, status: DNS
     assert (finding.status, finding.error) == (status, error + publish if error else "")
 
 
+def test_a_dkim_record_in_quotation_marks_is_told_as_such(dns: LocalDNS) -> None:
+    put(dns, DKIM_NAME, f'"{DKIM}"')
+    finding = find("dkim")
+    assert (finding.status, finding.error) == (
+        INVALID,
+        (
+            "Verifiers cannot use the DKIM record: it has quotation marks as part of its text: remove them. "
+            f"Publish the TXT record “{DKIM}” at {DKIM_NAME}."
+        ),
+    )
+
+
 def test_two_dkim_records_are_wrong(dns: LocalDNS) -> None:
     put(dns, DKIM_NAME, DKIM, "v=DKIM1; p=")
     finding = find("dkim")
@@ -205,7 +255,16 @@ def test_a_loop_of_cnames_is_named(dns: LocalDNS) -> None:
             INVALID,
             "rp.example.com leads to rp.postal.example.com.",
         ),
-        ("rp.example.com. 60 IN A 192.0.2.1", MISSING, "There is no such CNAME at rp.example.com."),
+        ("example.com. 60 IN A 192.0.2.1", MISSING, "The name rp.example.com does not exist."),
+        (
+            "rp.example.com. 60 IN A 104.16.1.1\nrp.example.com. 60 IN AAAA 2606:4700::1",
+            INVALID,
+            (
+                "rp.example.com answers with an address (104.16.1.1 and 2606:4700::1) instead of a CNAME: it has address "
+                "records, or the DNS host's proxy stands before it. Remove them, or switch the proxy off (“DNS only”)."
+            ),
+        ),
+        ('rp.example.com. 60 IN TXT "x"', MISSING, "There is no such CNAME at rp.example.com."),
         ("rp.example.com. 60 IN CNAME rp.example.com.", INVALID, "The CNAMEs of rp.example.com lead in a circle."),
     ],
 )
@@ -294,6 +353,16 @@ def test_every_expected_host_receives(dns: LocalDNS, hosts: list[str], status: D
         (["v=DMARC1; p=none; p=reject"], INVALID, "The DMARC record is wrong: “p=” stands there twice."),
         (["v=DMARC1; none"], INVALID, "The DMARC record is wrong: “none” is no tag=value."),
         (["v=dmarc1; p=none"], INVALID, "“v=dmarc1; p=none” is no DMARC record: it must begin with “v=DMARC1;”."),
+        (
+            ['"v=DMARC1; p=none"'],
+            INVALID,
+            '“"v=DMARC1; p=none"” is no DMARC record: it has quotation marks as part of its text: remove them.',
+        ),
+        (
+            [" v=DMARC1; p=none"],
+            INVALID,
+            "“ v=DMARC1; p=none” is no DMARC record: it begins with a blank: remove it.",
+        ),
         (["v=DMARC1.0; p=none"], INVALID, "“v=DMARC1.0; p=none” is no DMARC record: it must begin with “v=DMARC1;”."),
         (
             ["p=none; v=DMARC1"],

@@ -31,7 +31,13 @@ CHAIN = "\n".join(f'c{n}.postal. 60 IN TXT "v=spf1 include:c{n + 1}.postal -all"
         ("v=spf1 +all", ""),
         # Ten look-ups are allowed, the eleventh is not.
         ("v=spf1 include:c2.postal -all", ""),
-        ("v=spf1 include:c1.postal -all", "The SPF record cannot be evaluated: it needs more than 10 DNS look-ups."),
+        (
+            "v=spf1 include:c1.postal -all",
+            (
+                "The SPF record cannot be evaluated: it needs more than 10 DNS look-ups (“include:c1.postal” 11). Remove the "
+                "terms that are not used, or replace the largest by the networks that it names (ip4:, ip6:)."
+            ),
+        ),
         (
             "v=spf1 include:gone.postal -all",
             "The SPF record cannot be evaluated: example.com includes gone.postal, which has no SPF record.",
@@ -108,10 +114,94 @@ def test_several_spf_records_are_wrong_even_when_each_is_right(dns: LocalDNS) ->
     )
 
 
-@pytest.mark.parametrize("text", ["v=spf2 +all", "v=spf10 +all", "spf1 +all", " v=spf1 +all"])
-def test_what_is_no_spf_record_is_missing(dns: LocalDNS, text: str) -> None:
+QUOTED = "it has quotation marks as part of its text: remove them"
+VERSION = "it must begin with “v=spf1”, in these characters and followed by a blank"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('"v=spf1 +all"', QUOTED),
+        ('"v=spf1 ip4:192.0.2.0/24 -all', QUOTED),
+        ("“v=spf1 -all”", QUOTED),
+        ("'v=spf1 -all'", QUOTED),
+        (" v=spf1 +all", "it begins with a blank: remove it"),
+        ("\u00a0v=spf1 +all", "it begins with a blank: remove it"),
+        ("v=spf1; ip4:192.0.2.0/24; -all", "“v=spf1” must be followed by a blank, not by “;”"),
+        ("v=spf1, mx -all", "“v=spf1” must be followed by a blank, not by “,”"),
+        ("v=spf1include:_spf.postal -all", "a blank is missing after “v=spf1”"),
+        ("v=spf1-all", "a blank is missing after “v=spf1”"),
+        ("v=spf2 +all", VERSION),
+        ("v=spf10 +all", VERSION),
+        ("v = spf1 +all", VERSION),
+        ("spf1 +all", VERSION),
+    ],
+)
+def test_what_is_almost_an_spf_record_is_told_as_such(dns: LocalDNS, text: str, fault: str) -> None:
+    put(dns, "example.com", "unrelated", text)
+    finding = find("spf")
+    shown = text.encode().decode("latin-1")
+    assert (finding.status, finding.error) == (
+        INVALID,
+        f"Receivers do not take “{shown}” for an SPF record: {fault}.",
+    )
+
+
+@pytest.mark.parametrize("text", ["spf2.0/pra -all", "google-site-verification=spf", "my spf", ""])
+def test_other_texts_are_no_spf_record_at_all(dns: LocalDNS, text: str) -> None:
     put(dns, "example.com", text)
     assert find("spf").status == MISSING
+
+
+ANYBODY = (
+    "By “{}” every address of the world passes, so anybody can send in the name of example.com. "
+    "End the record with “~all” or “-all”."
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "warning"),
+    [
+        ("v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all", ""),
+        ("v=spf1 +all", ANYBODY.format("+all")),
+        ("v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 all", ANYBODY.format("all")),
+        ("v=spf1 ip6:2001:db8::/32 ip4:0.0.0.0/0 -all", ANYBODY.format("ip4:0.0.0.0/0")),
+        ("v=spf1 include:open.postal -all", ANYBODY.format("include:open.postal")),
+        ("v=spf1 redirect=open.postal", ANYBODY.format("redirect=open.postal")),
+        (
+            "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 mx include:c2.postal -all",
+            (
+                "For mail by other addresses the record cannot be evaluated: it needs more than 10 DNS look-ups "
+                "(“include:c2.postal” 10 and “mx” 1). Remove the terms that are not used, or replace the largest by the "
+                "networks that it names (ip4:, ip6:)."
+            ),
+        ),
+        (
+            "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 include:gone.postal -all",
+            (
+                "For mail by other addresses the record cannot be evaluated: example.com includes gone.postal, which has no "
+                "SPF record."
+            ),
+        ),
+    ],
+)
+def test_a_record_that_passes_may_still_deserve_a_warning(dns: LocalDNS, record: str, warning: str) -> None:
+    dns.load(INCLUDED + CHAIN + '\nopen.postal. 60 IN TXT "v=spf1 +all"\nexample.com. 60 IN MX 10 mx1.postal.')
+    put(dns, "example.com", record)
+    finding = find("spf")
+    assert (finding.status, finding.error, finding.warning) == (OK, "", warning)
+
+
+def test_the_table_of_look_ups_ends(dns: LocalDNS) -> None:
+    """Records that include themselves and each other, many times: read at most thirty times, and no more asked."""
+    many = " ".join(["include:a.postal include:b.postal"] * 10)
+    for name in ("a.postal", "b.postal"):
+        put(dns, name, f"v=spf1 {many} -all")
+    put(dns, "example.com", f"v=spf1 include:a.postal include:%{{i}}.x.postal mx {many} -all")
+    finding = find("spf")
+    assert finding.status == INVALID
+    assert "it needs more than 10 DNS look-ups (“include:a.postal” " in finding.error
+    assert dns.questions()["a.postal", "TXT"] == 1
 
 
 @pytest.mark.parametrize("kind", [SERVFAIL, SILENT])

@@ -3,6 +3,7 @@
 import pytest
 import time_machine
 
+from dnschecks.places import place
 from servers.dns_records import expected_of, records_of
 from servers.models import Domain
 from servers.zone_file import zone_file
@@ -94,6 +95,33 @@ def test_a_failing_resolver_takes_nothing_away(call, acme, domain, dns):
     checks = answer["data"]["domain"]["dns_checks"]
     assert {check["status"] for check in checks.values()} == {"OK"}
     assert all(check["error"] for check in checks.values())
+
+
+def test_a_warning_stands_beside_a_status_that_is_right(call, acme, domain, dns):
+    publish(dns, domain)
+    dns.remove("example.com", "TXT")
+    dns.load(
+        f'example.com. 60 IN TXT "postal-verify {domain.verification_token}"\nexample.com. 60 IN TXT "v=spf1 +all"'
+    )
+    verified = call(PATH, {"name": "example.com"}, key=acme.key)["data"]["domain"]["dns_checks"]
+    shown = call("domains/dns_records", {"domain_name": "example.com"}, key=acme.key)["data"]["domain"]["dns_checks"]
+    warning = (
+        "By “+all” every address of the world passes, so anybody can send in the name of example.com. "
+        "End the record with “~all” or “-all”."
+    )
+    assert verified == shown == ALL_OK | {"spf": {"status": "OK", "error": None, "warning": warning}}
+
+
+def test_too_many_at_once_are_told_when_to_come_again(call, acme, domain, dns, settings):
+    settings.SLUICE_DNS_WAITERS = 1
+    with place("somebody else"):
+        answer = call(PATH, {"name": "example.com"}, key=acme.key, status=429)
+    assert answer["status"] == "error"
+    assert answer["data"] == {
+        "code": "TooManyRequests",
+        "message": "Too many DNS checks run just now. This one is made by itself within two minutes; try again then",
+    }
+    assert dns.questions() == {}
 
 
 def test_it_rejects_unknown_and_foreign_names(call, acme, globex, dns):

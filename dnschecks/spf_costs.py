@@ -1,0 +1,52 @@
+"""How many DNS look-ups each term of an SPF record needs, so that a person sees what to shorten (RFC 7208, 4.6.4)."""
+
+from dnschecks.resolver import Resolver
+from dnschecks.spf import MAX_LOOKUPS
+from dnschecks.spf_macros import MacroString
+from dnschecks.spf_record import BadRecord, Record, is_record, parse
+
+# Records that are read for one table: a record that needs more is over the limit many times.
+MOST_RECORDS = 3 * MAX_LOOKUPS
+_LOOKING_UP = frozenset({"include", "a", "mx", "ptr", "exists"})
+
+
+def costs(name: str, resolver: Resolver) -> list[tuple[str, int]]:
+    """Return each term of the domain's record that needs look-ups, with those of the records that it includes, in order."""
+    walk = _Walk(resolver)
+    record = walk.record(name)
+    return [] if record is None else walk.terms(record, (name,))
+
+
+class _Walk:
+    def __init__(self, resolver: Resolver) -> None:
+        self.resolver = resolver
+        self.left = MOST_RECORDS
+
+    def record(self, name: str) -> Record | None:
+        if not self.left:
+            return None
+        self.left -= 1
+        found = [text for text in self.resolver.ask(name, "TXT").texts if is_record(text)]
+        try:
+            return parse(found[0]) if len(found) == 1 else None
+        except BadRecord:
+            return None
+
+    def terms(self, record: Record, above: tuple[str, ...]) -> list[tuple[str, int]]:
+        found = [
+            (each.text, 1 + (self.below(each.target, above) if each.name == "include" else 0))
+            for each in record.mechanisms
+            if each.name in _LOOKING_UP
+        ]
+        # A redirect counts only where no `all` comes before it (6.1).
+        if record.redirect is not None and not any(each.name == "all" for each in record.mechanisms):
+            found.append((f"redirect={record.redirect.text}", 1 + self.below(record.redirect, above)))
+        return found
+
+    def below(self, target: MacroString | None, above: tuple[str, ...]) -> int:
+        # What a macro stands for differs from mail to mail; a record that includes itself costs no end.
+        if target is None or not all(isinstance(piece, str) for piece in target.pieces):
+            return 0
+        name = target.expand_to_name(str).lower()
+        record = None if name in above else self.record(name)
+        return 0 if record is None else sum(cost for _, cost in self.terms(record, (*above, name)))

@@ -1,0 +1,82 @@
+"""Whether receivers find a DMARC policy for a domain, which one, and what may be advised without weakening it."""
+
+import re
+
+from dnschecks import dmarc
+from dnschecks.dmarc_discovery import Inherited, discover
+from dnschecks.findings import Finding, failed, invalid, missing, ok
+from dnschecks.near_misses import unwrapped
+from dnschecks.resolver import Outcome, Resolver
+from servers.dns_records import DMARC_PROPOSAL, IN_FORCE, PUBLISHED, Expected, strictness
+from servers.dns_words import shown, why_none
+
+# What is kept of a published record, to be shown as the one to publish.
+LONGEST_KEPT = 1_000
+_PRINTABLE = re.compile(r"[ -~]*")
+
+
+def check_dmarc(expected: Expected, resolver: Resolver) -> Finding:
+    """Receivers find one valid policy: the domain's own, or that of a domain above it.
+
+    It is the owner's to choose: every p= is as right as none. Alignment is always possible: the platform signs with d=NAME,
+    which aligns relaxed and strict.
+    """
+    answer = resolver.ask(expected.dmarc_name, "TXT")
+    if answer.is_failure:
+        return failed(answer)
+    records = [text for text in answer.texts if dmarc.is_record(text)]
+    if len(records) > 1:
+        return invalid(f"There are {len(records)} DMARC records, and receivers then heed none: leave one.", answer)
+    if records:
+        try:
+            own = dmarc.parse(records[0])
+        except dmarc.BadRecord as error:
+            return invalid(f"The DMARC record is wrong: {error}.", answer)
+        return ok(answer, warning=_weakness(expected, own, resolver), facts=_kept(records[0], own))
+    meant = [text for text in answer.texts if dmarc.looks_meant(unwrapped(text)[0])]
+    if meant:
+        fault = unwrapped(meant[0])[1] if dmarc.is_record(unwrapped(meant[0])[0]) else ""
+        fault = fault or "it must begin with “v=DMARC1;”"
+        return invalid(f"“{shown(meant[0])}” is no DMARC record: {fault}.", answer)
+    found = discover(expected.name, resolver, exists=_exists(expected, resolver))
+    if found.is_failure:
+        return failed(answer, *found.answers)
+    publish = f"Publish the TXT record “{expected.dmarc_text or DMARC_PROPOSAL}” at {expected.dmarc_name}."
+    if found.inherited is None:
+        return missing(f"{why_none(answer, 'DMARC record')} {publish}", answer, facts={IN_FORCE: ""})
+    facts = {IN_FORCE: found.inherited.policy}
+    if strictness(expected.dmarc_text) > strictness(facts[IN_FORCE]):
+        return missing(f"{_applies(expected, found.inherited)} {publish}", answer, *found.answers, facts=facts)
+    note = f"{_applies(expected, found.inherited)} It needs no record of its own."
+    return ok(answer, *found.answers, warning=note, facts=facts)
+
+
+def _applies(expected: Expected, inherited: Inherited) -> str:
+    return (
+        f"Receivers use the record at {inherited.name} for {expected.name}, “{shown(inherited.text)}”, "
+        f"so the policy is {inherited.policy}."
+    )
+
+
+def _weakness(expected: Expected, own: dmarc.Policy, resolver: Resolver) -> str:
+    """Return what to say of a subdomain's own record that undoes the policy above it."""
+    if own.p != "none" or expected.name.count(".") < 2:
+        return ""
+    above = discover(expected.name, resolver, exists=True).inherited
+    if above is None or strictness(above.policy) == 0:
+        return ""
+    return (
+        f"Its own record (p=none) is weaker than the one at {above.name}, by which the policy would be {above.policy}: "
+        f"remove it, or publish “p={above.policy}”."
+    )
+
+
+def _kept(text: str, own: dmarc.Policy) -> dict[str, str]:
+    facts = {IN_FORCE: own.p}
+    if len(text) <= LONGEST_KEPT and _PRINTABLE.fullmatch(text):
+        facts[PUBLISHED] = text
+    return facts
+
+
+def _exists(expected: Expected, resolver: Resolver) -> bool:
+    return resolver.ask(expected.name, "TXT").outcome is not Outcome.NO_NAME

@@ -1,0 +1,103 @@
+"""Whether a domain's SPF record lets its mail pass, and lets nobody else pass who should not."""
+
+from collections.abc import Sequence
+
+from dnschecks import spf
+from dnschecks.findings import Finding, failed, invalid, missing, ok
+from dnschecks.near_misses import spf_fault
+from dnschecks.resolver import Answer, Resolver
+from dnschecks.spf_costs import costs
+from dnschecks.spf_record import is_record
+from servers.dns_records import Expected, spf_terms, spf_text
+from servers.dns_words import listed, shown
+
+# Where a server has no address yet, an SPF record can still be malformed: this one, of RFC 5737, passes nowhere.
+NOBODYS_ADDRESS = "192.0.2.1"
+# Nothing is sent from a multicast address for documentation (RFC 6676): who lets it pass lets everybody pass.
+ANYBODYS_ADDRESS = "233.252.0.1"
+_REFUSALS = frozenset({spf.Result.FAIL, spf.Result.SOFTFAIL, spf.Result.NEUTRAL, spf.Result.NONE})
+
+
+def check_spf(expected: Expected, resolver: Resolver) -> Finding:
+    """The domain's SPF record, evaluated, passes every address that its mail may leave by."""
+    answer = resolver.ask(expected.name, "TXT")
+    if answer.is_failure:
+        return failed(answer)
+    records = [text for text in answer.texts if is_record(text)]
+    if not records:
+        return _none(expected, answer)
+    if len(records) > 1:
+        return invalid(f"There are {len(records)} SPF records, and receivers accept only one: merge them.", answer)
+    sendings = [(each.address, each.helo) for each in expected.sendings] or [(NOBODYS_ADDRESS, expected.name)]
+    verdicts = _verdicts(expected.name, sendings, resolver)
+    for _, verdict in verdicts:
+        if verdict.result is spf.Result.PERMERROR:
+            return invalid(f"The SPF record cannot be evaluated: {_broken(expected, verdict, resolver)}.", answer)
+    if expected.sendings:
+        refused = [(address, each) for address, each in verdicts if each.result in _REFUSALS]
+        if refused:
+            return invalid(_refusal(expected, refused, records[0]), answer)
+    broken = [verdict for _, verdict in verdicts if verdict.result is spf.Result.TEMPERROR]
+    if broken:
+        return Finding(
+            None,
+            f"SPF could not be evaluated: {broken[0].reason}. The status is the last one known.",
+            answer.describe(),
+        )
+    return ok(answer, warning=_warning(expected, resolver))
+
+
+def _none(expected: Expected, answer: Answer) -> Finding:
+    for text in answer.texts:
+        if fault := spf_fault(text):
+            return invalid(f"Receivers do not take “{shown(text)}” for an SPF record: {fault}.", answer)
+    return missing(f"There is no SPF record. Publish the TXT record “{spf_text(expected)}” at {expected.name}.", answer)
+
+
+def _warning(expected: Expected, resolver: Resolver) -> str:
+    """Return what the record does to mail of others: lets all of it pass, or none of it be judged."""
+    if not resolver.remaining():
+        return ""
+    verdict = spf.evaluate(ANYBODYS_ADDRESS, sender=expected.name, helo=expected.name, resolver=resolver)
+    if verdict.result is spf.Result.PASS:
+        return (
+            f"By “{shown(verdict.term)}” every address of the world passes, so anybody can send in the name of "
+            f"{expected.name}. End the record with “~all” or “-all”."
+        )
+    if verdict.result is spf.Result.PERMERROR:
+        return f"For mail by other addresses the record cannot be evaluated: {_broken(expected, verdict, resolver)}."
+    return ""
+
+
+def _broken(expected: Expected, verdict: spf.Verdict, resolver: Resolver) -> str:
+    """Return why the record cannot be evaluated, and for too many look-ups what to shorten."""
+    if verdict.lookups <= spf.MAX_LOOKUPS:
+        return verdict.reason
+    terms = sorted(costs(expected.name, resolver), key=lambda each: -each[1])
+    needed = listed(f"“{shown(term)}” {cost}" for term, cost in terms)
+    return (
+        f"{verdict.reason} ({needed}). Remove the terms that are not used, or replace the largest by the networks that it "
+        "names (ip4:, ip6:)"
+    )
+
+
+def _verdicts(name: str, sendings: Sequence[tuple[str, str]], resolver: Resolver) -> list[tuple[str, spf.Verdict]]:
+    """Evaluate the name's SPF record for each address; when the time is over, the last verdict says so."""
+    verdicts: list[tuple[str, spf.Verdict]] = []
+    for address, helo in sendings:
+        if not resolver.remaining():
+            # A record of thousands of terms, for thousands of addresses: nobody may occupy the worker with it.
+            reason = f"the {resolver.time_limit:g} seconds were over after {len(verdicts)} of {len(sendings)} addresses"
+            return [*verdicts, (address, spf.Verdict(spf.Result.TEMPERROR, reason=reason))]
+        verdicts.append((address, spf.evaluate(address, sender=name, helo=helo, resolver=resolver)))
+    return verdicts
+
+
+def _refusal(expected: Expected, refused: Sequence[tuple[str, spf.Verdict]], record: str) -> str:
+    addresses = [address for address, _ in refused]
+    first = refused[0][1]
+    because = f"{first.result} by “{shown(first.term)}”" if first.term else f"{first.result}: no term matches"
+    terms = " ".join(spf_terms(expected, addresses))
+    verb = "does" if len(addresses) == 1 else "do"
+    # What follows a matching `all` is never read, so the terms go to the front.
+    return f"{listed(addresses)} {verb} not pass ({because}). Put “{shown(terms)}” after “v=spf1” in “{shown(record)}”."
