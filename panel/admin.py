@@ -18,6 +18,7 @@ from panel.pages import (  # noqa: F401
     programs,
     providers,
     relay_servers,
+    reply_rules,
     revisions,
     rollup_runs,
     routes,

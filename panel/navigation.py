@@ -67,6 +67,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("pending_actions", "core.job"),
             ("stacked_bar_chart", "stats.rolluprun"),
             ("mail", "stats.provider"),
+            ("quickreply", "stats.replyrule"),
         ],
     ),
 ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from stats.counts import buckets, tiers
 from stats.counts.buckets import Grain
 from stats.counts.fold import first_kept_hour, first_kept_minute
+from stats.counts.reclassify import reclassify
 from stats.counts.tiers import Scope
 from stats.ledger import keys, storage
 from stats.models import Batch, Day
@@ -90,6 +91,8 @@ def rebuild(days: Iterable[int] | None = None, *, now: datetime.datetime, even_i
             missing = _missing_events(day)
             if missing and not even_if_missing:
                 raise EventsMissing(f"{buckets.date_of(day)}: {sum(missing.values())} events are gone")
+            # Before it counts; rows counted by the classes of before are wrong then, and corrected below.
+            reclassify(day)
             for scope, _, select in [*_fine_selects(day, now), *_coarse_selects([day])]:
                 corrected += storage.execute(tiers.add_differences(scope, select))
         storage.give_way()
@@ -97,7 +100,7 @@ def rebuild(days: Iterable[int] | None = None, *, now: datetime.datetime, even_i
 
 
 def _held(days: Iterable[int] | None) -> list[int]:
-    held = Day.objects.filter(dropped_at=None)
+    held = Day.objects.filter(dropped_at=None, reopened_at=None)
     if days is not None:
         held = held.filter(day__in=storage.ids(days))
     return list(held.order_by("day").values_list("day", flat=True))
@@ -116,15 +119,16 @@ def _collect(found: Audit, selects: Iterable[tuple[Scope, Grain, str]]) -> None:
             found.differing += 1
             if len(found.differences) < _MOST_SHOWN:
                 keys, counts = rest[: len(scope.keys)], rest[len(scope.keys) :]
-                missing = {kind: number for kind, number in zip(tiers.COUNTERS, counts, strict=True) if number}
+                missing = {kind: number for kind, number in zip(scope.counters, counts, strict=True) if number}
                 found.differences.append(Difference(scope.name, grain, bucket, tuple(keys), missing))
 
 
 def _fine_selects(day: int, now: datetime.datetime) -> Iterator[tuple[Scope, Grain, str]]:
     """Yield what compares one day's tiers with its events, leaving out minutes and hours that are no longer kept."""
-    kept = {Grain.MINUTE: first_kept_minute(now) + _MARGIN_MINUTES, Grain.HOUR: first_kept_hour(now) + 1, Grain.DAY: 0}
     in_a_day = {Grain.MINUTE: buckets.MINUTES_A_DAY, Grain.HOUR: buckets.HOURS_A_DAY, Grain.DAY: 1}
     for scope in tiers.SCOPES:
+        hour = first_kept_hour(now, scope) + 1
+        kept = {Grain.MINUTE: first_kept_minute(now) + _MARGIN_MINUTES, Grain.HOUR: hour, Grain.DAY: 0}
         for grain in scope.exact():
             first, last = max(day * in_a_day[grain], kept[grain]), (day + 1) * in_a_day[grain] - 1
             if first <= last:
@@ -160,7 +164,9 @@ def _missing_events(day: int) -> dict[int, int]:
     first, end = keys.least_key(day), keys.least_key(day + 1)
     lacking = dict(storage.fetch(tiers.lacking_batches(storage.keys_between(first, end, "least_key"))))
     if lacking:
-        dropped = set(Day.objects.exclude(dropped_at=None).filter(day__gt=day).values_list("day", flat=True))
+        dropped = set(
+            Day.objects.exclude(dropped_at=None, reopened_at=None).filter(day__gt=day).values_list("day", flat=True)
+        )
         for batch in Batch.objects.filter(pk__in=lacking):
             if not dropped.isdisjoint(range(day, keys.day_of_key(batch.greatest_key) + 1)):
                 del lacking[batch.pk]

@@ -8,12 +8,9 @@ from django.db.models import Max
 from django.utils import timezone
 
 from stats.counts import buckets, tiers
+from stats.counts.buckets import Grain
 from stats.ledger import storage
 from stats.models import Batch, RollupRun
-
-# How long fine counts are kept. Coarser ones are kept for ever.
-MINUTES_KEPT = datetime.timedelta(hours=2)
-HOURS_KEPT = datetime.timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +70,23 @@ def add_to_counts(batches: Sequence[Batch], *, now: datetime.datetime) -> int:
 
     Scopes in a fixed order and rows by their keys, so that folders at each other's side wait instead of deadlocking.
     """
-    first_minute, first_hour = first_kept_minute(now), first_kept_hour(now)
+    first_minute = first_kept_minute(now)
     events = _of(batches)
     rows = 0
     for scope in tiers.SCOPES:
         condition = events
-        if scope is tiers.SERVER_MINUTES:
+        if scope.finest == Grain.MINUTE:
             condition += f" AND minute >= {first_minute:d}"
-        rows += storage.execute(tiers.fold_events(scope, condition, first_hour=first_hour))
+        rows += storage.execute(tiers.fold_events(scope, condition, first_hour=first_kept_hour(now, scope)))
     return rows
 
 
 def first_kept_minute(now: datetime.datetime) -> int:
-    return buckets.minute_of(now - MINUTES_KEPT)
+    return buckets.minute_of(now - tiers.MINUTES_KEPT)
 
 
-def first_kept_hour(now: datetime.datetime) -> int:
-    return buckets.hour_of(now - HOURS_KEPT)
+def first_kept_hour(now: datetime.datetime, scope: tiers.Scope = tiers.SERVERS) -> int:
+    return buckets.hour_of(now - scope.hours_kept)
 
 
 def _of(batches: Sequence[Batch]) -> str:

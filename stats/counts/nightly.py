@@ -21,9 +21,9 @@ def close_days(*, now: datetime.datetime) -> Audit | None:
     A day whose counts differ is not stamped, and is checked again the next time.
     """
     ended = list(
-        Day.objects.filter(day__lt=buckets.day_of(now), completed_at=None, dropped_at=None).values_list(
-            "day", flat=True
-        )
+        Day.objects.filter(
+            day__lt=buckets.day_of(now), completed_at=None, dropped_at=None, reopened_at=None
+        ).values_list("day", flat=True)
     )
     if not ended:
         return None

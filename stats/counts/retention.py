@@ -8,11 +8,11 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Q
 
-from stats.counts import buckets
+from stats.counts import buckets, tiers
 from stats.counts.buckets import Grain
 from stats.counts.fold import first_kept_hour, first_kept_minute
 from stats.intake import refusals, source_counts
-from stats.ledger import keys, storage
+from stats.ledger import keys, storage, throttle_buckets
 from stats.ledger.storing import new_day
 from stats.models import Batch, Day, RollupRun
 
@@ -55,8 +55,11 @@ def drop_old_events(*, now: datetime.datetime) -> Dropped:
 def prune(*, now: datetime.datetime) -> None:
     """Delete counts by minute and hour that are no longer kept, batches whose events are gone, and old runs
     and refusals."""
-    storage.delete("stats_servercount", f"grain = {Grain.MINUTE:d} AND bucket < {first_kept_minute(now):d}")
-    storage.delete("stats_servercount", f"grain = {Grain.HOUR:d} AND bucket < {first_kept_hour(now):d}")
+    for scope in tiers.SCOPES:
+        if Grain.MINUTE in scope.grains:
+            storage.delete(scope.table, f"grain = {Grain.MINUTE:d} AND bucket < {first_kept_minute(now):d}")
+        if Grain.HOUR in scope.grains:
+            storage.delete(scope.table, f"grain = {Grain.HOUR:d} AND bucket < {first_kept_hour(now, scope):d}")
     oldest = Day.objects.filter(removed_at=None).order_by("day").values_list("day", flat=True).first()
     gone = Batch.objects.exclude(folded_at=None)
     if oldest is not None:
@@ -65,6 +68,7 @@ def prune(*, now: datetime.datetime) -> None:
     RollupRun.objects.filter(started_at__lt=now - RUNS_KEPT).delete()
     refusals.forget_old(now=now)
     source_counts.forget_old(now=now)
+    throttle_buckets.forget_old(now=now)
 
 
 def _retention() -> datetime.timedelta:

@@ -3,6 +3,7 @@
 A scope's events are grouped once, at its finest grain, as rows with a column per kind; the coarser tiers are sums of that.
 """
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,16 +11,17 @@ from stats import kinds
 from stats.counts.buckets import Grain
 
 COUNTERS = kinds.COLUMNS
+# What happened to attempts at receivers, and what receivers explain.
+_ATTEMPTS = ("sent", "deferred", "bounced")
+_REPLIED = ("deferred", "bounced", "late_bounce")
 _FROM_MINUTE = {Grain.MINUTE: "minute", Grain.HOUR: "minute / 60", Grain.DAY: "minute / 1440"}
-_COUNT_EVENTS = ", ".join(
-    # An integer here makes the sums above it bigint; of a bigint they would be numeric, which is slow.
-    f"CAST(count(*) FILTER (WHERE kind = {number}) AS integer) AS {word}"
-    for word, number in kinds.NUMBERS.items()
-)
-_NAMES = ", ".join(COUNTERS)
-_SUMS = ", ".join(f"CAST(sum({word}) AS bigint) AS {word}" for word in COUNTERS)
-_NEGATED = ", ".join(f"-{word} AS {word}" for word in COUNTERS)
-_DIFFERS = " OR ".join(f"sum({word}) <> 0" for word in COUNTERS)
+# How long fine counts are kept. Coarser ones are kept for ever.
+MINUTES_KEPT = datetime.timedelta(hours=2)
+HOURS_KEPT = datetime.timedelta(days=90)
+
+
+def _is_one_of(words: tuple[str, ...]) -> str:
+    return f"kind IN ({', '.join(str(kinds.NUMBERS[word]) for word in words)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,24 @@ class Scope:
     grains: tuple[Grain, ...]
     # Which events count here.
     condition: str = "true"
+    # The kinds that have a column.
+    counters: tuple[str, ...] = COUNTERS
+    hours_kept: datetime.timedelta = HOURS_KEPT
+
+    @property
+    def counted(self) -> str:
+        return ", ".join(self.counters)
+
+    @property
+    def count_events(self) -> str:
+        # An integer here makes the sums above it bigint; of a bigint they would be numeric, which is slow.
+        return ", ".join(
+            f"CAST(count(*) FILTER (WHERE kind = {kinds.NUMBERS[word]}) AS integer) AS {word}" for word in self.counters
+        )
+
+    @property
+    def sums(self) -> str:
+        return ", ".join(f"CAST(sum({word}) AS bigint) AS {word}" for word in self.counters)
 
     @property
     def finest(self) -> Grain:
@@ -66,13 +86,58 @@ ADDRESSES = Scope(
 DOMAINS = Scope("domain", "stats_domaincount", ("domain_id",), (Grain.DAY, Grain.MONTH), "domain_id <> 0")
 SENDERS = Scope("sender", "stats_sendercount", ("server_id", "sender_id"), (Grain.DAY,), "sender_id <> 0")
 PROVIDERS = Scope("provider", "stats_providercount", ("address_id", "provider_id"), (Grain.DAY,), "address_id <> 0")
-SCOPES = (SERVER_MINUTES, SERVERS, ADDRESSES, DOMAINS, SENDERS, PROVIDERS)
+# Why: what receivers said, by server, by address and provider, and by the kind of reply.
+REASONS = Scope(
+    "class", "stats_reasoncount", ("server_id", "reason"), (Grain.HOUR, Grain.DAY), _is_one_of(_REPLIED), _REPLIED
+)
+ADDRESS_REASONS = Scope(
+    "class of an address",
+    "stats_addressreasoncount",
+    ("address_id", "provider_id", "reason"),
+    (Grain.HOUR, Grain.DAY),
+    f"address_id <> 0 AND {_is_one_of(_REPLIED)}",
+    _REPLIED,
+)
+SIGNATURES = Scope(
+    "signature",
+    "stats_signaturecount",
+    ("address_id", "signature_id"),
+    (Grain.DAY,),
+    f"signature_id <> 0 AND {_is_one_of(_REPLIED)}",
+    _REPLIED,
+)
+# How fast: what an address's throttling rules let through, and how long messages were under way.
+_THROTTLED = f"address_id <> 0 AND rule_id >= 0 AND {_is_one_of(_ATTEMPTS)}"
+THROTTLE_MINUTES = Scope(
+    "throttle by minute", "stats_throttlecount", ("address_id", "rule_id"), (Grain.MINUTE,), _THROTTLED, _ATTEMPTS
+)
+THROTTLES = Scope(
+    "throttle",
+    "stats_throttlecount",
+    ("address_id", "rule_id"),
+    (Grain.HOUR,),
+    _THROTTLED,
+    _ATTEMPTS,
+    datetime.timedelta(days=35),
+)
+LATENCIES = Scope(
+    "latency",
+    "stats_latencycount",
+    ("address_id", "provider_id", "latency"),
+    (Grain.DAY,),
+    f"address_id <> 0 AND latency >= 0 AND {_is_one_of(_ATTEMPTS)}",
+    _ATTEMPTS,
+)
+SCOPES = (
+    SERVER_MINUTES, SERVERS, ADDRESSES, DOMAINS, SENDERS, PROVIDERS, REASONS, ADDRESS_REASONS, SIGNATURES,
+    THROTTLE_MINUTES, THROTTLES, LATENCIES,
+)  # fmt: skip
 
 
 def group_events(scope: Scope, grain: Grain, events: str) -> str:
     """Return the SELECT that counts events by bucket and keys; `events` is a condition on the events table."""
     return (
-        f"SELECT {_FROM_MINUTE[grain]} AS bucket, {scope.columns}, {_COUNT_EVENTS} FROM stats_event"
+        f"SELECT {_FROM_MINUTE[grain]} AS bucket, {scope.columns}, {scope.count_events} FROM stats_event"
         f" WHERE {events} AND {scope.condition} GROUP BY 1, {scope.columns}"
     )
 
@@ -115,7 +180,7 @@ def differences_from_finer(scope: Scope, grain: Grain, finer: Grain, buckets: It
         case Grain.YEAR, Grain.MONTH:
             bucket = "bucket / 12"
     truth = (
-        f"SELECT {bucket} AS bucket, {scope.columns}, {_SUMS} FROM {scope.table}{join}"
+        f"SELECT {bucket} AS bucket, {scope.columns}, {scope.sums} FROM {scope.table}{join}"
         f" WHERE grain = {finer:d} AND {bucket} IN ({wanted}) GROUP BY 1, {scope.columns}"
     )
     return _difference(scope, grain, truth, f"bucket IN ({wanted})")
@@ -130,7 +195,7 @@ def _tier(scope: Scope, grain: Grain, first_hour: int) -> str:
     """Return the SELECT that makes one tier's rows out of `base`."""
     if grain == scope.finest:
         kept = f" WHERE bucket >= {first_hour}" if grain == Grain.HOUR else ""
-        return f"SELECT {grain:d} AS grain, bucket, {scope.columns}, {_NAMES} FROM base{kept}"
+        return f"SELECT {grain:d} AS grain, bucket, {scope.columns}, {scope.counted} FROM base{kept}"
     day = "bucket / 24" if scope.finest == Grain.HOUR else "bucket"
     join, bucket = "", "0"
     match grain:
@@ -138,24 +203,27 @@ def _tier(scope: Scope, grain: Grain, first_hour: int) -> str:
             bucket = day
         case Grain.MONTH | Grain.YEAR:
             join, bucket = f" JOIN stats_day ON stats_day.day = {day}", f"stats_day.{grain.label}"
-    return f"SELECT {grain:d}, {bucket}, {scope.columns}, {_SUMS} FROM base{join} GROUP BY 2, {scope.columns}"
+    return f"SELECT {grain:d}, {bucket}, {scope.columns}, {scope.sums} FROM base{join} GROUP BY 2, {scope.columns}"
 
 
 def _difference(scope: Scope, grain: Grain, truth: str, where: str) -> str:
     # SQLite knows FULL JOIN only since 3.39; adding up truth and negated counts says the same.
-    counted = f"SELECT bucket, {scope.columns}, {_NEGATED} FROM {scope.table} WHERE grain = {grain:d} AND {where}"
+    negated = ", ".join(f"-{word} AS {word}" for word in scope.counters)
+    differs = " OR ".join(f"sum({word}) <> 0" for word in scope.counters)
+    counted = f"SELECT bucket, {scope.columns}, {negated} FROM {scope.table} WHERE grain = {grain:d} AND {where}"
     return (
-        f"SELECT {grain:d} AS grain, bucket, {scope.columns}, {_SUMS}"
+        f"SELECT {grain:d} AS grain, bucket, {scope.columns}, {scope.sums}"
         f" FROM (SELECT * FROM ({truth}) AS truth UNION ALL {counted}) AS both_sides"
-        f" GROUP BY bucket, {scope.columns} HAVING {_DIFFERS}"
+        f" GROUP BY bucket, {scope.columns} HAVING {differs}"
     )
 
 
 def _add(scope: Scope, rows: str, with_: str = "") -> str:
     key = f"grain, bucket, {scope.columns}"
-    added = ", ".join(f"{word} = {scope.table}.{word} + excluded.{word}" for word in COUNTERS)
+    added = ", ".join(f"{word} = {scope.table}.{word} + excluded.{word}" for word in scope.counters)
     # `WHERE true` tells SQLite's parser that ON CONFLICT is no join condition.
+    columns = f"{key}, {scope.counted}"
     return (
-        f"INSERT INTO {scope.table} ({key}, {_NAMES}) {with_}SELECT {key}, {_NAMES} FROM ({rows}) AS tiers WHERE true"
+        f"INSERT INTO {scope.table} ({columns}) {with_}SELECT {columns} FROM ({rows}) AS tiers WHERE true"
         f" ORDER BY {key} ON CONFLICT ({key}) DO UPDATE SET {added}"
     )

@@ -13,6 +13,7 @@ from ippools.models import IPAddress
 from servers.models import Server
 from servers.pools import addresses_of
 from stats.counts import buckets
+from stats.intake.explanations import Explanations
 from stats.intake.numbering import Name, number
 from stats.intake.recipients import Recipients
 from stats.intake.throttles import Throttles
@@ -66,6 +67,7 @@ class Directory:
         self.addresses: dict[str, int | None] = {}
         self.throttles = Throttles()
         self.recipients = Recipients(today=buckets.day_of(now))
+        self.explanations = Explanations(self.recipients.providers.names, today=buckets.day_of(now))
         self._domains: dict[Name, int] = {}
         self._today = buckets.day_of(now)
         self._entries: dict[int, ServerEntry] = {}
@@ -81,6 +83,7 @@ class Directory:
             if len(known) > _MOST_REMEMBERED:
                 known.clear()
         self.recipients.forget_much(_MOST_REMEMBERED)
+        self.explanations.forget_much()
         if sum(len(entry.senders) for entry in self._entries.values()) > _MOST_REMEMBERED:
             for entry in self._entries.values():
                 entry.senders.clear()

@@ -5,20 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stats.counts import buckets
 from stats.intake import refusals
 from stats.intake.directory import Directory, Reporter
 from stats.intake.reading import Reading, read
 from stats.intake.remarks import Remark
 from stats.ledger import storage, storing
-from stats.ledger.row import ADDRESS, KEY, MINUTE, SERVER
+from stats.ledger.row import ADDRESS, SERVER
 
 __all__ = ["MOST_EVENTS", "Directory", "Receipt", "Remark", "Reporter", "ingest"]
 
 # What a caller passes at once; more is cut into batches of this size. At most 40 days' events go into one.
 MOST_EVENTS = 10_000
 CONFLICT = "An event with this id, type, time and recipient was reported before with another address, sender or reply"
-_DAY_CLOSED = "The events of this day are no longer held, so this could be a replay of one of them"
+_DAY_CLOSED = "The server's events of this day are no longer held, so this could be a replay of one of them"
 
 
 @dataclass(slots=True)
@@ -59,7 +58,7 @@ def ingest(
 def _store(reading: Reading, directory: Directory, receipt: Receipt, start: int, now: datetime.datetime) -> None:
     rows = list(reading.rows.values())
     directory.note_subjects({each[SERVER] for each in rows}, {each[ADDRESS] for each in rows})
-    closed: set[int] = set()
+    late: set[bytes] = set()
     conflicts: set[bytes] = set()
     size = storage.batch_limit()
     for first in range(0, len(rows), size):
@@ -68,9 +67,8 @@ def _store(reading: Reading, directory: Directory, receipt: Receipt, start: int,
         stored = storing.store(rows[first : first + size], now=now)
         receipt.accepted += stored.accepted
         receipt.duplicates += stored.duplicates
-        closed |= stored.closed_days
+        late |= stored.closed
         conflicts |= stored.conflicts
-    late = {each[KEY] for each in rows if each[MINUTE] // buckets.MINUTES_A_DAY in closed} if closed else set()
     receipt.ignored += reading.ignored
     repeated = [index for index, key in reading.repeated if key not in late and key not in conflicts]
     receipt.duplicates += len(repeated)

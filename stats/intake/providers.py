@@ -11,10 +11,13 @@ class Providers:
     """The patterns as they are now, for many look-ups."""
 
     def __init__(self) -> None:
+        self.names: dict[int, str] = {}
         self._exact: dict[str, int] = {}
         self._below: dict[str, int] = {}
         self._endings: dict[str, int] = {}
-        for pattern, provider_id in ProviderDomain.objects.values_list("pattern", "provider_id"):
+        rows = ProviderDomain.objects.values_list("pattern", "provider_id", "provider__name")
+        for pattern, provider_id, name in rows:
+            self.names[provider_id] = name
             if pattern.startswith("*."):
                 self._below[pattern[2:]] = provider_id
             elif pattern.endswith(".*"):

@@ -14,6 +14,7 @@ from stats import kinds
 from stats.intake import details
 from stats.intake.details import Details
 from stats.intake.directory import NOT_AN_ADDRESS, Directory, Said, ServerEntry
+from stats.intake.explanations import NOTHING, reply_of
 from stats.intake.mailboxes import MAX_LENGTH, NotAMailbox, domain_of, parse
 from stats.intake.moments import Moments
 from stats.intake.recipients import NOBODY, Recipient
@@ -164,6 +165,13 @@ def _look_up(noted: Sequence[Noted], directory: Directory) -> None:
     directory.find_servers({name for each in noted if (name := each.server) is not None and name not in servers})
     directory.find_addresses({ip for each in noted if (ip := each.ip) is not None and ip not in addresses})
     recipients.find({name for each in noted if (name := each.to_domain) not in recipients.known and name})
+    directory.explanations.find(
+        reply
+        for each in noted
+        if each.details is not details.NONE
+        and each.kind in kinds.REPLIED
+        and (reply := reply_of(each.details, _provider(each, directory))) is not None
+    )
     directory.throttles.load({address for each in noted if each.ip and (address := addresses[each.ip]) and address > 0})
     entries: dict[int, ServerEntry] = {}
     unknown: set[tuple[int, Said]] = set()
@@ -176,6 +184,11 @@ def _look_up(noted: Sequence[Noted], directory: Directory) -> None:
             unknown.add((server.id, each.said))
     if unknown:
         _number_senders(unknown, entries, directory)
+
+
+def _provider(noted: Noted, directory: Directory) -> int:
+    recipient = directory.recipients.known[noted.to_domain] if noted.to_domain else None
+    return recipient.provider if recipient else NOBODY.provider
 
 
 def _number_senders(unknown: set[tuple[int, Said]], entries: dict[int, ServerEntry], directory: Directory) -> None:
@@ -261,6 +274,11 @@ def _row(noted: Noted, directory: Directory, reading: Reading) -> Row:
     recipient = NOBODY
     if to:
         recipient, to = _recipient(to, to_domain, position, directory, reading)
+    reason = NOTHING
+    if explained is not details.NONE and kind in kinds.REPLIED:
+        reply = reply_of(explained, _provider(noted, directory))
+        if reply is not None:
+            reason = directory.explanations.known[reply]
     return (
         event_key(at, server.uuid, kind, identifier, to),
         at // MILLISECONDS_A_MINUTE,
@@ -270,9 +288,9 @@ def _row(noted: Noted, directory: Directory, reading: Reading) -> Row:
         sender,
         recipient.provider,
         kind,
-        0,
+        reason.reason,
         details.power_of_two(explained.seconds),
-        0,
+        reason.signature,
         recipient.id,
         _rule(address, recipient, noted, directory, reading),
     )

@@ -279,6 +279,13 @@ def _conflicts_by_values(rows: Sequence[Row], batch_id: int) -> set[bytes]:
     return {bytes.fromhex(key) for (key,) in fetch(sql, [json.dumps(wanted), batch_id])}
 
 
+def keys_of_batch(batch_id: int, least: uuid.UUID, greatest: uuid.UUID) -> set[bytes]:
+    """Return the keys of the events that a batch has stored."""
+    between = f"key >= {key_literal(least)} AND key <= {key_literal(greatest)}"
+    found = fetch(f"SELECT key FROM stats_event WHERE batch_id = %s AND {between}", [batch_id])
+    return {key.bytes if isinstance(key, uuid.UUID) else bytes.fromhex(key) for (key,) in found}
+
+
 # Rows that are packed and sent at once: the server works on some while we pack the next.
 _PACKED_AT_ONCE = 1_000
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)

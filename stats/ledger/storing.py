@@ -9,8 +9,8 @@ import structlog
 from django.db import DatabaseError, connection, transaction
 
 from stats.counts import buckets
-from stats.ledger import storage
-from stats.ledger.row import Row
+from stats.ledger import closing, storage, throttle_buckets
+from stats.ledger.row import MINUTE, Row
 from stats.models import Batch, Day
 
 logger = structlog.get_logger(__name__)
@@ -22,24 +22,25 @@ _RECEIVED_ACCURACY = datetime.timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a batch became: how many events were new, how many were there already, the keys of those that were there with
-    other content, and the days that took none because they are closed."""
+    """What a batch became: how many events were new, how many were there already, the keys of those that were not taken
+    because their day is closed to their server, and of those that were there with other content."""
 
     accepted: int
     duplicates: int
-    closed_days: frozenset[int]
+    closed: frozenset[bytes] = frozenset()
     conflicts: frozenset[bytes] = frozenset()
 
 
 def store(rows: Iterable[Row], *, now: datetime.datetime) -> Stored:
     """Store at most `storage.batch_limit()` rows with distinct keys; on return they are committed.
 
-    Rows of days that have been dropped are left out: they could be replays of what was counted and thrown away.
+    Rows of days whose events of the same server have been dropped are left out: they could be replays of what was counted and
+    thrown away.
     """
     # By key: two that store common events would otherwise each wait for the other.
     ordered = sorted(rows)
     if not ordered:
-        return Stored(0, 0, frozenset())
+        return Stored(0, 0)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _store(ordered, now)
@@ -51,17 +52,23 @@ def store(rows: Iterable[Row], *, now: datetime.datetime) -> Stored:
 
 
 def _store(ordered: Sequence[Row], now: datetime.datetime) -> Stored:
-    days = {row[1] // buckets.MINUTES_A_DAY for row in ordered}
+    days = {row[MINUTE] // buckets.MINUTES_A_DAY for row in ordered}
+    closing.open_again(ordered, days, now=now)
     ensure_days(days, now=now)
     with storage.writing():
         storage.hold_days(days)
         # A statement of its own, after the locks: it sees the days as they are while we hold them.
-        held = set(Day.objects.filter(day__in=days, dropped_at=None).values_list("day", flat=True))
-        closed = frozenset(days - held)
+        closed = _closed(ordered, days)
         if closed:
-            ordered = [row for row in ordered if row[1] // buckets.MINUTES_A_DAY in held]
+            ordered = [row for row in ordered if row[0] not in closed]
         accepted, conflicts = _insert(ordered, now) if ordered else (0, set())
-    return Stored(accepted, len(ordered) - accepted - len(conflicts), closed, frozenset(conflicts))
+    return Stored(accepted, len(ordered) - accepted - len(conflicts), frozenset(closed), frozenset(conflicts))
+
+
+def _closed(ordered: Sequence[Row], days: set[int]) -> set[bytes]:
+    taking = Day.objects.filter(day__in=days, dropped_at=None, reopened_at=None).count()
+    # Nearly always every day takes events of everybody: then no row is looked at.
+    return set() if taking == len(days) else closing.closed_rows(ordered, days)
 
 
 def _insert(ordered: Sequence[Row], now: datetime.datetime) -> tuple[int, set[bytes]]:
@@ -76,6 +83,11 @@ def _insert(ordered: Sequence[Row], now: datetime.datetime) -> tuple[int, set[by
         batch.delete()
     elif accepted < len(ordered):
         Batch.objects.filter(pk=batch.pk).update(event_count=accepted)
+    if accepted and (recent := throttle_buckets.recent_attempts(ordered, now)):
+        if accepted < len(ordered):
+            new = storage.keys_of_batch(batch.pk, batch.least_key, batch.greatest_key)
+            recent = [row for row in recent if row[0] in new]
+        throttle_buckets.add(recent)
     return accepted, conflicts
 
 

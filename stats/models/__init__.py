@@ -1,8 +1,21 @@
-from stats.models.counts import AddressCount, Count, DomainCount, ProviderCount, SenderCount, ServerCount
-from stats.models.ledger import Batch, Day, Event
+from stats.models.counts import (
+    AddressCount,
+    AddressReasonCount,
+    Count,
+    DomainCount,
+    LatencyCount,
+    ProviderCount,
+    ReasonCount,
+    SenderCount,
+    ServerCount,
+    SignatureCount,
+    ThrottleCount,
+)
+from stats.models.ledger import Batch, ClosedDay, Day, Event
 from stats.models.names import RecipientDomain, Sender, SenderDomain, Signature, Subject
 from stats.models.provider import Provider, ProviderDomain
 from stats.models.refusal import RefusalCount
+from stats.models.reply_rule import ReplyRule
 from stats.models.run import RollupRun
 from stats.models.source import (
     EventSource,
@@ -13,28 +26,35 @@ from stats.models.source import (
     SourceSample,
     SourceState,
 )
+from stats.models.throttle_bucket import ThrottleBucket
 from stats.models.token import IngestToken
 
 __all__ = [
     "AddressCount",
+    "AddressReasonCount",
     "Batch",
+    "ClosedDay",
     "Count",
     "Day",
     "DomainCount",
     "Event",
     "EventSource",
     "IngestToken",
+    "LatencyCount",
     "Provider",
     "ProviderCount",
     "ProviderDomain",
+    "ReasonCount",
     "RecipientDomain",
     "RefusalCount",
+    "ReplyRule",
     "RollupRun",
     "Sender",
     "SenderCount",
     "SenderDomain",
     "ServerCount",
     "Signature",
+    "SignatureCount",
     "SourceActivity",
     "SourceCount",
     "SourceMapping",
@@ -42,4 +62,6 @@ __all__ = [
     "SourceSample",
     "SourceState",
     "Subject",
+    "ThrottleBucket",
+    "ThrottleCount",
 ]

@@ -9,13 +9,22 @@ range, and a series of one subject is a list of buckets.
 from django.db import models
 
 from stats.counts.buckets import Grain
+from stats.reasons import Reason
 
 
-class Count(models.Model):
-    """Counts per kind in one bucket; what they are about is in the subclasses."""
+class Bucket(models.Model):
+    """One bucket of time of one tier."""
 
     grain = models.SmallIntegerField(choices=Grain.choices)
     bucket = models.IntegerField()
+
+    class Meta:
+        abstract = True
+
+
+class Count(Bucket):
+    """Counts of every kind in one bucket; what they are about is in the subclasses."""
+
     incoming = models.BigIntegerField(default=0)
     sent = models.BigIntegerField(default=0)
     deferred = models.BigIntegerField(default=0)
@@ -79,3 +88,82 @@ class ProviderCount(Count):
 
     def __str__(self) -> str:
         return f"address {self.address_id} to provider {self.provider_id}, {self.get_grain_display()} {self.bucket}"
+
+
+class ReasonOf(Bucket):
+    """Counts of what receivers explain: put off, bounced, bounced late."""
+
+    deferred = models.BigIntegerField(default=0)
+    bounced = models.BigIntegerField(default=0)
+    late_bounce = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class ReasonCount(ReasonOf):
+    """By server and class of the reply: hours (90 days), days."""
+
+    server_id = models.BigIntegerField()
+    reason = models.SmallIntegerField(choices=Reason.choices)
+    pk = models.CompositePrimaryKey("grain", "bucket", "server_id", "reason")
+
+    def __str__(self) -> str:
+        return f"server {self.server_id}, {self.get_reason_display()}, {self.get_grain_display()} {self.bucket}"
+
+
+class AddressReasonCount(ReasonOf):
+    """By IP address, recipients' provider and class of the reply: hours (90 days), days."""
+
+    address_id = models.BigIntegerField()
+    provider_id = models.SmallIntegerField()
+    reason = models.SmallIntegerField(choices=Reason.choices)
+    pk = models.CompositePrimaryKey("grain", "bucket", "address_id", "provider_id", "reason")
+
+    def __str__(self) -> str:
+        return f"address {self.address_id}, {self.get_reason_display()}, {self.get_grain_display()} {self.bucket}"
+
+
+class SignatureCount(ReasonOf):
+    """By IP address (0: none) and kind of reply: days."""
+
+    address_id = models.BigIntegerField()
+    signature_id = models.IntegerField()
+    pk = models.CompositePrimaryKey("grain", "bucket", "address_id", "signature_id")
+
+    def __str__(self) -> str:
+        return f"address {self.address_id}, signature {self.signature_id}, {self.get_grain_display()} {self.bucket}"
+
+
+class AttemptsOf(Bucket):
+    """Counts of attempts at receivers: accepted, put off, refused for good."""
+
+    sent = models.BigIntegerField(default=0)
+    deferred = models.BigIntegerField(default=0)
+    bounced = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class ThrottleCount(AttemptsOf):
+    """By IP address and throttling rule (0: the default): minutes (kept two hours), hours (35 days)."""
+
+    address_id = models.BigIntegerField()
+    rule_id = models.BigIntegerField()
+    pk = models.CompositePrimaryKey("grain", "bucket", "address_id", "rule_id")
+
+    def __str__(self) -> str:
+        return f"address {self.address_id}, rule {self.rule_id}, {self.get_grain_display()} {self.bucket}"
+
+
+class LatencyCount(AttemptsOf):
+    """By IP address, recipients' provider and power of two of the seconds from acceptance: days."""
+
+    address_id = models.BigIntegerField()
+    provider_id = models.SmallIntegerField()
+    latency = models.SmallIntegerField()
+    pk = models.CompositePrimaryKey("grain", "bucket", "address_id", "provider_id", "latency")
+
+    def __str__(self) -> str:
+        return f"address {self.address_id}, 2^{self.latency} s, {self.get_grain_display()} {self.bucket}"

@@ -101,6 +101,9 @@ class Day(models.Model):
     dropped_at = models.DateTimeField(null=True)
     # When the last of its events was gone.
     removed_at = models.DateTimeField(null=True)
+    # When it was last opened again, after it was dropped, for servers that had reported nothing for it. Its counts are of
+    # more than its events then: it is not audited and not rebuilt.
+    reopened_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["day"]
@@ -122,3 +125,14 @@ class Day(models.Model):
     @property
     def date(self) -> datetime.date:
         return buckets.date_of(self.day)
+
+
+class ClosedDay(models.Model):
+    """A server whose events of a re-opened day are gone: one that comes now could be a replay of one of them."""
+
+    day = models.IntegerField()
+    server_id = models.BigIntegerField()
+    pk = models.CompositePrimaryKey("day", "server_id")
+
+    def __str__(self) -> str:
+        return f"day {self.day}, server {self.server_id}"

@@ -168,12 +168,17 @@ def last_minute(server_ids: Iterable[int], now: datetime.datetime) -> dict[int, 
     return dict.fromkeys(ids, ZERO) | _totals(rows, "server_id")
 
 
-def queued(counts: Counts) -> int:
-    """Return how many of the accepted messages have not been settled: neither sent nor bounced.
+def settled(counts: Counts) -> int:
+    """Return how many messages have come to an end: sent, bounced, or held (which a development server's are for good).
 
-    0 where the platform does not report `incoming`.
+    A late bounce is of a message that was settled when it was sent.
     """
-    return max(0, counts.incoming - counts.sent - counts.bounced)
+    return counts.sent + counts.bounced + counts.held
+
+
+def queued(counts: Counts) -> int:
+    """Return how many of the accepted messages are not settled; 0 where the platform does not report `incoming`."""
+    return max(0, counts.incoming - settled(counts))
 
 
 def detailed_stats(server_id: int, now: datetime.datetime) -> Detailed:

@@ -21,6 +21,7 @@ from servers.provisioning import create_organization, create_server
 from servers.routes import create_route
 from servers.webhooks import create_webhook
 from stats.intake.event_sources import make_source
+from stats.intake.reply_rules import create_rule as create_reply_rule
 from stats.intake.tokens import make_ingest_token
 from stats.models import Provider, RollupRun
 from throttling import programs, templates
@@ -154,6 +155,7 @@ def platform(db: None) -> Platform:
     create_node(name="mta1", kind="postfix", addresses=[address.ipv4], actor=SYSTEM)
     publish(actor=SYSTEM, now=NOW)
     make_source(name="mail log", format="postfix", actor=SYSTEM)
+    create_reply_rule(pattern="nobody home", reason=1, actor=SYSTEM)
     ApiToken.objects.create(user=staff, name="deploy", key_prefix="abcdef", key_digest="0" * 64)
     RollupRun.objects.create(kind="fold", outcome="done", started_at=NOW, finished_at=NOW, events=3, rows=5)
     Job.objects.create(kind="bulk", label="Pause 3 addresses", user_id=superuser.pk)

@@ -8,7 +8,7 @@ from typing import Any
 from ippools.models import IPAddress
 from stats.counts.fold import fold_all
 from tests.stats.conftest import NOW, Tenant
-from tests.stats.recount import KINDS, counted, recount
+from tests.stats.recount import KINDS, REASONS, counted, recount
 
 AT = "2026-03-11T15:30:00Z"
 SENDERS = ["alice@acme.example", "Bob@Acme.Example", "carol@brand.example", "", None]
@@ -52,6 +52,8 @@ def random_events(
                 at=at.isoformat(),
                 ip=chance.choice([*(address.ipv4 for address in tenant.addresses), None]),
                 to=chance.choice(RECIPIENTS),
+                reply=chance.choice([*REASONS, None]),
+                seconds=chance.choice([None, 0.4, 3, 900]),
                 **{"from": chance.choice(SENDERS)},
             )
         )

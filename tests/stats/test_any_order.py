@@ -15,7 +15,7 @@ from stats.intake.ingest import Reporter, ingest
 from stats.ledger.storing import ensure_days
 from tests.stats.conftest import Tenant
 from tests.stats.events import RECIPIENTS, SENDERS, assert_counted, event
-from tests.stats.recount import KINDS
+from tests.stats.recount import KINDS, REASONS
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 
@@ -58,6 +58,8 @@ def build(identity: tuple[int, int, int], tenants: list[Tenant]) -> dict[str, An
         type=KINDS[choice % len(KINDS)],
         ip=[*(address.ipv4 for address in tenant.addresses), None][choice % (len(tenant.addresses) + 1)],
         to=RECIPIENTS[choice % len(RECIPIENTS)],
+        reply=[*REASONS, None][choice % (len(REASONS) + 1)],
+        seconds=[None, 0.4, 3, 900][choice % 4],
         **{"from": SENDERS[choice % len(SENDERS)]},
     )
 

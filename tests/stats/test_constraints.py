@@ -12,6 +12,7 @@ from stats.models import (
     ProviderDomain,
     RecipientDomain,
     RefusalCount,
+    ReplyRule,
     RollupRun,
     Sender,
     SenderDomain,
@@ -138,6 +139,16 @@ def _():
 @refusals.by("stats_sourcesample_outcome")
 def _():
     sample(outcome="accepted")
+
+
+@refusals.by("stats_replyrule_reason")
+def _():
+    ReplyRule.objects.create(pattern="x", reason=0)
+
+
+@refusals.by("stats_replyrule_not_empty")
+def _():
+    ReplyRule.objects.create(reason=1)
 
 
 @refusals.by("stats_provider_name_not_empty")

@@ -373,7 +373,7 @@ def test_a_day_notes_when_an_event_last_came_to_the_hour(acme: Tenant) -> None:
 
 
 def test_storing_nothing_stores_nothing() -> None:
-    assert storing.store([], now=NOW) == storing.Stored(0, 0, frozenset())
+    assert storing.store([], now=NOW) == storing.Stored(0, 0)
 
 
 def test_what_is_deleted_keeps_its_counts(acme: Tenant) -> None:

@@ -127,7 +127,7 @@ def test_a_day_whose_events_were_dropped_takes_no_more(acme: Tenant) -> None:
     fold_all(now=NOW)
     Day.objects.filter(day=buckets.day_number(datetime.date(2026, 1, 10))).update(dropped_at=NOW)
     events = [event(acme, id="a", at=old), event(acme, id="b"), event(acme, id="a", at=old), event(acme, id="b")]
-    message = "The events of this day are no longer held, so this could be a replay of one of them"
+    message = "The server's events of this day are no longer held, so this could be a replay of one of them"
     assert ingest(events, reporter=PLATFORM, now=NOW) == Receipt(
         accepted=1, duplicates=1, refused=[Remark(0, "day_closed", message), Remark(2, "day_closed", message)]
     )

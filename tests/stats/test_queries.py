@@ -115,6 +115,7 @@ def test_server_totals_and_the_last_complete_minute() -> None:
     ("counts", "expected"),
     [
         (Counts(incoming=10, sent=4, bounced=1, deferred=3), 5),
+        (Counts(incoming=10, sent=4, held=3, late_bounce=2), 3),
         (Counts(sent=4, bounced=1), 0),
         (Counts(), 0),
     ],

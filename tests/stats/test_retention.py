@@ -82,6 +82,7 @@ def test_an_old_day_goes_and_its_counts_stay(acme: Tenant) -> None:
     assert list(Event.objects.values_list("minute", flat=True)) == [buckets.minute_of(NOW)]
     day = Day.objects.get(day=OLD_DAY)
     assert (day.dropped_at, day.removed_at) == (NOW, NOW)
+    prune(now=NOW)
     assert_counted(events)
     assert audit(now=NOW).is_clean
     assert drop_old_events(now=NOW) == Dropped()
@@ -91,11 +92,12 @@ def test_an_event_for_a_dropped_day_is_refused_and_counts_nothing(acme: Tenant) 
     old = ingest_old(acme)
     drop_old_events(now=NOW)
     late = event(acme, id="late", at=OLD)
-    message = "The events of this day are no longer held, so this could be a replay of one of them"
+    message = "The server's events of this day are no longer held, so this could be a replay of one of them"
     assert ingest([late, old, event(acme)], reporter=PLATFORM, now=NOW) == Receipt(
         accepted=1, refused=[Remark(0, "day_closed", message), Remark(1, "day_closed", message)]
     )
     fold_all(now=NOW)
+    prune(now=NOW)
     assert_counted([old, event(acme)])
     assert not has_place(OLD_DAY)
 

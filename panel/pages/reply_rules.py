@@ -1,0 +1,35 @@
+"""Operators' rules for replies: why a receiver did not take a message, in the operator's own reading."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from panel.forms.base import ActingForm
+from panel.pages.base import PanelAdmin
+from panel.record_actions import actor_of
+from stats.intake import reply_rules
+from stats.models import ReplyRule
+
+
+class ReplyRuleForm(ActingForm):
+    """A rule's own fields."""
+
+    def act(self) -> ReplyRule:
+        if self.is_new:
+            return reply_rules.create_rule(actor=self.actor, **self.cleaned_data)
+        return reply_rules.change_rule(rule=self.instance, actor=self.actor, **self.cleaned_data)
+
+
+@admin.register(ReplyRule)
+class ReplyRuleAdmin(PanelAdmin):
+    """Reply rules."""
+
+    form = ReplyRuleForm
+    list_display = ["pattern", "code", "provider", "reason", "position", "note"]
+    list_filter = ["reason"]
+    search_fields = ["pattern", "code", "note"]
+    fields = ["pattern", "code", "provider", "reason", "position", "note"]
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        reply_rules.delete_rule(rule=record, actor=actor_of(request))

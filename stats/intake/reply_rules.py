@@ -1,0 +1,81 @@
+"""Operators' own rules for replies: made, changed and deleted. A change counts for events that come after it; a rebuild
+classifies those of the days that are held again."""
+
+from django.db import transaction
+
+from core.attributes import is_storable
+from core.audit import Actor, record, snapshot
+from core.errors import Fault, Invalid
+from core.races import atomic_act
+from stats import reasons
+from stats.intake import replies
+from stats.intake.replies import BadRule, Rule
+from stats.models import ReplyRule
+
+MOST_RULES = 500
+_FIELDS = ("position", "provider", "code", "pattern", "reason", "note")
+_LENGTHS = {"provider": 100, "code": 200, "pattern": 1000, "note": 300}
+
+
+@atomic_act
+def create_rule(
+    *,
+    reason: int,
+    actor: Actor,
+    pattern: str = "",
+    code: str = "",
+    provider: str = "",
+    position: int = 0,
+    note: str = "",
+) -> ReplyRule:
+    """Add a rule; raises Invalid where it cannot be used, or there are too many."""
+    if ReplyRule.objects.count() >= MOST_RULES:
+        raise Invalid(Fault("", f"There can be at most {MOST_RULES} rules"))
+    rule = ReplyRule(reason=reason, pattern=pattern, code=code, provider=provider, position=position, note=note)
+    _check(rule)
+    rule.save(force_insert=True)
+    record(actor=actor, act="reply_rule.created", target=rule, after=snapshot(rule))
+    return rule
+
+
+@atomic_act
+def change_rule(*, rule: ReplyRule, actor: Actor, **values: object) -> ReplyRule:
+    """Change what is given of a rule; raises Invalid."""
+    locked = ReplyRule.objects.select_for_update().get(pk=rule.pk)
+    before = snapshot(locked)
+    for field, value in values.items():
+        if field not in _FIELDS:
+            raise TypeError(f"change_rule() cannot change {field}")
+        setattr(locked, field, value)
+    _check(locked)
+    locked.save(update_fields=list(values))
+    if snapshot(locked) != before:
+        record(actor=actor, act="reply_rule.changed", target=locked, before=before, after=snapshot(locked))
+    return locked
+
+
+@transaction.atomic
+def delete_rule(*, rule: ReplyRule, actor: Actor) -> None:
+    """Delete a rule."""
+    record(actor=actor, act="reply_rule.deleted", target=rule, before=snapshot(rule))
+    rule.delete()
+
+
+def _check(rule: ReplyRule) -> None:
+    faults = []
+    for name, longest in _LENGTHS.items():
+        text = getattr(rule, name).strip()
+        setattr(rule, name, text)
+        if len(text) > longest or not is_storable(text):
+            faults.append(Fault(name, f"must be at most {longest} characters, without control characters"))
+    if rule.reason not in reasons.WORDS or rule.reason == reasons.Reason.UNKNOWN:
+        faults.append(Fault("reason", "must be a class of replies"))
+    if not rule.pattern and not rule.code:
+        faults.append(Fault("pattern", "is required where no code is given"))
+    if not faults:
+        try:
+            replies.with_rules([Rule("own", rule.provider, rule.code, rule.pattern, reasons.WORDS[rule.reason])])
+        except BadRule as problem:
+            faults.append(Fault("pattern", f"cannot be used: {problem}"))
+    if faults:
+        raise Invalid(*faults)
