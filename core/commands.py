@@ -10,6 +10,7 @@ from django.core.management import BaseCommand, CommandError
 
 from core.audit import Actor
 from core.errors import Refused
+from core.texts import sentence
 
 
 class ActCommand(BaseCommand, ABC):
@@ -41,11 +42,5 @@ class ActCommand(BaseCommand, ABC):
         try:
             outcome = self.act(**options)
         except Refused as refusal:
-            raise CommandError(sentence(refusal)) from None
+            raise CommandError(f"{sentence(refusal.message.rstrip('.'))}.") from None
         self.stdout.write(json.dumps(outcome) if as_json else self.told(outcome))
-
-
-def sentence(refusal: Refused) -> str:
-    """Return a refusal as a sentence for a person."""
-    text = refusal.message.rstrip(".")
-    return f"{text[:1].upper()}{text[1:]}."

@@ -32,3 +32,9 @@ def clean_text(text: str, *, field: str, longest: int) -> str:
     if len(text) > longest:
         raise Invalid(Fault(field, f"is too long (maximum is {longest} characters)"))
     return text
+
+
+def sentence(text: str) -> str:
+    """Return a sentence part ("has already been taken") as the beginning of a sentence."""
+    text = text.strip()
+    return text[:1].upper() + text[1:]

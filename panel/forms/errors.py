@@ -3,12 +3,7 @@
 from django import forms
 
 from core.errors import Fault, Invalid, Refused
-
-
-def sentence(message: str) -> str:
-    """Return a sentence part ("has already been taken") as a sentence of its own."""
-    text = message.strip()
-    return text[:1].upper() + text[1:]
+from core.texts import sentence
 
 
 def show(form: forms.BaseForm, refusal: Refused) -> None:
