@@ -22,7 +22,7 @@ class IPPoolViewSet(PostalViewSet):
     tag = "Postal: IP pools"
     renderer = ip_pools_renderer
 
-    # A thousand addresses in an answer: by nested serializers it takes two and a half times as long.
+    # Up to thousands of addresses in an answer; see api.postal.rows for what serializers would cost.
     @reads(
         "/",
         answers={"ip_pools": serializers.Pool(many=True), "least_used_pool": serializers.PoolMention(required=False)},
