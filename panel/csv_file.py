@@ -2,25 +2,25 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.http import HttpResponse
 
-# A cell that begins so is a formula to a spreadsheet, also behind blanks; a tab or line end hides one.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A cell that begins so is a formula to a spreadsheet, also behind blanks; a tab or line end hides one. With apostrophes before
+# it, it is what `safe` made of one.
+_FORMULA = re.compile(r"'* *[=+@\t\r\n-]")
 
 
 def safe(value: Any) -> Any:
     """Return the cell as it may stand in a file: a text that would be a formula gets an apostrophe before it."""
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA_STARTS):
-        return "'" + value
-    return value
+    return "'" + value if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def read_back(text: str) -> str:
     """Return a cell as it was before `safe`, so that what was exported can be imported."""
-    return text[1:] if text.startswith("'") and text[1:].lstrip(" ").startswith(_FORMULA_STARTS) else text
+    return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
 
 
 def answer(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> HttpResponse:

@@ -1,20 +1,23 @@
 """Addresses with their pools as rows of a table: written out, and read back row by row by the acts that pages use."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import QuerySet
 
 from core.audit import Actor
+from core.csv_table import Row, at_line, whole_number
 from core.errors import Fault, Invalid, Refused
+from core.labels import NOTHING, Labels, Unreadable
 from core.races import atomic_act
 from ippools import ip_addresses
 from ippools.addresses import is_ipv4
-from ippools.models import IPAddress, IPPool, IPPoolMember
+from ippools.models import IPAddress, IPPool, IPPoolMember, VirtualMTA
 from servers import pools
 from servers.addresses import change_address
 from servers.models import Organization
+from throttling.models import ThrottlingTemplate
 
 COLUMNS = (
     "ipv4",
@@ -32,22 +35,37 @@ COLUMNS = (
 MOST_ROWS = 1_000
 SEPARATOR = ";"
 _BATCH = 2_000
-_YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
+_YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+# What a person must see first of what a file does.
+_GRAVEST = ("delivery_paused", "pools")
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a file did: the addresses that it made, changed, and found as they are."""
+    """What a file did: the addresses that it made, changed, and found as they are, and each change of a cell.
+
+    A change is (IPv4, column, before, after); pauses come first, then pools.
+    """
 
     created: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
+    changes: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the records are called that cells refer to."""
+
+    pools: Labels
+    templates: Labels
+    redirects: Labels
 
 
 def rows_of(addresses: QuerySet[IPAddress]) -> Iterator[tuple[Any, ...]]:
     """Yield a row for each address, by a few queries for every two thousand."""
-    names = _pool_names()
-    found = addresses.select_related("template", "redirect", "rules").order_by("pk")
+    names = _names()
+    found = addresses.select_related("rules").order_by("pk")
     batch: list[IPAddress] = []
     for address in found.iterator(chunk_size=_BATCH):
         batch.append(address)
@@ -58,142 +76,190 @@ def rows_of(addresses: QuerySet[IPAddress]) -> Iterator[tuple[Any, ...]]:
 
 
 @atomic_act
-def import_rows(rows: Iterable[Mapping[str, str]], *, actor: Actor) -> Outcome:
+def import_rows(rows: Sequence[Row], *, actor: Actor) -> Outcome:
     """Make the addresses that there are not, change those that there are (by IPv4), and put them into exactly their pools.
 
-    All or nothing: raises Invalid with a fault for each line that is refused (`line 3.hostname`), the first row being line 2.
-    A column that the file lacks is left as it is.
+    All or nothing: raises Invalid with a fault for each line that is refused (`line 3.hostname`). An empty cell, or a column
+    that the file lacks, leaves the value as it is; `none` takes it away.
     """
-    outcome, faults = Outcome(), []
-    by_name = {label: pk for pk, label in _pool_names().items()}
-    for number, row in enumerate(rows, start=2):
-        if number - 1 > MOST_ROWS:
-            faults.append(Fault(f"line {number}", f"is one too many: a file may have {MOST_ROWS:,} rows"))
-            break
+    if len(rows) > MOST_ROWS:
+        line = rows[MOST_ROWS].line
+        raise Invalid(Fault(f"line {line}", f"is one too many: a file may have {MOST_ROWS:,} rows"))
+    faults = _given_twice(rows)
+    ipv4s = [ipv4 for row in rows if is_ipv4(ipv4 := row.code("ipv4"))]
+    names = _names()
+    before = _cells(ipv4s, names)
+    for row in rows:
         try:
-            _import(row, by_name, outcome, actor)
+            _import(row, names, actor)
         except Invalid as refusal:
-            faults += [
-                Fault(f"line {number}.{each.path}" if each.path else f"line {number}", each.message)
-                for each in refusal.faults
-            ]
+            faults += at_line(row, refusal)
         except Refused as refusal:
-            faults.append(Fault(f"line {number}", refusal.message))
+            faults.append(Fault(f"line {row.line}", refusal.message))
     if faults:
         raise Invalid(*faults)
+    # An address that was made may be what another is now redirected to.
+    return _outcome(before, _cells(ipv4s, _names()))
+
+
+def _given_twice(rows: Sequence[Row]) -> list[Fault]:
+    lines: dict[str, int] = {}
+    faults = []
+    for row in rows:
+        first = lines.setdefault(row.code("ipv4"), row.line)
+        if first != row.line:
+            faults.append(Fault(f"line {row.line}.ipv4", f"stands in line {first} already"))
+    return faults
+
+
+def _cells(ipv4s: Sequence[str], names: _Names) -> dict[str, tuple[str, ...]]:
+    addresses = list(IPAddress.objects.filter(ipv4__in=ipv4s).select_related("rules"))
+    return {cells[0]: tuple(map(str, cells)) for cells in _rows(addresses, names)}
+
+
+def _outcome(before: Mapping[str, tuple[str, ...]], after: Mapping[str, tuple[str, ...]]) -> Outcome:
+    outcome = Outcome()
+    for ipv4, cells in after.items():
+        if ipv4 not in before:
+            outcome.created.append(ipv4)
+        elif cells == before[ipv4]:
+            outcome.unchanged.append(ipv4)
+        else:
+            outcome.changed.append(ipv4)
+            outcome.changes += [
+                (ipv4, column, old, new)
+                for column, old, new in zip(COLUMNS, before[ipv4], cells, strict=True)
+                if old != new
+            ]
+    rank = {column: place for place, column in enumerate(_GRAVEST)}
+    outcome.changes.sort(key=lambda change: rank.get(change[1], len(rank)))
     return outcome
 
 
-def _import(row: Mapping[str, str], by_name: Mapping[str, int], outcome: Outcome, actor: Actor) -> None:
-    ipv4 = row.get("ipv4", "").strip()
-    values, wanted = _values(row, by_name)
+def _import(row: Row, names: _Names, actor: Actor) -> None:
+    ipv4 = row.code("ipv4")
+    values, wanted = _values(row, names)
     # PostgreSQL would not even compare with what is no address; the act says what is wrong with it.
     known = IPAddress.objects.filter(ipv4=ipv4) if is_ipv4(ipv4) else IPAddress.objects.none()
-    address = known.select_related("rules").first()
+    address = known.select_related("rules", "template", "redirect").first()
     if address is None:
-        made = ip_addresses.create({"ipv4": ipv4, **_defaults(ipv4, values)}, actor=actor)
-        _put_into(made, wanted, actor)
-        outcome.created.append(ipv4)
-        return
-    before = ip_addresses.document(address)
-    is_moved = _put_into(address, wanted, actor)
-    is_changed = _differs(address, values)
-    if is_changed:
+        address = ip_addresses.create({"ipv4": ipv4, **_defaults(ipv4, values)}, actor=actor)
+    elif _differs(address, values):
         change_address(address.pk, values, actor=actor)
-    same = before == ip_addresses.document(IPAddress.objects.select_related("rules").get(pk=address.pk))
-    (outcome.unchanged if same and not is_moved else outcome.changed).append(ipv4)
+    _put_into(address, wanted, actor)
 
 
 def _differs(address: IPAddress, values: Mapping[str, Any]) -> bool:
-    """Return whether any given value is another than the address has; references are left to the act."""
+    """Return whether any given value is another than the address has."""
     plain = {"name", "hostname", "ipv6", "priority", "delivery_paused"} & set(values)
     if any(getattr(address, name) != values[name] for name in plain):
         return True
     if any(getattr(address.rules, name) != value for name, value in values.get("default", {}).items()):
         return True
-    template, redirect = values.get("throttling_template"), values.get("redirect")
-    if template is not None and template["name"] != address.template.name:
+    if values.get("throttling_template", {"id": address.template_id}) != {"id": address.template_id}:
         return True
-    current = None if address.redirect is None else address.redirect.name
-    return "redirect" in values and (None if redirect is None else redirect["name"]) != current
+    current = None if address.redirect_id is None else {"id": address.redirect_id}
+    return "redirect" in values and values["redirect"] != current
 
 
-def _values(row: Mapping[str, str], by_name: Mapping[str, int]) -> tuple[dict[str, Any], set[int] | None]:
+def _values(row: Row, names: _Names) -> tuple[dict[str, Any], set[int] | None]:
     """Return what the row gives in the form in which acts read it, and its pools (None: it says nothing of pools)."""
     values: dict[str, Any] = {}
     faults: list[Fault] = []
-    values |= {name: row[name].strip() for name in ("name", "hostname") if row.get(name, "").strip()}
-    if "ipv6" in row:
-        values["ipv6"] = row["ipv6"].strip() or None
-    if row.get("priority", "").strip():
+    if name := row.text("name"):
+        values["name"] = name
+    if hostname := row.code("hostname"):
+        values["hostname"] = hostname.removesuffix(".")
+    if ipv6 := row.code("ipv6"):
+        values["ipv6"] = None if ipv6.lower() == NOTHING else ipv6
+    if row.code("priority"):
         values["priority"] = _number(row, "priority", faults)
-    if row.get("template", "").strip():
-        values["throttling_template"] = {"name": row["template"].strip()}
-    if "redirect" in row:
-        redirect = row["redirect"].strip()
-        values["redirect"] = {"name": redirect} if redirect else None
-    if "delivery_paused" in row:
-        paused = _YES.get(row["delivery_paused"].strip().lower())
-        if paused is None:
-            faults.append(Fault("delivery_paused", "must be yes or no"))
-        values["delivery_paused"] = paused
-    limits = [name for name in ("max_concurrent_connections", "max_messages_per_hour") if name in row]
-    if limits:
-        values["default"] = {name: _number(row, name, faults) for name in limits}
-    wanted = _pools(row["pools"], by_name, faults) if "pools" in row else None
+    if label := row.text("template"):
+        values["throttling_template"] = _reference(label, names.templates)
+    if label := row.text("redirect"):
+        values["redirect"] = None if label.lower() == NOTHING else _reference(label, names.redirects)
+    if paused := row.code("delivery_paused").lower():
+        values["delivery_paused"] = _YES.get(paused)
+        faults += [Fault("delivery_paused", "must be yes or no")] if paused not in _YES else []
+    if default := _limits(row, faults):
+        values["default"] = default
+    wanted = _pools(row.text("pools"), names.pools, faults)
     if faults:
         raise Invalid(*faults)
     return values, wanted
 
 
-def _pools(text: str, by_name: Mapping[str, int], faults: list[Fault]) -> set[int]:
-    labels = [label for each in text.split(SEPARATOR) if (label := each.strip())]
-    faults += [Fault("pools", f"names “{label}”, which is no pool") for label in labels if label not in by_name]
-    return {by_name[label] for label in labels if label in by_name}
+def _limits(row: Row, faults: list[Fault]) -> dict[str, int | None]:
+    return {
+        name: None if text.lower() == NOTHING else _number(row, name, faults)
+        for name in ("max_concurrent_connections", "max_messages_per_hour")
+        if (text := row.code(name))
+    }
 
 
-def _number(row: Mapping[str, str], name: str, faults: list[Fault]) -> int | None:
-    text = row[name].strip().replace(",", "")
+def _reference(label: str, labels: Labels) -> dict[str, Any]:
+    try:
+        return {"id": labels.pk_of(label)}
+    except Unreadable:
+        # It may have been made by a line before; where it was not, the act says so.
+        return {"name": label}
+
+
+def _pools(text: str, labels: Labels, faults: list[Fault]) -> set[int] | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+    if text.lower() == NOTHING:
+        return set()
+    found = set()
+    for label in filter(None, map(str.strip, text.split(SEPARATOR))):
+        try:
+            found.add(labels.pk_of(label))
+        except Unreadable as problem:
+            faults.append(Fault("pools", str(problem)))
+    return found
+
+
+def _number(row: Row, name: str, faults: list[Fault]) -> int | None:
+    number = whole_number(row.code(name))
+    if number is None:
         faults.append(Fault(name, "must be a whole number"))
-        return None
-    return int(text)
+    return number
 
 
 def _defaults(ipv4: str, values: dict[str, Any]) -> dict[str, Any]:
     return {"name": f"ip-{ipv4}", "throttling_template": {"name": "Default"}, **values}
 
 
-def _put_into(address: IPAddress, wanted: set[int] | None, actor: Actor) -> bool:
-    """Put the address into exactly these pools, and return whether that changed anything."""
+def _put_into(address: IPAddress, wanted: set[int] | None, actor: Actor) -> None:
+    """Put the address into exactly these pools."""
     if wanted is None:
-        return False
+        return
     present = set(IPPoolMember.objects.filter(ip_address=address).values_list("pool_id", flat=True))
     for pool in IPPool.objects.filter(pk__in=wanted - present).order_by("pk"):
         pools.add_members(pool=pool, addresses=[address], actor=actor, organization_id=pools.owner_id_of(pool))
     for pool in IPPool.objects.filter(pk__in=present - wanted).order_by("pk"):
         pools.remove_members(pool=pool, addresses=[address], actor=actor)
-    return wanted != present
 
 
-def _pool_names() -> dict[int, str]:
-    """Return what each pool is called in a file: its name, after its organization's permalink if it has one."""
+def _names() -> _Names:
+    """Return what everything is called in a file; a pool by its name, after its organization's permalink if it has one."""
     permalinks = dict(Organization.objects.values_list("uuid", "permalink"))
-    found: dict[int, str] = {}
-    for pk, uuid, namespace, name in IPPool.objects.values_list("pk", "uuid", "namespace", "name"):
-        label = name if namespace is None else f"{permalinks.get(namespace, namespace)}/{name}"
-        # Where the name itself has the separator, the uuid stands for it.
-        found[pk] = str(uuid) if SEPARATOR in label else label
-    return found
+    called = [
+        (pk, name if namespace is None else f"{permalinks.get(namespace, namespace)}/{name}")
+        for pk, namespace, name in IPPool.objects.values_list("pk", "namespace", "name")
+    ]
+    return _Names(
+        Labels(called, forbidden=SEPARATOR),
+        Labels(ThrottlingTemplate.objects.values_list("pk", "name")),
+        Labels(VirtualMTA.objects.values_list("pk", "name")),
+    )
 
 
-def _rows(addresses: list[IPAddress], names: Mapping[int, str]) -> Iterator[tuple[Any, ...]]:
+def _rows(addresses: Sequence[IPAddress], names: _Names) -> Iterator[tuple[Any, ...]]:
     members: dict[int, list[str]] = {}
     pairs = IPPoolMember.objects.filter(ip_address__in=[each.pk for each in addresses]).order_by("pool_id")
     for address_id, pool_id in pairs.values_list("ip_address_id", "pool_id"):
-        members.setdefault(address_id, []).append(names[pool_id])
+        members.setdefault(address_id, []).append(names.pools.of(pool_id))
     for each in addresses:
         yield (
             each.ipv4,
@@ -201,8 +267,8 @@ def _rows(addresses: list[IPAddress], names: Mapping[int, str]) -> Iterator[tupl
             each.ipv6 or "",
             each.hostname,
             each.priority,
-            each.template.name,
-            "" if each.redirect is None else each.redirect.name,
+            names.templates.of(each.template_id),
+            names.redirects.of(each.redirect_id),
             "yes" if each.delivery_paused else "no",
             "" if each.rules.max_concurrent_connections is None else each.rules.max_concurrent_connections,
             "" if each.rules.max_messages_per_hour is None else each.rules.max_messages_per_hour,

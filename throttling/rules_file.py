@@ -1,46 +1,88 @@
 """A template's rules as rows of a table: written out, and read back as the whole list."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from core.csv_table import Row, whole_number
 from core.errors import Fault, Invalid
-from throttling import rule_sets
-from throttling.models import RuleSet
-from throttling.models.rule import MAX_RULES
+from core.labels import NOTHING, Labels, Unreadable
+from throttling import domains, rule_sets
+from throttling.models import Rule, RuleSet, ThrottleProgram
 
 COLUMNS = ("domains", "max_concurrent_connections", "max_messages_per_hour", "throttle_program")
+_PLACE = re.compile(r"rules\[([0-9]+)\]\.?")
 
 
 def rows_of(rule_set: RuleSet) -> Iterator[tuple[Any, ...]]:
     """Yield a row for each rule; its domains stand apart by blanks."""
+    programs = _programs()
     for rule in rule_sets.rules_of(rule_set.pk):
         yield (
             " ".join(domain.pattern for domain in rule.domains.all()),
             rule.max_concurrent_connections,
             rule.max_messages_per_hour,
-            "" if rule.throttle_program is None else rule.throttle_program.name,
+            programs.of(rule.throttle_program_id),
         )
 
 
-def read(rows: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """Return the rules in the form in which acts read them; raises Invalid with a fault for each line that is none."""
-    rules: list[dict[str, Any]] = []
+def read(rows: Sequence[Row], rule_set: RuleSet) -> list[dict[str, Any]]:
+    """Return the rules in the form in which acts read them; raises Invalid with a fault for each line that is none.
+
+    An empty cell leaves what the set's rule for the same domains has.
+    """
+    existing = {
+        frozenset(each.pattern for each in rule.domains.all()): rule for rule in rule_sets.rules_of(rule_set.pk)
+    }
+    programs = _programs()
     faults: list[Fault] = []
-    for number, row in enumerate(rows, start=2):
-        if len(rules) > MAX_RULES:
-            break  # The act says that these are too many.
-        program = row.get("throttle_program", "").strip()
-        rule: dict[str, Any] = {
-            "domains": row.get("domains", "").split(),
-            "throttle_program": {"name": program} if program else None,
-        }
-        for name in ("max_concurrent_connections", "max_messages_per_hour"):
-            text = row.get(name, "").strip().replace(",", "")
-            if not (text.isascii() and text.isdigit() and len(text) <= 10):
-                faults.append(Fault(f"line {number}.{name}", "must be a whole number; 0 means unlimited"))
-                continue
-            rule[name] = int(text)
-        rules.append(rule)
+    rules = [_rule(row, existing, programs, faults) for row in rows]
     if faults:
         raise Invalid(*faults)
     return rules
+
+
+def at_lines(refusal: Invalid, rows: Sequence[Row]) -> Invalid:
+    """Return the refusal of an act that was given the rules of these rows, its faults with the lines of the file."""
+    faults = []
+    for fault in refusal.faults:
+        if (place := _PLACE.match(fault.path)) and int(place[1]) < len(rows):
+            rest = fault.path[place.end() :]
+            line = f"line {rows[int(place[1])].line}"
+            fault = Fault(f"{line}.{rest}" if rest else line, fault.message)
+        faults.append(fault)
+    return Invalid(*faults)
+
+
+def _rule(row: Row, existing: dict[frozenset[str], Rule], programs: Labels, faults: list[Fault]) -> dict[str, Any]:
+    patterns = row.code("domains").split()
+    before = existing.get(frozenset(_compared(patterns)))
+    rule: dict[str, Any] = {"domains": patterns}
+    for name in ("max_concurrent_connections", "max_messages_per_hour"):
+        text = row.code(name)
+        limit = whole_number(text) if text or before is None else getattr(before, name)
+        if limit is None:
+            faults.append(Fault(f"line {row.line}.{name}", "must be a whole number; 0 means unlimited"))
+        rule[name] = limit
+    label = row.text("throttle_program")
+    program = None if before is None else before.throttle_program_id
+    if label:
+        try:
+            program = None if label.lower() == NOTHING else programs.pk_of(label)
+        except Unreadable as problem:
+            faults.append(Fault(f"line {row.line}.throttle_program", str(problem)))
+    rule["throttle_program"] = None if program is None else {"id": program}
+    return rule
+
+
+def _compared(patterns: Sequence[str]) -> Iterator[str]:
+    """Yield the patterns as they are stored; those that are none are for the act to refuse."""
+    for text in patterns:
+        try:
+            yield domains.pattern(text)
+        except domains.NotADomain:
+            yield text
+
+
+def _programs() -> Labels:
+    return Labels(ThrottleProgram.objects.values_list("pk", "name"))

@@ -3,9 +3,8 @@
 The dry run does everything and rolls it back, so it cannot say anything else than what the import will do.
 """
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -15,20 +14,31 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
+from core import csv_table
 from core.errors import Fault, Invalid, Refused
 from panel import csv_file
 from panel.forms.fields import text_area
 
 LARGEST = 2 * 1024 * 1024
 SHOWN_FAULTS = 50
+SHOWN_CHANGES = 500
 
-type Rows = list[Mapping[str, str]]
-# Imports the rows and returns a line in words for each thing that it did.
-type Importing = Callable[[Rows], Sequence[tuple[str, Any]]]
+type Rows = list[csv_table.Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an import does: how many of what, and each change as (of what, what, from, to), the gravest first."""
+
+    figures: Sequence[tuple[str, int]]
+    changes: Sequence[tuple[str, str, str, str]] = ()
+
+
+type Importing = Callable[[Rows], Effect]
 
 
 class _OnlyLooked(Exception):
-    def __init__(self, effect: Sequence[tuple[str, Any]]) -> None:
+    def __init__(self, effect: Effect) -> None:
         self.effect = effect
 
 
@@ -51,37 +61,18 @@ class FileForm(forms.Form):
             if uploaded.size > LARGEST:
                 raise forms.ValidationError("The file is larger than 2 MiB: import it in parts.")
             try:
-                cleaned["text"] = uploaded.read().decode("utf-8-sig")
-            except UnicodeDecodeError:
-                raise forms.ValidationError("The file is not text in UTF-8.") from None
+                cleaned["text"] = csv_table.decode(uploaded.read())
+            except Invalid as refusal:
+                raise forms.ValidationError(str(refusal)) from None
         if not cleaned.get("text", "").strip():
             raise forms.ValidationError("Choose a file, or paste its text.")
         return cleaned
 
 
 def rows_of(text: str, columns: Sequence[str], *, needed: Sequence[str]) -> Rows:
-    """Return the rows of a CSV text by column; raises Invalid for columns that are unknown, missing or named twice."""
-    try:
-        lines = [line for line in csv.reader(io.StringIO(text.replace("\x00", "")), strict=True) if line]
-    except csv.Error as error:
-        raise Invalid(Fault("", f"The file is not CSV: {error}")) from None
-    head = [name.strip().lower() for name in lines[0]] if lines else []
-    faults = [
-        Fault("", f"There is no column “{name[:40]}”: there are {', '.join(columns)}")
-        for name in head
-        if name not in columns
-    ]
-    faults += [Fault("", f"The column “{name}” is missing") for name in needed if name not in head]
-    if len(head) != len(set(head)):
-        faults.append(Fault("", "A column is named twice"))
-    faults += [
-        Fault(f"line {number}", "has more cells than there are columns")
-        for number, line in enumerate(lines[1:], start=2)
-        if len(line) > len(head)
-    ][:SHOWN_FAULTS]
-    if faults:
-        raise Invalid(*faults)
-    return [dict(zip(head, map(csv_file.read_back, line), strict=False)) for line in lines[1:]]
+    """Return the rows of a CSV text, with cells as they were before they were made safe; raises Invalid."""
+    rows = csv_table.read(text, columns, needed=needed)
+    return [csv_table.Row(row.line, {name: csv_file.read_back(cell) for name, cell in row.items()}) for row in rows]
 
 
 def page(
@@ -98,7 +89,7 @@ def page(
     """Show the form, the dry run of what was given, or import it and go back."""
     posted = request.method == "POST"
     form = FileForm(request.POST if posted else None, request.FILES if posted else None)
-    effect: Sequence[tuple[str, Any]] = ()
+    effect = Effect(())
     if form.is_valid():
         is_confirmed = "confirmed" in request.POST
         try:
@@ -112,19 +103,22 @@ def page(
             # The same text again, also where it came as a file.
             form = FileForm(initial={"text": form.cleaned_data["text"]})
         except Refused as refusal:
-            effect = ()
             faults = refusal.faults if isinstance(refusal, Invalid) else (Fault("", refusal.message),)
             for fault in faults[:SHOWN_FAULTS]:
                 form.add_error(None, str(fault))
         else:
-            messages.success(request, "Imported: " + ", ".join(f"{name} {number}" for name, number in effect) + ".")
+            messages.success(
+                request, "Imported: " + ", ".join(f"{name} {number}" for name, number in effect.figures) + "."
+            )
             return HttpResponseRedirect(back)
     context = {
         **admin.admin_site.each_context(request),
         "title": title,
         "opts": admin.opts,
         "form": form,
-        "effect": effect,
+        "effect": effect.figures,
+        "changes": effect.changes[:SHOWN_CHANGES],
+        "more_changes": len(effect.changes[SHOWN_CHANGES:]),
         "help_text": help_text,
         "columns": columns,
         "back": back,

@@ -243,16 +243,18 @@ class IPAddressAdmin(TenantAdmin):
         if not self.may_use_files(request) or not self.has_change_permission(request):
             raise PermissionDenied
 
-        def importing(rows: csv_import.Rows) -> list[tuple[str, int]]:
+        def importing(rows: csv_import.Rows) -> csv_import.Effect:
             outcome = address_file.import_rows(rows, actor=actor_of(request))
-            return [(name, len(getattr(outcome, name))) for name in ("created", "changed", "unchanged")]
+            figures = [(name, len(getattr(outcome, name))) for name in ("created", "changed", "unchanged")]
+            return csv_import.Effect(figures, outcome.changes)
 
         return csv_import.page(
             self,
             request,
             title="Import addresses",
             help_text="Addresses are found by their IPv4: those that exist are changed, the others are made. "
-            "Pools are names apart by semicolons, an organization's after its permalink: acme/Transactional.",
+            "Pools are names apart by semicolons, an organization's after its permalink: acme/Transactional. "
+            "An empty cell leaves the value as it is; none takes it away. What several are called is written as its id: #12.",
             columns=address_file.COLUMNS,
             needed=["ipv4"],
             importing=importing,

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from unfold.decorators import display
 
+from core.errors import Invalid
 from core.related_counts import count_of
 from panel import csv_file
 from panel.bulk import csv_import
@@ -172,22 +173,27 @@ class ThrottlingTemplateAdmin(PanelAdmin):
         if record is None or not self.has_change_permission(request, record):
             raise PermissionDenied
 
-        def importing(rows: csv_import.Rows) -> list[tuple[str, int]]:
+        def importing(rows: csv_import.Rows) -> csv_import.Effect:
             before = table_of(record)
-            values = {"rules": rules_file.read(rows)}
-            templates.update(record.pk, values, actor=actor_of(request), replaces_rules=True)
+            values = {"rules": rules_file.read(rows, record.rules)}
+            try:
+                templates.update(record.pk, values, actor=actor_of(request), replaces_rules=True)
+            except Invalid as refusal:
+                raise rules_file.at_lines(refusal, rows) from None
             changed = changed_limits(before, table_of(record))
-            return [
+            figures = [
                 ("rules", len(rows)),
                 ("domain patterns with other limits", len(changed)),
                 ("addresses with this template", record.address_total),
             ]
+            return csv_import.Effect(figures, [(pattern, "limits", old, new) for pattern, old, new in changed])
 
         return csv_import.page(
             self,
             request,
             title=f"Import rules of {record}",
-            help_text="The file's rules take the place of all that the template has. Domains stand apart by blanks.",
+            help_text="The file's rules take the place of all that the template has. Domains stand apart by blanks. "
+            "An empty cell leaves the value of the rule with the same domains as it is; none takes a program away.",
             columns=rules_file.COLUMNS,
             needed=rules_file.COLUMNS[:3],
             importing=importing,

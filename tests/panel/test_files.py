@@ -10,14 +10,17 @@ from django.utils import timezone
 
 from core.models import AuditEntry
 from ippools.models import IPAddress
+from ippools.pausing import pause
 from panel import csv_file
 from panel.bulk import csv_import
+from servers.pools import add_members, create_platform_pool, create_pool
 from servers.provisioning import change_server
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.models import ServerCount
 from tests.panel.conftest import SYSTEM, sign_in
 from throttling import rule_sets
+from throttling.models import RuleSet, ThrottlingTemplate
 
 EXPORT = reverse("admin:ippools_ipaddress_export")
 IMPORT = reverse("admin:ippools_ipaddress_import")
@@ -85,6 +88,9 @@ def test_one_bad_line_imports_nothing_and_is_named(acme, platform, root):
         ("ipv4,colour\n1.2.3.4,red\n", "There is no column “colour”"),
         ("ipv4,ipv4\n1.2.3.4,1.2.3.4\n", "A column is named twice"),
         ("ipv4\n1.2.3.4,5\n", "line 2 has more cells than there are columns"),
+        ("\n\nipv4,hostname\n1.2.3.4,a.example\n\n,,\n1.2.3.4,b.example", "line 7.ipv4 stands in line 4 already"),
+        ("sep=|\nipv4|name\n", "line 1 says that cells stand apart by what is no comma"),
+        ('ipv4,priority\n1.2.3.4,"1,5"\n', "line 2.priority must be a whole number"),
         ("ipv4,hostname\nx,h.example.com\n", "line 2.ipv4 must be a valid dotted-decimal IPv4 address"),
         ('ipv4\n"unclosed', "The file is not CSV"),
         ("", "Choose a file, or paste its text."),
@@ -98,7 +104,7 @@ def test_it_rejects_what_is_no_such_file(text, said, platform, root):
 def test_it_rejects_bytes_that_are_no_text(platform, root):
     uploaded = SimpleUploadedFile("x.csv", b"\xff\xfe\x00")
     form = root.post(IMPORT, {"file": uploaded}).context["form"]
-    assert form.non_field_errors() == ["The file is not text in UTF-8."]
+    assert form.non_field_errors() == ["The file is not whole as UTF-16: save it as “CSV UTF-8 (comma delimited)”"]
 
 
 @pytest.mark.parametrize("over", [0, 1])
@@ -114,7 +120,66 @@ def test_files_of_addresses_are_the_platforms(acme, platform):
     assert (client.get(EXPORT).status_code, client.post(IMPORT).status_code) == (403, 403)
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1"])
+def test_an_empty_cell_leaves_each_value_and_none_takes_it_away(acme, platform, root):
+    address = acme.address
+    IPAddress.objects.filter(pk=address.pk).update(ipv6="2001:db8::1", priority=7, redirect=platform.address)
+    pause(address.pk, actor=SYSTEM, reason="blocked", at=timezone.now(), until=None)
+    RuleSet.objects.filter(pk=address.rules_id).update(max_concurrent_connections=3, max_messages_per_hour=30)
+    before = table(root.get(EXPORT))[0]
+    columns = list(before)
+    text = ",".join(columns) + f"\n{before['ipv4']}" + "," * (len(columns) - 1) + "\n"
+    audited = AuditEntry.objects.count()
+    context = root.post(IMPORT, {"text": text}).context
+    assert context["effect"] == [("created", 0), ("changed", 0), ("unchanged", 1)]
+    assert context["changes"] == []
+    root.post(IMPORT, {"text": text, "confirmed": "1"})
+    assert (table(root.get(EXPORT))[0], AuditEntry.objects.count()) == (before, audited)
+    cleared = dict.fromkeys(columns, "") | {"ipv4": before["ipv4"], "delivery_paused": "no"}
+    cleared |= dict.fromkeys(
+        ("ipv6", "redirect", "max_concurrent_connections", "max_messages_per_hour", "pools"), "none"
+    )
+    text = ",".join(columns) + "\n" + ",".join(cleared.values()) + "\n"
+    changes = root.post(IMPORT, {"text": text}).context["changes"]
+    # Pauses and pools are told first.
+    assert changes == [
+        ("192.0.2.1", "delivery_paused", "yes", "no"),
+        ("192.0.2.1", "pools", "acme/Acme pool", ""),
+        ("192.0.2.1", "ipv6", "2001:db8::1", ""),
+        ("192.0.2.1", "redirect", platform.address.name, ""),
+        ("192.0.2.1", "max_concurrent_connections", "3", ""),
+        ("192.0.2.1", "max_messages_per_hour", "30", ""),
+    ]
+    assert "acme/Acme pool" in root.post(IMPORT, {"text": text}).content.decode()
+    assert root.post(IMPORT, {"text": text, "confirmed": "1"}).status_code == 302
+    none = dict.fromkeys(("ipv6", "redirect", "max_concurrent_connections", "max_messages_per_hour", "pools"), "")
+    assert table(root.get(EXPORT))[0] == before | none | {"delivery_paused": "no"}
+
+
+def test_what_is_exported_imports_as_unchanged_whatever_the_names(acme, globex, platform, root):
+    addresses = list(IPAddress.objects.filter(ipv4=acme.address.ipv4))
+    clashing = create_pool(organization=acme.organization, name="Main", ips=["192.0.2.201"], actor=SYSTEM).pool
+    for name in ("acme/Main", "none", "#1", "a;b", "'=x", "=y", "-", "x" * 36):
+        made = create_platform_pool(name=name, actor=SYSTEM)
+        add_members(pool=made, addresses=addresses, actor=SYSTEM)
+    template = ThrottlingTemplate.objects.get(pk=platform.template.pk)
+    for name in ("none", " blank", "#7", "=t"):
+        template.name = name
+        template.save()
+        IPAddress.objects.filter(pk=acme.address.pk).update(template=template)
+        text = root.get(EXPORT).content.decode()
+        audited = AuditEntry.objects.count()
+        context = root.post(IMPORT, {"text": text}).context
+        assert context["form"].non_field_errors() == []
+        assert context["effect"] == [("created", 0), ("changed", 0), ("unchanged", IPAddress.objects.count())]
+        root.post(IMPORT, {"text": text, "confirmed": "1"})
+        assert AuditEntry.objects.count() == audited
+    text = "ipv4,pools\n192.0.2.201,acme/main\n"
+    [fault] = root.post(IMPORT, {"text": text, "confirmed": "1"}).context["form"].non_field_errors()
+    assert fault.startswith("line 2.pools names “acme/main”, which more than one is called: write the id instead (#")
+    assert clashing.addresses.count() == 1
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1", "'=1", "''-1", "' @x"])
 def test_no_cell_is_a_formula_and_each_reads_back(cell):
     assert csv_file.safe(cell) == "'" + cell
     assert csv_file.read_back(csv_file.safe(cell)) == cell
@@ -141,6 +206,21 @@ def test_a_templates_rules_go_out_and_in(platform, root):
     found = rule_sets.document(template.rules)["rules"]
     assert [each["domains"] for each in found] == [["a.example", "*.a.example"], ["b.example"]]
     assert found[0]["throttle_program"] == {"id": platform.program.pk}
+    # The same rules again, with what is empty left as it is; then a program taken away.
+    for program, kept in (("", {"id": platform.program.pk}), ("none", None)):
+        text = head + f"*.a.example A.example,,,{program}\nb.example,,4,\n"
+        root.post(url, {"text": text, "confirmed": "1"})
+        now = rule_sets.document(template.rules)["rules"]
+        assert [(each["max_concurrent_connections"], each["throttle_program"]) for each in now] == [
+            (1, kept),
+            (3, None),
+        ]
+    for text, said in (
+        ("\n\na.example,1,2,\n\n-bad-,1,2,\n", 'line 6.domains[0] "-bad-" is not a valid domain name'),
+        ("a.example,1,2,\na.example,1,2,\n", 'line 3.domains[0] "a.example" has already been taken'),
+        ("a.example,1,2,nobody\n", "line 2.throttle_program names “nobody”, which does not exist"),
+    ):
+        assert root.post(url, {"text": head + text}).context["form"].non_field_errors() == [said]
     bad = root.post(url, {"text": head + "a.example,x,2,\n", "confirmed": "1"}).context["form"].non_field_errors()
     assert bad == ["line 2.max_concurrent_connections must be a whole number; 0 means unlimited"]
 

@@ -1,0 +1,140 @@
+"""Tables in CSV files as spreadsheets write them, read whole or refused with the line and the reason. Pure."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+
+from core.errors import Fault, Invalid
+from core.names import without_invisible
+
+MOST_FAULTS = 50
+SEPARATORS = ",;\t"
+# Excel's own first line, which says what the cells stand apart by.
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,10}|[0-9]{1,3}(,[0-9]{3}){1,2}", re.ASCII)
+_SAVE_AS = "save it as “CSV UTF-8 (comma delimited)”"
+
+
+class Row(dict[str, str]):
+    """The cells of a row by column, and the line of the file that the row begins on."""
+
+    def __init__(self, line: int, cells: dict[str, str]) -> None:
+        super().__init__(cells)
+        self.line = line
+
+    def text(self, column: str) -> str:
+        """Return the cell without blanks around it; empty where the file lacks the column or the row ends before it."""
+        return self.get(column, "").strip()
+
+    def code(self, column: str) -> str:
+        """Return a cell that is no prose (an address, a number): also without characters that are not shown."""
+        return without_invisible(self.get(column, "")).strip()
+
+
+def decode(content: bytes) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 with its byte order mark; raises Invalid.
+
+    Other encodings are not guessed: Excel's "CSV" is Windows-1252 in German and French and code page 932 in Japanese, and no
+    byte says which; a guess would store names that nobody wrote.
+    """
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise Invalid(Fault("", f"The file is a spreadsheet's own, not CSV: {_SAVE_AS}"))
+    is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = content.decode("utf-16" if is_wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if is_wide:
+            raise Invalid(Fault("", f"The file is not whole as UTF-16: {_SAVE_AS}")) from None
+        line = len(re.findall(rb"\r\n|\r|\n", content[: error.start])) + 1
+        raise Invalid(
+            Fault("", f"The file is not text in UTF-8 (the byte {content[error.start]:02X} in line {line}): {_SAVE_AS}")
+        ) from None
+    if "\x00" in text:
+        raise Invalid(Fault("", f"The file has NUL characters, which no text has: {_SAVE_AS}"))
+    return text
+
+
+def read(text: str, columns: Sequence[str], *, needed: Sequence[str]) -> list[Row]:
+    """Return the rows of a table whose first row names its columns; raises Invalid with every fault, each with its line.
+
+    Cells stand apart by commas, semicolons or tabs, lines end in CR, LF or both. Rows without anything in them, and empty cells
+    beyond the last column, are left out: spreadsheets write them.
+    """
+    lines = io.StringIO(text.removeprefix("\ufeff"), newline="").readlines()
+    skipped, separator = _separator(lines, columns)
+    found = [
+        (line, cells)
+        for line, cells in _cells(lines[skipped:], separator, first=skipped + 1)
+        if any(cell.strip(" \t,;") for cell in cells)
+    ]
+    if not found:
+        raise Invalid(Fault("", "The file is empty"))
+    head = [without_invisible(name).strip().lower() for name in found[0][1]]
+    while head and not head[-1]:
+        head.pop()
+    faults = _faults_of_head(head, columns, needed)
+    for line, cells in found[1:]:
+        if any(cell.strip() for cell in cells[len(head) :]):
+            faults.append(Fault(f"line {line}", "has more cells than there are columns"))
+        elif any(cell.strip() for name, cell in zip(head, cells, strict=False) if not name):
+            faults.append(Fault(f"line {line}", "has a cell in a column without a name"))
+    if faults:
+        raise Invalid(*faults[:MOST_FAULTS])
+    return [
+        Row(line, {name: cell for name, cell in zip(head, cells, strict=False) if name}) for line, cells in found[1:]
+    ]
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number; None where it is none. Commas may stand between thousands; “1,5” is no whole number."""
+    return int(text.replace(",", "")) if _WHOLE_NUMBER.fullmatch(text) else None
+
+
+def at_line(row: Row, refusal: Invalid) -> list[Fault]:
+    """Return an act's faults with the row's line before their paths."""
+    return [Fault(f"line {row.line}.{each.path}" if each.path else f"line {row.line}", each.message)
+            for each in refusal.faults]  # fmt: skip
+
+
+def _faults_of_head(head: Sequence[str], columns: Sequence[str], needed: Sequence[str]) -> list[Fault]:
+    named = [name for name in head if name]
+    faults = [
+        Fault("", f"There is no column “{name[:40]}”: there are {', '.join(columns)}")
+        for name in named
+        if name not in columns
+    ]
+    faults += [Fault("", f"The column “{name}” is missing") for name in needed if name not in named]
+    if len(named) != len(set(named)):
+        faults.append(Fault("", "A column is named twice"))
+    return faults
+
+
+def _separator(lines: Sequence[str], columns: Sequence[str]) -> tuple[int, str]:
+    """Return how many lines stand before the table, and what its cells stand apart by: what makes most columns known."""
+    if lines and (said := _SEPARATOR_LINE.fullmatch(lines[0].rstrip("\r\n"))):
+        if said[1] not in SEPARATORS:
+            raise Invalid(Fault("line 1", "says that cells stand apart by what is no comma, semicolon or tab"))
+        return 1, said[1]
+    head = next((line for line in lines if line.strip(" \r\n,;\t")), "")
+    known = {
+        each: sum(
+            without_invisible(name).strip().strip('"').strip().lower() in columns
+            for name in head.split(each)
+        )
+        for each in SEPARATORS
+    }  # fmt: skip
+    return 0, max(SEPARATORS, key=lambda each: known[each])
+
+
+def _cells(lines: Sequence[str], separator: str, *, first: int) -> list[tuple[int, list[str]]]:
+    """Return the cells of every row with the line on which it begins."""
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    rows, begins = [], first
+    try:
+        for cells in reader:
+            rows.append((begins, cells))
+            begins = first + reader.line_num
+    except csv.Error as error:
+        raise Invalid(Fault("", f"The file is not CSV: line {begins}: {error}")) from None
+    return rows
