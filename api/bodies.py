@@ -6,6 +6,7 @@ refused; an integer beyond 64 bits arrives as a float, so no parameter that want
 """
 
 import contextlib
+import zlib
 from typing import BinaryIO
 
 import orjson
@@ -16,6 +17,12 @@ from api.problems import RETRY_AFTER, Code, Declined, decline
 
 MEBIBYTE = 1024 * 1024
 CHUNK = 64 * 1024
+# Members of a gzip body: each costs some time, however short it is.
+MOST_MEMBERS = 100
+GZIP = b"\x1f\x8b"
+ENCODING = "The content encoding must be gzip or identity"
+BROKEN_GZIP = "The request's body is not valid gzip"
+UNSAID_GZIP = "The request's body is gzip, which its Content-Encoding must say"
 # A client that is still sending cannot read an answer: that much of a refused body is read and thrown away.
 DISCARDED = 16 * MEBIBYTE
 
@@ -43,6 +50,40 @@ def read(request: HttpRequest, *, limit: int = MEBIBYTE) -> bytes:
     if declared is not None and size < declared:
         raise decline(Code.MALFORMED, "The request's body ended early")
     return b"".join(chunks)
+
+
+def read_unpacked(request: HttpRequest, *, limit: int = MEBIBYTE) -> bytes:
+    """Return the body as it was before it was packed by gzip; `limit` is for both. Other encodings are refused."""
+    body = read(request, limit=limit)
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding in ("gzip", "x-gzip"):
+        return _unpacked(body, limit)
+    if encoding not in ("", "identity"):
+        raise decline(Code.MALFORMED, ENCODING)
+    if body.startswith(GZIP):
+        raise decline(Code.MALFORMED, UNSAID_GZIP)
+    return body
+
+
+def _unpacked(packed: bytes, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for _ in range(MOST_MEMBERS):
+        member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        try:
+            # One byte more than may be tells that there are too many, however many there are.
+            parts.append(member.decompress(packed, limit + 1 - size))
+        except zlib.error:
+            raise decline(Code.MALFORMED, BROKEN_GZIP) from None
+        size += len(parts[-1])
+        if size > limit:
+            raise _too_large(limit)
+        if not member.eof:
+            raise decline(Code.MALFORMED, BROKEN_GZIP)
+        packed = member.unused_data
+        if not packed:
+            return b"".join(parts)
+    raise decline(Code.MALFORMED, f"The request's body must not have more than {MOST_MEMBERS} gzip members")
 
 
 def parse_json(raw: bytes | str) -> object:

@@ -99,8 +99,8 @@ class DialectView(APIView, ABC):
         touch_last_used(credential, at=self.now)
 
     def body(self) -> bytes:
-        """Return the request's body, within the view's limit."""
-        return bodies.read(self.request._request, limit=self.body_limit)
+        """Return the request's body, unpacked, within the view's limit."""
+        return bodies.read_unpacked(self.request._request, limit=self.body_limit)
 
 
 class DialectViewSet(ViewSet, DialectView):

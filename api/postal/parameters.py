@@ -114,16 +114,22 @@ _DATE = "Invalid date format. Use ISO 8601 format (e.g., 2025-01-01T00:00:00Z)"
 
 
 class DateRange(Parameters):
-    """Both ends in UTC; a range that ends before it starts is declined."""
+    """Whole UTC days, of which both ends are echoed as they are counted; a range that ends before it starts is declined."""
 
-    start_date = Moment("The start of the range", required=True, example="2025-01-01T00:00:00Z", wrong=_DATE)
-    end_date = Moment("The end of the range", required=True, example="2025-01-31T23:59:59Z", wrong=_DATE)
+    start_date = Moment(
+        "The start of the range: its whole UTC day counts", required=True, example="2025-01-01T00:00:00Z", wrong=_DATE
+    )
+    end_date = Moment(
+        "The end of the range: its whole UTC day counts", required=True, example="2025-01-31T23:59:59Z", wrong=_DATE
+    )
     faults = (BACKWARDS,)
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         if given["start_date"] > given["end_date"]:
             raise fault(BACKWARDS)
-        return given
+        first = given["start_date"].replace(hour=0, minute=0, second=0, microsecond=0)
+        last = given["end_date"].replace(hour=23, minute=59, second=59, microsecond=0)
+        return {**given, "start_date": first, "end_date": last}
 
 
 # --- IP pools ---------------------------------------------------------------------------------------------------------

@@ -1,14 +1,22 @@
 """What a caller sent, merged: query string, then the JSON body or the form field `params`, the later winning."""
 
+import io
 from collections.abc import Mapping
 
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.http import HttpRequest, QueryDict
+from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from api import bodies
 from api.problems import Code, decline
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+# What clients call JSON where they do not say so: `+json` types beside.
+_TEXTS = frozenset({"", JSON, "text/json", "text/plain"})
+BROKEN_FORM = "The multipart form is not whole"
 
 
 def parameters_of(request: HttpRequest, body: bytes) -> dict[str, object]:
@@ -24,13 +32,34 @@ def _body_parameters(request: HttpRequest, body: bytes) -> Mapping[str, object]:
         return {}
     media_type = (request.content_type or "").lower()
     # curl -d says "form" unless it is told otherwise, and a form never begins with a brace: an encoder escapes it.
-    if media_type in {"", JSON} or (media_type == FORM and body.lstrip().startswith(b"{")):
+    is_json = media_type in _TEXTS or media_type.endswith("+json")
+    if is_json or (media_type == FORM and body.lstrip().startswith(b"{")):
         return _object(bodies.parse_json(body), "The request's body must be a JSON object")
     if media_type == FORM:
-        params = QueryDict(body, encoding="utf-8").get("params", "")
-        # Postal: fields other than params are not parameters.
-        return _object(bodies.parse_json(params), "params must be a JSON object") if params.strip() else {}
-    raise decline(Code.MALFORMED, f"The content type must be {JSON} or {FORM}")
+        return _params(QueryDict(body, encoding="utf-8").get("params", ""))
+    if media_type == MULTIPART:
+        return _params(_multipart_params(request, body))
+    raise decline(Code.MALFORMED, f"The content type must be {JSON}, {FORM} or {MULTIPART}")
+
+
+def _params(text: str | bytes) -> Mapping[str, object]:
+    # Postal: fields other than params are not parameters.
+    return _object(bodies.parse_json(text), "params must be a JSON object") if text.strip() else {}
+
+
+def _multipart_params(request: HttpRequest, body: bytes) -> str | bytes:
+    """Return the form's `params`, be it a field or a file (`curl -F params=@file`); declines a form that is not whole."""
+    boundary = (request.content_params or {}).get("boundary", "")
+    # Django's parser takes what there is of a form that was cut off.
+    if not boundary or not body.rstrip().endswith(b"--" + boundary.encode("latin-1", "replace") + b"--"):
+        raise decline(Code.MALFORMED, BROKEN_FORM)
+    meta = request.META | {"CONTENT_LENGTH": str(len(body))}
+    try:
+        fields, files = MultiPartParser(meta, io.BytesIO(body), [MemoryFileUploadHandler(request)], "utf-8").parse()
+    except (MultiPartParserError, SuspiciousOperation, BadRequest):
+        raise decline(Code.MALFORMED, BROKEN_FORM) from None
+    given = [*fields.getlist("params"), *(each.read() for each in files.getlist("params"))]
+    return given[-1] if given else ""
 
 
 def _object(value: object, message: str) -> Mapping[str, object]:

@@ -139,6 +139,8 @@ DELETED = {"deleted": ChoiceField([True])}
 
 class CountedServer(Permalinked):
     sent_emails = Count()
+    # Where the counts cannot be read; `sent_emails` is 0 then.
+    error = CharField(required=False)
 
 
 class SwitchedServer(Permalinked):

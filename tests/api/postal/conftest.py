@@ -43,8 +43,11 @@ class Caller:
         method: str = "POST",
         content_type: str = "application/json",
         status: int = 200,
+        encoding: str | None = None,
     ) -> dict[str, Any]:
         headers = {} if key is None else {"X-Server-API-Key": key}
+        if encoding is not None:
+            headers["Content-Encoding"] = encoding
         response = self.client.generic(method, f"/api/v1/{path}", body, content_type=content_type, headers=headers)
         assert response.status_code == status, response.content
         assert response["Content-Type"] == "application/json"

@@ -1,6 +1,7 @@
 """What holds for every endpoint. The suite walks the URLs: a new endpoint joins by existing."""
 
 import datetime
+import gzip
 import hashlib
 import json
 from collections.abc import Iterator
@@ -213,15 +214,50 @@ def test_it_rejects_nul_characters(call, unchanged, path):
 
 @pytest.mark.parametrize("path", with_parameters())
 def test_it_rejects_unknown_content_types(call, unchanged, path):
-    expected = parameter_fault(path, "The content type must be application/json or application/x-www-form-urlencoded")
+    expected = parameter_fault(
+        path, "The content type must be application/json, application/x-www-form-urlencoded or multipart/form-data"
+    )
     for content_type in (
-        "text/plain",
         "application/xml",
-        "multipart/form-data; boundary=x",
         "nonsense",
         "application/jsonx",
     ):
         assert call.raw(path, b"{}", key=unchanged.key, content_type=content_type) == expected
+
+
+@pytest.mark.parametrize("path", with_parameters())
+def test_bodies_are_read_whole_or_refused(call, unchanged, path):
+    """Each way of sending reaches the same parser, which says what it found: nothing is taken for a body without content."""
+    said = parameter_fault(path, "The request's body must be a JSON object")
+    for content_type in ("text/plain", "text/plain; charset=utf-8", "application/vnd.api+json", "text/json", ""):
+        assert call.raw(path, b"[]", key=unchanged.key, content_type=content_type) == said
+
+    def refusal(body, content_type="application/json", encoding=None):
+        return call.raw(path, body, key=unchanged.key, content_type=content_type, encoding=encoding)
+
+    assert refusal(gzip.compress(b"[]"), encoding="gzip") == said
+    assert refusal(gzip.compress(b"[") + gzip.compress(b"]"), encoding="X-GZIP") == said
+    for body, encoding, message in (
+        (b"{}", "br", "The content encoding must be gzip or identity"),
+        (b"{}", "gzip", "The request's body is not valid gzip"),
+        (gzip.compress(b"{}")[:-3], "gzip", "The request's body is not valid gzip"),
+        (gzip.compress(b"{}") + b"x", "gzip", "The request's body is not valid gzip"),
+        (gzip.compress(b"") * 101, "gzip", "The request's body must not have more than 100 gzip members"),
+        (gzip.compress(b"{}"), None, "The request's body is gzip, which its Content-Encoding must say"),
+    ):
+        assert refusal(body, encoding=encoding) == parameter_fault(path, message)
+    in_params = parameter_fault(path, "params must be a JSON object")
+    for disposition in ('name="params"', 'name="params"; filename="p.json"'):
+        form = f"--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n[]\r\n--b--\r\n".encode()
+        assert refusal(form, "multipart/form-data; boundary=b") == in_params
+        for broken in (form[:-4], form.replace(b"--b--", b""), b"{}"):
+            assert refusal(broken, "multipart/form-data; boundary=b") == parameter_fault(
+                path, "The multipart form is not whole"
+            )
+    assert refusal(form, "multipart/form-data") == parameter_fault(path, "The multipart form is not whole")
+    bomb = gzip.compress(b" " * (MEBIBYTE + 1))
+    answer = call.raw(path, bomb, key=unchanged.key, status=413, encoding="gzip")
+    assert answer == error("RequestTooLarge", "The request's body must not be larger than 1 MiB")
 
 
 @pytest.mark.parametrize("path", with_parameters())

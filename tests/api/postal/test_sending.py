@@ -99,7 +99,7 @@ def test_the_breakdown_of_other_days(call, counted):
     assert data["data"]["breakdown"] == {"news@example.com": 7}
     empty = {"breakdown": {}, "total_mailboxes": 0, "total_emails": 0}
     day = {"start_date": "2024-01-01", "end_date": "2024-01-01"}
-    echoed = {"start_date": "2024-01-01T00:00:00Z", "end_date": "2024-01-01T00:00:00Z"}
+    echoed = {"start_date": "2024-01-01T00:00:00Z", "end_date": "2024-01-01T23:59:59Z"}
     assert call("servers/email-stats-breakdown", day, key=counted.key) == success(echoed | empty)
 
 

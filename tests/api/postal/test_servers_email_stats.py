@@ -2,8 +2,12 @@
 
 import datetime
 
+import psycopg
 import pytest
+from django.db import DatabaseError, OperationalError
 
+from servers.models import Server
+from stats.reports import queries
 from tests.api.postal.conftest import NO_KEY, NOW, SUSPENDED, WRONG_KEY, golden, make_server, parameter_error
 from tests.api.postal.counts import count_server
 
@@ -36,21 +40,24 @@ def test_it_works(call, acme, globex):
     ("start", "end", "echoed", "sent"),
     [
         # A date alone, the same day at both ends: the whole day.
-        ("2025-03-02", "2025-03-02", ("2025-03-02T00:00:00Z", "2025-03-02T00:00:00Z"), 20),
-        ("2025-03-02T13:00", "2025-03-03T01:00:00", ("2025-03-02T13:00:00Z", "2025-03-03T01:00:00Z"), 60),
-        ("2025-03-02t23:59:59.999999z", "2025-03-03", ("2025-03-02T23:59:59Z", "2025-03-03T00:00:00Z"), 60),
-        # An offset moves the day.
-        ("2025-03-02T01:00:00+02:00", "2025-03-02T01:00:00+0200", ("2025-03-01T23:00:00Z",) * 2, 10),
-        ("2025-03-02T22:00:00-05", "2025-03-03T00:00:00-05:00", ("2025-03-03T03:00:00Z", "2025-03-03T05:00:00Z"), 40),
-        ("0001-01-01", "9999-12-31", ("0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z"), 70),
-        ("1999-01-01", "1999-12-31", ("1999-01-01T00:00:00Z", "1999-12-31T00:00:00Z"), 0),
+        ("2025-03-02", "2025-03-02", ("2025-03-02", "2025-03-02"), 20),
+        ("2025-03-02T13:00", "2025-03-03T01:00:00", ("2025-03-02", "2025-03-03"), 60),
+        ("2025-03-02t23:59:59.999999z", "2025-03-03", ("2025-03-02", "2025-03-03"), 60),
+        # An offset moves the day, and the days that are counted are those that are echoed.
+        ("2025-03-02T01:00:00+02:00", "2025-03-02T01:00:00+0200", ("2025-03-01", "2025-03-01"), 10),
+        ("2025-03-02T22:00:00-05", "2025-03-03T00:00:00-05:00", ("2025-03-03", "2025-03-03"), 40),
+        ("0001-01-01", "9999-12-31", ("0001-01-01", "9999-12-31"), 70),
+        ("1999-01-01", "1999-12-31", ("1999-01-01", "1999-12-31"), 0),
     ],
 )
 def test_whole_utc_days(call, acme, start, end, echoed, sent):
     for text, number in (("2025-03-01", 10), ("2025-03-02", 20), ("2025-03-03", 40)):
         count_server(acme.server, day(text), sent=number)
     data = call(PATH, {"start_date": start, "end_date": end}, key=acme.key)["data"]
-    assert (data["start_date"], data["end_date"], data["server"]["sent_emails"]) == (*echoed, sent)
+    assert (data["start_date"], data["end_date"]) == (f"{echoed[0]}T00:00:00Z", f"{echoed[1]}T23:59:59Z")
+    assert data["server"]["sent_emails"] == sent
+    # What is echoed asks for the same.
+    assert call(PATH, {name: data[name] for name in ("start_date", "end_date")}, key=acme.key)["data"] == data
 
 
 def test_the_documents_errors(call, acme):
@@ -105,16 +112,31 @@ def test_it_rejects_wrong_keys(call, acme, suspended):
     assert call(PATH, RANGE, key=suspended.key) == SUSPENDED
 
 
-def test_a_failing_read_is_an_error_never_zero(call, acme, monkeypatch):
-    from django.db import OperationalError
-
-    from stats.reports import queries
-
+@pytest.mark.parametrize("cause", [psycopg.OperationalError, psycopg.errors.UndefinedTable])
+def test_counts_that_cannot_be_read_are_told_beside_zero(call, acme, monkeypatch, cause):
     def fail(*_):
-        raise OperationalError("server closed the connection") from psycopg.OperationalError()
-
-    import psycopg
+        raise DatabaseError("cannot be read") from cause()
 
     monkeypatch.setattr(queries, "sent_between", fail)
+    answer = call(PATH, RANGE, key=acme.key)
+    assert answer["status"] == "success"
+    assert answer["data"]["server"] == {
+        "uuid": str(acme.server.uuid),
+        "name": acme.server.name,
+        "permalink": acme.server.permalink,
+        "sent_emails": 0,
+        "error": "The statistics of this server could not be read; try again in a moment",
+    }
+
+
+def test_a_database_that_is_away_is_an_error_never_zero(call, acme, monkeypatch):
+    def fail(*_, **__):
+        raise OperationalError("server closed the connection") from psycopg.OperationalError()
+
+    def fail_from_now_on(*_, **__):
+        monkeypatch.setattr(Server.objects.__class__, "filter", fail)
+        fail()
+
+    monkeypatch.setattr(queries, "sent_between", fail_from_now_on)
     answer = call(PATH, RANGE, key=acme.key, status=503)
     assert answer["data"] == {"code": "Unavailable", "message": "The service is busy; try again in a moment"}
