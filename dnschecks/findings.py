@@ -17,7 +17,8 @@ class Finding:
     """A status with the sentence that tells the operator what to change (empty when all is well) and the raw answers.
 
     `status` None: nothing could be learned, and what was known before stays; `error` says why. `warning`: what a person should
-    know although the record is accepted. `facts`: what else was learned, stored beside the answer.
+    know although the record is accepted. `facts`: what else was learned, stored beside the answer. `is_moot`: there is nothing
+    to ask, so no status is right; `error` says why.
     """
 
     status: DNSStatus | None
@@ -25,10 +26,11 @@ class Finding:
     answer: str = ""
     warning: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    is_moot: bool = False
 
     @property
     def is_failure(self) -> bool:
-        return self.status is None
+        return self.status is None and not self.is_moot
 
 
 Findings = Mapping[str, Finding]
@@ -47,6 +49,11 @@ def missing(sentence: str, *answers: Answer, facts: Mapping[str, str] | None = N
 def invalid(sentence: str, *answers: Answer) -> Finding:
     """There is a record, and it is wrong."""
     return Finding(DNSStatus.INVALID, sentence, raw(*answers))
+
+
+def moot(sentence: str) -> Finding:
+    """There is nothing to ask DNS about."""
+    return Finding(None, sentence, is_moot=True)
 
 
 def failed(*answers: Answer) -> Finding:

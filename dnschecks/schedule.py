@@ -31,7 +31,7 @@ def delay(
     findings = list(findings)
     if any(each.is_failure for each in findings):
         wait = _doubled(FAILED_FIRST, failures, FAILED_LONGEST)
-    elif all(each.status == DNSStatus.OK for each in findings):
+    elif all(each.is_moot or each.status == DNSStatus.OK for each in findings):
         wait = _doubled(STABLE_FIRST, streak, STABLE_LONGEST)
     elif age < FRESH:
         wait = FRESH_DELAY

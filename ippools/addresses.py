@@ -14,7 +14,7 @@ from core.locks import advisory
 from core.names import fold, numbered
 from core.races import atomic_act
 from core.texts import NAME_LENGTH, clean_name
-from ippools import hostnames
+from ippools import hostnames, public_addresses
 from ippools.models import IPAddress, VirtualMTA
 from ippools.models.address import HIGHEST_PRIORITY
 from throttling.models import RuleSet, ThrottlingTemplate
@@ -32,6 +32,8 @@ class NewAddress:
     hostname: str
     name: str = ""
     ipv6: str | None = None
+    public_ipv4: str | None = None
+    public_ipv6: str | None = None
     priority: int = 100
     template: ThrottlingTemplate | None = None
     redirect: VirtualMTA | None = None
@@ -137,6 +139,11 @@ def _cleaned(rows: Sequence[NewAddress]) -> list[NewAddress]:
             faults.extend(refusal.faults)
         else:
             faults.extend(Fault(f"{path}.hostname", message) for message in hostnames.faults_of(row.hostname))
+        for field, version in (("public_ipv4", 4), ("public_ipv6", 6)):
+            given = getattr(row, field) or None
+            found = public_addresses.faults_of(given, version=version) if given else []
+            faults.extend(Fault(f"{path}.{field}", message) for message in found)
+            row = replace(row, **{field: public_addresses.canonical(given) if given and not found else None})
         cleaned.append(row)
     if faults:
         raise Invalid(*faults)
@@ -145,8 +152,8 @@ def _cleaned(rows: Sequence[NewAddress]) -> list[NewAddress]:
 
 def _address(base: VirtualMTA, row: NewAddress, rule_set: RuleSet, template: ThrottlingTemplate) -> IPAddress:
     address = IPAddress(
-        virtualmta_ptr=base, ipv4=row.ipv4, ipv6=row.ipv6, hostname=row.hostname, priority=row.priority,
-        template=template, rules=rule_set,
+        virtualmta_ptr=base, ipv4=row.ipv4, ipv6=row.ipv6, public_ipv4=row.public_ipv4, public_ipv6=row.public_ipv6,
+        hostname=row.hostname, priority=row.priority, template=template, rules=rule_set,
     )  # fmt: skip
     address.__dict__.update({field.attname: getattr(base, field.attname) for field in base._meta.concrete_fields})
     return address

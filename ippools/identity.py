@@ -16,10 +16,11 @@ from django.db.models.expressions import Combinable
 from core.errors import NotFound
 from core.races import atomic_act
 from dnschecks.checked import DNSCheckedQuerySet
-from dnschecks.findings import Finding, Findings, failed, invalid, missing, ok
+from dnschecks.findings import Finding, Findings, failed, invalid, missing, moot, ok
 from dnschecks.resolver import CHECK_TIMEOUT, Answer, Resolver
 from dnschecks.sweep import Swept, check_now, make_due, sweep
 from ippools.models import AddressIdentity, IPAddress, IPPoolMember
+from ippools.public_addresses import BOUND_AND_PUBLIC, hidden, seen
 
 CHECKS = ("ptr", "fcrdns", "helo")
 # More names than this say nothing more (RFC 7208, 4.6.4, has the same bound).
@@ -28,10 +29,14 @@ MAX_NAMES = 10
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What is to be confirmed: one or two addresses and their HELO name."""
+    """What is to be confirmed: the addresses that the world sees, none to two, and their HELO name.
+
+    `hidden` are bound addresses that it cannot see.
+    """
 
     addresses: tuple[str, ...]
     hostname: str
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,12 @@ class _Name:
 
 def examine(identity: Identity, resolver: Resolver) -> Findings:
     """Return a finding for each of CHECKS."""
+    if not identity.addresses:
+        finding = moot(
+            f"{' and '.join(identity.hidden)}: not a public address, so DNS is not asked. "
+            "Enter the public address that receivers see."
+        )
+        return dict.fromkeys(CHECKS, finding)
     named = [
         _Name(address, resolver.ask(ipaddress.ip_address(address).reverse_pointer, "PTR"))
         for address in identity.addresses
@@ -148,10 +159,10 @@ class IdentityChecks:
         return Subquery(pools.values("pool__namespace")[:1])
 
     def plans(self, ids: Sequence[int]) -> Mapping[int, Identity]:
-        rows = IPAddress.objects.filter(pk__in=ids).values_list("pk", "ipv4", "ipv6", "hostname")
+        rows = IPAddress.objects.filter(pk__in=ids).values_list("pk", "hostname", *BOUND_AND_PUBLIC)
         return {
-            pk: Identity(tuple(each for each in (ipv4, ipv6) if each), hostname.lower().removesuffix("."))
-            for pk, ipv4, ipv6, hostname in rows
+            pk: Identity(seen(*addresses), hostname.lower().removesuffix("."), hidden(*addresses))
+            for pk, hostname, *addresses in rows
         }
 
     def examine(self, plan: Identity, resolver: Resolver) -> Findings:

@@ -13,6 +13,7 @@ from django.db.models.fields.json import KT
 from core.errors import NotFound
 from dnschecks import dkim, dmarc
 from ippools.models import IPPoolMember
+from ippools.public_addresses import BOUND_AND_PUBLIC, seen
 from servers.models import Domain, IPPoolRule
 from servers.pool_rules import concerns_sender_domain
 
@@ -214,21 +215,19 @@ def _pool_ids(domain: Domain, rules: Iterable[IPPoolRule]) -> set[int]:
     return pool_ids
 
 
-def _members(pool_ids: Iterable[int]) -> dict[int, list[tuple[int, str, str | None, str]]]:
-    members: dict[int, list[tuple[int, str, str | None, str]]] = defaultdict(list)
-    columns = ("pool_id", "ip_address_id", "ip_address__ipv4", "ip_address__ipv6", "ip_address__hostname")
-    for pool_id, *address in IPPoolMember.objects.filter(pool__in=list(pool_ids)).values_list(*columns):
-        members[pool_id].append((address[0], address[1], address[2], address[3]))
+def _members(pool_ids: Iterable[int]) -> dict[int, list[tuple[int, str, tuple[str, ...]]]]:
+    """Return the addresses of each pool: id, HELO name, and what the world sees of it."""
+    members: dict[int, list[tuple[int, str, tuple[str, ...]]]] = defaultdict(list)
+    columns = (f"ip_address__{each}" for each in ("hostname", *BOUND_AND_PUBLIC))
+    rows = IPPoolMember.objects.filter(pool__in=list(pool_ids)).values_list("pool_id", "ip_address_id", *columns)
+    for pool_id, pk, hostname, *addresses in rows:
+        members[pool_id].append((pk, hostname, seen(*addresses)))
     return members
 
 
 def _sendings(
-    pool_ids: Iterable[int], members: Mapping[int, list[tuple[int, str, str | None, str]]]
+    pool_ids: Iterable[int], members: Mapping[int, list[tuple[int, str, tuple[str, ...]]]]
 ) -> tuple[Sending, ...]:
     rows = sorted({row for pool_id in pool_ids for row in members[pool_id]})
-    return tuple(
-        Sending(address, hostname)
-        for _, ipv4, ipv6, hostname in rows
-        for address in (ipv4, ipv6)
-        if address is not None
-    )
+    # Several addresses behind NAT may be seen as one.
+    return tuple(dict.fromkeys(Sending(address, hostname) for _, hostname, addresses in rows for address in addresses))

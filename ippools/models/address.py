@@ -26,6 +26,9 @@ class IPAddress(VirtualMTA):
 
     ipv4 = models.GenericIPAddressField("IPv4", protocol="IPv4", unique=True)
     ipv6 = models.GenericIPAddressField("IPv6", protocol="IPv6", unique=True, null=True, blank=True)
+    # What receivers see where it is another than what is bound (behind NAT). Several addresses may share one.
+    public_ipv4 = models.GenericIPAddressField("public IPv4", protocol="IPv4", null=True, blank=True)
+    public_ipv6 = models.GenericIPAddressField("public IPv6", protocol="IPv6", null=True, blank=True)
     # The HELO name, which should also be the name that the address resolves to (FCrDNS).
     hostname = models.CharField("host name", max_length=200)
     # Host names know no case, and GreenArrow's list is filtered by them.

@@ -4,6 +4,7 @@ import datetime
 from typing import Any
 
 from ippools.models import IPAddress, IPPool
+from ippools.public_addresses import BOUND_AND_PUBLIC, hidden
 from panel import pool_load
 from panel.viewer import Viewer
 from servers import pools
@@ -13,12 +14,14 @@ from stats.reports.queries import rank_pools, sent_by_address
 
 SHOWN_MEMBERS = 100
 SHOWN_SERVERS = 20
+SHOWN_UNSEEN = 10
 
 
 def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
     """Return the context of `panel/pool/summary.html`: the same queries however many members there are."""
-    columns = ("pk", "ipv4", "hostname", "delivery_paused", "redirect_id")
+    columns = ("pk", "hostname", "delivery_paused", "redirect_id", *BOUND_AND_PUBLIC)
     members = list(IPAddress.objects.filter(memberships__pool=pool).order_by("pk").values(*columns))
+    unseen = [each for member in members for each in hidden(*(member[name] for name in BOUND_AND_PUBLIC))]
     ids = [member["pk"] for member in members]
     month, total = sent_by_address(ids, "month", now), sent_by_address(ids, None, now)
     whole = sum(month.values())
@@ -34,6 +37,8 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, A
         "pool": pool,
         "members": members[:SHOWN_MEMBERS],
         "member_total": len(members),
+        "unseen": unseen[:SHOWN_UNSEEN],
+        "unseen_more": max(0, len(unseen) - SHOWN_UNSEEN),
         "paused_total": sum(member["delivery_paused"] for member in members),
         "month_total": whole,
         "per_address": round(pool_load.per_address(ids, pool_load.by_day(ids, now))) if members else None,

@@ -46,6 +46,22 @@ def test_it_takes_every_option(run, acme, globex):
     ]
 
 
+@pytest.mark.storage
+def test_it_takes_what_the_world_sees(run):
+    run(
+        COMMAND, "10.0.0.5", "mail.example", "--ipv6", "fd00::1", "--public-ipv4", "198.51.100.7",
+        "--public-ipv6", "2001:DB8::1",
+    )  # fmt: skip
+    address = IPAddress.objects.get()
+    assert (address.public_ipv4, address.public_ipv6) == ("198.51.100.7", "2001:db8::1")
+
+
+def test_it_rejects_what_the_world_does_not_see(run):
+    ended = run(COMMAND, "10.0.0.5", "mail.example", "--public-ipv4", "192.168.0.1", "--json")
+    assert ended.error == "public_ipv4 is not a public address: receivers cannot see it"
+    assert not IPAddress.objects.exists()
+
+
 def test_a_pool_that_is_not_there_is_made(run, acme):
     # Another organization's, or one of the platform's that was not granted, is none of its own.
     IPPoolFactory(name="Main")

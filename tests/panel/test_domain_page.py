@@ -99,7 +99,7 @@ def test_a_warning_stands_beside_a_status_that_is_right(acme, domain, dns):
 
 
 def test_a_subdomain_under_a_policy_shows_no_record_to_publish(acme, dns):
-    domain = create_domain(server=acme.server, name="news.mail.example", actor=Actor.system()).domain
+    domain = create_domain(at=timezone.now(), server=acme.server, name="news.mail.example", actor=Actor.system()).domain
     dns.load('_dmarc.mail.example. 60 IN TXT "v=DMARC1; p=reject"\nnews.mail.example. 60 IN A 192.0.2.1')
     client = sign_in(acme.operator)
     check_now(client, domain)

@@ -1,12 +1,15 @@
 """The page of a pool: members with their share, pasting addresses with a look before, taking them out."""
 
+import re
+
 import pytest
 from django.urls import reverse
 
 from core.models import AuditEntry
 from ippools import ranges
+from ippools.addresses import NewAddress, create_one
 from ippools.models import IPAddress
-from servers.pools import create_pool
+from servers.pools import add_members, create_pool
 from tests.panel.conftest import SYSTEM, sign_in
 
 
@@ -158,3 +161,21 @@ def test_a_pool_in_use_is_not_deleted_and_says_why(acme, platform, root):
         assert f'server <a href="{place}">Acme server</a>' in page
         assert 'name="post"' not in page, "no button"
     acme.pool.refresh_from_db()
+
+
+def test_a_pool_says_which_addresses_receivers_cannot_see(acme) -> None:
+    pool = create_pool(
+        organization=acme.organization, name="Behind NAT", ips=["10.0.0.5", "192.0.2.77"], actor=SYSTEM
+    ).pool
+    rows = [
+        NewAddress(ipv4="10.0.0.6", hostname="nat.example", public_ipv4="198.51.100.9"),
+        NewAddress(ipv4="192.0.2.78", ipv6="fd00::1", hostname="six.example"),
+    ]
+    for row in rows:
+        add_members(
+            pool=pool, addresses=[create_one(row, actor=SYSTEM)], actor=SYSTEM,
+            organization_id=acme.organization.pk,
+        )  # fmt: skip
+    shown = sign_in(acme.owner).get(reverse("admin:ippools_ippool_change", args=[pool.pk])).content.decode()
+    [sentence] = re.findall(r'<p class="panel-warn">(.*?)</p>', shown)
+    assert sentence.startswith("Receivers cannot see <code>10.0.0.5</code>, <code>fd00::1</code>: not public.")

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from dnschecks.resolver import Resolver
 from servers.dns_dmarc import check_dmarc
@@ -155,7 +156,7 @@ def advised(domain: Domain) -> list[str]:
 
 
 def test_a_subdomain_is_advised_nothing_before_it_is_known_what_counts(dns: LocalDNS, server: Server) -> None:
-    domain = create_domain(server=server, name=NAME, actor=SYSTEM).domain
+    domain = create_domain(at=timezone.now(), server=server, name=NAME, actor=SYSTEM).domain
     assert advised(domain) == []
     dns.load(HERE)
     verify_domain(domain=domain, actor=SYSTEM)
@@ -183,7 +184,7 @@ def test_nothing_weaker_than_the_published_record_is_advised(dns: LocalDNS, doma
 def test_the_owners_text_is_advised_unless_it_weakens(
     dns: LocalDNS, server: Server, own: str, expected: list[str]
 ) -> None:
-    domain = create_domain(server=server, name=NAME, dmarc_record=own, actor=SYSTEM).domain
+    domain = create_domain(at=timezone.now(), server=server, name=NAME, dmarc_record=own, actor=SYSTEM).domain
     assert advised(domain) == [own]
     dns.load("\n".join([HERE, record("example.com", "v=DMARC1; p=quarantine")]))
     verify_domain(domain=domain, actor=SYSTEM)

@@ -18,6 +18,9 @@ from servers.models import Organization
 from servers.pools import add_members, create_pool, pools_of
 from servers.provisioning import find_organization
 
+# What an address is made of, as options call it.
+GIVEN = ("ipv4", "hostname", "ipv6", "public_ipv4", "public_ipv6", "priority")
+
 
 class Command(ActCommand):
     help = "Make an IP address, and put it into a pool if one is named; a pool that is not there is made."
@@ -26,19 +29,19 @@ class Command(ActCommand):
         parser.add_argument("ipv4")
         parser.add_argument("hostname", help="The HELO name.")
         parser.add_argument("--ipv6", default=None)
+        parser.add_argument("--public-ipv4", help="What receivers see instead of IPV4, behind NAT.")
+        parser.add_argument("--public-ipv6", help="What receivers see instead of the IPv6 address.")
         parser.add_argument("--priority", type=int, default=100, help="0 to 100; the higher is preferred in a pool.")
         parser.add_argument("--organization", default="", help="The permalink of the organization whose pool it is.")
         parser.add_argument("--pool", default="", help="The name of the pool.")
 
     @transaction.atomic
-    def act(
-        self, *, ipv4: str, hostname: str, ipv6: str | None, priority: int, organization: str, pool: str, **options: Any
-    ) -> dict[str, Any]:
+    def act(self, *, organization: str, pool: str, **options: Any) -> dict[str, Any]:
         if bool(organization) != bool(pool):
             raise CommandError("--organization and --pool go together.")
         owner = find_organization(organization) if organization else None
         address = create_one(
-            NewAddress(ipv4=ipv4, hostname=hostname, ipv6=ipv6, priority=priority),
+            NewAddress(**{name: options[name] for name in GIVEN}),
             actor=self.actor,
             organization_id=owner.pk if owner else None,
         )

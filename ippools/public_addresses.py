@@ -1,0 +1,52 @@
+"""The addresses that the world sees: behind NAT they are others than those that mail leaves by on its own machine. Pure.
+
+SPF, PTR, FCrDNS and HELO are about what receivers see. An address that the Internet does not route (private, loopback,
+multicast, 0.0.0.0, link-local) is seen by none of them: it is neither published nor asked about.
+"""
+
+import ipaddress
+
+# The columns of an address in the order in which `seen` and `hidden` take them.
+BOUND_AND_PUBLIC = ("ipv4", "ipv6", "public_ipv4", "public_ipv6")
+# They stand for public addresses wherever something is explained, demonstrated or tested (RFC 5737, 3849, 9637).
+_DOCUMENTATION = tuple(
+    map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20"))
+)
+
+
+def is_public(text: str) -> bool:
+    """Whether the Internet routes mail from this address."""
+    address = ipaddress.ip_address(text)
+    if any(address.version == each.version and address in each for each in _DOCUMENTATION):
+        return True
+    return address.is_global and not address.is_multicast
+
+
+def seen(ipv4: str, ipv6: str | None, public_ipv4: str | None, public_ipv6: str | None) -> tuple[str, ...]:
+    """Return the addresses that receivers see: of each family the public one, else the one that is bound, if it is public."""
+    bound = (public_ipv4 or ipv4, public_ipv6 or ipv6)
+    return tuple(each for each in bound if each and is_public(each))
+
+
+def hidden(ipv4: str, ipv6: str | None, public_ipv4: str | None, public_ipv6: str | None) -> tuple[str, ...]:
+    """Return the bound addresses that receivers cannot see and for which no public one is known."""
+    pairs = ((ipv4, public_ipv4), (ipv6, public_ipv6))
+    return tuple(each for each, public in pairs if each and not public and not is_public(each))
+
+
+def faults_of(text: str, *, version: int) -> list[str]:
+    """Return what keeps a text from being an address that the world sees."""
+    try:
+        address = (ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address)(text)
+    except ValueError:
+        return [f"is not a valid IPv{version} address"]
+    if not is_public(text):
+        return ["is not a public address: receivers cannot see it"]
+    # A mapped IPv4 address is not IPv6 on the wire.
+    is_mapped = isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None
+    return ["is not a valid IPv6 address"] if is_mapped else []
+
+
+def canonical(text: str) -> str:
+    """Return an address in its shortest form."""
+    return str(ipaddress.ip_address(text))
