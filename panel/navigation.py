@@ -78,7 +78,9 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     pages = {model._meta.label_lower: page for model, page in admin.site._registry.items()}
     first = [{"title": "Dashboard", "icon": "monitoring", "link": reverse("admin:index")}]
     if pages["servers.server"].has_module_permission(request):
-        first.append({"title": "Usage", "icon": "bar_chart", "link": reverse("admin:usage")})
+        match = request.resolver_match
+        is_there = match is not None and match.url_name == "usage"
+        first.append({"title": "Usage", "icon": "bar_chart", "link": reverse("admin:usage"), "active": is_there})
     groups: list[dict[str, Any]] = [{"items": first}]
     for title, entries in GROUPS:
         items = [

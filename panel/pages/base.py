@@ -193,6 +193,17 @@ class PanelAdmin(ModelAdmin):
             self, request, obj, secrets, title=self.shown_once_title, notice=self.shown_once_notice
         )
 
+    def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Stay at the record: what comes next is done there, and who wants the list has it in the sidebar."""
+        return self._at(request, obj)
+
+    def response_post_save_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Stay at the record, as after adding it."""
+        return self._at(request, obj)
+
+    def _at(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return HttpResponseRedirect(self.url_of(obj.pk))
+
     # Above a secret that was just made.
     shown_once_title = "New key"
     shown_once_notice = "Copy it now: it is stored nowhere and cannot be shown again."
