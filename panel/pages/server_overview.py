@@ -5,6 +5,7 @@ from typing import Any
 
 from panel import charts
 from servers.models import Server
+from servers.smtp_users import smtp_user_of
 from stats.reports.queries import last_minute, server_sent, server_totals
 
 SHOWN = 10
@@ -19,6 +20,7 @@ def summary(server: Server, now: datetime.datetime) -> dict[str, Any]:
     return {
         "server": server,
         "is_suspended": server.is_suspended(now),
+        "smtp_user": smtp_user_of(server),
         "sent": sent,
         "total": server_totals([server.pk])[server.pk],
         "per_minute": last_minute([server.pk], now)[server.pk].sent,
