@@ -3,6 +3,8 @@
 import re
 
 LENGTH = 200
+# What DNS can name (RFC 1035, 2.3.4).
+LABEL_LENGTH = 63
 _CHARACTERS = re.compile(r"[A-Za-z0-9.-]*", re.ASCII)
 _QUAD = re.compile(r"[0-9]+(\.[0-9]+){3}", re.ASCII)
 
@@ -20,6 +22,8 @@ def faults_of(hostname: str) -> list[str]:
         label[:1].isalnum() and label[-1:].isalnum() for label in (labels[0], labels[-1], *filter(None, labels))
     ):
         faults.append("must start and end with a letter or number, and so must each of its labels")
+    if any(len(label) > LABEL_LENGTH for label in labels):
+        faults.append(f"must have labels of at most {LABEL_LENGTH} characters")
     # GreenArrow: four numbers are meant as an address, whether or not there is such a one.
     if _QUAD.fullmatch(hostname):
         faults.append("must not be an IPv4 address")

@@ -9,7 +9,7 @@ from core.errors import NotAllowed, NotFound
 from core.races import atomic_act
 from throttling import used_by
 from throttling.models import ThrottleProgram
-from throttling.models.program import BackoffMode
+from throttling.models.program import HIGHEST_PERCENT, BackoffMode
 from throttling.names import read_name
 
 HIGHEST = 2**31 - 1
@@ -63,6 +63,7 @@ def _read(attributes: Attributes, program: ThrottleProgram) -> dict[str, Any]:
             if isinstance(value, Attributes):
                 columns[f"{column}_mode"] = value.choice("mode", BackoffMode.values)
                 columns[f"{column}_value"] = value.integer("value", lowest=1, highest=HIGHEST)
+                _refuse_raising(value, column, only_given(columns), program)
         columns["return_after_seconds"] = backoff.integer("return_after", lowest=1, highest=HIGHEST)
     triggers = attributes.part("triggers")
     if isinstance(triggers, Attributes):
@@ -76,6 +77,13 @@ def _read(attributes: Attributes, program: ThrottleProgram) -> dict[str, Any]:
         ):
             triggers.fault("", "must have a failure_rate or a deferral_rate")
     return only_given(columns)
+
+
+def _refuse_raising(backoff: Attributes, column: str, columns: Mapping[str, Any], program: ThrottleProgram) -> None:
+    """Add a fault where the value would be more than all of the limit; `program` has what is not given."""
+    mode, value = (columns.get(name, getattr(program, name)) for name in (f"{column}_mode", f"{column}_value"))
+    if mode == BackoffMode.PERCENT and value > HIGHEST_PERCENT:
+        backoff.fault("value", f"must be at most {HIGHEST_PERCENT} with mode percent")
 
 
 def _locked(program_id: int, verb: str) -> ThrottleProgram:

@@ -102,6 +102,11 @@ def _():
     ProgramFactory(backoff_connections_value=0)
 
 
+@refusals.by("throttling_program_percent")
+def _():
+    ProgramFactory(backoff_messages_mode="percent", backoff_messages_value=101)
+
+
 @refusals.by("throttling_program_rates")
 def _():
     ProgramFactory(deferral_rate=101)

@@ -5,6 +5,9 @@ from django.db.models import Q
 from core.constraints import not_empty
 from core.names import NameKeyField
 
+# A backoff lowers a limit: more than all of it would raise it.
+HIGHEST_PERCENT = 100
+
 
 class BackoffMode(models.TextChoices):
     """How a backoff value is meant: a share of the normal limit, or a limit of its own."""
@@ -58,6 +61,12 @@ class ThrottleProgram(models.Model):
                     backoff_connections_value__gte=1, backoff_messages_value__gte=1, return_after_seconds__gte=1
                 ),
                 violation_error_message="Backoff values and the time to return must be positive",
+            ),
+            models.CheckConstraint(
+                name="throttling_program_percent",
+                condition=(~Q(backoff_connections_mode="percent") | Q(backoff_connections_value__lte=HIGHEST_PERCENT))
+                & (~Q(backoff_messages_mode="percent") | Q(backoff_messages_value__lte=HIGHEST_PERCENT)),
+                violation_error_message="A backoff lowers the limits: it is at most 100 percent of them",
             ),
             models.CheckConstraint(
                 name="throttling_program_rates",

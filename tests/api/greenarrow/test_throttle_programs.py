@@ -83,6 +83,23 @@ def test_create_names_every_fault(call, db):
     ]
 
 
+@pytest.mark.parametrize("name", ["max_concurrent_connections", "max_messages_per_hour"])
+def test_a_backoff_never_raises_a_limit(call, db, name):
+    refused = [f"backoff.{name}.value must be at most 100 with mode percent"]
+    given = {
+        "name": "Q",
+        "backoff": BACKOFF | {name: {"mode": "percent", "value": 101}},
+        "triggers": {"failure_rate": 5},
+    }
+    assert call.faults("POST", "throttle_programs", {ROOT: given}) == refused
+    program = create(call, name="P", backoff=BACKOFF | {name: {"mode": "fixed", "value": 500}})
+    url = f"throttle_programs/{program['id']}"
+    # The mode alone, and the value alone: what is not given stays.
+    assert call.faults("PUT", url, {ROOT: {"backoff": {name: {"mode": "percent"}}}}) == refused
+    call("PUT", url, {ROOT: {"backoff": {name: {"mode": "percent", "value": 100}}}})
+    assert call.faults("PUT", url, {ROOT: {"backoff": {name: {"value": 101}}}}) == refused
+
+
 @pytest.mark.parametrize("name", ["failure_rate", "deferral_rate"])
 def test_rates(call, db, name):
     for value in (1, 100):
