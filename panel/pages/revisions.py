@@ -15,6 +15,7 @@ from unfold.decorators import action, display
 from core.errors import Refused
 from nodes import preview, publishing
 from nodes.models import Node, NodeReport, Revision, RevisionPolicy
+from nodes.replay import replay
 from panel.forms import errors
 from panel.pages.base import ReadOnlyAdmin
 from panel.record_actions import actor_of
@@ -109,7 +110,7 @@ class RevisionAdmin(ReadOnlyAdmin):
             notice += " An earlier revision was published again: nothing is published by itself until this is done."
         elif settings.SLUICE_PUBLISH == publishing.AUTOMATIC:
             notice += " Changes are published by themselves within seconds."
-        return self._page(request, preview.preview_of_configuration(), "Publish", notice)
+        return self._page(request, publishing.read_draft(), "Publish", notice)
 
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what publishing an earlier revision again would do, then do it."""
@@ -138,12 +139,16 @@ class RevisionAdmin(ReadOnlyAdmin):
         messages.success(request, f"{revision} is published.")
         return HttpResponseRedirect(self.url_of(revision.pk))
 
-    def _page(self, request: HttpRequest, found: preview.Preview, title: str, notice: str) -> HttpResponse:
+    def _page(self, request: HttpRequest, draft: publishing.Draft, title: str, notice: str) -> HttpResponse:
+        # It reads a week of events: only when it is asked for.
+        is_replayed = "replay" in request.GET
         context = {
             **self.admin_site.each_context(request),
             "title": title,
             "opts": self.opts,
-            "preview": found,
+            "preview": preview.preview(draft),
+            "replays": [each.document() for each in replay(draft, now=timezone.now())] if is_replayed else [],
+            "is_replayed": is_replayed,
             "notice": notice,
             "submit": title,
             "back": reverse("admin:nodes_revision_changelist"),

@@ -48,6 +48,9 @@ def test_it_tells_a_person(run, site):
         "  2 other patterns unchanged; 1 customer, 1 server send there",
     ]
     assert "  --- a/sluice.json" in lines
+    replayed = run(COMMAND, "diff", "--replay").stdout.splitlines()
+    assert replayed[-2].startswith("here, replayed since ")
+    assert replayed[-1] == "  No hourly limit changes that any mail met."
     assert run(COMMAND, "publish").stdout.startswith("r2 is published.\n")
     assert run(COMMAND, "show", "here").stdout == "r2 for here (haraka)\nsluice.json\n"
 

@@ -51,6 +51,7 @@ def test_publishing_shows_first_what_it_does(platform, root):
     url = reverse("admin:nodes_revision_publish")
     page = text_of(root.get(url))
     assert "gmail.com on 1 address 100 → 6,000 an hour, 10 → 5 connections" in page
+    assert "The last seven days on mta1" in text_of(root.get(url, {"replay": "1"}))
     assert Revision.objects.count() == 1
     done = root.post(url)
     revision = Revision.objects.get(number=2)

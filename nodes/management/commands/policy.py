@@ -13,6 +13,7 @@ from core.names import fold
 from nodes import preview, publishing
 from nodes.document import document_of, wanted_by
 from nodes.models import Node, Revision
+from nodes.replay import replay as replayed
 
 
 class Command(ActCommand):
@@ -26,16 +27,23 @@ class Command(ActCommand):
             default="",
             help="The number of a revision for `rollback`, the name of a node for `show`.",
         )
+        parser.add_argument(
+            "--replay", action="store_true", help="Put the last seven days' mail through the new limits (`diff`)."
+        )
         parser.add_argument("--output", default="", metavar="DIR", help="Where `show` writes the node's files.")
 
-    def act(self, *, action: str, subject: str, output: str, **options: Any) -> dict[str, Any]:
+    def act(self, *, action: str, subject: str, output: str, replay: bool, **options: Any) -> dict[str, Any]:
         if bool(subject) != (action in {"rollback", "show"}):
             raise CommandError(
                 "`rollback` takes a revision, `show` the name of a node; `diff` and `publish` take nothing."
             )
         match action:
             case "diff":
-                return {"action": action, **preview.preview_of_configuration().document()}
+                draft = publishing.read_draft()
+                outcome = {"action": action, **preview.preview(draft).document()}
+                if replay:
+                    outcome["replay"] = [each.document() for each in replayed(draft, now=timezone.now())]
+                return outcome
             case "publish":
                 found = preview.preview_of_configuration()
                 revision = publishing.publish(actor=self.actor, now=timezone.now())
@@ -75,6 +83,9 @@ class Command(ActCommand):
             ]
             for text in node["files"].values():
                 lines += [f"  {line}" for line in text.splitlines()]
+        for each in outcome.get("replay", []):
+            lines += ["", f"{each['node']}, replayed since {each['since']} from {each['from']}:"]
+            lines += [f"  {line}" for line in each["summary"] or ["No hourly limit changes that any mail met."]]
         return "\n".join(lines)
 
 

@@ -1,0 +1,107 @@
+"""The replay: last week's mail against limits that are to be published."""
+
+import dataclasses
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ippools import ip_addresses
+from nodes.policy.rehearsal import rehearse, sentences, waiting
+from nodes.publishing import publish, read_draft
+from nodes.replay import replay
+from stats.intake.ingest import Reporter, ingest
+from tests.cast import ANN, NOW
+from tests.nodes.platform import rule
+from tests.nodes.test_meaning import GMAIL, policy
+from throttling.limits import LimitRule
+from throttling.models import Rule
+
+
+def slowly(used: dict[int, int], limit: int) -> tuple[set[int], int, int]:
+    """Each message for itself, the oldest first."""
+    queue: list[int] = []
+    hours, delayed, most = set(), 0, 0
+    hour = min(used, default=0)
+    while hour <= max(used, default=-1) or queue:
+        queue += [hour] * used.get(hour, 0)
+        leaving, queue = queue[:limit], queue[limit:]
+        delayed += sum(arrived != hour for arrived in leaving)
+        if queue:
+            hours.add(hour)
+            most = max(most, len(queue))
+        hour += 1
+    return hours, delayed, most
+
+
+@given(st.dictionaries(st.integers(0, 12), st.integers(0, 30), max_size=8), st.integers(1, 12))
+def test_waiting_is_that_of_each_message(used, limit):
+    assert waiting(used, limit) == slowly(used, limit)
+
+
+def test_it_counts_a_rules_domains_together():
+    before = policy(dataclasses.replace(GMAIL, domains=("gmail.com", "googlemail.com")))
+    after = policy(dataclasses.replace(GMAIL, domains=("gmail.com", "googlemail.com"), max_messages_per_hour=6_000))
+    attempts = [
+        (1, "gmail.com", 100, 4_000), (1, "googlemail.com", 100, 3_500), (1, "gmail.com", 101, 1_000),
+        (2, "gmail.com", 100, 6_000), (1, "yahoo.com", 100, 90_000), (99, "gmail.com", 100, 90_000),
+    ]  # fmt: skip
+    found = rehearse(before, after, attempts, last_hour=110)
+    [delay] = found.delays
+    assert (delay.delayed, delay.attempts, delay.hours, delay.longest_minutes) == (1_500, 14_500, 1, 15)
+    assert (delay.busiest, delay.left_percent, delay.addresses) == (7_500, 80, ("192.0.2.1", "192.0.2.2"))
+    assert not found.moves
+    assert sentences(found) == [
+        (
+            "gmail.com, googlemail.com: 6,000 an hour would have delayed 1,500 of 14,500 attempts in 1 hour,"
+            " by 15 minutes at most; it leaves 80 % of the last day's busiest hour"
+        )
+    ]
+
+
+def test_domains_that_come_under_another_rule_are_told():
+    after = policy(GMAIL, LimitRule(2, ("*.example",), 0, 10))
+    found = rehearse(policy(GMAIL), after, [(1, "a.example", 5, 8), (1, "b.example", 5, 8)], last_hour=6)
+    assert (found.moves, [each.delayed for each in found.delays]) == (True, [6])
+    # A higher limit, and none at all, delay nothing.
+    higher = policy(dataclasses.replace(GMAIL, max_messages_per_hour=20_000))
+    assert sentences(rehearse(policy(GMAIL), higher, [(1, "gmail.com", 5, 8)], last_hour=6)) == [
+        "1 changed limit would have delayed nothing"
+    ]
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+def test_it_works(site, acme):
+    publish(actor=ANN, now=NOW)
+    hour = NOW.replace(minute=0, second=0, microsecond=0) - datetime.timedelta(hours=3)
+    events = [
+        {
+            "id": str(number), "type": kind, "at": (hour + datetime.timedelta(seconds=number)).isoformat(),
+            "server": "acme/transactional-server", "ip": "192.0.2.1", "from": "a@acme.example", "to": f"b{number}@gmail.com",
+        }
+        for number, kind in enumerate(["sent"] * 6 + ["deferred"] * 2 + ["bounced"] + ["incoming"] * 9 + ["complaint"])
+    ]  # fmt: skip
+    old = {**events[0], "at": (hour - datetime.timedelta(days=9)).isoformat()}
+    assert ingest([*events, old], reporter=Reporter(), now=NOW).accepted == len(events) + 1
+    number = Rule.objects.get().pk
+    changed = {"id": number, **rule(["gmail.com", "*.gmail.com"], 20, 4)}
+    ip_addresses.update(site.first.pk, {"rules": [changed]}, actor=ANN, replaces_rules=True)
+    [found] = replay(read_draft(), now=NOW)
+    assert found.document() == {
+        "node": "here",
+        "since": "2026-11-11T11:00:00+00:00",
+        "from": "events still held",
+        "domains_move_between_rules": False,
+        "summary": [
+            ("gmail.com: 4 an hour would have delayed 5 of 9 attempts in 2 hours, by 75 minutes at most;"
+            " it leaves 44 % of the last day's busiest hour")
+        ],
+        "delays": [
+            {
+                "domains": ["gmail.com"], "rule": number, "max_messages_per_hour": 4, "addresses": ["192.0.2.1"],
+                "attempts": 9, "delayed": 5, "hours": 2, "longest_minutes": 75, "leaves_percent": 44,
+            }
+        ],
+    }  # fmt: skip
