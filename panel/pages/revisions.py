@@ -126,9 +126,7 @@ class RevisionAdmin(ReadOnlyAdmin):
             f"Every node gets what r{record.number} told it, under a new number. The configuration in the panel stays as it is;"
             " nothing is published by itself until somebody publishes."
         )
-        return self._page(
-            request, preview.preview_of_rollback(record.number), f"Publish r{record.number} again", notice
-        )
+        return self._page(request, publishing.rollback_draft(record), f"Publish r{record.number} again", notice)
 
     def _done(self, request: HttpRequest, publish: Any) -> HttpResponse:
         try:
