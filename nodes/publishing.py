@@ -57,20 +57,31 @@ class Draft:
         return 1 if self.based_on is None else self.based_on.number + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Which nodes (by id) get a revision first, for how long, and how many percentage points their accepted share may lose."""
+
+    nodes: frozenset[int]
+    hold: datetime.timedelta
+    margin: int = 5
+
+
 # --- Acts ------------------------------------------------------------------------------------------------------------
 
 
-def publish(*, actor: Actor, now: datetime.datetime) -> Revision:
+def publish(*, actor: Actor, now: datetime.datetime, trial: Trial | None = None) -> Revision:
     """Publish the configuration as it is to all nodes; where nothing differs from the newest revision, return that one.
 
-    After a rollback this is what lets automatic publication go on. Raises NothingToPublish.
+    After a rollback this is what lets automatic publication go on; it ends a trial. With `trial` only some nodes get it
+    first (nodes.canary decides what comes of it). Raises NothingToPublish, and Conflict where no trial can be.
     """
     for _ in range(_ATTEMPTS):
         draft = read_draft()
         if not draft.policies:
             raise NothingToPublish
+        kind = Revision.Kind.PUBLISHED if trial is None else Revision.Kind.CANARY
         try:
-            return _publish(draft, kind=Revision.Kind.PUBLISHED, actor=actor, now=now)
+            return _publish(draft, kind=kind, actor=actor, now=now, trial=trial)
         except Overtaken:
             continue
     raise Conflict("Others publish at the same time; try again")
@@ -115,8 +126,8 @@ def roll_back(*, number: int, actor: Actor, now: datetime.datetime) -> Revision:
 
 
 def is_held() -> bool:
-    """Whether nothing is published by itself because an earlier revision was published again."""
-    return _is_rollback(_newest())
+    """Whether nothing is published by itself: an earlier revision was published again, or one is on trial."""
+    return _is_rollback(_newest()) or Publication.objects.filter(canary__isnull=False).exists()
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
@@ -182,7 +193,15 @@ def _may_have_changed(now: datetime.datetime) -> bool:
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def _publish(draft: Draft, *, kind: str, actor: Actor, now: datetime.datetime, repeats: int | None = None) -> Revision:
+def _publish(
+    draft: Draft,
+    *,
+    kind: str,
+    actor: Actor,
+    now: datetime.datetime,
+    repeats: int | None = None,
+    trial: Trial | None = None,
+) -> Revision:
     """Write the draft as a revision and give it to all nodes; where nothing differs, the newest one stays.
 
     Raises Overtaken. Compiled before the transaction, which is short.
@@ -202,19 +221,27 @@ def _publish(draft: Draft, *, kind: str, actor: Actor, now: datetime.datetime, r
     with transaction.atomic():
         publication = _locked(draft)
         latest = draft.based_on
-        if latest is not None and is_same and not _is_rollback(latest):
+        if latest is not None and is_same and not _is_rollback(latest) and publication.canary_id is None:
             _note_checked(publication, draft, now)
             return latest
         if not fresh and not kept:
             raise NothingToPublish
+        if trial is not None and publication.canary_id is not None:
+            raise Conflict("A revision is on trial already; publish to all nodes, or an earlier revision, to end it")
         revision = _write(draft, kind, actor, now, repeats, fresh, kept)
         publication.revision = revision
+        publication.end_trial()
+        receivers = {*fresh, *kept}
+        if trial is not None:
+            receivers &= trial.nodes
+            _begin_trial(publication, draft, revision, trial, now)
         _note_checked(publication, draft, now)
-        Node.objects.filter(pk__in=[*fresh, *kept]).update(revision=revision)
+        Node.objects.filter(pk__in=receivers).update(revision=revision)
         after = {
             "number": revision.number,
             "kind": kind,
             "repeats": repeats,
+            "first_on": sorted(draft.policies[pk].node.name for pk in receivers) if trial is not None else None,
             "nodes": sorted(policy.node.name for policy, _ in fresh.values()),
         }
         record(actor=actor, act="revision.published", target=revision, after=after)
@@ -227,6 +254,16 @@ def _locked(draft: Draft) -> Publication:
     if publication.revision_id != (None if draft.based_on is None else draft.based_on.pk):
         raise Overtaken
     return publication
+
+
+def _begin_trial(
+    publication: Publication, draft: Draft, revision: Revision, trial: Trial, now: datetime.datetime
+) -> None:
+    if draft.based_on is None or not trial.nodes & draft.policies.keys():
+        raise Conflict("A trial needs an earlier revision, and a node that is there")
+    publication.canary, publication.canary_before = revision, draft.based_on
+    publication.canary_began_at, publication.canary_ends_at = now, now + trial.hold
+    publication.canary_margin = trial.margin
 
 
 def _note_checked(publication: Publication, draft: Draft, now: datetime.datetime) -> None:

@@ -10,6 +10,7 @@ class Revision(models.Model):
     class Kind(models.TextChoices):
         AUTOMATIC = "automatic", "Published by itself"
         PUBLISHED = "published", "Published on request"
+        CANARY = "canary", "On some nodes first"
         ROLLBACK = "rollback", "An earlier revision again"
 
     number = models.PositiveBigIntegerField(unique=True, editable=False)
@@ -30,7 +31,7 @@ class Revision(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="nodes_revision_kind",
-                condition=Q(kind__in=["automatic", "published"], repeats=None)
+                condition=Q(kind__in=["automatic", "published", "canary"], repeats=None)
                 | Q(kind="rollback", repeats__isnull=False),
                 violation_error_message="Only a rollback repeats an earlier revision",
             ),
@@ -120,6 +121,13 @@ class Publication(models.Model):
     # The state of the audit trail at which the configuration was last compared with the newest revision, and when.
     checked = models.CharField(max_length=100, blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)
+    # A trial: the revision that some nodes have first, the one that the others keep meanwhile, and when it began and ends.
+    canary = models.ForeignKey(Revision, on_delete=models.PROTECT, null=True, editable=False, related_name="+")
+    canary_before = models.ForeignKey(Revision, on_delete=models.PROTECT, null=True, editable=False, related_name="+")
+    canary_began_at = models.DateTimeField(null=True, editable=False)
+    canary_ends_at = models.DateTimeField(null=True, editable=False)
+    # Percentage points by which the accepted share may be below that of the other nodes.
+    canary_margin = models.PositiveSmallIntegerField(null=True, editable=False)
 
     class Meta:
         constraints = [
@@ -128,7 +136,25 @@ class Publication(models.Model):
                 condition=Q(id=1),
                 violation_error_message="There is one publication",
             ),
+            models.CheckConstraint(
+                name="nodes_publication_canary",
+                condition=Q(
+                    canary=None, canary_before=None, canary_began_at=None, canary_ends_at=None, canary_margin=None
+                )
+                | Q(
+                    canary__isnull=False,
+                    canary_before__isnull=False,
+                    canary_began_at__isnull=False,
+                    canary_ends_at__isnull=False,
+                    canary_margin__isnull=False,
+                ),
+                violation_error_message="A trial has a revision, one to go back to, a beginning, an end and a margin",
+            ),
         ]
 
     def __str__(self) -> str:
         return "publication"
+
+    def end_trial(self) -> None:
+        """Forget the trial, if there is one; to be saved by the caller."""
+        self.canary = self.canary_before = self.canary_began_at = self.canary_ends_at = self.canary_margin = None

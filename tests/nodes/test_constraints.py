@@ -79,4 +79,9 @@ def _():
     Publication.objects.create(id=2)
 
 
+@refusals.by("nodes_publication_canary")
+def _():
+    Publication.objects.create(canary=RevisionFactory(number=7))
+
+
 test_the_database_refuses = refusals.as_test()

@@ -1,5 +1,6 @@
 """`manage.py policy diff|publish|rollback|show`: what nodes are to do, before and after it is published."""
 
+import datetime
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,25 @@ class Command(ActCommand):
         parser.add_argument(
             "--replay", action="store_true", help="Put the last seven days' mail through the new limits (`diff`)."
         )
+        parser.add_argument("--canary", default="", metavar="NODE", help="`publish` to this node first, and watch it.")
+        parser.add_argument("--hold", type=int, default=900, metavar="SECONDS", help="How long the trial lasts.")
+        parser.add_argument(
+            "--margin", type=int, default=5, help="Percentage points that the accepted share may be below the others'."
+        )
         parser.add_argument("--output", default="", metavar="DIR", help="Where `show` writes the node's files.")
 
-    def act(self, *, action: str, subject: str, output: str, replay: bool, **options: Any) -> dict[str, Any]:
+    def act(
+        self,
+        *,
+        action: str,
+        subject: str,
+        output: str,
+        replay: bool,
+        canary: str,
+        hold: int,
+        margin: int,
+        **options: Any,
+    ) -> dict[str, Any]:
         if bool(subject) != (action in {"rollback", "show"}):
             raise CommandError(
                 "`rollback` takes a revision, `show` the name of a node; `diff` and `publish` take nothing."
@@ -46,7 +63,8 @@ class Command(ActCommand):
                 return outcome
             case "publish":
                 found = preview.preview_of_configuration()
-                revision = publishing.publish(actor=self.actor, now=timezone.now())
+                trial = _trial(canary, hold, margin) if canary else None
+                revision = publishing.publish(actor=self.actor, now=timezone.now(), trial=trial)
                 return {"action": action, **_published(revision), "nodes": found.document()["nodes"]}
             case "rollback":
                 number = _number(subject)
@@ -89,6 +107,19 @@ class Command(ActCommand):
         return "\n".join(lines)
 
 
+def _trial(name: str, hold: int, margin: int) -> publishing.Trial:
+    if not (1 <= hold <= 30 * 86_400 and 0 <= margin <= 100):
+        raise CommandError("--hold is from 1 second to 30 days, --margin from 0 to 100.")
+    return publishing.Trial(frozenset({_node(name).pk}), datetime.timedelta(seconds=hold), margin)
+
+
+def _node(name: str) -> Node:
+    node = Node.objects.select_related("revision").filter(name_key=fold(name)).first()
+    if node is None:
+        raise NotFound(f"There is no node {name}")
+    return node
+
+
 def _number(text: str) -> int:
     plain = text.removeprefix("r")
     if not (plain.isascii() and plain.isdigit() and len(plain) < 18):
@@ -107,9 +138,7 @@ def _findings(document: dict[str, Any]) -> list[str]:
 def _show(name: str, output: str) -> dict[str, Any]:
     now = timezone.now()
     publishing.publish_if_changed(now=now)
-    node = Node.objects.select_related("revision").filter(name_key=fold(name)).first()
-    if node is None:
-        raise NotFound(f"There is no node {name}")
+    node = _node(name)
     document = document_of(wanted_by(node, at=now))
     files = {**document["files"], **document["overlay"]["files"]}
     written = {path: text for path, text in files.items() if text is not None}
