@@ -47,3 +47,6 @@ STORAGES = {
 
 # Nobody answers there, and UDP does not say so: a test that asks DNS starts a server of its own, or waits for nothing.
 SLUICE_DNS_SERVERS = ["127.0.0.1:1"]
+
+# As embedded, on PostgreSQL too: a test of the other way says so.
+SLUICE_PUBLISH = "auto"
