@@ -3,7 +3,9 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
+
+from api.document import schema
 
 handler400 = "api.fallbacks.handler400"
 handler403 = "api.fallbacks.handler403"
@@ -16,7 +18,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("api.postal.urls")),
     path("api/node/v1/", include("api.nodes.urls")),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", schema, name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
     path("ga/api/v3/eng/", include("api.greenarrow.urls")),
 ]

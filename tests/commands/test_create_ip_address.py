@@ -58,7 +58,7 @@ def test_it_takes_what_the_world_sees(run):
 
 def test_it_rejects_what_the_world_does_not_see(run):
     ended = run(COMMAND, "10.0.0.5", "mail.example", "--public-ipv4", "192.168.0.1", "--json")
-    assert ended.error == "public_ipv4 is not a public address: receivers cannot see it"
+    assert ended.error == "Public_ipv4 is not a public address: receivers cannot see it."
     assert not IPAddress.objects.exists()
 
 
