@@ -21,7 +21,7 @@ LIMIT = 64 * bodies.MEBIBYTE
 # An array has to be parsed as a whole, and as objects it takes ten times the room.
 ARRAY_LIMIT = 16 * bodies.MEBIBYTE
 # Records of one request, be they lines, members or rows.
-MOST_RECORDS = 100_000
+MOST_RECORDS = 50_000
 # Values and objects of an array: as Python's objects each takes up to 60 and 250 bytes, however short it is in JSON.
 MOST_VALUES = 1_000_000
 MOST_OBJECTS = 250_000

@@ -92,7 +92,7 @@ class EventViewSet(PostalViewSet):
         another address, sender or reply), ignored (a type that is not counted), or refused with its position and a reason; the
         good ones are kept. An optional field that cannot be read is left out, with a warning. What is accepted is stored for
         good when the answer comes, and counted some seconds later. The body is a JSON array (to 16 MiB), one object, or
-        newline-delimited objects (to 64 MiB), at most 100,000 events and up to 16 MiB as sent; gzip and zstd are understood.
+        newline-delimited objects (to 64 MiB), at most 50,000 events and up to 16 MiB as sent; gzip and zstd are understood.
 
         An event source's token, in the header, as the password of HTTP Basic, or in the URL (`events/<token>`), reports in
         that source's format. Refused requests of sources are answered with HTTP's own statuses, so that a service sends them

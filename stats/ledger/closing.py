@@ -18,12 +18,10 @@ from stats.ledger.row import MINUTE, SERVER, Row
 from stats.models import ClosedDay, Day, ServerCount
 
 
-def open_again(rows: Iterable[Row], days: Iterable[int], *, now: datetime.datetime) -> None:
-    """Open dropped days again for servers among these rows that were not counted on them; in transactions of their own."""
-    dropped = set(Day.objects.filter(day__in=list(days), removed_at__isnull=False).values_list("day", flat=True))
-    if not dropped:
-        return
-    for day, servers in _servers_by_day(rows, dropped).items():
+def open_again(rows: Iterable[Row], days: set[int], *, now: datetime.datetime) -> None:
+    """Open days whose events are gone for servers among these rows that were not counted on them; in transactions of their
+    own."""
+    for day, servers in _servers_by_day(rows, days).items():
         counted = ServerCount.objects.filter(grain=Grain.DAY, bucket=day, server_id__in=storage.ids(servers))
         if servers - set(counted.values_list("server_id", flat=True)):
             _open(day, now)

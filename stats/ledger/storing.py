@@ -53,8 +53,8 @@ def store(rows: Iterable[Row], *, now: datetime.datetime) -> Stored:
 
 def _store(ordered: Sequence[Row], now: datetime.datetime) -> Stored:
     days = {row[MINUTE] // buckets.MINUTES_A_DAY for row in ordered}
-    closing.open_again(ordered, days, now=now)
-    ensure_days(days, now=now)
+    if gone := ensure_days(days, now=now):
+        closing.open_again(ordered, gone, now=now)
     with storage.writing():
         storage.hold_days(days)
         # A statement of its own, after the locks: it sees the days as they are while we hold them.
@@ -91,21 +91,29 @@ def _insert(ordered: Sequence[Row], now: datetime.datetime) -> tuple[int, set[by
     return accepted, conflicts
 
 
-def ensure_days(days: Iterable[int], *, now: datetime.datetime) -> None:
+def ensure_days(days: Iterable[int], *, now: datetime.datetime) -> set[int]:
     """Make ready for events of these days, in a transaction of its own: creating a partition among the events of a batch
-    would deadlock with others who do the same. Days that were dropped stay dropped."""
+    would deadlock with others who do the same. Days that were dropped stay dropped; returns those of
+    them whose events are gone."""
     wanted = set(days)
-    known = dict(Day.objects.filter(day__in=wanted).values_list("day", "received_at"))
+    known, gone = {}, set()
+    for day, received_at, removed_at in Day.objects.filter(day__in=wanted).values_list(
+        "day", "received_at", "removed_at"
+    ):
+        known[day] = received_at
+        if removed_at is not None:
+            gone.add(day)
     stale = sorted(day for day, received_at in known.items() if received_at < now - _RECEIVED_ACCURACY)
     missing = sorted(wanted - known.keys())
     if not missing and not stale:
-        return
+        return gone
     with transaction.atomic():
         storage.create_partitions(missing)
         Day.objects.bulk_create((new_day(day, now) for day in missing), ignore_conflicts=True)
         # One after the other, in order, so that two who do this wait for each other in the same one.
         for day in stale:
             Day.objects.filter(day=day, received_at__lt=now).update(received_at=now)
+    return gone
 
 
 def new_day(day: int, now: datetime.datetime) -> Day:

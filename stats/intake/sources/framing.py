@@ -71,7 +71,7 @@ def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
         opened = gzip.GzipFile(fileobj=buffered)
     elif is_zstd(start):
         # Of a request, a window of 32 MiB at most: it is held in memory.
-        options = None if limit is None else {zstd.DecompressionParameter.window_log_max: _LARGEST_WINDOW}
+        options = None if limit is None else {int(zstd.DecompressionParameter.window_log_max): _LARGEST_WINDOW}
         opened = zstd.ZstdFile(buffered, options=options)
     result = io.BufferedReader(_Limited(opened, limit), _CHUNK)
     if result.peek(3)[:3] == BOM:
