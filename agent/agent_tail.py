@@ -67,13 +67,12 @@ class Tail:
         if self._file is None and not self._open():
             return [], self.place
         taken, offset = self._read(most)
-        if not taken and self._is_finished():
-            following = self._following()
-            if following is not None:
-                self.close()
-                self.place = (following, 0)
-                if self._open():
-                    taken, offset = self._read(most)
+        following = None if taken else self._following()
+        if following is not None:
+            self.close()
+            self.place = (following, 0)
+            # Else it comes with the next call, from this place.
+            taken, offset = self._read(most) if self._open() else ([], 0)
         return taken, (self.place[0], offset) if self.place else None
 
     def went(self, place):
@@ -140,22 +139,22 @@ class Tail:
                 return path
         return None
 
-    def _is_finished(self):
-        """Tell whether another file has taken this one's place, and nothing was added for a moment."""
-        if self._file is None or mark_of(self.log) in (None, self.place[0]):
+    def _following(self):
+        """Return the mark of the next file, where there is one and nothing was added to this one for a moment."""
+        if self._file is None or mark_of(self.log) == self.place[0]:
             self._quiet_since = None
-            return False
+            return None
         now = time.monotonic()
         if self._quiet_since is None:
             self._quiet_since = now
-        return now - self._quiet_since >= SECONDS_OF_GRACE
-
-    def _following(self):
+        if now - self._quiet_since < SECONDS_OF_GRACE:
+            return None
+        # The next one may be rotated, too, and the live one not begun yet.
         marks = [mark for mark in map(mark_of, generations(self.log)) if mark]
-        if self.place[0] in marks:
-            later = marks[marks.index(self.place[0]) + 1 :]
-            return next((mark for mark in later if mark != self.place[0]), None)
-        return marks[0] if marks else None
+        if self.place[0] not in marks:
+            return marks[0] if marks else None
+        later = marks[marks.index(self.place[0]) + 1 :]
+        return next((mark for mark in later if mark != self.place[0]), None)
 
 
 def _opened(path):

@@ -163,3 +163,16 @@ def test_read_generations_are_deleted_but_for_some(log: pathlib.Path, tail_of: C
         "mail.log.20261123.gz",
         "mail.log.20261124.gz",
     ]
+
+
+def test_it_goes_on_where_the_live_file_is_not_begun(log: pathlib.Path, tail_of: Callable[..., Tail]) -> None:
+    tail = tail_of(str(log))
+    write(log, "one")
+    assert rest(tail) == ["one"]
+    rotate(log, "20261127-025300")
+    write(log, "two")
+    rotate(log, "20261127-025400")
+
+    assert rest(tail) == ["two"]
+    write(log, "three")
+    assert rest(tail) == ["three"]

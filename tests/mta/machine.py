@@ -52,6 +52,8 @@ class Machine:
         self.key_file = folder / "node.key"
         self.key_file.write_text(KEY)
         self.key_file.chmod(0o600)
+        # Another panel than the small one.
+        self.url = ""
         self.agent: subprocess.Popen[bytes] | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
         if kind == "haraka":
@@ -61,7 +63,7 @@ class Machine:
 
     def arguments(self, command: str, **more: str) -> list[str]:
         given = {
-            "--url": self.panel.url,
+            "--url": self.url or self.panel.url,
             "--key-file": str(self.key_file),
             "--state": str(self.state),
             "--submission": "{}:{}".format(*SUBMISSION),

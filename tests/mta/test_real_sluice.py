@@ -1,0 +1,134 @@
+"""A node of a whole, running Sluice (on SQLite): what is saved there is obeyed here, and what happens here is counted there."""
+
+import contextlib
+import json
+import pathlib
+import smtplib
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.mta.machine import Machine
+from tests.mta.namespace import Namespace
+from tests.mta.policies import ADDRESSES
+from tools import panel
+
+pytestmark = [pytest.mark.server, pytest.mark.long]
+SERVER = "acme/mail"
+KIND_OF = {250: "sent", 550: "bounced", 452: "deferred", 451: "deferred"}
+
+
+def test_what_is_saved_is_obeyed_and_what_happens_is_counted(machine: Machine, tmp_path: pathlib.Path) -> None:
+    with panel.running(tmp_path, static=False) as sluice, reachable(machine.inside, sluice.url) as url:
+        made = act(sluice, "prepare", machine.kind, ADDRESSES[11], ADDRESSES[12])
+        machine.key_file.write_text(made["key"])
+        machine.url = url
+        machine.start_agent()
+        machine.until(lambda: (machine.state / "policy.json").exists(), 60, "the first policy")
+        machine.until(machine.answers, 30, "the submission service")
+        names = ("fine", "nobody", "full", "tempfail")
+        machine.send(SERVER, made["password"], [f"{name}{n}@d{n}.example" for name in names for n in range(25)])
+        machine.until(lambda: len({act.to for act in machine.sink.record.acts if act.sender}) == 100, 60, "all mail")
+
+        # Sink = Sluice.
+        truth = Counter(KIND_OF[each.code] for each in machine.sink.record.acts if each.sender)
+        expected = {"incoming": 100, **truth}
+        machine.until(lambda: act(sluice, "counts")["events"] == expected, 60, f"{expected}")
+        assert act(sluice, "counts")["without_address"] == 0
+        assert act(sluice, "counts")["version"] == "1.0"
+
+        # From Save to the sink.
+        seconds = [change(machine, sluice, made, round_) for round_ in range(20)]
+        print(
+            f"{machine.kind}: from Save to the sink: median {statistics.median(seconds):.1f} s, most {max(seconds):.1f} s"
+        )
+        assert statistics.median(seconds) <= 15
+
+        act(sluice, "hold", str(made["credential"]))
+        machine.until(lambda: not logs_in(machine, made["password"]), 20, "the refusal of a held credential")
+
+
+def change(machine: Machine, sluice: panel.Panel, made: dict[str, Any], round_: int) -> float:
+    """Pause one address and resume the other, and return how long the one that is paused was still used."""
+    paused, used = ((11, 12), (12, 11))[round_ % 2]
+    numbers = made["addresses"]
+    saved = act(sluice, "pause", str(numbers[ADDRESSES[paused]]), str(numbers[ADDRESSES[used]]))["saved"]
+    with machine.session(SERVER, made["password"]) as client:
+        while time.time() < saved + 30:
+            client.sendmail("news@acme.example", [f"r{round_}@d.example"], "Subject: x\r\n\r\nhello\r\n")
+            time.sleep(0.2)
+            recent = [at for at in machine.sink.record.opened[ADDRESSES[paused]] if at > saved]
+            other = [at for at in machine.sink.record.opened[ADDRESSES[used]] if at > saved]
+            last = max(recent, default=saved)
+            if other and time.time() - last > 2 and max(other) > last:
+                return max(last, min(other)) - saved
+    raise AssertionError("the change did not reach the sink within 30 s")
+
+
+def act(sluice: panel.Panel, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.mta.inside_sluice", *arguments],
+        cwd=panel.ROOT,
+        env=sluice.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def logs_in(machine: Machine, password: str) -> bool:
+    try:
+        with machine.session(SERVER, password):
+            return True
+    except smtplib.SMTPAuthenticationError:
+        return False
+
+
+@contextlib.contextmanager
+def reachable(inside: Namespace, url: str) -> Iterator[str]:
+    """Let the namespace reach one port outside, the panel's, by a socket that this process holds open; nothing else."""
+    target = urlsplit(url)
+    listening = inside.inside(lambda: socket.create_server(("127.0.0.1", 0)))
+
+    def accept() -> None:
+        while True:
+            try:
+                inner, _ = listening.accept()
+            except OSError:
+                return
+            outer = socket.create_connection((target.hostname or "", target.port or 0))
+            threading.Thread(target=relay, args=(inner, outer), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+
+
+def relay(inner: socket.socket, outer: socket.socket) -> None:
+    with inner, outer:
+        back = threading.Thread(target=pump, args=(outer, inner), daemon=True)
+        back.start()
+        pump(inner, outer)
+        back.join()
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+    for each in (source, sink):
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
