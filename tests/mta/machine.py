@@ -77,6 +77,10 @@ class Machine:
         with open(self.folder / "agent.err", "ab") as errors:
             self.agent = self.inside.start(*self.arguments("run", **more), stdout=errors, stderr=errors)
 
+    def start(self, *command: str, **how: Any) -> None:
+        """Start a program that ends with the machine."""
+        self._processes.append(self.inside.start(*command, **how))
+
     def kill_agent(self) -> None:
         """End the agent as a power cut would, wherever it is."""
         if self.agent is not None:

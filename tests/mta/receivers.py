@@ -18,6 +18,9 @@ from dnslib.server import BaseResolver, DNSLogger, DNSServer
 from tests.mta.namespace import Namespace
 
 SINK = "127.0.1.10"
+# Where a test may have another sink, for what is below fast.example.
+FAST = "127.0.1.20"
+HOSTS = {"mx.sink.example": SINK, "mx.fast.example": FAST}
 ADDRESS = re.compile(r"<(?:[^<>]*:)?([^<>]*)>")
 
 
@@ -171,12 +174,13 @@ class Names(BaseResolver):
         reply = request.reply()
         name = str(request.q.qname).rstrip(".").lower()
         kind = QTYPE[request.q.qtype]
-        if name == "mx.sink.example":
+        if name in HOSTS:
             if kind == "A":
-                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(SINK), ttl=60))
+                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(HOSTS[name]), ttl=60))
         elif name.endswith(".example") and not name.startswith("missing."):
             if kind == "MX":
-                reply.add_answer(RR(request.q.qname, QTYPE.MX, rdata=MX("mx.sink.example", 10), ttl=60))
+                host = "mx.fast.example" if name.endswith("fast.example") else "mx.sink.example"
+                reply.add_answer(RR(request.q.qname, QTYPE.MX, rdata=MX(host, 10), ttl=60))
         else:
             reply.header.rcode = RCODE.NXDOMAIN
         return reply

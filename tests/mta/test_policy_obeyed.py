@@ -93,8 +93,8 @@ def test_an_hourly_limit_holds_over_the_domains_of_its_rule(machine: Machine, re
     share = (many - 1) / (times[-1] - times[0])
     assert (0.9 if machine.kind == "haraka" else 0.8) <= share <= 1
     assert {act.domain for act in machine.sink.record.accepted("slow.example")} == {"slow.example", "b.slow.example"}
-    events = [each for each in machine.panel.events.values() if each["type"] == "sent"]
-    assert {each["rule"] for each in events} == {102}
+    sent = [each for each in list(machine.panel.events.values()) if each["type"] == "sent"]
+    assert {each["rule"] for each in sent if each["to"].endswith("slow.example")} == {102}
 
 
 def test_weights_and_connections(machine: Machine) -> None:
