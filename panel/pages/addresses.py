@@ -16,6 +16,7 @@ from core.related_counts import count_of
 from dnschecks.checked import DNSStatus
 from ippools import identity, ip_addresses, pausing, redirects
 from ippools.models import IPAddress, IPPoolMember, VirtualMTA
+from nodes import address_file
 from panel import charts, csv_file, pool_load
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
@@ -28,7 +29,6 @@ from panel.pages.base import TenantAdmin
 from panel.pages.templates import without_ids
 from panel.record_actions import ActForm, act, actor_of, is_within_page
 from panel.viewer import Viewer, viewer_of
-from servers import address_file
 from servers.access import addresses_seen_by, pools_seen_by
 from servers.addresses import change_address
 from stats.reports import reputation
@@ -254,7 +254,8 @@ class IPAddressAdmin(TenantAdmin):
             title="Import addresses",
             help_text="Addresses are found by their IPv4: those that exist are changed, the others are made. "
             "Pools are names apart by semicolons, an organization's after its permalink: acme/Transactional. "
-            "An empty cell leaves the value as it is; none takes it away. What several are called is written as its id: #12.",
+            "An empty cell leaves the value as it is; none takes it away. What several are called is written as its id: #12. "
+            "An address is on one node at most.",
             columns=address_file.COLUMNS,
             needed=["ipv4"],
             importing=importing,

@@ -44,6 +44,7 @@ def test_what_is_exported_imports_as_unchanged(acme, globex, platform, root):
         "max_concurrent_connections": "",
         "max_messages_per_hour": "",
         "pools": "acme/Acme pool",
+        "node": "",
     }
     text = root.get(EXPORT).content.decode()
     audited = AuditEntry.objects.count()
