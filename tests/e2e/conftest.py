@@ -71,3 +71,8 @@ def visit(
     for context, _ in opened:
         context.close()
     assert problems == []
+
+
+@pytest.fixture(autouse=True)
+def closed_sockets() -> None:
+    """Leave sockets open, unlike in all other tests: these speak to the server that they start."""
