@@ -35,7 +35,7 @@ class Progress:
 
 def progress_of(node: Node, report: NodeReport | None, *, at: datetime.datetime) -> Progress:
     """Return how far the node is; `node.revision` must be loaded."""
-    heard = [each for each in (node.last_used_at, report and report.at) if each is not None]
+    heard = [each for each in (node.last_used_at, None if report is None else report.at) if each is not None]
     seen_at = max(heard) if heard else None
     wanted = None if node.revision is None else node.revision.number
     applied = None if report is None else report.revision_applied

@@ -43,5 +43,4 @@ class NodeView(DialectView):
     @property
     def node(self) -> Node:
         """The node that asks."""
-        node: Node = self.request.auth
-        return node
+        return cast("Node", self.request.auth)
