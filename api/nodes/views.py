@@ -1,5 +1,7 @@
 """The base of the nodes' views: a node key as a bearer token."""
 
+from typing import cast
+
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.request import Request
 
