@@ -162,7 +162,12 @@ def _count_events(day: int) -> int:
 def _missing_events(day: int) -> dict[int, int]:
     """Return how many events are gone, by batch, of the batches that begin on this day and reach into no dropped one."""
     first, end = keys.least_key(day), keys.least_key(day + 1)
-    lacking = dict(storage.fetch(tiers.lacking_batches(storage.keys_between(first, end, "least_key"))))
+    begun = Batch.objects.filter(least_key__gte=first, least_key__lt=end, folded_at__isnull=False)
+    greatest = begun.order_by("-greatest_key").values_list("greatest_key", flat=True).first()
+    if greatest is None:
+        return {}
+    events = storage.keys_between(first, keys.least_key(keys.day_of_key(greatest) + 1), "event.key")
+    lacking = dict(storage.fetch(tiers.lacking_batches(storage.keys_between(first, end, "least_key"), events)))
     if lacking:
         dropped = set(
             Day.objects.exclude(dropped_at=None, reopened_at=None).filter(day__gt=day).values_list("day", flat=True)

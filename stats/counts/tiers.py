@@ -146,11 +146,15 @@ def count_events(events: str) -> str:
     return f"SELECT count(*) FROM stats_event WHERE {events}"
 
 
-def lacking_batches(batches: str) -> str:
-    """Return the SELECT of folded batches that do not have all their events any more, with how many are gone."""
+def lacking_batches(batches: str, events: str) -> str:
+    """Return the SELECT of folded batches that do not have all their events any more, with how many are gone.
+
+    `events` bounds the events of all these batches by constants: with a batch's own bounds alone, PostgreSQL plans for every
+    partition that there is.
+    """
     present = (
         "SELECT count(*) FROM stats_event AS event WHERE event.batch_id = batch.id"
-        " AND event.key >= batch.least_key AND event.key <= batch.greatest_key"
+        f" AND event.key >= batch.least_key AND event.key <= batch.greatest_key AND {events}"
     )
     return (
         f"SELECT id, lacking FROM (SELECT id, event_count - ({present}) AS lacking FROM stats_batch AS batch"
