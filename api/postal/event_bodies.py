@@ -25,14 +25,17 @@ MOST_RECORDS = 50_000
 # Values and objects of an array: as Python's objects each takes up to 60 and 250 bytes, however short it is in JSON.
 MOST_VALUES = 1_000_000
 MOST_OBJECTS = 250_000
-# Lines are parsed together up to this many bytes, which may become 110 MiB of objects.
-PARSED_AT_ONCE = 4 * bodies.MEBIBYTE
+# Objects and arrays of all lines together: each takes time, however short it is.
+MOST_NESTED = 1_000_000
+# Lines are parsed together up to this many bytes: ten thousand events of the usual length.
+PARSED_AT_ONCE = 5 * bodies.MEBIBYTE // 2
 # Parts (members, frames) of packed data: each costs some time however short it is.
 MOST_PARTS = 1_000
 SHAPE = "The request's body must be a JSON array, a JSON object or newline-delimited JSON objects"
 ARRAY_TOO_LARGE = "A JSON array must not be larger than 16 MiB; send newline-delimited JSON"
 TOO_MANY_RECORDS = f"A request must not have more than {MOST_RECORDS:,} events"
 TOO_MANY_VALUES = f"A JSON array must not have more than {MOST_VALUES:,} values and {MOST_OBJECTS:,} objects or arrays"
+TOO_MANY_NESTED = f"A request must not have more than {MOST_NESTED:,} objects and arrays"
 TOO_MANY_PARTS = f"Packed data must not have more than {MOST_PARTS:,} members or frames"
 BROKEN_GZIP = "The request's body is not valid gzip"
 BROKEN_ZSTD = "The request's body is not valid zstd"
@@ -102,6 +105,8 @@ def unpacked(packed: bytes, encoding: str) -> bytes:
         _check_array(body)
     elif body.count(b"\n") > MOST_RECORDS:
         raise too_large(TOO_MANY_RECORDS)
+    elif body.count(b"{") + body.count(b"[") > MOST_NESTED:
+        raise too_large(TOO_MANY_NESTED)
     return body
 
 

@@ -115,6 +115,8 @@ class EventViewSet(PostalViewSet):
         for part in event_bodies.read_events(self.request._request, MOST_EVENTS):
             tally.add(ingest(part, reporter=reporter, now=self.now, directory=directory), done)
             done += len(part)
+            # Before the next is parsed.
+            del part
         return tally
 
     def _deliver(self, source: EventSource) -> Tally:

@@ -1,4 +1,4 @@
-"""What a body of `events` may cost in time: the worst bodies that are known. Their memory is in test_event_memory.py."""
+"""What a body of `events` may cost in time: the worst bodies that are known."""
 
 import gzip
 import json
@@ -48,9 +48,20 @@ def test_what_would_cost_too_much_is_refused_early(call, acme, name):
     assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize("value", [b"[],", b'{"":1},'])
+def test_lines_of_very_many_lists_or_objects_are_refused_early(call, acme, value):
+    """Packed they are some hundred KiB, as objects of Python's they would be gigabytes."""
+    line = b'{"a":[' + value * (65_000 // len(value)) + b"1]}\n"
+    began = time.process_time()
+    answer = post(call, acme.key, gzip.compress(line * 1_000, 1))
+    expected = {"code": "RequestTooLarge", "message": event_bodies.TOO_MANY_NESTED}
+    assert (answer.status_code, answer.json()["data"]) == (413, expected)
+    assert time.process_time() - began < 3
+
+
 def test_deep_and_long_objects_are_refused_by_themselves(call, acme):
     deep = b'{"id":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
-    long = gzip.compress(b'{"a":[' + b"[]," * 10_000_000 + b"1]}")
+    long = gzip.compress(b'{"a":[' + b'"abc",' * 1_000_000 + b"1]}")
     began = time.process_time()
     answer = post(call, acme.key, deep + b"\n" + json.dumps(one()).encode()).json()["data"]
     assert answer == document(1, refused=remarks((0, "invalid_json", "The line is not JSON")))
