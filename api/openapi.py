@@ -43,6 +43,10 @@ class DialectSchema(AutoSchema):
         """The rest of it."""
         return (inspect.getdoc(self.action) or "").partition("\n")[2].strip()
 
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        # Lists are told of as they are, with their pagination: nothing is guessed from an action's name.
+        return False
+
     def map_parsers(self) -> list[str]:
         """JSON, which is read by api.bodies: a view has no parsers."""
         return [JSON]

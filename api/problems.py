@@ -289,7 +289,7 @@ def _(exc: drf.APIException) -> Problem | None:
         return None
     facts: Facts = {}
     if code == Code.INVALID:
-        facts["faults"] = tuple(_faults_in(exc.detail))
+        facts["faults"] = tuple(faults_in(exc.detail))
     elif code == Code.TOO_MANY:
         wait: float | None = getattr(exc, "wait", None)
         facts["retry_after"] = RETRY_AFTER if wait is None else max(1, round(wait))
@@ -299,16 +299,16 @@ def _(exc: drf.APIException) -> Problem | None:
     return Problem.of(code, *(str(fault) for fault in facts.get("faults", ())), **facts)
 
 
-def _faults_in(detail: object, path: str = "") -> list[errors.Fault]:
+def faults_in(detail: object, path: str = "") -> list[errors.Fault]:
     """Flatten a serializer's nested errors into faults whose paths read as the caller wrote the fields."""
     if isinstance(detail, Mapping):
         return [
             fault
             for key, inner in detail.items()
-            for fault in _faults_in(inner, path if key == "non_field_errors" else f"{path}.{key}" if path else str(key))
+            for fault in faults_in(inner, path if key == "non_field_errors" else f"{path}.{key}" if path else str(key))
         ]
     if isinstance(detail, list):
         if any(isinstance(each, (list, Mapping)) for each in detail):
-            return [fault for at, each in enumerate(detail) for fault in _faults_in(each, f"{path}[{at}]")]
+            return [fault for at, each in enumerate(detail) for fault in faults_in(each, f"{path}[{at}]")]
         return [errors.Fault(path, str(each)) for each in detail]
     return [errors.Fault(path, str(detail))]

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import environ
 
-from ippools import hostnames
+from ippools.values import hostname_faults
 
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
@@ -24,7 +24,7 @@ def text(name: str, default: str = "") -> str:
 def host_name(name: str, default: str) -> str:
     """Return a host name."""
     value = text(name, default)
-    if faults := hostnames.faults_of(value):
+    if faults := hostname_faults(value):
         end([f"{name} {faults[0]}, not {value!r}."])
     return value
 

@@ -15,7 +15,17 @@ from core.models import AuditEntry, User
 from core.names import NameKeyField
 
 # Columns that say nothing about configuration, or that would give a secret away.
-UNRECORDED = frozenset({"key_digest", "password", "last_used_at", "updated_at", "last_login"})
+UNRECORDED = frozenset(
+    {
+        "key_digest",
+        "password",
+        "last_used_at",
+        "updated_at",
+        "last_login",
+        "sender_changed_at",
+        "members_changed_at",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +84,15 @@ def record(
 
 
 def record_creations(
-    *, actor: Actor, act: str, targets: Sequence[models.Model], organization_id: int | None = None
+    *,
+    actor: Actor,
+    act: str,
+    targets: Sequence[tuple[models.Model, dict[str, Any]]],
+    organization_id: int | None = None,
 ) -> None:
-    """Write that many records were made, an entry each, by one statement."""
+    """Write that many records were made, an entry with its whole document each, by one statement."""
     AuditEntry.objects.bulk_create(
-        _entry(actor, act, target, None, snapshot(target), organization_id, None) for target in targets
+        _entry(actor, act, target, None, document, organization_id, None) for target, document in targets
     )
 
 

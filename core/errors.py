@@ -1,5 +1,6 @@
 """What an act raises when it refuses. Nothing has changed then; each face puts it in the caller's words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -76,3 +77,50 @@ class Busy(Refused):
 
     default_message = "Too many requests; try again later"
     retry_after = 5
+
+
+class Faults:
+    """Everything that is wrong with what an act was given, gathered before anything is refused.
+
+    A caller that reads text or JSON hands over what it found already (`known`), so that all faults are told at once; what is
+    known to be wrong is not judged again. It also says how it calls the act's fields (`said`).
+    """
+
+    def __init__(self, known: Iterable[Fault] = ()) -> None:
+        self.found = list(known)
+        self._known = {fault.path for fault in self.found}
+        self._settled: set[str] = set()
+
+    def said(self, path: str) -> str:
+        """Return the caller's word for a field of the act."""
+        return path
+
+    def know(self, path: str, message: str) -> None:
+        """Add what the caller found, in its own words."""
+        self.found.append(Fault(path, message))
+        self._known.add(path)
+
+    def settle(self, path: str) -> None:
+        """Have nothing more said of what stands at this path itself."""
+        self._settled.add(path)
+
+    def add(self, path: str, message: str) -> None:
+        """Add what the act found."""
+        said = self.said(path)
+        if said in self._settled:
+            return
+        if not any(said == known or said.startswith((f"{known}.", f"{known}[")) for known in self._known):
+            self.found.append(Fault(said, message))
+
+    def integer(self, path: str, value: object, *, lowest: int, highest: int, is_nullable: bool = False) -> None:
+        """Judge a whole number: a boolean is none."""
+        if value is None and is_nullable:
+            return
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            null = "null or " if is_nullable else ""
+            self.add(path, f"must be {null}an integer from {lowest} to {highest}")
+
+    def refuse(self) -> None:
+        """Raise Invalid with every fault, if there is any."""
+        if self.found:
+            raise Invalid(*self.found)

@@ -2,11 +2,11 @@
 
 import unicodedata
 
-from core.attributes import is_storable
 from core.errors import Fault, Invalid
 from core.names import without_invisible
 
 NAME_LENGTH = 200
+_SHOWN = 100
 # Blanks, line ends, and what formats text without being seen (a zero-width space).
 _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf"})
 
@@ -38,3 +38,14 @@ def sentence(text: str) -> str:
     """Return a sentence part ("has already been taken") as the beginning of a sentence."""
     text = text.strip()
     return text[:1].upper() + text[1:]
+
+
+def is_storable(text: str) -> bool:
+    """Return whether the text has neither control characters (PostgreSQL refuses NUL) nor lone surrogates."""
+    return not any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in text)
+
+
+def quoted(text: str) -> str:
+    """Return untrusted text in quotes, fit for a sentence: short, and encodable."""
+    shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return '"' + shown.encode("utf-8", "replace").decode() + '"'

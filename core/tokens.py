@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core import keys
-from core.attributes import is_storable
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid
 from core.models import ApiToken, User
+from core.texts import is_storable
 
 NAME_LENGTH = 200
 

@@ -1,6 +1,5 @@
 """Making addresses, one or ten thousand at once."""
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -9,12 +8,12 @@ from django.db import connections, models, router
 from django.db.models.sql import InsertQuery
 
 from core.audit import Actor, record_creations
-from core.errors import Fault, Invalid
+from core.errors import Fault, Faults, Invalid
 from core.locks import advisory
 from core.names import fold, numbered
 from core.races import atomic_act
-from core.texts import NAME_LENGTH, clean_name
-from ippools import hostnames, public_addresses
+from core.texts import NAME_LENGTH
+from ippools import public_addresses, values
 from ippools.models import IPAddress, VirtualMTA
 from ippools.models.address import HIGHEST_PRIORITY
 from throttling.models import RuleSet, ThrottlingTemplate
@@ -77,7 +76,12 @@ def create_many(rows: Sequence[NewAddress], *, actor: Actor, organization_id: in
         for base, row, rule_set in zip(bases, rows, rule_sets, strict=True)
     ]
     _insert_children(addresses)
-    record_creations(actor=actor, act="ip_address.created", targets=addresses, organization_id=organization_id)
+    record_creations(
+        actor=actor,
+        act="ip_address.created",
+        targets=[(address, address.document()) for address in addresses],
+        organization_id=organization_id,
+    )
     return addresses
 
 
@@ -90,64 +94,33 @@ def create_one(row: NewAddress, *, actor: Actor, organization_id: int | None = N
         raise Invalid(*faults) from None
 
 
-def is_ipv4(text: str) -> bool:
-    """Whether this is a dotted-decimal IPv4 address without leading zeros (`010.0.0.1` could mean two things)."""
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def canonical_ipv6(text: str) -> str:
-    """Return an IPv6 address in its shortest form; raises ValueError where it is none that mail can leave by.
-
-    A zone (`fe80::1%eth0`) belongs to one machine, and a mapped IPv4 address (`::ffff:192.0.2.1`) is not IPv6 on the wire.
-    """
-    address = ipaddress.IPv6Address(text)
-    if address.scope_id is not None or address.ipv4_mapped is not None:
-        raise ValueError(text)
-    return str(address)
-
-
 def _cleaned(rows: Sequence[NewAddress]) -> list[NewAddress]:
     """Return the rows as they are stored; raises Invalid with every fault of every row."""
-    faults: list[Fault] = []
+    faults = Faults()
     cleaned = []
     for index, row in enumerate(rows):
         path = f"addresses[{index}]"
-        for field, value, highest in (
-            ("priority", row.priority, HIGHEST_PRIORITY),
-            ("max_concurrent_connections", row.max_concurrent_connections, HIGHEST_LIMIT),
-            ("max_messages_per_hour", row.max_messages_per_hour, HIGHEST_LIMIT),
+        row = replace(row, ipv6=row.ipv6 or None)
+        faults.integer(f"{path}.priority", row.priority, lowest=0, highest=HIGHEST_PRIORITY)
+        for name in ("max_concurrent_connections", "max_messages_per_hour"):
+            faults.integer(f"{path}.{name}", getattr(row, name), lowest=0, highest=HIGHEST_LIMIT, is_nullable=True)
+        for field, found in (
+            ("ipv4", values.ipv4_faults(row.ipv4)),
+            ("ipv6", values.ipv6_faults(row.ipv6)),
+            ("hostname", values.hostname_faults(row.hostname)),
+            ("name", values.name_faults(row.name) if row.name else []),
         ):
-            if value is not None and not 0 <= value <= highest:
-                faults.append(Fault(f"{path}.{field}", f"must be from 0 to {highest}"))
-        if not is_ipv4(row.ipv4):
-            faults.append(Fault(f"{path}.ipv4", "is not a valid IPv4 address"))
-        try:
-            row = replace(row, ipv6=canonical_ipv6(row.ipv6) if row.ipv6 else None)
-        except ValueError:
-            faults.append(Fault(f"{path}.ipv6", "is not a valid IPv6 address"))
-        try:
-            row = replace(
-                row,
-                hostname=clean_name(row.hostname, field=f"{path}.hostname"),
-                name=row.name and clean_name(row.name, field=f"{path}.name"),
-            )
-        except Invalid as refusal:
-            faults.extend(refusal.faults)
-        else:
-            faults.extend(Fault(f"{path}.hostname", message) for message in hostnames.faults_of(row.hostname))
+            for message in found:
+                faults.add(f"{path}.{field}", message)
         for field, version in (("public_ipv4", 4), ("public_ipv6", 6)):
             given = getattr(row, field) or None
-            found = public_addresses.faults_of(given, version=version) if given else []
-            faults.extend(Fault(f"{path}.{field}", message) for message in found)
-            row = replace(row, **{field: public_addresses.canonical(given) if given and not found else None})
+            messages = public_addresses.faults_of(given, version=version) if given else []
+            for message in messages:
+                faults.add(f"{path}.{field}", message)
+            row = replace(row, **{field: public_addresses.canonical(given) if given and not messages else None})
         cleaned.append(row)
-    if faults:
-        raise Invalid(*faults)
-    return cleaned
+    faults.refuse()
+    return [replace(row, ipv6=row.ipv6 and values.canonical_ipv6(row.ipv6)) for row in cleaned]
 
 
 def _address(base: VirtualMTA, row: NewAddress, rule_set: RuleSet, template: ThrottlingTemplate) -> IPAddress:
@@ -155,6 +128,8 @@ def _address(base: VirtualMTA, row: NewAddress, rule_set: RuleSet, template: Thr
         virtualmta_ptr=base, ipv4=row.ipv4, ipv6=row.ipv6, public_ipv4=row.public_ipv4, public_ipv6=row.public_ipv6,
         hostname=row.hostname, priority=row.priority, template=template, rules=rule_set,
     )  # fmt: skip
+    # It has no rules yet: nothing need be read for its document.
+    vars(rule_set)["_prefetched_objects_cache"] = {"rules": []}
     address.__dict__.update({field.attname: getattr(base, field.attname) for field in base._meta.concrete_fields})
     return address
 
@@ -202,12 +177,12 @@ def _refuse_taken(rows: Sequence[NewAddress], names: Sequence[str]) -> None:
         "ipv6": [row.ipv6 for row in rows],
         "name": [fold(name) for name in names],
     }
-    for column, values in columns.items():
-        seen = set(_existing("name_key" if column == "name" else column, [each for each in values if each]))
+    for column, given in columns.items():
+        seen = set(_existing("name_key" if column == "name" else column, [each for each in given if each]))
         if column == "ipv6":
             # PostgreSQL writes some of them in another way (`::192.0.2.1`).
-            seen = {canonical_ipv6(each) for each in seen}
-        for index, value in enumerate(values):
+            seen = {values.canonical_ipv6(each) for each in seen}
+        for index, value in enumerate(given):
             if value is None:
                 continue
             if value in seen:
@@ -217,8 +192,8 @@ def _refuse_taken(rows: Sequence[NewAddress], names: Sequence[str]) -> None:
         raise Invalid(*faults)
 
 
-def _existing(column: str, values: Sequence[str]) -> Iterable[str]:
+def _existing(column: str, given: Sequence[str]) -> Iterable[str]:
     model: type[models.Model] = VirtualMTA if column == "name_key" else IPAddress
-    for start in range(0, len(values), _PARAMETERS):
-        batch = values[start : start + _PARAMETERS]
+    for start in range(0, len(given), _PARAMETERS):
+        batch = given[start : start + _PARAMETERS]
         yield from model._default_manager.filter(**{f"{column}__in": batch}).values_list(column, flat=True)

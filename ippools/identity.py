@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db.models import OuterRef, Subquery
+from django.db.models import DateTimeField, ExpressionWrapper, F, OuterRef, Subquery
 from django.db.models.expressions import Combinable
+from django.utils import timezone
 
 from core.errors import NotFound
 from core.races import atomic_act
@@ -25,6 +26,10 @@ from ippools.public_addresses import BOUND_AND_PUBLIC, hidden, seen
 CHECKS = ("ptr", "fcrdns", "helo")
 # More names than this say nothing more (RFC 7208, 4.6.4, has the same bound).
 MAX_NAMES = 10
+# A check that ended so soon after a change may have begun before it.
+CHECKED_MEANWHILE = datetime.timedelta(seconds=2 * CHECK_TIMEOUT)
+# No address is checked less often (dnschecks.schedule), so what changed before that is known to every check.
+REMEMBERED = datetime.timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,7 @@ class IdentityChecks:
 def check_due_addresses(*, seconds: float, limit: int | None = None) -> Swept:
     """Check the addresses that are due, new ones first, until none is or the seconds are over."""
     make_missing_rows()
+    recheck_changed(at=timezone.now())
     return sweep(IdentityChecks(), parallel=settings.SLUICE_DNS_PARALLEL, seconds=seconds, limit=limit)
 
 
@@ -214,6 +220,8 @@ def make_missing_rows() -> int:
     return len(made)
 
 
-def recheck(address: IPAddress) -> None:
-    """Let the next sweep check the address, because its host name or the address itself has changed."""
-    make_due(AddressIdentity.objects.filter(pk=address.pk))
+def recheck_changed(*, at: datetime.datetime) -> None:
+    """Make due the addresses last checked before their IPv4, IPv6 or host name changed."""
+    recently = AddressIdentity.objects.filter(ip_address__sender_changed_at__gte=at - REMEMBERED)
+    known_at = ExpressionWrapper(F("dns_checked_at") - CHECKED_MEANWHILE, output_field=DateTimeField())
+    make_due(recently.annotate(known_at=known_at).filter(known_at__lt=F("ip_address__sender_changed_at")))

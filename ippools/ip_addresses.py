@@ -1,71 +1,100 @@
-"""One IP address with its throttling rules: made, changed, deleted. (Many at once: ippools/addresses.py.)
+"""One IP address with its throttling rules: created, changed, deleted. (Many at once: ippools/addresses.py.)
 
-`values` is what the caller gave, in any shape. Acts raise Invalid with all faults at once, and then have changed nothing.
+Acts raise Invalid with all faults at once, and then have changed nothing.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, Unpack, cast
 
-from core.attributes import ABSENT, Attributes, only_given
-from core.audit import Actor, record, snapshot
-from core.errors import NotFound
+from django.db.models.functions import Now
+
+from core.audit import Actor, record
+from core.changes import save_changes
+from core.errors import Conflict, Faults, NotFound
+from core.names import fold
 from core.races import atomic_act
-from core.references import read_reference, resolve
-from ippools import identity
+from core.references import Reference, resolve
+from ippools import values
 from ippools.addresses import lock_addresses
-from ippools.attributes import read_hostname, read_ipv4, read_ipv6, read_name
 from ippools.models import IPAddress, VirtualMTA
 from ippools.models.address import HIGHEST_PRIORITY
-from ippools.redirects import read_redirect
+from ippools.redirects import judge_redirect
 from ippools.used_by import refuse_deletion
+from ippools.virtual_mtas import judge_columns
 from throttling import rule_sets
+from throttling.drafts import RuleFields
 from throttling.models import RuleSet, ThrottlingTemplate
-from throttling.reading import read_rule_set
+from throttling.templates import default_of, judge_rules
 
 KIND = RuleSet.Kind.ADDRESS
+# What DNS is asked about: the address and the name that it says HELO with.
+SENDER = ("ipv4", "ipv6", "hostname")
+COLUMNS = ("name", *SENDER, "priority", "delivery_paused")
+
+
+class AddressFields(TypedDict, total=False):
+    """What acts take of an address: its columns, the default limits (None: the template's), and rules.
+
+    `rules` is the whole list, in which an entry with an `id` changes that rule and a rule that is not named goes;
+    `added_rules` adds.
+    """
+
+    name: str
+    ipv4: str
+    ipv6: str | None
+    hostname: str
+    priority: int
+    template: Reference
+    redirect: Reference | None
+    delivery_paused: bool
+    max_concurrent_connections: int | None
+    max_messages_per_hour: int | None
+    rules: Sequence[RuleFields]
+    added_rules: Sequence[RuleFields]
 
 
 @atomic_act
-def create(values: Mapping[str, Any], *, actor: Actor) -> IPAddress:
-    """Make an address.
-
-    Needs `name`, `ipv4`, `hostname` and `throttling_template` (a reference); takes `ipv6`, `priority`, `redirect` (a
-    reference), `rules`, `default` and `delivery_paused`.
-    """
+def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[AddressFields]) -> IPAddress:
+    """Create an address: needs `name`, `ipv4`, `hostname` and `template`."""
+    faults = Faults() if faults is None else faults
     lock_addresses()
-    attributes = Attributes(values)
-    columns = _read(attributes, pk=None)
-    draft = read_rule_set(attributes, kind=KIND)
-    attributes.refuse_if_faulty()
-    address = IPAddress(kind=VirtualMTA.Kind.IP_ADDRESS, rules=rule_sets.create(draft, kind=KIND), **columns)
+    address = IPAddress(kind=VirtualMTA.Kind.IP_ADDRESS)
+    columns = _judged(address, given, faults)
+    drafts = judge_rules(given, [], kind=KIND, faults=faults)
+    faults.refuse()
+    for name, value in columns.items():
+        setattr(address, name, value)
+    address.rules = rule_sets.create(KIND, default_of(given), drafts or [])
     address.save(force_insert=True)
-    record(actor=actor, act="ip_address.created", target=address, after=document(address))
+    record(actor=actor, act="ip_address.created", target=address, after=address.document())
     return address
 
 
 @atomic_act
-def update(address_id: int, values: Mapping[str, Any], *, actor: Actor, replaces_rules: bool = False) -> IPAddress:
-    """Change what is given; `rules_new` adds rules. With `replaces_rules`, `rules` is the whole list. Raises NotFound."""
-    lock_addresses()
-    address = _locked(address_id)
-    rule_set = rule_sets.locked(address.rules_id)
-    attributes = Attributes(values, is_partial=True)
-    columns = _read(attributes, pk=address.pk)
-    draft = read_rule_set(attributes, kind=KIND, rule_set=rule_set, replaces_rules=replaces_rules)
-    attributes.refuse_if_faulty()
-    before = document(address)
-    for name, value in columns.items():
-        setattr(address, name, value)
-    if address.delivery_paused != before["delivery_paused"]:
+def change(address_id: int, *, actor: Actor, faults: Faults | None = None, **given: Unpack[AddressFields]) -> IPAddress:
+    """Change what is given, and return the address with its template, redirect and rules. Raises NotFound.
+
+    The DNS of the address and of the domains that send by it is checked soon after another IPv4, IPv6 or host name:
+    sweeps compare `sender_changed_at` with their last check.
+    """
+    faults = Faults() if faults is None else faults
+    if given.get("redirect") is not None:
+        lock_addresses()
+    address = locked_address(address_id)
+    columns = _judged(address, given, faults)
+    drafts = judge_rules(given, address.rules.rules.all(), kind=KIND, faults=faults)
+    faults.refuse()
+    before = address.document()
+    if any(columns.get(name, getattr(address, name)) != getattr(address, name) for name in SENDER):
+        columns["sender_changed_at"] = Now()
+    if columns.get("delivery_paused", address.delivery_paused) != address.delivery_paused:
         # By a caller who gives no reason. (ippools/pausing.py: with reason and end.)
-        address.pause_reason, address.paused_until = "", None
-    address.save()
-    if any(before[name] != getattr(address, name) for name in ("ipv4", "ipv6", "hostname")):
-        identity.recheck(address)
-    rule_sets.update(rule_set, draft)
-    address.rules = rule_set
-    after = document(address)
-    record(actor=actor, act=act_of(before, after), target=address, before=before, after=after)
+        columns |= {"pause_reason": "", "paused_until": None}
+    changed = bool(save_changes(address, columns))
+    changed |= rule_sets.change(address.rules, default_of(given), drafts, replaces="rules" in given)
+    if changed:
+        after = address.document()
+        record(actor=actor, act=act_of(before, after), target=address, before=before, after=after)
     return address
 
 
@@ -73,54 +102,80 @@ def update(address_id: int, values: Mapping[str, Any], *, actor: Actor, replaces
 def delete(address_id: int, *, actor: Actor) -> None:
     """Delete an address that nothing refers to, with its rules. Raises NotFound, InUse, Conflict."""
     lock_addresses()
-    address = _locked(address_id)
+    address = locked_address(address_id)
     refuse_deletion(address)
-    record(actor=actor, act="ip_address.deleted", target=address, before=document(address))
+    record(actor=actor, act="ip_address.deleted", target=address, before=address.document())
     rule_set = address.rules
     address.delete()
     rule_set.delete()
 
 
-def document(address: IPAddress) -> dict[str, Any]:
-    """Return the address for the audit trail: its columns, and its rules in the form in which acts read them."""
-    return {**snapshot(address), **rule_sets.document(address.rules)}
+def fields_of(document: Mapping[str, Any]) -> AddressFields:
+    """Return what `change` takes to make an address what it was when this document was recorded.
+
+    Raises Conflict where its template, or what it redirected to, is gone.
+    """
+    template_id, redirect_id = document["template_id"], document["redirect_id"]
+    if not ThrottlingTemplate.objects.filter(pk=template_id).exists():
+        raise Conflict("The template that it had is gone")
+    if redirect_id is not None and not VirtualMTA.objects.filter(pk=redirect_id).exists():
+        raise Conflict("What it redirected to is gone")
+    fields = {
+        **{name: document[name] for name in COLUMNS},
+        "template": Reference(template_id),
+        "redirect": None if redirect_id is None else Reference(redirect_id),
+        **rule_sets.fields_of(document),
+    }
+    return cast(AddressFields, fields)
 
 
 def act_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Return what a change of an address is called in the audit trail, where it may do no more than pause or resume it."""
     changed = {name for name in after if before.get(name) != after[name]}
     if "delivery_paused" not in changed or not changed <= {"delivery_paused", "pause_reason", "paused_until"}:
-        return "ip_address.updated"
+        return "ip_address.changed"
     return "ip_address.paused" if after["delivery_paused"] else "ip_address.resumed"
 
 
-def _read(attributes: Attributes, *, pk: int | None) -> dict[str, Any]:
-    template = read_reference(attributes, "throttling_template")
-    templates = resolve(ThrottlingTemplate.objects.only("pk", "name_key"), [template])
-    columns = {
-        "name": read_name(attributes, pk=pk),
-        "ipv4": _untaken(attributes, "ipv4", read_ipv4(attributes, "ipv4"), pk=pk),
-        "ipv6": _untaken(attributes, "ipv6", read_ipv6(attributes, "ipv6"), pk=pk),
-        "hostname": read_hostname(attributes, "hostname"),
-        "priority": attributes.integer("priority", lowest=0, highest=HIGHEST_PRIORITY, is_required=False),
-        "redirect_id": read_redirect(attributes, pk=pk),
-        "template_id": templates.id_of(template, attributes, "throttling template"),
-        "delivery_paused": attributes.boolean("delivery_paused", is_required=False),
-    }
-    return only_given(columns)
+def _judged(address: IPAddress, given: AddressFields, faults: Faults) -> dict[str, Any]:
+    """Judge what is given, and return the columns; `address` has what stays."""
+    columns: dict[str, Any] = {name: given[name] for name in COLUMNS if name in given}  # type: ignore[literal-required]
+    if columns.get("ipv6") is not None and not values.ipv6_faults(columns["ipv6"]):
+        columns["ipv6"] = values.canonical_ipv6(columns["ipv6"])
+    if "ipv6" in columns and address.ipv6 is not None:
+        # PostgreSQL writes some of them in another way (`::192.0.2.1`).
+        address.ipv6 = values.canonical_ipv6(address.ipv6)
+    new = {name: value for name, value in columns.items() if address.pk is None or getattr(address, name) != value}
+    judge_columns(new, pk=address.pk, faults=faults)
+    for message in values.hostname_faults(new["hostname"]) if "hostname" in new else ():
+        faults.add("hostname", message)
+    if "priority" in columns:
+        faults.integer("priority", columns["priority"], lowest=0, highest=HIGHEST_PRIORITY)
+    if "redirect" in given and not _is_same(given["redirect"], address.redirect):
+        columns["redirect_id"] = judge_redirect(given["redirect"], pk=address.pk, faults=faults)
+    if "template" in given and not _is_same(given["template"], _template_of(address)):
+        found = resolve(ThrottlingTemplate.objects.only("pk", "name_key", "name"), [given["template"]])
+        found.id_of(given["template"], "template", "throttling template", faults)
+        columns["template"] = found.record(given["template"])
+    return columns
 
 
-def _untaken(attributes: Attributes, name: str, value: Any, *, pk: int | None) -> Any:
-    if value is ABSENT or value is None:
-        return value
-    if IPAddress.objects.filter(**{name: value}).exclude(pk=pk or 0).exists():
-        return attributes.fault(name, "has already been taken")
-    return value
+def _is_same(reference: Reference | None, record: VirtualMTA | ThrottlingTemplate | None) -> bool:
+    if reference is None or record is None:
+        return reference is None and record is None
+    return reference.id == record.pk if reference.id is not None else fold(reference.name) == record.name_key
 
 
-def _locked(address_id: int) -> IPAddress:
-    # Two statements: PostgreSQL would lock the template's row too, on which every address hangs.
-    address = IPAddress.objects.select_for_update(of=("self",)).filter(pk=address_id).first()
+def _template_of(address: IPAddress) -> ThrottlingTemplate | None:
+    return None if address.pk is None else address.template
+
+
+def locked_address(address_id: int) -> IPAddress:
+    """Return the address with its rules, locked until the transaction ends; raises NotFound."""
+    # Not the template's row, on which every address hangs.
+    addresses = IPAddress.objects.select_for_update(of=("self", "rules")).filter(pk=address_id)
+    address = addresses.select_related("redirect", "template", "rules").first()
     if address is None:
         raise NotFound("The IP address could not be found")
+    rule_sets.load_rules(address.rules)
     return address

@@ -3,12 +3,13 @@
 import datetime
 from typing import Any
 
-from core.attributes import is_storable
 from core.audit import Actor, record
-from core.errors import Fault, Invalid, NotFound
+from core.changes import save_changes
+from core.errors import Fault, Invalid
 from core.races import atomic_act
+from core.texts import is_storable
 from ippools.addresses import lock_addresses
-from ippools.ip_addresses import document
+from ippools.ip_addresses import locked_address
 from ippools.models import IPAddress
 from ippools.models.address import REASON_LENGTH
 
@@ -55,15 +56,8 @@ def _resume_if_due(address_id: int, at: datetime.datetime) -> bool:
 
 
 def _write(address_id: int, actor: Actor, act: str, **columns: Any) -> IPAddress:
-    lock_addresses()
-    address = IPAddress.objects.select_for_update(of=("self",)).filter(pk=address_id).first()
-    if address is None:
-        raise NotFound("The IP address could not be found")
-    if all(getattr(address, name) == value for name, value in columns.items()):
-        return address
-    before = document(address)
-    for name, value in columns.items():
-        setattr(address, name, value)
-    address.save(update_fields=[*columns, "updated_at"])
-    record(actor=actor, act=act, target=address, before=before, after=document(address))
+    address = locked_address(address_id)
+    before = address.document()
+    if save_changes(address, columns):
+        record(actor=actor, act=act, target=address, before=before, after=address.document())
     return address

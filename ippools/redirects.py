@@ -4,27 +4,24 @@ from collections.abc import Iterable
 
 from django.db import connection
 
-from core.attributes import Absent, Attributes
-from core.references import Reference, read_reference, resolve
+from core.errors import Faults
+from core.references import Reference, resolve
 from ippools.models import DeliveryTarget, VirtualMTA
 
 NOUN = "VirtualMTA"
 
 
-def read_redirect(attributes: Attributes, *, pk: int | None) -> int | Absent | None:
-    """Return the id of the VirtualMTA that the redirect names; `pk` is the id of the one that redirects, if it exists.
+def judge_redirect(reference: Reference | None, *, pk: int | None, faults: Faults) -> int | None:
+    """Return the id of the VirtualMTA that is meant; `pk` is the id of the one that redirects, if it exists.
 
     The caller holds the lock of addresses: two redirects that only together make a loop would each pass alone.
     """
-    reference = read_reference(attributes, "redirect", is_required=False, is_nullable=True)
-    if not isinstance(reference, Reference):
-        return reference
-    found = resolve(VirtualMTA.objects.only("pk", "name_key"), [reference]).id_of(reference, attributes, NOUN)
-    if isinstance(found, int) and pk is not None:
+    found = resolve(VirtualMTA.objects.only("pk", "name_key"), [reference]).id_of(reference, "redirect", NOUN, faults)
+    if found is not None and pk is not None:
         if found == pk:
-            return attributes.fault("redirect", "must not be the VirtualMTA itself")
-        if leads_to(pk, [found]):
-            return attributes.fault("redirect", "must not make a loop")
+            faults.add("redirect", "must not be the VirtualMTA itself")
+        elif leads_to(pk, [found]):
+            faults.add("redirect", "must not make a loop")
     return found
 
 

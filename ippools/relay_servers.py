@@ -1,53 +1,70 @@
-"""Relay servers: made, changed, deleted. Acts raise Invalid with all faults at once, and then have changed nothing."""
+"""Relay servers: created, changed, deleted. Acts raise Invalid with all faults at once, and then have changed nothing."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from core.attributes import ABSENT, Attributes, only_given
 from core.audit import Actor, record, snapshot
-from core.encryption import encrypt
-from core.errors import NotFound
+from core.changes import save_changes
+from core.encryption import decrypt, encrypt
+from core.errors import Faults, NotFound
 from core.races import atomic_act
+from core.references import Reference
+from core.texts import is_storable
+from ippools import values
 from ippools.addresses import lock_addresses
-from ippools.attributes import read_hostname, read_ipv4, read_name
 from ippools.models import RelayServer, VirtualMTA
 from ippools.models.relay_server import HIGHEST_PORT
-from ippools.redirects import read_redirect
+from ippools.redirects import judge_redirect
 from ippools.used_by import refuse_deletion
-from throttling.reading import LIMITS, read_limit
+from ippools.virtual_mtas import judge_columns
+from throttling.drafts import LIMITS
+from throttling.models.rule_set import HIGHEST_LIMIT
 
 USERNAME_LENGTH = 200
 PASSWORD_LENGTH = 1_000
 
 
+class RelayFields(TypedDict, total=False):
+    """What acts take of a relay server. As the password, None keeps the one that is stored and "" takes it away."""
+
+    name: str
+    redirect: Reference | None
+    source_ip: str
+    source_hostname: str
+    destination_hostname: str
+    destination_port: int
+    destination_username: str | None
+    destination_password: str | None
+    max_concurrent_connections: int
+    max_messages_per_hour: int
+
+
 @atomic_act
-def create(values: Mapping[str, Any], *, actor: Actor) -> RelayServer:
-    """Make a relay server of `name`, `source_ip`, `destination` and `throttle_limits`; `redirect` is optional."""
+def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[RelayFields]) -> RelayServer:
+    """Create a relay server; the redirect, the user name and the password may be left out."""
     lock_addresses()
-    attributes = Attributes(values)
-    columns = _read(attributes, pk=None)
-    attributes.refuse_if_faulty()
-    relay = RelayServer(kind=VirtualMTA.Kind.RELAY_SERVER, **columns)
+    relay = RelayServer(kind=VirtualMTA.Kind.RELAY_SERVER)
+    for name, value in _judged(relay, given, faults).items():
+        setattr(relay, name, value)
     relay.save(force_insert=True)
     record(actor=actor, act="relay_server.created", target=relay, after=snapshot(relay))
     return relay
 
 
 @atomic_act
-def update(relay_id: int, values: Mapping[str, Any], *, actor: Actor) -> RelayServer:
+def change(relay_id: int, *, actor: Actor, faults: Faults | None = None, **given: Unpack[RelayFields]) -> RelayServer:
     """Change what is given. Raises NotFound."""
-    lock_addresses()
+    if given.get("redirect") is not None:
+        lock_addresses()
     relay = _locked(relay_id)
+    columns = _judged(relay, given, faults)
     before = snapshot(relay)
-    attributes = Attributes(values, is_partial=True)
-    columns = _read(attributes, pk=relay.pk)
-    attributes.refuse_if_faulty()
-    for name, value in columns.items():
-        setattr(relay, name, value)
-    relay.save()
-    # What the password is stays out of the trail; that it changed does not.
-    after = {**snapshot(relay), **({"password_changed": True} if "destination_password" in columns else {})}
-    record(actor=actor, act="relay_server.updated", target=relay, before=before, after=after)
+    if changed := save_changes(relay, columns):
+        # What the password is stays out of the trail; that it changed does not.
+        secret = {"password_changed": True} if "destination_password" in changed else {}
+        record(
+            actor=actor, act="relay_server.changed", target=relay, before=before, after={**snapshot(relay), **secret}
+        )
     return relay
 
 
@@ -61,40 +78,56 @@ def delete(relay_id: int, *, actor: Actor) -> None:
     relay.delete()
 
 
-def _read(attributes: Attributes, *, pk: int | None) -> dict[str, Any]:
-    columns = {"name": read_name(attributes, pk=pk), "redirect_id": read_redirect(attributes, pk=pk)}
-    source = attributes.part("source_ip")
-    if isinstance(source, Attributes):
-        columns["source_ip"] = read_ipv4(source, "ip")
-        columns["source_hostname"] = read_hostname(source, "hostname")
-    destination = attributes.part("destination")
-    if isinstance(destination, Attributes):
-        columns["destination_hostname"] = read_hostname(destination, "hostname", may_be_ipv4=True)
-        columns["destination_port"] = destination.integer("port", lowest=1, highest=HIGHEST_PORT)
-        columns["destination_username"] = destination.text(
-            "username", is_required=False, is_nullable=True, longest=USERNAME_LENGTH
-        )
-        columns["destination_password"] = _read_password(destination)
-    limits = attributes.part("throttle_limits")
-    if isinstance(limits, Attributes):
-        columns.update({name: read_limit(limits, name) for name in LIMITS})
-    return only_given(columns)
+def _judged(relay: RelayServer, given: RelayFields, faults: Faults | None) -> dict[str, Any]:
+    """Judge what is given, and return the columns; `relay` has what stays. Raises Invalid."""
+    faults = Faults() if faults is None else faults
+    columns: dict[str, Any] = {key: given[key] for key in given if key not in ("redirect", "destination_password")}  # type: ignore[literal-required]
+    if "name" in given and (relay.pk is None or given["name"] != relay.name):
+        judge_columns({"name": given["name"]}, pk=relay.pk, faults=faults)
+    if "redirect" in given:
+        columns["redirect_id"] = judge_redirect(given["redirect"], pk=relay.pk, faults=faults)
+    _judge_texts(columns, faults)
+    if "destination_port" in given:
+        faults.integer("destination_port", given["destination_port"], lowest=1, highest=HIGHEST_PORT)
+    for limit in LIMITS:
+        if limit in given:
+            faults.integer(limit, columns[limit], lowest=0, highest=HIGHEST_LIMIT)
+    password = given.get("destination_password")
+    if password is not None:
+        if not is_storable(password):
+            faults.add("destination_password", "must not contain control characters")
+        elif len(password) > PASSWORD_LENGTH:
+            faults.add("destination_password", f"must be at most {PASSWORD_LENGTH} characters in length")
+        stored = None if relay.destination_password is None else decrypt(relay.destination_password)
+        if password != (stored or ""):
+            columns["destination_password"] = encrypt(password) if password else None
+    faults.refuse()
+    return columns
 
 
-def _read_password(destination: Attributes) -> Any:
-    """Return the ciphertext of the password.
+def _judge_texts(columns: Mapping[str, Any], faults: Faults) -> None:
+    for name, found in (
+        ("source_ip", values.ipv4_faults),
+        ("source_hostname", values.hostname_faults),
+        ("destination_hostname", destination_faults),
+    ):
+        for message in found(columns[name]) if name in columns else ():
+            faults.add(name, message)
+    username = columns.get("destination_username") or ""
+    if not is_storable(username):
+        faults.add("destination_username", "must not contain control characters")
+    elif len(username) > USERNAME_LENGTH:
+        faults.add("destination_username", f"must be at most {USERNAME_LENGTH} characters in length")
 
-    A password is read back as null, so null must keep the stored one: a client that sends a record as it read it would
-    otherwise wipe it. The empty string takes it away.
-    """
-    password = destination.text("password", is_required=False, is_nullable=True, longest=PASSWORD_LENGTH)
-    if password is ABSENT or password is None:
-        return ABSENT
-    return encrypt(password) if password else None
+
+def destination_faults(text: str) -> list[str]:
+    """Return what is wrong with where mail is relayed to: a host name or an IPv4 address."""
+    return [] if values.is_ipv4(text) else values.hostname_faults(text)
 
 
 def _locked(relay_id: int) -> RelayServer:
-    relay = RelayServer.objects.select_for_update(of=("self",)).filter(pk=relay_id).first()
+    relays = RelayServer.objects.select_for_update(of=("self",)).select_related("redirect")
+    relay = relays.filter(pk=relay_id).first()
     if relay is None:
         raise NotFound("The relay server could not be found")
     return relay

@@ -1,76 +1,104 @@
-"""Routing rules: made, changed, deleted. Acts raise Invalid with all faults at once, and then have changed nothing."""
+"""Routing rules: created, changed, deleted. Acts raise Invalid with all faults at once, and then have changed nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict, Unpack, cast
 
-from core.attributes import ABSENT, Absent, Attributes, quoted
-from core.audit import Actor, record, snapshot
-from core.errors import NotFound
+from core.audit import Actor, record
+from core.changes import save_changes
+from core.errors import Faults, NotFound
 from core.races import atomic_act
-from core.references import Reference, read_reference, resolve, whole_id
+from core.references import Reference, Resolved, resolve
 from ippools.addresses import lock_addresses
-from ippools.attributes import read_name
 from ippools.models import DeliveryTarget, DomainOverride, OverrideDomain, RoutingRule, VirtualMTA
 from ippools.models.routing_rule import Randomization
 from ippools.redirects import NOUN, leads_to
 from ippools.used_by import refuse_deletion
-from throttling.reading import TAKEN, GivenDomain, read_domains
+from ippools.virtual_mtas import judge_columns
+from throttling.drafts import patterns_of, refuse_taken
 
 # What the column holds: 12 digits, 4 of them after the point.
 HIGHEST_PORTION = 99_999_999
 LOWEST_PORTION = Decimal("0.0001")
 
 
+class TargetFields(TypedDict, total=False):
+    """One of the VirtualMTAs that mail is split over, and its weight."""
+
+    virtual_mta: Reference
+    portion_of_mail: float | Decimal
+
+
+class BranchFields(TypedDict, total=False):
+    """How mail is split; the targets are the whole list."""
+
+    randomization_type: str
+    deliver_through: Sequence[TargetFields]
+
+
+class OverrideFields(BranchFields, total=False):
+    """An exception for some recipient domains; `id` is the one that it changes, without one it is new."""
+
+    id: int | None
+    domains: Sequence[str]
+
+
+class RoutingFields(TypedDict, total=False):
+    """What acts take of a routing rule; the overrides are the whole list."""
+
+    name: str
+    default: BranchFields
+    domain_overrides: Sequence[OverrideFields]
+
+
 @dataclass(slots=True)
-class Target:
-    """One way out, as given."""
+class _Branch:
+    """A default or an override as judged; what is None stays."""
 
-    reference: Reference | Absent | None
-    portion: Decimal | Absent
-    virtual_mta_id: int | Absent | None = ABSENT
-
-
-@dataclass(slots=True)
-class Branch:
-    """A default or an override, as given; `id` is the override that it changes, None for a new one."""
-
-    given: Attributes
-    randomization_type: str | Absent
-    targets: list[Target] | Absent
-    domains: list[GivenDomain] = field(default_factory=list)
+    randomization_type: str | None = None
+    targets: list[tuple[int, Decimal]] | None = None
+    domains: list[str] = field(default_factory=list)
     id: int | None = None
+
+    def shape(self) -> tuple[Any, ...]:
+        return self.randomization_type, self.targets, self.domains
 
 
 @atomic_act
-def create(values: Mapping[str, Any], *, actor: Actor) -> RoutingRule:
-    """Make a routing rule of `name`, `default` and, optionally, `domain_overrides`."""
+def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[RoutingFields]) -> RoutingRule:
+    """Create a routing rule: needs a name and a default."""
     lock_addresses()
-    attributes = Attributes(values)
-    name = read_name(attributes, pk=None)
-    default, overrides = _read_branches(attributes, pk=None)
-    attributes.refuse_if_faulty()
-    rule = RoutingRule(kind=VirtualMTA.Kind.ROUTING_RULE, name=name)
+    rule = RoutingRule(kind=VirtualMTA.Kind.ROUTING_RULE)
+    default, overrides = _judged(rule, given, faults)
+    rule.name = given["name"]
+    rule.randomization_type = str(default.randomization_type)
+    rule.save(force_insert=True)
     _write(rule, default, overrides)
-    record(actor=actor, act="routing_rule.created", target=rule, after=document(rule))
+    record(actor=actor, act="routing_rule.created", target=rule, after=rule.document())
     return rule
 
 
 @atomic_act
-def update(rule_id: int, values: Mapping[str, Any], *, actor: Actor) -> RoutingRule:
+def change(rule_id: int, *, actor: Actor, faults: Faults | None = None, **given: Unpack[RoutingFields]) -> RoutingRule:
     """Change what is given; `domain_overrides` is the whole list, in which an `id` keeps an override. Raises NotFound."""
     lock_addresses()
     rule = _locked(rule_id)
-    attributes = Attributes(values, is_partial=True)
-    name = read_name(attributes, pk=rule.pk)
-    default, overrides = _read_branches(attributes, pk=rule.pk)
-    attributes.refuse_if_faulty()
-    before = document(rule)
-    if name is not ABSENT:
-        rule.name = name
-    _write(rule, default, overrides)
-    record(actor=actor, act="routing_rule.updated", target=rule, before=before, after=document(rule))
+    default, overrides = _judged(rule, given, faults)
+    before = rule.document()
+    columns: dict[str, Any] = {"name": given["name"]} if "name" in given else {}
+    if default.randomization_type is not None:
+        columns["randomization_type"] = default.randomization_type
+    changed = bool(save_changes(rule, columns))
+    if default.targets == _stored(rule, None).targets:
+        default.targets = None
+    if overrides is not None and _is_stored(rule, overrides):
+        overrides = None
+    if default.targets is not None or overrides is not None:
+        _write(rule, default, overrides)
+        changed = True
+    if changed:
+        record(actor=actor, act="routing_rule.changed", target=rule, before=before, after=rule.document())
     return rule
 
 
@@ -80,132 +108,137 @@ def delete(rule_id: int, *, actor: Actor) -> None:
     lock_addresses()
     rule = _locked(rule_id)
     refuse_deletion(rule)
-    record(actor=actor, act="routing_rule.deleted", target=rule, before=document(rule))
+    record(actor=actor, act="routing_rule.deleted", target=rule, before=rule.document())
     rule.delete()
 
 
-def document(rule: RoutingRule) -> dict[str, Any]:
-    """Return the rule in the form in which acts read it, with its columns, for the audit trail."""
-    targets: dict[int | None, list[dict[str, Any]]] = {}
-    for target in rule.targets.order_by("pk"):
-        targets.setdefault(target.override_id, []).append(
-            {"virtual_mta": {"id": target.virtual_mta_id}, "portion_of_mail": float(target.portion_of_mail)}
-        )
-    return {
-        **snapshot(rule),
-        "default": {"randomization_type": rule.randomization_type, "deliver_through": targets.get(None, [])},
-        "domain_overrides": [
-            {
-                "id": override.pk,
-                "domains": [domain.pattern for domain in override.domains.all()],
-                "randomization_type": override.randomization_type,
-                "deliver_through": targets.get(override.pk, []),
-            }
-            for override in rule.domain_overrides.prefetch_related("domains").order_by("pk")
-        ],
-    }
+def fields_of(document: Mapping[str, Any]) -> RoutingFields:
+    """Return what `change` takes to make a rule what it was when this document was recorded; its overrides are new ones."""
+
+    def branch(part: Mapping[str, Any]) -> dict[str, Any]:
+        targets = [{**each, "virtual_mta": Reference(each["virtual_mta"]["id"])} for each in part["deliver_through"]]
+        return {"randomization_type": part["randomization_type"], "deliver_through": targets}
+
+    overrides = [{"domains": each["domains"], **branch(each)} for each in document["domain_overrides"]]
+    fields = {"name": document["name"], "default": branch(document["default"]), "domain_overrides": overrides}
+    return cast(RoutingFields, fields)
 
 
 # --- What is given -----------------------------------------------------------------------------------------------------
 
 
-def _read_branches(attributes: Attributes, *, pk: int | None) -> tuple[Branch | None, list[Branch] | Absent]:
-    """Return the default (None where it is not given) and the overrides, checked together."""
-    part = attributes.part("default")
-    default = _read_branch(part) if isinstance(part, Attributes) else None
-    parts = attributes.parts("domain_overrides", is_required=False, is_partial=False)
-    overrides: list[Branch] | Absent = ABSENT
-    if not isinstance(parts, Absent):
-        overrides = [_read_override(each) for each in parts if isinstance(each, Attributes)]
-        taken: set[str] = set()
-        for override in overrides:
-            for domain in override.domains:
-                if domain.pattern in taken:
-                    attributes.fault_at(domain.path, f"{quoted(domain.text)} {TAKEN}")
-                taken.add(domain.pattern)
-        named = [override.id for override in overrides if override.id is not None]
-        if len(named) != len(set(named)):
-            attributes.fault("domain_overrides", "must not name an override twice")
-    _resolve(attributes, [*([default] if default else []), *(overrides or [])], pk=pk)
-    return default, overrides
+def _judged(rule: RoutingRule, given: RoutingFields, faults: Faults | None) -> tuple[_Branch, list[_Branch] | None]:
+    """Return the default and the overrides (None where they are not given), checked together. Raises Invalid."""
+    faults = Faults() if faults is None else faults
+    if "name" in given and (rule.pk is None or given["name"] != rule.name):
+        judge_columns({"name": given["name"]}, pk=rule.pk, faults=faults)
+    default_given = given.get("default", {})
+    parts: list[tuple[str, BranchFields]] = [("default", default_given)]
+    overrides_given = given.get("domain_overrides")
+    parts += [(f"domain_overrides[{index}]", each) for index, each in enumerate(overrides_given or ())]
+    branches = [_branch_of(part, path, faults) for path, part in parts]
+    patterns = []
+    for branch, override, (path, _) in zip(branches[1:], overrides_given or (), parts[1:], strict=True):
+        found = patterns_of(override["domains"], f"{path}.domains", faults) if "domains" in override else []
+        branch.id, branch.domains = override.get("id"), [each.text for each in found]
+        patterns += found
+    refuse_taken(patterns, set(), faults)
+    named = [branch.id for branch in branches if branch.id is not None]
+    if len(named) != len(set(named)):
+        faults.add("domain_overrides", "must not name an override twice")
+    _resolve(rule, branches, parts, faults)
+    faults.refuse()
+    return branches[0], None if overrides_given is None else branches[1:]
 
 
-def _read_override(part: Attributes) -> Branch:
-    domains = read_domains(part)
-    branch = _read_branch(part)
-    branch.domains = [] if isinstance(domains, Absent) else domains
-    branch.id = whole_id(part.values.get("id"))
-    return branch
+def _branch_of(part: BranchFields, path: str, faults: Faults) -> _Branch:
+    randomization_type = part.get("randomization_type")
+    if randomization_type is not None and randomization_type not in Randomization.values:
+        faults.add(f"{path}.randomization_type", "must be one of " + ", ".join(Randomization.values))
+    if "deliver_through" in part and not part["deliver_through"]:
+        faults.add(f"{path}.deliver_through", "must contain at least one VirtualMTA")
+    return _Branch(randomization_type)
 
 
-def _read_branch(part: Attributes) -> Branch:
-    randomization_type = part.choice("randomization_type", Randomization.values)
-    parts = part.parts("deliver_through", is_partial=False)
-    if isinstance(parts, Absent):
-        return Branch(part, randomization_type, ABSENT)
-    if not parts:
-        part.fault("deliver_through", "must contain at least one VirtualMTA")
-    targets = [
-        Target(read_reference(each, "virtual_mta"), _read_portion(each))
-        for each in parts
-        if isinstance(each, Attributes)
-    ]
-    return Branch(part, randomization_type, targets)
+def portion_of(value: object) -> Decimal | None:
+    """Return a weight as it is stored; None for what is no number, and for one beyond the column."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not 0 < value <= HIGHEST_PORTION:
+        return None
+    return Decimal(str(value)).quantize(LOWEST_PORTION) or None
 
 
-def _read_portion(part: Attributes) -> Decimal | Absent:
-    value = part.value("portion_of_mail")
-    if isinstance(value, Absent):
-        return ABSENT
-    if not isinstance(value, bool) and isinstance(value, int | float) and 0 < value <= HIGHEST_PORTION:
-        portion = Decimal(str(value)).quantize(LOWEST_PORTION)
-        if portion > 0:
-            return portion
-    return part.fault("portion_of_mail", f"must be a number from {LOWEST_PORTION} to {HIGHEST_PORTION}")
-
-
-def _resolve(attributes: Attributes, branches: list[Branch], *, pk: int | None) -> None:
+def _resolve(
+    rule: RoutingRule, branches: Sequence[_Branch], parts: Sequence[tuple[str, BranchFields]], faults: Faults
+) -> None:
     """Find the VirtualMTAs of all branches, and refuse unknown ones, repeated ones and circles."""
-    given = [target for branch in branches for target in branch.targets or []]
-    found = resolve(VirtualMTA.objects.only("pk", "name_key"), [target.reference for target in given])
+    given = [each.get("virtual_mta") for _, part in parts for each in part.get("deliver_through", ())]
+    found = resolve(VirtualMTA.objects.only("pk", "name_key"), given)
     reached: dict[int, str] = {}
-    for branch in branches:
-        seen: set[int] = set()
-        for target in branch.targets or []:
-            target.virtual_mta_id = found.id_of(target.reference, attributes, NOUN)
-            if not isinstance(target.virtual_mta_id, int) or not isinstance(target.reference, Reference):
-                continue
-            if target.virtual_mta_id in seen:
-                attributes.fault_at(target.reference.path, "is named twice among these targets")
-            seen.add(target.virtual_mta_id)
-            reached.setdefault(target.virtual_mta_id, target.reference.path)
-    if pk is None or not reached or not leads_to(pk, reached):
+    for branch, (where, part) in zip(branches, parts, strict=True):
+        if "deliver_through" in part:
+            branch.targets = _targets_of(part["deliver_through"], f"{where}.deliver_through", found, reached, faults)
+    if rule.pk is None or not reached or not leads_to(rule.pk, reached):
         return
     # Only now, when there is a circle, is it worth a query each to say where.
-    for virtual_mta_id, path in reached.items():
-        if virtual_mta_id == pk:
-            attributes.fault_at(path, "must not be the routing rule itself")
-        elif leads_to(pk, [virtual_mta_id]):
-            attributes.fault_at(path, "must not make a loop")
+    for pk, path in reached.items():
+        if pk == rule.pk:
+            faults.add(path, "must not be the routing rule itself")
+        elif leads_to(rule.pk, [pk]):
+            faults.add(path, "must not make a loop")
+
+
+def _targets_of(
+    given: Sequence[TargetFields], where: str, found: Resolved[VirtualMTA], reached: dict[int, str], faults: Faults
+) -> list[tuple[int, Decimal]]:
+    """Return the ids and weights of some targets; `reached` learns where each VirtualMTA was first named."""
+    targets = []
+    seen: set[int] = set()
+    for index, target in enumerate(given):
+        path = f"{where}[{index}]"
+        portion = portion_of(target.get("portion_of_mail"))
+        if portion is None:
+            faults.add(f"{path}.portion_of_mail", f"must be a number from {LOWEST_PORTION} to {HIGHEST_PORTION}")
+        pk = found.id_of(target.get("virtual_mta"), f"{path}.virtual_mta", NOUN, faults)
+        if pk is None:
+            continue
+        if pk in seen:
+            faults.add(f"{path}.virtual_mta", "is named twice among these targets")
+        seen.add(pk)
+        reached.setdefault(pk, f"{path}.virtual_mta")
+        targets.append((pk, portion or LOWEST_PORTION))
+    return targets
 
 
 # --- What is written ---------------------------------------------------------------------------------------------------
 
 
-def _write(rule: RoutingRule, default: Branch | None, overrides: list[Branch] | Absent) -> None:
-    if default is not None and not isinstance(default.randomization_type, Absent):
-        rule.randomization_type = default.randomization_type
-    rule.save(force_insert=rule._state.adding)
+def _stored(rule: RoutingRule, override: DomainOverride | None) -> _Branch:
+    """Return a branch as it is in the database."""
+    owner: Any = rule if override is None else override
+    targets = rule.targets.filter(override=override).order_by("pk").values_list("virtual_mta_id", "portion_of_mail")
+    domains = [] if override is None else [each.pattern for each in override.domains.all()]
+    return _Branch(owner.randomization_type, list(targets), domains, None if override is None else override.pk)
+
+
+def _is_stored(rule: RoutingRule, branches: Sequence[_Branch]) -> bool:
+    """Return whether the rule has exactly these overrides already."""
+    stored = {each.pk: each for each in rule.domain_overrides.prefetch_related("domains")}
+    return {branch.id for branch in branches} == set(stored) and all(
+        branch.id is not None and branch.shape() == _stored(rule, stored[branch.id]).shape() for branch in branches
+    )
+
+
+def _write(rule: RoutingRule, default: _Branch, overrides: Sequence[_Branch] | None) -> None:
     targets: list[DeliveryTarget] = []
-    if default is not None and not isinstance(default.targets, Absent):
+    if default.targets is not None:
         rule.targets.filter(override=None).delete()
         targets += _targets(rule, None, default)
-    if not isinstance(overrides, Absent):
+    if overrides is not None:
         targets += _write_overrides(rule, overrides)
     DeliveryTarget.objects.bulk_create(targets, batch_size=1_000)
 
 
-def _write_overrides(rule: RoutingRule, branches: list[Branch]) -> list[DeliveryTarget]:
+def _write_overrides(rule: RoutingRule, branches: Sequence[_Branch]) -> list[DeliveryTarget]:
     """Write the overrides with their domains, and return their targets."""
     existing = rule.domain_overrides.in_bulk()
     kept = {branch.id for branch in branches if branch.id is not None and branch.id in existing}
@@ -224,9 +257,9 @@ def _write_overrides(rule: RoutingRule, branches: list[Branch]) -> list[Delivery
     )
     OverrideDomain.objects.bulk_create(
         (
-            OverrideDomain(override=override, routing_rule=rule, pattern=domain.pattern, position=position)
+            OverrideDomain(override=override, routing_rule=rule, pattern=pattern, position=position)
             for override, branch in zip(overrides, branches, strict=True)
-            for position, domain in enumerate(branch.domains)
+            for position, pattern in enumerate(branch.domains)
         ),
         batch_size=1_000,
     )
@@ -237,16 +270,10 @@ def _write_overrides(rule: RoutingRule, branches: list[Branch]) -> list[Delivery
     ]
 
 
-def _targets(rule: RoutingRule, override: DomainOverride | None, branch: Branch) -> list[DeliveryTarget]:
+def _targets(rule: RoutingRule, override: DomainOverride | None, branch: _Branch) -> list[DeliveryTarget]:
     return [
-        DeliveryTarget(
-            routing_rule=rule,
-            override=override,
-            virtual_mta_id=target.virtual_mta_id,
-            portion_of_mail=target.portion,
-        )
-        for target in branch.targets or []
-        if isinstance(target.virtual_mta_id, int) and isinstance(target.portion, Decimal)
+        DeliveryTarget(routing_rule=rule, override=override, virtual_mta_id=pk, portion_of_mail=portion)
+        for pk, portion in branch.targets or ()
     ]
 
 

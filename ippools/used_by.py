@@ -2,17 +2,17 @@
 
 from core.errors import Conflict
 from ippools.models import IPPool, RoutingRule, VirtualMTA
-from throttling.used_by import Users, refuse_if_used
+from throttling.used_by import References, refuse_if_used
 
 
-def of_virtual_mta(pk: int) -> list[Users]:
+def of_virtual_mta(pk: int) -> list[References]:
     """The VirtualMTAs that redirect to it, the routing rules that deliver through it, and the pools that it is in."""
     redirecting = VirtualMTA.objects.filter(redirect=pk)
     return [
-        Users("ip_address", redirecting.filter(kind=VirtualMTA.Kind.IP_ADDRESS)),
-        Users("relay_server", redirecting.filter(kind=VirtualMTA.Kind.RELAY_SERVER)),
-        Users("routing_rule", RoutingRule.objects.filter(targets__virtual_mta=pk).distinct()),
-        Users("ip_pool", IPPool.objects.filter(members__ip_address=pk)),
+        References("ip_address", redirecting.filter(kind=VirtualMTA.Kind.IP_ADDRESS)),
+        References("relay_server", redirecting.filter(kind=VirtualMTA.Kind.RELAY_SERVER)),
+        References("routing_rule", RoutingRule.objects.filter(targets__virtual_mta=pk).distinct()),
+        References("ip_pool", IPPool.objects.filter(members__ip_address=pk)),
     ]
 
 

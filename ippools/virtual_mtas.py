@@ -1,15 +1,50 @@
-"""The default VirtualMTA: the way out of mail that no other choice covers."""
+"""What addresses, relay servers and routing rules share: their columns' rules, and which of them is the default."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from core.attributes import Attributes
+from django.db.models import Value
+
 from core.audit import Actor, record
+from core.changes import save_changes
+from core.errors import Faults
+from core.names import fold
 from core.races import atomic_act
-from core.references import read_reference, resolve
+from core.references import Reference, resolve
+from ippools import values
 from ippools.addresses import lock_addresses
-from ippools.models import VirtualMTA
+from ippools.models import IPAddress, VirtualMTA
 from ippools.redirects import NOUN
+
+TAKEN = "has already been taken"
+
+
+def judge_columns(given: Mapping[str, Any], *, pk: int | None, faults: Faults) -> None:
+    """Judge a new name, IPv4 and IPv6 (those among what is given), and that no other has them: one query at most."""
+    queries = []
+    others = {"pk": pk or 0}
+    for column, found in (
+        ("name", values.name_faults),
+        ("ipv4", values.ipv4_faults),
+        ("ipv6", values.ipv6_faults),
+    ):
+        if column not in given:
+            continue
+        messages = found(given[column])
+        for message in messages:
+            faults.add(column, message)
+        if messages or given[column] is None:
+            continue
+        if column == "name":
+            rows = VirtualMTA.objects.filter(name_key=fold(given["name"])).exclude(**others)
+        else:
+            rows = IPAddress.objects.filter(**{column: given[column]}).exclude(**others)
+        queries.append(rows.order_by().annotate(column=Value(column)).values_list("column", flat=True))
+    if queries:
+        taken = set(queries[0].union(*queries[1:]))
+        for column in ("name", "ipv4", "ipv6"):
+            if column in taken:
+                faults.add(column, TAKEN)
 
 
 def default_virtual_mta() -> VirtualMTA | None:
@@ -18,27 +53,29 @@ def default_virtual_mta() -> VirtualMTA | None:
 
 
 @atomic_act
-def choose_default(values: Mapping[str, Any], *, actor: Actor) -> VirtualMTA | None:
-    """Make the VirtualMTA that `virtual_mta` refers to the default, or none where it is null; raises Invalid."""
+def choose_default(
+    *, virtual_mta: Reference | None = None, actor: Actor, faults: Faults | None = None
+) -> VirtualMTA | None:
+    """Make the VirtualMTA the default, or none; raises Invalid."""
     lock_addresses()
-    attributes = Attributes(values)
-    reference = read_reference(attributes, "virtual_mta", is_nullable=True)
-    chosen_id = resolve(VirtualMTA.objects.only("pk", "name_key"), [reference]).id_of(reference, attributes, NOUN)
-    attributes.refuse_if_faulty()
+    faults = Faults() if faults is None else faults
+    chosen_id = resolve(VirtualMTA.objects.only("pk", "name_key"), [virtual_mta]).id_of(
+        virtual_mta, "virtual_mta", NOUN, faults
+    )
+    faults.refuse()
     before = default_virtual_mta()
     if before is not None and before.pk == chosen_id:
         return before
     if before is not None:
         _mark(before, is_default=False, actor=actor)
-    chosen = VirtualMTA.objects.get(pk=chosen_id) if isinstance(chosen_id, int) else None
+    chosen = None if chosen_id is None else VirtualMTA.objects.get(pk=chosen_id)
     if chosen is not None:
         _mark(chosen, is_default=True, actor=actor)
     return chosen
 
 
 def _mark(virtual_mta: VirtualMTA, *, is_default: bool, actor: Actor) -> None:
-    virtual_mta.is_default = is_default
-    virtual_mta.save(update_fields=["is_default", "updated_at"])
+    save_changes(virtual_mta, {"is_default": is_default})
     record(
         actor=actor,
         act="virtual_mta.default_changed",

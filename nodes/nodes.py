@@ -11,8 +11,9 @@ from core.errors import Fault, Invalid, NotFound
 from core.names import fold
 from core.races import atomic_act
 from core.texts import clean_name
-from ippools.addresses import canonical_ipv6, is_ipv4, lock_addresses
+from ippools.addresses import lock_addresses
 from ippools.models import IPAddress
+from ippools.values import canonical_ipv6, is_ipv4
 from nodes.models import Node, NodeAddress, NodeReport
 
 # SQLite takes some 30,000 parameters in a statement.

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
-from core.attributes import is_storable
 from core.errors import Fault, Invalid
+from core.texts import is_storable
 from nodes.models import Node, NodeReport
 
 LONGEST_TEXT = 2_000

@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import TextFilter
 
-from core.attributes import is_storable
 from core.names import fold
+from core.texts import is_storable
 from panel.audit_titles import noun
 from panel.navigation import GROUPS
 from panel.viewer import viewer_of

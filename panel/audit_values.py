@@ -19,7 +19,7 @@ from core.models import AuditEntry
 from panel import audit_differences
 from panel.audit_differences import NAMED_BY, Change, Element
 from panel.viewer import viewer_of
-from throttling.reading import LIMITS
+from throttling.drafts import LIMITS
 
 NOTHING = "—"
 SHOWN_LENGTH = 400

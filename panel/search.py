@@ -11,10 +11,10 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.dataclasses import SearchResult
 
-from core.attributes import is_storable
 from core.keys import PREFIX_LENGTH
 from core.models import ApiToken, User
 from core.names import fold
+from core.texts import is_storable
 from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
 from panel.navigation import sidebar
 from servers.models import Credential, Domain, Organization, Server

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
 
@@ -11,11 +11,12 @@ from core.csv_table import Row, at_line, whole_number
 from core.errors import Fault, Invalid, Refused
 from core.labels import NOTHING, Labels, Unreadable
 from core.races import atomic_act
+from core.references import Reference
 from ippools import ip_addresses
-from ippools.addresses import is_ipv4
+from ippools.ip_addresses import AddressFields
 from ippools.models import IPAddress, IPPool, IPPoolMember, VirtualMTA
+from ippools.values import is_ipv4
 from servers import pools
-from servers.addresses import change_address
 from servers.models import Organization
 from throttling.models import ThrottlingTemplate
 
@@ -141,29 +142,16 @@ def _import(row: Row, names: _Names, actor: Actor) -> None:
     values, wanted = _values(row, names)
     # PostgreSQL would not even compare with what is no address; the act says what is wrong with it.
     known = IPAddress.objects.filter(ipv4=ipv4) if is_ipv4(ipv4) else IPAddress.objects.none()
-    address = known.select_related("rules", "template", "redirect").first()
+    address = known.first()
     if address is None:
-        address = ip_addresses.create({"ipv4": ipv4, **_defaults(ipv4, values)}, actor=actor)
-    elif _differs(address, values):
-        change_address(address.pk, values, actor=actor)
+        address = ip_addresses.create(actor=actor, **_defaults(ipv4, values))
+    else:
+        ip_addresses.change(address.pk, actor=actor, **values)
     _put_into(address, wanted, actor)
 
 
-def _differs(address: IPAddress, values: Mapping[str, Any]) -> bool:
-    """Return whether any given value is another than the address has."""
-    plain = {"name", "hostname", "ipv6", "priority", "delivery_paused"} & set(values)
-    if any(getattr(address, name) != values[name] for name in plain):
-        return True
-    if any(getattr(address.rules, name) != value for name, value in values.get("default", {}).items()):
-        return True
-    if values.get("throttling_template", {"id": address.template_id}) != {"id": address.template_id}:
-        return True
-    current = None if address.redirect_id is None else {"id": address.redirect_id}
-    return "redirect" in values and values["redirect"] != current
-
-
-def _values(row: Row, names: _Names) -> tuple[dict[str, Any], set[int] | None]:
-    """Return what the row gives in the form in which acts read it, and its pools (None: it says nothing of pools)."""
+def _values(row: Row, names: _Names) -> tuple[AddressFields, set[int] | None]:
+    """Return what the row gives, and its pools (None: it says nothing of pools)."""
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     if name := row.text("name"):
@@ -175,18 +163,17 @@ def _values(row: Row, names: _Names) -> tuple[dict[str, Any], set[int] | None]:
     if row.code("priority"):
         values["priority"] = _number(row, "priority", faults)
     if label := row.text("template"):
-        values["throttling_template"] = _reference(label, names.templates)
+        values["template"] = _reference(label, names.templates)
     if label := row.text("redirect"):
         values["redirect"] = None if label.lower() == NOTHING else _reference(label, names.redirects)
     if paused := row.code("delivery_paused").lower():
         values["delivery_paused"] = _YES.get(paused)
         faults += [Fault("delivery_paused", "must be yes or no")] if paused not in _YES else []
-    if default := _limits(row, faults):
-        values["default"] = default
+    values |= _limits(row, faults)
     wanted = _pools(row.text("pools"), names.pools, faults)
     if faults:
         raise Invalid(*faults)
-    return values, wanted
+    return cast(AddressFields, values), wanted
 
 
 def _limits(row: Row, faults: list[Fault]) -> dict[str, int | None]:
@@ -197,12 +184,12 @@ def _limits(row: Row, faults: list[Fault]) -> dict[str, int | None]:
     }
 
 
-def _reference(label: str, labels: Labels) -> dict[str, Any]:
+def _reference(label: str, labels: Labels) -> Reference:
     try:
-        return {"id": labels.pk_of(label)}
+        return Reference(labels.pk_of(label))
     except Unreadable:
         # It may have been made by a line before; where it was not, the act says so.
-        return {"name": label}
+        return Reference(name=label)
 
 
 def _pools(text: str, labels: Labels, faults: list[Fault]) -> set[int] | None:
@@ -226,8 +213,8 @@ def _number(row: Row, name: str, faults: list[Fault]) -> int | None:
     return number
 
 
-def _defaults(ipv4: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {"name": f"ip-{ipv4}", "throttling_template": {"name": "Default"}, **values}
+def _defaults(ipv4: str, values: AddressFields) -> AddressFields:
+    return {"ipv4": ipv4, "name": f"ip-{ipv4}", "template": Reference(name="Default"), **values}
 
 
 def _put_into(address: IPAddress, wanted: set[int] | None, actor: Actor) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
@@ -15,9 +16,9 @@ from core.errors import Conflict, Dependency, Fault, InUse, Invalid
 from core.names import fold
 from core.races import atomic_act
 from core.texts import clean_name
-from ippools.addresses import NewAddress, create_many, is_ipv4, lock_addresses
+from ippools.addresses import NewAddress, create_many, lock_addresses
 from ippools.models import IPAddress, IPPool, IPPoolMember
-from servers.due_domains import recheck_domains_by
+from ippools.values import is_ipv4
 from servers.locks import lock_organization
 from servers.models import IPPoolRule, Organization, OrganizationPool, Server
 
@@ -124,7 +125,7 @@ def add_members(
         (IPPoolMember(pool=pool, ip_address=address) for address in fresh), ignore_conflicts=True
     )
     if fresh:
-        recheck_domains_by(pool)
+        _note_members_changed(pool)
         columns = snapshot(pool)
         record(
             actor=actor,
@@ -172,7 +173,7 @@ def remove_members(*, pool: IPPool, addresses: Sequence[IPAddress], actor: Actor
     ipv4 = list(members.values_list("ip_address__ipv4", flat=True))
     if ipv4:
         members.delete()
-        recheck_domains_by(pool)
+        _note_members_changed(pool)
         columns = snapshot(pool)
         record(
             actor=actor,
@@ -183,6 +184,11 @@ def remove_members(*, pool: IPPool, addresses: Sequence[IPAddress], actor: Actor
             organization_id=owner_id_of(pool),
         )
     return len(ipv4)
+
+
+def _note_members_changed(pool: IPPool) -> None:
+    """Note that mail may leave by other addresses: the next sweep checks the domains that send by the pool."""
+    IPPool.objects.filter(pk=pool.pk).update(members_changed_at=Now())
 
 
 @transaction.atomic

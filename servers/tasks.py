@@ -1,8 +1,10 @@
 """What the worker does for servers on a schedule. A task looks for its work in rows, and may run late or twice."""
 
 from celery import shared_task
+from django.utils import timezone
 
 from servers.domain_checks import check_due_domains
+from servers.due_domains import recheck_domains_of_changed_pools
 
 # With what is then still in its queue, a sweep is over before the next begins, or soon after.
 SWEEP_SECONDS = 40.0
@@ -11,4 +13,5 @@ SWEEP_SECONDS = 40.0
 @shared_task
 def check_domains() -> None:
     """Check the domains that are due against DNS."""
+    recheck_domains_of_changed_pools(at=timezone.now())
     check_due_domains(seconds=SWEEP_SECONDS)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from core.attributes import is_storable
 from core.audit import Actor
 from core.errors import Fault
 from core.races import atomic_act
+from core.texts import is_storable
 from servers.models import Server, Webhook
 from servers.parts import PartKind
 

@@ -1,46 +1,56 @@
-"""Throttle programs: made, changed, deleted. Acts raise Invalid with all faults at once, and then have changed nothing."""
+"""Throttle programs: created, changed, deleted. Acts raise Invalid with all faults at once, and then have changed nothing."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict, Unpack
 
-from core.attributes import Attributes, only_given
 from core.audit import Actor, record, snapshot
-from core.errors import NotAllowed, NotFound
+from core.changes import save_changes
+from core.errors import Faults, NotAllowed, NotFound
 from core.races import atomic_act
 from throttling import used_by
 from throttling.models import ThrottleProgram
 from throttling.models.program import HIGHEST_PERCENT, BackoffMode
-from throttling.names import read_name
+from throttling.names import judge_name
 
 HIGHEST = 2**31 - 1
-# What is given as, and the columns of, a backoff's two values.
-BACKOFFS = {"max_concurrent_connections": "backoff_connections", "max_messages_per_hour": "backoff_messages"}
+MODES = ("backoff_connections_mode", "backoff_messages_mode")
+VALUES = ("backoff_connections_value", "backoff_messages_value", "return_after_seconds")
 RATES = ("failure_rate", "deferral_rate")
 
 
+class ProgramFields(TypedDict, total=False):
+    """The columns of a program that acts take; None as a rate means that it triggers nothing."""
+
+    name: str
+    backoff_connections_mode: str
+    backoff_connections_value: int
+    backoff_messages_mode: str
+    backoff_messages_value: int
+    return_after_seconds: int
+    failure_rate: int | None
+    deferral_rate: int | None
+
+
 @atomic_act
-def create(values: Mapping[str, Any], *, actor: Actor) -> ThrottleProgram:
-    """Make a program of `name`, `backoff` and `triggers`."""
-    attributes = Attributes(values)
-    columns = _read(attributes, ThrottleProgram(failure_rate=None, deferral_rate=None))
-    attributes.refuse_if_faulty()
-    program = ThrottleProgram.objects.create(**columns)
+def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[ProgramFields]) -> ThrottleProgram:
+    """Create a program."""
+    program = ThrottleProgram(failure_rate=None, deferral_rate=None)
+    faults = _judged(program, given, faults)
+    faults.refuse()
+    program = ThrottleProgram.objects.create(**given)
     record(actor=actor, act="throttle_program.created", target=program, after=snapshot(program))
     return program
 
 
 @atomic_act
-def update(program_id: int, values: Mapping[str, Any], *, actor: Actor) -> ThrottleProgram:
+def change(
+    program_id: int, *, actor: Actor, faults: Faults | None = None, **given: Unpack[ProgramFields]
+) -> ThrottleProgram:
     """Change what is given. Raises NotFound, and NotAllowed for a built-in program."""
     program = _locked(program_id, "changed")
+    _judged(program, given, faults).refuse()
     before = snapshot(program)
-    attributes = Attributes(values, is_partial=True)
-    columns = _read(attributes, program)
-    attributes.refuse_if_faulty()
-    for name, value in columns.items():
-        setattr(program, name, value)
-    program.save()
-    record(actor=actor, act="throttle_program.updated", target=program, before=before, after=snapshot(program))
+    if save_changes(program, given):
+        record(actor=actor, act="throttle_program.changed", target=program, before=before, after=snapshot(program))
     return program
 
 
@@ -53,37 +63,31 @@ def delete(program_id: int, *, actor: Actor) -> None:
     program.delete()
 
 
-def _read(attributes: Attributes, program: ThrottleProgram) -> dict[str, Any]:
-    """Return the columns given; `program` has what stays."""
-    columns: dict[str, Any] = {"name": read_name(attributes, ThrottleProgram, pk=program.pk)}
-    backoff = attributes.part("backoff")
-    if isinstance(backoff, Attributes):
-        for name, column in BACKOFFS.items():
-            value = backoff.part(name)
-            if isinstance(value, Attributes):
-                columns[f"{column}_mode"] = value.choice("mode", BackoffMode.values)
-                columns[f"{column}_value"] = value.integer("value", lowest=1, highest=HIGHEST)
-                _refuse_raising(value, column, only_given(columns), program)
-        columns["return_after_seconds"] = backoff.integer("return_after", lowest=1, highest=HIGHEST)
-    triggers = attributes.part("triggers")
-    if isinstance(triggers, Attributes):
-        found = len(attributes.faults)
-        for name in RATES:
-            columns[name] = triggers.integer(name, lowest=1, highest=100, is_required=False, is_nullable=True)
-        rates = [getattr(program, name) for name in RATES] if attributes.is_partial else [None, None]
-        given = only_given({name: columns[name] for name in RATES})
-        if len(attributes.faults) == found and all(
-            given.get(name, rate) is None for name, rate in zip(RATES, rates, strict=True)
-        ):
-            triggers.fault("", "must have a failure_rate or a deferral_rate")
-    return only_given(columns)
+def _judged(program: ThrottleProgram, given: ProgramFields, faults: Faults | None) -> Faults:
+    """Judge what is given; `program` has what stays."""
+    faults = Faults() if faults is None else faults
+    if "name" in given and (program.pk is None or given["name"] != program.name):
+        judge_name(given["name"], ThrottleProgram, pk=program.pk, faults=faults)
+    for mode in MODES:
+        if given.get(mode, BackoffMode.FIXED) not in BackoffMode.values:
+            faults.add(mode, "must be one of " + ", ".join(BackoffMode.values))
+    for value in VALUES:
+        faults.integer(value, given.get(value, 1), lowest=1, highest=HIGHEST)
+    _refuse_raising(program, given, faults)
+    for rate in RATES:
+        faults.integer(rate, given.get(rate), lowest=1, highest=100, is_nullable=True)
+    if all(given.get(rate, getattr(program, rate)) is None for rate in RATES):
+        faults.add("triggers", "must have a failure_rate or a deferral_rate")
+    return faults
 
 
-def _refuse_raising(backoff: Attributes, column: str, columns: Mapping[str, Any], program: ThrottleProgram) -> None:
-    """Add a fault where the value would be more than all of the limit; `program` has what is not given."""
-    mode, value = (columns.get(name, getattr(program, name)) for name in (f"{column}_mode", f"{column}_value"))
-    if mode == BackoffMode.PERCENT and value > HIGHEST_PERCENT:
-        backoff.fault("value", f"must be at most {HIGHEST_PERCENT} with mode percent")
+def _refuse_raising(program: ThrottleProgram, given: ProgramFields, faults: Faults) -> None:
+    """Add a fault where a value would be more than all of the limit; `program` has what is not given."""
+    after = {name: given.get(name, getattr(program, name)) for name in (*MODES, *VALUES)}
+    for mode, value in zip(MODES, VALUES, strict=False):
+        number = after[value]
+        if after[mode] == BackoffMode.PERCENT and isinstance(number, int) and number > HIGHEST_PERCENT:
+            faults.add(value, f"must be at most {HIGHEST_PERCENT} with mode percent")
 
 
 def _locked(program_id: int, verb: str) -> ThrottleProgram:

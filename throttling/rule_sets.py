@@ -1,37 +1,73 @@
 """Rule sets as their owners write and read them: the rows behind an address's or a template's rules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, Model, Prefetch, QuerySet
 
-from core.attributes import Absent
+from core.changes import save_changes
 from core.errors import NotFound
+from core.references import Reference
+from throttling.drafts import LIMITS, Draft, RuleFields
 from throttling.limits import LimitRule, LimitTable
 from throttling.models import Rule, RuleDomain, RuleSet
 from throttling.models.rule import MAX_RULES
-from throttling.reading import LIMITS, RuleDraft, RuleSetDraft
 
 _BATCH = 1_000
+ALL_RULES = Rule.objects.select_related("throttle_program").prefetch_related("domains").order_by("pk")
 
 
 def locked(rule_set_id: int) -> RuleSet:
-    """Return the set; whoever else would change it waits until the transaction ends. Raises NotFound."""
+    """Return the set with its rules; whoever else would change it waits until the transaction ends. Raises NotFound."""
     rule_set = RuleSet.objects.select_for_update().filter(pk=rule_set_id).first()
     if rule_set is None:
         # Its owner was deleted since the caller looked.
         raise NotFound
+    load_rules(rule_set)
     return rule_set
+
+
+def with_rules(path: str) -> "Prefetch[str]":
+    """The rules of a set in their order, for `prefetch_related`: `path` leads to the set's `rules`."""
+    return Prefetch(path, queryset=ALL_RULES.all())
+
+
+def load_rules(rule_set: RuleSet) -> None:
+    """Read the set's rules (again) with domains and programs, by one query: `rule_set.rules.all()` has them then."""
+    rows = (
+        Rule.objects.filter(rule_set=rule_set)
+        .select_related("throttle_program")
+        .annotate(domain_id=F("domains"), pattern=F("domains__pattern"), domain_position=F("domains__position"))
+        .order_by("pk", "domains__position")
+    )
+    rules: dict[int, Rule] = {}
+    domains: dict[int, list[RuleDomain]] = {}
+    for row in rows:
+        rule = rules.setdefault(row.pk, row)
+        found = domains.setdefault(row.pk, [])
+        if row.domain_id is not None:
+            found.append(
+                RuleDomain(
+                    pk=row.domain_id, rule=rule, rule_set=rule_set, pattern=row.pattern, position=row.domain_position
+                )
+            )
+    for pk, rule in rules.items():
+        _keep(rule, "domains", domains[pk])
+    _keep(rule_set, "rules", list(rules.values()))
+
+
+def _keep(owner: Model, name: str, found: Sequence[Model]) -> None:
+    """Keep related records as `prefetch_related` does."""
+    cache = vars(owner).setdefault("_prefetched_objects_cache", {})
+    cache.pop(name, None)
+    related = getattr(owner, name).get_queryset()
+    related._result_cache, related._prefetch_done = list(found), True
+    cache[name] = related
 
 
 def rules_of(*rule_set_ids: int) -> QuerySet[Rule]:
     """The rules of these sets in their order, with domains and programs: two queries, however many there are."""
-    return (
-        Rule.objects.filter(rule_set_id__in=rule_set_ids)
-        .select_related("throttle_program")
-        .prefetch_related("domains")
-        .order_by("pk")
-    )
+    return ALL_RULES.filter(rule_set_id__in=rule_set_ids)
 
 
 def count_rules(rule_set_ids: Iterable[int]) -> dict[int, int]:
@@ -40,35 +76,29 @@ def count_rules(rule_set_ids: Iterable[int]) -> dict[int, int]:
     return dict(counted.annotate(total=Count("pk")).values_list("rule_set_id", "total"))
 
 
-def create(draft: RuleSetDraft, *, kind: str) -> RuleSet:
+def create(kind: str, default: Mapping[str, Any], drafts: Sequence[Draft]) -> RuleSet:
     """Write a new set with its rules."""
-    rule_set = RuleSet.objects.create(kind=kind, **draft.default)
-    add_rules(rule_set, draft.rules)
+    rule_set = RuleSet.objects.create(kind=kind, **default)
+    add_rules(rule_set, drafts)
+    load_rules(rule_set)
     return rule_set
 
 
-def update(rule_set: RuleSet, draft: RuleSetDraft) -> None:
-    """Write what the draft gives into a (locked) set; nothing else changes."""
-    if draft.default:
-        for name, value in draft.default.items():
-            setattr(rule_set, name, value)
-        rule_set.save(update_fields=list(draft.default))
-    if draft.replaces_rules:
-        named = {rule.id: rule for rule in draft.rules if rule.id is not None}
-        rule_set.rules.exclude(pk__in=named).delete()
-        rewritten = [pk for pk, rule in named.items() if not isinstance(rule.domains, Absent)]
-        # All leave before any arrives: a domain may move from one rule to another.
-        RuleDomain.objects.filter(rule_id__in=rewritten).delete()
-        rows = Rule.objects.in_bulk(list(named))
-        for pk, rule in named.items():
-            for name, value in rule.columns.items():
-                setattr(rows[pk], name, value)
-        Rule.objects.bulk_update(rows.values(), [*LIMITS, "throttle_program"], batch_size=100)
-        _write_domains(rule_set, ((rows[pk], rule) for pk, rule in named.items()))
-    add_rules(rule_set, [rule for rule in draft.rules if rule.id is None])
+def change(rule_set: RuleSet, default: Mapping[str, Any], drafts: Sequence[Draft] | None, *, replaces: bool) -> bool:
+    """Write what differs into a (locked) set, and return whether anything did.
+
+    The drafts are added or, with `replaces`, are what the set has then; None leaves the rules as they are.
+    """
+    has_changed = bool(save_changes(rule_set, default))
+    if drafts is None:
+        return has_changed
+    has_new_rules = _replace(rule_set, drafts) if replaces else bool(add_rules(rule_set, drafts))
+    if has_new_rules:
+        load_rules(rule_set)
+    return has_changed or has_new_rules
 
 
-def add_rules(rule_set: RuleSet, drafts: list[RuleDraft]) -> list[Rule]:
+def add_rules(rule_set: RuleSet, drafts: Sequence[Draft]) -> list[Rule]:
     """Write new rules into free slots, in the order given."""
     if not drafts:
         return []
@@ -81,32 +111,47 @@ def add_rules(rule_set: RuleSet, drafts: list[RuleDraft]) -> list[Rule]:
     return rules
 
 
-def change_rule(rule_set: RuleSet, rule: Rule, draft: RuleDraft) -> None:
-    """Write what the draft gives into one rule of a (locked) set."""
-    for name, value in draft.columns.items():
-        setattr(rule, name, value)
-    rule.save()
-    if not isinstance(draft.domains, Absent):
+def change_rule(rule_set: RuleSet, rule: Rule, draft: Draft) -> bool:
+    """Write what differs into one rule of a (locked) set, and return whether anything did."""
+    has_changed = bool(save_changes(rule, draft.columns))
+    if has_other_domains(rule, draft):
         rule.domains.all().delete()
         _write_domains(rule_set, [(rule, draft)])
+        has_changed = True
+    if has_changed:
+        load_rules(rule_set)
+    return has_changed
 
 
-def rule_document(rule: Rule) -> dict[str, Any]:
-    """Return a rule in the form in which acts read it."""
-    return {
-        "id": rule.pk,
-        "domains": [domain.pattern for domain in rule.domains.all()],
-        "max_concurrent_connections": rule.max_concurrent_connections,
-        "max_messages_per_hour": rule.max_messages_per_hour,
-        "throttle_program": None if rule.throttle_program_id is None else {"id": rule.throttle_program_id},
-    }
+def has_other_domains(rule: Rule, draft: Draft) -> bool:
+    """Return whether the draft gives the rule other domains, or another order of them."""
+    return draft.domains is not None and draft.domains != [domain.pattern for domain in rule.domains.all()]
 
 
 def document(rule_set: RuleSet) -> dict[str, Any]:
-    """Return `default` and `rules` in the form in which acts read them, for the audit trail."""
+    """Return the set as plain values, as it is in the database now."""
+    load_rules(rule_set)
+    return rule_set.document()
+
+
+def fields_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what acts take to make a set what it was when this document was recorded.
+
+    Its rules are new ones: those that it had may be gone, and their ids with them.
+    """
     return {
-        "default": {name: getattr(rule_set, name) for name in LIMITS},
-        "rules": [rule_document(rule) for rule in rules_of(rule_set.pk)],
+        **document["default"],
+        "rules": [
+            RuleFields(
+                domains=rule["domains"],
+                max_concurrent_connections=rule["max_concurrent_connections"],
+                max_messages_per_hour=rule["max_messages_per_hour"],
+                throttle_program=None
+                if rule["throttle_program"] is None
+                else Reference(rule["throttle_program"]["id"]),
+            )
+            for rule in document["rules"]
+        ],
     }
 
 
@@ -128,13 +173,32 @@ def limit_table(rule_set: RuleSet, rules: Iterable[Rule]) -> LimitTable:
     )
 
 
-def _write_domains(rule_set: RuleSet, pairs: Iterable[tuple[Rule, RuleDraft]]) -> None:
-    RuleDomain.objects.bulk_create(
-        (
-            RuleDomain(rule=rule, rule_set=rule_set, pattern=domain.pattern, position=position)
-            for rule, draft in pairs
-            if not isinstance(draft.domains, Absent)
-            for position, domain in enumerate(draft.domains)
-        ),
-        batch_size=_BATCH,
-    )
+def _replace(rule_set: RuleSet, drafts: Sequence[Draft]) -> bool:
+    rules = {rule.pk: rule for rule in rule_set.rules.all()}
+    named = [(rules[draft.id], draft) for draft in drafts if draft.id is not None]
+    left = rules.keys() - {rule.pk for rule, _ in named}
+    if left:
+        Rule.objects.filter(pk__in=left).delete()
+    rewritten = [(rule, draft) for rule, draft in named if has_other_domains(rule, draft)]
+    if rewritten:
+        # All leave before any arrives: a domain may move from one rule to another.
+        RuleDomain.objects.filter(rule_id__in=[rule.pk for rule, _ in rewritten]).delete()
+    changed = [rule for rule, draft in named if any(getattr(rule, key) != draft.columns[key] for key in draft.columns)]  # type: ignore[literal-required]
+    for rule, draft in named:
+        for name, value in draft.columns.items():
+            setattr(rule, name, value)
+    if changed:
+        Rule.objects.bulk_update(changed, [*LIMITS, "throttle_program"], batch_size=100)
+    _write_domains(rule_set, rewritten)
+    added = add_rules(rule_set, [draft for draft in drafts if draft.id is None])
+    return bool(left or rewritten or changed or added)
+
+
+def _write_domains(rule_set: RuleSet, pairs: Iterable[tuple[Rule, Draft]]) -> None:
+    rows = [
+        RuleDomain(rule=rule, rule_set=rule_set, pattern=pattern, position=position)
+        for rule, draft in pairs
+        for position, pattern in enumerate(draft.domains or ())
+    ]
+    if rows:
+        RuleDomain.objects.bulk_create(rows, batch_size=_BATCH)

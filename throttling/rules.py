@@ -1,88 +1,90 @@
-"""One rule of an address or a template: added, changed, taken away.
+"""One rule of an address or a template: created, changed, deleted. Acts raise Invalid with all faults at once.
 
-`owner` is the address or template, `values` what the caller gave: read in throttling/reading.py. Every act raises Invalid with
-all faults at once, and then has changed nothing.
+The audit trail gets the owner's whole document, as for any other change of it.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, Unpack, cast
 
 from django.db.models import Model
 
-from core.attributes import Attributes
 from core.audit import Actor, record
-from core.errors import NotFound
+from core.errors import Faults, NotFound
 from core.races import atomic_act
 from throttling import rule_sets
-from throttling.models import Rule, RuleDomain, RuleSet
+from throttling.drafts import RuleFields, check_together, draft_of
+from throttling.models import Rule, RuleSet
 from throttling.models.rule import MAX_RULES
-from throttling.reading import check_together, read_rule
+
+
+class Owner(Protocol):
+    """What has rules: an address (of an outer app) or a template."""
+
+    rules: RuleSet
+    rules_id: int
+
+    def document(self) -> dict[str, Any]:
+        """Return the whole record as plain values."""
 
 
 @atomic_act
-def create(owner: Model, values: Mapping[str, Any], *, actor: Actor) -> Rule:
+def create(owner: Owner, *, actor: Actor, faults: Faults | None = None, **given: Unpack[RuleFields]) -> Rule:
     """Add a rule to the owner's set, and return it."""
-    rule_set = rule_sets.locked(_set_id(owner))
-    attributes = Attributes(values)
-    draft = read_rule(attributes)
-    if rule_set.rules.count() >= MAX_RULES:
-        attributes.fault("", f"There can be at most {MAX_RULES} throttling rules")
-    check_together(attributes, [draft], taken=_patterns(rule_set))
-    attributes.refuse_if_faulty()
-    [rule] = rule_sets.add_rules(rule_set, [draft])
-    return _recorded(owner, rule.pk, "rule_created", before=None, actor=actor)
+    faults = Faults() if faults is None else faults
+    rules = _locked(owner)
+    draft = draft_of(given, faults=faults)
+    if len(rules) >= MAX_RULES:
+        faults.add("", f"There can be at most {MAX_RULES} throttling rules")
+    check_together([draft], rules, faults)
+    faults.refuse()
+    before = owner.document()
+    [rule] = rule_sets.add_rules(owner.rules, [draft])
+    rule_sets.load_rules(owner.rules)
+    _record(owner, "rule_created", before, actor)
+    return _rule(owner, rule.pk)
 
 
 @atomic_act
-def update(owner: Model, rule_id: int, values: Mapping[str, Any], *, actor: Actor) -> Rule:
+def change(
+    owner: Owner, rule_id: int, *, actor: Actor, faults: Faults | None = None, **given: Unpack[RuleFields]
+) -> Rule:
     """Change what is given of a rule of the owner's set, and return it; raises NotFound."""
-    rule_set = rule_sets.locked(_set_id(owner))
-    rule = _rule(rule_set, rule_id)
-    before = rule_sets.rule_document(rule)
-    attributes = Attributes(values, is_partial=True)
-    draft = read_rule(attributes)
-    check_together(attributes, [draft], taken=_patterns(rule_set, besides=rule.pk))
-    attributes.refuse_if_faulty()
-    rule_sets.change_rule(rule_set, rule, draft)
-    return _recorded(owner, rule.pk, "rule_updated", before=before, actor=actor)
+    faults = Faults() if faults is None else faults
+    rules = _locked(owner)
+    rule = _rule(owner, rule_id)
+    draft = draft_of(given, is_whole=False, faults=faults)
+    check_together([draft], [each for each in rules if each.pk != rule_id], faults)
+    faults.refuse()
+    before = owner.document()
+    if rule_sets.change_rule(owner.rules, rule, draft):
+        _record(owner, "rule_changed", before, actor)
+    return _rule(owner, rule_id)
 
 
 @atomic_act
-def delete(owner: Model, rule_id: int, *, actor: Actor) -> None:
-    """Take a rule out of the owner's set; raises NotFound."""
-    rule = _rule(rule_sets.locked(_set_id(owner)), rule_id)
-    before = rule_sets.rule_document(rule)
+def delete(owner: Owner, rule_id: int, *, actor: Actor) -> None:
+    """Delete a rule of the owner's set; raises NotFound."""
+    _locked(owner)
+    rule = _rule(owner, rule_id)
+    before = owner.document()
     rule.delete()
-    record(actor=actor, act=f"{_noun(owner)}.rule_deleted", target=owner, before={"rule": before})
+    rule_sets.load_rules(owner.rules)
+    _record(owner, "rule_deleted", before, actor)
 
 
-def _recorded(owner: Model, rule_id: int, act: str, *, before: dict[str, Any] | None, actor: Actor) -> Rule:
-    rule = rule_sets.rules_of(_set_id(owner)).get(pk=rule_id)
-    record(
-        actor=actor,
-        act=f"{_noun(owner)}.{act}",
-        target=owner,
-        before=None if before is None else {"rule": before},
-        after={"rule": rule_sets.rule_document(rule)},
-    )
-    return rule
+def _locked(owner: Owner) -> list[Rule]:
+    """Lock the owner's set, and return its rules."""
+    owner.rules = rule_sets.locked(owner.rules_id)
+    return list(owner.rules.rules.all())
 
 
-def _rule(rule_set: RuleSet, rule_id: int) -> Rule:
-    rule = rule_sets.rules_of(rule_set.pk).filter(pk=rule_id).first()
-    if rule is None:
-        raise NotFound("The throttling rule could not be found")
-    return rule
+def _rule(owner: Owner, rule_id: int) -> Rule:
+    for rule in owner.rules.rules.all():
+        if rule.pk == rule_id:
+            return rule
+    raise NotFound("The throttling rule could not be found")
 
 
-def _patterns(rule_set: RuleSet, *, besides: int = 0) -> set[str]:
-    return set(RuleDomain.objects.filter(rule_set=rule_set).exclude(rule_id=besides).values_list("pattern", flat=True))
-
-
-def _set_id(owner: Model) -> int:
-    return owner.rules_id  # type: ignore[attr-defined]  # Addresses are an outer app's: owners are told by what they have.
-
-
-def _noun(owner: Model) -> str:
-    """Return the word for the owner in the audit trail: `ip_address`, `throttling_template`."""
-    return (owner._meta.verbose_name or "").lower().replace(" ", "_")
+def _record(owner: Owner, act: str, before: dict[str, Any], actor: Actor) -> None:
+    target = cast(Model, owner)
+    noun = (target._meta.verbose_name or "").lower().replace(" ", "_")
+    record(actor=actor, act=f"{noun}.{act}", target=target, before=before, after=owner.document())

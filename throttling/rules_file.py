@@ -7,7 +7,9 @@ from typing import Any
 from core.csv_table import Row, whole_number
 from core.errors import Fault, Invalid
 from core.labels import NOTHING, Labels, Unreadable
+from core.references import Reference
 from throttling import domains, rule_sets
+from throttling.drafts import RuleFields
 from throttling.models import Rule, RuleSet, ThrottleProgram
 
 COLUMNS = ("domains", "max_concurrent_connections", "max_messages_per_hour", "throttle_program")
@@ -26,8 +28,8 @@ def rows_of(rule_set: RuleSet) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def read(rows: Sequence[Row], rule_set: RuleSet) -> list[dict[str, Any]]:
-    """Return the rules in the form in which acts read them; raises Invalid with a fault for each line that is none.
+def read(rows: Sequence[Row], rule_set: RuleSet) -> list[RuleFields]:
+    """Return the rules as acts take them; raises Invalid with a fault for each line that is none.
 
     An empty cell leaves what the set's rule for the same domains has.
     """
@@ -54,16 +56,17 @@ def at_lines(refusal: Invalid, rows: Sequence[Row]) -> Invalid:
     return Invalid(*faults)
 
 
-def _rule(row: Row, existing: dict[frozenset[str], Rule], programs: Labels, faults: list[Fault]) -> dict[str, Any]:
+def _rule(row: Row, existing: dict[frozenset[str], Rule], programs: Labels, faults: list[Fault]) -> RuleFields:
     patterns = row.code("domains").split()
     before = existing.get(frozenset(_compared(patterns)))
-    rule: dict[str, Any] = {"domains": patterns}
+    rule: RuleFields = {"domains": patterns}
     for name in ("max_concurrent_connections", "max_messages_per_hour"):
         text = row.code(name)
         limit = whole_number(text) if text or before is None else getattr(before, name)
         if limit is None:
             faults.append(Fault(f"line {row.line}.{name}", "must be a whole number; 0 means unlimited"))
-        rule[name] = limit
+        else:
+            rule[name] = limit
     label = row.text("throttle_program")
     program = None if before is None else before.throttle_program_id
     if label:
@@ -71,7 +74,7 @@ def _rule(row: Row, existing: dict[frozenset[str], Rule], programs: Labels, faul
             program = None if label.lower() == NOTHING else programs.pk_of(label)
         except Unreadable as problem:
             faults.append(Fault(f"line {row.line}.throttle_program", str(problem)))
-    rule["throttle_program"] = None if program is None else {"id": program}
+    rule["throttle_program"] = None if program is None else Reference(program)
     return rule
 
 

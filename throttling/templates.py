@@ -1,50 +1,66 @@
-"""Throttling templates: made, changed, deleted. Acts raise Invalid with all faults at once, and then have changed nothing."""
+"""Throttling templates: created, changed, deleted. Acts raise Invalid with all faults at once, having changed nothing."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, Unpack, cast
 
-from core.attributes import ABSENT, Attributes
 from core.audit import Actor, record
-from core.errors import NotAllowed, NotFound
+from core.changes import save_changes
+from core.errors import Faults, NotAllowed, NotFound
 from core.races import atomic_act
 from throttling import rule_sets, used_by
-from throttling.models import RuleSet, ThrottlingTemplate
-from throttling.names import read_name
-from throttling.reading import read_rule_set
+from throttling.drafts import LIMITS, Draft, RuleFields, draft_rules, judge_default
+from throttling.models import Rule, RuleSet, ThrottlingTemplate
+from throttling.names import judge_name
 
 KIND = RuleSet.Kind.TEMPLATE
 
 
+class TemplateFields(TypedDict, total=False):
+    """What acts take of a template: its columns, the default limits, and rules.
+
+    `rules` is the whole list, in which an entry with an `id` changes that rule and a rule that is not named goes;
+    `added_rules` adds.
+    """
+
+    name: str
+    max_concurrent_connections: int
+    max_messages_per_hour: int
+    rules: Sequence[RuleFields]
+    added_rules: Sequence[RuleFields]
+
+
 @atomic_act
-def create(values: Mapping[str, Any], *, actor: Actor) -> ThrottlingTemplate:
-    """Make a template of `name`, `default` and, optionally, `rules`."""
-    attributes = Attributes(values)
-    name = read_name(attributes, ThrottlingTemplate, pk=None)
-    draft = read_rule_set(attributes, kind=KIND)
-    attributes.refuse_if_faulty()
-    template = ThrottlingTemplate.objects.create(name=name, rules=rule_sets.create(draft, kind=KIND))
-    record(actor=actor, act="throttling_template.created", target=template, after=document(template))
+def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[TemplateFields]) -> ThrottlingTemplate:
+    """Create a template: needs a name and both limits of the default."""
+    faults = Faults() if faults is None else faults
+    if "name" in given:
+        judge_name(given["name"], ThrottlingTemplate, pk=None, faults=faults)
+    drafts = judge_rules(given, [], kind=KIND, faults=faults)
+    faults.refuse()
+    rule_set = rule_sets.create(KIND, default_of(given), drafts or [])
+    template = ThrottlingTemplate.objects.create(name=given["name"], rules=rule_set)
+    record(actor=actor, act="throttling_template.created", target=template, after=template.document())
     return template
 
 
 @atomic_act
-def update(
-    template_id: int, values: Mapping[str, Any], *, actor: Actor, replaces_rules: bool = False
+def change(
+    template_id: int, *, actor: Actor, faults: Faults | None = None, **given: Unpack[TemplateFields]
 ) -> ThrottlingTemplate:
-    """Change what is given; `rules_new` adds rules. With `replaces_rules`, `rules` is the whole list. Raises NotFound."""
+    """Change what is given. Raises NotFound."""
+    faults = Faults() if faults is None else faults
     template = _locked(template_id)
-    rule_set = rule_sets.locked(template.rules_id)
-    attributes = Attributes(values, is_partial=True)
-    name = read_name(attributes, ThrottlingTemplate, pk=template.pk)
-    draft = read_rule_set(attributes, kind=KIND, rule_set=rule_set, replaces_rules=replaces_rules)
-    attributes.refuse_if_faulty()
-    before = document(template)
-    if name is not ABSENT:
-        template.name = name
-    template.save()
-    rule_sets.update(rule_set, draft)
-    template.rules = rule_set
-    record(actor=actor, act="throttling_template.updated", target=template, before=before, after=document(template))
+    if "name" in given and given["name"] != template.name:
+        judge_name(given["name"], ThrottlingTemplate, pk=template.pk, faults=faults)
+    drafts = judge_rules(given, template.rules.rules.all(), kind=KIND, faults=faults)
+    faults.refuse()
+    before = template.document()
+    changed = bool(save_changes(template, {"name": given["name"]} if "name" in given else {}))
+    changed |= rule_sets.change(template.rules, default_of(given), drafts, replaces="rules" in given)
+    if changed:
+        record(
+            actor=actor, act="throttling_template.changed", target=template, before=before, after=template.document()
+        )
     return template
 
 
@@ -55,20 +71,36 @@ def delete(template_id: int, *, actor: Actor) -> None:
     if template.is_default:
         raise NotAllowed("The default throttling template cannot be deleted")
     used_by.refuse_if_used(used_by.of_template(template))
-    before = document(template)
-    record(actor=actor, act="throttling_template.deleted", target=template, before=before)
+    record(actor=actor, act="throttling_template.deleted", target=template, before=template.document())
     rule_set = template.rules
     template.delete()
     rule_set.delete()
 
 
-def document(template: ThrottlingTemplate) -> dict[str, Any]:
-    """Return the template in the form in which `create` and `update` read it."""
-    return {"name": template.name, **rule_sets.document(template.rules)}
+def default_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the given columns of a rule set."""
+    return {name: given[name] for name in LIMITS if name in given}
+
+
+def judge_rules(
+    given: Mapping[str, Any], existing: Sequence[Rule] | Any, *, kind: str, faults: Faults
+) -> list[Draft] | None:
+    """Judge the default and the rules that an owner is given; None where no rules are."""
+    judge_default(default_of(given), kind=kind, faults=faults)
+    for name in ("rules", "added_rules"):
+        if name in given:
+            return draft_rules(given[name], list(existing), path=name, replaces=name == "rules", faults=faults)
+    return None
+
+
+def fields_of(document: Mapping[str, Any]) -> TemplateFields:
+    """Return what `change` takes to make a template what it was when this document was recorded."""
+    return cast(TemplateFields, {"name": document["name"], **rule_sets.fields_of(document)})
 
 
 def _locked(template_id: int) -> ThrottlingTemplate:
     template = ThrottlingTemplate.objects.select_for_update().filter(pk=template_id).first()
     if template is None:
         raise NotFound("The throttling template could not be found")
+    template.rules = rule_sets.locked(template.rules_id)
     return template

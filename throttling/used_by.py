@@ -1,4 +1,4 @@
-"""Who refers to a template or a program: what `used_by` lists, and what refuses a deletion."""
+"""The records that refer to a template or a program: `used_by` lists them, and they refuse a deletion."""
 
 from dataclasses import dataclass
 
@@ -12,34 +12,34 @@ NAMED = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Users:
+class References:
     """Records of one kind that refer to another record; each has a `name`."""
 
     type: str
     rows: QuerySet[Model]
 
 
-def of_template(template: ThrottlingTemplate) -> list[Users]:
+def of_template(template: ThrottlingTemplate) -> list[References]:
     """The addresses that inherit from the template."""
-    return [Users("ip_address", template.ip_addresses.all())]
+    return [References("ip_address", template.ip_addresses.all())]
 
 
-def of_program(program: ThrottleProgram) -> list[Users]:
+def of_program(program: ThrottleProgram) -> list[References]:
     """The addresses and templates with a rule that uses the program."""
     sets = RuleSet.objects.filter(rules__throttle_program=program).values("pk")
     # Addresses are an outer app's: they are reached by the relation alone.
     addresses = RuleSet._meta.get_field("ip_address").related_model
     return [
-        Users("ip_address", addresses._default_manager.filter(rules__in=sets)),
-        Users("throttling_template", ThrottlingTemplate.objects.filter(rules__in=sets)),
+        References("ip_address", addresses._default_manager.filter(rules__in=sets)),
+        References("throttling_template", ThrottlingTemplate.objects.filter(rules__in=sets)),
     ]
 
 
-def refuse_if_used(users: list[Users]) -> None:
+def refuse_if_used(references: list[References]) -> None:
     """Raise InUse with the first hundred records, if there are any."""
     dependencies = [
         Dependency(each.type, pk, name)
-        for each in users
+        for each in references
         for pk, name in each.rows.order_by("pk").values_list("pk", "name")[:NAMED]
     ]
     if dependencies:

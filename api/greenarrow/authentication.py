@@ -13,10 +13,10 @@ from rest_framework.request import Request
 from api.problems import RETRY_AFTER, Code, Declined, decline
 from api.requests import Authentication, DialectRequest
 from core import lockout
-from core.attributes import is_storable
 from core.clients import client_address
 from core.lockout import LockedOut, Secret
 from core.models import ApiToken, User
+from core.texts import is_storable
 from core.tokens import token_of
 from servers.models import Membership
 

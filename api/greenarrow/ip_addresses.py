@@ -1,114 +1,97 @@
 """IP addresses: GreenArrow's page on them is the contract."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
-from api.greenarrow import schemas, shapes
-from api.greenarrow.openapi import Operation, listing
-from api.greenarrow.pages import Rows, asked
-from api.greenarrow.views import GreenArrowView
-from core.attributes import is_storable
-from core.errors import Fault, Invalid, NotFound
-from core.names import fold
-from ippools import ip_addresses
-from ippools.addresses import is_ipv4
-from ippools.models import IPAddress
-from servers.addresses import change_address
-
-ROOT = "ip_address"
-# What a payload may hold; the rest is read-only or unknown, and ignored.
-ATTRIBUTES = frozenset(
-    {"name", "ip", "hostname", "redirect", "throttling_template", "rules", "rules_new", "default", "delivery_paused"}
+from api.greenarrow import effective_limits, throttles
+from api.greenarrow.fields import TEXT
+from api.greenarrow.filters import IPAddressFilterSet
+from api.greenarrow.reading import many
+from api.greenarrow.serializers import (
+    AskedDomainsSerializer,
+    ChangedIPAddressSerializer,
+    EffectiveLimitsSerializer,
+    IPAddressSerializer,
+    NewIPAddressSerializer,
+    RowSerializer,
 )
-# GreenArrow knows one kind of address.
-OUR_WORD, THEIR_WORD = "ipv4", "ip"
-FILTERS = ("name", "ip", "hostname")
+from api.greenarrow.views import RecordViewSet, action
+from api.problems import Code, decline
+from core.errors import Fault, Invalid, NotFound
+from ippools import ip_addresses
+from ippools.models import IPAddress
+from throttling.rule_sets import with_rules
+
+LIMITS_KEY = "effective_limits"
+LIMITS = {
+    "ip_address": RowSerializer(),
+    "throttling_template": RowSerializer(),
+    LIMITS_KEY: many(EffectiveLimitsSerializer()),
+}
+IN_QUERY = OpenApiParameter(
+    "domain",
+    {"type": "array", "items": TEXT},
+    required=True,
+    description="A recipient's domain; repeat it, or use commas",
+)
 
 
-def address_with_parts(address_id: int) -> IPAddress:
-    """Return the address joined with all that its shape needs besides its rules; raises NotFound."""
-    address = IPAddress.objects.select_related("redirect", "template__rules", "rules").filter(pk=address_id).first()
-    if address is None:
-        raise NotFound("The IP address could not be found")
-    return address
+class IPAddresses(RecordViewSet):
+    """/ip_addresses"""
 
+    root, plural, noun = "ip_address", "ip_addresses", "IP address"
+    lookup_url_kwarg = "address_id"
+    model = IPAddress
+    acts = ip_addresses
+    shown = IPAddressSerializer
+    new, changed = NewIPAddressSerializer, ChangedIPAddressSerializer
+    filterset_class = IPAddressFilterSet
+    listed = frozenset({"list", "throttles"})
+    statistics = frozenset({"throttles"})
+    reading_posts = frozenset({"limits_of_many"})
+    bodies = {"limits_of_many": (LIMITS_KEY, AskedDomainsSerializer())}
+    answers = {"throttles": throttles.THROTTLES, "effective_limits": LIMITS, "limits_of_many": LIMITS}
 
-class IPAddresses(GreenArrowView):
-    """GET and POST /ip_addresses"""
+    def records(self) -> QuerySet[IPAddress]:
+        """Return the addresses with their templates, redirects and rules."""
+        return self.addresses().prefetch_related(with_rules("rules__rules"))
 
-    operations = {
-        "get": listing("ip_addresses", schemas.LIST_ROW, *FILTERS),
-        "post": Operation(data={ROOT: schemas.IP_ADDRESS}, root=ROOT, body=schemas.IP_ADDRESS_NEW),
-    }
+    def addresses(self) -> QuerySet[IPAddress]:
+        """Return the addresses with all but their rules."""
+        return IPAddress.objects.select_related("redirect", "template__rules", "rules")
 
-    def get(self, request: Request) -> dict[str, Any]:
-        """List ids and names, with filters that know no case."""
-        page = asked(request, filters=FILTERS)
-        return page.answer("ip_addresses", Rows(_filtered(page.filters), shapes.list_row))
+    def address(self, pk: int) -> IPAddress:
+        """Return an address with all but its rules; raises NotFound."""
+        address = self.addresses().filter(pk=pk).first()
+        if address is None:
+            raise NotFound("The IP address could not be found")
+        return address
 
-    def post(self, request: Request) -> dict[str, Any]:
-        """Make an address."""
-        values = _values(self.payload(ROOT))
-        with _in_their_words():
-            address = ip_addresses.create(values, actor=self.actor)
-        return {ROOT: shapes.ip_address(address_with_parts(address.pk))}
+    @action(detail=True)
+    def throttles(self, request: Request, address_id: int) -> dict[str, Any]:
+        """List every rule that can apply to mail from the address, its own first."""
+        return throttles.page_of(request, self.address(address_id))
 
+    @extend_schema(parameters=[IN_QUERY])
+    @action(detail=True)
+    def effective_limits(self, request: Request, address_id: int) -> dict[str, Any]:
+        """Tell the limits, the rule that wins and what was considered, for each domain in the order given."""
+        address = self.address(address_id)
+        texts = [text for each in request.query_params.getlist("domain") for text in each.split(",")]
+        if not texts:
+            raise decline(Code.MALFORMED, "domain is required: give it once for each domain")
+        return effective_limits.answer(address, effective_limits.domains_of({"domains": texts}, name="domain"))
 
-class SingleIPAddress(GreenArrowView):
-    """GET, PUT and DELETE /ip_addresses/{id}"""
-
-    operations = {
-        "get": Operation(data={ROOT: schemas.IP_ADDRESS}),
-        "put": Operation(data={ROOT: schemas.IP_ADDRESS}, root=ROOT, body=schemas.IP_ADDRESS_CHANGE),
-        "delete": Operation(data={}),
-    }
-
-    def get(self, request: Request, address_id: int) -> dict[str, Any]:
-        """Show an address."""
-        return {ROOT: shapes.ip_address(address_with_parts(address_id))}
-
-    def put(self, request: Request, address_id: int) -> dict[str, Any]:
-        """Change what is given."""
-        values = _values(self.payload(ROOT))
-        with _in_their_words():
-            change_address(address_id, values, actor=self.actor)
-        return {ROOT: shapes.ip_address(address_with_parts(address_id))}
-
-    def delete(self, request: Request, address_id: int) -> dict[str, Any]:
-        """Delete an address that nothing refers to."""
-        ip_addresses.delete(address_id, actor=self.actor)
-        return {}
-
-
-def _values(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {OUR_WORD if name == THEIR_WORD else name: given[name] for name in given if name in ATTRIBUTES}
-
-
-@contextmanager
-def _in_their_words() -> Iterator[None]:
-    """Let faults name the field as the caller wrote it."""
-    try:
-        yield
-    except Invalid as refusal:
-        raise Invalid(
-            *(Fault(THEIR_WORD if fault.path == OUR_WORD else fault.path, fault.message) for fault in refusal.faults)
-        ) from None
-
-
-def _filtered(filters: Mapping[str, str]) -> QuerySet[IPAddress]:
-    rows = IPAddress.objects.all()
-    for name, text in filters.items():
-        if not is_storable(text) or (name == "ip" and not is_ipv4(text)):
-            return rows.none()
-        match name:
-            case "name":
-                rows = rows.filter(name_key=fold(text))
-            case "ip":
-                rows = rows.filter(ipv4=text)
-            case "hostname":
-                rows = rows.filter(hostname_key=fold(text))
-    return rows
+    # Nothing in the query; without this, drf-spectacular would describe it by the schema of the GET.
+    @extend_schema(parameters=[])
+    @effective_limits.mapping.post
+    def limits_of_many(self, request: Request, address_id: int) -> dict[str, Any]:
+        """Tell the same for the domains in the body; nothing changes."""
+        given = self.body_root(LIMITS_KEY)
+        if not isinstance(given, dict):
+            raise Invalid(Fault(LIMITS_KEY, "must be an object"))
+        address = self.address(address_id)
+        return effective_limits.answer(address, effective_limits.domains_of(given, name="domains"))

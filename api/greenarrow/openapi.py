@@ -1,19 +1,21 @@
-"""OpenAPI for the dialect, made from what each view declares by `operations`."""
+"""OpenAPI for the dialect: the operations of its viewsets, from their serializers."""
 
-import inspect
 import re
-from dataclasses import dataclass
 from typing import Any
 
-from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.plumbing import ComponentRegistry
+from drf_spectacular.utils import Direction
+from rest_framework import serializers
 
+from api.greenarrow.fields import NULL, TEXT, Described, nullable
+from api.greenarrow.reading import Record
 from api.greenarrow.renderers import CODES
-from api.greenarrow.schemas import ID, NULL, PAGINATION, TEXT, USED_BY_ROW, Schema, array, record
+from api.greenarrow.serializers import PaginationSerializer
+from api.openapi import JSON, DialectSchema, Schema
 from api.problems import SENTENCES, STATUSES, Code
+from core.references import HIGHEST_ID
 
-JSON = "application/json"
 SECURITY = "GreenArrowBasic"
+ID: Schema = {"type": "integer", "minimum": 1, "maximum": HIGHEST_ID}
 
 _DESCRIPTIONS = {
     "400": "The request cannot be read: not JSON, no root key, a page or token that is none",
@@ -34,72 +36,125 @@ _HEADERS: dict[str, tuple[str, Schema]] = {
     "429": ("Retry-After", {"type": "integer"}),
     "503": ("Retry-After", {"type": "integer"}),
 }
-_EVERYWHERE = ("400", "401", "403", "404", "405", "413", "429", "500", "503")
+_EVERYWHERE = {"400", "401", "403", "404", "405", "413", "429", "500", "503"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """What a verb takes and answers: `data` by key, the body's root key with its schema, parameters of the query."""
+class GreenArrowSchema(DialectSchema):
+    """Describes an action of a GreenArrowViewSet."""
 
-    data: dict[str, Schema]
-    root: str = ""
-    body: Schema | None = None
-    query: tuple[Schema, ...] = ()
+    dialect = "GreenArrow"
+
+    @property
+    def resource(self) -> Any:
+        """The viewset, which says what its actions take and answer."""
+        return self.view
+
+    def envelope(self, data: Schema) -> Schema:
+        """Return the envelope of a success."""
+        return _envelope(data, is_success=True)
+
+    def refusals(self) -> dict[str, Schema]:
+        """Return the refusals: what changes may conflict, and what takes more than an id may be invalid."""
+        statuses = set(_EVERYWHERE)
+        if self.method != "GET":
+            statuses.add("409")
+        if self.method in ("POST", "PUT") or any(each.get("required") for each in self._asked()):
+            statuses.add("422")
+        return {status: {"$ref": f"#/components/responses/GreenArrow{status}"} for status in sorted(statuses)}
+
+    def get_operation_id(self) -> str:
+        """Return the URL and the verb as one name."""
+        tail = re.sub(r"[{}]", "", self._tail).replace("/", "_")
+        return f"greenarrow_{tail}_{self.method.lower()}"
+
+    def get_tags(self) -> list[str]:
+        """Return the resource."""
+        return [f"GreenArrow: {self._tail.partition('/')[0].replace('_', ' ')}"]
+
+    def get_auth(self) -> list[Schema]:
+        """HTTP Basic."""
+        return [{SECURITY: []}]
+
+    def get_request_serializer(self) -> Any:
+        """Return the schema of the body: a record under its root key."""
+        body = self.resource.bodies.get(self.resource.action)
+        if body is None:
+            return None
+        root, record = body if isinstance(body, tuple) else (self.resource.root, body)
+        schema = {"type": "object", "properties": {root: self._schema_of(record, "request")}, "required": [root]}
+        return {JSON: schema}
+
+    def get_response_serializers(self) -> Any:
+        """Return the schema of the answer's data: what it holds, under its keys."""
+        shown = dict(self.resource.answers[self.resource.action])
+        if self.resource.action in self.resource.listed:
+            shown["pagination"] = PaginationSerializer()
+        return {200: _record(**{key: self._schema_of(each, "response") for key, each in shown.items()})}
+
+    def _schema_of(self, shown: Any, direction: Direction) -> Schema:
+        if isinstance(shown, Described):
+            return shown.schema(direction)
+        if isinstance(shown, serializers.ListSerializer):
+            schema: Schema = {"type": "array", "items": self._schema_of(shown.child, direction)}
+            if (longest := getattr(shown, "max_length", None)) is not None:
+                schema["maxItems"] = longest
+            return schema if shown.allow_empty else {**schema, "minItems": 1}
+        schema = self.resolve_serializer(shown, direction).ref
+        return nullable(schema) if shown.allow_null else schema
+
+    def _get_parameters(self) -> list[Schema]:
+        in_path = [
+            {"in": "path", "name": name, "required": True, "schema": ID} for name in re.findall(r"{(\w+)}", self.path)
+        ]
+        return in_path + self._asked()
+
+    def _asked(self) -> list[Schema]:
+        parameters: list[Schema] = []
+        if self.resource.action in self.resource.listed:
+            parameters += [
+                in_query("page", "From 0", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}),
+                in_query("page_token", "The `next_page_token` of the page before", TEXT),
+            ]
+            filters = getattr(self.view, "filterset_class", None) if self.resource.action == "list" else None
+            parameters += [
+                in_query(name, "Exact, whatever the case", TEXT) for name in (filters.base_filters if filters else ())
+            ]
+        declared: Any = self.get_override_parameters()
+        return parameters + [
+            in_query(each.name, each.description, each.type, is_required=each.required) for each in declared
+        ]
+
+    @property
+    def _tail(self) -> str:
+        return self.path.removeprefix("/ga/api/v3/eng/")
+
+    def _map_serializer_field(self, field: Any, direction: Direction, bypass_extensions: bool = False) -> Schema:
+        if isinstance(field, Described | serializers.ListSerializer):
+            return self._schema_of(field, direction)
+        if isinstance(field, Record) and direction == "request" and getattr(field.parent, "partial", False):
+            # What is partial is so to its innermost part; entries of lists are always whole.
+            field.partial = True
+        schema: Schema = super()._map_serializer_field(field, direction, bypass_extensions)
+        return schema
+
+    def _get_serializer_field_meta(self, field: Any, direction: Direction) -> Schema:
+        meta: Schema = {} if isinstance(field, Described) else super()._get_serializer_field_meta(field, direction)
+        return meta
+
+    def _get_response_for_code(
+        self, serializer: Any, status_code: str, media_types: Any = None, direction: Direction = "response"
+    ) -> Schema:
+        response: Schema = super()._get_response_for_code(serializer, status_code, media_types, direction)
+        return {**response, "description": "Success"}
+
+    def _get_request_for_media_type(self, serializer: Any, direction: Direction = "request") -> tuple[Schema, bool]:
+        schema, _ = super()._get_request_for_media_type(serializer, direction)
+        return schema, True
 
 
 def in_query(name: str, description: str, schema: Schema, *, is_required: bool = False) -> Schema:
     """Return a parameter of the query string."""
     return {"in": "query", "name": name, "description": description, "required": is_required, "schema": schema}
-
-
-_PAGES = (
-    in_query("page", "From 0", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}),
-    in_query("page_token", "The `next_page_token` of the page before", TEXT),
-)
-
-
-def listing(key: str, row: Schema, *filters: str) -> Operation:
-    """Return the operation of a list, with filters that are exact and know no case."""
-    query = tuple(in_query(name, "Exact, whatever the case", TEXT) for name in filters)
-    return Operation(data={key: array(row, maxItems=100), "pagination": PAGINATION}, query=(*_PAGES, *query))
-
-
-USED_BY = listing("used_by", USED_BY_ROW)
-
-
-class GreenArrowSchema(AutoSchema):
-    """Describes a GreenArrowView."""
-
-    def get_operation(
-        self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
-    ) -> dict[str, Any] | None:
-        """Return the operation as the view declares it."""
-        verb = method.lower()
-        view: Any = self.view
-        declared: Operation = view.operations[verb]
-        refusals = {*_EVERYWHERE} | ({"409"} if verb != "get" else set()) | ({"422"} if _is_judged(declared) else set())
-        tail = path.removeprefix("/ga/api/v3/eng/")
-        operation: dict[str, Any] = {
-            "operationId": f"greenarrow_{re.sub(r'[{}]', '', tail).replace('/', '_')}_{verb}",
-            "summary": (inspect.getdoc(getattr(view, verb)) or "").partition("\n")[0].rstrip("."),
-            "tags": [f"GreenArrow: {tail.partition('/')[0].replace('_', ' ')}"],
-            "security": [{SECURITY: []}],
-            "parameters": [
-                {"in": "path", "name": name, "required": True, "schema": ID} for name in re.findall(r"{(\w+)}", path)
-            ]
-            + list(declared.query),
-            "responses": {
-                "200": {
-                    "description": "Success",
-                    "content": {JSON: {"schema": _envelope(record(**declared.data), is_success=True)}},
-                }
-            }
-            | {status: {"$ref": f"#/components/responses/GreenArrow{status}"} for status in sorted(refusals)},
-        }
-        if declared.body is not None:
-            schema = {"type": "object", "properties": {declared.root: declared.body}, "required": [declared.root]}
-            operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
-        return operation
 
 
 def components() -> dict[str, Any]:
@@ -125,24 +180,29 @@ def components() -> dict[str, Any]:
     return {"responses": responses, "securitySchemes": {SECURITY: basic}}
 
 
-def _is_judged(operation: Operation) -> bool:
-    """Whether the operation takes anything that can be well-formed and yet break rules."""
-    return operation.body is not None or any(each["required"] for each in operation.query)
+def _record(**properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def _envelope(data: Schema, *, is_success: bool) -> Schema:
-    return record(
+    return _record(
         success={"type": "boolean", "const": is_success},
         data=data,
         error_code=NULL if is_success else TEXT,
-        error_messages=NULL if is_success else array(TEXT, minItems=1),
+        error_messages=NULL if is_success else {"type": "array", "items": TEXT, "minItems": 1},
     )
 
 
 def _refusal(words: list[str], *, with_dependencies: bool) -> Schema:
     data: Schema = NULL
     if with_dependencies:
-        data = {"anyOf": [NULL, record(dependencies=array(record(type=TEXT, id={"type": "integer"}, name=TEXT)))]}
+        rows = {"type": "array", "items": _record(type=TEXT, id={"type": "integer"}, name=TEXT)}
+        data = nullable(_record(dependencies=rows))
     envelope = _envelope(data, is_success=False)
     envelope["properties"] = {**envelope["properties"], "error_code": {"type": "string", "enum": words}}
     return envelope

@@ -4,8 +4,9 @@ A token is keyset-based: rows that come or go between two calls are neither skip
 It is signed, holds the list's filters, and is good for its own list only.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from django.core import signing
@@ -13,7 +14,7 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from api.problems import Code, decline
-from throttling.used_by import Users
+from throttling.used_by import References
 
 PER_PAGE = 100
 HIGHEST_PAGE = 2**31 - 1
@@ -39,11 +40,13 @@ class Listed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A queryset, listed by id; `values` name the columns of a row, the id first."""
+    """A queryset, listed by id: plain rows, not a serializer's, because lists are what clients ask for most.
+
+    `columns` are a row's keys and the columns that they hold.
+    """
 
     queryset: QuerySet[Any]
-    shape: Callable[..., Row]
-    columns: Sequence[str] = ("pk", "name")
+    columns: Mapping[str, str] = MappingProxyType({"id": "pk", "name": "name"})
 
     def count(self) -> int:
         """One query."""
@@ -52,32 +55,33 @@ class Rows:
     def after(self, cursor: Cursor, limit: int) -> list[tuple[Cursor, Row]]:
         """One query over the primary key."""
         rows = self.queryset.filter(pk__gt=cursor[0]) if cursor else self.queryset
-        return self._shaped(rows.order_by("pk").values_list(*self.columns)[:limit])
+        return self._shaped(rows.order_by("pk"), 0, limit)
 
     def from_row(self, number: int, limit: int) -> list[tuple[Cursor, Row]]:
         """One query that skips the rows before: slower the further on."""
-        return self._shaped(self.queryset.order_by("pk").values_list(*self.columns)[number : number + limit])
+        return self._shaped(self.queryset.order_by("pk"), number, limit)
 
-    def _shaped(self, rows: QuerySet[Any, Any]) -> list[tuple[Cursor, Row]]:
-        return [([row[0]], self.shape(*row)) for row in rows]
+    def _shaped(self, rows: QuerySet[Any], start: int, limit: int) -> list[tuple[Cursor, Row]]:
+        found = rows.values_list("pk", *self.columns.values())[start : start + limit]
+        return [([pk], dict(zip(self.columns, row, strict=True))) for pk, *row in found]
 
 
 @dataclass(frozen=True, slots=True)
 class UsedBy:
     """The records of several kinds that refer to one, kind by kind, each by id."""
 
-    users: Sequence[Users]
+    references: Sequence[References]
 
     def count(self) -> int:
         """A query for each kind."""
-        return sum(each.rows.count() for each in self.users)
+        return sum(each.rows.count() for each in self.references)
 
     def after(self, cursor: Cursor, limit: int) -> list[tuple[Cursor, Row]]:
         """At most a query for each kind."""
         kind, last = cursor or [0, 0]
         found: list[tuple[Cursor, Row]] = []
-        for index in range(kind, len(self.users)):
-            rows = self.users[index].rows.filter(pk__gt=last if index == kind else 0).order_by("pk")
+        for index in range(kind, len(self.references)):
+            rows = self.references[index].rows.filter(pk__gt=last if index == kind else 0).order_by("pk")
             found += self._shaped(index, rows.values_list("pk", "name")[: limit - len(found)])
             if len(found) >= limit:
                 break
@@ -86,7 +90,7 @@ class UsedBy:
     def from_row(self, number: int, limit: int) -> list[tuple[Cursor, Row]]:
         """At most two queries for each kind."""
         found: list[tuple[Cursor, Row]] = []
-        for index, each in enumerate(self.users):
+        for index, each in enumerate(self.references):
             count = each.rows.count()
             if number < count and len(found) < limit:
                 rows = each.rows.order_by("pk").values_list("pk", "name")
@@ -95,7 +99,7 @@ class UsedBy:
         return found
 
     def _shaped(self, index: int, rows: QuerySet[Any, Any]) -> list[tuple[Cursor, Row]]:
-        return [([index, pk], {"type": self.users[index].type, "id": pk, "name": name}) for pk, name in rows]
+        return [([index, pk], {"type": self.references[index].type, "id": pk, "name": name}) for pk, name in rows]
 
 
 @dataclass(frozen=True, slots=True)

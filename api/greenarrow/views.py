@@ -1,43 +1,56 @@
-"""The dialect's base view: who may do what, and what a body must look like."""
+"""The dialect's base viewsets: who may do what, what a body must look like, and the five actions of a resource."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
+from django.db.models import QuerySet
+from rest_framework import decorators
 from rest_framework.request import Request
 
 from api.bodies import parse_json
 from api.greenarrow.authentication import Basic, level_of
-from api.greenarrow.openapi import GreenArrowSchema, Operation
+from api.greenarrow.openapi import GreenArrowSchema
+from api.greenarrow.pages import Rows, asked
+from api.greenarrow.reading import Record, many
 from api.greenarrow.renderers import renderer
+from api.greenarrow.serializers import RowSerializer
 from api.problems import Code, decline
-from api.views import DialectView
+from api.views import DialectViewSet
 from core.audit import Actor
-from core.errors import Fault, Invalid
+from core.errors import Fault, Invalid, NotFound
 from core.keys import touch_last_used
 from core.models import ApiToken, User
+
+# The stubs know only actions that return a Response.
+action: Any = decorators.action
 
 READ_ONLY = "Your API access is read-only"
 THROTTLES_ONLY = "Your API access covers throttles only"
 NO_ACCESS = "You don't have API access"
 
 
-class GreenArrowView(DialectView):
-    """An endpoint of GreenArrow's dialect. Verbs return the `data` of a success, or raise."""
+class GreenArrowViewSet(DialectViewSet):
+    """A resource of GreenArrow's dialect. Actions return the `data` of a success, or raise."""
 
     renderer = renderer
     authentication_classes = [Basic]
     schema = GreenArrowSchema()
-    # What each verb takes and answers, for OpenAPI.
-    operations: ClassVar[Mapping[str, Operation]]
-    # Whether users whose level is "throttles only" may read it.
-    is_statistics: ClassVar[bool] = False
-    # Whether POST changes nothing here either: it only holds more than a URL can.
-    reads_by_post: ClassVar[bool] = False
+    # The key that bodies and answers hold a record under.
+    root: ClassVar[str] = ""
+    # For OpenAPI, by action: the record in a body, with its key where that is another one, and what an answer's data holds.
+    bodies: ClassVar[Mapping[str, Any]] = {}
+    answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # Actions that answer a page of a list.
+    listed: ClassVar[frozenset[str]] = frozenset({"list"})
+    # Actions that users whose level is "throttles only" may read.
+    statistics: ClassVar[frozenset[str]] = frozenset()
+    # Actions that change nothing though they are asked by POST, which holds more than a URL can.
+    reading_posts: ClassVar[frozenset[str]] = frozenset()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Hold the verb against the user's API level."""
         super().initial(request, *args, **kwargs)
-        reads = request.method in ("GET", "HEAD") or (request.method == "POST" and self.reads_by_post)
+        reads = request.method in ("GET", "HEAD") or self.action in self.reading_posts
         match level_of(self.user):
             case User.ApiLevel.YES:
                 return
@@ -45,7 +58,7 @@ class GreenArrowView(DialectView):
                 if not reads:
                     raise decline(Code.NOT_ALLOWED, READ_ONLY)
             case User.ApiLevel.STATS_ONLY:
-                if not (reads and self.is_statistics):
+                if not (reads and self.action in self.statistics):
                     raise decline(Code.NOT_ALLOWED, THROTTLES_ONLY)
             case _:
                 raise decline(Code.NOT_ALLOWED, NO_ACCESS)
@@ -64,16 +77,95 @@ class GreenArrowView(DialectView):
         """Who acts, for the audit trail."""
         return Actor.of_user(self.user)
 
-    def payload(self, root_key: str) -> Mapping[str, Any]:
-        """Return the object under the root key of the body."""
-        value = self.root(root_key)
+    def given(self, serializer: Record) -> dict[str, Any]:
+        """Return what the body holds under its root key as the arguments of an act."""
+        value = self.body_root()
         if not isinstance(value, dict):
-            raise Invalid(Fault(root_key, "must be an object"))
-        return value
+            raise Invalid(Fault(self.root, "must be an object"))
+        return serializer.read(value)
 
-    def root(self, root_key: str) -> object:
+    def body_root(self, root: str = "") -> object:
         """Return whatever is under the root key; the body is JSON whatever its Content-Type says."""
-        body = parse_json(self.body())
-        if not isinstance(body, dict) or root_key not in body:
-            raise decline(Code.MALFORMED, f'The request must be a JSON object with the key "{root_key}"')
-        return body[root_key]
+        body, root = parse_json(self.body()), root or self.root
+        if not isinstance(body, dict) or root not in body:
+            raise decline(Code.MALFORMED, f'The request must be a JSON object with the key "{root}"')
+        return body[root]
+
+
+class RecordViewSet(GreenArrowViewSet):
+    """A kind of record with all five actions: mostly declarations."""
+
+    plural: ClassVar[str]
+    noun: ClassVar[str]
+    acts: Any
+    model: Any
+    shown: ClassVar[type[Record]]
+    new: ClassVar[type[Record]]
+    changed: ClassVar[type[Record]]
+    filterset_class: ClassVar[Any] = None
+    lookup_value_converter = "record_id"
+    lookup_url_kwarg: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Say for OpenAPI what the five actions take and answer."""
+        super().__init_subclass__(**kwargs)
+        record = {cls.root: cls.shown()}
+        cls.bodies = {"create": cls.new(), "update": cls.changed(partial=True), **cls.bodies}
+        cls.answers = {
+            "list": {cls.plural: many(RowSerializer(), most=100)},
+            "create": record,
+            "retrieve": record,
+            "update": record,
+            "destroy": {},
+            **cls.answers,
+        }
+
+    def records(self) -> QuerySet[Any]:
+        """Return the records with all that an answer needs."""
+        return self.model._default_manager.all()
+
+    def record(self, pk: int) -> Any:
+        """Return a record with all that its answer needs; raises NotFound."""
+        record = self.records().filter(pk=pk).first()
+        if record is None:
+            raise NotFound(f"The {self.noun} could not be found")
+        return record
+
+    def told(self, record: Any) -> dict[str, Any]:
+        """Return the answer that shows a record."""
+        return {self.root: self.shown(record).data}
+
+    def list(self, request: Request) -> dict[str, Any]:
+        """List ids and names."""
+        names = () if self.filterset_class is None else tuple(self.filterset_class.base_filters)
+        page = asked(request, filters=names)
+        rows: QuerySet[Any] = self.model._default_manager.all()
+        if page.filters:
+            rows = self.filterset_class(page.filters, queryset=rows).qs
+        return page.answer(self.plural, Rows(rows))
+
+    def create(self, request: Request) -> dict[str, Any]:
+        """Create one."""
+        return self.told(self.answered(self.acts.create(actor=self.actor, **self.given(self.new()))))
+
+    def retrieve(self, request: Request, **path: int) -> dict[str, Any]:
+        """Show one."""
+        return self.told(self.record(self.id_in(path)))
+
+    def update(self, request: Request, **path: int) -> dict[str, Any]:
+        """Change what is given."""
+        given = self.given(self.changed(partial=True))
+        return self.told(self.answered(self.acts.change(self.id_in(path), actor=self.actor, **given)))
+
+    def destroy(self, request: Request, **path: int) -> dict[str, Any]:
+        """Delete one that nothing refers to."""
+        self.acts.delete(self.id_in(path), actor=self.actor)
+        return {}
+
+    def answered(self, record: Any) -> Any:
+        """Return what an act returned, with all that the answer needs."""
+        return record
+
+    def id_in(self, path: Mapping[str, int]) -> int:
+        """Return the record's id, as the URL has it."""
+        return path[self.lookup_url_kwarg]

@@ -1,58 +1,62 @@
-"""VirtualMTAs: addresses, relay servers and routing rules under one roof."""
+"""VirtualMTAs: addresses, relay servers and routing rules together."""
 
 from typing import Any
 
 from rest_framework.request import Request
 
-from api.greenarrow import schemas, shapes
-from api.greenarrow.openapi import USED_BY, Operation, listing
+from api.greenarrow.fields import ByReference
 from api.greenarrow.pages import Rows, UsedBy, asked
-from api.greenarrow.views import GreenArrowView
+from api.greenarrow.reading import Record, many
+from api.greenarrow.serializers import ReferringSerializer, VirtualMTASerializer
+from api.greenarrow.views import GreenArrowViewSet, action
 from core.errors import NotFound
 from ippools import used_by, virtual_mtas
 from ippools.models import VirtualMTA
 
-ROOT = "virtual_mta"
+
+class DefaultSerializer(Record):
+    """The body whose root key refers to the default, or is null."""
+
+    virtual_mta = ByReference(allow_null=True)
 
 
-class VirtualMTAs(GreenArrowView):
-    """GET /virtual_mtas"""
+class VirtualMTAs(GreenArrowViewSet):
+    """/virtual_mtas"""
 
-    operations = {"get": listing("virtual_mtas", schemas.VIRTUAL_MTA)}
-
-    def get(self, request: Request) -> dict[str, Any]:
-        """List types, ids and names."""
-        rows = Rows(VirtualMTA.objects.all(), shapes.virtual_mta_row, columns=("pk", "name", "kind"))
-        return asked(request).answer("virtual_mtas", rows)
-
-
-class DefaultVirtualMTA(GreenArrowView):
-    """GET and PUT /virtual_mtas/default"""
-
-    operations = {
-        "get": Operation(data={ROOT: schemas.nullable(schemas.VIRTUAL_MTA)}),
-        "put": Operation(
-            data={ROOT: schemas.nullable(schemas.VIRTUAL_MTA)}, root=ROOT, body=schemas.nullable(schemas.REFERENCE)
-        ),
+    root = "virtual_mta"
+    lookup_url_kwarg, lookup_value_converter = "virtual_mta_id", "record_id"
+    listed = frozenset({"list", "used_by"})
+    bodies = {"choose_default": ByReference(allow_null=True)}
+    answers = {
+        "list": {"virtual_mtas": many(VirtualMTASerializer(), most=100)},
+        "default": {root: VirtualMTASerializer(allow_null=True)},
+        "choose_default": {root: VirtualMTASerializer(allow_null=True)},
+        "used_by": {"used_by": many(ReferringSerializer(), most=100)},
     }
 
-    def get(self, request: Request) -> dict[str, Any]:
+    def list(self, request: Request) -> dict[str, Any]:
+        """List types, ids and names."""
+        rows = Rows(VirtualMTA.objects.all(), columns={"type": "kind", "id": "pk", "name": "name"})
+        return asked(request).answer("virtual_mtas", rows)
+
+    @action(detail=False)
+    def default(self, request: Request) -> dict[str, Any]:
         """Show the default, or null."""
-        return {ROOT: shapes.virtual_mta(virtual_mtas.default_virtual_mta())}
+        return self.told(virtual_mtas.default_virtual_mta())
 
-    def put(self, request: Request) -> dict[str, Any]:
+    @default.mapping.put
+    def choose_default(self, request: Request) -> dict[str, Any]:
         """Choose another default, or none by null."""
-        chosen = virtual_mtas.choose_default({ROOT: self.root(ROOT)}, actor=self.actor)
-        return {ROOT: shapes.virtual_mta(chosen)}
+        given = DefaultSerializer().read({self.root: self.body_root()})
+        return self.told(virtual_mtas.choose_default(actor=self.actor, **given))
 
-
-class VirtualMTAUsedBy(GreenArrowView):
-    """GET /virtual_mtas/{id}/used_by"""
-
-    operations = {"get": USED_BY}
-
-    def get(self, request: Request, virtual_mta_id: int) -> dict[str, Any]:
+    @action(detail=True)
+    def used_by(self, request: Request, virtual_mta_id: int) -> dict[str, Any]:
         """List the records that refer to it."""
         if not VirtualMTA.objects.filter(pk=virtual_mta_id).exists():
             raise NotFound("The VirtualMTA could not be found")
         return asked(request).answer("used_by", UsedBy(used_by.of_virtual_mta(virtual_mta_id)))
+
+    def told(self, found: VirtualMTA | None) -> dict[str, Any]:
+        """Return a reference to a VirtualMTA, or null."""
+        return {self.root: None if found is None else VirtualMTASerializer(found).data}

@@ -15,7 +15,9 @@ from core.audit import Actor, record, snapshot
 from core.encryption import encrypt
 from core.models import User
 from core.names import fold
+from core.references import Reference
 from dnschecks.checked import DNSStatus
+from ippools import ip_addresses
 from ippools.addresses import NewAddress, create_many
 from ippools.models import AddressIdentity, IPAddress, IPPool
 from servers import credentials, provisioning
@@ -23,6 +25,7 @@ from servers.domains import verification_token
 from servers.models import Credential, Domain, Membership, Organization, OrganizationPool, Server
 from servers.pools import add_members, grant_pool
 from throttling import templates
+from throttling.drafts import RuleFields
 from throttling.models import ThrottleProgram, ThrottlingTemplate
 
 ACTOR = Actor.of_command("load_demo")
@@ -60,15 +63,15 @@ def _template(row: dict[str, Any]) -> ThrottlingTemplate:
         return existing
     program = ThrottleProgram.objects.filter(is_builtin=True).order_by("pk").first()
     rules = [
-        {
-            "domains": list(domains),
-            "max_concurrent_connections": connections,
-            "max_messages_per_hour": messages,
-            "throttle_program": None if program is None else {"id": program.pk},
-        }
+        RuleFields(
+            domains=domains,
+            max_concurrent_connections=connections,
+            max_messages_per_hour=messages,
+            throttle_program=None if program is None else Reference(program.pk),
+        )
         for domains, connections, messages in row["rules"]
     ]
-    return templates.create({"name": row["name"], "default": row["default"], "rules": rules}, actor=ACTOR)
+    return templates.create(actor=ACTOR, name=row["name"], rules=rules, **row["default"])
 
 
 def _organization(row: cast.OrganizationRow, now: datetime.datetime) -> Organization:
@@ -229,10 +232,6 @@ def _domain(name: str, server: Server, failing: str, now: datetime.datetime) -> 
 
 
 def _pause(ipv4: str, now: datetime.datetime) -> None:
-    address = IPAddress.objects.select_for_update().filter(ipv4=ipv4, delivery_paused=False).first()
-    if address is None:
-        return
-    before = snapshot(address)
-    address.delivery_paused = True
-    address.save(update_fields=["delivery_paused", "updated_at"])
-    record(actor=ACTOR, act="ip_address.paused", target=address, before=before, after=snapshot(address))
+    address = IPAddress.objects.filter(ipv4=ipv4, delivery_paused=False).first()
+    if address is not None:
+        ip_addresses.change(address.pk, delivery_paused=True, actor=ACTOR)

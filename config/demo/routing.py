@@ -3,8 +3,10 @@
 from config.demo import cast
 from core.audit import Actor
 from core.names import fold
+from core.references import Reference
 from ippools import relay_servers, routing_rules
 from ippools.models import IPPool, VirtualMTA
+from ippools.routing_rules import TargetFields
 from servers import pool_rules, routes, webhooks
 from servers.models import Organization, Server
 
@@ -60,30 +62,29 @@ def make(servers: dict[tuple[str, str], Server], actor: Actor) -> None:
 def _ways_out(actor: Actor) -> None:
     if not VirtualMTA.objects.filter(name_key=fold(RELAY)).exists():
         relay_servers.create(
-            {
-                "name": RELAY,
-                "source_ip": {"ip": "192.0.2.90", "hostname": "relay.eu.sluice.example"},
-                "destination": {
-                    "hostname": "smtp.relay.example", "port": 587, "username": "sluice", "password": None,
-                },
-                "throttle_limits": {"max_concurrent_connections": 20, "max_messages_per_hour": 20_000},
-            },
             actor=actor,
-        )  # fmt: skip
+            name=RELAY,
+            source_ip="192.0.2.90",
+            source_hostname="relay.eu.sluice.example",
+            destination_hostname="smtp.relay.example",
+            destination_port=587,
+            destination_username="sluice",
+            max_concurrent_connections=20,
+            max_messages_per_hour=20_000,
+        )
     if not VirtualMTA.objects.filter(name_key=fold(SPLIT)).exists():
         shared = [ip for pool in cast.POOLS if pool.name == "Shared Europe" for ip in pool.ips[:2]]
-        ways = [{"virtual_mta": {"name": f"ip-{ip}"}, "portion_of_mail": 3} for ip in shared]
-        relay = {"virtual_mta": {"name": RELAY}, "portion_of_mail": 1}
-        override = {
-            "domains": ["t-online.de", "*.t-online.de"],
-            "randomization_type": "message_constant",
-            "deliver_through": [relay],
-        }
+        ways = [TargetFields(virtual_mta=Reference(name=f"ip-{ip}"), portion_of_mail=3) for ip in shared]
+        relay = TargetFields(virtual_mta=Reference(name=RELAY), portion_of_mail=1)
         routing_rules.create(
-            {
-                "name": SPLIT,
-                "default": {"randomization_type": "random", "deliver_through": [*ways, relay]},
-                "domain_overrides": [override],
-            },
             actor=actor,
+            name=SPLIT,
+            default={"randomization_type": "random", "deliver_through": [*ways, relay]},
+            domain_overrides=[
+                {
+                    "domains": ["t-online.de", "*.t-online.de"],
+                    "randomization_type": "message_constant",
+                    "deliver_through": [relay],
+                }
+            ],
         )

@@ -1,24 +1,16 @@
-from typing import Self
+from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from core.audit import snapshot
 from core.names import NameKeyField
 from ippools.models.virtual_mta import VirtualMTA
 from throttling.models import RuleSet, ThrottlingTemplate
 
 HIGHEST_PRIORITY = 100
 REASON_LENGTH = 500
-
-
-class IPAddressQuerySet(models.QuerySet["IPAddress"]):
-    def usable(self) -> Self:
-        """Addresses that mail may leave by now."""
-        return self.filter(delivery_paused=False, redirect=None)
-
-    def by_id(self) -> Self:
-        return self.order_by("pk")
 
 
 class IPAddress(VirtualMTA):
@@ -45,8 +37,9 @@ class IPAddress(VirtualMTA):
     pause_reason = models.CharField(max_length=REASON_LENGTH, blank=True, editable=False)
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
 
-    # mypy takes the base's manager for a ClassVar.
-    objects = IPAddressQuerySet.as_manager()  # type: ignore[misc]
+    # When the IPv4, the IPv6 or the host name was last another one: what DNS was asked about them before may be wrong now.
+    # None: not since the address was created.
+    sender_changed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = "IP address"
@@ -75,7 +68,17 @@ class IPAddress(VirtualMTA):
             models.Index(
                 name="ippools_ipaddress_paused_until", fields=["paused_until"], condition=~Q(paused_until=None)
             ),
+            # Whose senders have changed lately? (servers.due_domains, ippools.identity)
+            models.Index(
+                name="ippools_ipaddress_changed",
+                fields=["sender_changed_at"],
+                condition=Q(sender_changed_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
         return self.ipv4
+
+    def document(self) -> dict[str, Any]:
+        """Return the whole record as plain values, for the audit trail; the rules should have been read with it."""
+        return {**snapshot(self), **self.rules.document()}

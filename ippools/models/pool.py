@@ -19,6 +19,8 @@ class IPPool(models.Model):
     is_default = models.BooleanField("default", default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    # When addresses last came or went. None: not since the pool was created.
+    members_changed_at = models.DateTimeField(null=True, editable=False)
     addresses = models.ManyToManyField(IPAddress, through="IPPoolMember", related_name="pools")
 
     class Meta:

@@ -1,7 +1,10 @@
+from typing import Any
+
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from core.audit import snapshot
 from ippools.models.virtual_mta import VirtualMTA
 
 
@@ -29,6 +32,27 @@ class RoutingRule(VirtualMTA):
                 violation_error_message="The randomization type is unknown",
             )
         ]
+
+    def document(self) -> dict[str, Any]:
+        """Return the whole record as plain values, for the audit trail: three queries, however many overrides it has."""
+        targets: dict[int | None, list[dict[str, Any]]] = {}
+        for target in self.targets.order_by("pk"):
+            targets.setdefault(target.override_id, []).append(
+                {"virtual_mta": {"id": target.virtual_mta_id}, "portion_of_mail": float(target.portion_of_mail)}
+            )
+        return {
+            **snapshot(self),
+            "default": {"randomization_type": self.randomization_type, "deliver_through": targets.get(None, [])},
+            "domain_overrides": [
+                {
+                    "id": override.pk,
+                    "domains": [domain.pattern for domain in override.domains.all()],
+                    "randomization_type": override.randomization_type,
+                    "deliver_through": targets.get(override.pk, []),
+                }
+                for override in self.domain_overrides.prefetch_related("domains").order_by("pk")
+            ],
+        }
 
 
 class DomainOverride(models.Model):

@@ -9,11 +9,13 @@ from django import forms
 from django.forms import formset_factory
 
 from core.errors import Fault
+from core.references import Reference
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import number_input, select, text_area
 from panel.forms.rows import Rows
 from throttling import rule_sets
+from throttling.drafts import RuleFields
 from throttling.models import ThrottleProgram
 from throttling.models.rule import MAX_RULES
 from throttling.models.rule_set import HIGHEST_LIMIT
@@ -67,16 +69,19 @@ class RuleForm(forms.Form):
         return not self.errors and not any(cleaned.get(name) not in (None, "") for name in ("id", "domains", *LIMITS))
 
     @property
-    def values(self) -> dict[str, Any]:
-        """Return the rule in the form in which acts read it."""
+    def values(self) -> RuleFields:
+        """Return the rule as acts take it."""
         cleaned = self.cleaned_data
         program = cleaned["throttle_program"]
-        return {
-            **({"id": cleaned["id"]} if cleaned["id"] else {}),
-            "domains": cleaned["domains"].split(),
-            **{name: cleaned[name] for name in LIMITS},
-            "throttle_program": None if program is None else {"id": program},
-        }
+        rule = RuleFields(
+            domains=cleaned["domains"].split(),
+            max_concurrent_connections=cleaned["max_concurrent_connections"],
+            max_messages_per_hour=cleaned["max_messages_per_hour"],
+            throttle_program=None if program is None else Reference(program),
+        )
+        if cleaned["id"]:
+            rule["id"] = cleaned["id"]
+        return rule
 
 
 class RuleRows(Rows):
@@ -92,6 +97,9 @@ RULE_FORMS = formset_factory(
 
 class RulesForm(ActingForm):
     """A form of something that owns throttling rules and a default."""
+
+    # Where the act's faults belong on the page.
+    aliases = {name: f"default_{name}" for name in LIMITS}
 
     default_max_concurrent_connections = forms.IntegerField(
         required=False,
@@ -116,7 +124,7 @@ class RulesForm(ActingForm):
         if "default_max_concurrent_connections" not in self.fields:
             return
         rule_set = None if self.is_new else self.instance.rules
-        documents = [] if rule_set is None else rule_sets.document(rule_set)["rules"]
+        documents = [] if rule_set is None else [rule.document() for rule in rule_sets.rules_of(rule_set.pk)]
         for name in LIMITS:
             self.initial.setdefault(f"default_{name}", None if rule_set is None else getattr(rule_set, name))
         self.rules = RULE_FORMS(
@@ -143,9 +151,9 @@ class RulesForm(ActingForm):
         return cleaned
 
     def rule_values(self) -> dict[str, Any]:
-        """Return `default` and `rules` in the form in which acts read them."""
+        """Return the default limits and `rules` as acts take them."""
         return {
-            "default": {name: self.cleaned_data.get(f"default_{name}") for name in LIMITS},
+            **{name: self.cleaned_data.get(f"default_{name}") for name in LIMITS},
             "rules": [form.values for form in self.rules.kept()],
         }
 

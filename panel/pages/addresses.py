@@ -11,11 +11,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils import formats, timezone
 from unfold.decorators import display
 
-from core.errors import Conflict
+from core.references import Reference
 from core.related_counts import count_of
 from dnschecks.checked import DNSStatus
 from ippools import identity, ip_addresses, pausing, redirects
-from ippools.models import IPAddress, IPPoolMember, VirtualMTA
+from ippools.models import IPAddress, IPPoolMember
 from nodes import address_file
 from panel import charts, csv_file, pool_load
 from panel.bulk import actions, acts, csv_import
@@ -26,15 +26,12 @@ from panel.forms.suspension import PauseForm
 from panel.pages import limit_lookup
 from panel.pages.address_states import IDENTITY_CHECKS, delivery_state, identity_of, identity_state, template_url
 from panel.pages.base import TenantAdmin
-from panel.pages.templates import without_ids
 from panel.record_actions import ActForm, act, actor_of, is_within_page
 from panel.viewer import Viewer, viewer_of
 from servers.access import addresses_seen_by, pools_seen_by
-from servers.addresses import change_address
 from stats.reports import reputation
 from stats.reports.queries import sent_by_address
 from throttling import rule_sets
-from throttling.models import ThrottlingTemplate
 
 OWN_FIELDS = ("name", "ipv4", "ipv6", "hostname", "priority", "template", "redirect", "delivery_paused")
 SHOWN_POOLS = 20
@@ -44,7 +41,6 @@ LONGEST_CHAIN = 20
 class IPAddressForm(RulesForm):
     """An address with its own rules."""
 
-    aliases = {"throttling_template": "template"}
     helps = {
         "hostname": "The HELO name: the address's PTR should name it, and it should lead back to the address.",
         "priority": "0 to 100: the weight with which pools choose it. One of 50 gets half as much mail as one of 100.",
@@ -62,18 +58,18 @@ class IPAddressForm(RulesForm):
     def act(self) -> IPAddress:
         values = values_of(self.cleaned_data) | self.rule_values()
         if self.is_new:
-            return ip_addresses.create(values, actor=self.actor)
-        return change_address(self.instance.pk, values, actor=self.actor, replaces_rules=True)
+            return ip_addresses.create(actor=self.actor, **values)
+        return ip_addresses.change(self.instance.pk, actor=self.actor, **values)
 
 
 def values_of(given: dict[str, Any]) -> dict[str, Any]:
-    """Return what the form holds in the form in which acts read it."""
+    """Return what the form holds as acts take it."""
     redirect = given["redirect"]
     return {
         **{name: given[name] for name in ("name", "ipv4", "hostname", "priority", "delivery_paused")},
         "ipv6": given["ipv6"] or None,
-        "throttling_template": {"id": given["template"].pk},
-        "redirect": None if redirect is None else {"id": redirect.pk},
+        "template": Reference(given["template"].pk),
+        "redirect": None if redirect is None else Reference(redirect.pk),
     }
 
 
@@ -351,17 +347,8 @@ class IPAddressAdmin(TenantAdmin):
         ]
 
     def state_of(self, record: IPAddress) -> dict[str, Any]:
-        return ip_addresses.document(record)
+        rule_sets.load_rules(record.rules)
+        return record.document()
 
     def restore(self, request: HttpRequest, record: IPAddress, state: dict[str, Any]) -> None:
-        template_id, redirect_id = state.pop("template_id"), state.pop("redirect_id")
-        if not ThrottlingTemplate.objects.filter(pk=template_id).exists():
-            raise Conflict("The template that it had is gone")
-        if redirect_id is not None and not VirtualMTA.objects.filter(pk=redirect_id).exists():
-            raise Conflict("What it redirected to is gone")
-        values = {
-            **without_ids(state),
-            "throttling_template": {"id": template_id},
-            "redirect": None if redirect_id is None else {"id": redirect_id},
-        }
-        change_address(record.pk, values, actor=actor_of(request), replaces_rules=True)
+        ip_addresses.change(record.pk, actor=actor_of(request), **ip_addresses.fields_of(state))

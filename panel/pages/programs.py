@@ -1,6 +1,6 @@
 """Throttle programs: what to do when a receiver pushes back."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -28,17 +28,9 @@ BEHAVIOUR = (
 
 
 class ProgramForm(PreviewedForm):
-    """A program's own fields; the act has them in two groups."""
+    """A program."""
 
-    # Where the act's faults belong on the page.
-    aliases = {
-        "backoff.max_concurrent_connections.value": "backoff_connections_value",
-        "backoff.max_messages_per_hour.value": "backoff_messages_value",
-        "backoff.return_after": "return_after_seconds",
-        "triggers.failure_rate": "failure_rate",
-        "triggers.deferral_rate": "deferral_rate",
-        "triggers": "failure_rate",
-    }
+    aliases = {"triggers": "failure_rate"}
 
     helps = {
         "backoff_connections_value": "Percent of the limit, or connections.",
@@ -49,10 +41,9 @@ class ProgramForm(PreviewedForm):
     }
 
     def act(self) -> ThrottleProgram:
-        given = self.cleaned_data
         if self.is_new:
-            return programs.create(values_of(given), actor=self.actor)
-        return programs.update(self.instance.pk, values_of(given), actor=self.actor)
+            return programs.create(actor=self.actor, **values_of(self.cleaned_data))
+        return programs.change(self.instance.pk, actor=self.actor, **values_of(self.cleaned_data))
 
     def state_before(self) -> dict[str, Any]:
         return behaviour_of(ThrottleProgram.objects.get(pk=self.instance.pk))
@@ -82,17 +73,10 @@ def effect_on_rules(program: ThrottleProgram, before: dict[str, Any]) -> Effect 
     return Effect(f"{counted(total, 'rule', 'rules')} of {owners} slow down in another way for {patterns}.")
 
 
-def values_of(columns: dict[str, Any]) -> dict[str, Any]:
-    """Return a program's columns in the form in which acts read them."""
-    backoff = {
-        name: {"mode": columns[f"{column}_mode"], "value": columns[f"{column}_value"]}
-        for name, column in programs.BACKOFFS.items()
-    }
-    return {
-        "name": columns["name"],
-        "backoff": {**backoff, "return_after": columns["return_after_seconds"]},
-        "triggers": {name: columns[name] for name in RATES},
-    }
+def values_of(columns: dict[str, Any]) -> programs.ProgramFields:
+    """Return a program's columns as acts take them."""
+    names = ("name", *programs.MODES, *programs.VALUES, *RATES)
+    return cast(programs.ProgramFields, {name: columns[name] for name in names})
 
 
 @admin.register(ThrottleProgram)
@@ -165,7 +149,7 @@ class ThrottleProgramAdmin(PanelAdmin):
         return effect_on_rules(record, before)
 
     def restore(self, request: HttpRequest, record: ThrottleProgram, state: dict[str, Any]) -> None:
-        programs.update(record.pk, values_of(state), actor=actor_of(request))
+        programs.change(record.pk, actor=actor_of(request), **values_of(state))
 
 
 def _share(mode: str, value: int) -> str:

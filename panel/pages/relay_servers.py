@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from core.errors import Conflict
+from core.references import Reference
 from ippools import relay_servers
 from ippools.models import RelayServer, VirtualMTA
 from panel.forms.base import ActingForm
@@ -18,7 +19,7 @@ LIMITS = ("max_concurrent_connections", "max_messages_per_hour")
 
 
 class RelayServerForm(ActingForm):
-    """A relay server's own fields; the act has them in groups. The password is never shown."""
+    """A relay server. The password is never shown."""
 
     password = forms.CharField(
         required=False,
@@ -28,40 +29,30 @@ class RelayServerForm(ActingForm):
         help_text="Left empty: the one that is stored stays.",
     )
     forget_password = forms.BooleanField(required=False, help_text="Sign in to the relay without a password.")
-    # Where the act's faults belong on the page.
-    aliases = {
-        "source_ip.ip": "source_ip",
-        "source_ip.hostname": "source_hostname",
-        "destination.hostname": "destination_hostname",
-        "destination.port": "destination_port",
-        "destination.username": "destination_username",
-        "destination.password": "password",
-        "throttle_limits.max_concurrent_connections": "max_concurrent_connections",
-        "throttle_limits.max_messages_per_hour": "max_messages_per_hour",
-    }
+    aliases = {"destination_password": "password"}
 
     def act(self) -> RelayServer:
         given = dict(self.cleaned_data)
         password = "" if given["forget_password"] else given["password"] or None
         values = values_of({**given, "redirect_id": given["redirect"].pk if given["redirect"] else None}, password)
         if self.is_new:
-            return relay_servers.create(values, actor=self.actor)
-        return relay_servers.update(self.instance.pk, values, actor=self.actor)
+            return relay_servers.create(actor=self.actor, **values)
+        return relay_servers.change(self.instance.pk, actor=self.actor, **values)
 
 
-def values_of(columns: dict[str, Any], password: str | None) -> dict[str, Any]:
-    """Return a relay server's columns in the form in which acts read them; password None keeps the one that is stored."""
+def values_of(columns: dict[str, Any], password: str | None) -> relay_servers.RelayFields:
+    """Return a relay server's columns as acts take them; password None keeps the one that is stored."""
     return {
         "name": columns["name"],
-        "redirect": None if columns["redirect_id"] is None else {"id": columns["redirect_id"]},
-        "source_ip": {"ip": columns["source_ip"], "hostname": columns["source_hostname"]},
-        "destination": {
-            "hostname": columns["destination_hostname"],
-            "port": columns["destination_port"],
-            "username": columns["destination_username"] or None,
-            "password": password,
-        },
-        "throttle_limits": {name: columns[name] for name in LIMITS},
+        "redirect": None if columns["redirect_id"] is None else Reference(columns["redirect_id"]),
+        "source_ip": columns["source_ip"],
+        "source_hostname": columns["source_hostname"],
+        "destination_hostname": columns["destination_hostname"],
+        "destination_port": columns["destination_port"],
+        "destination_username": columns["destination_username"] or None,
+        "destination_password": password,
+        "max_concurrent_connections": columns["max_concurrent_connections"],
+        "max_messages_per_hour": columns["max_messages_per_hour"],
     }
 
 
@@ -109,4 +100,4 @@ class RelayServerAdmin(PanelAdmin):
         redirect_id = state["redirect_id"]
         if redirect_id is not None and not VirtualMTA.objects.filter(pk=redirect_id).exists():
             raise Conflict("What it redirected to is gone")
-        relay_servers.update(record.pk, values_of(state, None), actor=actor_of(request))
+        relay_servers.change(record.pk, actor=actor_of(request), **values_of(state, None))

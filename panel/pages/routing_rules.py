@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from core.errors import Fault
+from core.references import Reference
 from core.related_counts import count_of
 from ippools import routing_rules
 from ippools.models import RoutingRule, VirtualMTA
@@ -28,14 +29,14 @@ TARGETS_HELP = (
 _TARGET = re.compile(r"(?:(?P<weight>[0-9]+(?:\.[0-9]+)?)\s+)?(?P<name>\S.*)")
 
 
-def read_targets(text: str) -> list[dict[str, Any]]:
-    """Return the targets of some lines in the form in which acts read them; a line without a weight has 1."""
-    targets = []
+def read_targets(text: str) -> list[routing_rules.TargetFields]:
+    """Return the targets of some lines; a line without a weight has 1."""
+    targets: list[routing_rules.TargetFields] = []
     for line in text.splitlines():
         if found := _TARGET.fullmatch(line.strip()):
             weight = found["weight"] or "1"
             portion = float(weight) if "." in weight else int(weight)
-            targets.append({"virtual_mta": {"name": found["name"]}, "portion_of_mail": portion})
+            targets.append({"virtual_mta": Reference(name=found["name"]), "portion_of_mail": portion})
     return targets
 
 
@@ -67,11 +68,11 @@ class OverrideForm(forms.Form):
         return not self.errors and not any(self.cleaned_data.get(each) for each in ("id", "domains", "deliver_through"))
 
     @property
-    def values(self) -> dict[str, Any]:
-        """Return the exception in the form in which acts read it."""
+    def values(self) -> routing_rules.OverrideFields:
+        """Return the exception as acts take it."""
         cleaned = self.cleaned_data
         return {
-            **({"id": cleaned["id"]} if cleaned["id"] else {}),
+            "id": cleaned["id"] or None,
             "domains": cleaned["domains"].split(),
             "randomization_type": cleaned["randomization_type"],
             "deliver_through": read_targets(cleaned["deliver_through"]),
@@ -123,7 +124,7 @@ class RoutingRuleForm(ActingForm):
 
     def act(self) -> RoutingRule:
         given = self.cleaned_data
-        values = {
+        values: routing_rules.RoutingFields = {
             "name": given["name"],
             "default": {
                 "randomization_type": given["randomization_type"],
@@ -132,8 +133,8 @@ class RoutingRuleForm(ActingForm):
             "domain_overrides": [each.values for each in self.overrides.kept()],
         }
         if self.is_new:
-            return routing_rules.create(values, actor=self.actor)
-        return routing_rules.update(self.instance.pk, values, actor=self.actor)
+            return routing_rules.create(actor=self.actor, **values)
+        return routing_rules.change(self.instance.pk, actor=self.actor, **values)
 
     def take_fault(self, fault: Fault) -> bool:
         """Put a fault such as `domain_overrides[0].domains[1]` beside that exception, one of the default at its field."""
@@ -151,7 +152,7 @@ class RoutingRuleForm(ActingForm):
 
 def shown_values(rule: RoutingRule) -> dict[str, Any]:
     """Return a rule as the form shows it: its VirtualMTAs by name, a line each."""
-    document = routing_rules.document(rule)
+    document = rule.document()
     names = dict(VirtualMTA.objects.filter(routed_from__routing_rule=rule).values_list("pk", "name"))
     return {
         "deliver_through": write_targets(document["default"]["deliver_through"], names),
@@ -216,8 +217,7 @@ class RoutingRuleAdmin(PanelAdmin):
         return ["One that others redirect or route to cannot be deleted."]
 
     def state_of(self, record: RoutingRule) -> dict[str, Any]:
-        return routing_rules.document(record)
+        return record.document()
 
     def restore(self, request: HttpRequest, record: RoutingRule, state: dict[str, Any]) -> None:
-        overrides = [{name: each[name] for name in each if name != "id"} for each in state["domain_overrides"]]
-        routing_rules.update(record.pk, {**state, "domain_overrides": overrides}, actor=actor_of(request))
+        routing_rules.change(record.pk, actor=actor_of(request), **routing_rules.fields_of(state))

@@ -36,8 +36,8 @@ class TemplateForm(PreviewedForm, RulesForm):
     def act(self) -> ThrottlingTemplate:
         values = {"name": self.cleaned_data["name"], **self.rule_values()}
         if self.is_new:
-            return templates.create(values, actor=self.actor)
-        return templates.update(self.instance.pk, values, actor=self.actor, replaces_rules=True)
+            return templates.create(actor=self.actor, **values)
+        return templates.change(self.instance.pk, actor=self.actor, **values)
 
     def state_before(self) -> LimitTable:
         return table_of(ThrottlingTemplate.objects.select_related("rules").get(pk=self.instance.pk))
@@ -175,9 +175,9 @@ class ThrottlingTemplateAdmin(PanelAdmin):
 
         def importing(rows: csv_import.Rows) -> csv_import.Effect:
             before = table_of(record)
-            values = {"rules": rules_file.read(rows, record.rules)}
+            rules = rules_file.read(rows, record.rules)
             try:
-                templates.update(record.pk, values, actor=actor_of(request), replaces_rules=True)
+                templates.change(record.pk, actor=actor_of(request), rules=rules)
             except Invalid as refusal:
                 raise rules_file.at_lines(refusal, rows) from None
             changed = changed_limits(before, table_of(record))
@@ -207,7 +207,8 @@ class ThrottlingTemplateAdmin(PanelAdmin):
         return ["Its rules go with it."]
 
     def state_of(self, record: ThrottlingTemplate) -> dict[str, Any]:
-        return templates.document(record)
+        rule_sets.load_rules(record.rules)
+        return record.document()
 
     def state_before(self, record: ThrottlingTemplate) -> LimitTable:
         return table_of(record)
@@ -216,10 +217,4 @@ class ThrottlingTemplateAdmin(PanelAdmin):
         return effect_on_addresses(record, before)
 
     def restore(self, request: HttpRequest, record: ThrottlingTemplate, state: dict[str, Any]) -> None:
-        templates.update(record.pk, without_ids(state), actor=actor_of(request), replaces_rules=True)
-
-
-def without_ids(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state whose rules are new ones: those that it had may be gone, and their ids with them."""
-    rules = [{name: value for name, value in rule.items() if name != "id"} for rule in state["rules"]]
-    return {**state, "rules": rules}
+        templates.change(record.pk, actor=actor_of(request), **templates.fields_of(state))

@@ -6,6 +6,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 
+from core.references import Reference
 from ippools import virtual_mtas
 from ippools.models import VirtualMTA
 from panel.pages.base import PanelAdmin
@@ -37,5 +38,5 @@ class VirtualMTAAdmin(PanelAdmin):
         fits=lambda record: not record.is_default,
     )
     def make_default(self, request: HttpRequest, record: VirtualMTA, form: ActForm) -> str:
-        virtual_mtas.choose_default({"virtual_mta": {"id": record.pk}}, actor=actor_of(request))
+        virtual_mtas.choose_default(virtual_mta=Reference(record.pk), actor=actor_of(request))
         return f"{record} is the default."

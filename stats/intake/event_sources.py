@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core import keys
-from core.attributes import is_storable
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid, NotFound
 from core.names import fold
 from core.races import atomic_act
+from core.texts import is_storable
 from servers.models import Server
 from stats.intake import sources
 from stats.models import EventSource, SourceMapping

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 from core.audit import Actor
-from ippools import ip_addresses
 from ippools.limits import limit_tables
 from ippools.models import IPAddress
 from tests.benchmarks.ratios import Ratio, rates
-from throttling import templates
+from tests.words import ip_addresses, templates
 from throttling.domains import patterns_matching
 from throttling.limits import LimitTable, effective, trace
 

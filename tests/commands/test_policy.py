@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from ippools import ip_addresses
 from nodes.models import Revision
 from tests.cast import ANN, make_pool
 from tests.nodes.platform import make_site, rule
+from tests.words import ip_addresses
 
 pytestmark = pytest.mark.django_db
 COMMAND = "policy"

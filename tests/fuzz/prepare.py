@@ -21,7 +21,7 @@ def main() -> None:
     from core.tokens import create_token
     from servers.pools import create_pool
     from servers.provisioning import create_organization, create_server
-    from throttling import programs, templates
+    from tests.words import programs, templates
 
     actor = Actor.of_command("fuzz")
     tenants = []

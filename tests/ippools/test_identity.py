@@ -4,8 +4,9 @@ import pytest
 
 from core.audit import Actor
 from dnschecks.resolver import Resolver
+from ippools import ip_addresses
 from ippools.addresses import NewAddress, create_many
-from ippools.identity import Identity, check_address, check_due_addresses, examine, recheck
+from ippools.identity import Identity, check_address, check_due_addresses, examine
 from ippools.models import AddressIdentity, IPAddress
 from tests.dns_server import SERVFAIL, LocalDNS
 
@@ -155,7 +156,7 @@ def test_the_sweep_finds_new_addresses_and_then_rests(dns: LocalDNS, address: IP
     assert check_due_addresses(seconds=5).checked == 0
 
     dns.remove("mta1.example.com", "A")
-    recheck(address)
+    ip_addresses.change(address.pk, hostname="mta1.example.com", actor=Actor.system())
     assert check_due_addresses(seconds=5).checked == 1
     assert AddressIdentity.objects.get().helo_status == "missing"
 

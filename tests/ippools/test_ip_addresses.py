@@ -5,7 +5,7 @@ import pytest
 from core.audit import Actor
 from core.errors import Invalid
 from core.models import AuditEntry
-from ippools import ip_addresses
+from tests.words import ip_addresses
 from throttling.models import ThrottlingTemplate
 
 SYSTEM = Actor.system()
@@ -62,7 +62,7 @@ def test_rules_are_replaced_as_a_whole(db):
     found = made.rules.rules.order_by("pk").values_list("pk", "domains__pattern")
     assert [pattern for _, pattern in found] == ["b.com", "c.com"]
     assert found[0][0] == kept
-    entry = AuditEntry.objects.get(act="ip_address.updated")
+    entry = AuditEntry.objects.get(act="ip_address.changed")
     assert [each["domains"] for each in entry.before["rules"]] == [["a.com"], ["b.com"]]
     assert [each["domains"] for each in entry.after["rules"]] == [["b.com"], ["c.com"]]
 

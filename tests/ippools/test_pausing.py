@@ -7,10 +7,11 @@ from django.db import IntegrityError, transaction
 
 from core.errors import Invalid, NotFound
 from core.models import AuditEntry
-from ippools import ip_addresses, pausing
+from ippools import pausing
 from ippools.models import IPAddress
 from tests.cast import NOW, SYSTEM
 from tests.factories import IPAddressFactory
+from tests.words import ip_addresses
 
 HOUR = datetime.timedelta(hours=1)
 
@@ -94,7 +95,7 @@ def test_a_change_without_a_reason_ends_the_reason(address):
     assert acts() == ["ip_address.paused", "ip_address.resumed", "ip_address.paused"]
     # What changes more is a change.
     ip_addresses.update(address.pk, {"delivery_paused": False, "priority": 3}, actor=SYSTEM)
-    assert acts()[-1] == "ip_address.updated"
+    assert acts()[-1] == "ip_address.changed"
 
 
 @pytest.mark.storage

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ippools import ip_addresses
 from ippools.models import IPAddress, IPPool
 from nodes.models import Node
 from nodes.nodes import create_node
 from servers.models import Server
 from tests.cast import ANN, Tenant
+from tests.words import ip_addresses
 
 
 @dataclass(frozen=True)

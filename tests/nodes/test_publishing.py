@@ -6,7 +6,6 @@ import pytest
 
 from core.errors import NotFound
 from core.models import AuditEntry
-from ippools import ip_addresses
 from nodes import publishing, texts
 from nodes.models import Node, NodePolicy, Publication, Revision
 from nodes.nodes import create_node, delete_node
@@ -15,6 +14,7 @@ from nodes.publishing import NothingToPublish, publish, publish_if_changed, read
 from servers.models import Server
 from tests.cast import ANN, NOW
 from tests.nodes.platform import rule
+from tests.words import ip_addresses
 from throttling.models import Rule
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +55,7 @@ def test_it_works(site):
     lower(site, 6_000)
     second = publish(actor=ANN, now=NOW)
     assert (second.number, second.changes["count"]) == (2, 1)
-    assert second.changes["newest"][0]["act"] == "ip_address.updated"
+    assert second.changes["newest"][0]["act"] == "ip_address.changed"
     assert limits_of(site.here) == [0, 6_000]
     # The other node's policy is the same row.
     assert [row.node_name for row in NodePolicy.objects.order_by("number", "node_id")] == ["here", "there", "here"]

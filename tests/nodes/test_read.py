@@ -2,7 +2,6 @@
 
 import pytest
 
-from ippools import ip_addresses
 from ippools.models import IPAddress
 from nodes.policy import documents
 from nodes.policy.model import (
@@ -35,6 +34,7 @@ from tests.factories import (
     RoutingRuleFactory,
 )
 from tests.nodes.platform import rule
+from tests.words import ip_addresses
 from throttling.limits import LimitRule
 from throttling.models import Rule, ThrottleProgram, ThrottlingTemplate
 

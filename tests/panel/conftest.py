@@ -10,7 +10,6 @@ from django.test import Client
 
 from core.audit import Actor
 from core.models import ApiToken, AuditEntry, Job, User
-from ippools import ip_addresses, relay_servers, routing_rules
 from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
 from nodes.nodes import create_node
 from nodes.publishing import publish
@@ -24,7 +23,7 @@ from stats.intake.event_sources import make_source
 from stats.intake.reply_rules import create_rule as create_reply_rule
 from stats.intake.tokens import make_ingest_token
 from stats.models import Provider, RollupRun
-from throttling import programs, templates
+from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
 from throttling.models import ThrottleProgram, ThrottlingTemplate
 
 SYSTEM = Actor.system()

@@ -8,12 +8,12 @@ from django.urls import reverse
 
 from core.audit import Actor, record
 from core.models import AuditEntry
-from ippools import ip_addresses
 from panel import audit_differences
 from servers.pools import create_pool, delete_pool
 from servers.provisioning import change_server, suspend_server
 from tests.panel.conftest import NOW, SYSTEM, sign_in
-from throttling import rule_sets, templates
+from tests.words import ip_addresses, templates
+from throttling import rule_sets
 
 
 def url(record, page="history"):

@@ -6,11 +6,11 @@ import pytest
 from django.urls import reverse
 
 from core import keys
-from ippools import ip_addresses
 from nodes.models import Node, Revision
 from nodes.nodes import addresses_on
 from nodes.publishing import publish
 from tests.panel.conftest import NOW, SYSTEM, sign_in
+from tests.words import ip_addresses
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from core.models import ApiToken, AuditEntry, Job
-from ippools import ip_addresses, relay_servers, routing_rules
 from ippools.addresses import NewAddress, create_many
 from servers.credentials import create_credential
 from servers.models import Domain, Membership, OrganizationPool
@@ -25,7 +24,7 @@ from stats.intake.tokens import make_ingest_token
 from stats.models import AddressCount, Provider, ProviderCount, RollupRun, ServerCount
 from tests.panel.conftest import NOW, SYSTEM, make_person, sign_in
 from tests.panel.urls import looks
-from throttling import programs, templates
+from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
 
 MOST = 20
 # It reads the configuration of the whole platform, in 16 queries.

@@ -6,10 +6,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from core.models import AuditEntry
-from ippools import ip_addresses
 from panel.forms.rows import CHANGED_MEANWHILE, INCOMPLETE
 from tests.panel.conftest import SYSTEM, sign_in
-from throttling import rule_sets, templates
+from tests.words import ip_addresses, templates
+from throttling import rule_sets
 from throttling.models import RuleSet
 
 

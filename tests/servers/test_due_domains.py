@@ -1,15 +1,14 @@
 """Acts that change which addresses mail leaves by: the domains concerned are due at once, and keep their statuses."""
 
 import datetime
-from collections.abc import Callable
 
 import pytest
 from django.utils import timezone
 
-from ippools import ip_addresses
+from ippools import identity, ip_addresses
 from ippools.addresses import NewAddress, create_one
 from ippools.models import AddressIdentity, IPAddress, IPPool
-from servers.addresses import change_address
+from servers.due_domains import recheck_domains_of_changed_pools
 from servers.models import Domain, IPPoolRule, Organization, Server
 from servers.pool_rules import change_rule, create_rule, delete_rule
 from servers.pools import add_members, create_pool, remove_members
@@ -18,7 +17,7 @@ from tests.servers.conftest import SYSTEM
 
 pytestmark = pytest.mark.storage
 
-FAR = datetime.timedelta(days=1)
+FAR, HOUR = datetime.timedelta(days=1), datetime.timedelta(hours=1)
 
 
 @pytest.fixture
@@ -41,11 +40,16 @@ def cast(acme: Organization, globex: Organization, pool: IPPool) -> dict[str, Se
 
 
 def settle() -> None:
-    Domain.objects.update(dns_next_check_at=timezone.now() + FAR, dns_streak=7)
+    """All changes so far were seen by a check an hour ago, and the next one is far."""
+    now = timezone.now()
+    Domain.objects.update(dns_checked_at=now - HOUR, dns_next_check_at=now + FAR, dns_streak=7)
+    IPPool.objects.update(members_changed_at=None)
+    IPAddress.objects.update(sender_changed_at=None)
 
 
 def due() -> set[str]:
     """The domains that the next sweep will check; nothing else of any domain has changed."""
+    recheck_domains_of_changed_pools(at=timezone.now())
     assert not Domain.objects.exclude(spf_status="ok", verified_at__isnull=False).exists()
     found = Domain.objects.due(timezone.now())
     assert set(found.values_list("dns_streak", flat=True)) <= {0}
@@ -119,22 +123,54 @@ def test_an_address_that_is_another_or_says_another_name(cast: dict[str, Server]
     address = pool.addresses.first()
     assert address is not None
     AddressIdentity.objects.create(
-        ip_address=address, ptr_status="ok", dns_next_check_at=timezone.now() + FAR, dns_streak=7
+        ip_address=address,
+        ptr_status="ok",
+        dns_checked_at=timezone.now() - HOUR,
+        dns_next_check_at=timezone.now() + FAR,
+        dns_streak=7,
     )
-    change_address(address.pk, changes, actor=SYSTEM)
+    ip_addresses.change(address.pk, actor=SYSTEM, **changes)
     assert due() == {"by-pool", "by-rule"}
-    identity = AddressIdentity.objects.get()
-    assert (identity.dns_next_check_at, identity.dns_streak, identity.ptr_status) == (None, 0, "ok")
+    identity.recheck_changed(at=timezone.now())
+    found = AddressIdentity.objects.get()
+    assert (found.dns_next_check_at, found.dns_streak, found.ptr_status) == (None, 0, "ok")
 
 
-@pytest.mark.parametrize("act", [change_address, ip_addresses.update])
-def test_what_dns_does_not_see(cast: dict[str, Server], pool: IPPool, act: Callable[..., IPAddress]) -> None:
+def test_a_check_after_the_change_is_enough(cast: dict[str, Server], pool: IPPool) -> None:
+    address = pool.addresses.first()
+    assert address is not None
+    AddressIdentity.objects.create(ip_address=address, dns_checked_at=timezone.now() - HOUR, dns_next_check_at=None)
+    ip_addresses.change(address.pk, hostname="new.acme.postal", actor=SYSTEM)
+    # One that ended at once may have begun before it.
+    for moment, is_due in ((datetime.timedelta(seconds=1), True), (datetime.timedelta(minutes=2), False)):
+        checked = {"dns_checked_at": timezone.now() + moment, "dns_next_check_at": timezone.now() + FAR}
+        Domain.objects.update(**checked, dns_streak=7)
+        AddressIdentity.objects.update(**checked)
+        identity.recheck_changed(at=timezone.now())
+        assert due() == ({"by-pool", "by-rule"} if is_due else set())
+        assert (AddressIdentity.objects.get().dns_next_check_at is None) is is_due
+
+
+def test_a_sweep_without_changes_costs_one_query(cast: dict[str, Server], django_assert_num_queries) -> None:
+    with django_assert_num_queries(1):
+        recheck_domains_of_changed_pools(at=timezone.now())
+
+
+def test_what_dns_does_not_see(cast: dict[str, Server], pool: IPPool) -> None:
     address = pool.addresses.first()
     assert address is not None
     later = timezone.now() + FAR
     AddressIdentity.objects.create(ip_address=address, dns_next_check_at=later)
-    same = {"ipv4": address.ipv4, "ipv6": address.ipv6, "hostname": address.hostname}
-    act(address.pk, {**same, "priority": 3, "name": "renamed"}, actor=SYSTEM)
+    ip_addresses.change(
+        address.pk,
+        ipv4=address.ipv4,
+        ipv6=address.ipv6,
+        hostname=address.hostname,
+        priority=3,
+        name="renamed",
+        actor=SYSTEM,
+    )
+    identity.recheck_changed(at=timezone.now())
     assert due() == set()
     assert AddressIdentity.objects.get().dns_next_check_at == later
 
@@ -148,8 +184,11 @@ def test_any_number_of_domains_takes_two_queries(
     Domain.objects.bulk_create(
         Domain(server=server, name=f"d{n}.example", verified_at=timezone.now(), spf_status="ok") for n in range(200)
     )
-    # Savepoint, the members, their deletion, the domains' rows locked, made due; the owner; the audit trail; the savepoint's
-    # release.
-    with django_assert_max_num_queries(9):
+    settle()
+    # Savepoint, the members, their deletion, the pool's time; the owner; the audit trail; the savepoint's release.
+    with django_assert_max_num_queries(8):
         remove_members(pool=pool, addresses=[address], actor=SYSTEM)
+    # The pools that changed; a savepoint, the domains' rows locked and made due, its release.
+    with django_assert_max_num_queries(5):
+        recheck_domains_of_changed_pools(at=timezone.now())
     assert len(due()) == 202

@@ -6,7 +6,8 @@ from django.test.utils import CaptureQueriesContext
 
 from core.audit import Actor
 from core.errors import Invalid
-from throttling import rule_sets, templates
+from tests.words import templates
+from throttling import rule_sets
 from throttling.models import Rule, ThrottleProgram
 
 SYSTEM = Actor.system()

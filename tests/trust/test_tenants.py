@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from api.greenarrow.views import GreenArrowView
+from api.greenarrow.views import GreenArrowViewSet
 from api.postal.fields import Flag, Identifier, Items, Moment, Names, Text, Whole
 from core.models import User
 from core.tokens import create_token
@@ -66,13 +66,16 @@ def endpoints(base: type) -> list[Endpoint]:
             route = before + str(each.pattern)
             if isinstance(each, URLResolver):
                 yield from walk(each.url_patterns, route)
-            elif isinstance(each, URLPattern) and issubclass(getattr(each.callback, "view_class", object), base):
-                yield Endpoint(route, each.callback.view_class)
+            elif isinstance(each, URLPattern):
+                # Django's views and rest framework's viewsets each say it in their own way.
+                view = getattr(each.callback, "view_class", None) or getattr(each.callback, "cls", object)
+                if issubclass(view, base):
+                    yield Endpoint(route, view)
 
     return list(walk(get_resolver().url_patterns, ""))
 
 
-GREENARROW = endpoints(GreenArrowView)
+GREENARROW = endpoints(GreenArrowViewSet)
 ACTIONS = [(Endpoint(f"api/v1/{each.route}", each.view), each) for each in ENDPOINTS]
 POSTAL = [endpoint for endpoint, _ in ACTIONS]
 ASKS_DNS = "api/v1/domains/verify"

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 
@@ -42,6 +44,16 @@ class Rule(models.Model):
 
     def __str__(self) -> str:
         return f"rule {self.pk}"
+
+    def document(self) -> dict[str, Any]:
+        """Return the rule as plain values, for the audit trail; its domains should have been read with it."""
+        return {
+            "id": self.pk,
+            "domains": [domain.pattern for domain in self.domains.all()],
+            "max_concurrent_connections": self.max_concurrent_connections,
+            "max_messages_per_hour": self.max_messages_per_hour,
+            "throttle_program": None if self.throttle_program_id is None else {"id": self.throttle_program_id},
+        }
 
 
 class RuleDomain(models.Model):

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
@@ -53,3 +55,13 @@ class RuleSet(models.Model):
 
     def __str__(self) -> str:
         return f"rules of {self.get_kind_display().lower()} ({self.pk})"
+
+    def document(self) -> dict[str, Any]:
+        """Return `default` and `rules` as plain values, for the audit trail; the rules should have been read with it."""
+        return {
+            "default": {
+                "max_concurrent_connections": self.max_concurrent_connections,
+                "max_messages_per_hour": self.max_messages_per_hour,
+            },
+            "rules": [rule.document() for rule in self.rules.all()],
+        }

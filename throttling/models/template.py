@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 
@@ -39,3 +41,7 @@ class ThrottlingTemplate(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def document(self) -> dict[str, Any]:
+        """Return the whole record as plain values, for the audit trail."""
+        return {"name": self.name, **self.rules.document()}

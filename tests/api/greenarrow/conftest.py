@@ -11,10 +11,9 @@ from django.utils import timezone
 from core.audit import Actor
 from core.models import User
 from core.tokens import create_token
-from ippools import ip_addresses
 from ippools.models import IPAddress
 from tests.api.greenarrow.documented import assert_documented
-from throttling import templates
+from tests.words import ip_addresses, templates
 from throttling.models import ThrottlingTemplate
 
 ROOT = "/ga/api/v3/eng/"

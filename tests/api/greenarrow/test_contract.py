@@ -13,10 +13,9 @@ from django.utils import timezone
 
 from core.models import User
 from core.tokens import create_token
-from ippools import ip_addresses, relay_servers
 from tests.api.greenarrow.conftest import SYSTEM, basic
 from tests.races import in_the_open
-from throttling import templates
+from tests.words import ip_addresses, relay_servers, templates
 from throttling.models import ThrottleProgram
 
 pytestmark = [pytest.mark.server, in_the_open]

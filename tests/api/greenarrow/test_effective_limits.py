@@ -5,9 +5,8 @@ from urllib.parse import quote
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ippools import ip_addresses
 from tests.api.greenarrow.conftest import SYSTEM, refusal
-from throttling import templates
+from tests.words import ip_addresses, templates
 from throttling.models import ThrottleProgram
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.greenarrow.urls import urlpatterns
-from api.greenarrow.views import GreenArrowView
+from api.greenarrow.views import GreenArrowViewSet
 from tests.api.greenarrow.conftest import Caller, basic, make_token, make_user, refusal
 
 VERBS = ("get", "post", "put", "delete")
@@ -30,10 +30,10 @@ def url_of(pattern, number="999999"):
 
 
 ENDPOINTS = [
-    (verb.upper(), url_of(pattern), pattern.callback.view_class)
+    (verb.upper(), url_of(pattern), pattern.callback)
     for pattern in urlpatterns
     for verb in VERBS
-    if hasattr(pattern.callback.view_class, verb)
+    if verb in pattern.callback.actions
 ]
 WRITES = [(verb, url) for verb, url, _ in ENDPOINTS if verb in ("POST", "PUT")]
 each_endpoint = pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def root_of(url):
 def test_the_family_is_complete():
     assert len(urlpatterns) == 22
     assert len(ENDPOINTS) == 41
-    assert all(issubclass(view, GreenArrowView) for _, _, view in ENDPOINTS)
+    assert all(issubclass(view.cls, GreenArrowViewSet) for _, _, view in ENDPOINTS)
 
 
 @each_endpoint
@@ -65,10 +65,13 @@ def test_it_wants_credentials(db, verb, url, view):
 
 @each_endpoint
 def test_it_holds_the_api_level(db, verb, url, view):
+    action = view.actions[verb.lower()]
     expected = {
         "yes": None,
-        "read_only": None if verb == "GET" or view.reads_by_post else "Your API access is read-only",
-        "stats_only": None if view.is_statistics and verb == "GET" else "Your API access covers throttles only",
+        "read_only": None if verb == "GET" or action in view.cls.reading_posts else "Your API access is read-only",
+        "stats_only": None
+        if action in view.cls.statistics and verb == "GET"
+        else "Your API access covers throttles only",
         "no": "You don't have API access",
     }
     for level, message in expected.items():
@@ -83,7 +86,7 @@ def test_it_holds_the_api_level(db, verb, url, view):
 
 @pytest.mark.parametrize("pattern", urlpatterns, ids=lambda pattern: url_of(pattern))
 def test_it_refuses_other_verbs(call, pattern):
-    offered = {verb for verb in VERBS if hasattr(pattern.callback.view_class, verb)}
+    offered = {verb for verb in VERBS if verb in pattern.callback.actions}
     for verb in {*VERBS, "patch", "options"} - offered:
         assert call(verb.upper(), url_of(pattern), status=405) == refusal(
             "invalid_request", "This URL does not answer this method"

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from ippools.addresses import NewAddress, create_many
 from ippools.models import IPAddress, VirtualMTA
 from tests.api.greenarrow.conftest import SYSTEM, refusal, success
-from throttling import templates
+from tests.words import templates
 
 
 def make(count, first=1):

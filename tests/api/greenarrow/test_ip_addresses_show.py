@@ -4,11 +4,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from core.audit import Actor
-from ippools import ip_addresses
 from ippools.addresses import NewAddress, create_many
 from servers.pools import create_pool
 from servers.provisioning import create_organization
 from tests.api.greenarrow.conftest import SYSTEM, refusal, success
+from tests.words import ip_addresses
 from throttling.models import ThrottlingTemplate
 
 

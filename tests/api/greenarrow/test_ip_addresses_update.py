@@ -1,6 +1,8 @@
 """PUT /ip_addresses/{id}: partial, all or nothing."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core.models import AuditEntry
 from tests.api.greenarrow.conftest import refusal
@@ -183,6 +185,34 @@ def test_what_is_not_there_is_not_found(call):
 
 def test_the_trail_has_what_was_and_what_is(call, url, address):
     put(call, url, name="renamed", rules_new=[rule("a.com")])
-    entry = AuditEntry.objects.get(act="ip_address.updated")
+    entry = AuditEntry.objects.get(act="ip_address.changed")
     assert (entry.before["name"], entry.after["name"]) == ("ipaddr-1", "renamed")
     assert (len(entry.before["rules"]), len(entry.after["rules"])) == (2, 3)
+
+
+def statements(call, url, **values):
+    """Return the statements of a PUT, after one that has noted the token's use."""
+    put(call, url)
+    with CaptureQueriesContext(connection) as captured:
+        put(call, url, **values)
+    return [each["sql"] for each in captured]
+
+
+def test_three_changed_fields_take_at_most_11_statements(call, url):
+    """Who asks and their memberships; a savepoint; the address with its rule set, locked; its rules and their domains; whether
+    the name is taken; both tables of the address; the audit trail; the savepoint's release."""
+    for fields in (
+        {"name": "other", "hostname": "other.example.com", "delivery_paused": True},
+        {"name": "third", "ip": "10.0.0.77", "hostname": "third.example.com"},
+        {"name": "fourth", "delivery_paused": False, "default": {"max_messages_per_hour": 7}},
+    ):
+        found = statements(call, url, **fields)
+        assert len(found) <= 11, "\n".join(found)
+
+
+def test_an_empty_update_writes_nothing_by_at_most_6_statements(call, url):
+    entries = AuditEntry.objects.count()
+    found = statements(call, url)
+    assert len(found) <= 6, "\n".join(found)
+    assert not [each for each in found if each.startswith(("INSERT", "UPDATE", "DELETE"))]
+    assert AuditEntry.objects.count() == entries

@@ -3,12 +3,11 @@
 import pytest
 
 from core.errors import Conflict, Invalid, NotFound
-from ippools import ip_addresses, relay_servers, routing_rules, virtual_mtas
 from ippools.models import IPAddress, VirtualMTA
 from tests.api.greenarrow.conftest import SYSTEM
 from tests.api.greenarrow.test_relay_servers import RELAY
 from tests.races import at_once, in_the_open
-from throttling import programs, rules, templates
+from tests.words import ip_addresses, programs, relay_servers, routing_rules, rules, templates, virtual_mtas
 from throttling.models import Rule, RuleDomain, RuleSet, ThrottleProgram, ThrottlingTemplate
 
 pytestmark = [pytest.mark.storage, in_the_open]

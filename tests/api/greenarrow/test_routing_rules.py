@@ -2,10 +2,10 @@
 
 import pytest
 
-from ippools import relay_servers
 from ippools.models import DeliveryTarget, DomainOverride, OverrideDomain
 from tests.api.greenarrow.conftest import SYSTEM, refusal, success
 from tests.api.greenarrow.test_relay_servers import RELAY
+from tests.words import relay_servers
 
 ROOT = "routing_rule"
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from ippools import ip_addresses
 from tests.api.greenarrow.conftest import SYSTEM, refusal, success
-from throttling import templates
+from tests.words import ip_addresses, templates
 from throttling.models import ThrottleProgram
 
 ROOT = "throttle_program"

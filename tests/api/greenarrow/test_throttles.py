@@ -3,9 +3,8 @@
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ippools import ip_addresses
 from tests.api.greenarrow.conftest import SYSTEM
-from throttling import templates
+from tests.words import ip_addresses, templates
 
 
 def rule(*domains, connections=1, messages=2):

@@ -3,9 +3,8 @@
 import pytest
 
 from core.models import AuditEntry
-from ippools import ip_addresses
 from tests.api.greenarrow.conftest import SYSTEM, refusal
-from throttling import templates
+from tests.words import ip_addresses, templates
 from throttling.models import RuleDomain, ThrottleProgram
 
 
@@ -146,12 +145,15 @@ def test_the_trail_belongs_to_the_owner(call, address):
     call.data("PUT", url, {"throttling_rule": {"max_messages_per_hour": 5}})
     call.data("DELETE", url)
     trail = AuditEntry.objects.filter(target_type="ippools.ipaddress", target_id=str(address.pk)).order_by("id")
+
+    def messages(document):
+        """The limit of the rule in a document, which is the whole address's."""
+        assert (document["name"], document["ipv4"]) == ("ipaddr-1", "10.0.0.28")
+        found = [each["max_messages_per_hour"] for each in document["rules"] if each["id"] == created["id"]]
+        return found[0] if found else None
+
     assert [(each.act, messages(each.before), messages(each.after)) for each in trail[1:]] == [
         ("ip_address.rule_created", None, 2),
-        ("ip_address.rule_updated", 2, 5),
+        ("ip_address.rule_changed", 2, 5),
         ("ip_address.rule_deleted", 5, None),
     ]
-
-
-def messages(recorded):
-    return recorded and recorded["rule"]["max_messages_per_hour"]

@@ -3,11 +3,11 @@
 import pytest
 
 from core.models import AuditEntry
-from ippools import relay_servers
 from ippools.addresses import NewAddress, create_many
 from ippools.models import IPAddress
 from tests.api.greenarrow.conftest import SYSTEM
 from tests.api.greenarrow.test_relay_servers import RELAY
+from tests.words import relay_servers
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import json
 import pytest
 from django.test import Client
 
-from ippools import ip_addresses
 from nodes.models import Node, Revision
 from nodes.nodes import create_node, delete_node, rotate_key
 from servers.credentials import create_credential, create_network_credential, hold_credential
@@ -13,6 +12,7 @@ from servers.models import Server
 from servers.provisioning import suspend_server
 from tests.cast import ANN, NOW, make_pool
 from tests.nodes.platform import make_site, rule
+from tests.words import ip_addresses
 from throttling.models import Rule
 
 pytestmark = pytest.mark.django_db
@@ -105,7 +105,7 @@ def test_a_change_is_a_new_revision_and_nothing_else_is(site):
     assert (other["revision"], json.loads(other["files"]["sluice.json"])["revision"]) == (2, 1)
     revision = Revision.objects.first()
     assert [(each["act"], each["label"]) for each in revision.changes["newest"]] == [
-        ("ip_address.updated", "192.0.2.2")
+        ("ip_address.changed", "192.0.2.2")
     ]
     assert (revision.changes["count"], revision.actor_label) == (1, "Sluice")
     create_credential(server=Server.objects.first(), kind="smtp", name="New", actor=ANN)

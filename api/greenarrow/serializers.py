@@ -1,0 +1,408 @@
+"""The dialect's records: what requests may hold (`New…`, `Changed…`), and how answers are written (the others)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import serializers
+
+from api.greenarrow.fields import (
+    Boolean,
+    ByReference,
+    Choice,
+    Count,
+    Destination,
+    Domain,
+    Domains,
+    HostName,
+    Id,
+    Integer,
+    IPv4,
+    Limit,
+    MTAName,
+    Name,
+    OverrideId,
+    Password,
+    Portion,
+    Refused,
+    Text,
+)
+from api.greenarrow.reading import FLAT, Record, many
+from core.errors import Faults
+from core.references import HIGHEST_ID
+from ippools.models.relay_server import HIGHEST_PORT
+from ippools.models.routing_rule import Randomization
+from throttling.models.program import BackoffMode
+from throttling.models.rule import MAX_RULES
+
+NOT_ON_AN_UPDATE = (
+    "may not be given on an update: use rules_new to add rules, and the rules' own URLs to change or delete them",
+    "Not on an update: `rules_new` adds rules, and the rules' own URLs change or delete them",
+)
+ON_AN_UPDATE_ONLY = ("may be given on an update only", "On an update only")
+NO_TARGET = {"empty": "must contain at least one VirtualMTA"}
+MOST_DOMAINS = 1_000
+KINDS = ("ip_address", "relay_server", "routing_rule")
+SIDES = ("ip_address", "throttling_template")
+
+# --- What lists have in common -----------------------------------------------------------------------------------------
+
+
+class PaginationSerializer(Record):
+    page = Count()
+    per_page = Count()
+    num_pages = Count()
+    num_records = Count()
+    next_page_token = Text(allow_null=True, help_text="null on the last page")
+
+
+class RowSerializer(Record):
+    id = Id()
+    name = Text()
+
+
+class VirtualMTASerializer(Record):
+    type = Choice(*KINDS, source="kind")
+    id = Id()
+    name = Text()
+
+
+class ReferringSerializer(Record):
+    """A record that refers to another."""
+
+    type = Choice(*KINDS, "ip_pool", "throttling_template")
+    id = Id()
+    name = Text()
+
+
+# --- Rules and their limits --------------------------------------------------------------------------------------------
+
+
+class LimitsSerializer(Record):
+    max_concurrent_connections = Limit()
+    max_messages_per_hour = Limit()
+
+
+class OpenLimitsSerializer(Record):
+    """An address's default: null leaves a limit to the template."""
+
+    max_concurrent_connections = Limit(allow_null=True)
+    max_messages_per_hour = Limit(allow_null=True)
+
+
+class NewOpenLimitsSerializer(Record):
+    max_concurrent_connections = Limit(allow_null=True, required=False)
+    max_messages_per_hour = Limit(allow_null=True, required=False)
+
+
+class DomainListField(Domains):
+    """The domains of a rule in an answer."""
+
+    def to_representation(self, data: Any) -> list[str]:
+        """Return the patterns in their order."""
+        return [domain.pattern for domain in data.all()]
+
+
+class NewRuleSerializer(Record):
+    domains = Domains()
+    max_concurrent_connections = Limit()
+    max_messages_per_hour = Limit()
+    throttle_program = ByReference(allow_null=True, required=False)
+
+
+class RuleSerializer(Record):
+    id = Id()
+    domains = DomainListField()
+    max_concurrent_connections = Limit()
+    max_messages_per_hour = Limit()
+    throttle_program = RowSerializer(allow_null=True)
+
+
+class NewRules(Record):
+    """The rules of an address or template that is created."""
+
+    rules = many(NewRuleSerializer(), required=False, most=MAX_RULES)
+    rules_new = Refused(*ON_AN_UPDATE_ONLY)
+
+
+class AddedRules(Record):
+    """The rules of an address or template that is changed."""
+
+    rules = Refused(*NOT_ON_AN_UPDATE)
+    rules_new = many(NewRuleSerializer(), required=False, most=MAX_RULES)
+
+
+# --- Addresses and templates -------------------------------------------------------------------------------------------
+
+
+class GivenAddress(Record):
+    """What creating and changing an address have in common."""
+
+    words = {"ip": "ipv4", "throttling_template": "template", "default": FLAT, "rules_new": "added_rules"}
+
+    throttling_template = ByReference()
+    name = MTAName()
+    ip = IPv4()
+    hostname = HostName()
+    redirect = ByReference(allow_null=True, required=False)
+    delivery_paused = Boolean(required=False)
+    default = NewOpenLimitsSerializer(required=False)
+
+
+class NewIPAddressSerializer(GivenAddress, NewRules): ...
+
+
+class ChangedIPAddressSerializer(GivenAddress, AddedRules): ...
+
+
+class IPAddressSerializer(Record):
+    id = Id()
+    name = MTAName()
+    ip = IPv4(source="ipv4")
+    hostname = HostName()
+    redirect = VirtualMTASerializer(allow_null=True)
+    throttling_template = RowSerializer(source="template")
+    rules = many(RuleSerializer(), source="rules.rules", most=MAX_RULES)
+    default = OpenLimitsSerializer(source="rules")
+    delivery_paused = Boolean()
+
+
+class GivenTemplate(Record):
+    """What creating and changing a template have in common."""
+
+    words = {"default": FLAT, "rules_new": "added_rules"}
+
+    name = Name()
+    default = LimitsSerializer()
+
+
+class NewThrottlingTemplateSerializer(GivenTemplate, NewRules): ...
+
+
+class ChangedThrottlingTemplateSerializer(GivenTemplate, AddedRules): ...
+
+
+class ThrottlingTemplateSerializer(Record):
+    id = Id()
+    name = Name()
+    rules = many(RuleSerializer(), source="rules.rules", most=MAX_RULES)
+    default = LimitsSerializer(source="rules")
+
+
+# --- Programs ----------------------------------------------------------------------------------------------------------
+
+
+class ConnectionsBackoffSerializer(Record):
+    words = {"mode": "backoff_connections_mode", "value": "backoff_connections_value"}
+
+    mode = Choice(*BackoffMode.values, source="backoff_connections_mode")
+    value = Integer(lowest=1, source="backoff_connections_value")
+
+
+class MessagesBackoffSerializer(Record):
+    words = {"mode": "backoff_messages_mode", "value": "backoff_messages_value"}
+
+    mode = Choice(*BackoffMode.values, source="backoff_messages_mode")
+    value = Integer(lowest=1, source="backoff_messages_value")
+
+
+class BackoffSerializer(Record):
+    words = {"max_concurrent_connections": FLAT, "max_messages_per_hour": FLAT, "return_after": "return_after_seconds"}
+
+    max_concurrent_connections = ConnectionsBackoffSerializer(source="*")
+    max_messages_per_hour = MessagesBackoffSerializer(source="*")
+    return_after = Integer(lowest=1, source="return_after_seconds")
+
+
+class TriggersSerializer(Record):
+    failure_rate = Integer(1, 100, allow_null=True)
+    deferral_rate = Integer(1, 100, allow_null=True)
+
+
+class NewTriggersSerializer(Record):
+    failure_rate = Integer(1, 100, allow_null=True, required=False)
+    deferral_rate = Integer(1, 100, allow_null=True, required=False)
+
+    def check(self, given: Mapping[str, Any], values: dict[str, Any], path: str, faults: Faults) -> None:
+        """Where a rate is wrong, it is not said that none is set."""
+        if values.keys() != given.keys() & self.fields.keys():
+            faults.settle(path)
+
+
+class NewThrottleProgramSerializer(Record):
+    words = {"backoff": FLAT, "triggers": FLAT}
+
+    name = Name()
+    backoff = BackoffSerializer()
+    triggers = NewTriggersSerializer()
+
+
+class ThrottleProgramSerializer(Record):
+    id = Id()
+    name = Name()
+    builtin = Boolean(source="is_builtin")
+    backoff = BackoffSerializer(source="*")
+    triggers = TriggersSerializer(source="*")
+
+
+# --- Relay servers -----------------------------------------------------------------------------------------------------
+
+
+class SourceSerializer(Record):
+    words = {"ip": "source_ip", "hostname": "source_hostname"}
+
+    ip = IPv4(source="source_ip")
+    hostname = HostName(source="source_hostname")
+
+
+class DestinationSerializer(Record):
+    words = {
+        "hostname": "destination_hostname",
+        "port": "destination_port",
+        "username": "destination_username",
+        "password": "destination_password",
+    }
+
+    hostname = Destination(source="destination_hostname")
+    port = Integer(1, HIGHEST_PORT, source="destination_port")
+    username = Text(allow_null=True, required=False, source="destination_username")
+    # GreenArrow: the vendor returns the password in clear. We never do.
+    password = Password(allow_null=True, required=False)
+
+
+class NewRelayServerSerializer(Record):
+    words = {"source_ip": FLAT, "destination": FLAT, "throttle_limits": FLAT}
+
+    name = MTAName()
+    redirect = ByReference(allow_null=True, required=False)
+    source_ip = SourceSerializer()
+    destination = DestinationSerializer()
+    throttle_limits = LimitsSerializer()
+
+
+class RelayServerSerializer(Record):
+    id = Id()
+    name = MTAName()
+    source_ip = SourceSerializer(source="*")
+    destination = DestinationSerializer(source="*")
+    throttle_limits = LimitsSerializer(source="*")
+    redirect = VirtualMTASerializer(allow_null=True)
+
+
+# --- Routing rules -----------------------------------------------------------------------------------------------------
+
+
+class NewTargetSerializer(Record):
+    virtual_mta = ByReference()
+    portion_of_mail = Portion()
+
+
+class TargetSerializer(Record):
+    virtual_mta = VirtualMTASerializer()
+    portion_of_mail = Portion()
+
+
+class NewBranchSerializer(Record):
+    randomization_type = Choice(*Randomization.values)
+    deliver_through = many(NewTargetSerializer(), allow_empty=False, error_messages=NO_TARGET)
+
+
+class BranchSerializer(Record):
+    randomization_type = Choice(*Randomization.values)
+    deliver_through = many(TargetSerializer(), source="default_targets")
+
+
+class NewOverrideSerializer(Record):
+    id = OverrideId(required=False)
+    domains = Domains()
+    randomization_type = Choice(*Randomization.values)
+    deliver_through = many(NewTargetSerializer(), allow_empty=False, error_messages=NO_TARGET)
+
+
+class OverrideSerializer(Record):
+    id = Id()
+    domains = DomainListField()
+    randomization_type = Choice(*Randomization.values)
+    deliver_through = many(TargetSerializer(), source="targets")
+
+
+class NewRoutingRuleSerializer(Record):
+    name = MTAName()
+    default = NewBranchSerializer()
+    domain_overrides = many(NewOverrideSerializer(), required=False)
+
+
+class RoutingRuleSerializer(Record):
+    id = Id()
+    name = MTAName()
+    domain_overrides = many(OverrideSerializer())
+    default = BranchSerializer(source="*")
+
+
+# --- What is computed --------------------------------------------------------------------------------------------------
+
+
+class OwnedRuleSerializer(Record):
+    """A rule by its id, and whose it is: the owner stands under the key that `type` says."""
+
+    type = Choice(*SIDES)
+    id = Id()
+    ip_address = RowSerializer(required=False)
+    throttling_template = RowSerializer(required=False)
+
+
+class WinningRuleSerializer(OwnedRuleSerializer):
+    domain = Text()
+
+
+class ThrottleSerializer(Record):
+    id = Integer(highest=HIGHEST_ID, help_text="The address's id times 2^32, plus the rule's")
+    ip_address = RowSerializer()
+    throttling_rule = OwnedRuleSerializer()
+    normal_max_messages_per_hour = Limit()
+    normal_max_concurrent_connections = Limit()
+    domains = Domains()
+    in_backoff = Boolean()
+    backoff_reason = Choice("throttle_program", allow_null=True)
+    backoff_began_at = Text(allow_null=True)
+    backoff_ends_at = Text(allow_null=True)
+    backoff_max_messages_per_hour = Limit(allow_null=True)
+    backoff_max_concurrent_connections = Limit(allow_null=True)
+
+
+class DeciderSerializer(Record):
+    """Where each number comes from."""
+
+    max_concurrent_connections = Choice(*SIDES)
+    max_messages_per_hour = Choice(*SIDES)
+
+
+class RuleIdSerializer(Record):
+    id = Id()
+
+
+class StepSerializer(Record):
+    """A pattern that was looked for, and the rule that has it."""
+
+    type = Choice(*SIDES)
+    domain = Text()
+    throttling_rule = RuleIdSerializer(allow_null=True)
+
+
+class EffectiveLimitsSerializer(Record):
+    domain = Text()
+    max_concurrent_connections = Limit()
+    max_messages_per_hour = Limit()
+    throttle_program = RowSerializer(allow_null=True)
+    throttling_rule = WinningRuleSerializer(allow_null=True)
+    decided_by = DeciderSerializer()
+    trace = many(StepSerializer())
+
+
+class AskedDomainsSerializer(Record):
+    domains = serializers.ListField(
+        child=Domain(),
+        allow_empty=False,
+        min_length=1,
+        max_length=MOST_DOMAINS,
+        error_messages={"empty": "must contain at least one domain name"},
+    )
