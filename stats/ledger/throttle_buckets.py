@@ -21,9 +21,11 @@ _MILLISECONDS = BUCKET * 1000
 _TIME_BYTES = 6
 
 
-def recent_attempts(rows: Iterable[Row], now: datetime.datetime) -> list[Row]:
-    """Return the rows that belong into buckets that are kept."""
+def recent_attempts(rows: Sequence[Row], now: datetime.datetime) -> list[Row]:
+    """Return the rows, which are in the order of their times, that belong into buckets that are kept."""
     first = buckets.minute_of(now - KEPT)
+    if rows[-1][MINUTE] < first:
+        return []
     return [row for row in rows if row[MINUTE] >= first and row[ADDRESS] and row[RULE] >= 0 and row[KIND] in _COLUMNS]
 
 
