@@ -14,6 +14,8 @@ class Counter {
     constructor() {
         this.next = 0 // when the next slot starts
         this.tail = 0 // when the last of those that wait may expect theirs
+        this.gap = 0 // between two slots
+        this.epoch = 0 // how often that changed
         this.busy = 0 // connections, and messages about to open one
         this.waiting = [] // callbacks of messages that wait for a connection
         this.used = 0
@@ -40,12 +42,21 @@ class Pace {
         }
         if (!per_hour) return this.start(key, counter, go)
         const gap = (3600e3 / per_hour) * MARGIN
+        if (counter.gap !== gap) {
+            // What was expected by the limit before says nothing any more: those that wait line up again.
+            counter.gap = gap
+            counter.epoch++
+            counter.tail = 0
+        }
         // After a change to a higher limit nobody waits for the slot of the lower one.
         counter.next = Math.min(counter.next, now + HORIZON + gap)
         if (counter.next > now + HORIZON) {
-            if (!ticket.due || ticket.due < now) {
-                counter.tail = Math.max(counter.tail, counter.next) + (ticket.due ? 0 : gap)
-                ticket.due = ticket.due ? counter.next : counter.tail
+            if (!ticket.due || ticket.epoch !== counter.epoch) {
+                counter.tail = Math.max(counter.tail, counter.next) + gap
+                ticket.due = counter.tail
+                ticket.epoch = counter.epoch
+            } else if (ticket.due < now) {
+                ticket.due = counter.next
             }
             return delay(Math.min(LONGEST_DELAY, Math.max(SHORTEST_DELAY, ticket.due - now - HORIZON)))
         }
