@@ -89,12 +89,12 @@ def test_it_tells_a_person(run):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["192.0.2.256", "mail.example"], "Ipv4 is not a valid IPv4 address."),
+        (["192.0.2.256", "mail.example"], "Ipv4 must be a valid dotted-decimal IPv4 address."),
         (["192.0.2.9", "mail.example"], "Ipv4 has already been taken."),
-        (["192.0.2.1", ""], "Hostname is required."),
+        (["192.0.2.1", ""], "Hostname must be from 1 to 200 characters in length."),
         (["192.0.2.1", "192.0.2.1"], "Hostname must not be an IPv4 address."),
-        (["192.0.2.1", "mail.example", "--ipv6", "1.1.1.1"], "Ipv6 is not a valid IPv6 address."),
-        (["192.0.2.1", "mail.example", "--priority", "101"], "Priority must be from 0 to 100."),
+        (["192.0.2.1", "mail.example", "--ipv6", "1.1.1.1"], "Ipv6 must be null or a valid IPv6 address."),
+        (["192.0.2.1", "mail.example", "--priority", "101"], "Priority must be an integer from 0 to 100."),
         (
             ["x", "", "--priority", "-1"],
             "Priority must be from 0 to 100; ipv4 is not a valid IPv4 address; hostname is required.",
