@@ -6,7 +6,6 @@ import pytest
 
 from core.errors import Conflict
 from core.models import AuditEntry
-from ippools import ip_addresses
 from nodes import publishing
 from nodes.canary import watch
 from nodes.models import Node, NodeReport, Publication, Revision
@@ -14,6 +13,7 @@ from nodes.publishing import Trial, publish, publish_if_changed, roll_back
 from stats.intake.ingest import Reporter, ingest
 from tests.cast import ANN, NOW
 from tests.nodes.platform import rule
+from tests.words import ip_addresses
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 HOLD = datetime.timedelta(minutes=15)

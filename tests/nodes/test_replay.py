@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ippools import ip_addresses
 from nodes.policy.rehearsal import rehearse, sentences, waiting
 from nodes.publishing import publish, read_draft
 from nodes.replay import replay
@@ -17,6 +16,7 @@ from tests.nodes.platform import rule
 from tests.nodes.test_meaning import GMAIL, policy
 from throttling.limits import LimitRule
 from throttling.models import Rule
+from tests.words import ip_addresses
 
 
 def slowly(used: dict[int, int], limit: int) -> tuple[set[int], int, int]:
