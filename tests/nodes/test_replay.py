@@ -14,9 +14,9 @@ from stats.intake.ingest import Reporter, ingest
 from tests.cast import ANN, NOW
 from tests.nodes.platform import rule
 from tests.nodes.test_meaning import GMAIL, policy
+from tests.words import ip_addresses
 from throttling.limits import LimitRule
 from throttling.models import Rule
-from tests.words import ip_addresses
 
 
 def slowly(used: dict[int, int], limit: int) -> tuple[set[int], int, int]:
