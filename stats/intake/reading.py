@@ -108,12 +108,12 @@ def _note(event: Any, position: int, reading: Reading, moments: Moments) -> Note
         raise NotTaken("invalid_id", f"id must be a string of 1 to {MAX_IDENTIFIER_LENGTH} characters")
     at = moments.read(get("at"))
     server, ip, domain, mailbox = get("server"), get("ip"), get("domain"), get("from")
-    # Nearly always texts: the three are looked at together.
-    for name, text in (("server", server), ("ip", ip), ("domain", domain)):
-        if text is not None and type(text) is not str:
-            raise NotTaken(*_NO_TEXTS[name])
-    if server == "":
-        raise NotTaken(*_NO_TEXTS["server"])
+    if (
+        (server is not None and (type(server) is not str or not server))
+        or (ip is not None and type(ip) is not str)
+        or (domain is not None and type(domain) is not str)
+    ):
+        raise _no_text(server, ip)
     if mailbox is not None and type(mailbox) is not str:
         _warn(reading, position, *_NO_SENDER)
         mailbox = None
@@ -123,6 +123,15 @@ def _note(event: Any, position: int, reading: Reading, moments: Moments) -> Note
         explained = details.read(event, partial(_warn, reading, position))
     said = mailbox if domain is None else (mailbox, domain)
     return Noted(position, identifier, kind, at, server, ip, said, to, to.rpartition("@")[2], explained)
+
+
+def _no_text(server: Any, ip: Any) -> NotTaken:
+    """Return the reason why an event is refused of whose server, address and domain one is no text."""
+    if server is not None and (type(server) is not str or not server):
+        return NotTaken(*_NO_TEXTS["server"])
+    if ip is not None and type(ip) is not str:
+        return NotTaken(*_NO_TEXTS["ip"])
+    return NotTaken(*_NO_TEXTS["domain"])
 
 
 def _kind(event: Any) -> int | None:
