@@ -114,7 +114,7 @@ def _cleaned(rows: Sequence[NewAddress]) -> list[NewAddress]:
                 faults.add(f"{path}.{field}", message)
         for field, version in (("public_ipv4", 4), ("public_ipv6", 6)):
             given = getattr(row, field) or None
-            messages = public_addresses.faults_of(given, version=version) if given else []
+            messages = public_addresses.public_faults(given, version=version) if given else []
             for message in messages:
                 faults.add(f"{path}.{field}", message)
             row = replace(row, **{field: public_addresses.canonical(given) if given and not messages else None})

@@ -18,6 +18,7 @@ from ippools import values
 from ippools.addresses import lock_addresses
 from ippools.models import IPAddress, VirtualMTA
 from ippools.models.address import HIGHEST_PRIORITY
+from ippools.public_addresses import BOUND_AND_PUBLIC, canonical, public_faults
 from ippools.redirects import judge_redirect
 from ippools.used_by import refuse_deletion
 from ippools.virtual_mtas import judge_columns
@@ -28,7 +29,7 @@ from throttling.templates import default_of, judge_rules
 
 KIND = RuleSet.Kind.ADDRESS
 # What DNS is asked about: the address and the name that it says HELO with.
-SENDER = ("ipv4", "ipv6", "hostname")
+SENDER = (*BOUND_AND_PUBLIC, "hostname")
 COLUMNS = ("name", *SENDER, "priority", "delivery_paused")
 
 
@@ -42,6 +43,8 @@ class AddressFields(TypedDict, total=False):
     name: str
     ipv4: str
     ipv6: str | None
+    public_ipv4: str | None
+    public_ipv6: str | None
     hostname: str
     priority: int
     template: Reference
@@ -121,7 +124,8 @@ def fields_of(document: Mapping[str, Any]) -> AddressFields:
     if redirect_id is not None and not VirtualMTA.objects.filter(pk=redirect_id).exists():
         raise Conflict("What it redirected to is gone")
     fields = {
-        **{name: document[name] for name in COLUMNS},
+        # What was recorded before there were public addresses says nothing of them.
+        **{name: document[name] for name in COLUMNS if name in document},
         "template": Reference(template_id),
         "redirect": None if redirect_id is None else Reference(redirect_id),
         **rule_sets.fields_of(document),
@@ -145,6 +149,13 @@ def _judged(address: IPAddress, given: AddressFields, faults: Faults) -> dict[st
     if "ipv6" in columns and address.ipv6 is not None:
         # PostgreSQL writes some of them in another way (`::192.0.2.1`).
         address.ipv6 = values.canonical_ipv6(address.ipv6)
+    for name, version in (("public_ipv4", 4), ("public_ipv6", 6)):
+        if (text := columns.get(name)) is None:
+            continue
+        found = public_faults(text, version=version)
+        for message in found:
+            faults.add(name, message)
+        columns[name] = text if found else canonical(text)
     new = {name: value for name, value in columns.items() if address.pk is None or getattr(address, name) != value}
     judge_columns(new, pk=address.pk, faults=faults)
     for message in values.hostname_faults(new["hostname"]) if "hostname" in new else ():

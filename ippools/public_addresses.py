@@ -34,7 +34,7 @@ def hidden(ipv4: str, ipv6: str | None, public_ipv4: str | None, public_ipv6: st
     return tuple(each for each, public in pairs if each and not public and not is_public(each))
 
 
-def faults_of(text: str, *, version: int) -> list[str]:
+def public_faults(text: str, *, version: int) -> list[str]:
     """Return what keeps a text from being an address that the world sees."""
     try:
         address = (ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address)(text)

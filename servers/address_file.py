@@ -24,6 +24,8 @@ COLUMNS = (
     "ipv4",
     "name",
     "ipv6",
+    "public_ipv4",
+    "public_ipv6",
     "hostname",
     "priority",
     "template",
@@ -158,8 +160,9 @@ def _values(row: Row, names: _Names) -> tuple[AddressFields, set[int] | None]:
         values["name"] = name
     if hostname := row.code("hostname"):
         values["hostname"] = hostname.removesuffix(".")
-    if ipv6 := row.code("ipv6"):
-        values["ipv6"] = None if ipv6.lower() == NOTHING else ipv6
+    for column in ("ipv6", "public_ipv4", "public_ipv6"):
+        if address := row.code(column):
+            values[column] = None if address.lower() == NOTHING else address
     if row.code("priority"):
         values["priority"] = _number(row, "priority", faults)
     if label := row.text("template"):
@@ -252,6 +255,8 @@ def _rows(addresses: Sequence[IPAddress], names: _Names) -> Iterator[tuple[Any, 
             each.ipv4,
             each.name,
             each.ipv6 or "",
+            each.public_ipv4 or "",
+            each.public_ipv6 or "",
             each.hostname,
             each.priority,
             names.templates.of(each.template_id),

@@ -15,7 +15,12 @@ from panel.forms import errors
 from panel.viewer import viewer_of
 
 # Addresses and host names are pasted from pages and messages, with characters among them that are not shown.
-PASTED = frozenset({"ipv4", "ipv6", "hostname", "source_ip", "source_hostname", "destination_hostname", "network"})
+PASTED = frozenset(
+    {
+        "ipv4", "ipv6", "public_ipv4", "public_ipv6", "hostname", "source_ip", "source_hostname", "destination_hostname",
+        "network",
+    }
+)  # fmt: skip
 
 
 class ActingForm(forms.ModelForm):

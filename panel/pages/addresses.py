@@ -33,7 +33,9 @@ from stats.reports import reputation
 from stats.reports.queries import sent_by_address
 from throttling import rule_sets
 
-OWN_FIELDS = ("name", "ipv4", "ipv6", "hostname", "priority", "template", "redirect", "delivery_paused")
+OWN_FIELDS = (
+    "name", "ipv4", "ipv6", "public_ipv4", "public_ipv6", "hostname", "priority", "template", "redirect", "delivery_paused",
+)  # fmt: skip
 SHOWN_POOLS = 20
 LONGEST_CHAIN = 20
 
@@ -42,6 +44,8 @@ class IPAddressForm(RulesForm):
     """An address with its own rules."""
 
     helps = {
+        "public_ipv4": "What receivers see where mail leaves through NAT. Left empty: the IPv4 itself.",
+        "public_ipv6": "The same for IPv6.",
         "hostname": "The HELO name: the address's PTR should name it, and it should lead back to the address.",
         "priority": "0 to 100: the weight with which pools choose it. One of 50 gets half as much mail as one of 100.",
         "redirect": "Its mail leaves by this VirtualMTA instead.",
@@ -67,7 +71,7 @@ def values_of(given: dict[str, Any]) -> dict[str, Any]:
     redirect = given["redirect"]
     return {
         **{name: given[name] for name in ("name", "ipv4", "hostname", "priority", "delivery_paused")},
-        "ipv6": given["ipv6"] or None,
+        **{name: given[name] or None for name in ("ipv6", "public_ipv4", "public_ipv6")},
         "template": Reference(given["template"].pk),
         "redirect": None if redirect is None else Reference(redirect.pk),
     }
@@ -103,8 +107,8 @@ class IPAddressAdmin(TenantAdmin):
     list_before_template = "panel/parts/file_tools.html"
     change_form_outer_before_template = "panel/address/summary.html"
     change_form_after_template = "panel/parts/rules.html"
-    restorable = ("name", "ipv4", "ipv6", "hostname", "priority", "template_id", "redirect_id", "delivery_paused",
-                  "default", "rules")  # fmt: skip
+    restorable = ("name", "ipv4", "ipv6", "public_ipv4", "public_ipv6", "hostname", "priority", "template_id",
+                  "redirect_id", "delivery_paused", "default", "rules")  # fmt: skip
 
     # --- Who sees what -----------------------------------------------------------------------------------------------
 

@@ -4,11 +4,13 @@ import pytest
 
 from core.audit import Actor
 from core.errors import Invalid
+from core.models import AuditEntry
 from dnschecks.resolver import Resolver
+from ippools import ip_addresses
 from ippools.addresses import NewAddress, create_one
 from ippools.identity import CHECKS, Identity, IdentityChecks, check_address, check_due_addresses, examine
 from ippools.models import AddressIdentity, IPAddress
-from ippools.public_addresses import faults_of, hidden, is_public, seen
+from ippools.public_addresses import hidden, is_public, public_faults, seen
 from tests.dns_server import LocalDNS
 
 pytestmark = [pytest.mark.server, pytest.mark.storage]
@@ -70,7 +72,7 @@ def test_what_is_seen_of_an_address(
     ],
 )
 def test_what_may_be_given_as_public(text: str, version: int, faults: list[str]) -> None:
-    assert faults_of(text, version=version) == faults
+    assert public_faults(text, version=version) == faults
 
 
 def test_an_address_is_made_with_what_the_world_sees(db: None) -> None:
@@ -87,6 +89,26 @@ def test_it_rejects_a_public_address_that_is_not(db: None) -> None:
     assert [str(each) for each in refusal.value.faults] == [
         "public_ipv4 is not a public address: receivers cannot see it"
     ]
+
+
+def test_it_is_changed_and_its_dns_is_looked_at_again(db: None) -> None:
+    address = create_one(NewAddress(ipv4="10.0.0.5", hostname="a.example"), actor=ACTOR)
+    changed = ip_addresses.change(address.pk, actor=ACTOR, public_ipv4="198.51.100.7", public_ipv6="2001:DB8::07")
+    assert (changed.public_ipv4, changed.public_ipv6) == ("198.51.100.7", "2001:db8::7")
+    changed.refresh_from_db()
+    assert changed.sender_changed_at is not None
+    entry = AuditEntry.objects.filter(act="ip_address.changed").get()
+    assert (entry.before["public_ipv4"], entry.after["public_ipv4"]) == (None, "198.51.100.7")
+    back = ip_addresses.change(address.pk, actor=ACTOR, **ip_addresses.fields_of(entry.before))
+    assert (back.public_ipv4, back.public_ipv6) == (None, None)
+
+
+@pytest.mark.parametrize("field", ["public_ipv4", "public_ipv6"])
+def test_a_change_rejects_what_is_not_public(db: None, field: str) -> None:
+    address = create_one(NewAddress(ipv4="10.0.0.5", hostname="a.example"), actor=ACTOR)
+    with pytest.raises(Invalid) as refusal:
+        ip_addresses.change(address.pk, actor=ACTOR, **{field: "fe80::1" if field.endswith("6") else "127.0.0.1"})
+    assert [str(each) for each in refusal.value.faults] == [f"{field} is not a public address: receivers cannot see it"]
 
 
 # --- Its identity ----------------------------------------------------------------------------------------------------

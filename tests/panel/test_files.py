@@ -36,6 +36,8 @@ def test_what_is_exported_imports_as_unchanged(acme, globex, platform, root):
         "ipv4": "192.0.2.1",
         "name": "ip-192.0.2.1",
         "ipv6": "",
+        "public_ipv4": "",
+        "public_ipv6": "",
         "hostname": "192-0-2-1.acme.postal",
         "priority": "100",
         "template": "Default",
@@ -72,6 +74,20 @@ def test_a_dry_run_changes_nothing_and_the_import_all(acme, platform, root):
     assert (acme.address.hostname, acme.address.delivery_paused) == ("other.example.com", True)
     assert sorted(platform.pool.addresses.values_list("ipv4", flat=True)) == ["192.0.2.1", "192.0.2.77"]
     assert IPAddress.objects.get(ipv4="192.0.2.77").template.name == "Default"
+
+
+def test_a_file_says_what_the_world_sees_of_an_address(acme, platform, root):
+    def imported(*cells: str) -> dict[str, str]:
+        text = "ipv4,public_ipv4,public_ipv6\n" + ",".join(cells) + "\n"
+        assert root.post(IMPORT, {"text": text, "confirmed": "1"}).status_code == 302
+        return table(root.get(EXPORT))[0]
+
+    row = imported("192.0.2.1", "198.51.100.9", "2001:DB8::09")
+    assert (row["public_ipv4"], row["public_ipv6"]) == ("198.51.100.9", "2001:db8::9")
+    row = imported("192.0.2.1", "", "none")
+    assert (row["public_ipv4"], row["public_ipv6"]) == ("198.51.100.9", "")
+    said = root.post(IMPORT, {"text": "ipv4,public_ipv4\n192.0.2.1,10.0.0.1\n"}).context["form"].non_field_errors()
+    assert said == ["line 2.public_ipv4 is not a public address: receivers cannot see it"]
 
 
 def test_one_bad_line_imports_nothing_and_is_named(acme, platform, root):

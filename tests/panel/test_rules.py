@@ -65,6 +65,16 @@ def documents(rules_id):
     return [{name: value for name, value in each.items() if name != "id"} for each in found]
 
 
+def test_an_address_behind_nat_says_what_the_world_sees(acme, platform, root):
+    address = platform.address
+    posted = address_form(address, [], public_ipv4=" 198.51.100.7 ", public_ipv6="2001:DB8::7")
+    assert root.post(change_url(address), posted).status_code == 302
+    address.refresh_from_db()
+    assert (address.public_ipv4, address.public_ipv6) == ("198.51.100.7", "2001:db8::7")
+    form = root.post(change_url(address), address_form(address, [], public_ipv4="10.0.0.5")).context["adminform"].form
+    assert form.errors == {"public_ipv4": ["Is not a public address: receivers cannot see it"]}
+
+
 def test_250_rules_are_saved_and_shown_in_at_most_20_queries(platform, root):
     address = platform.address
     response = root.post(change_url(address), address_form(address, [row(n) for n in range(1, 251)]))
