@@ -1,10 +1,12 @@
 """Which limit applies: the one place that decides it. Pure; rows are read elsewhere (throttling/rule_sets.py).
 
 The first match wins, whole: the address's own rules, then its template's, then the default. Only the address's default has
-gaps (None), and each is filled by the template's.
+gaps (None), and each is filled by the template's. Caps (back-off, warm-up, drain, one set by hand) come after that: the
+least number wins, 0 being unlimited.
 """
 
-from collections.abc import Iterable, Mapping
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -56,6 +58,47 @@ class LimitTable:
         return cls(rule_of, max_concurrent_connections, max_messages_per_hour)
 
 
+# An address's own rule set, and its template's.
+type Layers = tuple[LimitTable, LimitTable]
+# Whose they are.
+LAYERS = (Source.ADDRESS, Source.TEMPLATE)
+# Stands for a rule's id where none wins: the default. No row has it.
+NO_RULE = 0
+
+
+class CapKind(StrEnum):
+    """What reduces a rate below what the rules allow."""
+
+    THROTTLE_PROGRAM = "throttle_program"
+    WARM_UP = "warm_up"
+    DRAIN = "drain"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """An upper bound on top of the rules, for a time. In a cap as in a rule, 0 is unlimited: it bounds nothing; None likewise.
+
+    `until` is exclusive; None: until somebody takes it away. `rule_id` restricts it to recipients for whom this rule wins (0:
+    those for whom no rule does), `domains` to those whom one of these normalized patterns matches; None: no restriction.
+    """
+
+    kind: CapKind
+    max_messages_per_hour: int | None = None
+    max_concurrent_connections: int | None = None
+    until: datetime.datetime | None = None
+    rule_id: int | None = None
+    domains: frozenset[str] | None = None
+
+    def applies(self, rule: LimitRule | None, patterns: tuple[str, ...], at: datetime.datetime) -> bool:
+        """Return whether it bounds what goes to a domain, given the rule that wins there and the patterns that match it."""
+        if self.until is not None and at >= self.until:
+            return False
+        if self.rule_id is not None and self.rule_id != (NO_RULE if rule is None else rule.id):
+            return False
+        return self.domains is None or not self.domains.isdisjoint(patterns)
+
+
 class Considered(NamedTuple):
     """One step of a decision: a pattern that would apply, and the rule of this set that has it, if any."""
 
@@ -67,24 +110,54 @@ class Considered(NamedTuple):
 class EffectiveLimits(NamedTuple):
     """What an address may do towards one domain, and why. 0 is unlimited.
 
-    `rule`, `pattern` and `source` are None when the default decides; `connections_from` and `messages_from` say whose rule
-    or default each number is.
+    `rule`, `pattern` and `source` are None when the default decides; `connections_from` and `messages_from` say whose rule,
+    default or cap each number is. `caps` are the caps that decided a number, the connections' first.
     """
 
     domain: str
     max_concurrent_connections: int
     max_messages_per_hour: int
-    connections_from: Source
-    messages_from: Source
+    connections_from: Source | CapKind
+    messages_from: Source | CapKind
     source: Source | None = None
     pattern: str | None = None
     rule: LimitRule | None = None
+    caps: tuple[Cap, ...] = ()
 
 
-def effective(own: LimitTable, template: LimitTable, domain: str) -> EffectiveLimits:
-    """Return the limits of an address with these two sets towards the (normalized) domain."""
+def effective(layers: Layers, caps: Sequence[Cap], domain: str, at: datetime.datetime | None = None) -> EffectiveLimits:
+    """Return the limits of an address with these rule sets (its own, its template's) and caps, to the (normalized) domain.
+
+    The layers decide first, whole, as the caps were not there. Then each number becomes the least of it and of the caps that
+    apply at the time `at`, 0 being unlimited. Without caps the time does not matter.
+    """
     patterns = tuple(patterns_matching(domain))
-    for source, table in ((Source.ADDRESS, own), (Source.TEMPLATE, template)):
+    limits = _of_layers(layers, domain, patterns)
+    if caps:
+        if at is None:
+            raise ValueError("Caps apply at a time")
+        applying = [cap for cap in caps if cap.applies(limits.rule, patterns, at)]
+        limits = _capped(limits, applying)
+    return limits
+
+
+def trace(layers: Layers, domain: str) -> list[Considered]:
+    """Return what the layers are asked, in order. The last step is the winner, unless its rule is None: the default.
+
+    Caps come after it: those that decided are `EffectiveLimits.caps`.
+    """
+    steps = []
+    for source, table in zip(LAYERS, layers, strict=True):
+        for pattern in patterns_matching(domain):
+            rule = table.rule_of.get(pattern)
+            steps.append(Considered(source, pattern, rule))
+            if rule is not None:
+                return steps
+    return steps
+
+
+def _of_layers(layers: Layers, domain: str, patterns: tuple[str, ...]) -> EffectiveLimits:
+    for source, table in zip(LAYERS, layers, strict=True):
         rule_of = table.rule_of
         for pattern in patterns:
             rule = rule_of.get(pattern)
@@ -99,21 +172,25 @@ def effective(own: LimitTable, template: LimitTable, domain: str) -> EffectiveLi
                     pattern,
                     rule,
                 )
+    own, template = layers
     connections, connections_from = _default(own.max_concurrent_connections, template.max_concurrent_connections)
     messages, messages_from = _default(own.max_messages_per_hour, template.max_messages_per_hour)
     return EffectiveLimits(domain, connections, messages, connections_from, messages_from)
 
 
-def trace(own: LimitTable, template: LimitTable, domain: str) -> list[Considered]:
-    """Return what `effective` considers, in order. The last step is the winner, unless its rule is None: the default."""
-    steps = []
-    for source, table in ((Source.ADDRESS, own), (Source.TEMPLATE, template)):
-        for pattern in patterns_matching(domain):
-            rule = table.rule_of.get(pattern)
-            steps.append(Considered(source, pattern, rule))
-            if rule is not None:
-                return steps
-    return steps
+def _capped(limits: EffectiveLimits, caps: Iterable[Cap]) -> EffectiveLimits:
+    """Lower each number to the least of the caps; of equal ones the first decides, of a limit and a cap the limit."""
+    deciding: dict[str, Cap] = {}
+    for cap in caps:
+        connections, messages = cap.max_concurrent_connections, cap.max_messages_per_hour
+        if connections and not 0 < limits.max_concurrent_connections <= connections:
+            limits = limits._replace(max_concurrent_connections=connections, connections_from=cap.kind)
+            deciding["connections"] = cap
+        if messages and not 0 < limits.max_messages_per_hour <= messages:
+            limits = limits._replace(max_messages_per_hour=messages, messages_from=cap.kind)
+            deciding["messages"] = cap
+    found = dict.fromkeys(deciding[name] for name in ("connections", "messages") if name in deciding)
+    return limits._replace(caps=tuple(found))
 
 
 def _default(own: int | None, template: int | None) -> tuple[int, Source]:
@@ -123,18 +200,18 @@ def _default(own: int | None, template: int | None) -> tuple[int, Source]:
     return (UNLIMITED if template is None else template), Source.TEMPLATE
 
 
-def applicable(own: LimitTable, template: LimitTable) -> list[tuple[Source, LimitRule]]:
+def applicable(layers: Layers) -> list[tuple[Source, LimitRule]]:
     """Return the rules that win for at least one domain: own ones first, each side by id.
 
     Every pattern is tried on the domain it names and on a subdomain that no pattern can name. That is enough: a rule that
     beats a wildcard there beats it on all its subdomains.
     """
     winners: dict[tuple[Source, int], LimitRule] = {}
-    for source, table in ((Source.ADDRESS, own), (Source.TEMPLATE, template)):
+    for source, table in zip(LAYERS, layers, strict=True):
         for pattern, rule in table.rule_of.items():
             name = pattern.removeprefix(ITSELF_AND_SUBDOMAINS).removeprefix(SUBDOMAINS)
             for domain in (name, f"?.{name}"):
-                found = effective(own, template, domain)
+                found = _of_layers(layers, domain, tuple(patterns_matching(domain)))
                 if found.rule is rule and found.source == source:
                     winners[source, rule.id] = rule
     return [(source, winners[source, pk]) for source, pk in sorted(winners)]

@@ -114,7 +114,7 @@ def _limits(policy: Policy, source: Source) -> Flat[Limit]:
     own, template = policy.limit_table_of[source.own], policy.limit_table_of[source.template]
 
     def limit_of(domain: str) -> Limit:
-        found = effective(own, template, domain)
+        found = effective((own, template), (), domain)
         rule = found.rule
         return Limit(
             0 if rule is None else rule.id,

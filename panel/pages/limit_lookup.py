@@ -44,7 +44,7 @@ def answer(address: IPAddress, text: str) -> Answer | str:
     except NotADomain:
         return f"“{text[:80]}” is no domain name. Type one such as gmail.com."
     own, template = tables_of(address)
-    limits = effective(own, template, domain)
+    limits = effective((own, template), (), domain)
     names = dict(ThrottleProgram.objects.values_list("pk", "name"))
     program = limits.rule.throttle_program_id if limits.rule else None
     return Answer(
@@ -62,7 +62,7 @@ def answer(address: IPAddress, text: str) -> Answer | str:
                 if step.rule is None
                 else limits_in_words(step.rule.max_concurrent_connections, step.rule.max_messages_per_hour),
             }
-            for number, step in enumerate(trace(own, template, domain), start=1)
+            for number, step in enumerate(trace((own, template), domain), start=1)
         ],
     )
 

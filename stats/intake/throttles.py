@@ -26,7 +26,7 @@ class Rules:
         """Return the id of the rule that wins for a domain (a lower-case A-label), 0 for the default."""
         found = self.known.get(domain)
         if found is None:
-            rule = effective(self._own, self._template, domain).rule
+            rule = effective((self._own, self._template), (), domain).rule
             found = self.known[domain] = DEFAULT if rule is None else rule.id
         return found
 

@@ -27,8 +27,8 @@ def measure() -> Iterator[Ratio]:
     found = rates(
         {
             "look-ups": lambda: [_look_up(own, template, domain) for domain in domains],
-            "effective": lambda: [effective(own, template, domain) for domain in domains],
-            "trace": lambda: [trace(own, template, domain) for domain in domains],
+            "effective": lambda: [effective((own, template), (), domain) for domain in domains],
+            "trace": lambda: [trace((own, template), domain) for domain in domains],
             "rows": lambda: limit_tables(address),
         }
     )

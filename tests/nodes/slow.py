@@ -114,6 +114,6 @@ def holds(conditions: tuple[str, ...], address: str) -> bool:
 
 def limits_of(policy: Policy, source: int, domain: str) -> Limits:
     row = policy.source_of[source]
-    found = effective(policy.limit_table_of[row.own], policy.limit_table_of[row.template], domain)
+    found = effective((policy.limit_table_of[row.own], policy.limit_table_of[row.template]), (), domain)
     rule = found.rule.id if found.rule else 0
     return Limits(rule, found.max_concurrent_connections, found.max_messages_per_hour)

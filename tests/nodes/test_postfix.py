@@ -120,7 +120,7 @@ def pools_of(policy: Policy, source: int) -> int:
 
 
 def limit_of(policy: Policy, source: Source, domain: str) -> EffectiveLimits:
-    return effective(policy.limit_table_of[source.own], policy.limit_table_of[source.template], domain)
+    return effective((policy.limit_table_of[source.own], policy.limit_table_of[source.template]), (), domain)
 
 
 def within_limits(limit: EffectiveLimits, found: Leaving, pools: int, codes: set[str]) -> None:

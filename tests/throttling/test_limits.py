@@ -4,12 +4,16 @@
 `foo.example.com`: `foo.example.com`, `[*.]foo.example.com`, `*.example.com`, `[*.]example.com`, `*.com`, `[*.]com`."
 """
 
+import datetime
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from throttling.limits import (
     UNLIMITED,
+    Cap,
+    CapKind,
     Considered,
     EffectiveLimits,
     LimitRule,
@@ -92,7 +96,7 @@ def test_the_winner_is_what_the_sentence_says(own_rules, own_default, template_r
     template = LimitTable.of(
         template_rules, max_concurrent_connections=template_default[0], max_messages_per_hour=template_default[1]
     )
-    found = effective(own, template, domain)
+    found = effective((own, template), (), domain)
     assert (
         found.max_concurrent_connections,
         found.max_messages_per_hour,
@@ -101,7 +105,7 @@ def test_the_winner_is_what_the_sentence_says(own_rules, own_default, template_r
         found.rule.id if found.rule else None,
     ) == slowly(own_rules, own_default, template_rules, template_default, domain)
 
-    steps = trace(own, template, domain)
+    steps = trace((own, template), domain)
     assert all(matches(step.pattern, domain) for step in steps)
     assert all(step.rule is None for step in steps[:-1])
     assert (steps[-1].source if steps[-1].rule else None, steps[-1].rule) == (found.source, found.rule)
@@ -116,7 +120,7 @@ def test_seventy_messages_an_hour_to_second_web_example_com():
     own = table((11, ["[*.]web.example.com"], 2, 70))
     template = table((5, ["second.web.example.com"], 9, 9), connections=1, messages=1)
     rule = own.rule_of["[*.]web.example.com"]
-    assert effective(own, template, "second.web.example.com") == EffectiveLimits(
+    assert effective((own, template), (), "second.web.example.com") == EffectiveLimits(
         domain="second.web.example.com",
         max_concurrent_connections=2,
         max_messages_per_hour=70,
@@ -126,7 +130,7 @@ def test_seventy_messages_an_hour_to_second_web_example_com():
         pattern="[*.]web.example.com",
         rule=rule,
     )
-    assert trace(own, template, "second.web.example.com") == [
+    assert trace((own, template), "second.web.example.com") == [
         Considered(Source.ADDRESS, "second.web.example.com", None),
         Considered(Source.ADDRESS, "[*.]second.web.example.com", None),
         Considered(Source.ADDRESS, "*.web.example.com", None),
@@ -146,20 +150,20 @@ def test_the_page_s_patterns_match_as_the_page_says():
         "otherweb.example.com": (False, False),
     }
     for domain, expected in cases.items():
-        found = tuple(effective(own, nothing, domain).rule is not None for own in (both, below))
+        found = tuple(effective((own, nothing), (), domain).rule is not None for own in (both, below))
         assert found == expected, domain
 
 
 def test_a_rule_wins_whole_even_with_unlimited_numbers():
     own = table((1, ["example.com"], 0, 0), connections=3, messages=3)
     template = table((2, ["example.com"], 7, 7), connections=5, messages=5)
-    found = effective(own, template, "example.com")
+    found = effective((own, template), (), "example.com")
     assert (found.domain, found.max_concurrent_connections, found.max_messages_per_hour) == ("example.com", 0, 0)
 
 
 def test_a_null_default_falls_to_the_template_field_by_field_and_zero_does_not():
     template = table(connections=5, messages=6)
-    found = effective(table(connections=None, messages=0), template, "example.com")
+    found = effective((table(connections=None, messages=0), template), (), "example.com")
     assert (found.max_concurrent_connections, found.connections_from) == (5, Source.TEMPLATE)
     assert (found.max_messages_per_hour, found.messages_from) == (0, Source.ADDRESS)
 
@@ -168,10 +172,10 @@ def test_a_null_default_falls_to_the_template_field_by_field_and_zero_does_not()
 def test_a_rule_that_wins_somewhere_is_applicable(own_rules, template_rules, domains):
     own = LimitTable.of(own_rules, max_concurrent_connections=None, max_messages_per_hour=None)
     template = LimitTable.of(template_rules, max_concurrent_connections=0, max_messages_per_hour=0)
-    found = applicable(own, template)
+    found = applicable((own, template))
     # Domains among the names of rules, and below them at a depth that no pattern reaches.
     for domain in domains + [f"z.y.{name}" for name in domains]:
-        limits = effective(own, template, domain)
+        limits = effective((own, template), (), domain)
         if limits.rule is not None:
             assert (limits.source, limits.rule) in found
     assert found == sorted(found, key=lambda pair: (pair[0], pair[1].id))
@@ -180,7 +184,7 @@ def test_a_rule_that_wins_somewhere_is_applicable(own_rules, template_rules, dom
 def test_a_template_s_rule_that_own_rules_hide_is_not_applicable():
     own = table((1, ["[*.]example.com"], 1, 1))
     template = table((2, ["mail.example.com", "*.example.com"], 2, 2), (3, ["example.com", "other.com"], 3, 3))
-    assert applicable(own, template) == [
+    assert applicable((own, template)) == [
         (Source.ADDRESS, own.rule_of["[*.]example.com"]),
         (Source.TEMPLATE, template.rule_of["other.com"]),
     ]
@@ -189,7 +193,7 @@ def test_a_template_s_rule_that_own_rules_hide_is_not_applicable():
 def test_without_any_default_nothing_is_limited():
     """A CHECK holds that a template has both; should it not, 0 says unlimited to GreenArrow's clients."""
     nothing = LimitTable.of([], max_concurrent_connections=None, max_messages_per_hour=None)
-    found = effective(nothing, nothing, "example.com")
+    found = effective((nothing, nothing), (), "example.com")
     assert (found.domain, found.max_concurrent_connections, found.max_messages_per_hour) == ("example.com", 0, 0)
     assert (found.connections_from, found.messages_from) == (Source.TEMPLATE, Source.TEMPLATE)
     assert UNLIMITED == 0
@@ -211,4 +215,57 @@ def test_a_rule_that_others_of_its_set_beat_everywhere_does_not_apply():
     )
     own = LimitTable.of([everything, itself, below], max_concurrent_connections=None, max_messages_per_hour=None)
     template = LimitTable.of([], max_concurrent_connections=0, max_messages_per_hour=0)
-    assert applicable(own, template) == [(Source.ADDRESS, itself), (Source.ADDRESS, below)]
+    assert applicable((own, template)) == [(Source.ADDRESS, itself), (Source.ADDRESS, below)]
+
+
+# --- Caps ----------------------------------------------------------------------------------------------------------------
+
+NOON = datetime.datetime(2026, 11, 27, 12, tzinfo=datetime.UTC)
+caps = st.builds(
+    Cap,
+    kind=st.sampled_from(CapKind),
+    max_messages_per_hour=st.one_of(st.none(), limits),
+    max_concurrent_connections=st.one_of(st.none(), limits),
+    until=st.sampled_from([None, NOON - datetime.timedelta(seconds=1), NOON, NOON + datetime.timedelta(seconds=1)]),
+    rule_id=st.one_of(st.none(), st.integers(0, 3)),
+    domains=st.one_of(st.none(), st.frozensets(patterns, max_size=3)),
+)
+
+
+def slowly_capped(number, rule_id, domain, found, of):
+    """Return a number and its cap: the least of it and of all caps that apply, where 0 and None bound nothing."""
+    bounds = [(float("inf") if number == 0 else number, None)]
+    for cap in found:
+        is_over = cap.until is not None and cap.until <= NOON
+        is_elsewhere = cap.rule_id is not None and cap.rule_id != rule_id
+        is_of_others = cap.domains is not None and not any(matches(pattern, domain) for pattern in cap.domains)
+        if of(cap) and not (is_over or is_elsewhere or is_of_others):
+            bounds.append((of(cap), cap))
+    least, cap = min(bounds, key=lambda bound: bound[0])
+    return (0 if least == float("inf") else least), cap
+
+
+@given(own_rules=rule_sets(), template_rules=rule_sets(), domain=names, found=st.lists(caps, max_size=5))
+def test_caps_take_the_least_after_the_rules_have_decided(own_rules, template_rules, domain, found):
+    own = LimitTable.of(own_rules, max_concurrent_connections=None, max_messages_per_hour=2)
+    template = LimitTable.of(template_rules, max_concurrent_connections=3, max_messages_per_hour=0)
+    bare = effective((own, template), (), domain)
+    rule_id = 0 if bare.rule is None else bare.rule.id
+    connections, by = slowly_capped(
+        bare.max_concurrent_connections, rule_id, domain, found, lambda cap: cap.max_concurrent_connections
+    )
+    messages, also_by = slowly_capped(
+        bare.max_messages_per_hour, rule_id, domain, found, lambda cap: cap.max_messages_per_hour
+    )
+    assert effective((own, template), found, domain, NOON) == bare._replace(
+        max_concurrent_connections=connections,
+        max_messages_per_hour=messages,
+        connections_from=by.kind if by else bare.connections_from,
+        messages_from=also_by.kind if also_by else bare.messages_from,
+        caps=tuple(dict.fromkeys(cap for cap in (by, also_by) if cap)),
+    )
+
+
+def test_caps_need_a_time():
+    with pytest.raises(ValueError, match="Caps apply at a time"):
+        effective((table(), table()), [Cap(CapKind.MANUAL, max_messages_per_hour=1)], "example.com")
