@@ -1,4 +1,5 @@
 from ippools.models.address import IPAddress
+from ippools.models.cap import AddressCap
 from ippools.models.identity import AddressIdentity
 from ippools.models.pool import IPPool, IPPoolMember
 from ippools.models.relay_server import RelayServer
@@ -6,6 +7,7 @@ from ippools.models.routing_rule import DeliveryTarget, DomainOverride, Override
 from ippools.models.virtual_mta import VirtualMTA
 
 __all__ = [
+    "AddressCap",
     "AddressIdentity",
     "DeliveryTarget",
     "DomainOverride",

@@ -1,0 +1,131 @@
+"""Caps of addresses: begun, extended, ended, and read as the limit function wants them.
+
+Every act is recorded with its reason, whoever or whatever acts, and one act undoes it.
+"""
+
+import datetime
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+
+from django.db.models import Q
+
+from core.audit import Actor, record, snapshot
+from core.errors import Fault, Invalid, NotFound
+from core.races import atomic_act
+from ippools.models import AddressCap, IPAddress
+from ippools.models.cap import REASON_LENGTH
+from throttling.limits import NO_RULE, Cap, CapKind
+
+
+@atomic_act
+def begin(
+    *,
+    address_id: int,
+    kind: CapKind,
+    reason: str,
+    at: datetime.datetime,
+    actor: Actor,
+    until: datetime.datetime | None = None,
+    rule_id: int | None = None,
+    domains: Collection[str] = (),
+    max_messages_per_hour: int | None = None,
+    max_concurrent_connections: int | None = None,
+) -> AddressCap:
+    """Bound what an address sends. A cap of the same kind for the same rule is ended by it.
+
+    `rule_id` 0 is the default, None every rule; `domains` are normalized patterns. Raises NotFound without such an address, and
+    Invalid where nothing is bounded, a number is below 1, the reason is missing, or the end is not in the future.
+    """
+    faults = []
+    if not 1 <= len(reason.strip()) <= REASON_LENGTH:
+        faults.append(Fault("reason", f"must be from 1 to {REASON_LENGTH} characters in length"))
+    if until is not None and until <= at:
+        faults.append(Fault("until", "must be in the future"))
+    numbers = {"max_messages_per_hour": max_messages_per_hour, "max_concurrent_connections": max_concurrent_connections}
+    if all(number is None for number in numbers.values()):
+        faults.append(Fault("max_messages_per_hour", "is required where max_concurrent_connections is not given"))
+    faults += [
+        Fault(name, "must be at least 1") for name, number in numbers.items() if number is not None and number < 1
+    ]
+    if faults:
+        raise Invalid(*faults)
+    # The address is locked, so that two that begin at once follow one another.
+    if not IPAddress.objects.select_for_update(of=("self",)).filter(pk=address_id).exists():
+        raise NotFound("The IP address could not be found")
+    scope = Q(is_default=rule_id == NO_RULE, rule_id=rule_id or None)
+    for earlier in AddressCap.objects.filter(scope, address_id=address_id, kind=kind, ended_at=None):
+        if rule_id is not None or sorted(earlier.domains) == sorted(domains):
+            _end(earlier, at=at, actor=actor)
+    cap = AddressCap.objects.create(
+        address_id=address_id,
+        kind=kind.value,
+        rule_id=rule_id or None,
+        is_default=rule_id == NO_RULE,
+        domains=sorted(domains),
+        reason=reason.strip(),
+        began_at=at,
+        until=until,
+        **numbers,
+    )
+    record(actor=actor, act="cap.began", target=cap, after=snapshot(cap))
+    return cap
+
+
+@atomic_act
+def extend(
+    cap_id: int, *, until: datetime.datetime | None, reason: str, at: datetime.datetime, actor: Actor
+) -> AddressCap:
+    """Let a cap go on until another time (None: until it is ended). Raises NotFound where it has ended, and Invalid."""
+    cap = _locked(cap_id, at)
+    if until is not None and until <= at:
+        raise Invalid(Fault("until", "must be in the future"))
+    before = snapshot(cap)
+    cap.until, cap.reason = until, reason.strip()[:REASON_LENGTH] or cap.reason
+    if snapshot(cap) != before:
+        cap.save(update_fields=["until", "reason"])
+        record(actor=actor, act="cap.extended", target=cap, before=before, after=snapshot(cap))
+    return cap
+
+
+@atomic_act
+def end(cap_id: int, *, at: datetime.datetime, actor: Actor) -> None:
+    """End a cap before its time. Raises NotFound where it has ended."""
+    _end(_locked(cap_id, at), at=at, actor=actor)
+
+
+def of_addresses(address_ids: Collection[int], *, at: datetime.datetime) -> Mapping[int, list[Cap]]:
+    """Return the caps of these addresses that bound something at this time, by address, oldest first; one query."""
+    found: dict[int, list[Cap]] = defaultdict(list)
+    rows = AddressCap.objects.active(at).filter(address_id__in=address_ids).order_by("began_at", "pk")
+    for row in rows:
+        found[row.address_id].append(value_of(row))
+    return found
+
+
+def value_of(row: AddressCap) -> Cap:
+    """Return the row as the limit function wants it."""
+    return Cap(
+        kind=CapKind(row.kind),
+        max_messages_per_hour=row.max_messages_per_hour,
+        max_concurrent_connections=row.max_concurrent_connections,
+        until=row.until,
+        rule_id=NO_RULE if row.is_default else row.rule_id,
+        domains=frozenset(row.domains) or None,
+    )
+
+
+def _locked(cap_id: int, at: datetime.datetime) -> AddressCap:
+    cap = AddressCap.objects.select_for_update(of=("self",)).active(at).filter(pk=cap_id).first()
+    if cap is None:
+        raise NotFound("The cap could not be found, or it has ended")
+    return cap
+
+
+def _end(cap: AddressCap, *, at: datetime.datetime, actor: Actor) -> None:
+    before = snapshot(cap)
+    is_over = cap.until is not None and cap.until <= at
+    # One whose time is over ended then.
+    cap.ended_at = cap.until if is_over else at
+    cap.save(update_fields=["ended_at"])
+    if not is_over:
+        record(actor=actor, act="cap.ended", target=cap, before=before, after=snapshot(cap))
