@@ -64,7 +64,9 @@ class AddressCap(models.Model):
             ),
             models.CheckConstraint(
                 name="ippools_cap_bounds_something",
-                condition=Q(max_messages_per_hour__gte=1) | Q(max_concurrent_connections__gte=1),
+                # A comparison with null is unknown, which a CHECK lets pass.
+                condition=Q(max_messages_per_hour__isnull=False, max_messages_per_hour__gte=1)
+                | Q(max_concurrent_connections__isnull=False, max_concurrent_connections__gte=1),
                 violation_error_message="A cap bounds messages an hour or connections",
             ),
             models.CheckConstraint(

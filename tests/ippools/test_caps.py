@@ -28,7 +28,9 @@ def address():
 
 @pytest.fixture
 def rule(address):
-    return Rule.objects.create(rule_set=address.rules, slot=1, max_concurrent_connections=20, max_messages_per_hour=5_000)
+    return Rule.objects.create(
+        rule_set=address.rules, slot=1, max_concurrent_connections=20, max_messages_per_hour=5_000
+    )
 
 
 def begin(address, **given):
