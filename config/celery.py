@@ -20,6 +20,7 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 # finds its work in rows; so a message that nobody fetched in time is worth nothing, and the next one does its work.
 SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("count new events", "stats.tasks.fold_batches", timedelta(seconds=5), 5),
+    ("decide back-offs", "stats.tasks.decide_backoff", timedelta(seconds=10), 10),
     ("check the day that ended", "stats.tasks.roll_up_day", crontab(minute=10, hour=0), 3600),
     ("check all counts", "stats.tasks.audit_counts", crontab(minute=40, hour=2), 3600),
     ("publish policies", "nodes.tasks.publish", timedelta(seconds=5), 5),

@@ -5,6 +5,7 @@ from celery import shared_task
 from django.core.cache import cache
 from django.utils import timezone
 
+from stats import programs
 from stats.counts import fold, nightly, retention
 from stats.counts.runs import logged
 from stats.models import RollupRun
@@ -21,6 +22,12 @@ def fold_batches() -> None:
         # The fold notes its runs in its own transaction, which is gone.
         with logged(RollupRun.Kind.FOLD):
             raise
+
+
+@shared_task
+def decide_backoff() -> None:
+    """Let throttle programs reduce rates and return to normal by what receivers answered lately."""
+    programs.decide(now=timezone.now())
 
 
 @shared_task
@@ -67,6 +74,7 @@ def poke_fold() -> None:
     try:
         if cache.add("stats.fold_poked", True, timeout=1):
             fold_batches.apply_async(retry=False, expires=60)
+            decide_backoff.apply_async(retry=False, expires=60)
     except Exception as error:
         # Whatever it is: the events are stored, and no answer may say otherwise. (The embedded broker raises what its files
         # make it raise.)

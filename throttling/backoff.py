@@ -24,6 +24,8 @@ CONFIRMING_ATTEMPTS = 3
 CONFIRMING_SECONDS = 30
 # How likely so many refusals may be, at the most, where receivers refuse half as often as the trigger says.
 LIKELIHOOD = 0.005
+# Attempts so soon after the beginning were made at the old rate: MTAs obey within some seconds. They do not count at the end.
+SETTLING = 60
 # How far back events may arrive and still be decided on as if they had come in time.
 LATENESS = 7_200
 PERCENT = 100
@@ -227,7 +229,8 @@ def _decide(state: State, buckets: list[Bucket], program: Program) -> tuple[Stat
 def _reduce(state: State, rates: Rates, program: Program, change: Change) -> tuple[State, Transition]:
     began_at = state.at if state.began_at is None else state.began_at
     ends_at = state.at + program.return_after
-    after = State(at=state.at, counted_from=state.at, began_at=began_at, ends_at=ends_at)
+    counted_from = state.at + (SETTLING if change is Change.BEGAN else 0)
+    after = State(at=state.at, counted_from=counted_from, began_at=began_at, ends_at=ends_at)
     return after, Transition(change, state.at, rates, ends_at)
 
 

@@ -13,9 +13,10 @@ from stats.kinds import Kind
 from stats.ledger import storage
 from stats.ledger.row import ADDRESS, KEY, KIND, MINUTE, RULE, Row
 from stats.models import ThrottleBucket
-from throttling.backoff import BUCKET, Bucket
+from throttling.backoff import BUCKET, LATENESS, LONGEST_WINDOW, Bucket
 
-KEPT = datetime.timedelta(hours=1)
+# What may still be decided on, and the window before it.
+KEPT = datetime.timedelta(seconds=LATENESS + LONGEST_WINDOW)
 _COLUMNS = {Kind.SENT.value: 0, Kind.DEFERRED.value: 1, Kind.BOUNCED.value: 2}
 _MILLISECONDS = BUCKET * 1000
 _TIME_BYTES = 6

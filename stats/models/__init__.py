@@ -27,6 +27,7 @@ from stats.models.source import (
     SourceState,
 )
 from stats.models.throttle_bucket import ThrottleBucket
+from stats.models.throttle_state import ThrottleState
 from stats.models.token import IngestToken
 
 __all__ = [
@@ -64,4 +65,5 @@ __all__ = [
     "Subject",
     "ThrottleBucket",
     "ThrottleCount",
+    "ThrottleState",
 ]

@@ -4,7 +4,7 @@ from django.db import models
 class ThrottleBucket(models.Model):
     """What receivers answered to the attempts of one address under one throttling rule (0: the default) within ten seconds.
 
-    Written with the events themselves, for what has to act at once; kept an hour. The counts of stats are made from events.
+    Written with the events themselves, for what has to act at once; kept three hours. The counts of stats are made from events.
     """
 
     # Seconds since 1970 of the events' own time, divided by ten.

@@ -48,7 +48,7 @@ def test_a_total_block_is_decided_soon(per_hour, seconds):
     state, transitions = replay(start(0), block(per_hour), HALF, until=3 * HOUR - 1)
     assert [(each.change, each.at - 2 * HOUR) for each in transitions] == [(Change.BEGAN, seconds)]
     began = 2 * HOUR + seconds
-    assert state == State(at=3 * HOUR - BUCKET, counted_from=began, began_at=began, ends_at=began + 3_600)
+    assert state == State(at=3 * HOUR - BUCKET, counted_from=began + 60, began_at=began, ends_at=began + 3_600)
 
 
 @pytest.mark.parametrize("per_hour", [3_600, 36_000])
@@ -100,6 +100,12 @@ def test_two_attempts_are_too_few_to_go_on():
     attempts = [*steady(3_600, 0, 50, "deferred"), (500, "deferred"), (550, "deferred")]
     _, transitions = replay(start(0), counted(attempts), program, until=2_000)
     assert [each.change for each in transitions] == [Change.BEGAN, Change.ENDED]
+
+
+def test_what_was_sent_before_the_mta_obeyed_does_not_keep_it_reduced():
+    program = Program(failure_rate=None, deferral_rate=50, return_after=600)
+    _, transitions = replay(start(0), counted(steady(3_600, 0, 100, "deferred")), program, until=2_000)
+    assert [(each.change, each.at) for each in transitions] == [(Change.BEGAN, 50), (Change.ENDED, 650)]
 
 
 def test_it_ends_without_a_single_attempt():

@@ -1,0 +1,206 @@
+"""Throttle programs act: from the buckets of attempts to caps of addresses, with a sentence on what decided.
+
+The decision itself is `throttling.backoff.replay`, which is pure. Here it is made again for the last two hours each time, from
+a stored point, and the caps of addresses (`ippools.caps`) are brought to what it says.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from django.db import transaction
+
+from core.audit import Actor
+from core.locks import advisory
+from ippools import caps
+from ippools.models import AddressCap, IPAddress
+from stats.ledger import throttle_buckets
+from stats.models import ThrottleState
+from throttling import backoff
+from throttling.backoff import BUCKET, LATENESS, LONGEST_WINDOW, Bucket, Program, State, Transition
+from throttling.limits import CapKind
+from throttling.models import Rule, ThrottleProgram
+from throttling.models.program import BackoffMode
+
+SYSTEM = Actor.system()
+STATE_FIELDS = ("at", "counted_from", "suspected_at", "began_at", "ends_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How many throttles a decision looked at, and what it changed."""
+
+    looked_at: int = 0
+    began: int = 0
+    extended: int = 0
+    ended: int = 0
+
+
+def decide(*, now: datetime.datetime) -> Decided:
+    """Decide on every throttle that has a program and attempts of the last hours, or is in back-off.
+
+    Deciders follow one another; deciding again at once changes nothing.
+    """
+    with transaction.atomic():
+        advisory("stats.programs")
+        since = now - datetime.timedelta(seconds=LATENESS + LONGEST_WINDOW)
+        buckets = throttle_buckets.read(None, since)
+        states = {(row.address_id, row.rule_id): row for row in ThrottleState.objects.all()}
+        rules = _rules_with_programs({rule_id for _, rule_id in buckets} | {rule_id for _, rule_id in states})
+        active = {
+            (cap.address_id, cap.rule_id): cap
+            for cap in AddressCap.objects.filter(kind=CapKind.THROTTLE_PROGRAM.value, ended_at=None).order_by("pk")
+        }
+        throttles = sorted({*buckets, *states})
+        living = set(IPAddress.objects.filter(pk__in={pk for pk, _ in throttles}).values_list("pk", flat=True))
+        changes: dict[str, int] = dict.fromkeys(("looked_at", "began", "extended", "ended"), 0)
+        for throttle in throttles:
+            address_id, rule_id = throttle
+            rule, row, cap = rules.get(rule_id), states.get(throttle), active.get(throttle)
+            if rule is None or address_id not in living:
+                # The rule or the address is gone, or the rule has no program any more.
+                _forget(throttle, row, cap, now)
+                continue
+            changes["looked_at"] += 1
+            state, transitions = _advance(throttle, row, buckets.get(throttle, []), rule, now)
+            if (change := _bring(throttle, rule, state, transitions, cap, now)) is not None:
+                changes[change] += 1
+            if throttle not in buckets and not state.is_reduced:
+                # It starts anew with its next attempt.
+                _forget(throttle, row, None, now)
+        return Decided(**changes)
+
+
+def end(cap_id: int, *, at: datetime.datetime, actor: Actor) -> None:
+    """End a back-off by hand: the throttle returns to normal and is judged by what comes from now on. Raises NotFound."""
+    with transaction.atomic():
+        advisory("stats.programs")
+        cap = AddressCap.objects.filter(pk=cap_id).first()
+        caps.end(cap_id, at=at, actor=actor)
+        if cap is not None and cap.kind == CapKind.THROTTLE_PROGRAM.value and cap.rule_id is not None:
+            _store((cap.address_id, cap.rule_id), backoff.start(int(at.timestamp())))
+
+
+def _advance(
+    throttle: tuple[int, int], row: ThrottleState | None, buckets: list[Bucket], rule: Rule, now: datetime.datetime
+) -> tuple[State, list[Transition]]:
+    """Return the state now, and move the stored point to where nothing can arrive before any more."""
+    assert rule.throttle_program is not None
+    program = engine_program(rule.throttle_program)
+    until = int(now.timestamp())
+    if row is not None:
+        stored = State(**{name: getattr(row, name) for name in STATE_FIELDS})
+    else:
+        stored = backoff.start(min(bucket.number for bucket in buckets) * BUCKET)
+    state, transitions = backoff.replay(stored, buckets, program, until=until)
+    settled, _ = backoff.replay(stored, buckets, program, until=max(stored.at, until - LATENESS))
+    if row is None or settled != stored:
+        _store(throttle, settled)
+    return state, transitions
+
+
+def _bring(
+    throttle: tuple[int, int],
+    rule: Rule,
+    state: State,
+    transitions: list[Transition],
+    cap: AddressCap | None,
+    now: datetime.datetime,
+) -> str | None:
+    """Begin, extend or end the cap, so that it is as decided; return what was done."""
+    is_active = cap is not None and _is_active(cap, now)
+    if state.ends_at is None or moment(state.ends_at) <= now:
+        if cap is not None and is_active:
+            caps.end(cap.pk, at=now, actor=SYSTEM)
+            return "ended"
+        return None
+    until = moment(state.ends_at)
+    reason = reason_of(transitions[-1], rule.throttle_program) if transitions else ""
+    if cap is not None and is_active:
+        if cap.until == until:
+            return None
+        caps.extend(cap.pk, until=until, reason=reason, at=now, actor=SYSTEM)
+        return "extended"
+    numbers = reduced_limits(rule)
+    if not any(numbers.values()):
+        # A percentage of unlimited is unlimited: there is nothing to bound.
+        return None
+    caps.begin(
+        address_id=throttle[0],
+        kind=CapKind.THROTTLE_PROGRAM,
+        rule_id=throttle[1],
+        reason=reason or f"{rule.throttle_program} is still in effect",
+        at=now,
+        until=until,
+        actor=SYSTEM,
+        **numbers,
+    )
+    return "began"
+
+
+def reduced_limits(rule: Rule) -> Mapping[str, int | None]:
+    """Return both limits of a rule during back-off; None: not bounded."""
+    program = rule.throttle_program
+    assert program is not None
+    modes = {BackoffMode.PERCENT: "percent", BackoffMode.FIXED: "fixed"}
+    messages = {modes[BackoffMode(program.backoff_messages_mode)]: program.backoff_messages_value}
+    connections = {modes[BackoffMode(program.backoff_connections_mode)]: program.backoff_connections_value}
+    return {
+        "max_messages_per_hour": backoff.reduced(rule.max_messages_per_hour, **messages) or None,
+        "max_concurrent_connections": backoff.reduced(rule.max_concurrent_connections, **connections) or None,
+    }
+
+
+def engine_program(program: ThrottleProgram) -> Program:
+    """Return the program as the engine wants it."""
+    return Program(program.failure_rate, program.deferral_rate, program.return_after_seconds)
+
+
+def reason_of(transition: Transition, program: ThrottleProgram | None) -> str:
+    """Return in a sentence which counts decided: "45 of 60 attempts were deferred (75 %; Automatic Backoff begins at 50 %)"."""
+    rates = transition.rates
+    parts = []
+    if program is not None and program.deferral_rate is not None and rates.deferral_rate >= program.deferral_rate:
+        parts.append((rates.deferred, "deferred", rates.deferral_rate, program.deferral_rate))
+    if program is not None and program.failure_rate is not None and rates.failure_rate >= program.failure_rate:
+        parts.append((rates.failed, "failed", rates.failure_rate, program.failure_rate))
+    told = " and ".join(
+        f"{count:,} of {rates.attempts:,} attempts were {word} ({rate:.0f} %; {program} begins at {trigger} %)"
+        if word == "deferred"
+        else f"{count:,} of {rates.attempts:,} attempts {word} ({rate:.0f} %; {program} begins at {trigger} %)"
+        for count, word, rate, trigger in parts
+    )
+    return f"{told}, up to {moment(transition.at):%H:%M:%S} UTC" if told else ""
+
+
+def moment(seconds: int) -> datetime.datetime:
+    """Return Unix seconds as a time."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+
+def _forget(
+    throttle: tuple[int, int], row: ThrottleState | None, cap: AddressCap | None, now: datetime.datetime
+) -> None:
+    if row is not None:
+        ThrottleState.objects.filter(address_id=throttle[0], rule_id=throttle[1]).delete()
+    if cap is not None and _is_active(cap, now):
+        caps.end(cap.pk, at=now, actor=SYSTEM)
+
+
+def _is_active(cap: AddressCap, now: datetime.datetime) -> bool:
+    return cap.ended_at is None and (cap.until is None or cap.until > now)
+
+
+def _rules_with_programs(rule_ids: set[int]) -> dict[int, Rule]:
+    rows = Rule.objects.filter(throttle_program__isnull=False).select_related("throttle_program")
+    return {rule.pk: rule for rule in rows.filter(pk__in=rule_ids)}
+
+
+def _store(throttle: tuple[int, int], state: State) -> None:
+    address_id, rule_id = throttle
+    ThrottleState.objects.bulk_create(
+        [ThrottleState(address_id=address_id, rule_id=rule_id, **asdict(state))],
+        update_conflicts=True,
+        unique_fields=["address_id", "rule_id"],
+        update_fields=list(STATE_FIELDS),
+    )
