@@ -93,13 +93,25 @@ def overlay_document(overlay: Overlay) -> dict[str, Any]:
             {"id": each.id, "server": each.tenant, "network": each.network, "expires_at": _time(each.expires_at)}
             for each in overlay.networks
         ],
-        "caps": [],
+        "caps": [
+            {
+                "source": source_name(pk),
+                "kind": cap.kind.value,
+                "rule": cap.rule_id,
+                "domains": None if cap.domains is None else sorted(cap.domains),
+                "per_hour": cap.max_messages_per_hour,
+                "connections": cap.max_concurrent_connections,
+                "until": _time(cap.until),
+            }
+            for pk, found in overlay.caps.items()
+            for cap in found
+        ],
     }
 
 
 def _changed_files(policy: bytes, files: Mapping[str, str], overlay: Overlay) -> dict[str, str | None]:
     """Return the files that the overlay changes; None: it is not there while the overlay applies."""
-    if not overlay.paused and not overlay.suspended:
+    if not (overlay.paused or overlay.suspended or overlay.caps):
         return {}
     compiled = compile_for(documents.from_json(policy), overlay).files
     changed: dict[str, str | None] = {path: None for path in files if path not in compiled}

@@ -20,6 +20,11 @@ class Policy {
             if (!this.credentials.has(each.server)) this.credentials.set(each.server, [])
             this.credentials.get(each.server).push({ digest: Buffer.from(each.sha256, 'hex'), until: moment(each.expires_at) })
         }
+        this.caps = new Map()
+        for (const each of overlay.caps || []) {
+            if (!this.caps.has(each.source)) this.caps.set(each.source, [])
+            this.caps.get(each.source).push({ ...each, until: moment(each.until) })
+        }
         this.networks = (overlay.networks || []).map(network).sort((a, b) => b.bits - a.bits || a.id - b.id)
     }
 
@@ -75,9 +80,19 @@ class Policy {
         return weighted.length ? weighted.map(([tag, weight]) => [tag, weight]) : entries.map(([tag]) => [tag, 1])
     }
 
-    // {rule, connections, per_hour} of a source towards a domain.
-    limit(tag, domain) {
-        return this.document.limit[look_up(this.document.limits[this.document.sources[tag].limits], domain)]
+    // {rule, connections, per_hour} of a source towards a domain: the rule's, under the caps that apply now; 0 is unlimited.
+    limit(tag, domain, now = Date.now()) {
+        const limit = this.document.limit[look_up(this.document.limits[this.document.sources[tag].limits], domain)]
+        if (!this.caps.has(tag)) return limit
+        let { connections, per_hour } = limit
+        for (const cap of this.caps.get(tag)) {
+            if (cap.until !== null && now >= cap.until) continue
+            if (cap.rule !== null && cap.rule !== limit.rule) continue
+            if (cap.domains && !cap.domains.some((pattern) => covers(pattern, domain))) continue
+            connections = least(connections, cap.connections)
+            per_hour = least(per_hour, cap.per_hour)
+        }
+        return { rule: limit.rule, connections, per_hour }
     }
 }
 
@@ -89,6 +104,17 @@ function look_up(table, domain) {
         if (Object.hasOwn(table.below, parent)) return table.below[parent]
     }
     return table.default
+}
+
+// Whether a domain pattern (`a.b`, `*.a.b`, `[*.]a.b`) matches.
+function covers(pattern, domain) {
+    if (pattern.startsWith('[*.]')) return domain === pattern.slice(4) || domain.endsWith(pattern.slice(3))
+    return pattern.startsWith('*.') ? domain.endsWith(pattern.slice(1)) : domain === pattern
+}
+
+// The lower of a limit and a cap, where 0 and null are unlimited.
+function least(limit, cap) {
+    return cap && (!limit || cap < limit) ? cap : limit
 }
 
 // With @ an address without its +tag, else a domain; no conditions: any.

@@ -5,14 +5,17 @@ all domains that have a name as their nearest parent in the table, and are not i
 same order, so one unnamed subdomain stands for all of them.
 """
 
+import datetime
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nodes.policy.model import Policy, Source
 from nodes.policy.shares import Entry, entries, override_patterns
 from throttling.domains import ITSELF_AND_SUBDOMAINS, SUBDOMAINS
-from throttling.limits import effective
+from throttling.limits import Cap, effective
 
+# Caps without an end apply at any time.
+_ANY_TIME = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 # A label that no pattern can name.
 _UNNAMED = "?"
 
@@ -77,14 +80,16 @@ def flatten[Value](names: Iterable[str], value_of: Callable[[str], Value]) -> Fl
     return Flat(dict(sorted(exact.items())), dict(sorted(below.items())), default)
 
 
-def limit_tables(policy: Policy) -> dict[int, Flat[Limit]]:
-    """Return the limits of each source by domain. Sources with the same rules share one table."""
+def limit_tables(policy: Policy, caps: Mapping[int, tuple[Cap, ...]] | None = None) -> dict[int, Flat[Limit]]:
+    """Return the limits of each source by domain, under the caps of an overlay. Sources with the same rules share one table."""
     tables: dict[object, Flat[Limit]] = {}
     found = {}
     for source in policy.sources:
-        key = _rules_of(policy, source)
+        # The overlay has them while they apply: their end is not this function's to know.
+        capped = tuple(replace(cap, until=None) for cap in (caps or {}).get(source.id, ()))
+        key = _rules_of(policy, source), capped
         if key not in tables:
-            tables[key] = _limits(policy, source)
+            tables[key] = _limits(policy, source, capped)
         found[source.id] = tables[key]
     return found
 
@@ -110,11 +115,11 @@ def _rules_of(policy: Policy, source: Source) -> object:
     return None, source.template, own.max_concurrent_connections, own.max_messages_per_hour
 
 
-def _limits(policy: Policy, source: Source) -> Flat[Limit]:
+def _limits(policy: Policy, source: Source, caps: tuple[Cap, ...]) -> Flat[Limit]:
     own, template = policy.limit_table_of[source.own], policy.limit_table_of[source.template]
 
     def limit_of(domain: str) -> Limit:
-        found = effective((own, template), (), domain)
+        found = effective((own, template), caps, domain, _ANY_TIME)
         rule = found.rule
         return Limit(
             0 if rule is None else rule.id,
@@ -123,4 +128,5 @@ def _limits(policy: Policy, source: Source) -> Flat[Limit]:
             None if rule is None else rule.throttle_program_id,
         )
 
-    return flatten(names_in([*own.rule_of, *template.rule_of]), limit_of)
+    capped = {pattern for cap in caps for pattern in cap.domains or ()}
+    return flatten(names_in([*own.rule_of, *template.rule_of, *capped]), limit_of)

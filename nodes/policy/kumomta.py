@@ -21,7 +21,7 @@ _CODE = (Path(__file__).parent / "kumomta.lua").read_text()
 
 def compile_policy(policy: Policy, overlay: Overlay) -> Compiled:
     """Return the module, the tags and the fidelity report."""
-    limits = limit_tables(policy)
+    limits = limit_tables(policy, overlay.caps)
     draws = {pool.id: pool_table(policy, pool.id) for pool in policy.pools}
     data = layout.document_of(policy, limits, draws) | {
         "paused": {layout.source_name(pk): True for pk in overlay.paused},

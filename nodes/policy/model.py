@@ -1,16 +1,16 @@
 """What one node is to do, as frozen values: read from rows by `nodes.policy.read`, and all that a compiler sees.
 
-A `Policy` holds what a revision fixes; an `Overlay` holds what changes without a revision: pauses, suspensions, credentials.
+A `Policy` holds what a revision fixes; an `Overlay` what changes without one: pauses, suspensions, credentials, caps.
 Ids are those of the rows. Every tuple is sorted (by id, or in the order in which its elements are tried), so equal policies are
 equal values with equal digests.
 """
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from throttling.limits import LimitRule, LimitTable
+from throttling.limits import Cap, LimitRule, LimitTable
 
 # The id of the pool of servers that have none: the default VirtualMTA.
 DEFAULT_POOL = 0
@@ -226,3 +226,5 @@ class Overlay:
     suspended: tuple[Suspension, ...] = ()
     keys: tuple[SmtpKey, ...] = ()
     networks: tuple[SmtpNetwork, ...] = ()
+    # What bounds an address below its rules just now (back-off, …), by the address's id, oldest first.
+    caps: Mapping[int, tuple[Cap, ...]] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from customers itself.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from nodes.policy.compiled import Compiled, Tag
 from nodes.policy.findings import shared
@@ -34,7 +35,9 @@ MOST_TRANSPORTS = 500
 def compile_policy(policy: Policy, overlay: Overlay) -> Compiled:
     """Return the files of the node's Postfix instances, each in a folder of its own, and how faithful they are."""
     findings = Findings()
-    limits = limit_tables(policy)
+    # One counter for all domains of a rule: a cap on some of them bounds them all.
+    caps = {pk: tuple(replace(cap, domains=None) for cap in found) for pk, found in overlay.caps.items()}
+    limits = limit_tables(policy, caps)
     tables = {pool.id: joint_table(policy, pool.id, limits) for pool in policy.pools}
     has_front = len(policy.pools) != 1 or _default_is_limited(tables)
     tenants = tenant_files(policy, overlay, findings, has_front=has_front)

@@ -19,7 +19,7 @@ UNLIMITED = 1000
 
 def compile_policy(policy: Policy, overlay: Overlay) -> Compiled:
     """Return the file, the tags and the fidelity report."""
-    limits = limit_tables(policy)
+    limits = limit_tables(policy, overlay.caps)
     draws = {pool.id: pool_table(policy, pool.id) for pool in policy.pools}
     file = _File(policy, overlay, draws)
     lines = [f"# Sluice revision {policy.revision} for node {' '.join(policy.node.name.split())}"]

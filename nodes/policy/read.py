@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from ippools import caps
 from ippools.models import IPAddress
 from nodes.policy.model import (
     DEFAULT_POOL,
@@ -126,7 +127,7 @@ def _tenant(server: ServerRow, pool: int | None, rules: Any) -> Tenant:
 
 
 def read_overlay(*, ways: Collection[int], servers: Collection[int], at: datetime.datetime) -> Overlay:
-    """Read what applies on top of a policy with these ways and servers: 3 queries. Its number is not known here."""
+    """Read what applies on top of a policy with these ways and servers: 4 queries. Its number is not known here."""
     with snapshot():
         paused = IPAddress.objects.filter(pk__in=ids(ways), delivery_paused=True).order_by("pk")
         columns = ("organization__permalink", "permalink", "suspended_until", "organization__suspended_at")
@@ -153,6 +154,7 @@ def read_overlay(*, ways: Collection[int], servers: Collection[int], at: datetim
             suspended=tuple(_suspensions(suspended.values_list(*columns), at)),
             keys=tuple(keys),
             networks=tuple(networks),
+            caps={pk: tuple(found) for pk, found in sorted(caps.of_addresses(ways, at=at).items())},
         )
 
 

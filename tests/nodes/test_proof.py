@@ -95,7 +95,7 @@ def exact_also_below(table: Flat[Limit]) -> Flat[Limit]:
     return Flat(table.exact, {**table.exact, **table.below}, table.default)
 
 
-def patterns_rule_by_rule(policy: Policy) -> dict[int, Flat[Limit]]:
+def patterns_rule_by_rule(policy: Policy, caps: object = None) -> dict[int, Flat[Limit]]:
     """Translate each rule by itself, the template's last: what a compiler must not do."""
     found = {}
     for source in policy.sources:
@@ -118,7 +118,7 @@ REAL_LIMITS = flat.limit_tables
 REAL_POOLS = flat.pool_table
 
 
-def without_own_default(policy: Policy) -> dict[int, Flat[Limit]]:
+def without_own_default(policy: Policy, caps: object = None) -> dict[int, Flat[Limit]]:
     tables = tuple(
         dataclasses.replace(table, max_concurrent_connections=None, max_messages_per_hour=None)
         if table.id >= 10
@@ -164,7 +164,7 @@ class FoundOut(Exception):
 BROKEN: dict[str, tuple[str, Callable[..., object]]] = {
     "a rule for a domain holds for its subdomains, too": (
         "limit_tables",
-        lambda policy: {pk: exact_also_below(table) for pk, table in REAL_LIMITS(policy).items()},
+        lambda policy, caps=None: {pk: exact_also_below(table) for pk, table in REAL_LIMITS(policy).items()},
     ),
     "rules are translated one by one": ("limit_tables", patterns_rule_by_rule),
     "an address's own default is forgotten": ("limit_tables", without_own_default),
