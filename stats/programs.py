@@ -5,7 +5,6 @@ a stored point, and the caps of addresses (`ippools.caps`) are brought to what i
 """
 
 import datetime
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from django.db import transaction
@@ -121,8 +120,8 @@ def _bring(
             return None
         caps.extend(cap.pk, until=until, reason=reason, at=now, actor=SYSTEM)
         return "extended"
-    numbers = reduced_limits(rule)
-    if not any(numbers.values()):
+    messages, connections = reduced_limits(rule)
+    if messages is None and connections is None:
         # A percentage of unlimited is unlimited: there is nothing to bound.
         return None
     caps.begin(
@@ -133,22 +132,23 @@ def _bring(
         at=now,
         until=until,
         actor=SYSTEM,
-        **numbers,
+        max_messages_per_hour=messages,
+        max_concurrent_connections=connections,
     )
     return "began"
 
 
-def reduced_limits(rule: Rule) -> Mapping[str, int | None]:
-    """Return both limits of a rule during back-off; None: not bounded."""
+def reduced_limits(rule: Rule) -> tuple[int | None, int | None]:
+    """Return a rule's messages an hour and connections during back-off; None: not bounded."""
     program = rule.throttle_program
     assert program is not None
     modes = {BackoffMode.PERCENT: "percent", BackoffMode.FIXED: "fixed"}
     messages = {modes[BackoffMode(program.backoff_messages_mode)]: program.backoff_messages_value}
     connections = {modes[BackoffMode(program.backoff_connections_mode)]: program.backoff_connections_value}
-    return {
-        "max_messages_per_hour": backoff.reduced(rule.max_messages_per_hour, **messages) or None,
-        "max_concurrent_connections": backoff.reduced(rule.max_concurrent_connections, **connections) or None,
-    }
+    return (
+        backoff.reduced(rule.max_messages_per_hour, **messages) or None,
+        backoff.reduced(rule.max_concurrent_connections, **connections) or None,
+    )
 
 
 def engine_program(program: ThrottleProgram) -> Program:
