@@ -12,7 +12,7 @@ from django_structlog.middlewares import RequestMiddleware
 from core.clients import client_address, comes_by_trusted_proxy
 
 # Characters; gunicorn's own limit is 4,094, and its answer a page of its own.
-LONGEST_ADDRESS = 8_000
+LONGEST_ADDRESS = 32_000
 
 
 class ForwardingHeaders:

@@ -24,7 +24,7 @@ ARRIVAL_TIMEOUT = 60
 LAST_ARRIVALS = 3
 # Bytes of a request line and headers. What is longer is cut, so that Django refuses it in the words of its address.
 LONGEST_HEAD = 64 * 1024
-CUT_TARGET = 16 * 1024
+CUT_TARGET = 40 * 1024
 # Bytes of one body that are read ahead: as many as an endpoint takes. A longer one is handed over at once, and refused unread.
 LONGEST_BODY = 17 * 1024 * 1024
 # Bytes that all requests on their way to this process may hold.

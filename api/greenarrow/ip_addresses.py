@@ -83,7 +83,9 @@ class IPAddresses(RecordViewSet):
         texts = [text for each in request.query_params.getlist("domain") for text in each.split(",")]
         if not texts:
             raise decline(Code.MALFORMED, "domain is required: give it once for each domain")
-        return effective_limits.answer(address, effective_limits.domains_of({"domains": texts}, name="domain"))
+        return effective_limits.answer(
+            address, effective_limits.domains_of({"domains": texts}, name="domain"), at=self.now
+        )
 
     # Nothing in the query; without this, drf-spectacular would describe it by the schema of the GET.
     @extend_schema(parameters=[])
@@ -94,4 +96,4 @@ class IPAddresses(RecordViewSet):
         if not isinstance(given, dict):
             raise Invalid(Fault(LIMITS_KEY, "must be an object"))
         address = self.address(address_id)
-        return effective_limits.answer(address, effective_limits.domains_of(given, name="domains"))
+        return effective_limits.answer(address, effective_limits.domains_of(given, name="domains"), at=self.now)

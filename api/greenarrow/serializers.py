@@ -31,6 +31,7 @@ from core.errors import Faults
 from core.references import HIGHEST_ID
 from ippools.models.relay_server import HIGHEST_PORT
 from ippools.models.routing_rule import Randomization
+from throttling.limits import CapKind
 from throttling.models.program import BackoffMode
 from throttling.models.rule import MAX_RULES
 
@@ -43,6 +44,7 @@ NO_TARGET = {"empty": "must contain at least one VirtualMTA"}
 MOST_DOMAINS = 1_000
 KINDS = ("ip_address", "relay_server", "routing_rule")
 SIDES = ("ip_address", "throttling_template")
+CAPS = tuple(kind.value for kind in CapKind)
 
 # --- What lists have in common -----------------------------------------------------------------------------------------
 
@@ -372,8 +374,8 @@ class ThrottleSerializer(Record):
 class DeciderSerializer(Record):
     """Where each number comes from."""
 
-    max_concurrent_connections = Choice(*SIDES)
-    max_messages_per_hour = Choice(*SIDES)
+    max_concurrent_connections = Choice(*SIDES, *CAPS)
+    max_messages_per_hour = Choice(*SIDES, *CAPS)
 
 
 class RuleIdSerializer(Record):
@@ -381,11 +383,14 @@ class RuleIdSerializer(Record):
 
 
 class StepSerializer(Record):
-    """A pattern that was looked for, and the rule that has it."""
+    """A pattern that was looked for and the rule that has it or, at the end, a cap that lowers a number."""
 
-    type = Choice(*SIDES)
-    domain = Text()
-    throttling_rule = RuleIdSerializer(allow_null=True)
+    type = Choice(*SIDES, "cap")
+    domain = Text(required=False)
+    throttling_rule = RuleIdSerializer(allow_null=True, required=False)
+    cap = Choice(*CAPS, required=False)
+    max_messages_per_hour = Limit(allow_null=True, required=False)
+    until = Text(allow_null=True, required=False)
 
 
 class EffectiveLimitsSerializer(Record):

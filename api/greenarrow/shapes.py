@@ -3,11 +3,12 @@
 Serializers document them and write the same some times slower (measured: `make bench ARGS=effective_limits`).
 """
 
+import datetime
 from collections.abc import Iterable
 from typing import Any
 
 from ippools.models import IPAddress
-from throttling.limits import Considered, EffectiveLimits, LimitRule, Source
+from throttling.limits import CapKind, Considered, EffectiveLimits, LimitRule, Source
 
 type Shape = dict[str, Any]
 
@@ -29,6 +30,16 @@ def owner_kind(source: Source) -> str:
     return "ip_address" if source == Source.ADDRESS else "throttling_template"
 
 
+def decider(source: Source | CapKind) -> str:
+    """The word for what a number comes from: a side, or the kind of the cap that lowers it."""
+    return owner_kind(source) if isinstance(source, Source) else source.value
+
+
+def timestamp(moment: datetime.datetime | None) -> str | None:
+    """A time with whole seconds and Z."""
+    return None if moment is None else moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def effective_limits(
     address: IPAddress, found: EffectiveLimits, steps: Iterable[Considered], programs: dict[int, str]
 ) -> Shape:
@@ -43,10 +54,10 @@ def effective_limits(
         "throttling_rule": None
         if rule is None or found.source is None
         else {**owned_rule(address, found.source, rule), "domain": found.pattern},
-        # Where each number comes from: the rule's owner or, where no rule matches, whoever's default is not null.
+        # Where each number comes from: the rule's owner, the first default that is not null, or the cap that lowers it.
         "decided_by": {
-            "max_concurrent_connections": owner_kind(found.connections_from),
-            "max_messages_per_hour": owner_kind(found.messages_from),
+            "max_concurrent_connections": decider(found.connections_from),
+            "max_messages_per_hour": decider(found.messages_from),
         },
         "trace": [
             {
@@ -55,5 +66,14 @@ def effective_limits(
                 "throttling_rule": None if step.rule is None else {"id": step.rule.id},
             }
             for step in steps
+        ]
+        + [
+            {
+                "type": "cap",
+                "cap": cap.kind.value,
+                "max_messages_per_hour": cap.max_messages_per_hour,
+                "until": timestamp(cap.until),
+            }
+            for cap in found.caps
         ],
     }

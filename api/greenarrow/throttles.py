@@ -1,5 +1,7 @@
 """Throttles: the rules of addresses as they are applied now."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.request import Request
@@ -7,11 +9,12 @@ from rest_framework.request import Request
 from api.greenarrow.pages import Computed, asked
 from api.greenarrow.reading import many
 from api.greenarrow.serializers import ThrottleSerializer
-from api.greenarrow.shapes import list_row, owned_rule
+from api.greenarrow.shapes import list_row, owned_rule, timestamp
 from api.greenarrow.views import GreenArrowViewSet
 from ippools.limits import limit_tables
-from ippools.models import IPAddress
-from throttling.limits import LimitRule, Source, applicable
+from ippools.models import AddressCap, IPAddress
+from throttling.limits import CapKind, LimitRule, Source, applicable
+from throttling.models import RuleDomain
 
 THROTTLES = {"throttles": many(ThrottleSerializer(), most=100)}
 
@@ -23,24 +26,51 @@ class ThrottlesInBackoff(GreenArrowViewSet):
     answers = {"list": THROTTLES}
 
     def list(self, request: Request) -> dict[str, Any]:
-        """List the throttles that have backed off: none, until something drives backoff."""
-        return asked(request).answer("throttles", Computed(()))
+        """List the throttles whose rate a program has reduced, by address and rule."""
+        caps = list(
+            AddressCap.objects.active(self.now)
+            .filter(kind=CapKind.THROTTLE_PROGRAM.value, rule__isnull=False)
+            .select_related("rule", "address__template")
+            .order_by("address_id", "rule_id")
+        )
+        domains: defaultdict[int, list[str]] = defaultdict(list)
+        rows = RuleDomain.objects.filter(rule_id__in={cap.rule_id for cap in caps}).order_by("rule_id", "position")
+        for rule_id, pattern in rows.values_list("rule_id", "pattern"):
+            domains[rule_id].append(pattern)
+        return asked(request).answer(
+            "throttles",
+            Computed([([cap.address_id, cap.rule_id], _throttle_of(cap, tuple(domains[cap.rule_id]))) for cap in caps]),
+        )
 
 
 def page_of(request: Request, address: IPAddress) -> dict[str, Any]:
     """Return a page of the rules that can apply to mail from the address, its own first."""
+    caps = {
+        cap.rule_id: cap
+        for cap in AddressCap.objects.active(request.now).filter(
+            kind=CapKind.THROTTLE_PROGRAM.value, rule__isnull=False, address=address
+        )
+    }
     rows = [
-        ([int(source == Source.TEMPLATE), rule.id], _throttle(address, source, rule))
-        for source, rule in applicable(*limit_tables(address))
+        ([int(source == Source.TEMPLATE), rule.id], _throttle(address, source, rule, caps))
+        for source, rule in applicable(limit_tables(address))
     ]
     return asked(request).answer("throttles", Computed(rows))
 
 
-def _throttle(address: IPAddress, source: Source, rule: LimitRule) -> dict[str, Any]:
-    """The live state of one rule on one address. Nothing drives backoff yet, so its fields say that there is none.
+def _throttle_of(cap: AddressCap, domains: tuple[str, ...]) -> dict[str, Any]:
+    rule = cap.rule
+    source = Source.ADDRESS if rule.rule_set_id == cap.address.rules_id else Source.TEMPLATE
+    limits = LimitRule(rule.pk, domains, rule.max_concurrent_connections, rule.max_messages_per_hour)
+    return _throttle(cap.address, source, limits, {rule.pk: cap})
+
+
+def _throttle(address: IPAddress, source: Source, rule: LimitRule, caps: Mapping[int, AddressCap]) -> dict[str, Any]:
+    """The live state of one rule on one address; `caps` are those of throttle programs, by rule.
 
     A plain dictionary: a list of computed rows, of which there are up to 500.
     """
+    cap = caps.get(rule.id)
     return {
         # An address and a rule make one throttle; both can be read from its id, which is exact in JavaScript too.
         "id": (address.pk << 32) + rule.id,
@@ -49,10 +79,15 @@ def _throttle(address: IPAddress, source: Source, rule: LimitRule) -> dict[str, 
         "normal_max_messages_per_hour": rule.max_messages_per_hour,
         "normal_max_concurrent_connections": rule.max_concurrent_connections,
         "domains": list(rule.domains),
-        "in_backoff": False,
-        "backoff_reason": None,
-        "backoff_began_at": None,
-        "backoff_ends_at": None,
-        "backoff_max_messages_per_hour": None,
-        "backoff_max_concurrent_connections": None,
+        "in_backoff": cap is not None,
+        "backoff_reason": None if cap is None else CapKind.THROTTLE_PROGRAM.value,
+        "backoff_began_at": None if cap is None else timestamp(cap.began_at),
+        "backoff_ends_at": None if cap is None else timestamp(cap.until),
+        # A number that the program does not bound is the rule's own.
+        "backoff_max_messages_per_hour": None
+        if cap is None
+        else cap.max_messages_per_hour or rule.max_messages_per_hour,
+        "backoff_max_concurrent_connections": None
+        if cap is None
+        else cap.max_concurrent_connections or rule.max_concurrent_connections,
     }

@@ -284,7 +284,7 @@ class IPAddressAdmin(TenantAdmin):
         if record is None:
             raise Http404
         asked = request.GET.get("domain", "")
-        found = limit_lookup.answer(record, asked) if asked.strip() else None
+        found = limit_lookup.answer(record, asked, at=timezone.now()) if asked.strip() else None
         within = is_within_page(request)
         context = {
             **({} if within else self.admin_site.each_context(request)),

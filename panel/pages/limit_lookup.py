@@ -1,13 +1,18 @@
 """“Which limit applies?”: the winning rule of one address towards one domain, and how it was found."""
 
+import datetime
 from dataclasses import dataclass
 from typing import Any
 
-from ippools.models import IPAddress
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from ippools import caps
+from ippools.limits import limit_tables
+from ippools.models import AddressCap, IPAddress
 from panel.formatting import limits_in_words
-from throttling import rule_sets
 from throttling.domains import NotADomain, domain_name
-from throttling.limits import EffectiveLimits, LimitTable, Source, effective, trace
+from throttling.limits import CapKind, EffectiveLimits, Source, effective, trace
 from throttling.models import ThrottleProgram
 
 LONGEST = 300
@@ -21,21 +26,15 @@ class Answer:
     limits: EffectiveLimits
     connections: str
     messages: str
+    # Which rule, default or cap each number is from.
+    connections_by: str
+    messages_by: str
     program: str
     steps: list[dict[str, Any]]
 
 
-def tables_of(address: IPAddress) -> tuple[LimitTable, LimitTable]:
-    """Return the address's own rules and its template's, by three queries."""
-    own, template = address.rules, address.template.rules
-    rules = list(rule_sets.rules_of(own.pk, template.pk))
-    return tuple(
-        rule_sets.limit_table(each, [rule for rule in rules if rule.rule_set_id == each.pk]) for each in (own, template)
-    )  # type: ignore[return-value]  # Two go in, two come out.
-
-
-def answer(address: IPAddress, text: str) -> Answer | str:
-    """Return which limits the address has towards the domain, or a sentence on why the text is none."""
+def answer(address: IPAddress, text: str, *, at: datetime.datetime) -> Answer | str:
+    """Return which limits the address has to the domain at a time, or a sentence on why the text is not a domain."""
     text = text.strip()
     # People paste addresses too.
     text = text.rpartition("@")[2]
@@ -43,8 +42,8 @@ def answer(address: IPAddress, text: str) -> Answer | str:
         domain = domain_name(text[:LONGEST])
     except NotADomain:
         return f"“{text[:80]}” is no domain name. Type one such as gmail.com."
-    own, template = tables_of(address)
-    limits = effective((own, template), (), domain)
+    layers = limit_tables(address)
+    limits = effective(layers, caps.of_addresses([address.pk], at=at).get(address.pk, ()), domain, at)
     names = dict(ThrottleProgram.objects.values_list("pk", "name"))
     program = limits.rule.throttle_program_id if limits.rule else None
     return Answer(
@@ -52,6 +51,8 @@ def answer(address: IPAddress, text: str) -> Answer | str:
         limits=limits,
         connections=_words(limits.max_concurrent_connections),
         messages=_words(limits.max_messages_per_hour),
+        connections_by=_by(limits, limits.connections_from),
+        messages_by=_by(limits, limits.messages_from),
         program=names.get(program, "none") if program else "none",
         steps=[
             {
@@ -62,9 +63,18 @@ def answer(address: IPAddress, text: str) -> Answer | str:
                 if step.rule is None
                 else limits_in_words(step.rule.max_concurrent_connections, step.rule.max_messages_per_hour),
             }
-            for number, step in enumerate(trace((own, template), domain), start=1)
+            for number, step in enumerate(trace(layers, domain), start=1)
         ],
     )
+
+
+def _by(limits: EffectiveLimits, source: Source | CapKind) -> str:
+    """Return in words what a number is from."""
+    if isinstance(source, CapKind):
+        [cap] = [each for each in limits.caps if each.kind == source][:1]
+        until = "" if cap.until is None else f", until {date_format(timezone.localtime(cap.until), 'H:i')}"
+        return f"lowered by a cap: {AddressCap.Kind(source.value).label.lower()}{until}"
+    return f"by {whose(source)} " + (f"rule for {limits.pattern}" if limits.rule else "default")
 
 
 def whose(source: Source | None) -> str:

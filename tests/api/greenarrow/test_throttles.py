@@ -1,10 +1,15 @@
 """/ip_addresses/{id}/throttles and /throttles_in_backoff"""
 
+import datetime
+
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from ippools import caps
 from tests.api.greenarrow.conftest import SYSTEM
 from tests.words import ip_addresses, templates
+from throttling.limits import CapKind
 
 
 def rule(*domains, connections=1, messages=2):
@@ -82,11 +87,57 @@ def test_it_costs_five_queries(call, template, address):
     call.data("GET", url)
     with CaptureQueriesContext(connection) as queries:
         call.data("GET", url)
-    assert len(queries) == 5
+    assert len(queries) == 6
 
 
 def test_nothing_has_backed_off(call, address):
     assert call.data("GET", "throttles_in_backoff") == {
         "throttles": [],
         "pagination": {"page": 0, "per_page": 100, "num_pages": 0, "num_records": 0, "next_page_token": None},
+    }
+
+
+def test_a_throttle_that_has_backed_off_is_shown_everywhere(call, address):
+    ip_addresses.update(
+        address.pk, {"rules_new": [rule("gmail.com", connections=20, messages=1_000), rule("b.com")]}, actor=SYSTEM
+    )
+    limited = address.rules.rules.get(domains__pattern="gmail.com")
+    now = timezone.now().replace(microsecond=0)
+    until = now + datetime.timedelta(hours=1)
+    caps.begin(
+        address_id=address.pk, kind=CapKind.THROTTLE_PROGRAM, rule_id=limited.pk, reason="refused", at=now, until=until,
+        max_messages_per_hour=250, actor=SYSTEM,
+    )  # fmt: skip
+    backed_off = {
+        "id": (address.pk << 32) + limited.pk,
+        "ip_address": {"id": address.pk, "name": address.name},
+        "throttling_rule": {
+            "type": "ip_address",
+            "id": limited.pk,
+            "ip_address": {"id": address.pk, "name": address.name},
+        },
+        "normal_max_messages_per_hour": 1_000,
+        "normal_max_concurrent_connections": 20,
+        "domains": ["gmail.com"],
+        "in_backoff": True,
+        "backoff_reason": "throttle_program",
+        "backoff_began_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "backoff_ends_at": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "backoff_max_messages_per_hour": 250,
+        "backoff_max_concurrent_connections": 20,
+    }
+    assert call.data("GET", "throttles_in_backoff")["throttles"] == [backed_off]
+    listed = call.data("GET", f"ip_addresses/{address.pk}/throttles")["throttles"]
+    assert [each for each in listed if each["in_backoff"]] == [backed_off]
+    [limits] = call.data("GET", f"ip_addresses/{address.pk}/effective_limits?domain=gmail.com")["effective_limits"]
+    assert (limits["max_messages_per_hour"], limits["max_concurrent_connections"]) == (250, 20)
+    assert limits["decided_by"] == {
+        "max_concurrent_connections": "ip_address",
+        "max_messages_per_hour": "throttle_program",
+    }
+    assert limits["trace"][-1] == {
+        "type": "cap",
+        "cap": "throttle_program",
+        "max_messages_per_hour": 250,
+        "until": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }

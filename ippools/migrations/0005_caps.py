@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ippools", "0002_pause"),
+        ("ippools", "0004_what_has_changed"),
         ("throttling", "0002_builtins"),
     ]
 
