@@ -33,6 +33,7 @@ class Code(StrEnum):
     WRONG_METHOD = "wrong_method"
     CONFLICT = "conflict"
     IN_USE = "in_use"
+    OVER_QUOTA = "over_quota"  # the caller's organization has as much as it may have
     TOO_LARGE = "too_large"
     TOO_MANY = "too_many"
     UNAVAILABLE = "unavailable"
@@ -52,6 +53,7 @@ STATUSES: Mapping[str, int] = MappingProxyType(
         Code.WRONG_METHOD: 405,
         Code.CONFLICT: 409,
         Code.IN_USE: 409,
+        Code.OVER_QUOTA: 403,
         Code.TOO_LARGE: 413,
         Code.TOO_MANY: 429,
         Code.UNAVAILABLE: 503,
@@ -122,6 +124,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         Code.WRONG_METHOD: "This URL does not answer this method",
         Code.CONFLICT: "The record's state does not admit this",
         Code.IN_USE: "The record is in use",
+        Code.OVER_QUOTA: "The organization's quota is used up",
         Code.TOO_LARGE: "The request is too large",
         Code.TOO_MANY: "Too many requests; try again later",
         Code.UNAVAILABLE: "The service is busy; try again in a moment",
@@ -181,6 +184,11 @@ def _(exc: errors.NotAllowed) -> Problem | None:
 @problem_from.register
 def _(exc: errors.InUse) -> Problem | None:
     return Problem.of(Code.IN_USE, exc.message, dependencies=exc.dependencies)
+
+
+@problem_from.register
+def _(exc: errors.QuotaExceeded) -> Problem | None:
+    return Problem.of(Code.OVER_QUOTA, exc.message)
 
 
 @problem_from.register

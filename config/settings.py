@@ -283,6 +283,15 @@ SLUICE_NODE_RETRY = 5
 
 # --- DNS -------------------------------------------------------------------------------------------------------------
 
+# What an organization may have where the platform gave it no limits of its own (servers/quotas.py).
+SLUICE_QUOTAS = {
+    "max_servers": env.number("SLUICE_MAX_SERVERS", default=10_000),
+    "max_domains": env.number("SLUICE_MAX_DOMAINS", default=100_000),
+    "max_addresses": env.number("SLUICE_MAX_ADDRESSES", default=20_000),
+    "max_credentials": env.number("SLUICE_MAX_CREDENTIALS", default=100_000),
+    "max_webhooks": env.number("SLUICE_MAX_WEBHOOKS", default=10_000),
+    "max_keyless_creations_an_hour": env.number("SLUICE_MAX_KEYLESS_CREATIONS_AN_HOUR", default=1_000),
+}
 # Whom to ask, as `address` or `address:port`; empty: the system's resolvers.
 SLUICE_DNS_SERVERS = env.words("SLUICE_DNS_SERVERS")
 # Checks of domains and addresses that run side by side in one worker.

@@ -72,6 +72,12 @@ class InUse(Conflict):
         super().__init__("It is used by " + ", ".join(f"{each.type} {each.name}" for each in dependencies))
 
 
+class QuotaExceeded(Refused):
+    """The organization has as much of it as it may have."""
+
+    default_message = "The organization's quota is used up"
+
+
 class Busy(Refused):
     """Too many do this at once: nothing is wrong with the request. `retry_after`: seconds until another try is worth it."""
 

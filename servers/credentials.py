@@ -13,6 +13,8 @@ from core.audit import Actor, record, snapshot
 from core.encryption import decrypt, encrypt
 from core.errors import Conflict, Fault, Invalid, NotFound
 from core.texts import clean_name
+from servers import quotas
+from servers.locks import lock_organization_of
 from servers.models import Credential, Server
 
 
@@ -40,6 +42,8 @@ def create_credential(
         raise Invalid(Fault("kind", "must be api or smtp"))
     name = clean_name(name)
     _refuse_deleted(server)
+    if not is_default:
+        quotas.refuse_beyond(lock_organization_of(server), "max_credentials")
     credential = Credential(
         server=server,
         kind=kind,
@@ -60,6 +64,7 @@ def create_network_credential(*, server: Server, name: str, network: str, actor:
     credential = Credential(server=server, kind=Credential.Kind.SMTP_IP, name=clean_name(name))
     credential.network = _clean_network(network)
     _refuse_deleted(server)
+    quotas.refuse_beyond(lock_organization_of(server), "max_credentials")
     credential.save(force_insert=True)
     _record(actor, "credential.created", credential, after=snapshot(credential))
     return credential

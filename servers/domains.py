@@ -17,9 +17,10 @@ from dnschecks import dkim, dmarc
 from dnschecks.checked import DNSStatus
 from dnschecks.places import place
 from dnschecks.resolver import CHECK_TIMEOUT, QUESTION_TIMEOUT, Resolver
+from servers import quotas
 from servers.dns_records import VERIFICATION_PREFIX
 from servers.domain_checks import check_domain, record_verification
-from servers.locks import lock_server
+from servers.locks import lock_organization_of, lock_server
 from servers.models import Domain, DomainKey, Organization, Server
 from throttling.domains import NotADomain, domain_name
 
@@ -120,12 +121,14 @@ def create_domain(
     if is_claimed and not _is_published(domain, asked_by=organization.pk):
         raise ProvenElsewhere(name, verification_string(domain))
     with transaction.atomic():
+        holder = lock_organization_of(server)
         lock_server(server)
         existing = _existing(server, name)
         if existing is not None:
             return CreatedDomain(existing, True)
         if not is_claimed and _is_proven_elsewhere(organization, name):
             raise ProvenElsewhere(name, verification_string(domain))
+        quotas.refuse_beyond(holder, "max_domains")
         _copy(_kept(key), domain)
         domain.save(force_insert=True)
         _record(actor, "domain.created", domain, after=_snapshot(domain))

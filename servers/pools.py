@@ -18,7 +18,9 @@ from core.races import atomic_act
 from core.texts import clean_name
 from ippools.addresses import NewAddress, create_many, lock_addresses
 from ippools.models import IPAddress, IPPool, IPPoolMember
+from ippools.ranges import MOST_ADDRESSES
 from ippools.values import is_ipv4
+from servers import quotas
 from servers.locks import lock_organization
 from servers.models import IPPoolRule, Organization, OrganizationPool, Server
 
@@ -56,6 +58,8 @@ def create_pool(*, organization: Organization, name: str, ips: Sequence[Any], ac
     only counts as taken. The pool is made even where no address could be added (IP Pools API, "Creating an IP Pool").
     """
     name = clean_name(name)
+    if len(ips) > MOST_ADDRESSES:
+        raise Invalid(Fault("ips", f"has too many entries (maximum is {MOST_ADDRESSES:,} in one request)"))
     lock_addresses()
     if IPPool.objects.filter(namespace=organization.uuid, name_key=fold(name)).exists():
         raise Invalid(Fault("name", "has already been taken"))
@@ -120,6 +124,8 @@ def add_members(
     """Put addresses into the pool and return how many were new to it."""
     present = set(pool.members.values_list("ip_address_id", flat=True))
     fresh = [address for address in addresses if address.pk not in present]
+    if fresh and pool.namespace is not None:
+        _refuse_beyond_quota(pool.namespace, fresh)
     # Two who add the same address at once must not fail each other: the constraint decides.
     IPPoolMember.objects.bulk_create(
         (IPPoolMember(pool=pool, ip_address=address) for address in fresh), ignore_conflicts=True
@@ -137,6 +143,17 @@ def add_members(
             organization_id=organization_id,
         )
     return len(fresh)
+
+
+def _refuse_beyond_quota(namespace: uuid.UUID, fresh: Sequence[IPAddress]) -> None:
+    """Raise QuotaExceeded where the pools of this namespace's organization would have too many addresses, each once."""
+    owner = Organization.objects.filter(uuid=namespace).values_list("pk", flat=True).first()
+    if owner is None:
+        return
+    organization = lock_organization(owner)
+    present = IPPoolMember.objects.filter(pool__namespace=namespace, ip_address__in=[each.pk for each in fresh])
+    known = present.values("ip_address_id").distinct().count()
+    quotas.refuse_beyond(organization, "max_addresses", more=len(fresh) - known)
 
 
 @transaction.atomic

@@ -1,7 +1,7 @@
 """Organizations and servers: make, change, suspend, resume, delete, restore."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -19,7 +19,7 @@ from core.names import PERMALINK_LENGTH, fold, numbered, slugify
 from core.races import atomic_act
 from core.texts import clean_name, clean_text, is_storable, quoted
 from ippools.models import IPPool
-from servers import credentials, pools
+from servers import credentials, pools, quotas
 from servers.due_domains import recheck_domains_of
 from servers.locks import lock_organization, lock_organization_of, lock_server
 from servers.models import Credential, Organization, OrganizationPool, Server
@@ -48,11 +48,16 @@ def create_organization(
     permalink: str = "",
     time_zone: str = "UTC",
     allow_keyless_create: bool = False,
+    limits: Mapping[str, int | None] | None = None,
 ) -> Organization:
-    """Make a tenant, which may use the platform's default pool from the start. `permalink` empty: made from the name."""
+    """Make a tenant, which may use the platform's default pool from the start. `permalink` empty: made from the name.
+
+    `limits` are quotas of its own, by the names of their columns.
+    """
     name = clean_name(name)
     _lock_organization_names()
     organization = Organization(name=name, time_zone=time_zone, allow_keyless_create=allow_keyless_create)
+    _assign(organization, dict(limits or {}), {*quotas.FIELDS})
     organization.permalink = permalink or _free_permalink(slugify(name, fallback="organization"), Organization.objects)
     _check_organization(organization)
     organization.save(force_insert=True)
@@ -72,13 +77,13 @@ def find_organization(permalink: str) -> Organization:
 
 @transaction.atomic
 def change_organization(*, organization: Organization, actor: Actor, **changes: Any) -> Organization:
-    """Change name, permalink, time_zone or allow_keyless_create; what is not named stays."""
+    """Change name, permalink, time_zone, allow_keyless_create or quotas (None: the platform's); what is not named stays."""
     _lock_organization_names()
     locked = lock_organization(organization.pk)
     before = snapshot(locked)
     if "name" in changes:
         changes["name"] = clean_name(changes["name"])
-    _assign(locked, changes, {"name", "permalink", "time_zone", "allow_keyless_create"})
+    _assign(locked, changes, {"name", "permalink", "time_zone", "allow_keyless_create", *quotas.FIELDS})
     _check_organization(locked)
     return _saved(actor, "organization.changed", locked, before)
 
@@ -115,13 +120,15 @@ def create_server(
     ranked_pool_ids: Sequence[int] = (),
     privacy_mode: bool = False,
     skip_provision_database: bool = False,
+    keyless_at: datetime.datetime | None = None,
 ) -> CreatedServer:
     """Make a server with its default API and SMTP credentials; a living one of the same name (folded) is returned as it is.
 
     Exact under races: creates in one organization wait for each other. `pool` (or its id) must be one the organization
     may use.
     Without it, the server gets the pool of `ranked_pool_ids` that was assigned longest ago (ties: the better rank).
-    On an existing server the other parameters are ignored, and only a missing default credential is made.
+    On an existing server the other parameters are ignored, and only a missing default credential is made. `keyless_at` is now,
+    where the caller has no key: such creations have a quota an hour. Raises QuotaExceeded.
     """
     name = clean_name(name)
     # The lock on the organization is what makes "same name, same server" and the round robin exact.
@@ -135,6 +142,9 @@ def create_server(
     if existing is not None:
         api, smtp = _default_credentials(existing, actor)
         return CreatedServer(existing, True, False, api, smtp)
+    quotas.refuse_beyond(organization, "max_servers")
+    if keyless_at is not None:
+        quotas.refuse_keyless_beyond(organization, at=keyless_at)
     _check_mode(mode)
     if pool is not None:
         pool = pools.pools_of(organization).filter(pk=pool.pk if isinstance(pool, IPPool) else pool).first()
@@ -238,6 +248,7 @@ def restore_server(*, server: Server, actor: Actor) -> Server:
     rivals = Server.objects.living().filter(organization=organization)
     if rivals.filter(name_key=locked.name_key).exists() or rivals.filter(permalink=locked.permalink).exists():
         raise Conflict("Another server has taken its name or permalink")
+    quotas.refuse_beyond(organization, "max_servers")
     before = snapshot(locked)
     locked.deleted_at = None
     granted = pools.pools_of(organization)
@@ -282,6 +293,10 @@ def _check_organization(organization: Organization) -> None:
         faults.append(Fault("permalink", "must be of lower-case letters, digits and hyphens, at most 63"))
     elif same.filter(permalink=organization.permalink).exists():
         faults.append(Fault("permalink", "has already been taken"))
+    for field in quotas.FIELDS:
+        limit = getattr(organization, field)
+        if limit is not None and not 0 <= limit <= quotas.HIGHEST:
+            faults.append(Fault(field, f"must be from 0 to {quotas.HIGHEST}"))
     try:
         validate_time_zone(organization.time_zone)
     except ValidationError:

@@ -8,6 +8,8 @@ from core.audit import Actor
 from core.errors import Fault
 from core.races import atomic_act
 from core.texts import is_storable
+from servers import quotas
+from servers.locks import lock_organization_of
 from servers.models import Server, Webhook
 from servers.parts import PartKind
 
@@ -55,6 +57,7 @@ WEBHOOKS = PartKind(Webhook, CHANGEABLE, frozenset({"name", "url"}), _faults)
 @atomic_act
 def create_webhook(*, server: Server, actor: Actor, **columns: Any) -> Webhook:
     """Make a webhook of `name` and `url`; `events` empty: it is told of all."""
+    quotas.refuse_beyond(lock_organization_of(server), "max_webhooks")
     return WEBHOOKS.create(server, columns, actor)
 
 

@@ -20,6 +20,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         Code.WRONG_METHOD: "invalid_request",
         Code.CONFLICT: "conflict",
         Code.IN_USE: "conflict",
+        Code.OVER_QUOTA: "forbidden",
         Code.TOO_LARGE: "invalid_request",
         Code.TOO_MANY: "requested_too_many",
         Code.UNAVAILABLE: "internal_error",

@@ -12,6 +12,7 @@ from api.postal.problems import (
     DOMAIN_FAULTS,
     INVALID_DOMAIN,
     INVALID_DOMAIN_ID,
+    OVER_QUOTA_OF,
     VERIFICATION_FAILED,
     refuse,
 )
@@ -67,7 +68,12 @@ class DomainViewSet(PostalViewSet):
         "create",
         answers={"domain": serializers.NewDomain(), "dns_records": serializers.Record(many=True)},
         takes=parameters.CreateDomain, examples=("domains-create",),
-        errors=(*DOMAIN_FAULTS, (VERIFICATION_FAILED[0], "example.com has been verified by another organization. …")),
+
+        errors=(
+            *DOMAIN_FAULTS,
+            OVER_QUOTA_OF["domains"],
+            (VERIFICATION_FAILED[0], "example.com has been verified by another organization. …"),
+        ),
         error_data=serializers.ClaimedDomain,
     )  # fmt: skip
     def create(self, caller: Caller, given: Given) -> object:

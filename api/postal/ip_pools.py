@@ -4,7 +4,15 @@ from typing import Any
 
 from api.postal import parameters, serializers
 from api.postal.pool_usage import count, least_used, pools_of
-from api.postal.problems import LONG_NAME, NO_POOL_CREATION, NO_VALID_IP_POOLS, TAKEN_NAME, refuse
+from api.postal.problems import (
+    LONG_NAME,
+    NO_POOL_CREATION,
+    NO_VALID_IP_POOLS,
+    OVER_QUOTA_OF,
+    TAKEN_NAME,
+    TOO_MANY_IPS,
+    refuse,
+)
 from api.postal.renderers import ip_pools_renderer
 from api.postal.rows import pool_row
 from api.postal.views import PostalViewSet, changes, reads
@@ -46,7 +54,8 @@ class IPPoolViewSet(PostalViewSet):
         "create",
         answers={"ip_pool": serializers.NewPool(), "warnings": serializers.Texts(min_length=1, required=False)},
         takes=parameters.CreateIPPool,
-        examples=("ip-pools-create", "ip-pools-create-warnings"), errors=(TAKEN_NAME, LONG_NAME, NO_POOL_CREATION),
+        examples=("ip-pools-create", "ip-pools-create-warnings"),
+        errors=(TAKEN_NAME, LONG_NAME, NO_POOL_CREATION, TOO_MANY_IPS, OVER_QUOTA_OF["IP addresses in its own pools"]),
     )  # fmt: skip
     def create(self, caller: Caller, given: Given) -> object:
         """Create an IP pool and add IP addresses to it; addresses that exist are reused."""

@@ -32,6 +32,16 @@ DOMAIN_FAULTS: tuple[Refusal, ...] = (
     ("ValidationError", "Custom mx records[0] is not a host name"),
     ("ValidationError", "Dmarc record is not a DMARC record: it does not begin with v=DMARC1"),
 )
+# With the platform's default limits; an organization may have others.
+OVER_QUOTA_OF: Mapping[str, Refusal] = {
+    noun: ("QuotaExceeded", f"The organization may have at most {limit} {noun}")
+    for noun, limit in (
+        ("servers", "10,000"),
+        ("domains", "100,000"),
+        ("IP addresses in its own pools", "20,000"),
+    )
+}
+TOO_MANY_IPS: Refusal = ("ValidationError", "Ips has too many entries (maximum is 4,096 in one request)")
 
 NO_DOMAIN_GIVEN = "domain_id or domain_name is required"
 NO_ORGANIZATION_GIVEN = "organization_uuid is required"

@@ -20,6 +20,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         Code.WRONG_METHOD: "MethodNotAllowed",
         Code.CONFLICT: "Conflict",
         Code.IN_USE: "InUse",
+        Code.OVER_QUOTA: "QuotaExceeded",
         Code.TOO_LARGE: "RequestTooLarge",
         Code.TOO_MANY: "TooManyRequests",
         Code.UNAVAILABLE: "Unavailable",

@@ -18,19 +18,20 @@ from api.postal.problems import (
     INVALID_SERVER,
     LONG_NAME,
     NO_SERVER_CREATION,
+    OVER_QUOTA_OF,
     refuse,
 )
 from api.postal.rows import SERVER_COLUMNS, server_row
 from api.postal.views import PostalViewSet, changes, deletes, reads
 from api.problems import Code, decline
 from api.renderers import Answer
-from core.audit import Actor
 from core.encryption import decrypt
 from core.errors import NotFound
 from servers.access import Caller
 from servers.models import Domain, Organization, Server
 from servers.pool_rules import addresses_of
 from servers.provisioning import CreatedServer, change_server, create_server, delete_server
+from servers.quotas import WITHOUT_A_KEY
 from stats.reports import queries
 
 type Given = dict[str, Any]
@@ -49,7 +50,7 @@ class ServerViewSet(PostalViewSet):
         "create",
         answers={"server": serializers.NewServer()},
         takes=parameters.CreateServer, examples=("servers-create",),
-        errors=(INVALID_ORGANIZATION, NO_SERVER_CREATION, LONG_NAME, FOREIGN_POOL),
+        errors=(INVALID_ORGANIZATION, NO_SERVER_CREATION, LONG_NAME, FOREIGN_POOL, OVER_QUOTA_OF["servers"]),
         authentication=OptionalServerKey,
     )  # fmt: skip
     def create(self, caller: Caller | None, given: Given) -> object:
@@ -69,7 +70,8 @@ class ServerViewSet(PostalViewSet):
             ranked_pool_ids=ranked,
             privacy_mode=given["privacy_mode"],
             skip_provision_database=given["skip_provision_database"],
-            actor=caller.actor if caller else Actor.system(),
+            actor=caller.actor if caller else WITHOUT_A_KEY,
+            keyless_at=None if caller else self.now,
         )
         # Keys of a server that existed are for holders of a key only: nobody may learn them by guessing its name.
         return {"server": new_server(created, with_keys=caller is not None or not created.already_exists)}

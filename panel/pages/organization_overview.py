@@ -1,12 +1,14 @@
 """What an organization's page shows besides its form: servers, pools, people and roles, usage by month."""
 
 import datetime
+import zoneinfo
 from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import Case, Value, When
 
 from panel.viewer import Viewer
+from servers import quotas
 from servers.models import Organization, Server
 from servers.pools import pools_of
 from stats.counts import buckets
@@ -16,6 +18,7 @@ MONTHS = 12
 # In the file: as far back as counts may go.
 FILE_MONTHS = 60
 SHOWN = 20
+DAILY_COLUMNS = ("day", "time_zone", "incoming", "sent", "deferred", "bounced", "held", "spam", "complaint")
 USAGE_COLUMNS = ("month", "server", "permalink", "incoming", "sent", "deferred", "bounced", "held", "spam", "complaint")
 
 
@@ -51,6 +54,7 @@ def summary(organization: Organization, viewer: Viewer, now: datetime.datetime) 
             for number, counts in reversed(months.items())
         ],
         "this_month": months[month],
+        "quotas": quotas.usage_of(organization),
     }
 
 
@@ -62,6 +66,14 @@ def usage_rows(organization: Organization, now: datetime.datetime) -> Iterator[t
     for number, server_id, counts in usage.by_month_and_server(servers.values("pk"), month - FILE_MONTHS + 1, month):
         kinds = (getattr(counts, name) for name in USAGE_COLUMNS[3:])
         yield (f"{first_day(number):%Y-%m}", *names[server_id], *kinds)
+
+
+def daily_rows(organization: Organization, now: datetime.datetime) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the file of days, by the organization's time zone, the latest first."""
+    servers = Server.objects.filter(organization=organization).values("pk")
+    days = usage.by_local_day(servers, zoneinfo.ZoneInfo(organization.time_zone), now)
+    for day in sorted(days, reverse=True):
+        yield (day.isoformat(), organization.time_zone, *(getattr(days[day], name) for name in DAILY_COLUMNS[2:]))
 
 
 def first_day(month: int) -> datetime.date:

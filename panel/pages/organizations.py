@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,9 +22,12 @@ from panel.pages import organization_overview
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer, viewer_of
-from servers import organization_deletion, provisioning
+from servers import organization_deletion, provisioning, quotas
 from servers.access import organizations_of
 from servers.models import Organization
+
+# What the platform decides, and an organization's people read.
+PLATFORMS = ("allow_keyless_create", *quotas.FIELDS)
 
 
 class OrganizationForm(ActingForm):
@@ -31,13 +35,15 @@ class OrganizationForm(ActingForm):
 
     time_zone = time_zone_field()
     helps = {
-        "time_zone": "Recorded and shown. Days and months are counted in UTC.",
+        "time_zone": "Days of the file of daily usage begin by it. Months, and what the APIs answer, are in UTC.",
         "allow_keyless_create": "Postal's servers/create works without a key: whoever knows the organization's UUID can make"
         " servers. Leave it off unless a program needs it.",
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in {*quotas.FIELDS} & {*self.fields}:
+            self.fields[name].help_text = f"Left empty: the platform's {settings.SLUICE_QUOTAS[name]:,}."
         if "permalink" in self.fields:
             self.fields["permalink"].required = False
             self.fields[
@@ -47,7 +53,8 @@ class OrganizationForm(ActingForm):
     def act(self) -> Organization:
         values = {name: self.cleaned_data[name] for name in self.fields}
         if self.is_new:
-            return provisioning.create_organization(actor=self.actor, **values)
+            limits = {name: values.pop(name) for name in quotas.FIELDS if name in values}
+            return provisioning.create_organization(actor=self.actor, limits=limits, **values)
         if not values.get("permalink", "kept"):
             del values["permalink"]
         return provisioning.change_organization(organization=self.instance, actor=self.actor, **values)
@@ -70,7 +77,7 @@ class OrganizationAdmin(TenantAdmin):
     list_filter = [("suspended_at", by_emptiness("state", empty="Active", filled="Suspended"))]
     search_fields = ["name_key", "permalink", "uuid"]
     search_help_text = "Name, permalink or uuid"
-    fields = ["name", "permalink", "time_zone", "allow_keyless_create"]
+    fields = ["name", "permalink", "time_zone", *PLATFORMS]
     actions_detail = ["suspend", "resume"]
     list_before_template = "panel/parts/file_tools.html"
     change_form_outer_before_template = "panel/organization/summary.html"
@@ -102,7 +109,7 @@ class OrganizationAdmin(TenantAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         # Whether servers can be made without any key is not for a tenant to open.
-        return [] if viewer_of(request).is_platform else ["allow_keyless_create"]
+        return [] if viewer_of(request).is_platform else [*PLATFORMS]
 
     @display(description="State", label={"active": "success", "suspended": "danger"})
     def state(self, record: Organization) -> str:
@@ -122,11 +129,15 @@ class OrganizationAdmin(TenantAdmin):
 
     def summary_of(self, request: HttpRequest, record: Organization) -> dict[str, Any]:
         found = organization_overview.summary(record, viewer_of(request), timezone.now())
-        return {**found, "usage_url": self.url_of(record.pk, "usage")}
+        return {**found, "usage_url": self.url_of(record.pk, "usage"), "days_url": self.url_of(record.pk, "days")}
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.usage_view)
-        return [path("<path:object_id>/usage.csv", view, name="servers_organization_usage"), *super().get_urls()]
+        wrap = self.admin_site.admin_view
+        return [
+            path("<path:object_id>/usage.csv", wrap(self.usage_view), name="servers_organization_usage"),
+            path("<path:object_id>/days.csv", wrap(self.days_view), name="servers_organization_days"),
+            *super().get_urls(),
+        ]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         tools = [("New customer", reverse("admin:new_customer"))] if may_add(self.admin_site, request) else []
@@ -139,6 +150,14 @@ class OrganizationAdmin(TenantAdmin):
             raise Http404
         rows = organization_overview.usage_rows(record, timezone.now())
         return csv_file.answer(f"usage-{record.permalink}.csv", organization_overview.USAGE_COLUMNS, rows)
+
+    def days_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer with what the organization's servers did on each day of its time zone, as CSV."""
+        record = self.seen(request, object_id)
+        if record is None or not self.has_view_permission(request, record):
+            raise Http404
+        rows = organization_overview.daily_rows(record, timezone.now())
+        return csv_file.answer(f"days-{record.permalink}.csv", organization_overview.DAILY_COLUMNS, rows)
 
     @act(
         title="Suspend",
@@ -192,5 +211,5 @@ class OrganizationAdmin(TenantAdmin):
 
     def restore(self, request: HttpRequest, record: Organization, state: dict[str, Any]) -> None:
         if not viewer_of(request).is_platform:
-            del state["allow_keyless_create"]
+            state = {name: value for name, value in state.items() if name not in PLATFORMS}
         provisioning.change_organization(organization=record, actor=actor_of(request), **state)

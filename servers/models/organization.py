@@ -19,6 +19,15 @@ class Organization(models.Model):
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
     # Whether servers/create works without a key for this organization, as in Postal's curl example.
     allow_keyless_create = models.BooleanField(default=False)
+    # Quotas, null: the platform's (servers/quotas.py). Set by the platform.
+    max_servers = models.PositiveIntegerField("most servers", null=True, blank=True)
+    max_domains = models.PositiveIntegerField("most domains", null=True, blank=True)
+    max_addresses = models.PositiveIntegerField("most addresses of its own", null=True, blank=True)
+    max_credentials = models.PositiveIntegerField("most credentials", null=True, blank=True)
+    max_webhooks = models.PositiveIntegerField("most webhooks", null=True, blank=True)
+    max_keyless_creations_an_hour = models.PositiveIntegerField(
+        "most servers an hour without a key", null=True, blank=True
+    )
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
     suspension_reason = models.CharField(max_length=500, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

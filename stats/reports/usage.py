@@ -1,11 +1,14 @@
-"""What an organization's servers did month by month, for its people and for bills."""
+"""What an organization's servers did month by month and day by day, for its people and for bills."""
 
+import datetime
 from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import QuerySet, Sum
 
+from stats.counts import buckets
 from stats.counts.buckets import Grain
+from stats.counts.tiers import HOURS_KEPT
 from stats.models import ServerCount
 from stats.reports.queries import COLUMNS, ZERO, Counts
 
@@ -28,6 +31,27 @@ def by_month_and_server(server_ids: QuerySet[Any], first: int, last: int) -> Ite
     rows = _months(server_ids, first, last).order_by("-bucket", "server_id")
     for row in rows.values("bucket", "server_id", *COLUMNS).iterator(chunk_size=2_000):
         yield row["bucket"], row["server_id"], Counts(**{name: row[name] for name in COLUMNS})
+
+
+def by_local_day(
+    server_ids: QuerySet[Any], zone: datetime.tzinfo, now: datetime.datetime
+) -> dict[datetime.date, Counts]:
+    """Return the sum over these servers for each whole day of a time zone that hours are kept of, today included and last.
+
+    An hour belongs to the day in which it begins: where a zone is off by part of an hour, so are its days.
+    """
+    first = (now - HOURS_KEPT).astimezone(zone).date() + datetime.timedelta(days=1)
+    today = now.astimezone(zone).date()
+    found = {first + datetime.timedelta(days=number): ZERO for number in range((today - first).days + 1)}
+    begins = datetime.datetime.combine(first, datetime.time.min, zone)
+    hours = range(buckets.hour_of(begins), buckets.hour_of(now) + 1)
+    rows = ServerCount.objects.filter(grain=Grain.HOUR, bucket__in=hours, server_id__in=server_ids).order_by()
+    totals = {f"total_{name}": Sum(name) for name in COLUMNS}
+    for row in rows.values("bucket").annotate(**totals):
+        day = buckets.start_of_hour(row["bucket"]).astimezone(zone).date()
+        if day in found:
+            found[day] += Counts(**{name: row[f"total_{name}"] for name in COLUMNS})
+    return found
 
 
 def busiest(server_ids: QuerySet[Any], month: int, *, limit: int) -> list[tuple[int, Counts]]:

@@ -44,6 +44,10 @@ FAULTS = (errors.Fault("name", "is too long"), errors.Fault("", "Nothing fits"))
         ),
         (errors.NotFound(), Problem(Code.NOT_FOUND, ("The record could not be found",), 404)),
         (errors.NotAllowed(), Problem(Code.NOT_ALLOWED, ("This is not allowed",), 403)),
+        (
+            errors.QuotaExceeded(),
+            Problem(Code.OVER_QUOTA, ("The organization's quota is used up",), 403),
+        ),
         (errors.Conflict("Gone."), Problem(Code.CONFLICT, ("Gone.",), 409)),
         (
             errors.InUse(errors.Dependency("server", 3, "A")),
@@ -216,6 +220,7 @@ def test_the_statuses_are_those_of_http():
         Code.WRONG_METHOD: 405,
         Code.CONFLICT: 409,
         Code.IN_USE: 409,
+        Code.OVER_QUOTA: 403,
         Code.TOO_LARGE: 413,
         Code.TOO_MANY: 429,
         Code.UNAVAILABLE: 503,

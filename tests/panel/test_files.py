@@ -1,7 +1,9 @@
 """CSV: addresses with their pools and a template's rules, out and in again, with a dry run; usage by month."""
 
 import csv
+import datetime
 import io
+import zoneinfo
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -14,7 +16,7 @@ from ippools.pausing import pause
 from panel import csv_file
 from panel.bulk import csv_import
 from servers.pools import add_members, create_platform_pool, create_pool
-from servers.provisioning import change_server
+from servers.provisioning import change_organization, change_server
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.models import ServerCount
@@ -261,5 +263,27 @@ def test_usage_by_month_is_the_organizations_own_and_safe(acme, globex, platform
             "spam": "0",
             "complaint": "0",
         }
+    ]
+    assert sign_in(globex.owner).get(url).status_code in (302, 403, 404)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
+def test_usage_by_day_is_by_the_organizations_time_zone(acme, globex, platform, zone):
+    change_organization(organization=acme.organization, time_zone=zone, actor=SYSTEM)
+    now = timezone.now()
+    local = now.astimezone(zoneinfo.ZoneInfo(zone))
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    for at, sent in ((midnight - datetime.timedelta(hours=1), 5), (midnight, 7)):
+        count = {"grain": Grain.HOUR, "bucket": buckets.hour_of(at), "bounced": 1}
+        ServerCount.objects.create(**count, server_id=acme.server.pk, sent=sent)
+        ServerCount.objects.create(**count, server_id=globex.server.pk, sent=100)
+    url = reverse("admin:servers_organization_days", args=[acme.organization.pk])
+    rows = table(sign_in(acme.analyst).get(url))
+    assert len(rows) == 90
+    yesterday = local.date() - datetime.timedelta(days=1)
+    assert [(row["day"], row["time_zone"], row["sent"], row["bounced"]) for row in rows[:3]] == [
+        (f"{local:%Y-%m-%d}", zone, "7", "1"),
+        (f"{yesterday:%Y-%m-%d}", zone, "5", "1"),
+        (f"{yesterday - datetime.timedelta(days=1):%Y-%m-%d}", zone, "0", "0"),
     ]
     assert sign_in(globex.owner).get(url).status_code in (302, 403, 404)

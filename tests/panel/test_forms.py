@@ -37,6 +37,21 @@ def test_an_owner_does_not_open_keyless_creation(acme, platform):
     assert (acme.organization.name, acme.organization.allow_keyless_create) == ("Acme & Co", False)
 
 
+def test_quotas_are_the_platforms_to_give_and_the_organizations_to_read(acme, platform, root):
+    data = {"name": "Acme", "permalink": "acme", "time_zone": "UTC"}
+    assert change(root, acme.organization, {**data, "max_servers": "1", "max_domains": ""}).status_code == 302
+    acme.organization.refresh_from_db()
+    assert (acme.organization.max_servers, acme.organization.max_domains) == (1, None)
+    owner = sign_in(acme.owner)
+    assert change(owner, acme.organization, {**data, "max_servers": "1000"}).status_code == 302
+    acme.organization.refresh_from_db()
+    assert acme.organization.max_servers == 1
+    url = reverse("admin:servers_organization_change", args=[acme.organization.pk])
+    assert "Of at most 1 servers" in owner.get(url).content.decode()
+    too_many = change(root, acme.organization, {**data, "max_servers": str(2**31)})
+    assert errors(too_many) == {"max_servers": ["Must be from 0 to 2147483647"]}
+
+
 def test_only_the_platform_suspends_an_organization(acme, platform, root):
     data = {**YES, "reason": "Unpaid"}
     assert change(sign_in(acme.owner), acme.organization, data, "suspend").status_code == 403

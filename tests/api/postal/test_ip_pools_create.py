@@ -10,6 +10,7 @@ from core.models import AuditEntry
 from ippools.models import IPAddress, IPPool, IPPoolMember
 from servers.models import Credential
 from servers.pools import grant_pool
+from servers.provisioning import change_organization
 from tests.api.postal.conftest import NO_KEY, SUSPENDED, SYSTEM, WRONG_KEY, error, golden, make_pool
 
 pytestmark = pytest.mark.django_db
@@ -211,7 +212,17 @@ def test_it_takes_a_constant_number_of_queries(call, acme, number, django_assert
     # 1 the key; 2 the organization; 3 is the name free; 4-6 which addresses exist, are in a pool, in one of ours; 7-8 the pool
     # and its audit entry; 9-11 the grant: look, make, audit; 12-14 are names and addresses free; 15 the template; 16-19 rule
     # sets, bases, addresses, audit entries; 20-22 the members: look, add, audit; 23-30 four savepoints, made and released;
-    # 31-32 domains that send by the pool are checked again: their rows are locked, and made due.
+    # 31-32 domains that send by the pool are checked again: their rows are locked, and made due; 33-36 the quota: whose pool,
+    # its organization's row, which addresses it has already, and how many.
     # On PostgreSQL two more: the lock on addresses, taken by the pool's act and by the addresses'.
-    with django_assert_num_queries(34 if connection.vendor == "postgresql" else 32):
+    with django_assert_num_queries(38 if connection.vendor == "postgresql" else 36):
         create(call, acme, *ips)
+
+
+def test_it_rejects_more_than_one_request_may_make(call, acme):
+    ips = [f"10.0.{number >> 8}.{number & 255}" for number in range(4_097)]
+    expected = error("ValidationError", "Ips has too many entries (maximum is 4,096 in one request)")
+    assert call(PATH, {"name": "Large", "ips": ips}, key=acme.key) == expected
+    change_organization(organization=acme.organization, max_addresses=2, actor=SYSTEM)
+    expected = error("QuotaExceeded", "The organization may have at most 2 IP addresses in its own pools")
+    assert call(PATH, {"name": "Large", "ips": ips[:3]}, key=acme.key) == expected

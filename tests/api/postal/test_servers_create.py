@@ -6,7 +6,7 @@ import pytest
 
 from core.models import AuditEntry
 from servers.models import Credential, OrganizationPool, Server
-from servers.provisioning import delete_server, suspend_organization
+from servers.provisioning import change_organization, delete_server, suspend_organization
 from tests.api.postal.conftest import (
     NO_KEY,
     NOW,
@@ -231,6 +231,16 @@ def test_it_rejects_no_key_elsewhere(call, acme, keyless, globex, django_assert_
             assert call(PATH, parameters) == NO_KEY
     suspend_organization(organization=keyless.organization, reason="", at=NOW, actor=SYSTEM)
     assert call(PATH, payload(keyless)) == NO_KEY
+
+
+def test_it_says_that_a_quota_is_used_up(call, keyless):
+    change_organization(organization=keyless.organization, max_keyless_creations_an_hour=1, max_servers=3, actor=SYSTEM)
+    assert call(PATH, payload(keyless, name="One"))["status"] == "success"
+    message = "The organization may make at most 1 servers an hour without a key"
+    assert call(PATH, payload(keyless, name="Two")) == error("QuotaExceeded", message)
+    assert call(PATH, payload(keyless, name="Two"), key=keyless.key)["status"] == "success"
+    expected = error("QuotaExceeded", "The organization may have at most 3 servers")
+    assert call(PATH, payload(keyless, name="Three"), key=keyless.key) == expected
 
 
 def test_a_wrong_key_is_never_keyless(call, keyless):
