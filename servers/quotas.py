@@ -100,9 +100,14 @@ def refuse_keyless_beyond(organization: Organization, *, at: datetime.datetime) 
         raise QuotaExceeded(f"The organization may make at most {limit:,} servers an hour without a key")
 
 
-def usage_of(organization: Organization) -> list[Usage]:
-    """Return how much of each kind there is and may be."""
+def usage_of(organization: Organization, **known: int) -> list[Usage]:
+    """Return how much of each kind there is and may be; `known` are numbers that the caller has, by field."""
     return [
-        Usage(noun, count(organization), limit_of(organization, field), getattr(organization, field) is not None)
+        Usage(
+            noun,
+            known[field] if field in known else count(organization),
+            limit_of(organization, field),
+            getattr(organization, field) is not None,
+        )
         for field, (noun, count) in _COUNTS.items()
     ]

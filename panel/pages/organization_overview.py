@@ -37,12 +37,13 @@ def summary(organization: Organization, viewer: Viewer, now: datetime.datetime) 
     for server in servers:
         server.sent = busiest[server.pk].sent if server.pk in busiest else 0  # type: ignore[attr-defined]
         server.is_stopped = server.is_suspended(now)  # type: ignore[attr-defined]
+    server_total = living.count()
     pools = pools_of(organization)
     memberships = organization.memberships.select_related("user").order_by("role", "user__username")
     return {
         "organization": organization,
         "servers": servers,
-        "server_total": living.count(),
+        "server_total": server_total,
         "pools": list(pools[:SHOWN]),
         "pool_total": pools.count(),
         "memberships": list(memberships[:SHOWN]),
@@ -54,7 +55,7 @@ def summary(organization: Organization, viewer: Viewer, now: datetime.datetime) 
             for number, counts in reversed(months.items())
         ],
         "this_month": months[month],
-        "quotas": quotas.usage_of(organization),
+        "quotas": quotas.usage_of(organization, max_servers=server_total),
     }
 
 
