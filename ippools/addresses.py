@@ -112,15 +112,20 @@ def _cleaned(rows: Sequence[NewAddress]) -> list[NewAddress]:
         ):
             for message in found:
                 faults.add(f"{path}.{field}", message)
-        for field, version in (("public_ipv4", 4), ("public_ipv6", 6)):
-            given = getattr(row, field) or None
-            messages = public_addresses.public_faults(given, version=version) if given else []
-            for message in messages:
+        row = replace(row, public_ipv4=row.public_ipv4 or None, public_ipv6=row.public_ipv6 or None)
+        for field, given, version in (("public_ipv4", row.public_ipv4, 4), ("public_ipv6", row.public_ipv6, 6)):
+            for message in public_addresses.public_faults(given, version=version) if given else ():
                 faults.add(f"{path}.{field}", message)
-            row = replace(row, **{field: public_addresses.canonical(given) if given and not messages else None})
         cleaned.append(row)
     faults.refuse()
-    return [replace(row, ipv6=row.ipv6 and values.canonical_ipv6(row.ipv6)) for row in cleaned]
+    return [
+        replace(
+            row,
+            ipv6=row.ipv6 and values.canonical_ipv6(row.ipv6),
+            public_ipv6=row.public_ipv6 and public_addresses.canonical(row.public_ipv6),
+        )
+        for row in cleaned
+    ]
 
 
 def _address(base: VirtualMTA, row: NewAddress, rule_set: RuleSet, template: ThrottlingTemplate) -> IPAddress:

@@ -152,10 +152,10 @@ def _judged(address: IPAddress, given: AddressFields, faults: Faults) -> dict[st
     for name, version in (("public_ipv4", 4), ("public_ipv6", 6)):
         if (text := columns.get(name)) is None:
             continue
-        found = public_faults(text, version=version)
-        for message in found:
+        messages = public_faults(text, version=version)
+        for message in messages:
             faults.add(name, message)
-        columns[name] = text if found else canonical(text)
+        columns[name] = text if messages else canonical(text)
     new = {name: value for name, value in columns.items() if address.pk is None or getattr(address, name) != value}
     judge_columns(new, pk=address.pk, faults=faults)
     for message in values.hostname_faults(new["hostname"]) if "hostname" in new else ():
