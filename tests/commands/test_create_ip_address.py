@@ -97,7 +97,10 @@ def test_it_tells_a_person(run):
         (["192.0.2.1", "mail.example", "--priority", "101"], "Priority must be an integer from 0 to 100."),
         (
             ["x", "", "--priority", "-1"],
-            "Priority must be from 0 to 100; ipv4 is not a valid IPv4 address; hostname is required.",
+            (
+                "Priority must be an integer from 0 to 100; ipv4 must be a valid dotted-decimal IPv4 address; hostname must "
+                "be from 1 to 200 characters in length."
+            ),
         ),
         (["192.0.2.1", "m", "--pool", "Main"], "--organization and --pool go together."),
         (["192.0.2.1", "m", "--organization", "acme"], "--organization and --pool go together."),
