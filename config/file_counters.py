@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 from django.core.cache.backends.filebased import FileBasedCache
 
@@ -22,11 +23,13 @@ class FileCounters(FileBasedCache):
 
     def sweep(self) -> None:
         """Remove what has expired."""
-        for path in self._list_cache_files():
+        # The stubs of types leave these two methods out.
+        cache: Any = self
+        for path in cache._list_cache_files():
             try:
                 with Path(path).open("rb") as file:
                     # Closes and removes the file where it has expired.
-                    self._is_expired(file)
+                    cache._is_expired(file)
             except OSError:
                 # Another process removed it.
                 continue

@@ -165,9 +165,9 @@ def _judged(address: IPAddress, given: AddressFields, faults: Faults) -> dict[st
     if "redirect" in given and not _is_same(given["redirect"], address.redirect):
         columns["redirect_id"] = judge_redirect(given["redirect"], pk=address.pk, faults=faults)
     if "template" in given and not _is_same(given["template"], _template_of(address)):
-        found = resolve(ThrottlingTemplate.objects.only("pk", "name_key", "name"), [given["template"]])
-        found.id_of(given["template"], "template", "throttling template", faults)
-        columns["template"] = found.record(given["template"])
+        resolved = resolve(ThrottlingTemplate.objects.only("pk", "name_key", "name"), [given["template"]])
+        resolved.id_of(given["template"], "template", "throttling template", faults)
+        columns["template"] = resolved.record(given["template"])
     return columns
 
 

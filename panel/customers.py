@@ -51,7 +51,8 @@ class CustomerForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         shared = IPPool.objects.filter(namespace=None).order_by("name_key")
-        self.fields["pool"].choices = [
+        pool_field: Any = self.fields["pool"]
+        pool_field.choices = [
             (LEAST_USED, "The default pool, as the API chooses: least used first"),
             *((str(pool.pk), pool.name) for pool in shared[:500]),
             (NO_POOL, "None for now: live mail leaves by no address"),

@@ -61,8 +61,8 @@ def _links(admin: Any, request: HttpRequest, refusal: InUse) -> list[str]:
         for kind, page in pages.items()
     }  # fmt: skip
     return [
-        format_html('{} <a href="{}">{}</a>', _noun(pages[each.type]), pages[each.type].url_of(each.id), each.name)
-        if each.id in seen[each.type]
+        format_html('{} <a href="{}">{}</a>', _noun(page), page.url_of(each.id), each.name)
+        if (page := pages[each.type]) is not None and each.id in seen[each.type]
         else _HIDDEN
         for each in shown
     ]

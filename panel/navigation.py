@@ -76,7 +76,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return unfold's navigation for this person."""
     pages = {model._meta.label_lower: page for model, page in admin.site._registry.items()}
-    first = [{"title": "Dashboard", "icon": "monitoring", "link": reverse("admin:index")}]
+    first: list[dict[str, Any]] = [{"title": "Dashboard", "icon": "monitoring", "link": reverse("admin:index")}]
     if pages["servers.server"].has_module_permission(request):
         match = request.resolver_match
         is_there = match is not None and match.url_name == "usage"

@@ -73,7 +73,7 @@ class IPAddresses(RecordViewSet):
     @action(detail=True)
     def throttles(self, request: Request, address_id: int) -> dict[str, Any]:
         """List every rule that can apply to mail from the address, its own first."""
-        return throttles.page_of(request, self.address(address_id))
+        return throttles.page_of(self.request, self.address(address_id))
 
     @extend_schema(parameters=[IN_QUERY])
     @action(detail=True)

@@ -11,6 +11,7 @@ from api.greenarrow.reading import many
 from api.greenarrow.serializers import ThrottleSerializer
 from api.greenarrow.shapes import list_row, owned_rule, timestamp
 from api.greenarrow.views import GreenArrowViewSet
+from api.requests import DialectRequest
 from ippools.limits import limit_tables
 from ippools.models import AddressCap, IPAddress
 from throttling.limits import CapKind, LimitRule, Source, applicable
@@ -33,20 +34,22 @@ class ThrottlesInBackoff(GreenArrowViewSet):
             .select_related("rule", "address__template")
             .order_by("address_id", "rule_id")
         )
-        domains: defaultdict[int, list[str]] = defaultdict(list)
+        domains: defaultdict[int | None, list[str]] = defaultdict(list)
         rows = RuleDomain.objects.filter(rule_id__in={cap.rule_id for cap in caps}).order_by("rule_id", "position")
         for rule_id, pattern in rows.values_list("rule_id", "pattern"):
             domains[rule_id].append(pattern)
         return asked(request).answer(
             "throttles",
-            Computed([([cap.address_id, cap.rule_id], _throttle_of(cap, tuple(domains[cap.rule_id]))) for cap in caps]),
+            Computed(
+                [([cap.address_id, cap.rule_id or 0], _throttle_of(cap, tuple(domains[cap.rule_id]))) for cap in caps]
+            ),
         )
 
 
-def page_of(request: Request, address: IPAddress) -> dict[str, Any]:
+def page_of(request: DialectRequest, address: IPAddress) -> dict[str, Any]:
     """Return a page of the rules that can apply to mail from the address, its own first."""
     caps = {
-        cap.rule_id: cap
+        cap.rule_id or 0: cap
         for cap in AddressCap.objects.active(request.now).filter(
             kind=CapKind.THROTTLE_PROGRAM.value, rule__isnull=False, address=address
         )
@@ -60,6 +63,7 @@ def page_of(request: Request, address: IPAddress) -> dict[str, Any]:
 
 def _throttle_of(cap: AddressCap, domains: tuple[str, ...]) -> dict[str, Any]:
     rule = cap.rule
+    assert rule is not None
     source = Source.ADDRESS if rule.rule_set_id == cap.address.rules_id else Source.TEMPLATE
     limits = LimitRule(rule.pk, domains, rule.max_concurrent_connections, rule.max_messages_per_hour)
     return _throttle(cap.address, source, limits, {rule.pk: cap})

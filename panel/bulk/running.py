@@ -34,6 +34,8 @@ def _request_of(job: Job) -> HttpRequest | None:
 
     It was a session with a second factor, where the account has one, that started the job.
     """
+    if job.user_id is None:
+        return None
     user: Any = User.objects.filter(pk=job.user_id, is_active=True, is_staff=True).first()
     if user is None:
         return None

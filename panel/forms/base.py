@@ -43,9 +43,10 @@ class ActingForm(forms.ModelForm):
             if name in hidden or (shown is not None and name not in shown):
                 del self.fields[name]
         if self.is_bound and (given := PASTED & {*self.data}):
-            self.data = self.data.copy()
+            data: Any = self.data
+            self.data = data = data.copy()
             for name in given:
-                self.data[name] = without_invisible(self.data[name])
+                data[name] = without_invisible(data[name])
 
         for name, text in self.helps.items():
             if name in self.fields:

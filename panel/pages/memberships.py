@@ -29,8 +29,8 @@ class MembershipForm(ActingForm):
         self.limit_choices("organization", organizations_owned_by(self.request.user))
         if self.is_new and "role" in self.fields:
             # Nobody becomes an owner because that stood first.
-            self.fields["role"].choices = [("", "Choose a role"), *Membership.Role.choices]
-            self.fields["role"].initial = ""
+            role: Any = self.fields["role"]
+            role.choices, role.initial = [("", "Choose a role"), *Membership.Role.choices], ""
 
     def act(self) -> Membership:
         if not self.is_new:

@@ -52,8 +52,9 @@ def number(
         advisory("stats.names")
         missing = _find(model, missing, known)
         allowed = _allowed(model, missing, today)
+        make: Any = model
         rows = (
-            model(server_id=server, name=name, first_seen_day=today, **({} if name == OTHER else new((server, name))))
+            make(server_id=server, name=name, first_seen_day=today, **({} if name == OTHER else new((server, name))))
             for server, name in sorted(allowed)
         )
         manager: Any = model._default_manager

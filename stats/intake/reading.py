@@ -228,7 +228,8 @@ class _Sender(NamedTuple):
 
 def _read_sender(said: Said) -> _Sender:
     """Return what an event says of its sender. A domain in so many words wins over the mailbox's."""
-    text, name = said if type(said) is tuple else (said, None)
+    text: str | None
+    text, name = said if isinstance(said, tuple) else (said, None)
     mailbox = domain = warning = ""
     if text is not None:
         if text[:1] == "<" and text[-1:] == ">":

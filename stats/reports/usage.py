@@ -47,6 +47,7 @@ def by_local_day(
     hours = range(buckets.hour_of(begins), buckets.hour_of(now) + 1)
     rows = ServerCount.objects.filter(grain=Grain.HOUR, bucket__in=hours, server_id__in=server_ids).order_by()
     totals = {f"total_{name}": Sum(name) for name in COLUMNS}
+    row: Any
     for row in rows.values("bucket").annotate(**totals):
         day = buckets.start_of_hour(row["bucket"]).astimezone(zone).date()
         if day in found:
