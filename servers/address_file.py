@@ -47,7 +47,7 @@ _GRAVEST = ("delivery_paused", "pools")
 class Outcome:
     """What a file did: the addresses that it made, changed, and found as they are, and each change of a cell.
 
-    A change is (IPv4, column, before, after); pauses come first, then pools.
+    A change is (IPv4, column, before, after); pauses come first, then pools. Of a new address: pause, pools and name.
     """
 
     created: list[str] = field(default_factory=list)
@@ -125,6 +125,11 @@ def _outcome(before: Mapping[str, tuple[str, ...]], after: Mapping[str, tuple[st
     for ipv4, cells in after.items():
         if ipv4 not in before:
             outcome.created.append(ipv4)
+            outcome.changes += [
+                (ipv4, column, "", cell)
+                for column, cell in zip(COLUMNS, cells, strict=True)
+                if column in ("name", *_GRAVEST) and cell not in ("", "no")
+            ]
         elif cells == before[ipv4]:
             outcome.unchanged.append(ipv4)
         else:

@@ -70,6 +70,13 @@ def test_a_dry_run_changes_nothing_and_the_import_all(acme, platform, root):
     uploaded = SimpleUploadedFile("addresses.csv", b"\xef\xbb\xbf" + text.encode())
     context = root.post(IMPORT, {"file": uploaded}).context
     assert context["effect"] == [("created", 1), ("changed", 1), ("unchanged", 0)]
+    assert context["changes"] == [
+        ("192.0.2.1", "delivery_paused", "no", "yes"),
+        ("192.0.2.1", "pools", "acme/Acme pool", "acme/Acme pool;Shared"),
+        ("192.0.2.77", "pools", "", "Shared"),
+        ("192.0.2.1", "hostname", "192-0-2-1.acme.postal", "other.example.com"),
+        ("192.0.2.77", "name", "", "ip-192.0.2.77"),
+    ]
     assert not IPAddress.objects.filter(ipv4="192.0.2.77").exists()
     assert root.post(IMPORT, {"text": context["form"].initial["text"], "confirmed": "1"}).status_code == 302
     acme.address.refresh_from_db()
