@@ -4,6 +4,7 @@ from panel.pages import (  # noqa: F401
     addresses,
     api_tokens,
     audit,
+    caps,
     credentials,
     domains,
     event_sources,

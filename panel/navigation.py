@@ -39,6 +39,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
         [
             ("tune", "throttling.throttlingtemplate"),
             ("speed", "throttling.throttleprogram"),
+            ("compress", "ippools.addresscap"),
         ],
     ),
     (

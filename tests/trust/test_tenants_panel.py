@@ -23,6 +23,8 @@ UNKNOWN = 5_000_000
 
 def answered(client, method, url, pk):
     """Return what can be told of an answer, and its statements without literals; what was done is undone."""
+    # What earlier answers still have to say is shown by the next page, a refusal's too.
+    client.cookies.pop("messages", None)
     with transaction.atomic():
         with CaptureQueriesContext(connection) as captured:
             response = getattr(client, method)(url)

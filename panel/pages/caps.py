@@ -1,0 +1,94 @@
+"""Caps: what bounds an address below its rules just now, why, and until when."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.decorators import display
+
+from ippools import caps
+from ippools.models import AddressCap
+from panel.filters import by_emptiness
+from panel.formatting import limits_in_words
+from panel.forms.base import ActingForm
+from panel.pages.base import PanelAdmin
+from panel.record_actions import ActForm, act, actor_of
+from stats import programs
+from throttling.limits import CapKind
+
+
+class AddressCapForm(ActingForm):
+    """A cap by hand, for everything that an address sends."""
+
+    helps = {
+        "max_messages_per_hour": "Messages an hour under each rule. Empty: not bounded.",
+        "max_concurrent_connections": "Connections at once under each rule. Empty: not bounded.",
+        "until": "Empty: until it is ended.",
+    }
+
+    def act(self) -> AddressCap:
+        return caps.begin(
+            address_id=self.cleaned_data["address"].pk,
+            kind=CapKind.MANUAL,
+            reason=self.cleaned_data["reason"],
+            until=self.cleaned_data["until"],
+            max_messages_per_hour=self.cleaned_data["max_messages_per_hour"],
+            max_concurrent_connections=self.cleaned_data["max_concurrent_connections"],
+            at=timezone.now(),
+            actor=self.actor,
+        )
+
+
+@admin.register(AddressCap)
+class AddressCapAdmin(PanelAdmin):
+    """Caps. Programs begin them, or an operator; an operator ends them."""
+
+    form = AddressCapForm
+    is_changed = is_deleted = False
+    list_display = ["address", "kind", "recipients", "bounds", "state", "began_at", "until", "reason"]
+    list_filter = ["kind", ("ended_at", by_emptiness("state", empty="Not ended", filled="Ended"))]
+    list_select_related = ["address"]
+    search_fields = ["address__ipv4", "address__name_key"]
+    search_help_text = "IPv4 or name of the address"
+    autocomplete_fields = ["address"]
+    add_fieldsets = (
+        (None, {"fields": ["address", "max_messages_per_hour", "max_concurrent_connections", "until", "reason"]}),
+    )
+    fields = ["address", "kind", "recipients", "bounds", "state", "reason", "began_at", "until", "ended_at"]
+    readonly_fields = ["recipients", "bounds", "state"]
+    actions_detail = ["end"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AddressCap]:
+        return super().get_queryset(request).prefetch_related("rule__domains")
+
+    @display(description="Recipients")
+    def recipients(self, record: AddressCap) -> str:
+        if record.domains:
+            return ", ".join(record.domains)
+        if record.is_default:
+            return "domains without a rule"
+        return ", ".join(each.pattern for each in record.rule.domains.all()) if record.rule is not None else "everybody"
+
+    @display(description="At most")
+    def bounds(self, record: AddressCap) -> str:
+        return limits_in_words(record.max_concurrent_connections or 0, record.max_messages_per_hour or 0)
+
+    @display(description="State", label={"in effect": "warning", "ended": "default"})
+    def state(self, record: AddressCap) -> str:
+        return "in effect" if _is_in_effect(record) else "ended"
+
+    @act(
+        title="End",
+        description="The address sends within its rules again. A throttle program starts anew with what comes from now on.",
+        icon="play_arrow",
+        fits=lambda record: _is_in_effect(record),
+    )
+    def end(self, request: HttpRequest, record: AddressCap, form: ActForm) -> str:
+        programs.end(record.pk, at=timezone.now(), actor=actor_of(request))
+        return f"The cap of {record.address} has ended."
+
+
+def _is_in_effect(record: Any) -> bool:
+    return record.ended_at is None and (record.until is None or record.until > timezone.now())
