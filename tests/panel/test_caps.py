@@ -54,7 +54,7 @@ def test_the_list_says_what_is_bounded_and_why(cap, platform, root):
 
 def test_an_operator_ends_one(cap, platform, root):
     url = reverse("admin:ippools_addresscap_end", args=[cap.pk])
-    assert root.post(url, {"confirmed": "1"}).status_code == 302
+    assert root.post(url, {"_form_submitted": "on"}).status_code == 302
     cap.refresh_from_db()
     assert cap.ended_at is not None
     assert AuditEntry.objects.filter(act="cap.ended").count() == 1
