@@ -16,6 +16,7 @@ from core.texts import NAME_LENGTH
 from ippools import public_addresses, values
 from ippools.models import IPAddress, VirtualMTA
 from ippools.models.address import HIGHEST_PRIORITY
+from throttling import rule_sets
 from throttling.models import RuleSet, ThrottlingTemplate
 from throttling.models.rule_set import HIGHEST_LIMIT
 
@@ -134,7 +135,7 @@ def _address(base: VirtualMTA, row: NewAddress, rule_set: RuleSet, template: Thr
         hostname=row.hostname, priority=row.priority, template=template, rules=rule_set,
     )  # fmt: skip
     # It has no rules yet: nothing need be read for its document.
-    vars(rule_set)["_prefetched_objects_cache"] = {"rules": []}
+    rule_sets.keep(rule_set, "rules", [])
     address.__dict__.update({field.attname: getattr(base, field.attname) for field in base._meta.concrete_fields})
     return address
 

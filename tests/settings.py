@@ -18,7 +18,8 @@ from config.settings import CACHES, DATABASES, IS_PRODUCTION, REDIS_URL, STATIC_
 
 if REDIS_URL:
     REDIS_URL = f"{REDIS_URL.rpartition('/')[0]}/{WORKER}"
-    CACHES["default"]["LOCATION"] = REDIS_URL
+    for each in CACHES.values():
+        each["LOCATION"] = REDIS_URL
     CELERY_BROKER_URL = REDIS_URL
 
 if IS_PRODUCTION:

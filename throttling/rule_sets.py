@@ -52,11 +52,11 @@ def load_rules(rule_set: RuleSet) -> None:
                 )
             )
     for pk, rule in rules.items():
-        _keep(rule, "domains", domains[pk])
-    _keep(rule_set, "rules", list(rules.values()))
+        keep(rule, "domains", domains[pk])
+    keep(rule_set, "rules", list(rules.values()))
 
 
-def _keep(owner: Model, name: str, found: Sequence[Model]) -> None:
+def keep(owner: Model, name: str, found: Sequence[Model]) -> None:
     """Keep related records as `prefetch_related` does."""
     cache = vars(owner).setdefault("_prefetched_objects_cache", {})
     cache.pop(name, None)

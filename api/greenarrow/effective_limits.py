@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from api.greenarrow import shapes
-from api.greenarrow.serializers import MOST_DOMAINS, AskedDomainsSerializer
+from api.greenarrow.limit_serializers import MOST_DOMAINS, AskedDomainsSerializer
 from core.errors import Fault, Invalid
 from ippools import caps
 from ippools.limits import limit_tables

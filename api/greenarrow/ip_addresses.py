@@ -9,11 +9,10 @@ from rest_framework.request import Request
 from api.greenarrow import effective_limits, throttles
 from api.greenarrow.fields import TEXT
 from api.greenarrow.filters import IPAddressFilterSet
+from api.greenarrow.limit_serializers import AskedDomainsSerializer, EffectiveLimitsSerializer
 from api.greenarrow.reading import many
 from api.greenarrow.serializers import (
-    AskedDomainsSerializer,
     ChangedIPAddressSerializer,
-    EffectiveLimitsSerializer,
     IPAddressSerializer,
     NewIPAddressSerializer,
     RowSerializer,

@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rest_framework import serializers
-
 from api.greenarrow.fields import (
     Boolean,
     ByReference,
     Choice,
     Count,
     Destination,
-    Domain,
     Domains,
     HostName,
     Id,
@@ -31,7 +28,6 @@ from core.errors import Faults
 from core.references import HIGHEST_ID
 from ippools.models.relay_server import HIGHEST_PORT
 from ippools.models.routing_rule import Randomization
-from throttling.limits import CapKind
 from throttling.models.program import BackoffMode
 from throttling.models.rule import MAX_RULES
 
@@ -41,10 +37,8 @@ NOT_ON_AN_UPDATE = (
 )
 ON_AN_UPDATE_ONLY = ("may be given on an update only", "On an update only")
 NO_TARGET = {"empty": "must contain at least one VirtualMTA"}
-MOST_DOMAINS = 1_000
 KINDS = ("ip_address", "relay_server", "routing_rule")
 SIDES = ("ip_address", "throttling_template")
-CAPS = tuple(kind.value for kind in CapKind)
 
 # --- What lists have in common -----------------------------------------------------------------------------------------
 
@@ -352,10 +346,6 @@ class OwnedRuleSerializer(Record):
     throttling_template = RowSerializer(required=False)
 
 
-class WinningRuleSerializer(OwnedRuleSerializer):
-    domain = Text()
-
-
 class ThrottleSerializer(Record):
     id = Integer(highest=HIGHEST_ID, help_text="The address's id times 2^32, plus the rule's")
     ip_address = RowSerializer()
@@ -369,45 +359,3 @@ class ThrottleSerializer(Record):
     backoff_ends_at = Text(allow_null=True)
     backoff_max_messages_per_hour = Limit(allow_null=True)
     backoff_max_concurrent_connections = Limit(allow_null=True)
-
-
-class DeciderSerializer(Record):
-    """Where each number comes from."""
-
-    max_concurrent_connections = Choice(*SIDES, *CAPS)
-    max_messages_per_hour = Choice(*SIDES, *CAPS)
-
-
-class RuleIdSerializer(Record):
-    id = Id()
-
-
-class StepSerializer(Record):
-    """A pattern that was looked for and the rule that has it or, at the end, a cap that lowers a number."""
-
-    type = Choice(*SIDES, "cap")
-    domain = Text(required=False)
-    throttling_rule = RuleIdSerializer(allow_null=True, required=False)
-    cap = Choice(*CAPS, required=False)
-    max_messages_per_hour = Limit(allow_null=True, required=False)
-    until = Text(allow_null=True, required=False)
-
-
-class EffectiveLimitsSerializer(Record):
-    domain = Text()
-    max_concurrent_connections = Limit()
-    max_messages_per_hour = Limit()
-    throttle_program = RowSerializer(allow_null=True)
-    throttling_rule = WinningRuleSerializer(allow_null=True)
-    decided_by = DeciderSerializer()
-    trace = many(StepSerializer())
-
-
-class AskedDomainsSerializer(Record):
-    domains = serializers.ListField(
-        child=Domain(),
-        allow_empty=False,
-        min_length=1,
-        max_length=MOST_DOMAINS,
-        error_messages={"empty": "must contain at least one domain name"},
-    )

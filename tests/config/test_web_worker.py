@@ -168,6 +168,10 @@ def test_a_large_body_comes_whole_and_a_larger_one_is_not_waited_for(port):
     assert connection.getresponse().read().startswith(b"16777216 ")
     connection.close()
     with connect(port) as sock:
+        chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+        assert answer(sock)[1].startswith("16777216 ")
+    with connect(port) as sock:
         sock.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {LONGEST_BODY + 10_000_000}\r\n\r\n".encode())
         assert answer(sock) == (200, "refused")
 

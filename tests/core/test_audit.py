@@ -58,7 +58,12 @@ def test_it_works():
 def test_many_creations_take_one_statement(django_assert_num_queries):
     organizations = [OrganizationFactory(name=name) for name in ("A", "B")]
     with django_assert_num_queries(1):
-        record_creations(actor=Actor.system(), act="organization.created", targets=organizations, organization_id=9)
+        record_creations(
+            actor=Actor.system(),
+            act="organization.created",
+            targets=[(each, snapshot(each)) for each in organizations],
+            organization_id=9,
+        )
     entries = AuditEntry.objects.order_by("pk")
     assert [(entry.target_label, entry.before, entry.organization_id) for entry in entries] == [
         ("A", None, 9),
@@ -93,6 +98,12 @@ def test_a_snapshot_has_json_values_of_all_columns():
         "suspended_at": "2026-01-02T00:00:00+00:00",
         "suspension_reason": "",
         "created_at": None,
+        "max_servers": None,
+        "max_domains": None,
+        "max_addresses": None,
+        "max_credentials": None,
+        "max_webhooks": None,
+        "max_keyless_creations_an_hour": None,
     }
 
 

@@ -61,7 +61,7 @@ def assert_only_passwords_are_refused(installation: Installation, reason: str) -
     status, checks = client.readiness()
     assert (status, checks) == (
         503,
-        {"database": "ok", "migrations": "ok", "broker": reason, "counting": checks["counting"]},
+        {"database": "ok", "migrations": "ok", "broker": reason, "disk": "ok", "counting": checks["counting"]},
     )
     assert asked(client.postal("servers/list")).is_success
     assert asked(client.greenarrow("GET", "ip_addresses")).status == 200

@@ -1,8 +1,9 @@
 """What the tables of ippools refuse."""
 
+import datetime
 import uuid
 
-from ippools.models import AddressIdentity, DeliveryTarget, IPAddress, OverrideDomain, VirtualMTA
+from ippools.models import AddressCap, AddressIdentity, DeliveryTarget, IPAddress, OverrideDomain, VirtualMTA
 from tests.factories import (
     DeliveryTargetFactory,
     DomainOverrideFactory,
@@ -14,8 +15,10 @@ from tests.factories import (
     RoutingRuleFactory,
 )
 from tests.refusals import Refusals, beyond_a_limit
+from throttling.models import Rule
 
 refusals = Refusals("ippools")
+NOON = datetime.datetime(2026, 11, 27, 12, tzinfo=datetime.UTC)
 TENANT = uuid.UUID("00000000-0000-4000-8000-000000000001")
 
 
@@ -199,6 +202,51 @@ def _():
 def _():
     IPAddressFactory()
     IPAddress.objects.update(pause_reason="Listed")
+
+
+def cap(**columns):
+    values = {"kind": "manual", "reason": "x", "began_at": NOON, "max_messages_per_hour": 1, **columns}
+    return AddressCap.objects.create(address=values.pop("address", None) or IPAddressFactory(), **values)
+
+
+def rule_of(address):
+    return Rule.objects.create(rule_set=address.rules, slot=1, max_concurrent_connections=0, max_messages_per_hour=0)
+
+
+@refusals.by("ippools_cap_kind")
+def _():
+    cap(kind="whim")
+
+
+@refusals.by("ippools_cap_bounds_something")
+def _():
+    cap(max_messages_per_hour=None)
+
+
+@refusals.by("ippools_cap_period")
+def _():
+    cap(until=NOON)
+
+
+@refusals.by("ippools_cap_one_scope")
+def _():
+    address = IPAddressFactory()
+    cap(address=address, rule=rule_of(address), is_default=True)
+
+
+@refusals.by("ippools_cap_one_of_a_rule")
+def _():
+    address = IPAddressFactory()
+    rule = rule_of(address)
+    cap(address=address, rule=rule)
+    cap(address=address, rule=rule)
+
+
+@refusals.by("ippools_cap_one_of_the_default")
+def _():
+    address = IPAddressFactory()
+    cap(address=address, is_default=True)
+    cap(address=address, is_default=True)
 
 
 test_the_database_refuses = refusals.as_test()

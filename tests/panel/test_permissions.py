@@ -153,7 +153,12 @@ def test_an_analyst_reads_and_changes_nothing(acme, platform):
 
 
 # Pages besides lists, records and histories that change nothing.
-OPEN_TO_ANALYSTS = {"ippools_ipaddress_limits", "servers_organization_usage", "servers_domain_zone"}
+OPEN_TO_ANALYSTS = {
+    "ippools_ipaddress_limits",
+    "servers_organization_usage",
+    "servers_organization_days",
+    "servers_domain_zone",
+}
 
 
 @pytest.mark.parametrize("role", ["owner", "operator"])

@@ -12,10 +12,8 @@ from django.utils import timezone
 from core.encryption import decrypt
 from core.errors import Invalid, NotFound
 from core.models import AuditEntry
-from ippools.addresses import NewAddress, create_one
 from servers.dns_records import DNSRecord, expected_of, records_of
 from servers.domains import (
-    ProvenElsewhere,
     change_domain,
     create_domain,
     delete_domain,
@@ -24,8 +22,7 @@ from servers.domains import (
     verify_domain,
 )
 from servers.models import Domain, DomainKey, Organization, Server
-from servers.pools import add_members, create_pool
-from servers.provisioning import change_server, create_server, delete_server
+from servers.provisioning import create_server, delete_server
 from tests.dns_server import SERVFAIL, LocalDNS
 from tests.servers.conftest import SYSTEM, statuses, zone_of
 
@@ -346,84 +343,3 @@ def test_a_failing_resolver_verifies_nobody(dns: LocalDNS, domain: Domain) -> No
     dns.fault("example.com", SERVFAIL)
     after = verify_domain(domain=domain, actor=SYSTEM)
     assert (after.is_verified, after.verification_status) == (False, None)
-
-
-# --- Names that others have proven -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def proven(dns: LocalDNS, domain: Domain) -> Domain:
-    dns.load(zone_of(domain))
-    return verify_domain(domain=domain, actor=SYSTEM)
-
-
-def test_a_name_that_another_organization_has_proven_is_refused(proven: Domain, globex_server: Server) -> None:
-    with pytest.raises(ProvenElsewhere) as refusal:
-        create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM)
-
-    text = refusal.value.verification_string
-    assert text != verification_string(proven)
-    assert refusal.value.message == (
-        "example.com has been verified by another organization. If it is yours, publish the TXT record "
-        f"“{text}” at example.com and try again."
-    )
-    assert not Domain.objects.filter(server=globex_server).exists()
-
-
-def test_until_its_record_proves_it(dns: LocalDNS, proven: Domain, globex_server: Server) -> None:
-    with pytest.raises(ProvenElsewhere) as refusal:
-        create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM)
-    dns.load(f'example.com. 60 IN TXT "{refusal.value.verification_string}"')
-    domain = create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM).domain
-
-    assert (domain.is_verified, domain.verification_status) == (True, "ok")
-    assert acts(domain) == ["domain.created", "domain.verified"]
-    # Whether the name has left its first owner is looked at by the next sweep.
-    proven.refresh_from_db()
-    assert (proven.is_verified, proven.dns_next_check_at) == (True, None)
-
-
-def test_a_resolver_that_fails_proves_nothing(dns: LocalDNS, proven: Domain, globex_server: Server) -> None:
-    dns.fault("example.com", SERVFAIL)
-    with pytest.raises(ProvenElsewhere):
-        create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM)
-
-
-def test_a_name_that_nobody_has_proven_is_free(domain: Domain, globex_server: Server) -> None:
-    assert not create_domain(
-        at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM
-    ).domain.is_verified
-
-
-def test_a_deleted_servers_proof_binds_nobody(proven: Domain, globex_server: Server) -> None:
-    delete_server(server=proven.server, at=proven.created_at, actor=SYSTEM)
-    assert not create_domain(
-        at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM
-    ).domain.is_verified
-
-
-def test_the_same_organization_needs_no_second_proof_to_begin(proven: Domain, acme: Organization) -> None:
-    second = create_server(organization=acme, name="Second", actor=SYSTEM).server
-    twin = create_domain(at=timezone.now(), server=second, name="example.com", actor=SYSTEM).domain
-    assert not twin.is_verified
-    assert verify_domain(domain=twin, actor=SYSTEM).is_verified
-
-
-# --- Addresses that the world does not see ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("hidden", ["10.0.0.5", "127.0.0.1", "0.0.0.0", "224.0.0.1"])
-def test_what_is_not_public_is_neither_published_nor_missed(
-    dns: LocalDNS, acme: Organization, server: Server, hidden: str
-) -> None:
-    public = NewAddress(ipv4="10.0.0.99", hostname="nat.example", public_ipv4="203.0.113.77")
-    address = create_one(public, actor=SYSTEM)
-    pool = create_pool(organization=acme, name="Behind NAT", ips=[hidden, "192.0.2.9"], actor=SYSTEM).pool
-    add_members(pool=pool, addresses=[address], actor=SYSTEM, organization_id=acme.pk)
-    change_server(server=server, ip_pool=pool, actor=SYSTEM)
-    domain = create_domain(at=timezone.now(), server=server, name="example.com", actor=SYSTEM).domain
-
-    spf = [each.value for each in records_of(expected_of(domain)) if each.purpose == "spf"]
-    assert spf == ["v=spf1 ip4:192.0.2.9 ip4:203.0.113.77 ~all"]
-    dns.load(zone_of(domain))
-    assert verify_domain(domain=domain, actor=SYSTEM).spf_status == "ok"

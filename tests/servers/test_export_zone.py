@@ -52,7 +52,7 @@ def test_json_is_one_object(domain: Domain) -> None:
 
 @pytest.mark.parametrize("name", ["other.example", "no domain", ""])
 def test_it_rejects_an_unknown_domain(domain: Domain, name: str) -> None:
-    with pytest.raises(CommandError, match=f"There is no domain {name}"):
+    with pytest.raises(CommandError, match=f"There is no domain {name}".strip()):
         run(name)
 
 

@@ -50,5 +50,5 @@ def test_it_works(acme: Tenant) -> None:
     assert throttle_buckets.read([one], NOW) == {(one, 0): [Bucket(NUMBER, 1, 1, 0)]}
     throttle_buckets.forget_old(now=NOW + throttle_buckets.KEPT)
     assert throttle_buckets.read(None, since) == {(one, 0): [Bucket(NUMBER, 1, 1, 0)], (two, 0): expected[two, 0]}
-    throttle_buckets.forget_old(now=NOW + datetime.timedelta(hours=2))
+    throttle_buckets.forget_old(now=NOW + 2 * throttle_buckets.KEPT)
     assert ThrottleBucket.objects.count() == 0

@@ -8,7 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stats.intake import sources
-from tests.stats.intake.test_vendors import read, sample
+from tests.stats.intake.test_vendors import kinds, read, sample
+
+
+def test_native_events_are_not_touched():
+    event = {"id": "1", "type": "sent", "at": "x", "unknown": [1], "to": 5}
+    assert read("native", event) == [sources.Event(0, event)]
+    assert read("native", {**event, "tags": {"tenant": "a/b"}}, tenant_field="tags.tenant")[0].fields["server"] == "a/b"
+
+
+def test_haraka_fields_that_are_none_of_ours_are_left_out():
+    record = {"id": "1", "type": "sent", "at": "x", "server": "a/b", "code": "250", "note": 1, "ip": None}
+    assert read("haraka", record) == [
+        sources.Event(0, {"id": "1", "type": "sent", "at": "x", "server": "a/b", "code": "250"})
+    ]
+    assert kinds(read("haraka", {"id": "1", "type": "sent", "at": "x", "from": ""})) == ["own_notification"]
+
 
 STATELESS = ("native", "haraka", "kumomta", "greenarrow", "postal", "ses", "sendgrid")
 WORDS = {

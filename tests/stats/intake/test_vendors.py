@@ -393,20 +393,3 @@ def test_sendgrid_finds_the_tenant_in_unique_arguments(place):
 @pytest.mark.parametrize("word", ["open", "click", "unsubscribe", "group_resubscribe", "new"])
 def test_sendgrid_ignores_other_words(word):
     assert kinds(read("sendgrid", {**sample("sendgrid", "batch.json", 2), "event": word})) == [word]
-
-
-# Native, Haraka
-
-
-def test_native_events_are_not_touched():
-    event = {"id": "1", "type": "sent", "at": "x", "unknown": [1], "to": 5}
-    assert read("native", event) == [sources.Event(0, event)]
-    assert read("native", {**event, "tags": {"tenant": "a/b"}}, tenant_field="tags.tenant")[0].fields["server"] == "a/b"
-
-
-def test_haraka_fields_that_are_none_of_ours_are_left_out():
-    record = {"id": "1", "type": "sent", "at": "x", "server": "a/b", "code": "250", "note": 1, "ip": None}
-    assert read("haraka", record) == [
-        sources.Event(0, {"id": "1", "type": "sent", "at": "x", "server": "a/b", "code": "250"})
-    ]
-    assert kinds(read("haraka", {"id": "1", "type": "sent", "at": "x", "from": ""})) == ["own_notification"]
