@@ -12,7 +12,6 @@ from typing import Any
 from django.conf import settings
 from django.db.models import DateTimeField, ExpressionWrapper, F, OuterRef, Subquery
 from django.db.models.expressions import Combinable
-from django.utils import timezone
 
 from core.errors import NotFound
 from core.races import atomic_act
@@ -179,10 +178,10 @@ class IdentityChecks:
         return {} if ptr.is_failure else {"names": _names_in(ptr.answer)}
 
 
-def check_due_addresses(*, seconds: float, limit: int | None = None) -> Swept:
+def check_due_addresses(*, at: datetime.datetime, seconds: float, limit: int | None = None) -> Swept:
     """Check the addresses that are due, new ones first, until none is or the seconds are over."""
     make_missing_rows()
-    recheck_changed(at=timezone.now())
+    recheck_changed(at=at)
     return sweep(IdentityChecks(), parallel=settings.SLUICE_DNS_PARALLEL, seconds=seconds, limit=limit)
 
 

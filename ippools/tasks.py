@@ -13,7 +13,7 @@ SWEEP_SECONDS = 40.0
 @shared_task
 def check_addresses() -> None:
     """Check who DNS says that the addresses are which are due."""
-    check_due_addresses(seconds=SWEEP_SECONDS)
+    check_due_addresses(at=timezone.now(), seconds=SWEEP_SECONDS)
 
 
 @shared_task

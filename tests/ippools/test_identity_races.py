@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from core.audit import Actor
 from ippools.addresses import NewAddress, create_many
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.server, pytest.mark.storage]
 
 
 def sweep(address: IPAddress) -> None:
-    check_due_addresses(seconds=5)
+    check_due_addresses(at=timezone.now(), seconds=5)
 
 
 def check(address: IPAddress) -> None:

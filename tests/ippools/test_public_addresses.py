@@ -1,6 +1,7 @@
 """What the world sees of an address, and what it cannot."""
 
 import pytest
+from django.utils import timezone
 
 from core.audit import Actor
 from core.errors import Invalid
@@ -138,7 +139,7 @@ def test_what_nobody_sees_is_not_asked_about(dns: LocalDNS, db: None) -> None:
 def test_a_status_from_before_is_gone_with_the_question(dns: LocalDNS, db: None) -> None:
     address = create_one(NewAddress(ipv4="10.0.0.5", hostname="a.example"), actor=ACTOR)
     AddressIdentity.objects.create(ip_address=address, ptr_status="missing", names=["old.example"])
-    assert check_due_addresses(seconds=5).failed == 0
+    assert check_due_addresses(at=timezone.now(), seconds=5).failed == 0
     found = AddressIdentity.objects.get()
     assert (found.ptr_status, found.names) == (None, [])
 

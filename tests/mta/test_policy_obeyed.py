@@ -90,8 +90,10 @@ def test_an_hourly_limit_holds_over_the_domains_of_its_rule(machine: Machine, re
 
     # 3,600 an hour are 10 in any 10 seconds.
     assert most_within(times, 10.0) <= 10
-    share = (many - 1) / (times[-1] - times[0])
-    assert (0.9 if machine.kind == "haraka" else 0.8) <= share <= 1
+    seconds = times[-1] - times[0]
+    assert (many - 1) / seconds >= (0.9 if machine.kind == "haraka" else 0.8)
+    # A shard's clock starts anew at a reload: one message may be early (docs/agent.md). Of few messages that is much.
+    assert (many - 2) / seconds <= 1
     assert {act.domain for act in machine.sink.record.accepted("slow.example")} == {"slow.example", "b.slow.example"}
     sent = [each for each in list(machine.panel.events.values()) if each["type"] == "sent"]
     assert {each["rule"] for each in sent if each["to"].endswith("slow.example")} == {102}

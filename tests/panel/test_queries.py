@@ -29,7 +29,7 @@ from tests.words import ip_addresses, programs, relay_servers, routing_rules, te
 MOST = 20
 # It reads the configuration of the whole platform, in 16 queries.
 # Pages of deletion try the act and roll it back; that of a routing rule, with its parts, is the largest.
-MORE = {"nodes_revision_publish": 30, "ippools_routingrule_delete": 25}
+MORE = {"nodes_revision_publish": 30, "ippools_routingrule_delete": 26, "ippools_relayserver_delete": 21}
 LIMITS = {"max_concurrent_connections": 1, "max_messages_per_hour": 1}
 FEW, MANY = range(1), range(1, 13)
 

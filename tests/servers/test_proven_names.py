@@ -13,6 +13,7 @@ from servers.models import Domain, Organization, Server
 from servers.provisioning import create_server, delete_server
 from tests.dns_server import SERVFAIL, LocalDNS
 from tests.servers.conftest import SYSTEM, zone_of
+from tests.servers.test_domains import acts
 
 pytestmark = [pytest.mark.server, pytest.mark.storage]
 

@@ -23,4 +23,4 @@ def test_postals_are_asked(endpoint):
 
 @pytest.mark.parametrize("endpoint", GREENARROW, ids=str)
 def test_greenarrows_are_asked_by_each_verb(endpoint):
-    assert asked(endpoint.route) >= {verb.upper() for verb in endpoint.view.operations}
+    assert asked(endpoint.route) >= {verb.upper() for verb in endpoint.verbs}
