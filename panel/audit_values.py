@@ -116,7 +116,8 @@ class Reader:
 
     def _content(self, value: dict[str, Any]) -> str:
         named = next((name for name in NAMED_BY if value.get(name)), None)
-        rest = {name: each for name, each in value.items() if name not in ("id", named)}
+        # PostgreSQL keeps no order of the keys.
+        rest = {name: each for name, each in sorted(value.items()) if name not in ("id", named)}
         return shown(rest, self._nested)
 
     def _shown(self, entry: AuditEntry, model: Any, name: str, value: Any) -> str:

@@ -10,6 +10,7 @@ from django.test import Client
 
 from core.audit import Actor
 from core.models import ApiToken, AuditEntry, Job, User
+from ippools.caps import begin as begin_cap
 from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
 from nodes.nodes import create_node
 from nodes.publishing import publish
@@ -24,6 +25,7 @@ from stats.intake.reply_rules import create_rule as create_reply_rule
 from stats.intake.tokens import make_ingest_token
 from stats.models import Provider, RollupRun
 from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
+from throttling.limits import CapKind
 from throttling.models import ThrottleProgram, ThrottlingTemplate
 
 SYSTEM = Actor.system()
@@ -153,6 +155,9 @@ def platform(db: None) -> Platform:
     make_ingest_token(name="collector", actor=SYSTEM)
     create_node(name="mta1", kind="postfix", addresses=[address.ipv4], actor=SYSTEM)
     publish(actor=SYSTEM, now=NOW)
+    begin_cap(
+        address_id=address.pk, kind=CapKind.MANUAL, reason="Too fast", at=NOW, actor=SYSTEM, max_messages_per_hour=100
+    )
     make_source(name="mail log", format="postfix", actor=SYSTEM)
     create_reply_rule(pattern="nobody home", reason=1, actor=SYSTEM)
     ApiToken.objects.create(user=staff, name="deploy", key_prefix="abcdef", key_digest="0" * 64)
