@@ -39,7 +39,7 @@ def test_it_works(site):
         actor=ANN,
     )
     assert (outcome.created, outcome.changed, outcome.unchanged) == (["192.0.2.9"], ["192.0.2.2"], ["192.0.2.1"])
-    assert outcome.changes == [("192.0.2.2", "node", "here", "")]
+    assert outcome.changes == [("192.0.2.9", "name", "", "ip-192.0.2.9"), ("192.0.2.2", "node", "here", "")]
     assert (addresses_on(site.here), addresses_on(site.there)) == (["192.0.2.1"], ["192.0.2.3", "192.0.2.9"])
 
 
