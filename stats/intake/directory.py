@@ -77,13 +77,13 @@ class Directory:
         # The server that reports for itself.
         self.own = self._own_server()
 
-    def forget_much(self) -> None:
+    def evict(self) -> None:
         """Forget names where there are very many, so that a run of any length takes bounded memory."""
         for known in (self.servers, self.addresses, self._domains):
             if len(known) > _MOST_REMEMBERED:
                 known.clear()
-        self.recipients.forget_much(_MOST_REMEMBERED)
-        self.explanations.forget_much()
+        self.recipients.evict(_MOST_REMEMBERED)
+        self.explanations.evict()
         if sum(len(entry.senders) for entry in self._entries.values()) > _MOST_REMEMBERED:
             for entry in self._entries.values():
                 entry.senders.clear()

@@ -75,7 +75,7 @@ class Explanations:
         for reply, (reason, name) in found.items():
             self.known[reply] = Explained(reason, self._numbers[name])
 
-    def forget_much(self) -> None:
+    def evict(self) -> None:
         """Forget replies, where they are many."""
         if len(self.known) > _MOST_REMEMBERED:
             self.known.clear()

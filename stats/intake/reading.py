@@ -71,7 +71,7 @@ def read(events: Sequence[Any], directory: Directory, *, now: datetime.datetime)
     Nothing is taken for granted about their shape. More than 40 distinct days at once are refused from the 41st on, in the
     order of the events.
     """
-    directory.forget_much()
+    directory.evict()
     reading = Reading()
     noted = _collect(events, reading, Moments(now))
     _look_up(noted, directory)

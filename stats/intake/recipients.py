@@ -42,7 +42,7 @@ class Recipients:
                 Recipient(self._numbers[_PLATFORM, domain], self.providers.of(domain), domain) if domain else None
             )
 
-    def forget_much(self, most: int) -> None:
+    def evict(self, most: int) -> None:
         """Forget what was looked up, where that is much."""
         for known in (self.known, self._numbers):
             if len(known) > most:
