@@ -65,7 +65,7 @@ class Counts:
             months.setdefault(buckets.month_number(buckets.date_of(day)), []).append(day)
         for days in months.values():
             self._write_days(days)
-            storage.give_way()
+            storage.yield_to_writers()
         stored = sum(self._store(row, server) for row, server in self._servers)
         fold.fold_all(now=self.now, wait=True)
         return stored
@@ -172,7 +172,7 @@ class Counts:
             events = list(self._events(row, server, day))
             for start in range(0, len(events), storage.batch_limit()):
                 stored += storing.store(events[start : start + storage.batch_limit()], now=self.now).accepted
-                storage.give_way()
+                storage.yield_to_writers()
         return stored
 
     def _events(self, row: ServerRow, server: Server, day: int) -> Iterator[Row]:

@@ -95,7 +95,7 @@ def rebuild(days: Iterable[int] | None = None, *, now: datetime.datetime, even_i
             reclassify(day)
             for scope, _, select in [*_fine_selects(day, now), *_coarse_selects([day])]:
                 corrected += storage.execute(tiers.add_differences(scope, select))
-        storage.give_way()
+        storage.yield_to_writers()
     return corrected
 
 

@@ -34,7 +34,7 @@ def fold_all(*, now: datetime.datetime, wait: bool = False) -> Folded:
     total = Folded()
     while last is not None and (folded := fold(now=now, last=last, wait=wait)).batches:
         total += folded
-        storage.give_way()
+        storage.yield_to_writers()
     return total
 
 

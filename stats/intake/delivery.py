@@ -92,7 +92,7 @@ class _Delivery:
         part = next(parts, [])
         while (following := next(parts, None)) is not None:
             self._store(part)
-            storage.give_way()
+            storage.yield_to_writers()
             part = following
         if self._is_stateful:
             with storage.writing():

@@ -63,7 +63,7 @@ def _store(reading: Reading, directory: Directory, receipt: Receipt, start: int,
     size = storage.batch_limit()
     for first in range(0, len(rows), size):
         if first or start:
-            storage.give_way()
+            storage.yield_to_writers()
         stored = storing.store(rows[first : first + size], now=now)
         receipt.accepted += stored.accepted
         receipt.duplicates += stored.duplicates

@@ -41,7 +41,7 @@ def fold_limit() -> int:
     return 500 if is_postgresql() else 10
 
 
-def give_way() -> None:
+def yield_to_writers() -> None:
     """Pause between two writing transactions of a long act, on SQLite, so that others come to write."""
     if not is_postgresql() and not connection.in_atomic_block:
         time.sleep(0.02)
@@ -219,7 +219,7 @@ def delete(table: str, where: str) -> int:
         removed += count
         if count < batch_limit():
             return removed
-        give_way()
+        yield_to_writers()
 
 
 # --- Events ----------------------------------------------------------------------------------------------------------

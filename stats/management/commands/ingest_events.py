@@ -20,7 +20,7 @@ from stats.intake.delivery import StateMoved, deliver
 from stats.intake.files import open_events, read_lines
 from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
 from stats.intake.tally import COUNTS, LISTS, Tally
-from stats.ledger.storage import give_way
+from stats.ledger.storage import yield_to_writers
 from stats.tasks import poke_fold
 
 # Seconds that what was looked up is taken for true: a server that moves to another pool is seen that late.
@@ -161,7 +161,7 @@ class FileRun(Run):
             self._send(numbers, events, reporter, directory)
             if self._bar:
                 self._bar.show(self.done)
-            give_way()
+            yield_to_writers()
         if self._bar:
             self._bar.clear()
 
