@@ -66,7 +66,7 @@ def prune_counts() -> None:
     retention.prune(now=timezone.now())
 
 
-def poke_fold() -> None:
+def request_fold() -> None:
     """Ask for a fold now, after events came in; at most once a second, however many come.
 
     Should the broker or the cache be away, the schedule folds soon after they are back.

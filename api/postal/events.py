@@ -25,7 +25,7 @@ from stats.intake.delivery import StateMoved, deliver
 from stats.intake.ingest import MOST_EVENTS, Directory, Reporter, ingest
 from stats.intake.tally import Tally
 from stats.models import EventSource, IngestToken
-from stats.tasks import poke_fold
+from stats.tasks import request_fold
 
 type Reporting = Caller | IngestToken | EventSource | Node
 
@@ -105,7 +105,7 @@ class EventViewSet(PostalViewSet):
         else:
             tally = self._ingest(reporting)
         if tally.counts["accepted"]:
-            poke_fold()
+            request_fold()
         return Answer(tally.document(), {"truncated": True} if tally.is_truncated else {})
 
     def _ingest(self, reporting: Caller | IngestToken | Node) -> Tally:

@@ -96,9 +96,9 @@ def test_a_broker_that_takes_no_message_loses_no_event(embedded: Installation) -
         "hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
         "for limit in (0, 100):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))\n"
-        "    tasks.poke_fold()\n"
+        "    tasks.request_fold()\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))\n"
-        "tasks.poke_fold()\n"
+        "tasks.request_fold()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

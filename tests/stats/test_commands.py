@@ -44,7 +44,7 @@ def now() -> Any:
 def pokes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The folds that were asked for; here each test folds when it wants to."""
     asked: list[str] = []
-    monkeypatch.setattr("stats.management.commands.ingest_events.poke_fold", lambda: asked.append("fold"))
+    monkeypatch.setattr("stats.management.commands.ingest_events.request_fold", lambda: asked.append("fold"))
     return asked
 
 

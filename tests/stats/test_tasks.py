@@ -150,4 +150,4 @@ def test_a_broker_that_is_away_does_not_fail_those_who_poke(monkeypatch: pytest.
         raise OperationalError("connection refused")
 
     monkeypatch.setattr(tasks.fold_batches, "apply_async", refuse)
-    tasks.poke_fold()
+    tasks.request_fold()

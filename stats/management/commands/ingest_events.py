@@ -21,7 +21,7 @@ from stats.intake.files import open_events, read_lines
 from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
 from stats.intake.tally import COUNTS, LISTS, Tally
 from stats.ledger.storage import yield_to_writers
-from stats.tasks import poke_fold
+from stats.tasks import request_fold
 
 # Seconds that what was looked up is taken for true: a server that moves to another pool is seen that late.
 DIRECTORY_SECONDS = 30
@@ -80,7 +80,7 @@ class Command(BaseCommand):
             advice = "Interrupted: run it again, what is stored counts once."
             raise CommandError(f"{run.summary()} {advice}", returncode=130) from None
         finally:
-            poke_fold()
+            request_fold()
         if as_json:
             self.stdout.write(json.dumps(run.result()))
             return

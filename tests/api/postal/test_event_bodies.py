@@ -19,7 +19,7 @@ EMPTY_MEMBER = gzip.compress(b"", mtime=0)
 
 @pytest.fixture(autouse=True)
 def pokes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.postal.events.poke_fold", lambda: None)
+    monkeypatch.setattr("api.postal.events.request_fold", lambda: None)
 
 
 # Made when they are wanted: together they are a hundred megabytes.

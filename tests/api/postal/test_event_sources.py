@@ -27,7 +27,7 @@ EVENTS = "/api/v1/events"
 
 @pytest.fixture(autouse=True)
 def pokes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.postal.events.poke_fold", lambda: None)
+    monkeypatch.setattr("api.postal.events.request_fold", lambda: None)
 
 
 @pytest.fixture

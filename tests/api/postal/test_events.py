@@ -33,7 +33,7 @@ AT = NOW.isoformat()
 def pokes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The folds that were asked for; each test folds when it wants to."""
     asked: list[str] = []
-    monkeypatch.setattr(events, "poke_fold", lambda: asked.append("fold"))
+    monkeypatch.setattr(events, "request_fold", lambda: asked.append("fold"))
     return asked
 
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 
 @pytest.fixture(autouse=True)
 def no_pokes(monkeypatch):
-    monkeypatch.setattr("api.postal.events.poke_fold", lambda: None)
+    monkeypatch.setattr("api.postal.events.request_fold", lambda: None)
 
 
 @pytest.fixture
