@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 
 
-class ConfigConfig(AppConfig):
+class RootConfig(AppConfig):
     name = "config"
     verbose_name = "Sluice"
 
