@@ -72,10 +72,10 @@ def request_fold() -> None:
     Should the broker or the cache be away, the schedule folds soon after they are back.
     """
     try:
-        if cache.add("stats.fold_poked", True, timeout=1):
+        if cache.add("stats.fold_requested", True, timeout=1):
             fold_batches.apply_async(retry=False, expires=60)
             decide_backoff.apply_async(retry=False, expires=60)
     except Exception as error:
         # Whatever it is: the events are stored, and no answer may say otherwise. (The embedded broker raises what its files
         # make it raise.)
-        logger.warning("fold_not_poked", cause=repr(error))
+        logger.warning("fold_not_requested", cause=repr(error))

@@ -17,7 +17,7 @@ class JobQuerySet(models.QuerySet["Job"]):
 class Job(models.Model):
     """A long act, as a row: what is to be done, how far it is, and whether its worker still lives.
 
-    A Celery message is only a poke to look here, because the embedded broker loses running messages when a worker is killed.
+    A Celery message is only a request to look here, because the embedded broker loses running messages when a worker is killed.
     """
 
     class State(models.TextChoices):

@@ -109,7 +109,7 @@ def test_a_broker_that_takes_no_message_loses_no_event(embedded: Installation) -
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "fold_not_poked" in done.stderr, done.stderr
+    assert "fold_not_requested" in done.stderr, done.stderr
     queue = Path(embedded.sluice.environment["SLUICE_DATA_DIR"]) / "broker" / "queue"
     for message in queue.glob("*.msg"):
         json.loads(message.read_bytes())
