@@ -28,7 +28,7 @@ NOT_AN_ADDRESS = -1
 
 
 # A mailbox as written, None for none; together with a domain where the event names one.
-type Said = str | None | tuple[str | None, str]
+type SenderKey = str | None | tuple[str | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ServerEntry:
     # The uuid's bytes: part of the event key.
     uuid: bytes
     # What its events have said of their sender: the ids of domain and sender, why they are refused, what they are warned of.
-    senders: dict[Said, tuple[int, int, str, str]] = field(default_factory=dict, compare=False)
+    senders: dict[SenderKey, tuple[int, int, str, str]] = field(default_factory=dict, compare=False)
 
 
 class Directory:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from stats import kinds
 from stats.intake import details
 from stats.intake.details import Details
-from stats.intake.directory import NOT_AN_ADDRESS, Directory, Said, ServerEntry
+from stats.intake.directory import NOT_AN_ADDRESS, Directory, SenderKey, ServerEntry
 from stats.intake.explanations import NOTHING, reply_of
 from stats.intake.mailboxes import MAX_LENGTH, NotAMailbox, domain_of, parse
 from stats.intake.moments import Moments
@@ -42,7 +42,7 @@ class Noted(NamedTuple):
     at: int
     server: str | None
     ip: str | None
-    said: Said
+    sender: SenderKey
     to: str
     # The recipient's domain as written.
     to_domain: str
@@ -122,7 +122,7 @@ def _note(event: Any, position: int, reading: Reading, moments: Moments) -> Note
     if not details.FIELDS.isdisjoint(event):
         explained = details.read(event, partial(_warn, reading, position))
     said = mailbox if domain is None else (mailbox, domain)
-    return Noted(position, identifier, kind, at, server, ip, said, to, to.rpartition("@")[2], explained)
+    return Noted(position, identifier, kind, at, server, ip, sender_key, to, to.rpartition("@")[2], explained)
 
 
 def _no_text(server: Any, ip: Any) -> NotTaken:
@@ -183,14 +183,14 @@ def _look_up(noted: Sequence[Noted], directory: Directory) -> None:
     )
     directory.throttles.load({address for each in noted if each.ip and (address := addresses[each.ip]) and address > 0})
     entries: dict[int, ServerEntry] = {}
-    unknown: set[tuple[int, Said]] = set()
+    unknown: set[tuple[int, SenderKey]] = set()
     own = directory.own
     for each in noted:
         server = own if each.server is None else servers[each.server]
         # By id: one server may be called by several names.
-        if server is not None and each.said not in server.senders:
+        if server is not None and each.sender not in server.senders:
             entries[server.id] = server
-            unknown.add((server.id, each.said))
+            unknown.add((server.id, each.sender))
     if unknown:
         _number_senders(unknown, entries, directory)
 
@@ -200,17 +200,17 @@ def _provider(noted: Noted, directory: Directory) -> int:
     return recipient.provider if recipient else NOBODY.provider
 
 
-def _number_senders(unknown: set[tuple[int, Said]], entries: dict[int, ServerEntry], directory: Directory) -> None:
+def _number_senders(unknown: set[tuple[int, SenderKey]], entries: dict[int, ServerEntry], directory: Directory) -> None:
     """Number what is said of senders for the first time: the domain and the mailbox."""
-    read_ = {(server, said): _read_sender(said) for server, said in unknown}
+    read_ = {(server, sender_key): _read_sender(sender_key) for server, sender_key in unknown}
     senders = directory.number_senders(
         (server, sender.mailbox) for (server, _), sender in read_.items() if sender.mailbox
     )
     domains = directory.number_domains(
         (server, sender.domain) for (server, _), sender in read_.items() if sender.domain
     )
-    for (server, said), sender in read_.items():
-        entries[server].senders[said] = (
+    for (server, sender_key), sender in read_.items():
+        entries[server].senders[sender_key] = (
             domains[server, sender.domain] if sender.domain else 0,
             senders[server, sender.mailbox] if sender.mailbox else 0,
             sender.problem,
@@ -226,10 +226,10 @@ class _Sender(NamedTuple):
     warning: str = ""
 
 
-def _read_sender(said: Said) -> _Sender:
+def _read_sender(sender: SenderKey) -> _Sender:
     """Return what an event says of its sender. A domain in so many words wins over the mailbox's."""
     text: str | None
-    text, name = said if isinstance(said, tuple) else (said, None)
+    text, name = sender_key if isinstance(sender_key, tuple) else (said, None)
     mailbox = domain = warning = ""
     if text is not None:
         if text[:1] == "<" and text[-1:] == ">":
@@ -269,14 +269,14 @@ def _build(noted: Sequence[Noted], directory: Directory, reading: Reading) -> No
 
 def _row(noted: Noted, directory: Directory, reading: Reading) -> Row:
     """Return the row of an event whose names are looked up. Raises NotTaken."""
-    position, identifier, kind, at, name, ip, said, to, to_domain, explained = noted
+    position, identifier, kind, at, name, ip, sender_key, to, to_domain, explained = noted
     server = directory.own if name is None else directory.servers[name]
     if server is None:
         if name is None:
             raise NotTaken(*_NO_TEXTS["server"])
         raise NotTaken("unknown_server", "The server could not be found")
     address = _address(ip, directory) if ip is not None else 0
-    domain, sender, problem, warning = server.senders[said]
+    domain, sender, problem, warning = server.senders[sender_key]
     if problem:
         raise NotTaken("invalid_domain", problem)
     if warning:
