@@ -7,7 +7,7 @@ from typing import IO, Any, cast
 
 import orjson
 
-from stats.intake.remarks import NotTaken
+from stats.intake.remarks import EventRefused
 from stats.intake.sources import framing
 
 # A line that is longer is no event: an event's texts come to some hundreds of characters.
@@ -39,14 +39,14 @@ def read_lines(stream: IO[bytes], on_line: Callable[[int], None] | None = None) 
             on_line(len(line))
         if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
             _skip_line(stream)
-            yield number, NotTaken("line_too_long", f"A line may have {LONGEST_LINE} bytes")
+            yield number, EventRefused("line_too_long", f"A line may have {LONGEST_LINE} bytes")
             continue
         if line.isspace():
             continue
         try:
             yield number, orjson.loads(line)
         except orjson.JSONDecodeError:
-            yield number, NotTaken("invalid_json", "The line is not JSON")
+            yield number, EventRefused("invalid_json", "The line is not JSON")
 
 
 def _skip_line(stream: IO[bytes]) -> None:

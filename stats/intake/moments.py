@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 
 from stats.counts import buckets
-from stats.intake.remarks import NotTaken
+from stats.intake.remarks import EventRefused
 from stats.ledger.keys import MILLISECONDS_A_DAY
 
 MOST_DAYS = 40
@@ -27,7 +27,7 @@ class Moments:
         self._days: set[int] = set()
 
     def read(self, at: Any) -> int:
-        """Return the milliseconds since 1970, cut off, as the key holds them; raises NotTaken."""
+        """Return the milliseconds since 1970, cut off, as the key holds them; raises EventRefused."""
         if type(at) is str:
             try:
                 since = _from_iso(at) - buckets.EPOCH
@@ -35,22 +35,22 @@ class Moments:
                 since = _lower_case(at) - buckets.EPOCH
             except TypeError:
                 # A time without an offset has no difference from one that has.
-                raise NotTaken("no_offset", "at must have an offset from UTC, or Z") from None
+                raise EventRefused("no_offset", "at must have an offset from UTC, or Z") from None
             milliseconds = since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // _MICROSECONDS
         elif type(at) is int or (type(at) is float and -1e15 < at < 1e15):
             # A float of seconds is a little off (1.001 is less than 1001 milliseconds): rounded to microseconds it says what
             # the same moment in RFC 3339 does, and what is cut off is the same, so that a replay in either is a duplicate.
             milliseconds = int(at) if at >= LEAST_MILLISECONDS else round(at * 1_000_000) // _MICROSECONDS
         else:
-            raise NotTaken("invalid_at", _INVALID)
+            raise EventRefused("invalid_at", _INVALID)
         day = milliseconds // MILLISECONDS_A_DAY
         if not self._oldest <= milliseconds <= self._newest:
             if milliseconds < self._oldest:
-                raise NotTaken("too_old", f"at is more than {settings.SLUICE_EVENT_MAX_AGE} days ago")
-            raise NotTaken("in_future", "at is more than a day ahead")
+                raise EventRefused("too_old", f"at is more than {settings.SLUICE_EVENT_MAX_AGE} days ago")
+            raise EventRefused("in_future", "at is more than a day ahead")
         if day not in self._days:
             if len(self._days) >= MOST_DAYS:
-                raise NotTaken(
+                raise EventRefused(
                     "too_many_days", f"A batch may have events of {MOST_DAYS} days: send this one again later"
                 )
             self._days.add(day)
@@ -64,7 +64,7 @@ def _lower_case(text: str) -> datetime.datetime:
             return _from_iso(f"{text[:-1]}Z")
     except ValueError:
         pass
-    raise NotTaken("invalid_at", _INVALID)
+    raise EventRefused("invalid_at", _INVALID)
 
 
 def _milliseconds(moment: datetime.datetime) -> int:

@@ -18,7 +18,7 @@ from stats.intake.explanations import NOTHING, reply_of
 from stats.intake.mailboxes import MAX_LENGTH, NotAMailbox, domain_of, parse
 from stats.intake.moments import Moments
 from stats.intake.recipients import NOBODY, Recipient
-from stats.intake.remarks import NotTaken, Remark
+from stats.intake.remarks import EventRefused, Remark
 from stats.intake.throttles import UNKNOWN
 from stats.ledger.keys import MILLISECONDS_A_MINUTE, event_key
 from stats.ledger.row import Row, is_same
@@ -33,7 +33,7 @@ _NO_SENDER = ("invalid_from", "from is left out: it must be a mailbox address")
 _NO_RECIPIENT = ("invalid_to", "to is left out: it must be a mailbox address")
 
 
-class Noted(NamedTuple):
+class PendingEvent(NamedTuple):
     """An event whose own fields are checked, until its names are looked up."""
 
     position: int
@@ -74,7 +74,7 @@ def read(events: Sequence[Any], directory: Directory, *, now: datetime.datetime)
     directory.evict()
     reading = Reading()
     noted = _collect(events, reading, Moments(now))
-    _look_up(noted, directory)
+    _look_up_names(noted, directory)
     _build(noted, directory, reading)
     return reading
 
@@ -82,12 +82,12 @@ def read(events: Sequence[Any], directory: Directory, *, now: datetime.datetime)
 # --- The first pass: each event by itself ------------------------------------------------------------------------------
 
 
-def _collect(events: Sequence[Any], reading: Reading, moments: Moments) -> list[Noted]:
+def _collect(events: Sequence[Any], reading: Reading, moments: Moments) -> list[PendingEvent]:
     noted = []
     for position, event in enumerate(events):
         try:
             each = _note(event, position, reading, moments)
-        except NotTaken as reason:
+        except EventRefused as reason:
             reading.refused.append(Remark(position, reason.code, reason.message))
         else:
             if each is None:
@@ -97,15 +97,15 @@ def _collect(events: Sequence[Any], reading: Reading, moments: Moments) -> list[
     return noted
 
 
-def _note(event: Any, position: int, reading: Reading, moments: Moments) -> Noted | None:
-    """Check what can be checked of one event alone; None where it is of a type that is not counted. Raises NotTaken."""
+def _note(event: Any, position: int, reading: Reading, moments: Moments) -> PendingEvent | None:
+    """Check what can be checked of one event alone; None where it is of a type that is not counted. Raises EventRefused."""
     kind = _kind(event)
     if kind is None:
         return None
     get = event.get
     identifier = get("id")
     if type(identifier) is not str or not 0 < len(identifier) <= MAX_IDENTIFIER_LENGTH:
-        raise NotTaken("invalid_id", f"id must be a string of 1 to {MAX_IDENTIFIER_LENGTH} characters")
+        raise EventRefused("invalid_id", f"id must be a string of 1 to {MAX_IDENTIFIER_LENGTH} characters")
     at = moments.read(get("at"))
     server, ip, domain, mailbox = get("server"), get("ip"), get("domain"), get("from")
     if (
@@ -122,29 +122,29 @@ def _note(event: Any, position: int, reading: Reading, moments: Moments) -> Note
     if not details.FIELDS.isdisjoint(event):
         explained = details.read(event, partial(_warn, reading, position))
     said = mailbox if domain is None else (mailbox, domain)
-    return Noted(position, identifier, kind, at, server, ip, sender_key, to, to.rpartition("@")[2], explained)
+    return PendingEvent(position, identifier, kind, at, server, ip, sender_key, to, to.rpartition("@")[2], explained)
 
 
-def _no_text(server: Any, ip: Any) -> NotTaken:
+def _no_text(server: Any, ip: Any) -> EventRefused:
     """Return the reason why an event is refused of whose server, address and domain one is no text."""
     if server is not None and (type(server) is not str or not server):
-        return NotTaken(*_NO_TEXTS["server"])
+        return EventRefused(*_NO_TEXTS["server"])
     if ip is not None and type(ip) is not str:
-        return NotTaken(*_NO_TEXTS["ip"])
-    return NotTaken(*_NO_TEXTS["domain"])
+        return EventRefused(*_NO_TEXTS["ip"])
+    return EventRefused(*_NO_TEXTS["domain"])
 
 
 def _kind(event: Any) -> int | None:
-    """Return the number of the event's type, None for one that is not counted. Raises NotTaken."""
+    """Return the number of the event's type, None for one that is not counted. Raises EventRefused."""
     if type(event) is not dict:
-        if isinstance(event, NotTaken):
+        if isinstance(event, EventRefused):
             # Whoever read the event could not make anything of it.
             raise event
-        raise NotTaken("invalid_event", "An event must be a JSON object")
+        raise EventRefused("invalid_event", "An event must be a JSON object")
     word = event.get("type")
     kind = kinds.NUMBERS.get(word) if type(word) is str else None
     if kind is None and word != kinds.IGNORED:
-        raise NotTaken("unknown_type", f"type must be one of {', '.join(kinds.COLUMNS)}")
+        raise EventRefused("unknown_type", f"type must be one of {', '.join(kinds.COLUMNS)}")
     return kind
 
 
@@ -168,7 +168,7 @@ def _warn(reading: Reading, position: int, code: str, message: str) -> None:
 # --- The second pass: names --------------------------------------------------------------------------------------------
 
 
-def _look_up(noted: Sequence[Noted], directory: Directory) -> None:
+def _look_up_names(noted: Sequence[PendingEvent], directory: Directory) -> None:
     """Look up every name that the events have and that is not known yet; the number of queries does not depend on theirs."""
     servers, addresses, recipients = directory.servers, directory.addresses, directory.recipients
     directory.find_servers({name for each in noted if (name := each.server) is not None and name not in servers})
@@ -195,7 +195,7 @@ def _look_up(noted: Sequence[Noted], directory: Directory) -> None:
         _number_senders(unknown, entries, directory)
 
 
-def _provider(noted: Noted, directory: Directory) -> int:
+def _provider(noted: PendingEvent, directory: Directory) -> int:
     recipient = directory.recipients.known[noted.to_domain] if noted.to_domain else None
     return recipient.provider if recipient else NOBODY.provider
 
@@ -218,7 +218,7 @@ def _number_senders(unknown: set[tuple[int, SenderKey]], entries: dict[int, Serv
         )
 
 
-class _Sender(NamedTuple):
+class _ParsedSender(NamedTuple):
     mailbox: str
     domain: str
     # Why the event is refused, or what is left out of it.
@@ -226,7 +226,7 @@ class _Sender(NamedTuple):
     warning: str = ""
 
 
-def _read_sender(sender: SenderKey) -> _Sender:
+def _read_sender(sender: SenderKey) -> _ParsedSender:
     """Return what an event says of its sender. A domain in so many words wins over the mailbox's."""
     text: str | None
     text, name = sender_key if isinstance(sender_key, tuple) else (said, None)
@@ -242,20 +242,20 @@ def _read_sender(sender: SenderKey) -> _Sender:
     if name is not None:
         named = domain_of(name)
         if named is None and name != "":
-            return _Sender("", "", problem="domain must be a domain name")
+            return _ParsedSender("", "", problem="domain must be a domain name")
         domain = named or domain
-    return _Sender(mailbox, domain, warning=warning)
+    return _ParsedSender(mailbox, domain, warning=warning)
 
 
 # --- The third pass: rows ----------------------------------------------------------------------------------------------
 
 
-def _build(noted: Sequence[Noted], directory: Directory, reading: Reading) -> None:
+def _build(noted: Sequence[PendingEvent], directory: Directory, reading: Reading) -> None:
     rows, positions = reading.rows, reading.positions
     for each in noted:
         try:
             row = _row(each, directory, reading)
-        except NotTaken as reason:
+        except EventRefused as reason:
             reading.refused.append(Remark(each.position, reason.code, reason.message))
             continue
         key = row[0]
@@ -267,18 +267,18 @@ def _build(noted: Sequence[Noted], directory: Directory, reading: Reading) -> No
             reading.contradicting.append((each.position, key))
 
 
-def _row(noted: Noted, directory: Directory, reading: Reading) -> Row:
-    """Return the row of an event whose names are looked up. Raises NotTaken."""
+def _row(noted: PendingEvent, directory: Directory, reading: Reading) -> Row:
+    """Return the row of an event whose names are looked up. Raises EventRefused."""
     position, identifier, kind, at, name, ip, sender_key, to, to_domain, explained = noted
     server = directory.own if name is None else directory.servers[name]
     if server is None:
         if name is None:
-            raise NotTaken(*_NO_TEXTS["server"])
-        raise NotTaken("unknown_server", "The server could not be found")
+            raise EventRefused(*_NO_TEXTS["server"])
+        raise EventRefused("unknown_server", "The server could not be found")
     address = _address(ip, directory) if ip is not None else 0
     domain, sender, problem, warning = server.senders[sender_key]
     if problem:
-        raise NotTaken("invalid_domain", problem)
+        raise EventRefused("invalid_domain", problem)
     if warning:
         _warn(reading, position, "invalid_from", warning)
     recipient = NOBODY
@@ -322,13 +322,13 @@ def _recipient(to: str, name: str, position: int, directory: Directory, reading:
 def _address(ip: str, directory: Directory) -> int:
     address = directory.addresses[ip]
     if address is None:
-        raise NotTaken("unknown_ip", "ip is not an address of a pool of the server's organization")
+        raise EventRefused("unknown_ip", "ip is not an address of a pool of the server's organization")
     if address == NOT_AN_ADDRESS:
-        raise NotTaken(*_NO_TEXTS["ip"])
+        raise EventRefused(*_NO_TEXTS["ip"])
     return address
 
 
-def _rule(address: int, recipient: Recipient, noted: Noted, directory: Directory, reading: Reading) -> int:
+def _rule(address: int, recipient: Recipient, noted: PendingEvent, directory: Directory, reading: Reading) -> int:
     """Return the throttling rule that the event names, else the one that the recipient's domain is under, else UNKNOWN."""
     rules = directory.throttles.by_address.get(address)
     if rules is None:

@@ -11,7 +11,7 @@ class Remark(NamedTuple):
     message: str
 
 
-class NotTaken(Exception):
+class EventRefused(Exception):
     """This will say why one event is refused."""
 
     def __init__(self, code: str, message: str) -> None:
