@@ -86,7 +86,7 @@ class DialectView(APIView, ABC):
         credential = getattr(request, "_auth", None)
         if credential is not None:
             try:
-                self.note_use(credential)
+                self.touch_last_used(credential)
             except DatabaseError:
                 # What was asked for is done: a busy database may not turn it into a failure.
                 logger.warning("last_used_not_noted", exc_info=True)
@@ -94,7 +94,7 @@ class DialectView(APIView, ABC):
             response = Response(response if isinstance(response, Answer) else Answer(response))
         return super().finalize_response(request, response, *args, **kwargs)
 
-    def note_use(self, credential: Any) -> None:
+    def touch_last_used(self, credential: Any) -> None:
         """Note that the key that the request was authenticated by (`request.auth`) was used."""
         touch_last_used(credential, at=self.now)
 

@@ -1,4 +1,4 @@
-"""What the operators' commands share: `--json`, and a refusal as one sentence on stderr."""
+"""Base class of the operators' commands: `--json`, and a refusal as one sentence on stderr."""
 
 import json
 from abc import ABC, abstractmethod
@@ -14,12 +14,12 @@ from core.texts import sentence
 
 
 class ActCommand(BaseCommand, ABC):
-    """A command that calls an act and tells what came of it.
+    """A command that calls an act and prints its outcome.
 
-    With `--json` stdout is exactly one JSON object; logs go to stderr anyway. A refused act ends the command with status 1.
+    With `--json` stdout is exactly one JSON object; logs go to stderr. A refused act ends the command with status 1.
     """
 
-    # Do it, and return what is to be told; it takes the arguments by name. Refusals of the act are the base's to tell.
+    # Call the act, which takes the arguments by name, and return its outcome. The base class reports what the act refuses.
     act: Callable[..., dict[str, Any]]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,15 +27,15 @@ class ActCommand(BaseCommand, ABC):
         self.add_act_arguments(parser)
 
     def add_act_arguments(self, parser: ArgumentParser) -> None:
-        """Add what the act takes; the default is nothing."""
+        """Add the arguments of the act. The default adds none."""
 
     @abstractmethod
-    def told(self, outcome: dict[str, Any]) -> str:
-        """Return the outcome in words, for a person."""
+    def describe(self, outcome: dict[str, Any]) -> str:
+        """Return the outcome as text for a person."""
 
     @property
     def actor(self) -> Actor:
-        """Whom the audit trail names."""
+        """The actor that the audit trail records."""
         return Actor.of_command(type(self).__module__.rpartition(".")[2])
 
     def handle(self, *args: Any, as_json: bool, **options: Any) -> None:
@@ -43,4 +43,4 @@ class ActCommand(BaseCommand, ABC):
             outcome = self.act(**options)
         except Refused as refusal:
             raise CommandError(f"{sentence(refusal.message.rstrip('.'))}.") from None
-        self.stdout.write(json.dumps(outcome) if as_json else self.told(outcome))
+        self.stdout.write(json.dumps(outcome) if as_json else self.describe(outcome))

@@ -30,12 +30,16 @@ def nullable(schema: Schema) -> Schema:
 class Described(serializers.Field[Any, Any, Any, Any]):
     """A field with schemas of its own: of a request and, where that is another one, of an answer."""
 
-    asked: Schema
-    told: Schema | None = None
+    request_schema: Schema
+    response_schema: Schema | None = None
 
     def schema(self, direction: str) -> Schema:
         """Return the schema for a direction."""
-        schema = self.told if direction == "response" and self.told is not None else self.asked
+        schema = (
+            self.response_schema
+            if direction == "response" and self.response_schema is not None
+            else self.request_schema
+        )
         if self.help_text:
             schema = {**schema, "description": str(self.help_text)}
         return nullable(schema) if self.allow_null else schema
@@ -48,7 +52,7 @@ class Described(serializers.Field[Any, Any, Any, Any]):
 class Text(Described):
     """A string."""
 
-    asked = TEXT
+    request_schema = TEXT
 
     def faults_of(self, text: str) -> list[str]:
         """Return what is wrong with the text."""
@@ -66,20 +70,20 @@ class Text(Described):
 class Name(Text):
     """A name of a template or program; the act judges it."""
 
-    asked, told = NAME, TEXT
+    request_schema, response_schema = NAME, TEXT
 
 
 class MTAName(Text):
     """A name of a VirtualMTA: ASCII without comma, pound and at-sign, no space at either end, and no integer."""
 
-    asked = {**NAME, "pattern": r"^(?![+-]?[0-9]+$)(?! )[ !\"$-+\--?A-~]*[!\"$-+\--?A-~]$"}
-    told = TEXT
+    request_schema = {**NAME, "pattern": r"^(?![+-]?[0-9]+$)(?! )[ !\"$-+\--?A-~]*[!\"$-+\--?A-~]$"}
+    response_schema = TEXT
 
 
 class IPv4(Text):
     """A dotted-decimal IPv4 address."""
 
-    asked = {"type": "string", "format": "ipv4"}
+    request_schema = {"type": "string", "format": "ipv4"}
 
     def faults_of(self, text: str) -> list[str]:
         """Return what is wrong with the text."""
@@ -89,7 +93,7 @@ class IPv4(Text):
 class HostName(Text):
     """The name for HELO."""
 
-    asked, told = HOSTNAME, TEXT
+    request_schema, response_schema = HOSTNAME, TEXT
 
     def faults_of(self, text: str) -> list[str]:
         """Return what is wrong with the text."""
@@ -99,7 +103,7 @@ class HostName(Text):
 class Destination(Text):
     """A host name or an IPv4 address."""
 
-    asked, told = HOSTNAME, TEXT
+    request_schema, response_schema = HOSTNAME, TEXT
 
     def faults_of(self, text: str) -> list[str]:
         """Return what is wrong with the text."""
@@ -109,12 +113,12 @@ class Destination(Text):
 class Password(Text):
     """Written only: read back as null."""
 
-    asked = {"type": ["string", "null"], "writeOnly": True, "description": 'null keeps it, "" takes it away'}
-    told = {"type": "null", "description": "Never read back"}
+    request_schema = {"type": ["string", "null"], "writeOnly": True, "description": 'null keeps it, "" takes it away'}
+    response_schema = {"type": "null", "description": "Never read back"}
 
     def schema(self, direction: str) -> Schema:
         """Return the schema, which has null already."""
-        return self.told if direction == "response" else self.asked
+        return self.response_schema if direction == "response" else self.request_schema
 
     def get_attribute(self, instance: Any) -> None:
         """Return nothing, whatever is stored."""
@@ -129,7 +133,7 @@ class Password(Text):
 class Boolean(Described):
     """true or false."""
 
-    asked = {"type": "boolean"}
+    request_schema = {"type": "boolean"}
 
     def to_internal_value(self, data: object) -> bool:
         """Return the value."""
@@ -144,7 +148,7 @@ class Integer(Described):
     def __init__(self, lowest: int = 0, highest: int = HIGHEST_LIMIT, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.lowest, self.highest = lowest, highest
-        self.asked = {"type": "integer", "minimum": lowest, "maximum": highest}
+        self.request_schema = {"type": "integer", "minimum": lowest, "maximum": highest}
 
     def to_internal_value(self, data: object) -> int:
         """Return the number."""
@@ -173,7 +177,7 @@ class OverrideId(Id):
 
     def schema(self, direction: str) -> Schema:
         """Return the schema of an id."""
-        return self.asked
+        return self.request_schema
 
     def to_internal_value(self, data: object) -> Any:
         """Return the id, or None."""
@@ -185,7 +189,7 @@ class Count(Integer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.asked = {"type": "integer", "minimum": 0}
+        self.request_schema = {"type": "integer", "minimum": 0}
 
 
 class Choice(Described):
@@ -194,7 +198,7 @@ class Choice(Described):
     def __init__(self, *words: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.words = words
-        self.asked = {"type": "string", "enum": list(words)}
+        self.request_schema = {"type": "string", "enum": list(words)}
 
     def to_internal_value(self, data: object) -> str:
         """Return the word."""
@@ -206,7 +210,7 @@ class Choice(Described):
 class ByReference(Described):
     """A record by id or by name: the id wins, a null id counts as absent, and names know no case."""
 
-    asked = {
+    request_schema = {
         "type": "object",
         "properties": {"id": {"type": ["integer", "string", "null"]}, "name": {"type": ["string", "null"]}},
         "anyOf": [
@@ -236,7 +240,7 @@ class ByReference(Described):
 class DomainPattern(Text):
     """A domain, with `*.` for its subdomains or `[*.]` for both before it: kept as written, for the act's sentences."""
 
-    asked = {**TEXT, "examples": ["example.com", "*.example.com", "[*.]example.com"]}
+    request_schema = {**TEXT, "examples": ["example.com", "*.example.com", "[*.]example.com"]}
 
     def to_internal_value(self, data: object) -> str:
         """Return the text."""
@@ -274,7 +278,7 @@ class Domains(serializers.ListField):
 class Portion(Described):
     """A weight."""
 
-    asked = {"type": "number", "minimum": 0.0001, "maximum": HIGHEST_PORTION, "description": "A weight"}
+    request_schema = {"type": "number", "minimum": 0.0001, "maximum": HIGHEST_PORTION, "description": "A weight"}
 
     def to_internal_value(self, data: object) -> Decimal:
         """Return the weight as it is stored."""
@@ -294,7 +298,7 @@ class Refused(Described):
     def __init__(self, reason: str, description: str) -> None:
         super().__init__(required=False)
         self.reason = reason
-        self.asked = {"not": {}, "description": description}
+        self.request_schema = {"not": {}, "description": description}
 
     def to_internal_value(self, data: object) -> Any:
         """Refuse it."""

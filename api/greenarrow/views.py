@@ -63,7 +63,7 @@ class GreenArrowViewSet(DialectViewSet):
             case _:
                 raise decline(Code.NOT_ALLOWED, NO_ACCESS)
 
-    def note_use(self, credential: ApiToken) -> None:
+    def touch_last_used(self, credential: ApiToken) -> None:
         """Note that the token was used."""
         touch_last_used(credential, at=self.now)
 
@@ -131,7 +131,7 @@ class RecordViewSet(GreenArrowViewSet):
             raise NotFound(f"The {self.noun} could not be found")
         return record
 
-    def told(self, record: Any) -> dict[str, Any]:
+    def enveloped(self, record: Any) -> dict[str, Any]:
         """Return the answer that shows a record."""
         return {self.root: self.shown(record).data}
 
@@ -146,16 +146,16 @@ class RecordViewSet(GreenArrowViewSet):
 
     def create(self, request: Request) -> dict[str, Any]:
         """Create one."""
-        return self.told(self.answered(self.acts.create(actor=self.actor, **self.given(self.new()))))
+        return self.enveloped(self.answered(self.acts.create(actor=self.actor, **self.given(self.new()))))
 
     def retrieve(self, request: Request, **path: int) -> dict[str, Any]:
         """Show one."""
-        return self.told(self.record(self.id_in(path)))
+        return self.enveloped(self.record(self.id_in(path)))
 
     def update(self, request: Request, **path: int) -> dict[str, Any]:
         """Change what is given."""
         given = self.given(self.changed(partial=True))
-        return self.told(self.answered(self.acts.change(self.id_in(path), actor=self.actor, **given)))
+        return self.enveloped(self.answered(self.acts.change(self.id_in(path), actor=self.actor, **given)))
 
     def destroy(self, request: Request, **path: int) -> dict[str, Any]:
         """Delete one that nothing refers to."""

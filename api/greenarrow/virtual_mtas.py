@@ -42,13 +42,13 @@ class VirtualMTAs(GreenArrowViewSet):
     @action(detail=False)
     def default(self, request: Request) -> dict[str, Any]:
         """Show the default, or null."""
-        return self.told(virtual_mtas.default_virtual_mta())
+        return self.enveloped(virtual_mtas.default_virtual_mta())
 
     @default.mapping.put
     def choose_default(self, request: Request) -> dict[str, Any]:
         """Choose another default, or none by null."""
         given = DefaultSerializer().read({self.root: self.body_root()})
-        return self.told(virtual_mtas.choose_default(actor=self.actor, **given))
+        return self.enveloped(virtual_mtas.choose_default(actor=self.actor, **given))
 
     @action(detail=True)
     def used_by(self, request: Request, virtual_mta_id: int) -> dict[str, Any]:
@@ -57,6 +57,6 @@ class VirtualMTAs(GreenArrowViewSet):
             raise NotFound("The VirtualMTA could not be found")
         return asked(request).answer("used_by", UsedBy(used_by.of_virtual_mta(virtual_mta_id)))
 
-    def told(self, found: VirtualMTA | None) -> dict[str, Any]:
+    def enveloped(self, found: VirtualMTA | None) -> dict[str, Any]:
         """Return a reference to a VirtualMTA, or null."""
         return {self.root: None if found is None else VirtualMTASerializer(found).data}

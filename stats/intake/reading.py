@@ -121,7 +121,7 @@ def _note(event: Any, position: int, reading: Reading, moments: Moments) -> Pend
     explained = details.NONE
     if not details.FIELDS.isdisjoint(event):
         explained = details.read(event, partial(_warn, reading, position))
-    said = mailbox if domain is None else (mailbox, domain)
+    sender_key = mailbox if domain is None else (mailbox, domain)
     return PendingEvent(position, identifier, kind, at, server, ip, sender_key, to, to.rpartition("@")[2], explained)
 
 
@@ -229,7 +229,7 @@ class _ParsedSender(NamedTuple):
 def _read_sender(sender: SenderKey) -> _ParsedSender:
     """Return what an event says of its sender. A domain in so many words wins over the mailbox's."""
     text: str | None
-    text, name = sender_key if isinstance(sender_key, tuple) else (said, None)
+    text, name = sender_key if isinstance(sender_key, tuple) else (sender_key, None)
     mailbox = domain = warning = ""
     if text is not None:
         if text[:1] == "<" and text[-1:] == ">":

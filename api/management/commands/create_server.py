@@ -32,7 +32,7 @@ class Command(ActCommand):
         )
         return serializers.NewServer().to_representation(new_server(created))
 
-    def told(self, outcome: dict[str, Any]) -> str:
+    def describe(self, outcome: dict[str, Any]) -> str:
         verb = "exists already" if outcome["already_exists"] else "was made"
         keys = f"  API key:  {outcome['api_key']}\n  SMTP key: {outcome['smtp_key']}"
         return f"The server {outcome['smtp_user']} {verb}.\n{keys}"

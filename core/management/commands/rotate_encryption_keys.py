@@ -20,5 +20,5 @@ class Command(ActCommand):
                 "Add the key that wrote it, after the newest, and run this again."
             ) from None
 
-    def told(self, outcome: dict[str, Any]) -> str:
+    def describe(self, outcome: dict[str, Any]) -> str:
         return f"{outcome['secrets']} secrets are under the newest key."

@@ -28,7 +28,7 @@ class Command(ActCommand):
         made = create_node(name=name, kind=kind, addresses=addresses, actor=self.actor)
         return {"id": made.node.pk, "name": made.node.name, "kind": made.node.kind, "key": made.key}
 
-    def told(self, outcome: dict[str, Any]) -> str:
+    def describe(self, outcome: dict[str, Any]) -> str:
         return (
             f"The node {outcome['name']} ({outcome['kind']}) has the id {outcome['id']}.\n"
             f"Its key, which is shown only now: {outcome['key']}"

@@ -74,7 +74,7 @@ class Command(ActCommand):
             case _:
                 return {"action": action, **_show(subject, output)}
 
-    def told(self, outcome: dict[str, Any]) -> str:
+    def describe(self, outcome: dict[str, Any]) -> str:
         if outcome["action"] == "show":
             return "\n".join(
                 [

@@ -57,7 +57,7 @@ class Command(ActCommand):
             "priority": address.priority,
         }
 
-    def told(self, outcome: dict[str, Any]) -> str:
+    def describe(self, outcome: dict[str, Any]) -> str:
         return f"The IP address {outcome['ipv4']} ({outcome['hostname']}) has the id {outcome['id']}"
 
     def pool_of(self, organization: Organization, name: str) -> IPPool:

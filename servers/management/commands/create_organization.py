@@ -34,5 +34,5 @@ class Command(ActCommand):
         )
         return {"uuid": str(organization.uuid), "name": organization.name, "permalink": organization.permalink}
 
-    def told(self, outcome: dict[str, Any]) -> str:
+    def describe(self, outcome: dict[str, Any]) -> str:
         return f"The organization {outcome['name']} ({outcome['permalink']}) has the UUID {outcome['uuid']}"

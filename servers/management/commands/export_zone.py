@@ -35,5 +35,5 @@ class Command(ActCommand):
             raise NotFound(f"Several servers have {name}: say --server ORGANIZATION/SERVER")
         return {"domain": found[0].name, "zone": zone_file(found[0].name, records_of(expected_of(found[0])))}
 
-    def told(self, outcome: dict[str, Any]) -> str:
+    def describe(self, outcome: dict[str, Any]) -> str:
         return str(outcome["zone"])

@@ -118,10 +118,10 @@ class Run(ABC):
         """Return what became of the events, as a sentence."""
         seconds = max(time.monotonic() - self._began, 1e-6)
         counts, total = self.tally.counts, self.tally.total
-        told = [f"{counts[name]:,} {name}" for name in COUNTS if counts[name] or name != "ignored"]
-        told += [f"{total(name):,} {name}" for name in LISTS if total(name) or name == "refused"]
+        describe = [f"{counts[name]:,} {name}" for name in COUNTS if counts[name] or name != "ignored"]
+        describe += [f"{total(name):,} {name}" for name in LISTS if total(name) or name == "refused"]
         done = sum(counts.values()) + total("conflicts") + total("refused")
-        return f"{', '.join(told)} in {seconds:.1f} s ({done / seconds:,.0f} events a second)."
+        return f"{', '.join(describe)} in {seconds:.1f} s ({done / seconds:,.0f} events a second)."
 
 
 class SourceRun(Run):
