@@ -2,10 +2,10 @@
 
 import datetime
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid
 from core.models import SetAside
-from core.races import atomic_act
 from core.texts import is_storable
 
 # An alert whose cause ends and comes back is a new one: no alert is set aside for longer.

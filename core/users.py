@@ -10,12 +10,12 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model
 
 from core.acts import locked
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid
 from core.models import User
 from core.models.user import validate_time_zone
 from core.names import without_invisible
-from core.races import atomic_act
 
 # Without the signs that people confuse when they type them from a screen.
 ALPHABET = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))

@@ -7,11 +7,11 @@ from itertools import count
 from django.db import connections, models, router
 from django.db.models.sql import InsertQuery
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record_creations
 from core.errors import Fault, Faults, Invalid
 from core.locks import advisory
 from core.names import fold, numbered
-from core.races import atomic_act
 from core.texts import NAME_LENGTH
 from ippools import public_addresses, values
 from ippools.models import IPAddress, VirtualMTA

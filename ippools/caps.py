@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 
 from django.db.models import Q
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid, NotFound
-from core.races import atomic_act
 from ippools.models import AddressCap, IPAddress
 from ippools.models.cap import REASON_LENGTH
 from throttling.limits import NO_RULE, Cap, CapKind

@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db.models import DateTimeField, ExpressionWrapper, F, OuterRef, Subquery
 from django.db.models.expressions import Combinable
 
+from core.atomic_acts import atomic_act
 from core.errors import NotFound
-from core.races import atomic_act
 from dnschecks.checked import DNSCheckedQuerySet
 from dnschecks.findings import Finding, Findings, failed, invalid, missing, moot, ok
 from dnschecks.resolver import CHECK_TIMEOUT, Answer, Resolver

@@ -3,10 +3,10 @@
 import datetime
 from typing import Any
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record
 from core.changes import save_changes
 from core.errors import Fault, Invalid
-from core.races import atomic_act
 from core.texts import is_storable
 from ippools.addresses import lock_addresses
 from ippools.ip_addresses import locked_address

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.changes import save_changes
 from core.encryption import decrypt, encrypt
 from core.errors import Faults, NotFound
-from core.races import atomic_act
 from core.references import Reference
 from core.texts import is_storable
 from ippools import values

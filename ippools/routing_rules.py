@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypedDict, Unpack, cast
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record
 from core.changes import save_changes
 from core.errors import Faults, NotFound
-from core.races import atomic_act
 from core.references import Reference, Resolved, resolve
 from ippools.addresses import lock_addresses
 from ippools.models import DeliveryTarget, DomainOverride, OverrideDomain, RoutingRule, VirtualMTA

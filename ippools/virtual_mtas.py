@@ -5,11 +5,11 @@ from typing import Any
 
 from django.db.models import Value
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record
 from core.changes import save_changes
 from core.errors import Faults
 from core.names import fold
-from core.races import atomic_act
 from core.references import Reference, resolve
 from ippools import values
 from ippools.addresses import lock_addresses

@@ -5,12 +5,12 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor
 from core.csv_table import Row, at_line
 from core.errors import Fault, Invalid
 from core.labels import NOTHING
 from core.names import fold
-from core.races import atomic_act
 from ippools.models import IPAddress
 from nodes import nodes
 from nodes.models import Node, NodeAddress

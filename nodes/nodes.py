@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core import keys
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid, NotFound
 from core.names import fold
-from core.races import atomic_act
 from core.texts import clean_name
 from ippools.addresses import lock_addresses
 from ippools.models import IPAddress

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 from django.db.models import QuerySet
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor
 from core.csv_table import Row, at_line, whole_number
 from core.errors import Fault, Invalid, Refused
 from core.labels import NOTHING, Labels, Unreadable
-from core.races import atomic_act
 from core.references import Reference
 from ippools import ip_addresses
 from ippools.ip_addresses import AddressFields

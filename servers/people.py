@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.acts import locked, save_change
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Conflict, Fault, Invalid
 from core.models import User
-from core.races import atomic_act
 from core.users import clean_username, make_password, make_user
 from servers.locks import lock_organization
 from servers.models import Membership, Organization

@@ -11,10 +11,10 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from core.acts import locked, save_change
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Conflict, Dependency, Fault, InUse, Invalid
 from core.names import fold
-from core.races import atomic_act
 from core.texts import clean_name
 from ippools.addresses import NewAddress, create_many, lock_addresses
 from ippools.models import IPAddress, IPPool, IPPoolMember

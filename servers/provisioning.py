@@ -11,12 +11,12 @@ from django.db import transaction
 from django.db.models import Manager, QuerySet
 
 from core import acts
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Conflict, Fault, Invalid, NotFound
 from core.locks import advisory
 from core.models.user import validate_time_zone
 from core.names import PERMALINK_LENGTH, fold, numbered, slugify
-from core.races import atomic_act
 from core.texts import clean_name, clean_text, is_storable, quoted
 from ippools.models import IPPool
 from servers import credentials, pools, quotas

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor
 from core.errors import Fault
-from core.races import atomic_act
 from core.texts import is_storable
 from servers.models import Route, Server
 from servers.parts import PartKind

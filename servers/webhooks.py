@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor
 from core.errors import Fault
-from core.races import atomic_act
 from core.texts import is_storable
 from servers import quotas
 from servers.locks import lock_organization_of

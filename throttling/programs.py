@@ -2,10 +2,10 @@
 
 from typing import TypedDict, Unpack
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.changes import save_changes
 from core.errors import Faults, NotAllowed, NotFound
-from core.races import atomic_act
 from throttling import used_by
 from throttling.models import ThrottleProgram
 from throttling.models.program import HIGHEST_PERCENT, BackoffMode

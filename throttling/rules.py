@@ -7,9 +7,9 @@ from typing import Any, Protocol, Unpack, cast
 
 from django.db.models import Model
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record
 from core.errors import Faults, NotFound
-from core.races import atomic_act
 from throttling import rule_sets
 from throttling.drafts import RuleFields, check_together, draft_of
 from throttling.models import Rule, RuleSet

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack, cast
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record
 from core.changes import save_changes
 from core.errors import Faults, NotAllowed, NotFound
-from core.races import atomic_act
 from throttling import rule_sets, used_by
 from throttling.drafts import LIMITS, Draft, RuleFields, draft_rules, judge_default
 from throttling.models import Rule, RuleSet, ThrottlingTemplate

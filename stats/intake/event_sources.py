@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core import keys
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid, NotFound
 from core.names import fold
-from core.races import atomic_act
 from core.texts import is_storable
 from servers.models import Server
 from stats.intake import sources

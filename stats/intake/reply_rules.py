@@ -3,9 +3,9 @@ classifies those of the days that are held again."""
 
 from django.db import transaction
 
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid
-from core.races import atomic_act
 from core.texts import is_storable
 from stats import reasons
 from stats.intake import replies

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core import keys
+from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid
 from core.names import fold
-from core.races import atomic_act
 from stats.models import IngestToken
 
 NAME_LENGTH = 200
