@@ -10,9 +10,9 @@ from dnschecks.findings import Finding, Findings, failed, invalid, missing, ok
 from dnschecks.near_misses import token_fault, unwrapped
 from dnschecks.resolver import Resolver
 from servers.dns_dmarc import check_dmarc
+from servers.dns_phrases import listed, shown, why_none
 from servers.dns_records import VERIFICATION_PREFIX, Expected, dkim_text
 from servers.dns_spf import check_spf
-from servers.dns_words import listed, shown, why_none
 
 CHECKS = ("verification", "spf", "dkim", "return_path", "mx", "dmarc")
 CNAME_STEPS = 5

@@ -7,8 +7,8 @@ from dnschecks.dmarc_discovery import Inherited, discover
 from dnschecks.findings import Finding, failed, invalid, missing, ok
 from dnschecks.near_misses import unwrapped
 from dnschecks.resolver import Outcome, Resolver
+from servers.dns_phrases import shown, why_none
 from servers.dns_records import DMARC_PROPOSAL, IN_FORCE, PUBLISHED, Expected, strictness
-from servers.dns_words import shown, why_none
 
 # What is kept of a published record, to be shown as the one to publish.
 LONGEST_KEPT = 1_000

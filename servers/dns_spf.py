@@ -8,8 +8,8 @@ from dnschecks.near_misses import spf_fault
 from dnschecks.resolver import Answer, Resolver
 from dnschecks.spf_costs import costs
 from dnschecks.spf_record import is_record
+from servers.dns_phrases import listed, shown
 from servers.dns_records import Expected, spf_terms, spf_text
-from servers.dns_words import listed, shown
 
 # Where a server has no address yet, an SPF record can still be malformed: this one, of RFC 5737, passes nowhere.
 NOBODYS_ADDRESS = "192.0.2.1"
