@@ -12,7 +12,7 @@ from unfold.decorators import display
 from core.related_counts import count_of
 from nodes import nodes
 from nodes.models import Node, NodePolicy, NodeReport
-from nodes.states import Progress, progress_of
+from nodes.progress import Progress, progress_of
 from panel import revealed_keys
 from panel.forms.base import ActingForm
 from panel.forms.fields import text_area
