@@ -8,12 +8,12 @@ from django.db import DatabaseError, connection
 
 from ippools.models import IPAddress
 from stats.intake import sources
+from stats.intake.attribution import Attribution
 from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
 from stats.intake.remarks import Remark
 from stats.intake.source_counts import Account
 from stats.intake.sources import Event, Ignored, Outcome, Refused
 from stats.intake.tally import LISTS, Tally
-from stats.intake.who import Who
 from stats.ledger import storage
 from stats.models import EventSource, SourceState
 
@@ -83,7 +83,7 @@ class _Delivery:
         )
         self._reader = sources.make(source.format, settings, stored.state if stored else None)
         self._directory = Directory(Reporter(), now=now)
-        self._who = Who(source)
+        self._who = Attribution(source)
         self._tally, self._account = Tally(), Account(source, now)
 
     def run(self, streams: Sequence[IO[bytes]], *, is_whole: bool) -> Tally:

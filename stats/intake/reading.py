@@ -16,10 +16,10 @@ from stats.intake.details import Details
 from stats.intake.directory import NOT_AN_ADDRESS, Directory, SenderKey, ServerEntry
 from stats.intake.explanations import NOTHING, reply_of
 from stats.intake.mailboxes import MAX_LENGTH, NotAMailbox, domain_of, parse
-from stats.intake.moments import Moments
 from stats.intake.recipients import NOBODY, Recipient
 from stats.intake.remarks import EventRefused, Remark
 from stats.intake.throttles import UNKNOWN
+from stats.intake.timestamps import Timestamps
 from stats.ledger.keys import MILLISECONDS_A_MINUTE, event_key
 from stats.ledger.row import Row, is_same
 
@@ -73,7 +73,7 @@ def read(events: Sequence[Any], directory: Directory, *, now: datetime.datetime)
     """
     directory.evict()
     reading = Reading()
-    noted = _collect(events, reading, Moments(now))
+    noted = _collect(events, reading, Timestamps(now))
     _look_up_names(noted, directory)
     _build(noted, directory, reading)
     return reading
@@ -82,11 +82,11 @@ def read(events: Sequence[Any], directory: Directory, *, now: datetime.datetime)
 # --- The first pass: each event by itself ------------------------------------------------------------------------------
 
 
-def _collect(events: Sequence[Any], reading: Reading, moments: Moments) -> list[PendingEvent]:
+def _collect(events: Sequence[Any], reading: Reading, timestamps: Timestamps) -> list[PendingEvent]:
     noted = []
     for position, event in enumerate(events):
         try:
-            each = _note(event, position, reading, moments)
+            each = _note(event, position, reading, timestamps)
         except EventRefused as reason:
             reading.refused.append(Remark(position, reason.code, reason.message))
         else:
@@ -97,7 +97,7 @@ def _collect(events: Sequence[Any], reading: Reading, moments: Moments) -> list[
     return noted
 
 
-def _note(event: Any, position: int, reading: Reading, moments: Moments) -> PendingEvent | None:
+def _note(event: Any, position: int, reading: Reading, timestamps: Timestamps) -> PendingEvent | None:
     """Check what can be checked of one event alone; None where it is of a type that is not counted. Raises EventRefused."""
     kind = _kind(event)
     if kind is None:
@@ -106,7 +106,7 @@ def _note(event: Any, position: int, reading: Reading, moments: Moments) -> Pend
     identifier = get("id")
     if type(identifier) is not str or not 0 < len(identifier) <= MAX_IDENTIFIER_LENGTH:
         raise EventRefused("invalid_id", f"id must be a string of 1 to {MAX_IDENTIFIER_LENGTH} characters")
-    at = moments.read(get("at"))
+    at = timestamps.read(get("at"))
     server, ip, domain, mailbox = get("server"), get("ip"), get("domain"), get("from")
     if (
         (server is not None and (type(server) is not str or not server))

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from stats.intake import patterns, signatures, wrappings
+from stats.intake import patterns, reply_prefixes, signatures
 
 VERSION = 1
 
@@ -136,7 +136,7 @@ class Classifier:
         return self._masker.sample(text)
 
     def _decided(self, code: str | None, enhanced: str | None, skeleton: str, provider: str | None) -> Classified:
-        skeleton = wrappings.unwrapped(skeleton)
+        skeleton = reply_prefixes.unwrapped(skeleton)
         of_text = signatures.codes_of(skeleton)
         code = code or of_text[0]
         enhanced = enhanced or of_text[1]

@@ -8,7 +8,7 @@ import pytest
 from stats.counts import buckets
 from stats.counts.fold import fold_all
 from stats.intake.ingest import Receipt, Remark, Reporter, ingest
-from stats.intake.moments import MOST_DAYS
+from stats.intake.timestamps import MOST_DAYS
 from stats.models import Day
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counts, event

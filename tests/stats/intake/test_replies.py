@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stats.intake import patterns, replies, signatures, wrappings
+from stats.intake import patterns, replies, reply_prefixes, signatures
 
 HERE = Path(__file__)
 OWN = [line.split("|", 1) for line in HERE.with_name("replies.txt").read_text(encoding="utf-8").splitlines()]
@@ -320,7 +320,7 @@ def test_what_is_longer_than_a_reply_is_cut():
 
 
 def expressions():
-    for module in (patterns, signatures, replies, wrappings):
+    for module in (patterns, signatures, replies, reply_prefixes):
         for name, value in vars(module).items():
             for at, each in enumerate(value.values() if isinstance(value, dict) else [value]):
                 if isinstance(each, re.Pattern):

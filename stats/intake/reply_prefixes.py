@@ -1,6 +1,6 @@
-"""What an MTA writes around the reply that it got: who said it, in answer to what. Pure.
+"""The text that an MTA writes around the reply that it received: which host replied, and to which command. Pure.
 
-It is taken away before a reply is judged: "in reply to end of DATA command" would else be a matter of commands, and the same
+It is removed before a reply is classified. Otherwise "in reply to end of DATA command" would match rules on commands, and the same
 reply would have one signature for each MTA that passes it on. The text is masked already: hosts and addresses are marks.
 """
 
@@ -9,8 +9,8 @@ import re
 _WHO = r"\S{1,80}(?: ?\[?<ip>\]?:?(?:<n>)?)?"
 _STAGE = r"(?:pipelined |sending )?(?:initial connection|RCPT|MAIL|HELO|EHLO|STARTTLS|DATA|end of data|data block)"
 _OF_WHAT = r"(?: TO| FROM)?:?(?: ?<address>)?(?: SIZE=\S{1,12})?"
-# Words of which one must be there, and what is taken away.
-_WRAPPINGS = {
+# A text that must occur, and the pattern that is removed then.
+_PREFIXES = {
     # Postfix
     " said:": rf"\bhost {_WHO} said:",
     "refused to talk": rf"\bhost {_WHO} refused to talk to me:",
@@ -36,7 +36,7 @@ _WRAPPINGS = {
     "smtp;": r"\bsmtp;",
     "the mail": r"\bThe mail system\b",
 }
-_COMPILED = {hint: re.compile(wrapping, re.IGNORECASE) for hint, wrapping in _WRAPPINGS.items()}
+_COMPILED = {hint: re.compile(wrapping, re.IGNORECASE) for hint, wrapping in _PREFIXES.items()}
 
 
 def unwrapped(skeleton: str) -> str:

@@ -18,7 +18,7 @@ _INVALID = "at must be a time in RFC 3339, or seconds or milliseconds since 1970
 _from_iso = datetime.datetime.fromisoformat
 
 
-class Moments:
+class Timestamps:
     """Reads the times of one batch of events, which may be of so many days."""
 
     def __init__(self, now: datetime.datetime) -> None:

@@ -20,7 +20,7 @@ from stats.models import EventSource, SourceMapping
 _UNKNOWN_VMTA = "unknown_vmta"
 
 
-class Who:
+class Attribution:
     """The look-ups of one source, remembered for one run of ingestion."""
 
     def __init__(self, source: EventSource) -> None:
