@@ -226,7 +226,7 @@ class _ParsedSender(NamedTuple):
     warning: str = ""
 
 
-def _read_sender(sender: SenderKey) -> _ParsedSender:
+def _read_sender(sender_key: SenderKey) -> _ParsedSender:
     """Return what an event says of its sender. A domain in so many words wins over the mailbox's."""
     text: str | None
     text, name = sender_key if isinstance(sender_key, tuple) else (sender_key, None)

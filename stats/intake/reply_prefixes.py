@@ -1,7 +1,7 @@
 """The text that an MTA writes around the reply that it received: which host replied, and to which command. Pure.
 
-It is removed before a reply is classified. Otherwise "in reply to end of DATA command" would match rules on commands, and the same
-reply would have one signature for each MTA that passes it on. The text is masked already: hosts and addresses are marks.
+It is removed before a reply is classified. Otherwise "in reply to end of DATA command" would match rules on commands, and
+the same reply would have one signature for each MTA that passes it on. The text is masked already: hosts and addresses are marks.
 """
 
 import re
