@@ -1,7 +1,8 @@
 """The text that an MTA writes around the reply that it received: which host replied, and to which command. Pure.
 
 It is removed before a reply is classified. Otherwise "in reply to end of DATA command" would match rules on commands, and
-the same reply would have one signature for each MTA that passes it on. The text is masked already: hosts and addresses are marks.
+the same reply would have one signature for each MTA that passes it on. Hosts and addresses
+are masked already.
 """
 
 import re
