@@ -177,7 +177,14 @@ def settled(counts: Counts) -> int:
 
 
 def queued(counts: Counts) -> int:
-    """Return how many of the accepted messages are not settled; 0 where the platform does not report `incoming`."""
+    """Return how many of the accepted messages are not settled; 0 where the platform does not report `incoming`.
+
+    It is a difference of what was counted, because nothing tells which events are of one message: an id names an event
+    (SendGrid gives each its own), recipients are only hashed, and events are kept for `SLUICE_EVENT_RETENTION` while a
+    message counts for ever. Each event counts once, so order and repetitions change nothing. Below 0, `incoming` of settled
+    messages is missing: its source does not report it, or began to later than it reported `sent`. How many then wait cannot be
+    known, and no number of messages is negative.
+    """
     return max(0, counts.incoming - settled(counts))
 
 
