@@ -21,8 +21,9 @@ from django.core.management.color import no_style
 from django.db import connection, models, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.sql import InsertQuery
+from django.utils import timezone
 
-from stats.ledger import storage
+from stats.ledger import partitions, storage
 from stats.models import Day, Event
 
 FORMAT = 1
@@ -100,7 +101,8 @@ def restore_backup(path: Path) -> int:
                 continue
             table = apps.get_model(line["table"])
             if table is Event:
-                storage.create_partitions(list(Day.objects.filter(dropped_at=None).values_list("day", flat=True)))
+                held = Day.objects.filter(dropped_at=None).values_list("day", flat=True)
+                partitions.create(list(held), now=timezone.now())
             rows += _fill(table, line["columns"], lines, count=line["count"])
         if tail != rows:
             raise BackupRefused(f"{path} was cut off: it should hold {tail} rows and holds {rows}")

@@ -8,17 +8,22 @@ import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from django.db.models import F, Sum
+
 from stats.counts import buckets, tiers
 from stats.counts.buckets import Grain
 from stats.counts.fold import first_kept_hour, first_kept_minute
 from stats.counts.reclassify import reclassify
 from stats.counts.tiers import Scope
 from stats.ledger import keys, storage
-from stats.models import Batch, Day
+from stats.models import Batch, Day, ServerCount
 
 _MOST_SHOWN = 100
 # Fine counts as old as this beside the end of their keeping are left alone: they may be on their way out.
 _MARGIN_MINUTES = 10
+# The most of what is read in one snapshot, where it is more than one day.
+_MOST_DAYS = 31
+_MOST_EVENTS = 200_000
 _FOLDED = "batch_id NOT IN (SELECT id FROM stats_batch WHERE folded_at IS NULL)"
 
 
@@ -67,12 +72,12 @@ class Audit:
 def audit(days: Iterable[int] | None = None, *, now: datetime.datetime) -> Audit:
     """Compare the counts of some days, or of all days that are held, with their events; dropped days are passed over.
 
-    Each day is read in one snapshot, so that folding may go on meanwhile.
+    Each day, with neighbours that have little in them, is read in one snapshot, so that folding may go on meanwhile.
     """
     found = Audit()
-    for day in _held(days):
+    for some in _neighbours(_held(days)):
         with storage.snapshot():
-            _audit_day(day, found, now)
+            _audit_days(some, found, now)
     with storage.snapshot():
         _collect(found, _coarse_selects(found.days))
     return found
@@ -88,12 +93,12 @@ def rebuild(days: Iterable[int] | None = None, *, now: datetime.datetime, even_i
     for day in _held(days):
         with storage.aggregating():
             storage.wait_for_folds()
-            missing = _missing_events(day)
+            missing = _missing_events(range(day, day + 1))
             if missing and not even_if_missing:
                 raise EventsMissing(f"{buckets.date_of(day)}: {sum(missing.values())} events are gone")
             # Before it counts; rows counted by the classes of before are wrong then, and corrected below.
             reclassify(day)
-            for scope, _, select in [*_fine_selects(day, now), *_coarse_selects([day])]:
+            for scope, _, select in [*_fine_selects(range(day, day + 1), now), *_coarse_selects([day])]:
                 corrected += storage.execute(tiers.add_differences(scope, select))
         storage.yield_to_writers()
     return corrected
@@ -106,11 +111,39 @@ def _held(days: Iterable[int] | None) -> list[int]:
     return list(held.order_by("day").values_list("day", flat=True))
 
 
-def _audit_day(day: int, found: Audit, now: datetime.datetime) -> None:
-    found.days.append(day)
-    found.events += _count_events(day)
-    found.missing_events |= _missing_events(day)
-    _collect(found, _fine_selects(day, now))
+def _neighbours(days: Sequence[int]) -> Iterator[range]:
+    """Yield these days, in runs that have no other day between them; none that has much in it is longer than a day.
+
+    A day costs some twenty queries, however little is in it: with years of few events they are all that an audit costs.
+    """
+    if not days:
+        return
+    others = set(Day.objects.filter(day__range=(days[0], days[-1])).values_list("day", flat=True)) - set(days)
+    sizes = _counted_events(days)
+    first, end, size = days[0], days[0], 0
+    for day in days:
+        size += sizes.get(day, 0)
+        is_long = day - first >= _MOST_DAYS or size > _MOST_EVENTS
+        if day > first and (is_long or not others.isdisjoint(range(end, day))):
+            yield range(first, end)
+            first, size = day, sizes.get(day, 0)
+        end = day + 1
+    yield range(first, end)
+
+
+def _counted_events(days: Iterable[int]) -> dict[int, int]:
+    """Return about how many events each day has, by its counts, which may be wrong."""
+    every = sum((F(word) for word in tiers.COUNTERS[1:]), F(tiers.COUNTERS[0]))
+    rows = ServerCount.objects.filter(grain=Grain.DAY, bucket__in=storage.ids(days))
+    return dict(rows.values("bucket").annotate(total=Sum(every)).values_list("bucket", "total"))
+
+
+def _audit_days(days: range, found: Audit, now: datetime.datetime) -> None:
+    known = Day.objects.filter(day__range=(days[0], days[-1]))
+    found.days.extend(known.order_by("day").values_list("day", flat=True))
+    found.events += _count_events(days)
+    found.missing_events |= _missing_events(days)
+    _collect(found, _fine_selects(days, now))
 
 
 def _collect(found: Audit, selects: Iterable[tuple[Scope, Grain, str]]) -> None:
@@ -123,17 +156,17 @@ def _collect(found: Audit, selects: Iterable[tuple[Scope, Grain, str]]) -> None:
                 found.differences.append(Difference(scope.name, grain, bucket, tuple(keys), missing))
 
 
-def _fine_selects(day: int, now: datetime.datetime) -> Iterator[tuple[Scope, Grain, str]]:
-    """Yield what compares one day's tiers with its events, leaving out minutes and hours that are no longer kept."""
+def _fine_selects(days: range, now: datetime.datetime) -> Iterator[tuple[Scope, Grain, str]]:
+    """Yield what compares the tiers of some days with their events, leaving out minutes and hours that are no longer kept."""
     in_a_day = {Grain.MINUTE: buckets.MINUTES_A_DAY, Grain.HOUR: buckets.HOURS_A_DAY, Grain.DAY: 1}
     for scope in tiers.SCOPES:
         hour = first_kept_hour(now, scope) + 1
         kept = {Grain.MINUTE: first_kept_minute(now) + _MARGIN_MINUTES, Grain.HOUR: hour, Grain.DAY: 0}
         for grain in scope.exact():
-            first, last = max(day * in_a_day[grain], kept[grain]), (day + 1) * in_a_day[grain] - 1
+            first, last = max(days[0] * in_a_day[grain], kept[grain]), (days[-1] + 1) * in_a_day[grain] - 1
             if first <= last:
                 minutes = buckets.MINUTES_A_DAY // in_a_day[grain]
-                events = f"{_of_day(day)} AND minute >= {first * minutes} AND {_FOLDED}"
+                events = f"{_of(days)} AND minute >= {first * minutes} AND {_FOLDED}"
                 yield scope, grain, tiers.differences_from_events(scope, grain, events, first=first, last=last)
 
 
@@ -151,17 +184,17 @@ def _coarse_selects(days: Sequence[int]) -> Iterator[tuple[Scope, Grain, str]]:
                 yield scope, grain, tiers.differences_from_finer(scope, grain, finer, touched[grain])
 
 
-def _of_day(day: int) -> str:
-    return storage.keys_between(keys.least_key(day), keys.least_key(day + 1))
+def _of(days: range) -> str:
+    return storage.keys_between(keys.least_key(days.start), keys.least_key(days.stop))
 
 
-def _count_events(day: int) -> int:
-    return int(storage.fetch(tiers.count_events(f"{_of_day(day)} AND {_FOLDED}"))[0][0])
+def _count_events(days: range) -> int:
+    return int(storage.fetch(tiers.count_events(f"{_of(days)} AND {_FOLDED}"))[0][0])
 
 
-def _missing_events(day: int) -> dict[int, int]:
-    """Return how many events are gone, by batch, of the batches that begin on this day and reach into no dropped one."""
-    first, end = keys.least_key(day), keys.least_key(day + 1)
+def _missing_events(days: range) -> dict[int, int]:
+    """Return how many events are gone, by batch, of the batches that begin on these days and reach into no dropped one."""
+    first, end = keys.least_key(days.start), keys.least_key(days.stop)
     begun = Batch.objects.filter(least_key__gte=first, least_key__lt=end, folded_at__isnull=False)
     greatest = begun.order_by("-greatest_key").values_list("greatest_key", flat=True).first()
     if greatest is None:
@@ -170,9 +203,12 @@ def _missing_events(day: int) -> dict[int, int]:
     lacking = dict(storage.fetch(tiers.lacking_batches(storage.keys_between(first, end, "least_key"), events)))
     if lacking:
         dropped = set(
-            Day.objects.exclude(dropped_at=None, reopened_at=None).filter(day__gt=day).values_list("day", flat=True)
+            Day.objects.exclude(dropped_at=None, reopened_at=None)
+            .filter(day__gt=days.start)
+            .values_list("day", flat=True)
         )
         for batch in Batch.objects.filter(pk__in=lacking):
-            if not dropped.isdisjoint(range(day, keys.day_of_key(batch.greatest_key) + 1)):
+            reached = range(keys.day_of_key(batch.least_key), keys.day_of_key(batch.greatest_key) + 1)
+            if not dropped.isdisjoint(reached):
                 del lacking[batch.pk]
     return lacking

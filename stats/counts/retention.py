@@ -12,7 +12,8 @@ from stats.counts import buckets, tiers
 from stats.counts.buckets import Grain
 from stats.counts.fold import first_kept_hour, first_kept_minute
 from stats.intake import refusals, source_counts
-from stats.ledger import keys, storage, throttle_buckets
+from stats.ledger import keys, partitions, storage, throttle_buckets
+from stats.ledger.partitions import Partition
 from stats.ledger.storing import new_day
 from stats.models import Batch, Day, RollupRun
 
@@ -34,7 +35,7 @@ def make_partitions(*, now: datetime.datetime) -> None:
     """Make the partitions of yesterday to a week ahead, so that no ingester has to."""
     today = buckets.day_of(now)
     with transaction.atomic():
-        storage.create_partitions(range(today - 1, today + DAYS_AHEAD + 1))
+        partitions.create(range(today - 1, today + DAYS_AHEAD + 1), now=now)
 
 
 def drop_old_events(*, now: datetime.datetime) -> Dropped:
@@ -44,11 +45,15 @@ def drop_old_events(*, now: datetime.datetime) -> Dropped:
     oldest = buckets.day_of(now) - settings.SLUICE_EVENT_RETENTION
     _adopt_empty_partitions(oldest)
     due = Q(dropped_at=None, day__lt=oldest, received_at__lt=now - _retention())
+    closed: list[int] = []
     for day in Day.objects.filter(due | Q(dropped_at__isnull=False, removed_at=None)).order_by("day"):
-        if (day.dropped_at or _close(day.day, due, now)) and _remove(day.day, now):
-            dropped.days.append(day.day)
-        else:
-            dropped.postponed.append(day.day)
+        (closed if day.dropped_at or _close(day.day, due, now) else dropped.postponed).append(day.day)
+    # First the partitions that go whole, so that few rows are deleted one by one.
+    went = _drop_shared_partitions(now)
+    for each in closed:
+        is_gone = went[each] if each in went else _remove(each, now)
+        (dropped.days if is_gone else dropped.postponed).append(each)
+    dropped.postponed.sort()
     return dropped
 
 
@@ -91,7 +96,7 @@ def _close(day: int, due: Q, now: datetime.datetime) -> bool:
 
 def _remove(day: int, now: datetime.datetime) -> bool:
     try:
-        storage.drop_events(day)
+        partitions.drop_day(day)
     except DatabaseError as error:
         logger.warning("events_not_dropped", day=str(buckets.date_of(day)), cause=str(error))
         return False
@@ -99,8 +104,45 @@ def _remove(day: int, now: datetime.datetime) -> bool:
     return True
 
 
+def _drop_shared_partitions(now: datetime.datetime) -> dict[int, bool]:
+    """Drop the partitions of several days that are all dropped; return of each of these days whether its events are gone.
+
+    Where they are not, the partition may be half detached: the day stays closed, and the next run ends it.
+    """
+    went: dict[int, bool] = {}
+    for partition in partitions.existing():
+        if partition.is_of_a_day or not _close_all(partition, now):
+            continue
+        is_gone = True
+        try:
+            partitions.drop(partition)
+        except DatabaseError as error:
+            logger.warning("events_not_dropped", partition=partition.name, cause=str(error))
+            is_gone = False
+        else:
+            Day.objects.filter(day__range=(partition.first, partition.end - 1)).update(removed_at=now)
+        went |= dict.fromkeys(partition.days, is_gone)
+    return went
+
+
+def _close_all(partition: Partition, now: datetime.datetime) -> bool:
+    """Let none of the partition's days be opened again until it is gone; False where one is held."""
+    with transaction.atomic():
+        partitions.lock()
+        days = Day.objects.filter(day__range=(partition.first, partition.end - 1))
+        if days.filter(dropped_at=None).exists():
+            return False
+        # Also those that nothing has come for.
+        Day.objects.bulk_create(
+            (new_day(day, buckets.start_of_day(day), dropped_at=now) for day in partition.days), ignore_conflicts=True
+        )
+        days.update(removed_at=None)
+    return True
+
+
 def _adopt_empty_partitions(oldest: int) -> None:
     """Give partitions that were made ahead but never used a Day, by which they are dropped like the others."""
     known = set(Day.objects.values_list("day", flat=True))
-    unused = [day for day in storage.partition_days() if day < oldest and day not in known]
+    ahead = [each.first for each in partitions.existing() if each.is_of_a_day and each.first < oldest]
+    unused = [day for day in ahead if day not in known]
     Day.objects.bulk_create((new_day(day, buckets.start_of_day(day)) for day in unused), ignore_conflicts=True)

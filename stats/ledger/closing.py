@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from stats.counts import buckets
 from stats.counts.buckets import Grain
-from stats.ledger import storage
+from stats.ledger import partitions, storage
 from stats.ledger.row import MINUTE, SERVER, Row
 from stats.models import ClosedDay, Day, ServerCount
 
@@ -29,18 +29,20 @@ def open_again(rows: Iterable[Row], days: set[int], *, now: datetime.datetime) -
 
 def _open(day: int, now: datetime.datetime) -> None:
     with transaction.atomic():
-        storage.create_partitions([day])
+        partitions.create([day], now=now)
         found = Day.objects.select_for_update().filter(day=day, removed_at__isnull=False).first()
         if found is None:
             # Somebody else has opened it.
             return
         # Its counts are complete: a day is dropped only when no batch in it is open.
-        counted = ServerCount.objects.filter(grain=Grain.DAY, bucket=day).values_list("server_id", flat=True)
+        counted = list(ServerCount.objects.filter(grain=Grain.DAY, bucket=day).values_list("server_id", flat=True))
         ClosedDay.objects.bulk_create(
             (ClosedDay(day=day, server_id=server) for server in counted), ignore_conflicts=True, batch_size=5_000
         )
         found.dropped_at = found.removed_at = None
-        found.reopened_at = found.received_at = now
+        # Where nothing was counted, the counts are of its events alone, as on any new day.
+        found.reopened_at = now if counted else None
+        found.received_at = now
         found.save(update_fields=["dropped_at", "removed_at", "reopened_at", "received_at"])
 
 

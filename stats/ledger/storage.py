@@ -1,4 +1,4 @@
-"""Everything that PostgreSQL and SQLite do differently, and nothing else."""
+"""What PostgreSQL and SQLite do differently, and nothing else; stats.ledger.partitions has what PostgreSQL alone has."""
 
 import datetime
 import json
@@ -14,14 +14,12 @@ import psycopg
 from django.db import DatabaseError, connection, transaction
 from django.db.models.expressions import RawSQL
 
-from core.locks import advisory
-from stats.ledger import keys, row
+from stats.ledger import row
 from stats.ledger.row import Row
 
 # The first half of a two-number advisory lock: the second is a day.
 _DAY_LOCKS = 0x51D5
 _FOLD_LOCK = 0x51D6
-_PARTITIONS_LOCK = "stats.partitions"
 
 
 def is_postgresql() -> bool:
@@ -141,32 +139,6 @@ def is_passing(error: DatabaseError) -> bool:
 # --- Days ------------------------------------------------------------------------------------------------------------
 
 
-def create_partitions(days: Sequence[int]) -> None:
-    """Make these days' partitions where they are missing; in a transaction, under a lock. SQLite has none.
-
-    CREATE and ATTACH, because PARTITION OF would lock the whole table against writers. There is no DEFAULT partition.
-    """
-    if not is_postgresql():
-        return
-    advisory(_PARTITIONS_LOCK)
-    for day in sorted(set(days) - set(partition_days())):
-        name, first, end = partition_name(day), keys.least_key(day), keys.least_key(day + 1)
-        execute(f"CREATE TABLE {name} (LIKE stats_event INCLUDING ALL)")
-        execute(f"ALTER TABLE stats_event ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{end}')")
-
-
-def partition_name(day: int) -> str:
-    return f"stats_event_{day}"
-
-
-def partition_days() -> list[int]:
-    """Return the days that have a partition, also one that is being detached. SQLite has none."""
-    if not is_postgresql():
-        return []
-    sql = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'stats_event'::regclass"
-    return [int(name.rpartition("_")[2]) for (name,) in fetch(sql)]
-
-
 def hold_days(days: Iterable[int]) -> None:
     """Keep these days from being dropped until the transaction ends. On SQLite no other writer can come between."""
     if is_postgresql():
@@ -180,32 +152,6 @@ def try_to_take_day(day: int) -> bool:
     if not is_postgresql():
         return True
     return bool(fetch("SELECT pg_try_advisory_xact_lock(%s, %s)", [_DAY_LOCKS, day])[0][0])
-
-
-def drop_events(day: int) -> None:
-    """Remove all events of a day that takes no more.
-
-    Must not be called in a transaction. Raises OperationalError where the lock is not to be had soon; whatever was done
-    until then stays done, and the next call goes on from there.
-    """
-    if is_postgresql():
-        _drop_partition(day)
-    else:
-        delete("stats_event", keys_between(keys.least_key(day), keys.least_key(day + 1)))
-
-
-def _drop_partition(day: int) -> None:
-    name = partition_name(day)
-    attached = fetch("SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass(%s)", [name])
-    execute("SET lock_timeout = '2s'")
-    try:
-        if attached:
-            # CONCURRENTLY lets ingesters and folders go on; interrupted half-way it has to be finished, not begun again.
-            how = "FINALIZE" if attached[0][0] else "CONCURRENTLY"
-            execute(f"ALTER TABLE stats_event DETACH PARTITION {name} {how}")
-        execute(f"DROP TABLE IF EXISTS {name}")
-    finally:
-        execute("RESET lock_timeout")
 
 
 def delete(table: str, where: str) -> int:

@@ -9,7 +9,7 @@ import structlog
 from django.db import DatabaseError, connection, transaction
 
 from stats.counts import buckets
-from stats.ledger import closing, storage, throttle_buckets
+from stats.ledger import closing, partitions, storage, throttle_buckets
 from stats.ledger.row import MINUTE, Row
 from stats.models import Batch, Day
 
@@ -108,7 +108,7 @@ def ensure_days(days: Iterable[int], *, now: datetime.datetime) -> set[int]:
     if not missing and not stale:
         return gone
     with transaction.atomic():
-        storage.create_partitions(missing)
+        partitions.create(missing, now=now)
         Day.objects.bulk_create((new_day(day, now) for day in missing), ignore_conflicts=True)
         # One after the other, in order, so that two who do this wait for each other in the same one.
         for day in stale:
@@ -116,6 +116,8 @@ def ensure_days(days: Iterable[int], *, now: datetime.datetime) -> set[int]:
     return gone
 
 
-def new_day(day: int, now: datetime.datetime) -> Day:
+def new_day(day: int, received_at: datetime.datetime, *, dropped_at: datetime.datetime | None = None) -> Day:
     date = buckets.date_of(day)
-    return Day(day=day, month=buckets.month_number(date), year=date.year, received_at=now)
+    return Day(
+        day=day, month=buckets.month_number(date), year=date.year, received_at=received_at, dropped_at=dropped_at
+    )

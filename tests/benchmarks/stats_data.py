@@ -16,7 +16,7 @@ from servers.provisioning import create_organization
 from stats.counts import buckets
 from stats.intake.ingest import MOST_EVENTS
 from stats.kinds import REPLIED
-from stats.ledger import storage, storing
+from stats.ledger import partitions, storing
 from stats.ledger.keys import event_key
 from stats.ledger.row import Row
 
@@ -118,8 +118,8 @@ def empty() -> None:
             " stats_recipientdomain, stats_signature, stats_reasoncount, stats_addressreasoncount, stats_signaturecount,"
             " stats_throttlecount, stats_latencycount, stats_closedday, stats_throttlebucket"
         )
-    for day in storage.partition_days():
-        storage.drop_events(day)
+    for partition in partitions.existing():
+        partitions.drop(partition)
 
 
 def forget_events() -> None:
@@ -134,7 +134,7 @@ def store_day(platform: Platform, day: int, number: int, *, seed: int) -> None:
     for batch in batched(platform.rows(day, number, seed=seed), MOST_EVENTS):
         storing.store(batch, now=now)
     with connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE {storage.partition_name(day)}")
+        cursor.execute("ANALYZE " + next(each.name for each in partitions.existing() if day in each.days))
 
 
 def today() -> int:

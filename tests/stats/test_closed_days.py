@@ -10,7 +10,7 @@ from stats.counts.buckets import Grain
 from stats.counts.fold import fold_all
 from stats.counts.retention import drop_old_events
 from stats.intake.ingest import Receipt, Remark, Reporter, ingest
-from stats.ledger import storage
+from stats.ledger import partitions
 from stats.models import ClosedDay, Day, Event, ServerCount
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import event
@@ -67,6 +67,6 @@ def test_a_day_that_is_being_dropped_takes_nothing_yet(acme: Tenant, globex: Ten
     Day.objects.update(dropped_at=NOW)
     told = [event(globex, at=OLD, ip=None)]
     assert [each.code for each in ingest(told, reporter=PLATFORM, now=NOW).refused] == ["day_closed"]
-    storage.drop_events(DAY)
+    partitions.drop_day(DAY)
     Day.objects.update(removed_at=NOW)
     assert ingest(told, reporter=PLATFORM, now=NOW) == Receipt(accepted=1)

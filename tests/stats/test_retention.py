@@ -14,7 +14,8 @@ from stats.counts.buckets import Grain
 from stats.counts.fold import fold_all
 from stats.counts.retention import Dropped, drop_old_events, make_partitions, prune
 from stats.intake.ingest import Receipt, Remark, Reporter, ingest
-from stats.ledger import storage, storing
+from stats.ledger import partitions, storage, storing
+from stats.ledger.partitions import Partition
 from stats.models import Batch, Day, Event, RollupRun, ServerCount
 from tests.stats.conftest import NOW, Tenant, make_tenant
 from tests.stats.events import assert_counted, event
@@ -33,9 +34,8 @@ MONTH = datetime.timedelta(days=30)
 def no_partitions() -> Iterator[None]:
     """Partitions are no rows: emptying the tables between tests leaves them."""
     yield
-    if storage.is_postgresql():
-        for day in storage.partition_days():
-            storage.drop_events(day)
+    for partition in partitions.existing():
+        partitions.drop(partition)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def ingest_old(acme: Tenant, **changes: Any) -> dict[str, Any]:
 def has_place(day: int) -> bool:
     """Whether PostgreSQL has a partition for the day; on SQLite, whether there are events of it."""
     if storage.is_postgresql():
-        return day in storage.partition_days()
+        return any(day in partition.days for partition in partitions.existing())
     return Event.objects.filter(minute__range=(day * 1440, day * 1440 + 1439)).exists()
 
 
@@ -223,14 +223,15 @@ def test_partitions_are_made_for_a_week_ahead() -> None:
     make_partitions(now=NOW)
     make_partitions(now=NOW)
     today = buckets.day_of(NOW)
-    assert sorted(storage.partition_days()) == (list(range(today - 1, today + 8)) if storage.is_postgresql() else [])
+    made = [Partition(day, day + 1) for day in range(today - 1, today + 8)]
+    assert partitions.existing() == (made if storage.is_postgresql() else [])
     assert Day.objects.count() == 0
 
 
 def test_partitions_that_were_never_used_go_too() -> None:
     make_partitions(now=RECEIVED)
     drop_old_events(now=NOW)
-    assert not storage.is_postgresql() or storage.partition_days() == []
+    assert partitions.existing() == []
 
 
 def test_pruning_takes_fine_counts_finished_batches_and_old_runs(acme: Tenant) -> None:
