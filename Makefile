@@ -2,7 +2,7 @@
 # Everything happens in .venv, which `tools/install` makes from the locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test install-dev install-browser run demo reset-password test e2e shots docs-images check bench mta haraka faults soak fuzz mutants lock
+.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test e2e shots docs-images check bench mta haraka faults soak fuzz mutants lock
 PYTHON_OF_VENV := .venv/bin/python
 # Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
@@ -29,6 +29,9 @@ run: install ## start web, worker and beat on http://localhost:8000 (PORT=… fo
 
 demo: install ## load demo data (again: adds what came since)
 	@$(PYTHON_OF_VENV) manage.py load_demo
+
+demo-mta: install-test ## let a private Postfix send invented mail by the running panel's policy (root; ARGS="--messages 300")
+	@$(PYTHON_OF_VENV) -m tests.mta.demo --url "http://localhost:$(or $(PORT),8000)" $(ARGS)
 
 reset-password: install ## give the operator (or WHO=name) a new password and print it
 	@$(PYTHON_OF_VENV) manage.py reset_password $(WHO)

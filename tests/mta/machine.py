@@ -42,11 +42,11 @@ def why_not(kind: str) -> str | None:
 class Machine:
     """One node; `close` ends everything that it started."""
 
-    def __init__(self, inside: Namespace, kind: str, folder: pathlib.Path) -> None:
+    def __init__(self, inside: Namespace, kind: str, folder: pathlib.Path, receivers: Receivers | None = None) -> None:
         self.inside, self.kind = inside, kind
         self.folder = folder
         self.state = folder / "state"
-        self.receivers = Receivers(inside)
+        self.receivers = receivers or Receivers(inside)
         self.sink: Sink = self.receivers.sink
         self.panel = SmallPanel(inside)
         self.key_file = folder / "node.key"

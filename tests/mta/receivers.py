@@ -189,10 +189,10 @@ class Names(BaseResolver):
 class Receivers:
     """The sink and the names, running in a namespace until `close`."""
 
-    def __init__(self, inside: Namespace) -> None:
-        self.sink = Sink()
+    def __init__(self, inside: Namespace, sink: Sink | None = None, names: Names | None = None) -> None:
+        self.sink = sink or Sink()
         self._loop = asyncio.new_event_loop()
-        self._dns = inside.inside(lambda: self._names())
+        self._dns = inside.inside(lambda: self._names(names or Names()))
         ready = threading.Event()
         self._thread = threading.Thread(
             target=lambda: inside.inside(lambda: self._serve(ready)), daemon=True, name="receivers"
@@ -200,9 +200,9 @@ class Receivers:
         self._thread.start()
         assert ready.wait(10), "the sink does not listen"
 
-    def _names(self) -> DNSServer:
+    def _names(self, names: Names) -> DNSServer:
         quiet = DNSLogger("-request,-reply,-truncated,-error,-recv,-send,-data")
-        server = DNSServer(Names(), address="127.0.0.1", port=53, logger=quiet)
+        server = DNSServer(names, address="127.0.0.1", port=53, logger=quiet)
         server.start_thread()
         return server
 
