@@ -48,6 +48,8 @@ def make(*, now: datetime.datetime) -> None:
     with transaction.atomic():
         routing.make(servers(), ACTOR)
         _pause(cast.PAUSED_ADDRESS, now)
+        # Pool rules made their servers' domains due.
+        Domain.objects.filter(dns_checked_at=now, dns_next_check_at=None).update(dns_next_check_at=now + NEVER)
 
 
 def servers() -> dict[tuple[str, str], Server]:
@@ -126,7 +128,8 @@ def _pool(
         record(actor=ACTOR, act="ip_pool.created", target=pool, after=snapshot(pool), organization_id=owner_id)
         addresses = _addresses(row, owner_id, made_templates[row.template], now)
         add_members(pool=pool, addresses=addresses, actor=ACTOR, organization_id=owner_id)
-        IPPool.objects.filter(pk=pool.pk).update(created_at=now - YEAR)
+        # A pool that has just changed would have its domains checked again, against a DNS that knows no `.example`.
+        IPPool.objects.filter(pk=pool.pk).update(created_at=now - YEAR, members_changed_at=now - YEAR)
     using = organizations.keys() if row.is_default else {row.organization, *row.granted} - {""}
     for permalink in sorted(using):
         grant_pool(organization=organizations[permalink], pool=pool, actor=ACTOR)

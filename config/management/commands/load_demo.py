@@ -39,5 +39,8 @@ class Command(BaseCommand):
             f" {sum(pool.count for pool in cast.POOLS)} addresses in {len(cast.POOLS)} pools; {stored:,} new events"
             f" and a year of counts, in {time.monotonic() - began:.0f} s."
         )
-        names = ", ".join(person.username for person in cast.PEOPLE)
-        self.stdout.write(f"People: {names}. To sign in as one of them: make reset-password WHO=ana")
+        self.stdout.write("People, who sign in with the password that `make reset-password WHO=ana` prints:")
+        names = {organization.permalink: organization.name for organization in cast.ORGANIZATIONS}
+        for person in cast.PEOPLE:
+            role = f"{person.role} of {names[person.organization]}" if person.organization else "the platform's staff"
+            self.stdout.write(f"  {person.username:8}{person.name}, {role}")
