@@ -271,6 +271,8 @@ SLUICE_HOSTNAME_SUFFIX = env.host_name("SLUICE_HOSTNAME_SUFFIX", default="postal
 # What a new customer is told to send to.
 SLUICE_SMTP_HOST = env.text("SLUICE_SMTP_HOST", default=f"smtp.{SLUICE_HOSTNAME_SUFFIX}")
 SLUICE_SMTP_PORT = env.number("SLUICE_SMTP_PORT", default=587, least=1)
+# Days that a permalink which an organization gave up is held back for it.
+SLUICE_PERMALINK_HOLD = env.number("SLUICE_PERMALINK_HOLD", default=30)
 # Days that raw events are kept; counts are kept for ever.
 SLUICE_EVENT_RETENTION = env.number("SLUICE_EVENT_RETENTION", default=30, least=1)
 # Days; older events are refused.

@@ -24,6 +24,7 @@ UNRECORDED = frozenset(
         "last_login",
         "sender_changed_at",
         "members_changed_at",
+        "permalink_since",
     }
 )
 

@@ -8,6 +8,7 @@ from panel.pages import (  # noqa: F401
     credentials,
     domains,
     event_sources,
+    former_permalinks,
     grants,
     ingest_tokens,
     jobs,

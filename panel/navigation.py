@@ -56,6 +56,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("group", "auth.group"),
             ("badge", "servers.membership"),
             ("handshake", "servers.organizationpool"),
+            ("label", "servers.formerpermalink"),
             ("token", "core.apitoken"),
             ("input", "stats.ingesttoken"),
             ("sensors", "stats.eventsource"),

@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -9,17 +10,17 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Manager, QuerySet
+from django.utils import timezone
 
 from core import acts
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Conflict, Fault, Invalid, NotFound
-from core.locks import advisory
 from core.models.user import validate_time_zone
 from core.names import PERMALINK_LENGTH, fold, numbered, slugify
 from core.texts import clean_name, clean_text, is_storable, quoted
 from ippools.models import IPPool
-from servers import credentials, pools, quotas
+from servers import credentials, permalinks, pools, quotas
 from servers.due_domains import recheck_domains_of
 from servers.locks import lock_organization, lock_organization_of, lock_server
 from servers.models import Credential, Organization, OrganizationPool, Server
@@ -49,17 +50,23 @@ def create_organization(
     time_zone: str = "UTC",
     allow_keyless_create: bool = False,
     limits: Mapping[str, int | None] | None = None,
+    at: datetime.datetime | None = None,
 ) -> Organization:
     """Make a tenant, which may use the platform's default pool from the start. `permalink` empty: made from the name.
 
-    `limits` are quotas of its own, by the names of their columns.
+    `limits` are quotas of its own, by the names of their columns. `at` is now; None: by the clock, as `created_at`.
     """
+    at = at or timezone.now()
     name = clean_name(name)
-    _lock_organization_names()
+    permalinks.lock_names()
     organization = Organization(name=name, time_zone=time_zone, allow_keyless_create=allow_keyless_create)
     _assign(organization, dict(limits or {}), {*quotas.FIELDS})
-    organization.permalink = permalink or _free_permalink(slugify(name, fallback="organization"), Organization.objects)
-    _check_organization(organization)
+    slug = slugify(name, fallback="organization")
+    organization.permalink = permalink or _free_permalink(
+        slug, Organization.objects, permalinks.held_like(_stem(slug), at=at)
+    )
+    _check_organization(organization, at)
+    organization.permalink_since = permalinks.first_taken(organization.permalink, at=at)
     organization.save(force_insert=True)
     _record_creation(actor, "organization.created", organization, organization.pk)
     for pool in IPPool.objects.filter(namespace=None, is_default=True):
@@ -76,15 +83,24 @@ def find_organization(permalink: str) -> Organization:
 
 
 @transaction.atomic
-def change_organization(*, organization: Organization, actor: Actor, **changes: Any) -> Organization:
-    """Change name, permalink, time_zone, allow_keyless_create or quotas (None: the platform's); what is not named stays."""
-    _lock_organization_names()
+def change_organization(
+    *, organization: Organization, actor: Actor, at: datetime.datetime | None = None, **changes: Any
+) -> Organization:
+    """Change name, permalink, time_zone, allow_keyless_create or quotas (None: the platform's); what is not named stays.
+
+    A permalink that is given up goes on meaning the organization for a while (servers/permalinks.py). `at` is now; None: by
+    the clock, as `updated_at`.
+    """
+    at = at or timezone.now()
+    permalinks.lock_names()
     locked = lock_organization(organization.pk)
-    before = snapshot(locked)
+    before, was = snapshot(locked), locked.permalink
     if "name" in changes:
         changes["name"] = clean_name(changes["name"])
     _assign(locked, changes, {"name", "permalink", "time_zone", "allow_keyless_create", *quotas.FIELDS})
-    _check_organization(locked)
+    _check_organization(locked, at)
+    if locked.permalink != was:
+        permalinks.change(locked, was, at=at)
     return _saved(actor, "organization.changed", locked, before)
 
 
@@ -262,11 +278,6 @@ def restore_server(*, server: Server, actor: Actor) -> Server:
     return _saved(actor, "server.restored", locked, before, "deleted_at", "ip_pool")
 
 
-def _lock_organization_names() -> None:
-    # So that of two who look for a free permalink at once the second sees what the first took.
-    advisory("servers.organization_names")
-
-
 def _assign(record_: Organization | Server, changes: dict[str, Any], allowed: set[str]) -> None:
     for field, value in changes.items():
         if field not in allowed:
@@ -284,8 +295,8 @@ def _check_send_limit(limit: int | None) -> None:
         raise Invalid(Fault("send_limit", f"must be from 0 to {HIGHEST_SEND_LIMIT}"))
 
 
-def _check_organization(organization: Organization) -> None:
-    faults = []
+def _check_organization(organization: Organization, at: datetime.datetime) -> None:
+    faults: list[Fault] = []
     same = Organization.objects.exclude(pk=organization.pk)
     if same.filter(name_key=fold(organization.name)).exists():
         faults.append(Fault("name", "has already been taken"))
@@ -293,6 +304,8 @@ def _check_organization(organization: Organization) -> None:
         faults.append(Fault("permalink", "must be of lower-case letters, digits and hyphens, at most 63"))
     elif same.filter(permalink=organization.permalink).exists():
         faults.append(Fault("permalink", "has already been taken"))
+    else:
+        faults += permalinks.faults(organization, at=at)
     for field in quotas.FIELDS:
         limit = getattr(organization, field)
         if limit is not None and not 0 <= limit <= quotas.HIGHEST:
@@ -334,11 +347,16 @@ def _next_pool(organization: Organization, ranked_pool_ids: Sequence[int]) -> IP
     return chosen.pool
 
 
-def _free_permalink(slug: str, rivals: Manager[Organization] | QuerySet[Server]) -> str:
-    # All that could be in the way begin alike: `numbered` cuts at most this much of the slug.
-    stem = slug[: PERMALINK_LENGTH - len("-1234567890")]
-    taken = set(rivals.filter(permalink__startswith=stem).values_list("permalink", flat=True))
+def _free_permalink(
+    slug: str, rivals: Manager[Organization] | QuerySet[Server], held: AbstractSet[str] = frozenset()
+) -> str:
+    taken = held | set(rivals.filter(permalink__startswith=_stem(slug)).values_list("permalink", flat=True))
     return next(each for number in count(1) if (each := numbered(slug, number, length=PERMALINK_LENGTH)) not in taken)
+
+
+def _stem(slug: str) -> str:
+    # All that could be in the way begin alike: `numbered` cuts at most this much of the slug.
+    return slug[: PERMALINK_LENGTH - len("-1234567890")]
 
 
 def _record_creation(actor: Actor, act: str, target: Organization | Server, organization_id: int) -> None:

@@ -16,6 +16,8 @@ class Organization(models.Model):
     name = models.CharField(max_length=200)
     name_key = NameKeyField()
     permalink = models.SlugField(max_length=PERMALINK_LENGTH, unique=True)
+    # None: always, as nobody had it before. Who did is in FormerPermalink.
+    permalink_since = models.DateTimeField(null=True, blank=True, editable=False)
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
     # Whether servers/create works without a key for this organization, as in Postal's curl example.
     allow_keyless_create = models.BooleanField(default=False)

@@ -30,7 +30,7 @@ class ServerQuerySet(models.QuerySet["Server"]):
 class Server(models.Model):
     """A mail server of an organization: what its programs hold keys for, and what mail is counted by.
 
-    Deletion is soft. A deleted server's name and permalink are free again.
+    Deletion is soft. A deleted server's name and permalink are free again; only servers of its organization can take them.
     """
 
     class Mode(models.TextChoices):
@@ -65,6 +65,10 @@ class Server(models.Model):
 
     class Meta:
         ordering = ["name_key", "id"]
+        indexes = [
+            # What servers had this permalink, deleted ones too (stats.intake.tenures).
+            models.Index(name="servers_server_permalink", fields=["organization", "permalink"]),
+        ]
         constraints = [
             models.UniqueConstraint(
                 name="servers_server_name_unique",

@@ -13,9 +13,11 @@ from ippools.models import IPAddress
 from servers.models import Server
 from servers.pools import addresses_of
 from stats.counts import buckets
+from stats.intake import tenures
 from stats.intake.explanations import Explanations
 from stats.intake.numbering import Name, number
 from stats.intake.recipients import Recipients
+from stats.intake.tenures import Holders
 from stats.intake.throttles import Throttles
 from stats.ledger import storage
 from stats.models import Sender, SenderDomain, Subject
@@ -62,7 +64,8 @@ class Directory:
 
     def __init__(self, reporter: Reporter, *, now: datetime.datetime) -> None:
         self.reporter = reporter
-        self.servers: dict[str, ServerEntry | None] = {}
+        # One that has not meant the same server at all times is known by its holders.
+        self.servers: dict[str, ServerEntry | Holders[ServerEntry] | None] = {}
         # By text: the id; UNKNOWN where the platform names one that is not ours; None where a server may not name it.
         self.addresses: dict[str, int | None] = {}
         self.throttles = Throttles()
@@ -99,7 +102,8 @@ class Directory:
     def find_servers(self, names: Collection[str]) -> None:
         """Look up servers by uuid, or by the user name of their SMTP credentials (`organization/server`).
 
-        The platform may report for a deleted server by its uuid: mail that was under way goes on bouncing.
+        The platform may report for a deleted server by its uuid: mail that was under way goes on bouncing. A user name means
+        who had it at the event's time.
         """
         if not names:
             return
@@ -107,24 +111,36 @@ class Directory:
         # Both are ASCII; what is not need not be shown to the database, which may refuse to read it.
         plain = [name for name in names if name.isascii() and name.isprintable()]
         uuids = {name: parsed for name in plain if (parsed := _uuid(name))}
-        users = [name.split("/", 1) for name in plain if "/" in name]
-        servers = Server.objects.all()
+        if uuids:
+            columns = ("pk", "uuid", "organization__permalink", "permalink")
+            found = self._reported(Server.objects.filter(uuid__in=uuids.values())).values_list(*columns)
+            entries = {row[1]: self._enter(*row) for row in found}
+            self.servers.update((name, entries.get(parsed)) for name, parsed in uuids.items())
+        if users := {name: (parts[0], parts[2]) for name in plain if (parts := name.partition("/"))[1]}:
+            self._find_by_users(users)
+
+    def _reported(self, servers: QuerySet[Server]) -> QuerySet[Server]:
+        """Return those of the servers that this reporter may name."""
         if self.reporter.server is not None:
             servers = servers.filter(pk=self.reporter.server.pk)
         if self.reporter.servers is not None:
             servers = servers.filter(pk__in=self.reporter.servers.values("pk"))
-        columns = ("pk", "uuid", "organization__permalink", "permalink")
-        if uuids:
-            found = servers.filter(uuid__in=uuids.values()).values_list(*columns)
-            entries = {row[1]: self._enter(*row) for row in found}
-            self.servers.update((name, entries.get(parsed)) for name, parsed in uuids.items())
-        if users:
-            candidates = servers.living().filter(
-                organization__permalink__in=storage.texts({organization for organization, _ in users}),
-                permalink__in=storage.texts({permalink for _, permalink in users}),
-            )
-            entries_by_user = {f"{row[2]}/{row[3]}": self._enter(*row) for row in candidates.values_list(*columns)}
-            self.servers.update((name, entries_by_user.get(name)) for name in plain if "/" in name)
+        return servers
+
+    def _find_by_users(self, users: dict[str, tuple[str, str]]) -> None:
+        # All holders of a name, whoever may be named: who comes after one is not meant by what was said of that one.
+        found, rows = tenures.find(set(users.values()))
+        reported = set(rows)
+        if self.reporter.server is not None or self.reporter.servers is not None:
+            named = Server.objects.filter(pk__in=storage.ids(rows))
+            reported = set(self._reported(named).values_list("pk", flat=True))
+        entries = {pk: self._enter(*row) for pk, row in rows.items() if pk in reported}
+        for name, user in users.items():
+            held = found.get(user, ())
+            if len(held) == 1 and held[0].is_whole:
+                self.servers[name] = entries.get(held[0].server)
+            elif known := tuple((each, entries[each.server]) for each in held if each.server in reported):
+                self.servers[name] = Holders(known)
 
     def find_addresses(self, names: Collection[str]) -> None:
         """Look up IP addresses of either version; text that is no address becomes NOT_AN_ADDRESS."""

@@ -18,6 +18,7 @@ from stats.intake.explanations import NOTHING, reply_of
 from stats.intake.mailboxes import MAX_LENGTH, NotAMailbox, domain_of, parse
 from stats.intake.recipients import NOBODY, Recipient
 from stats.intake.remarks import EventRefused, Remark
+from stats.intake.tenures import Holders
 from stats.intake.throttles import UNKNOWN
 from stats.intake.timestamps import Timestamps
 from stats.ledger.keys import MILLISECONDS_A_MINUTE, event_key
@@ -187,6 +188,8 @@ def _look_up_names(noted: Sequence[PendingEvent], directory: Directory) -> None:
     own = directory.own
     for each in noted:
         server = own if each.server is None else servers[each.server]
+        if isinstance(server, Holders):
+            server = server.at(each.at)
         # By id: one server may be called by several names.
         if server is not None and each.sender not in server.senders:
             entries[server.id] = server
@@ -271,6 +274,8 @@ def _row(noted: PendingEvent, directory: Directory, reading: Reading) -> Row:
     """Return the row of an event whose names are looked up. Raises EventRefused."""
     position, identifier, kind, at, name, ip, sender_key, to, to_domain, explained = noted
     server = directory.own if name is None else directory.servers[name]
+    if isinstance(server, Holders):
+        server = server.at(at)
     if server is None:
         if name is None:
             raise EventRefused(*_NO_TEXTS["server"])

@@ -15,7 +15,17 @@ from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
 from nodes.nodes import create_node
 from nodes.publishing import publish
 from servers.credentials import create_credential
-from servers.models import Credential, Domain, IPPoolRule, Membership, Organization, Route, Server, Webhook
+from servers.models import (
+    Credential,
+    Domain,
+    FormerPermalink,
+    IPPoolRule,
+    Membership,
+    Organization,
+    Route,
+    Server,
+    Webhook,
+)
 from servers.pools import create_platform_pool, create_pool
 from servers.provisioning import create_organization, create_server
 from servers.routes import create_route
@@ -30,6 +40,8 @@ from throttling.models import ThrottleProgram, ThrottlingTemplate
 
 SYSTEM = Actor.system()
 NOW = datetime.datetime(2026, 11, 18, 10, 30, tzinfo=datetime.UTC)
+# Held back for as long as there are tests.
+HELD_UNTIL = NOW + datetime.timedelta(days=36_500)
 PASSWORD = "correct horse battery"
 
 
@@ -66,6 +78,9 @@ def make_tenant(name: str, ip: str) -> Tenant:
         server=server, name=f"{name.lower()}.example", verification_token="t", dkim_identifier="d", dkim_public_key="p"
     )
     rule = IPPoolRule.objects.create(server=server, pool=pool, to_conditions=f"{name.lower()}-rule.example")
+    FormerPermalink.objects.create(
+        permalink=f"{name.lower()}-before", organization=organization, until=NOW, held_until=HELD_UNTIL
+    )
     return Tenant(
         organization=organization,
         server=server,

@@ -22,7 +22,7 @@ from servers.webhooks import create_webhook
 from stats.counts.buckets import Grain, day_of, hour_of, month_number
 from stats.intake.tokens import make_ingest_token
 from stats.models import AddressCount, Provider, ProviderCount, RollupRun, ServerCount
-from tests.panel.conftest import NOW, SYSTEM, make_person, sign_in
+from tests.panel.conftest import HELD_UNTIL, NOW, SYSTEM, make_person, sign_in
 from tests.panel.urls import looks
 from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
 
@@ -67,6 +67,7 @@ def grow_tenant(tenant, platform, n):
     OrganizationPool.objects.create(organization=other, pool=tenant.pool)
     Membership.objects.create(user=tenant.analyst, organization=other, role="analyst")
     create_server(organization=other, name="Only", pool=tenant.pool, actor=SYSTEM)
+    FormerPermalink.objects.create(permalink=f"before-{n}", organization=other, until=NOW, held_until=HELD_UNTIL)
     Job.objects.create(kind="bulk", label=f"More {n}", user_id=platform.superuser.pk)
 
 
