@@ -23,6 +23,7 @@ from servers.models import (
     Credential,
     Domain,
     DomainKey,
+    FormerPermalink,
     IPPoolRule,
     Membership,
     Organization,
@@ -209,6 +210,16 @@ class OrganizationFactory(DjangoModelFactory):
 
     name = factory.Sequence("Organization {}".format)
     permalink = factory.Sequence("organization-{}".format)
+
+
+class FormerPermalinkFactory(DjangoModelFactory):
+    class Meta:
+        model = FormerPermalink
+
+    permalink = factory.Sequence("former-{}".format)
+    organization = factory.SubFactory(OrganizationFactory)
+    until = datetime.datetime(2026, 11, 18, tzinfo=datetime.UTC)
+    held_until = datetime.datetime(2026, 12, 18, tzinfo=datetime.UTC)
 
 
 class MembershipFactory(DjangoModelFactory):

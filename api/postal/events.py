@@ -143,9 +143,9 @@ class EventViewSet(PostalViewSet):
 
 def _reporter(auth: Caller | IngestToken | Node) -> Reporter:
     if isinstance(auth, IngestToken):
-        return Reporter()
+        return Reporter(name=f"ingest token {auth.name}")
     if isinstance(auth, Node):
-        return Reporter(servers=servers_of(auth), addresses=auth.addresses.all())
+        return Reporter(servers=servers_of(auth), addresses=auth.addresses.all(), name=f"node {auth.name}")
     return Reporter(Server.objects.select_related("organization").get(pk=auth.server_id))
 
 

@@ -16,9 +16,9 @@ from panel import csv_file
 from panel.customers import may_add
 from panel.filters import by_emptiness
 from panel.formatting import in_short
-from panel.forms.base import ActingForm
 from panel.forms.fields import text_input, time_zone_field
-from panel.pages import organization_overview
+from panel.forms.previews import Effect, PreviewedForm
+from panel.pages import organization_overview, organization_renaming
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer, viewer_of
@@ -30,7 +30,7 @@ from servers.models import Organization
 PLATFORMS = ("allow_keyless_create", *quotas.FIELDS)
 
 
-class OrganizationForm(ActingForm):
+class OrganizationForm(PreviewedForm):
     """The organization's own fields; its permalink is made from the name where none is given."""
 
     time_zone = time_zone_field()
@@ -59,6 +59,14 @@ class OrganizationForm(ActingForm):
             del values["permalink"]
         return provisioning.change_organization(organization=self.instance, actor=self.actor, **values)
 
+    def state_before(self) -> str:
+        return Organization.objects.values_list("permalink", flat=True).get(pk=self.instance.pk)
+
+    def effect(self, record: Organization, before: str) -> Effect | None:
+        return organization_renaming.effect(
+            record, before, is_platform=viewer_of(self.request).is_platform, now=timezone.now()
+        )
+
 
 class SuspendForm(ActForm):
     """Why an organization is suspended; its people read it."""
@@ -81,6 +89,7 @@ class OrganizationAdmin(TenantAdmin):
     actions_detail = ["suspend", "resume"]
     list_before_template = "panel/parts/file_tools.html"
     change_form_outer_before_template = "panel/organization/summary.html"
+    change_form_before_template = "panel/parts/preview.html"
     restorable = ("name", "permalink", "time_zone", "allow_keyless_create")
 
     def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
@@ -208,6 +217,12 @@ class OrganizationAdmin(TenantAdmin):
         if pools:
             found.append(f"It has made IP pools ({in_short(pools)}): delete them first.")
         return found
+
+    def state_before(self, record: Organization) -> str:
+        return record.permalink
+
+    def effect(self, record: Organization, before: str) -> Effect | None:
+        return organization_renaming.effect(record, before, is_platform=False, now=timezone.now())
 
     def restore(self, request: HttpRequest, record: Organization, state: dict[str, Any]) -> None:
         if not viewer_of(request).is_platform:

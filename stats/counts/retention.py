@@ -11,7 +11,7 @@ from django.db.models import Q
 from stats.counts import buckets, tiers
 from stats.counts.buckets import Grain
 from stats.counts.fold import first_kept_hour, first_kept_minute
-from stats.intake import refusals, source_counts
+from stats.intake import refusals, reported_names, source_counts
 from stats.ledger import keys, partitions, storage, throttle_buckets
 from stats.ledger.partitions import Partition
 from stats.ledger.storing import new_day
@@ -73,6 +73,7 @@ def prune(*, now: datetime.datetime) -> None:
     RollupRun.objects.filter(started_at__lt=now - RUNS_KEPT).delete()
     refusals.forget_old(now=now)
     source_counts.forget_old(now=now)
+    reported_names.forget_old(now=now)
     throttle_buckets.forget_old(now=now)
 
 

@@ -82,7 +82,7 @@ class _Delivery:
             vmtas=frozenset(IPAddress.objects.values_list("name", flat=True)) if self._is_stateful else frozenset(),
         )
         self._reader = sources.make(source.format, settings, stored.state if stored else None)
-        self._directory = Directory(Reporter(), now=now)
+        self._directory = Directory(Reporter(name=f"event source {source.name}"), now=now)
         self._who = Attribution(source)
         self._tally, self._account = Tally(), Account(source, now)
 

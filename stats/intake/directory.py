@@ -13,7 +13,7 @@ from ippools.models import IPAddress
 from servers.models import Server
 from servers.pools import addresses_of
 from stats.counts import buckets
-from stats.intake import tenures
+from stats.intake import reported_names, tenures
 from stats.intake.explanations import Explanations
 from stats.intake.numbering import Name, number
 from stats.intake.recipients import Recipients
@@ -45,6 +45,8 @@ class Reporter:
     servers: QuerySet[Server] | None = None
     addresses: QuerySet[IPAddress] | None = None
     is_source: bool = False
+    # What it is and what it is called; of one of the platform's it is remembered by which names it names servers.
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Directory:
         self._entries: dict[int, ServerEntry] = {}
         self._labels: dict[tuple[int, int], str] = {}
         self._noted_servers: set[int] = set()
+        # Names (two permalinks) of servers that were found and are not noted yet.
+        self._named: set[tuple[str, str]] = set()
         self._noted_addresses: set[int] = set()
         # The server that reports for itself.
         self.own = self._own_server()
@@ -135,6 +139,8 @@ class Directory:
             named = Server.objects.filter(pk__in=storage.ids(rows))
             reported = set(self._reported(named).values_list("pk", flat=True))
         entries = {pk: self._enter(*row) for pk, row in rows.items() if pk in reported}
+        if self.reporter.name:
+            self._named |= found.keys() & set(users.values())
         for name, user in users.items():
             held = found.get(user, ())
             if len(held) == 1 and held[0].is_whole:
@@ -202,6 +208,12 @@ class Directory:
         )
         self._noted_servers |= servers
         self._noted_addresses |= addresses
+
+    def note_names(self) -> None:
+        """Write down by which names servers were found."""
+        if self._named:
+            reported_names.note(self._named, reporter=self.reporter.name, today=self._today)
+            self._named.clear()
 
     def _enter(self, pk: int, uuid_: uuid.UUID, organization: str, permalink: str) -> ServerEntry:
         """Return the server's entry, one for all the names that it is called by."""

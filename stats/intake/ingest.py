@@ -58,6 +58,7 @@ def ingest(
 def _store(reading: Reading, directory: Directory, receipt: Receipt, start: int, now: datetime.datetime) -> None:
     rows = list(reading.rows.values())
     directory.note_subjects({each[SERVER] for each in rows}, {each[ADDRESS] for each in rows})
+    directory.note_names()
     late: set[bytes] = set()
     conflicts: set[bytes] = set()
     size = storage.batch_limit()

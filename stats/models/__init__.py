@@ -16,6 +16,7 @@ from stats.models.names import RecipientDomain, Sender, SenderDomain, Signature,
 from stats.models.provider import Provider, ProviderDomain
 from stats.models.refusal import RefusalCount
 from stats.models.reply_rule import ReplyRule
+from stats.models.reported_name import ReportedName
 from stats.models.run import RollupRun
 from stats.models.source import (
     EventSource,
@@ -49,6 +50,7 @@ __all__ = [
     "RecipientDomain",
     "RefusalCount",
     "ReplyRule",
+    "ReportedName",
     "RollupRun",
     "Sender",
     "SenderCount",

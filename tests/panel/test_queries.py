@@ -13,7 +13,7 @@ from django.urls import reverse
 from core.models import ApiToken, AuditEntry, Job
 from ippools.addresses import NewAddress, create_many
 from servers.credentials import create_credential
-from servers.models import Domain, Membership, OrganizationPool
+from servers.models import Domain, FormerPermalink, Membership, OrganizationPool
 from servers.pool_rules import create_rule
 from servers.pools import add_members, create_pool
 from servers.provisioning import create_organization, create_server

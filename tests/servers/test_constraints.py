@@ -1,11 +1,14 @@
 """What the tables of servers refuse."""
 
+import datetime
+
 from servers.models import Credential, Domain, Organization, Server
 from tests.factories import (
     A_MOMENT,
     CredentialFactory,
     DomainFactory,
     DomainKeyFactory,
+    FormerPermalinkFactory,
     IPPoolRuleFactory,
     MembershipFactory,
     OrganizationFactory,
@@ -17,6 +20,7 @@ from tests.factories import (
 from tests.refusals import Refusals
 
 refusals = Refusals("servers")
+A_DAY = datetime.timedelta(days=1)
 
 
 @refusals.by("servers.Organization.uuid")
@@ -45,6 +49,28 @@ def _():
 def _():
     OrganizationFactory()
     Organization.objects.update(suspension_reason="Spam")
+
+
+@refusals.by("servers_formerpermalink_unique")
+def _():
+    FormerPermalinkFactory(permalink="acme")
+    FormerPermalinkFactory(permalink="acme", since=A_MOMENT - 9 * A_DAY)
+
+
+@refusals.by("servers_formerpermalink_first")
+def _():
+    FormerPermalinkFactory(permalink="acme")
+    FormerPermalinkFactory(permalink="acme", until=A_MOMENT)
+
+
+@refusals.by("servers_formerpermalink_permalink_not_empty")
+def _():
+    FormerPermalinkFactory(permalink="")
+
+
+@refusals.by("servers_formerpermalink_times")
+def _():
+    FormerPermalinkFactory(since=A_MOMENT, until=A_MOMENT)
 
 
 @refusals.by("servers_membership_unique")

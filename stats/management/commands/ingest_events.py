@@ -153,7 +153,7 @@ class FileRun(Run):
         self.done = 0
 
     def to_the_end(self) -> None:
-        reporter = Reporter()
+        reporter = Reporter(name="ingest_events")
         directory, directory_end = Directory(reporter, now=timezone.now()), time.monotonic() + DIRECTORY_SECONDS
         for numbers, events in self._batches():
             if time.monotonic() > directory_end:
