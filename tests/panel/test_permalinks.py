@@ -55,12 +55,12 @@ def test_renaming_shows_first_what_depends_on_the_permalink(used, root, time_mac
     summary, lines = effect_of(looked)
     assert summary == (
         "SMTP users begin with acme-inc/ instead of acme/: programs cannot log in by the old ones any more. Until"
-        " 27 December 2026 nobody else can take acme, and events that say it count for Acme as before; then they are refused,"
+        " 27 Dec 2026 nobody else can take acme, and events that say it count for Acme as before; then they are refused,"
         " until another organization takes the name."
     )
     assert lines == [
-        ("Event source mail log", "acme/… for 1 server, last on 23 November 2026", "until 27 December 2026"),
-        ("Node mta1", "acme/… for 1 server, last on 27 November 2026", "until 27 December 2026"),
+        ("Event source mail log", "acme/… for 1 server, last on 23 Nov 2026", "until 27 Dec 2026"),
+        ("Node mta1", "acme/… for 1 server, last on 27 Nov 2026", "until 27 Dec 2026"),
         ("SMTP user of Acme server", "acme/acme-server", "acme-inc/acme-server"),
         ("Mapping of event source mail log", "acme-bulk", "still means Acme server"),
         ("1 host name of an address", ".acme.", "stay"),
