@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line for Sluice."""
+"""Django's command-line utility for Sluice."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`check` and `status`: what a person asks the agent. Python 3.9, standard library only."""
+"""The `check` and `status` commands of the agent. Python 3.9, standard library only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check(settings):
     if not os.access(settings.state, os.W_OK):
         found.append(f"the folder {settings.state} cannot be written to")
     found += _machine(settings, kind)
-    print("\n".join(found or ["all is there"]))
+    print("\n".join(found or ["ok"]))
     return 1 if found else 0
 
 

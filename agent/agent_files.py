@@ -1,4 +1,4 @@
-"""Small files that the agent's processes share: replaced whole, and locked while their owner lives.
+"""Small files that the agent's processes share: written atomically, and locked while their owner runs.
 
 Python 3.9, standard library only.
 """

@@ -1,4 +1,4 @@
-"""A generation of Postfix's files: written beside what runs, with what is of this machine, and proved by Postfix's own tools.
+"""A generation of Postfix's files: written beside the running one, completed with local settings, and checked by Postfix.
 
 Python 3.9, standard library only.
 """
@@ -91,7 +91,7 @@ def validate(folder):
         draws = run("postconf", "-c", config, "-xh", "transport_maps", "sender_dependent_default_transport_maps")[1]
         for each in sorted(set(re.findall(r"randmap:\{[^}]*\}", draws))):
             if not _quietly("postmap", "-c", config, "-q", "probe", each).strip():
-                raise Wrong(f"{name}: a draw among transports answers nothing")
+                raise Wrong(f"{name}: a weighted choice of transports returns nothing")
 
 
 def _probe(config, name):
@@ -107,7 +107,7 @@ def _quietly(*command):
     """Run, and return what it says; a word on stderr is an error, as is a status that says so."""
     status, out, err = run(*command)
     if err.strip() or status > (1 if "-q" in command else 0):
-        raise Wrong(f"{command[0]} says: {(err.strip() or out.strip() or f'status {status}').splitlines()[0]}")
+        raise Wrong(f"{command[0]}: {(err.strip() or out.strip() or f'status {status}').splitlines()[0]}")
     return out
 
 
@@ -177,7 +177,7 @@ def run(*command):
             env={**os.environ, "TZ": "UTC"},
         )
     except FileNotFoundError:
-        return 127, "", f"there is no {command[0]}"
+        return 127, "", f"{command[0]} is not installed"
     return done.returncode, done.stdout, done.stderr
 
 

@@ -1,4 +1,4 @@
-"""What Postfix files from the panel may say: every parameter and every service by a pattern, nothing else.
+"""The grammar of Postfix files that the agent accepts: a pattern for every parameter and every service.
 
 `postfix check` lets pass what stops all mail (a delay that is no number, a transport that is not there, a missing map), so this
 reads the files by the grammar of the compiler that wrote them. Python 3.9, standard library only.
@@ -111,7 +111,7 @@ def check(files, sources, present):
     for path, text in files.items():
         found = PATH.fullmatch(path)
         if not found:
-            raise Wrong(f"{path} is no file of a Postfix policy")
+            raise Wrong(f"{path} is not a file of a Postfix policy")
         folders.setdefault(found["folder"], {})[found["name"]] = text
     if not folders:
         raise Wrong("the policy has no files")
@@ -171,7 +171,7 @@ def _main(folder, text, transports):
         name, separator, value = line.partition(" =")
         value = value[1:] if value.startswith(" ") else value
         if not separator or name in settings or line[0] in " \t":
-            raise Wrong(f"{folder}/main.cf: {line[:80]!r} is no parameter, or stands there twice")
+            raise Wrong(f"{folder}/main.cf: {line[:80]!r} is not a parameter, or occurs twice")
         pattern = FIXED.get(name) if name in FIXED else _pattern(folder, name, transports)
         if not re.fullmatch(pattern, value):
             raise Wrong(f"{folder}/main.cf: {name} cannot be {value[:60]!r}")
@@ -179,7 +179,7 @@ def _main(folder, text, transports):
     for name in settings:
         # With one recipient for each delivery the destination would be the recipient: no limit at all.
         if name.endswith("_destination_rate_delay") and name.split("_")[0] + "_destination_recipient_limit" in settings:
-            raise Wrong(f"{folder}/main.cf: {name} with a recipient limit would be no limit")
+            raise Wrong(f"{folder}/main.cf: {name} would not limit anything with a recipient limit")
     return settings
 
 
@@ -189,9 +189,9 @@ def _pattern(folder, name, transports):
         return STEPS
     transport, _, word = name.partition("_")
     if not re.fullmatch(TRANSPORT, transport) or word not in OF_A_TRANSPORT:
-        raise Wrong(f"{folder}/main.cf: {name} is no parameter of a policy")
+        raise Wrong(f"{folder}/main.cf: {name} is not a parameter of a policy")
     if transport not in transports:
-        raise Wrong(f"{folder}/main.cf: {name} is of a transport that is not in master.cf")
+        raise Wrong(f"{folder}/main.cf: {name} belongs to a transport that is not in master.cf")
     return OF_A_TRANSPORT[word]
 
 
@@ -200,7 +200,7 @@ def _master(folder, text, sources, present, listeners):
     for line in _lines(text):
         name = line.split(" ", 1)[0]
         if name in names:
-            raise Wrong(f"{folder}/master.cf: {name} stands there twice")
+            raise Wrong(f"{folder}/master.cf: {name} occurs twice")
         names.add(name)
         if line == SUBMISSION or LISTENER.fullmatch(line):
             if listeners.setdefault(name, folder) != folder:
@@ -218,7 +218,7 @@ def _master(folder, text, sources, present, listeners):
 def _way_out(folder, name, line, sources, present):
     found = WAY_OUT.fullmatch(line)
     if not found:
-        raise Wrong(f"{folder}/master.cf: {line[:80]!r} is no service of a policy")
+        raise Wrong(f"{folder}/master.cf: {line[:80]!r} is not a service of a policy")
     source = sources.get(found["tag"])
     is_of_tag = name == found["tag"] or name.startswith(found["tag"] + "-")
     if source is None or source.get("ip") != found["ip"] or not is_of_tag:
@@ -236,4 +236,4 @@ def _map(path, name, text, declared):
         else:
             fine = key.isprintable() and VERDICT.fullmatch(value) and (value in declared or value.startswith("REJECT "))
         if not fine:
-            raise Wrong(f"{path}: {line[:80]!r} is no line of this map")
+            raise Wrong(f"{path}: {line[:80]!r} is not a valid line of this map")

@@ -1,4 +1,4 @@
-"""Hands the policy to Haraka's plug-in: two JSON files, replaced by rename, and read anew by the plug-in when they change.
+"""Driver for Haraka: writes the policy as two JSON files, which the plug-in reloads when they change.
 
     CONFIG/sluice.json            what a revision fixes
     CONFIG/sluice-overlay.json    pauses, suspensions, credentials
@@ -48,7 +48,7 @@ class Haraka:
     def missing(self):
         """Return sentences about what this machine lacks."""
         if not os.path.isdir(self._config):
-            return [f"the folder {self._config} is not there (--config: where the plug-in finds sluice.json)"]
+            return [f"the folder {self._config} does not exist (--config: the folder of the plug-in's sluice.json)"]
         if not os.access(self._config, os.W_OK):
             return [f"the folder {self._config} cannot be written to"]
         return []
@@ -74,7 +74,7 @@ class Haraka:
                 for name, text in before.items():
                     if text is not None:
                         self._replace(name, text)
-                raise RolledBack(f"the plug-in says: {status['error']}")
+                raise RolledBack(f"the plug-in reports: {status['error']}")
             if status.get("files") == wanted or interrupted() or time.monotonic() - started > SECONDS_OF_WATCH:
                 break
             time.sleep(0.1)

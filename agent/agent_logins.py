@@ -1,4 +1,4 @@
-"""Answers Postfix's questions whether a customer may log in, in Dovecot's authentication protocol.
+"""Authentication server for Postfix's submission service, in Dovecot's authentication protocol.
 
 A process of its own, started by the agent: Postfix stops taking mail where this socket is away, so it outlives an agent that is
 killed, and ends when none has come back for ten minutes. It knows digests only, from the policy's overlay on disk. Wrong

@@ -1,4 +1,4 @@
-"""The agent's requests to the panel: over HTTPS with certificate checks, or plain HTTP on the loopback.
+"""The agent's HTTP client for the panel: HTTPS with certificate checks, or plain HTTP on the loopback.
 
 Python 3.9, standard library only.
 """

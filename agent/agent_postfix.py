@@ -1,4 +1,4 @@
-"""Runs Postfix by the policy: instances of its own in the agent's folder; whatever else is on the machine stays as it is.
+"""Driver for Postfix: runs the policy in Postfix instances of its own, without touching other instances.
 
     STATE/postfix/current -> generations/000007     what the instances read, switched by one rename
     STATE/postfix/queue/INSTANCE, data/INSTANCE     what they keep
@@ -87,7 +87,7 @@ class Postfix:
                     package = "postfix-lmdb" if needed == "lmdb" else "postfix, 3.7 or newer"
                     found.append(f"this Postfix has no {needed} maps: install Debian's package {package}")
             if tuple(int(part) for part in re.findall(r"\d+", self.version())[:2]) < (3, 7):
-                found.append("this Postfix is older than 3.7, which cannot be held to a source address")
+                found.append("this Postfix is older than 3.7, which cannot be bound to a source address")
         if os.geteuid() != 0:
             found.append("the agent must be root to run Postfix")
         return found + self._missing_here()
@@ -97,9 +97,9 @@ class Postfix:
         if closed := self._closed_folder():
             found.append(f"Postfix's user cannot enter {closed}, where the agent's folder is: it needs mode 0755")
         if self._place.tls_chain and not os.path.isfile(self._place.tls_chain):
-            found.append(f"the certificate {self._place.tls_chain} is not there")
+            found.append(f"the certificate {self._place.tls_chain} does not exist")
         if self._place.submission and not is_loopback(self._place.submission) and not self._place.tls_chain:
-            found.append("without a certificate (--tls-chain) customers cannot log in from other machines")
+            found.append("without a certificate (--tls-chain) clients cannot authenticate from other machines")
         return found
 
     def version(self):
@@ -286,7 +286,7 @@ class Postfix:
             seconds = time.monotonic() - started
             for line in watch.lines():
                 if TROUBLE.search(line) and OF_AN_INSTANCE.search(line) and not HARMLESS.search(line):
-                    raise Wrong(f"Postfix says: {line[16:].strip()}")
+                    raise Wrong(f"Postfix reports: {line[16:].strip()}")
             if seconds > SECONDS_OF_WATCH or (seconds > LEAST_SECONDS_OF_WATCH and interrupted()):
                 return
             for name in instances(self._target()):

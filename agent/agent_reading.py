@@ -1,4 +1,4 @@
-"""Reads the MTA's log into events in the spool. Python 3.9, standard library only."""
+"""Reads the MTA's logs and adds their events to the spool. Python 3.9, standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent's command line and environment. Python 3.9, standard library only."""
+"""The agent's command line and environment variables. Python 3.9, standard library only."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Settings:
         try:
             mode = os.stat(self.key_file).st_mode
             if not stat.S_ISREG(mode):
-                raise BadSettings(f"{self.key_file} is no file")
+                raise BadSettings(f"{self.key_file} is not a file")
             if stat.S_IMODE(mode) & 0o177:
                 raise BadSettings(
                     f"{self.key_file} has mode {stat.S_IMODE(mode):04o}: the key's file must have mode 0600"
@@ -54,13 +54,13 @@ def read(arguments):
     """Return the settings of a command line; what it does not say is in the environment."""
     parser = argparse.ArgumentParser(
         prog="sluice_agent.py",
-        description="Runs this machine's MTA by the policy of a Sluice, and reports what became of mail.",
+        description="Applies a Sluice panel's policy to this machine's MTA, and reports mail events.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="run|once|check|status")
     for name, what in (
-        ("run", "pull, apply, read and report, until it is ended"),
+        ("run", "pull, apply, read and report until stopped"),
         ("once", "do one round of pull, apply, read and report"),
-        ("check", "say what this machine lacks"),
+        ("check", "check the requirements of this machine"),
         ("status", "print the state as one JSON object"),
     ):
         command = commands.add_parser(name, help=what, description=what)
@@ -68,8 +68,8 @@ def read(arguments):
             ("--url", "the panel's address, https://…"),
             ("--key-file", "a file of mode 0600 with the node's key"),
             ("--state", "the agent's folder"),
-            ("--submission", "ADDRESS:PORT where customers submit mail (Postfix; 127.0.0.1:587 unless said)"),
-            ("--spool-limit", "events kept before the log is no longer read (200000)"),
+            ("--submission", "ADDRESS:PORT where customers submit mail (Postfix; default 127.0.0.1:587)"),
+            ("--spool-limit", "unsent events after which reading the log pauses (200000)"),
             ("--config", "where Haraka's plug-in reads its policy (STATE/haraka)"),
             ("--tls-chain", "a PEM file with key and certificates for the submission service"),
         ):
@@ -78,7 +78,7 @@ def read(arguments):
             )
     given = parser.parse_args(arguments)
     if not given.state:
-        raise BadSettings("where is the agent's folder? Say --state or SLUICE_AGENT_STATE")
+        raise BadSettings("the agent's folder is not set: give --state or SLUICE_AGENT_STATE")
     settings = Settings(
         given.command,
         given.url,
@@ -91,11 +91,11 @@ def read(arguments):
     )
     if given.command != "status":
         if not settings.url:
-            raise BadSettings("where is the panel? Say --url or SLUICE_AGENT_URL")
+            raise BadSettings("the panel's URL is not set: give --url or SLUICE_AGENT_URL")
         if wrong := check_url(settings.url):
             raise BadSettings(wrong)
         if not settings.key_file:
-            raise BadSettings("where is the node's key? Say --key-file or SLUICE_AGENT_KEY_FILE")
+            raise BadSettings("the node's key file is not set: give --key-file or SLUICE_AGENT_KEY_FILE")
     if settings.submission and not re.fullmatch(
         r"(?:(?:\d{1,3}\.){3}\d{1,3}|\[[0-9a-fA-F:]+\]):\d{1,5}", settings.submission
     ):

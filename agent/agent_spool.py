@@ -1,4 +1,4 @@
-"""The agent's memory: a SQLite file that holds events to be sent, how far each log is read, and what was applied.
+"""The agent's state in a SQLite file: unsent events, the position in each log, and the applied policy.
 
 Lines read and the events in them are written in one transaction: whenever the agent is killed, a line is either unread, or read
 and its events are kept. Python 3.9, standard library only.

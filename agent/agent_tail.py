@@ -1,4 +1,4 @@
-"""Follows a log through rotation and compression.
+"""Follows a log file through rotation and compression.
 
 A file is known by its first line: `postfix logrotate` renames and compresses at once, which changes name and inode, and the
 next file may have the inode of the one that was deleted; so nothing is remembered by inode.

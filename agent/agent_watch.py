@@ -1,4 +1,4 @@
-"""Reads what an MTA adds to its logs from a moment on. Python 3.9, standard library only."""
+"""Reads the lines that an MTA adds to its logs after a given time. Python 3.9, standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of Exim's main log to events, with the state that one message's lines share. Standard library alone, Python 3.9.
+"""Parses Exim's main log into events, with state per message. Standard library only, Python 3.9.
 
 It wants `log_selector = +received_recipients +incoming_interface +outgoing_interface` (the address is logged only with both)
 and, for exact times, `+millisec` and `log_timezone`. Every line is read field by field in Exim's own order: a sender, a HELO

@@ -1,4 +1,4 @@
-"""Attempts at a recipient, as the state of a log's reader keeps them. Standard library alone, Python 3.9."""
+"""Delivery attempts per recipient, as log readers store them. Standard library only, Python 3.9."""
 
 from __future__ import annotations
 

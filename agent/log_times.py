@@ -1,4 +1,4 @@
-"""The times of log lines, which may lack the year and the zone. Standard library alone, Python 3.9."""
+"""Parses the times of log lines, which can lack the year and the time zone. Standard library only, Python 3.9."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grammar of Postfix's log lines. Standard library alone, Python 3.9.
+"""The grammar of Postfix's log lines. Standard library only, Python 3.9.
 
 An address may hold `>, status=sent (`, a reply or a SASL name anything: every line is read from its start, field by field,
 or from an end that only Postfix writes.

@@ -1,4 +1,4 @@
-"""Lines of Postfix's log to events, with the state that one message's lines share. Standard library alone, Python 3.9.
+"""Parses Postfix's log into events, with state per message. Standard library only, Python 3.9.
 
 The same file runs in Sluice and, copied, on the nodes. Every line is read by Postfix's own grammar: an address may hold
 `>, status=sent (`, a reply or a SASL name anything, and none of them may forge another field. Ids are made of the line

@@ -1,4 +1,4 @@
-"""What a reader of Postfix's log remembers of messages. Standard library alone, Python 3.9."""
+"""The state of messages that the reader of Postfix's log keeps. Standard library only, Python 3.9."""
 
 from __future__ import annotations
 

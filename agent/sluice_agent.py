@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""sluice-agent: runs a node's MTA by the policy that a Sluice publishes, and sends back what became of mail.
+"""sluice-agent: applies the policy of a Sluice panel to a node's MTA, and reports mail events.
 
     sluice_agent.py run --url https://sluice.example.com --key-file /etc/sluice/node.key --state /var/lib/sluice-agent
 
@@ -60,7 +60,7 @@ class Agent:
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise BadSettings(f"another agent runs in {settings.state}") from None
+            raise BadSettings(f"another agent is running in {settings.state}") from None
         self.panel = Panel(settings.url, settings.key())
         self.spool = Spool(os.path.join(settings.state, "agent.db"))
         self.stopping = threading.Event()

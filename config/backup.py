@@ -1,4 +1,4 @@
-"""Backup and restore: the whole panel in one file, which either database can read.
+"""Backup and restore: the whole database in one file, which both PostgreSQL and SQLite can load.
 
 The file is gzipped lines of JSON: a head (which migrations the rows belong to), for each table a line with its name and
 columns and a line a row, and a tail with the number of rows, without which a file counts as cut off. Secrets stay encrypted:
@@ -55,12 +55,12 @@ def write_backup(path: Path, *, now: datetime.datetime) -> int:
     Others may read and write meanwhile. The file appears when it is whole, and only its owner can read it.
     """
     if path.exists():
-        raise BackupRefused(f"{path} exists already")
+        raise BackupRefused(f"{path} already exists")
     draft = path.with_name(path.name + ".part")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise BackupRefused(f"{draft} exists: another backup is being written, or one was broken off") from None
+        raise BackupRefused(f"{draft} exists: another backup is running, or one was interrupted") from None
     try:
         with os.fdopen(descriptor, "wb") as raw:
             with (
@@ -149,7 +149,7 @@ def _parsed(path: Path) -> Iterator[Any]:
             for line in file:
                 yield orjson.loads(line)
     except FileNotFoundError:
-        raise BackupRefused(f"There is no file {path}") from None
+        raise BackupRefused(f"The file {path} does not exist") from None
     except (gzip.BadGzipFile, EOFError, orjson.JSONDecodeError, OSError):
         raise BackupRefused(f"{path} is not a backup of Sluice, or was cut off") from None
 
@@ -162,8 +162,8 @@ def _check_head(head: Any) -> None:
     if theirs != ours:
         names = ", ".join(sorted(f"{app}.{name}" for app, name in theirs ^ ours))
         raise BackupRefused(
-            "The backup belongs to another version of Sluice: restore it with the version that made it, then migrate. "
-            f"What differs: {names}"
+            "The backup belongs to another version of Sluice: restore it with that version, then migrate. "
+            f"Differing migrations: {names}"
         )
 
 

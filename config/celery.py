@@ -1,4 +1,4 @@
-"""The Celery application and its whole schedule, as one table."""
+"""The Celery application and its schedule, as one table."""
 
 import os
 from datetime import timedelta

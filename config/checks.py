@@ -1,4 +1,4 @@
-"""What must hold before a process of Sluice starts, beyond its environment (config.production)."""
+"""System checks that run before a process of Sluice starts, in addition to the environment (config.production)."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,8 +11,8 @@ from config import environment
 from core.encryption import UnreadableCiphertext, ciphertext_fields, decrypt
 
 REMEDY = (
-    "Add the key that wrote them to SLUICE_ENCRYPTION_KEYS, after the newest; `manage.py rotate_encryption_keys` then "
-    "writes all secrets anew under the newest, and only after that an old key may go."
+    "Add the key that encrypted them to SLUICE_ENCRYPTION_KEYS, after the newest one. `manage.py rotate_encryption_keys` "
+    "then encrypts all secrets with the newest key; only then can an old key be removed."
 )
 
 
@@ -38,7 +38,7 @@ def unreadable_secrets() -> Iterator[str]:
         if unreadable:
             yield (
                 f"The database holds secrets ({model._meta.verbose_name_plural}, {name}) "
-                "that no key of SLUICE_ENCRYPTION_KEYS opens."
+                "that no key of SLUICE_ENCRYPTION_KEYS decrypts."
             )
 
 

@@ -1,4 +1,4 @@
-"""The embedded default: everything a single machine needs, as files in one folder."""
+"""The embedded default: database, cache, broker and secrets of a single machine, as files in one folder."""
 
 import fcntl
 import json
@@ -43,7 +43,7 @@ def open_folder(folder: Path) -> None:
             return
     except OSError as problem:
         environment.end(
-            [f"The data folder {folder} cannot be written: {problem.strerror}. SLUICE_DATA_DIR names another one."]
+            [f"The data folder {folder} cannot be written: {problem.strerror}. Set SLUICE_DATA_DIR to another one."]
         )
 
 

@@ -1,4 +1,4 @@
-"""Reading the environment strictly: a value that cannot be meant ends the process with a sentence that names the variable."""
+"""Strict reading of environment variables: an invalid value ends the process with a sentence that names the variable."""
 
 import os
 import sys
@@ -65,6 +65,9 @@ def database(name: str) -> dict[str, Any]:
     except (ValueError, KeyError, environ.ImproperlyConfigured):
         end(
             [
-                f"{name} cannot be read; it looks like postgres://user:password@host:5432/name, with odd characters %-encoded."
+                (
+                    f"{name} cannot be read; it looks like postgres://user:password@host:5432/name, with special "
+                    "characters percent-encoded."
+                )
             ]
         )

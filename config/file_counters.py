@@ -1,4 +1,4 @@
-"""The cache of the lock-out's counts, embedded: Django's cache in files, which evicts what has expired and nothing else."""
+"""The embedded cache for the lock-out's counters: Django's file cache, which evicts only expired entries."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Celery's filesystem broker, made safe: a message is in the folder whole, or not yet.
+"""Celery's filesystem broker with atomic writes: a message is in the folder completely or not at all.
 
 kombu's own opens the file under its final name and then writes it. A worker that looks in between takes an empty file for a
 message, and ends with a JSONDecodeError; on a busy machine that happens within minutes.

@@ -1,4 +1,4 @@
-"""Probes: /healthz says that the process answers, /readyz that it can work, /metrics what it counts.
+"""Probes: /healthz (the process answers), /readyz (it can work) and /metrics.
 
 They are answered before anything else: probes come by IP address (no ALLOWED_HOSTS), over plain HTTP and without a session.
 """
@@ -72,7 +72,7 @@ def check_broker() -> None:
             broker.ensure_connection(max_retries=0, timeout=BROKER_TIMEOUT)
             broker.default_channel.client.set("sluice.ready", 1, ex=60)
     except ResponseError as problem:
-        raise NotReady("the broker takes no messages") from problem
+        raise NotReady("the broker does not accept messages") from problem
     except (OSError, OperationalError, RedisError) as problem:
         raise NotReady("the broker does not answer") from problem
 

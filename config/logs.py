@@ -1,4 +1,4 @@
-"""One line of log per event, on stderr: as JSON for machines, or coloured for a person at a terminal."""
+"""Logging: one line per event on stderr, as JSON or, at a terminal, coloured."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""What this installation counts, in Prometheus's format.
+"""Metrics of this installation, in Prometheus's text format.
 
 Requests are measured in each web process and added up over those of one machine (PROMETHEUS_MULTIPROC_DIR, which
 config/gunicorn.py sets). What is true of the whole installation is read from the database at each scrape. Nothing here names

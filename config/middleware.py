@@ -1,4 +1,4 @@
-"""What every request passes: forwarding headers are believed or removed; its id is in its log, its changes and its answer."""
+"""Middleware of every request: trusted proxies, request ids, logging."""
 
 import time
 from collections.abc import Callable

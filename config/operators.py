@@ -1,4 +1,4 @@
-"""The first operator of an installation, and a way back in for one who lost the password."""
+"""Creates the first superuser of an installation, and resets lost passwords."""
 
 import itertools
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def reset_password(*, username: str, actor: Actor) -> str:
     """Give this user a new password and return it. All the user's sessions end by that."""
     user = User.objects.select_for_update().filter(username=username).first()
     if user is None:
-        raise NoSuchUser(f"There is no user {username!r}.")
+        raise NoSuchUser(f"The user {username!r} could not be found.")
     password = make_password()
     user.set_password(password)
     user.save(update_fields=["password"])

@@ -1,4 +1,4 @@
-"""Production: what must be set before anything starts, and the database as many processes use it.
+"""Production: the required settings, checked before start, and the database settings for many processes.
 
 Production means that DATABASE_URL is set. What is missing or unsafe is told in one sentence each, that names the variable.
 """
@@ -38,38 +38,38 @@ def refusals(environment: Mapping[str, str]) -> Iterator[str]:
         yield f"SECRET_KEY is too easy to guess; production needs {SECRET_KEY_LENGTH} random characters or more."
     hosts = [host.strip() for host in environment.get("ALLOWED_HOSTS", "").split(",") if host.strip()]
     if not hosts:
-        yield "ALLOWED_HOSTS is not set; it lists the host names under which people and programs reach Sluice, with commas."
+        yield "ALLOWED_HOSTS is not set; it lists the host names of Sluice, separated by commas."
     elif "*" in hosts:
-        yield "ALLOWED_HOSTS must not be *: name the hosts, or a forged Host header ends up in the links that Sluice makes."
+        yield "ALLOWED_HOSTS must not be *: list the hosts, or a forged Host header ends up in links."
     if not environment.get("REDIS_URL"):
-        yield "REDIS_URL is not set; web and worker processes meet in Redis (redis://:password@host:6379/0)."
+        yield "REDIS_URL is not set; web and worker processes share Redis (redis://:password@host:6379/0)."
     elif urlsplit(environment["REDIS_URL"]).scheme not in {"redis", "rediss"}:
         yield "REDIS_URL must begin with redis:// or rediss://."
     yield from _encryption_refusals(environment.get("SLUICE_ENCRYPTION_KEYS", ""))
     if environment.get("DEBUG", "").strip().lower() in env.TRUE:
-        yield "DEBUG must not be on in production: its pages show settings and source code to anybody."
+        yield "DEBUG must not be on in production: its error pages show settings and source code to everyone."
 
 
 def _encryption_refusals(text: str) -> Iterator[str]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
     if not keys:
-        yield f"SLUICE_ENCRYPTION_KEYS is not set; make a key with {FERNET_COMMAND}, and keep it apart from the database."
+        yield f"SLUICE_ENCRYPTION_KEYS is not set; generate a key with {FERNET_COMMAND}, and keep it apart from the database."
     for position, key in enumerate(keys, start=1):
         try:
             Fernet(key)
         except ValueError:
-            yield f"SLUICE_ENCRYPTION_KEYS: key {position} is no Fernet key (32 bytes in URL-safe base64)."
+            yield f"SLUICE_ENCRYPTION_KEYS: key {position} is not a Fernet key (32 bytes in URL-safe base64)."
 
 
 def _proxy_refusals(environment: Mapping[str, str]) -> Iterator[str]:
     text = environment.get("SLUICE_TRUSTED_PROXIES", "")
     if environment.get("SECURE_PROXY_SSL_HEADER") and not text:
-        yield "SECURE_PROXY_SSL_HEADER is believed from the networks of SLUICE_TRUSTED_PROXIES only, which is not set."
+        yield "SECURE_PROXY_SSL_HEADER is trusted only from the networks of SLUICE_TRUSTED_PROXIES, which is not set."
     for network in filter(None, (part.strip() for part in text.split(","))):
         try:
             ipaddress.ip_network(network)
         except ValueError:
-            yield f"SLUICE_TRUSTED_PROXIES: {network} is no IP address or network (such as 10.0.0.0/8)."
+            yield f"SLUICE_TRUSTED_PROXIES: {network} is not an IP address or network (such as 10.0.0.0/8)."
 
 
 def _dns_refusals(text: str) -> Iterator[str]:

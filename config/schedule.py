@@ -1,4 +1,4 @@
-"""Beat's memory of when each task was last sent, proof against clocks that were wrong.
+"""Beat's record of when each task was last sent, which tolerates clocks that were wrong.
 
 A moment in the past makes a task due at once, and once: that is right after a time without beat. A moment in the future (the
 machine's clock was ahead, or was set back) would keep a task from running until then, and nothing would tell.

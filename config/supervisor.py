@@ -1,4 +1,4 @@
-"""Several processes under one command, in one terminal: when one ends, all end; when we are asked to end, all end."""
+"""Runs several processes under one command: when one of them ends, or on a signal, all are stopped."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""The whole address space: admin, the two dialects. The probes are answered before it (config.health)."""
+"""The URL configuration: the panel and both API dialects. Probes are answered before it (config.health)."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, behind a buffer: a thread is given a request only when all of it has arrived.
+"""gunicorn's threaded worker with request buffering: a request occupies a thread only after it has arrived completely.
 
 gunicorn 27's `gthread` reads headers and bodies in the thread that answers, without a time limit, so a few dozen clients that
 send slowly occupy every thread. Here the worker's event loop, which needs no thread for a client, reads them first. A request

@@ -1,4 +1,4 @@
-"""What acts have in common: they hold the row that they change, and write a change only where there is one."""
+"""Shared by all functions that change records: lock the row, and write only what differs."""
 
 from collections.abc import Callable, Collection
 from typing import Any

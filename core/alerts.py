@@ -1,4 +1,4 @@
-"""Alerts set aside: acknowledged (seen, and somebody is at it) or snoozed (hidden), by whom and until when."""
+"""Alerts that a user acknowledged or snoozed, until a given time."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""Acts that check, then write, while others do the same."""
+"""A decorator for functions that check and then write, and retry when a concurrent write made a check obsolete."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The one record of change. Every act calls `record` in its own transaction."""
+"""The audit trail. Every function that changes a record calls `record` in its transaction."""
 
 import datetime
 import uuid

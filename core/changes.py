@@ -1,4 +1,4 @@
-"""Writing what differs: an update that changes nothing writes nothing."""
+"""Saves only changed columns: an update that changes nothing writes nothing."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who is at the other end of a request."""
+"""The client address of a request, behind trusted proxies."""
 
 import ipaddress
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Queries that are asked with every request: their SQL is made once, because making it costs more than asking."""
+"""Queries of every request, with their SQL compiled once, because compiling costs more than executing."""
 
 from collections.abc import Callable
 from typing import Any, cast

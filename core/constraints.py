@@ -1,4 +1,4 @@
-"""Constraints that many models have."""
+"""Database constraints that several models use."""
 
 import functools
 import operator

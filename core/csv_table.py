@@ -1,4 +1,4 @@
-"""Tables in CSV files as spreadsheets write them, read whole or refused with the line and the reason. Pure."""
+"""Reads CSV files of spreadsheets as tables. A file is read completely, or refused with line and reason. Pure."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ def decode(content: bytes) -> str:
     byte says which; a guess would store names that nobody wrote.
     """
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise Invalid(Fault("", f"The file is a spreadsheet's own, not CSV: {_SAVE_AS}"))
+        raise Invalid(Fault("", f"The file is a spreadsheet document, not CSV: {_SAVE_AS}"))
     is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         text = content.decode("utf-16" if is_wide else "utf-8-sig")
@@ -51,7 +51,7 @@ def decode(content: bytes) -> str:
             Fault("", f"The file is not text in UTF-8 (the byte {content[error.start]:02X} in line {line}): {_SAVE_AS}")
         ) from None
     if "\x00" in text:
-        raise Invalid(Fault("", f"The file has NUL characters, which no text has: {_SAVE_AS}"))
+        raise Invalid(Fault("", f"The file has NUL characters, which text cannot contain: {_SAVE_AS}"))
     return text
 
 
@@ -114,7 +114,7 @@ def _separator(lines: Sequence[str], columns: Sequence[str]) -> tuple[int, str]:
     """Return how many lines stand before the table, and what its cells stand apart by: what makes most columns known."""
     if lines and (said := _SEPARATOR_LINE.fullmatch(lines[0].rstrip("\r\n"))):
         if said[1] not in SEPARATORS:
-            raise Invalid(Fault("line 1", "says that cells stand apart by what is no comma, semicolon or tab"))
+            raise Invalid(Fault("line 1", "sets a separator that is not a comma, semicolon or tab"))
         return 1, said[1]
     head = next((line for line in lines if line.strip(" \r\n,;\t")), "")
     known = {

@@ -1,4 +1,4 @@
-"""Secrets that must be readable again, encrypted at rest (Fernet: AES-128-CBC with HMAC-SHA-256).
+"""Encryption at rest for secrets that must be readable (Fernet: AES-128-CBC with HMAC-SHA-256).
 
 SLUICE_ENCRYPTION_KEYS holds the keys, newest first: the first encrypts, every one decrypts. The command
 `rotate_encryption_keys` writes every CiphertextField anew under the first.
@@ -40,7 +40,7 @@ def decrypt(ciphertext: str) -> str:
     try:
         return _current().decrypt(ciphertext.encode()).decode()
     except InvalidToken:
-        raise UnreadableCiphertext("no key of SLUICE_ENCRYPTION_KEYS opens this secret") from None
+        raise UnreadableCiphertext("no key of SLUICE_ENCRYPTION_KEYS decrypts this secret") from None
 
 
 def ciphertext_fields() -> Iterator[tuple[type[models.Model], str]]:

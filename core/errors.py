@@ -1,4 +1,4 @@
-"""What an act raises when it refuses. Nothing has changed then; each face puts it in the caller's words."""
+"""The exceptions of functions that change records. When one is raised, nothing has changed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Long acts, worked off step by step: start, claim, step, finish or fail.
+"""Background jobs in steps: start, claim, step, finish or fail.
 
 A worker that claims a job gets it with a new attempt number. Everything it writes afterwards is on condition that the number
 is still the job's: one that fell silent, lost the job and wakes up again gets Superseded, and its step is rolled back with it.
@@ -74,7 +74,7 @@ def claim(pk: int, *, at: datetime.datetime) -> Job | None:
     # In the update's transaction, so that the attempt read is the one written.
     job = Job.objects.get(pk=pk)
     if job.attempt > MOST_ATTEMPTS:
-        fail(job, at=at, failure=f"It was taken up {MOST_ATTEMPTS} times and never came to its end")
+        fail(job, at=at, failure=f"It was started {MOST_ATTEMPTS} times and never finished")
         return None
     return job
 

@@ -1,4 +1,4 @@
-"""Keys and tokens that programs present: issued, found, and their use noted, for every model of `core.models.key.Key`.
+"""Issues and finds the keys of programs, and records their use, for every subclass of `core.models.key.Key`.
 
 They are long and random, so a plain SHA-256 finds them in a unique column: no salt, no slow hash. The first six characters
 stay readable, for search and display.

@@ -1,4 +1,4 @@
-"""What records are called in a file, so that each label means one record and each record has one label.
+"""Unique labels for records in CSV files: each label identifies one record.
 
 A record is called by its name where that can be read back, else by its id with a sign before it: `#12`.
 """
@@ -37,14 +37,14 @@ class Labels:
         if _ID.fullmatch(label):
             pk = int(label[1:])
             if pk not in self._by_pk:
-                raise Unreadable(f"names “{label}”: nothing has this id")
+                raise Unreadable(f"names “{label}”: no record has this id")
             return pk
         found = self._by_key.get(fold(label), [])
         if not found:
             raise Unreadable(f"names “{label}”, which does not exist")
         if len(found) > 1:
             ids = " or ".join(f"#{pk}" for pk in found[:5])
-            raise Unreadable(f"names “{label}”, which more than one is called: write the id instead ({ids})")
+            raise Unreadable(f"names “{label}”, which several records are named: use the id instead ({ids})")
         return found[0]
 
     def _label(self, pk: int, name: str) -> str:

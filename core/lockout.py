@@ -1,4 +1,4 @@
-"""Locking out clients that guess secrets: passwords, codes of a second factor, the old password of a change.
+"""Rate limits for guessing secrets: passwords, second-factor codes, keys.
 
 `guess` is the one way to look at such a secret. Ten failures for one name from one address, or a hundred from one address for
 any names, lock that address out for a while; the owner of the name is not locked out elsewhere, so nobody can lock out others.

@@ -1,4 +1,4 @@
-"""Locks on things that are not rows, and work that does not wait for a lock."""
+"""Advisory locks, and queries that do not wait for locks."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""Names that are the same whatever their case, on every database.
+"""Case-insensitive names, with the same rules on every database.
 
 Databases fold differently (`lower('É')`) and `iexact` uses no index, so a name that is unique regardless of case carries its
 folded form in a column of its own. Look-ups compare that: `filter(name_key=fold(text))`.

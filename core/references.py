@@ -1,4 +1,4 @@
-"""References to records, by id or by name, as programs and files give them."""
+"""Resolves references to records, by id or by name, as API clients and files give them."""
 
 import re
 from collections.abc import Iterable, Iterator

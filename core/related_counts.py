@@ -1,4 +1,4 @@
-"""How many records hang on each row of a query, counted by the database with the row."""
+"""Annotates rows with the number of related records, in the same query."""
 
 from typing import Any
 

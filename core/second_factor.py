@@ -1,4 +1,4 @@
-"""A second factor: codes of an authenticator app (TOTP, RFC 6238), and recovery codes for when the phone is lost.
+"""The second factor: TOTP codes (RFC 6238) and recovery codes.
 
 Whoever has one signs in by password and code, and uses API tokens for HTTP Basic, where no code can be asked for.
 """
@@ -60,7 +60,7 @@ def confirm(*, user: User, code: str, actor: Actor) -> tuple[TOTPDevice, list[st
     """Switch the second factor on by a first right code; returns the device and the recovery codes, shown this once."""
     device = TOTPDevice.objects.select_for_update().filter(user=user, confirmed=False).first()
     if device is None:
-        raise Conflict("There is nothing to confirm: begin again")
+        raise Conflict("There is nothing to confirm: start again")
     if not device.verify_token(cleaned(code)):
         raise WrongCode(Fault("code", WRONG_CODE))
     device.confirmed = True

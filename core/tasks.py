@@ -1,4 +1,4 @@
-"""What the worker does for people's accounts on a schedule."""
+"""Scheduled tasks for user accounts."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""Texts that people give, made fit to be stored, or refused with a word on why."""
+"""Cleans texts that users enter, or refuses them with a reason."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""API tokens: what stands in for a user's password in HTTP Basic. A token's key is shown once, when it is made."""
+"""API tokens, which replace a user's password in HTTP Basic authentication. A token's key is shown once."""
 
 import datetime
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Accounts of people: made, changed, given a new password."""
+"""User accounts: create, change, set a password."""
 
 import secrets
 import string

@@ -1,4 +1,4 @@
-"""DKIM keys: making them, and reading the record that publishes one (RFC 6376, 3.6.1)."""
+"""DKIM keys: generating key pairs, and parsing the published record (RFC 6376, 3.6.1)."""
 
 import base64
 import binascii
@@ -88,8 +88,8 @@ def _tags(text: str) -> dict[str, str]:
             continue
         match = _TAG.match(part.strip())
         if match is None:
-            raise BadRecord(f"“{part.strip()[:40]}” is no tag=value")
+            raise BadRecord(f"“{part.strip()[:40]}” is not a tag=value pair")
         if match[1] in tags:
-            raise BadRecord(f"“{match[1]}=” stands there twice")
+            raise BadRecord(f"“{match[1]}=” occurs twice")
         tags[match[1]] = _BLANKS.sub("", match[2])
     return tags

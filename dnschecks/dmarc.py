@@ -1,4 +1,4 @@
-"""What a DMARC policy record says (RFC 7489, 6.3; its successor RFC 9989 where it is more liberal)."""
+"""Parses DMARC policy records (RFC 7489, 6.3; its successor RFC 9989 where that is more liberal)."""
 
 import re
 from dataclasses import dataclass
@@ -87,10 +87,10 @@ def _tags(text: str) -> dict[str, str]:
             continue
         match = _TAG.match(part.strip(" \t"))
         if match is None:
-            raise BadRecord(f"“{_shown(part.strip())}” is no tag=value")
+            raise BadRecord(f"“{_shown(part.strip())}” is not a tag=value pair")
         name = match[1].lower()
         if name in tags:
-            raise BadRecord(f"“{name}=” stands there twice")
+            raise BadRecord(f"“{name}=” occurs twice")
         tags[name] = match[2].strip(" \t")
     return tags
 
@@ -106,7 +106,7 @@ def _report_addresses(tags: dict[str, str], tag: str) -> tuple[str, ...]:
         except ValueError:
             parts = urlsplit("")
         if parts.scheme.lower() not in ("mailto", "https", "http") or not (parts.path or parts.netloc):
-            raise BadRecord(f"“{tag}={_shown(uri.strip())}” is no address such as mailto:dmarc@example.com")
+            raise BadRecord(f"“{tag}={_shown(uri.strip())}” is not an address such as mailto:dmarc@example.com")
         if parts.scheme.lower() == "mailto" and "@" not in parts.path.strip("@"):
             raise BadRecord(f"“{tag}={_shown(uri.strip())}” names no mailbox")
         found.append(text)

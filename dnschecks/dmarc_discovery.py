@@ -1,4 +1,4 @@
-"""Which DMARC record receivers use for a domain that has none of its own: the tree walk of RFC 9989, 4.10.
+"""Finds the DMARC record that applies to a domain without one: the tree walk of RFC 9989, 4.10.
 
 It needs no list of public suffixes, and where RFC 7489 (which has one) finds a record, the walk finds the same.
 """

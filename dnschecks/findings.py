@@ -1,4 +1,4 @@
-"""What one check of DNS found, in a form that can be stored, shown and compared."""
+"""The result of one DNS check, in a form that can be stored, shown and compared."""
 
 import datetime
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ def failed(*answers: Answer) -> Finding:
     causes = "; ".join(
         f"{each.name} {each.rdtype}: {each.outcome}, {each.detail}" for each in answers if each.is_failure
     )
-    return Finding(None, f"DNS could not be asked ({causes}). The status is the last one known.", raw(*answers))
+    return Finding(None, f"DNS could not be queried ({causes}). The last known status is shown.", raw(*answers))
 
 
 def raw(*answers: Answer) -> str:

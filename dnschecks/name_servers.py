@@ -1,4 +1,4 @@
-"""How SLUICE_DNS_SERVERS names a DNS server."""
+"""Parses the entries of SLUICE_DNS_SERVERS."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""TXT records that are almost right: what a person has to change in them. Pure.
+"""Describes the error in TXT records that are almost right. Pure.
 
 Forms of DNS hosts take what is pasted as it is: quotation marks and blanks then become part of the record, and receivers, who
 compare exactly, do not find it.

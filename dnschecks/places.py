@@ -1,4 +1,4 @@
-"""How many requests of a web process may wait for DNS at once.
+"""Limits how many requests of a web process can wait for DNS at once.
 
 A request that asks DNS holds its thread for as long as a silent name server pleases, up to the time limit. So only some threads
 may do that, and an organization gets one more only while more are free than it holds: one caller alone takes at most half, and
@@ -18,7 +18,7 @@ from core.errors import Busy
 class TooManyChecks(Busy):
     """No place is free for whoever asks. Nothing is wrong with the request."""
 
-    default_message = "Too many DNS checks run just now; try again in a moment"
+    default_message = "Too many DNS checks are running; try again in a moment"
     # A check has ended by then, whatever DNS does (dnschecks.resolver.CHECK_TIMEOUT).
     retry_after = 15
 

@@ -1,4 +1,4 @@
-"""Questions to DNS, and what came of them.
+"""The DNS resolver: queries and their outcomes.
 
 A `Resolver` is one check's view of DNS: it asks each question once, within one time limit, and never raises for what DNS did.
 The outcome says whether the answer is a fact about the domain or a failure of the resolver: a check may act on facts only.

@@ -1,4 +1,4 @@
-"""When a row is checked against DNS again. Pure: the clock and the dice are handed in."""
+"""The time of a row's next DNS check. Pure: the clock and the random number are arguments."""
 
 import datetime
 import random

@@ -1,4 +1,4 @@
-"""Whether SPF lets an address send for a domain: check_host() of RFC 7208.
+"""Evaluates SPF: check_host() of RFC 7208.
 
 Why this is not a library: docs/decisions/0013-spf-evaluation.md. The published test suite holds it (tests/core/rfc7208).
 """
@@ -104,7 +104,7 @@ class _Evaluation:
         try:
             result, domain, record = self._check_host(self.sender_domain)
             if result is Result.NONE:
-                reason = f"{domain} has no SPF record" if is_domain(domain) else f"“{domain}” is no domain name"
+                reason = f"{domain} has no SPF record" if is_domain(domain) else f"“{domain}” is not a domain name"
             if result is Result.FAIL and record is not None and record.exp is not None:
                 said = self._explanation(record.exp, domain)
         except _Broken as error:

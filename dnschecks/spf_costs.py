@@ -1,4 +1,4 @@
-"""How many DNS look-ups each term of an SPF record needs, so that a person sees what to shorten (RFC 7208, 4.6.4)."""
+"""Counts the DNS look-ups of each term of an SPF record, to show which term to shorten (RFC 7208, 4.6.4)."""
 
 from dnschecks.resolver import Resolver
 from dnschecks.spf import MAX_LOOKUPS

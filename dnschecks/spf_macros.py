@@ -1,4 +1,4 @@
-"""The macro language of SPF records (RFC 7208, 7): how macro-strings are written, and what they become."""
+"""SPF macros (RFC 7208, 7): parsing and expansion."""
 
 import re
 import string

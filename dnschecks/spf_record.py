@@ -1,4 +1,4 @@
-"""What an SPF record says: its text parsed whole, before any of it is evaluated (RFC 7208, 4.6)."""
+"""Parses SPF records completely before evaluation (RFC 7208, 4.6)."""
 
 import ipaddress
 import re
@@ -81,7 +81,7 @@ def parse(text: str) -> Record:
                 macro_string(modifier[2])
                 continue
             if name in modifiers:
-                raise BadRecord(f"“{name}=” stands there twice")
+                raise BadRecord(f"“{name}=” occurs twice")
             modifiers[name] = domain_spec(modifier[2])
         except BadMacro as error:
             raise BadRecord(f"“{_shown(term)}” is wrong: {error}") from None
@@ -91,7 +91,7 @@ def parse(text: str) -> Record:
 def _mechanism(term: str) -> Mechanism:
     match = _MECHANISM.match(term)
     if match is None:
-        raise BadRecord(f"“{_shown(term)}” is no term of SPF")
+        raise BadRecord(f"“{_shown(term)}” is not an SPF term")
     qualifier, name, rest = Qualifier(match[1] or "+"), match[2].lower(), match[3]
     match name:
         case "all" if not rest:
@@ -106,13 +106,13 @@ def _mechanism(term: str) -> Mechanism:
             return Mechanism(term, name, qualifier, network=_network(term, _IPV4.match(rest), 32))
         case "ip6":
             return Mechanism(term, name, qualifier, network=_network(term, _IPV6.match(rest), 128))
-    raise BadRecord(f"“{_shown(term)}” is no term of SPF")
+    raise BadRecord(f"“{_shown(term)}” is not an SPF term")
 
 
 def _with_addresses(term: str, name: str, qualifier: Qualifier, rest: str) -> Mechanism:
     match = _TARGET_AND_CIDR.match(rest)
     if match is None:
-        raise BadRecord(f"“{_shown(term)}” is no term of SPF")
+        raise BadRecord(f"“{_shown(term)}” is not an SPF term")
     target = None if match["domain"] is None else domain_spec(match["domain"])
     four, six = _length(term, match["four"], 32), _length(term, match["six"], 128)
     return Mechanism(term, name, qualifier, target, four, six)

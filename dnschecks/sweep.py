@@ -1,4 +1,4 @@
-"""Checking many rows against DNS: each by one checker at a time, many side by side, with a bound.
+"""Checks many rows against DNS, with bounded concurrency and one checker per row.
 
 A row is claimed in one transaction and written back in another, while the claim still holds: so two workers, or a worker and a
 person who asks for a check now, never check one row at once. A worker that dies leaves a claim that runs out. Threads talk to
@@ -45,7 +45,7 @@ CLAIMED_PER_THREAD = 2
 class BeingChecked(Conflict):
     """Somebody else's check of this row did not end in time."""
 
-    default_message = "It is being checked just now; try again in a moment"
+    default_message = "A check is already running; try again in a moment"
 
 
 class Checkable[Row: DNSChecked, Plan](Protocol):
@@ -126,7 +126,7 @@ def check_now[Row: DNSChecked, Plan](
         # Its failures are not forgotten and its streak neither: nobody says that something has changed.
         kind.rows().unclaimed(at).filter(pk=pk, dns_next_check_at__gt=at).update(dns_next_check_at=at)
         raise TooManyChecks(
-            "Too many DNS checks run just now. This one is made by itself within two minutes; try again then"
+            "Too many DNS checks are running. This one runs automatically within two minutes; try again then"
         ) from None
 
 

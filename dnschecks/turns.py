@@ -1,4 +1,4 @@
-"""Whose rows a sweep checks next: owners take turns, so that one with many slow rows keeps nobody else waiting."""
+"""Round-robin scheduling of due rows over their owners, so that many slow rows of one owner do not delay the others."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""Making addresses, one or ten thousand at once."""
+"""Creates IP addresses, one or up to ten thousand at once."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

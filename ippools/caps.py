@@ -1,4 +1,4 @@
-"""Caps of addresses: begun, extended, ended, and read as the limit function wants them.
+"""Caps of addresses: begin, extend, end, and read as the limit function takes them.
 
 Every act is recorded with its reason, whoever or whatever acts, and one act undoes it.
 """

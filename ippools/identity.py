@@ -1,4 +1,4 @@
-"""Who DNS says that an address is: its name (PTR), whether that name agrees (FCrDNS), and whether its HELO name does.
+"""The DNS identity of an address: PTR record, forward-confirmed name (FCrDNS) and HELO name.
 
 Receivers distrust an address without a name, one whose name leads elsewhere, and one that says HELO with a name not its own.
 """

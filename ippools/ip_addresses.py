@@ -1,4 +1,4 @@
-"""One IP address with its throttling rules: created, changed, deleted. (Many at once: ippools/addresses.py.)
+"""Create, change and delete one IP address with its throttling rules. (Bulk creation: ippools/addresses.py.)
 
 Acts raise Invalid with all faults at once, and then have changed nothing.
 """
@@ -120,9 +120,9 @@ def fields_of(document: Mapping[str, Any]) -> AddressFields:
     """
     template_id, redirect_id = document["template_id"], document["redirect_id"]
     if not ThrottlingTemplate.objects.filter(pk=template_id).exists():
-        raise Conflict("The template that it had is gone")
+        raise Conflict("Its former template no longer exists")
     if redirect_id is not None and not VirtualMTA.objects.filter(pk=redirect_id).exists():
-        raise Conflict("What it redirected to is gone")
+        raise Conflict("Its former redirect no longer exists")
     fields = {
         # What was recorded before there were public addresses says nothing of them.
         **{name: document[name] for name in COLUMNS if name in document},

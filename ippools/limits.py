@@ -1,4 +1,4 @@
-"""The limits of addresses: throttling.limits over an address's rows."""
+"""The limit tables of addresses for throttling.limits."""
 
 from ippools.models import IPAddress
 from throttling.limits import LimitTable

@@ -1,4 +1,4 @@
-"""Pausing an address and resuming it: why, until when, and by itself when that time has come."""
+"""Pause and resume delivery by an address, with a reason and an optional end."""
 
 import datetime
 from typing import Any

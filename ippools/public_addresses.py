@@ -1,4 +1,4 @@
-"""The addresses that the world sees: behind NAT they are others than those that mail leaves by on its own machine. Pure.
+"""The public addresses that receivers see, which differ from the local ones behind NAT. Pure.
 
 SPF, PTR, FCrDNS and HELO are about what receivers see. An address that the Internet does not route (private, loopback,
 multicast, 0.0.0.0, link-local) is seen by none of them: it is neither published nor asked about.

@@ -1,4 +1,4 @@
-"""Addresses as people paste them: one by one, as networks (CIDR), or from one to another. Pure: text in, addresses out."""
+"""Parses pasted addresses: single addresses, networks (CIDR) and ranges. Pure."""
 
 import ipaddress
 import re
@@ -39,13 +39,13 @@ def read(text: str, *, most: int = MOST_ADDRESSES) -> Pasted:
             first, last = _span(entry)
         except ValueError:
             refused.append(
-                (shown, "is no IPv4 address, network such as 192.0.2.0/28 or span such as 192.0.2.1-192.0.2.9")
+                (shown, "is not an IPv4 address, a network such as 192.0.2.0/28 or a range such as 192.0.2.1-192.0.2.9")
             )
             continue
         if first > last:
             refused.append((shown, "ends before it begins"))
         elif last - first + 1 + len(found) > most:
-            refused.append((shown, f"would make more than {most:,} addresses"))
+            refused.append((shown, f"would create more than {most:,} addresses"))
         else:
             found.update(dict.fromkeys(_between(first, last)))
     return Pasted(list(found), refused)

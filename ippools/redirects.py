@@ -1,4 +1,4 @@
-"""Where mail goes instead: redirects and routing, which must not go in circles."""
+"""Redirects and routing between VirtualMTAs, which must not form loops."""
 
 from collections.abc import Iterable
 

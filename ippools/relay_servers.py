@@ -1,4 +1,4 @@
-"""Relay servers: created, changed, deleted. Acts raise Invalid with all faults at once, and then have changed nothing."""
+"""Create, change and delete relay servers. Invalid names all faults at once, and nothing has changed then."""
 
 from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack

@@ -1,4 +1,4 @@
-"""Routing rules: created, changed, deleted. Acts raise Invalid with all faults at once, and then have changed nothing."""
+"""Create, change and delete routing rules. Invalid names all faults at once, and nothing has changed then."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the worker does for addresses on a schedule. A task looks for its work in rows, and may run late or twice."""
+"""Scheduled tasks for addresses. Each finds its work in the database, and can run late or twice."""
 
 from celery import shared_task
 from django.utils import timezone

@@ -1,4 +1,4 @@
-"""Who refers to a VirtualMTA: what `used_by` lists, and what refuses a deletion."""
+"""Records that refer to a VirtualMTA: listed by `used_by`, and a reason to refuse its deletion."""
 
 from core.errors import Conflict
 from ippools.models import IPPool, RoutingRule, VirtualMTA

@@ -1,4 +1,4 @@
-"""What a VirtualMTA's name, an IPv4 address, an IPv6 address and a host name may be: the rules of GreenArrow's page.
+"""Validation of VirtualMTA names, IPv4 and IPv6 addresses and host names, by the rules of GreenArrow's page.
 
 Pure, and the one place: every way in (form, both APIs, file, paste, command) judges by these.
 """

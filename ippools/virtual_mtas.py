@@ -1,4 +1,4 @@
-"""What addresses, relay servers and routing rules share: their columns' rules, and which of them is the default."""
+"""Shared by addresses, relay servers and routing rules: validation of their columns, and the default VirtualMTA."""
 
 from collections.abc import Mapping
 from typing import Any

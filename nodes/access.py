@@ -1,4 +1,4 @@
-"""Who holds a node's key, and for which servers it may report."""
+"""Authenticates node keys, and lists the servers that a node can report events for."""
 
 import datetime
 

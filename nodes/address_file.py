@@ -1,4 +1,4 @@
-"""The file of addresses (servers.address_file) with one column more: on which node each of them is."""
+"""The CSV file of addresses (servers.address_file) with an additional column for the node."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A revision on trial: watched on the nodes that got it first, and then given to all, or taken back by itself."""
+"""Trials of a revision: watched on some nodes first, then published to all or rolled back automatically."""
 
 import datetime
 from collections.abc import Collection

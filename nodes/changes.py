@@ -1,4 +1,4 @@
-"""What the audit trail tells of the configuration: whether it may have changed, and what did."""
+"""Configuration changes from the audit trail: whether there can be any, and which."""
 
 from typing import Any
 

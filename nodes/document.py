@@ -1,4 +1,4 @@
-"""What a node is told: its policy in the revision that it is to apply, and the overlay on top of it."""
+"""The document that a node gets: its policy in the wanted revision, and the overlay."""
 
 import datetime
 import hashlib

@@ -1,4 +1,4 @@
-"""Nodes: made, changed, given another key, deleted. Which addresses are on which."""
+"""Create, change and delete nodes, rotate their keys, and assign addresses to them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

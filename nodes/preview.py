@@ -1,4 +1,4 @@
-"""What publishing would do, before it is done: by meaning, in files, and what nodes could not do as asked."""
+"""Previews of a publication: effects, differences of files, and the fidelity report."""
 
 import difflib
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ def preview_of_rollback(number: int) -> Preview:
     """Return what publishing an earlier revision again would do; raises NotFound."""
     earlier = Revision.objects.filter(number=number).first()
     if earlier is None:
-        raise NotFound(f"There is no revision {number}")
+        raise NotFound(f"The revision {number} could not be found")
     return preview(rollback_draft(earlier))
 
 

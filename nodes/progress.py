@@ -1,4 +1,4 @@
-"""How far a node is: heard of, on which revision, with which error. From its row and its last report, without queries."""
+"""The progress of a node (last contact, applied revision, error), from its row and latest report, without queries."""
 
 import datetime
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Revisions: made of the configuration as it is, or of an earlier revision; and which one each node is to apply."""
+"""Publishes revisions, from the current configuration or an earlier revision, and selects the wanted revision of each node."""
 
 import datetime
 import hashlib
@@ -34,7 +34,7 @@ _BUSY = "nodes.publishing"
 class NothingToPublish(Refused):
     """There is no node, or none whose kind has a compiler."""
 
-    default_message = "There is no node to publish to"
+    default_message = "There are no nodes to publish to"
 
 
 class Overtaken(Exception):
@@ -84,7 +84,7 @@ def publish(*, actor: Actor, now: datetime.datetime, trial: Trial | None = None)
             return _publish(draft, kind=kind, actor=actor, now=now, trial=trial)
         except Overtaken:
             continue
-    raise Conflict("Others publish at the same time; try again")
+    raise Conflict("Another publication is running; try again")
 
 
 def publish_if_changed(*, now: datetime.datetime) -> bool:
@@ -116,13 +116,13 @@ def roll_back(*, number: int, actor: Actor, now: datetime.datetime) -> Revision:
     """
     earlier = Revision.objects.filter(number=number).first()
     if earlier is None:
-        raise NotFound(f"There is no revision {number}")
+        raise NotFound(f"The revision {number} could not be found")
     for _ in range(_ATTEMPTS):
         try:
             return _publish(rollback_draft(earlier), kind=Revision.Kind.ROLLBACK, actor=actor, now=now, repeats=number)
         except Overtaken:
             continue
-    raise Conflict("Others publish at the same time; try again")
+    raise Conflict("Another publication is running; try again")
 
 
 def is_held() -> bool:
@@ -260,7 +260,7 @@ def _begin_trial(
     publication: Publication, draft: Draft, revision: Revision, trial: Trial, now: datetime.datetime
 ) -> None:
     if draft.based_on is None or not trial.nodes & draft.policies.keys():
-        raise Conflict("A trial needs an earlier revision, and a node that is there")
+        raise Conflict("A trial needs an earlier revision and an existing node")
     publication.canary, publication.canary_before = revision, draft.based_on
     publication.canary_began_at, publication.canary_ends_at = now, now + trial.hold
     publication.canary_margin = trial.margin

@@ -1,4 +1,4 @@
-"""The replay: the attempts of the last seven days, from the events still held, against limits that are to be published."""
+"""Replays the attempts of the last seven days against limits before they are published."""
 
 import datetime
 from collections.abc import Collection, Iterator

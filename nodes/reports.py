@@ -1,4 +1,4 @@
-"""What a node's agent reports: read without trust, and kept as its last word."""
+"""Validates and stores the reports of node agents."""
 
 import datetime
 from collections.abc import Mapping

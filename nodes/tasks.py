@@ -1,4 +1,4 @@
-"""The tasks of nodes: each finds its work in rows, may run late, twice or beside itself, and reads the clock here."""
+"""Scheduled tasks for nodes. Each finds its work in the database, and can run late, twice or concurrently."""
 
 from celery import shared_task
 from django.utils import timezone

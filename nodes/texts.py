@@ -1,4 +1,4 @@
-"""Texts of compiled policies: stored once, compressed, found by their SHA-256."""
+"""Stores texts of compiled policies once, compressed, by their SHA-256."""
 
 import hashlib
 import zlib

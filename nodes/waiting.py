@@ -1,4 +1,4 @@
-"""Holding a node's request until there is something new for it, without holding a database connection meanwhile."""
+"""Long polling for nodes: waits for changes without holding a database connection."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Every page of the panel, brought in for the admin to find."""
+"""Imports every page of the panel, so that the admin registers them."""
 
 from panel.pages import (  # noqa: F401
     addresses,

@@ -1,4 +1,4 @@
-"""What differs between two recorded states: raw values compared element by element, and nothing of how they are shown.
+"""Compares two recorded states of a record. Presentation is elsewhere (panel.audit_values).
 
 A state is JSON. Within it dictionaries are compared key by key and lists of records (rules, overrides) record by record: a
 change of one number in one of 250 rules is one difference, and no length of a value can hide one.

@@ -1,4 +1,4 @@
-"""What entries of the audit trail are called: "Server suspended", not "server.suspended"."""
+"""Titles of audit entries: "Server suspended", not "server.suspended"."""
 
 from django.apps import apps
 from django.utils.text import capfirst

@@ -1,4 +1,4 @@
-"""Recorded states as people read them: columns by their labels, records by their names, times in the viewer's zone.
+"""Recorded states in readable form: column labels, record names, and times in the viewer's time zone.
 
 What differs is decided by panel.audit_differences on the raw values; here it is only put into words. A long value is cut at a
 word, and the text says how much is left out.

@@ -1,4 +1,4 @@
-"""Charts of counts, as contexts for `panel/parts/charts.html`: the drawing, and the same numbers as a table.
+"""Charts of counts, as contexts for `panel/parts/charts.html`: the chart, and its values as a table.
 
 `server_chart` and `address_chart` return what the pages of a server and of an address include.
 """

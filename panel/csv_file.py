@@ -1,4 +1,4 @@
-"""Tables as CSV files that spreadsheets open without running anything."""
+"""Writes CSV files that spreadsheets open without evaluating formulas."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A new customer in one page: organization, server and keys, ending in a card to hand over, shown once."""
+"""The “New customer” page: creates organization, server and keys, and shows once what to hand over."""
 
 from typing import Any
 
@@ -53,9 +53,9 @@ class CustomerForm(forms.Form):
         shared = IPPool.objects.filter(namespace=None).order_by("name_key")
         pool_field: Any = self.fields["pool"]
         pool_field.choices = [
-            (LEAST_USED, "The default pool, as the API chooses: least used first"),
+            (LEAST_USED, "Chosen as by the API: the least used pool"),
             *((str(pool.pk), pool.name) for pool in shared[:500]),
-            (NO_POOL, "None for now: live mail leaves by no address"),
+            (NO_POOL, "None for now: live mail is not sent"),
         ]
 
 

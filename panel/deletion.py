@@ -1,4 +1,4 @@
-"""Why a record cannot be deleted, found before anybody tries: the act runs, and is rolled back."""
+"""Shows why a record cannot be deleted before the user tries: runs the deletion and rolls it back."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Refusals, unknown addresses and crashes within the panel's frame, for people who are signed in: they are not lost then."""
+"""Error pages for signed-in users, with the panel's sidebar and search."""
 
 from collections.abc import Callable
 
@@ -13,10 +13,10 @@ from panel.time_zone import PANEL
 logger = structlog.get_logger(__name__)
 
 WORDS = {
-    400: ("Not understood", "The address or the form has something in it that this page does not take."),
-    403: ("Not allowed", "You may not see this page, or not do this."),
-    404: ("Not found", "There is nothing at this address."),
-    500: ("Something went wrong", "It has been written to the log. What you were doing was not done."),
+    400: ("Bad request", "The URL or the form contains a value that this page does not accept."),
+    403: ("Not allowed", "You do not have permission to view this page or to do this."),
+    404: ("Not found", "There is no page at this address."),
+    500: ("Something went wrong", "The error has been logged. Your change was not saved."),
 }
 
 

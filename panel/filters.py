@@ -1,4 +1,4 @@
-"""Filters of lists: by another record, searched as one types; by whether a column is empty, in words."""
+"""List filters: by a related record with search, and by whether a column is empty."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Numbers, limits and names as people read them."""
+"""Formats numbers, limits and names for people."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A record's history from the audit trail: who changed what, any two states side by side, and the way back.
+"""The history page of a record: changes, comparison of two states, and restore.
 
 The way back is shown first: the act runs, what it changes is read, and all is rolled back. The same request with the mark of
 what was looked at does it.
@@ -124,7 +124,7 @@ def _restore(
     if not may_restore:
         raise PermissionDenied
     if entry is None or not (state := _state(admin, entry)):
-        messages.error(request, "There is no such version to go back to.")
+        messages.error(request, "The version could not be found.")
         return HttpResponseRedirect(admin.url_of(record.pk, "history"))
     current = admin.state_of(record)
     mark = hashlib.sha256(repr((entry.pk, sorted(current.items()))).encode("utf-8", "surrogatepass")).hexdigest()
@@ -150,7 +150,7 @@ def _restore(
     except Refused as refusal:
         messages.error(request, f"Not restored. {errors.sentence(refusal.message)}.")
         return HttpResponseRedirect(admin.url_of(record.pk, "history"))
-    messages.success(request, f"{record} has its values of {at} again.")
+    messages.success(request, f"{record} has been restored to its values of {at}.")
     return HttpResponseRedirect(admin.url_of(record.pk))
 
 

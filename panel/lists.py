@@ -1,4 +1,4 @@
-"""Lists: what an address may ask of them, and rows with figures."""
+"""Change lists: allowed filters, and rows with statistics."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The sidebar: the work first, then what it stands on; each person sees the groups that they have something in.
+"""The sidebar. Users see only the groups with pages that they can view.
 
 An entry is called as its model is, so that the sidebar, the page's title and the way to the page use one word.
 """

@@ -1,4 +1,4 @@
-"""How much the addresses of a pool carry: one definition for the front page, the list of pools and a pool's page."""
+"""The load per address of a pool: one definition for the dashboard, the list of pools and a pool's page."""
 
 import datetime
 from collections.abc import Collection, Iterable

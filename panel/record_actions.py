@@ -1,4 +1,4 @@
-"""Buttons on a record's page. Each opens a dialog, because whatever changes something is a POST that says what it will do."""
+"""Actions on a record's page. Each opens a dialog that describes the change, and is sent by POST."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -1,4 +1,4 @@
-"""Keys in clear: shown once when they are made, and later only to somebody who asks, which is written down."""
+"""Shows keys in clear text: once when they are created, and later on request, which is audited."""
 
 from typing import Any
 

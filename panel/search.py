@@ -1,4 +1,4 @@
-"""The search box: every kind of record by what people paste into it, within what this person may see."""
+"""The search: finds records of every kind by pasted text, within what the user can view."""
 
 import ipaddress
 import uuid

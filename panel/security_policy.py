@@ -1,4 +1,4 @@
-"""What a page may load and run: nothing from outside, nothing inline.
+"""The Content-Security-Policy of pages: no external and no inline content.
 
 Django 5.2 has no such header of its own. The admin's theme needs two exceptions, on the panel's pages only: Alpine evaluates
 its attributes as expressions, and the theme's colours are an inline style. Pages that say what went wrong bring their one style

@@ -1,4 +1,4 @@
-"""The admin site: unfold's, with our search, and without what would cost more queries than a page may."""
+"""The admin site: unfold's, with our search, and fewer queries per page."""
 
 from typing import Any
 

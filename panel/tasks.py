@@ -1,4 +1,4 @@
-"""What the panel has workers do."""
+"""Background tasks of the panel."""
 
 import structlog
 from celery import shared_task

@@ -1,4 +1,4 @@
-"""How the panel looks: unfold's settings. Callbacks are named by path, for unfold to import when a page needs them."""
+"""unfold's settings. Callbacks are named by path and imported when a page needs them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Times in the zone of whoever looks at them."""
+"""Activates the viewer's time zone."""
 
 import zoneinfo
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Files that are sent to the panel: small ones, kept in memory; nobody fills a disk with one, signed in or not."""
+"""Upload handler: small files only, kept in memory, so that uploads cannot fill a disk."""
 
 from typing import Any
 

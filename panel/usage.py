@@ -1,4 +1,4 @@
-"""Usage: what all customers' servers did in a month, sorted by any kind, as a page and as CSV."""
+"""The usage report: all servers' counts of a month, sortable, as a page and as CSV."""
 
 import datetime
 from collections.abc import Callable

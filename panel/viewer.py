@@ -1,4 +1,4 @@
-"""Who looks at a page, and what they may do there. Which records they see is `servers.access`'s to say."""
+"""The user of a page and their permissions. Visible records are defined by `servers.access`."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who is asking, and what they may see and change."""
+"""Authentication of server keys, and which records a user can view and change."""
 
 import datetime
 import uuid

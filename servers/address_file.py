@@ -1,4 +1,4 @@
-"""Addresses with their pools as rows of a table: written out, and read back row by row by the acts that pages use."""
+"""The CSV file of addresses with their pools: export, and import row by row."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,7 +87,7 @@ def import_rows(rows: Sequence[Row], *, actor: Actor) -> Outcome:
     """
     if len(rows) > MOST_ROWS:
         line = rows[MOST_ROWS].line
-        raise Invalid(Fault(f"line {line}", f"is one too many: a file may have {MOST_ROWS:,} rows"))
+        raise Invalid(Fault(f"line {line}", f"is over the limit: a file can have {MOST_ROWS:,} rows"))
     faults = _given_twice(rows)
     ipv4s = [ipv4 for row in rows if is_ipv4(ipv4 := row.code("ipv4"))]
     names = _names()
@@ -111,7 +111,7 @@ def _given_twice(rows: Sequence[Row]) -> list[Fault]:
     for row in rows:
         first = lines.setdefault(row.code("ipv4"), row.line)
         if first != row.line:
-            faults.append(Fault(f"line {row.line}.ipv4", f"stands in line {first} already"))
+            faults.append(Fault(f"line {row.line}.ipv4", f"is already in line {first}"))
     return faults
 
 

@@ -1,4 +1,4 @@
-"""Keys of servers: make, change, rotate, hold, release, reveal, delete."""
+"""Credentials of servers: create, change, rotate, hold, release, reveal, delete."""
 
 import datetime
 import ipaddress

@@ -1,4 +1,4 @@
-"""Whether DNS says of a domain what it must: six checks, each with a sentence that tells the operator what to change.
+"""The six DNS checks of a domain, each with a sentence that says what to change.
 
 The checks know DNS and what is expected, not the database. Texts from DNS are quoted in the sentences, cut short.
 """
@@ -82,7 +82,7 @@ def check_return_path(expected: Expected, resolver: Resolver) -> Finding:
         if name == expected.return_path_host:
             return ok(*seen)
         if name in visited:
-            return invalid(f"The CNAMEs of {expected.return_path_name} lead in a circle. {publish}", *seen)
+            return invalid(f"The CNAMEs of {expected.return_path_name} form a loop. {publish}", *seen)
     if len(seen) == 1:
         addresses = [address for rdtype in ("A", "AAAA") for address in resolver.ask(name, rdtype).addresses]
         if addresses:
@@ -109,7 +109,7 @@ def check_mx(expected: Expected, resolver: Resolver) -> Finding:
     if not hosts:
         return missing(f"{why_none(answer, 'MX record')} {publish}", answer)
     if hosts == [""]:
-        return invalid(f"The MX record says that {expected.name} takes no mail. {publish}", answer)
+        return invalid(f"The MX record says that {expected.name} accepts no mail. {publish}", answer)
     if len(absent) == len(expected.mx_hosts):
         return missing(f"The MX records name {listed(hosts)} and none of this platform's hosts. {publish}", answer)
     return invalid(f"Not every expected host is among the MX records. {publish}", answer)

@@ -1,4 +1,4 @@
-"""Whether receivers find a DMARC policy for a domain, which one, and what may be advised without weakening it."""
+"""Checks whether a DMARC policy applies to a domain, and recommends changes that do not weaken it."""
 
 import re
 
@@ -26,7 +26,7 @@ def check_dmarc(expected: Expected, resolver: Resolver) -> Finding:
         return failed(answer)
     records = [text for text in answer.texts if dmarc.is_record(text)]
     if len(records) > 1:
-        return invalid(f"There are {len(records)} DMARC records, and receivers then heed none: leave one.", answer)
+        return invalid(f"There are {len(records)} DMARC records, so receivers ignore all of them: keep one.", answer)
     if records:
         try:
             own = dmarc.parse(records[0])
@@ -37,7 +37,7 @@ def check_dmarc(expected: Expected, resolver: Resolver) -> Finding:
     if meant:
         fault = unwrapped(meant[0])[1] if dmarc.is_record(unwrapped(meant[0])[0]) else ""
         fault = fault or "it must begin with “v=DMARC1;”"
-        return invalid(f"“{shown(meant[0])}” is no DMARC record: {fault}.", answer)
+        return invalid(f"“{shown(meant[0])}” is not a DMARC record: {fault}.", answer)
     found = discover(expected.name, resolver, exists=_exists(expected, resolver))
     if found.is_failure:
         return failed(answer, *found.answers)

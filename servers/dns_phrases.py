@@ -1,4 +1,4 @@
-"""Parts of the sentences that tell an operator what to change in DNS."""
+"""Phrases of the sentences that tell operators what to change in DNS."""
 
 from collections.abc import Iterable
 
@@ -14,9 +14,9 @@ def why_none(answer: Answer, what: str) -> str:
         case Outcome.NO_NAME:
             return f"The name {answer.name} does not exist."
         case Outcome.CNAME_LOOP:
-            return f"The CNAMEs of {answer.name} lead in a circle."
+            return f"The CNAMEs of {answer.name} form a loop."
         case _:
-            return f"There is no such {what} at {answer.name}."
+            return f"There is no {what} at {answer.name}."
 
 
 def listed(names: Iterable[str]) -> str:

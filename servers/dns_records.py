@@ -1,4 +1,4 @@
-"""What must be in DNS for a domain: the facts that its checks compare with, and the records that its owner publishes."""
+"""The DNS records that a domain must publish, and the facts that its checks compare with."""
 
 import ipaddress
 from collections import defaultdict

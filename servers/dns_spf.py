@@ -1,4 +1,4 @@
-"""Whether a domain's SPF record lets its mail pass, and lets nobody else pass who should not."""
+"""Checks whether a domain's SPF record passes its mail, and does not pass all addresses."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def check_spf(expected: Expected, resolver: Resolver) -> Finding:
     if broken:
         return Finding(
             None,
-            f"SPF could not be evaluated: {broken[0].reason}. The status is the last one known.",
+            f"SPF could not be evaluated: {broken[0].reason}. The last known status is shown.",
             answer.describe(),
         )
     return ok(answer, warning=_warning(expected, resolver))
@@ -61,11 +61,11 @@ def _warning(expected: Expected, resolver: Resolver) -> str:
     verdict = spf.evaluate(ANYBODYS_ADDRESS, sender=expected.name, helo=expected.name, resolver=resolver)
     if verdict.result is spf.Result.PASS:
         return (
-            f"By “{shown(verdict.term)}” every address of the world passes, so anybody can send in the name of "
-            f"{expected.name}. End the record with “~all” or “-all”."
+            f"“{shown(verdict.term)}” passes every address, so anyone can send as {expected.name}. "
+            f"End the record with “~all” or “-all”."
         )
     if verdict.result is spf.Result.PERMERROR:
-        return f"For mail by other addresses the record cannot be evaluated: {_broken(expected, verdict, resolver)}."
+        return f"For mail from other addresses the record cannot be evaluated: {_broken(expected, verdict, resolver)}."
     return ""
 
 
@@ -76,8 +76,7 @@ def _broken(expected: Expected, verdict: spf.Verdict, resolver: Resolver) -> str
     terms = sorted(costs(expected.name, resolver), key=lambda each: -each[1])
     needed = listed(f"“{shown(term)}” {cost}" for term, cost in terms)
     return (
-        f"{verdict.reason} ({needed}). Remove the terms that are not used, or replace the largest by the networks that it "
-        "names (ip4:, ip6:)"
+        f"{verdict.reason} ({needed}). Remove unused terms, or replace the largest term with its networks (ip4:, ip6:)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Domains as rows that are checked: what a check needs to know, and what follows from what it found."""
+"""DNS checks of domains: the input of a check, and the consequences of its result."""
 
 import datetime
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The acts on domains: create, change, delete, verify."""
+"""Create, change, delete and verify domains."""
 
 import datetime
 import re

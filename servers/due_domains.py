@@ -1,4 +1,4 @@
-"""Domains whose mail may leave by other addresses than before: their SPF records must pass those, so DNS is asked soon.
+"""Marks domains for a DNS check soon when the addresses that send their mail change, which their SPF records must pass.
 
 A status stays what it was until then. What an address is (IPv4, IPv6, HELO name) and which addresses a pool has is noted on
 the address and the pool, by the acts that change it; every sweep begins by holding these times against the domains' last

@@ -1,4 +1,4 @@
-"""Rows that acts hold while they check and write. An organization's comes before its servers', everywhere.
+"""Row locks, in a fixed order: an organization before its servers.
 
 All are locked `no_key`: rows that refer to them may be written meanwhile.
 """

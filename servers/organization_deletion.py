@@ -1,4 +1,4 @@
-"""Deleting an organization: what stands in the way, and what goes with it."""
+"""Deletes organizations: what prevents it, and what is deleted with it."""
 
 from django.db import models, transaction
 from django.db.models import F

@@ -1,4 +1,4 @@
-"""What the parts of a server that people write by hand (routes, webhooks) have in common: made, changed, deleted, recorded."""
+"""Shared by routes and webhooks of servers: create, change, delete, with audit entries."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who belongs to an organization, and as what."""
+"""Memberships of an organization: add, change the role, remove."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +79,7 @@ def _refuse_ownerless(membership: Membership) -> None:
         return
     others = Membership.objects.filter(organization_id=membership.organization_id, role=Membership.Role.OWNER)
     if not others.exclude(pk=membership.pk).exists():
-        raise Conflict("The organization would have no owner left: make somebody else an owner first")
+        raise Conflict("The organization would have no owner: give another member the role owner first")
 
 
 def _refuse_unknown_role(role: str) -> None:

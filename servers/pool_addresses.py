@@ -1,4 +1,4 @@
-"""Adding many addresses to a pool that exists: what would happen, and doing it."""
+"""Adds many addresses to an existing pool: preview, then the addition."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""IP pool rules: which mail leaves by a pool of its own, and so which addresses a server may send by.
+"""IP pool rules: which mail is sent by another pool, and so which addresses a server can send from.
 
 A server's own rules come before its organization's, each in their order; the first that matches wins; without one, mail
 leaves by the server's pool.

@@ -1,4 +1,4 @@
-"""Whose pools: what an organization may use, and the pools that it makes."""
+"""The pools of organizations: own pools, and grants of the platform's."""
 
 import uuid
 from collections.abc import Sequence
@@ -226,7 +226,7 @@ def delete_pool(*, pool: IPPool, actor: Actor) -> None:
     grants = OrganizationPool.objects.filter(pool=doomed)
     others = grants if owner_id is None else grants.exclude(organization_id=owner_id)
     if others.exists():
-        raise Conflict("Organizations may use it: withdraw it from them first")
+        raise Conflict("It is granted to organizations: withdraw the grants first")
     record(actor=actor, act="ip_pool.deleted", target=doomed, before=snapshot(doomed), organization_id=owner_id)
     grants.delete()
     of_deleted.delete()

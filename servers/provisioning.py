@@ -1,4 +1,4 @@
-"""Organizations and servers: make, change, suspend, resume, delete, restore."""
+"""Organizations and servers: create, change, suspend, resume, delete, restore."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def find_organization(permalink: str) -> Organization:
     """Return the organization of this permalink; raises NotFound for any text that is none's."""
     found = Organization.objects.filter(permalink=permalink).first() if is_storable(permalink) else None
     if found is None:
-        raise NotFound(f"There is no organization {quoted(permalink)}")
+        raise NotFound(f"The organization {quoted(permalink)} could not be found")
     return found
 
 

@@ -1,4 +1,4 @@
-"""How much an organization may have: the limits that the platform gave it, or else the platform's own (SLUICE_MAX_…).
+"""Quotas of organizations: their own limits, or the platform's defaults (SLUICE_MAX_…).
 
 Exact under races: acts count and write while they hold the organization's row (servers.locks).
 """

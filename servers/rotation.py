@@ -1,4 +1,4 @@
-"""Rotating a key: the old one stops at once, or goes on for some hours beside the new one."""
+"""Key rotation: the old key is revoked at once, or stays valid for some hours."""
 
 import datetime
 

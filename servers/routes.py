@@ -1,4 +1,4 @@
-"""Routes of servers, for incoming mail: made, changed, deleted."""
+"""Create, change and delete routes for incoming mail of servers."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The user name by which a server's customers submit mail: its organization's permalink and its own."""
+"""The SMTP user name of a server: the permalinks of organization and server."""
 
 from servers.models import Server
 

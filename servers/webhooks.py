@@ -1,4 +1,4 @@
-"""Webhooks of servers: made, changed, deleted."""
+"""Create, change and delete webhooks of servers."""
 
 from collections.abc import Iterator
 from typing import Any

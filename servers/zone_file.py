@@ -1,4 +1,4 @@
-"""A domain's records in master-file form (RFC 1035, 5), to be loaded into a DNS server or a host's import form."""
+"""A domain's DNS records as a zone file (RFC 1035, 5)."""
 
 from collections.abc import Iterable
 

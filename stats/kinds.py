@@ -1,4 +1,4 @@
-"""What can happen to a message, one word for each."""
+"""The kinds of events, one word each."""
 
 from django.db import models
 

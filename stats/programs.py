@@ -1,4 +1,4 @@
-"""Throttle programs act: from the buckets of attempts to caps of addresses, with a sentence on what decided.
+"""Runs throttle programs: from buckets of attempts to caps of addresses, with the reason of each decision.
 
 The decision itself is `throttling.backoff.replay`, which is pure. Here it is made again for the last two hours each time, from
 a stored point, and the caps of addresses (`ippools.caps`) are brought to what it says.

@@ -1,4 +1,4 @@
-"""Why a receiver did not take a message: the classes of replies, one word for each (stats.intake.replies finds them)."""
+"""The classes of SMTP replies, one word each (assigned by stats.intake.replies)."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""The tasks of the statistics: each finds its work in rows, may run late, twice or beside itself, and reads the clock here."""
+"""Scheduled tasks of the statistics. Each finds its work in the database, and can run late, twice or concurrently."""
 
 import structlog
 from celery import shared_task

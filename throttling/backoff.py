@@ -1,4 +1,4 @@
-"""When a throttle program reduces a rate, and when it lets go. Pure: counts in event time in, decisions out.
+"""The engine of throttle programs: reduces and restores rates. Pure: counts in event time in, decisions out.
 
 A throttle is one address and one rule. Its attempts at receivers are counted in buckets of ten seconds of event time. Decisions
 fall on the boundaries of buckets and depend on the buckets alone, not on when those arrived or when the decision was asked

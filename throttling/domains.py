@@ -1,4 +1,4 @@
-"""The domain patterns of throttling rules: how they are written, and which of them apply to a recipient's domain.
+"""Domain patterns of throttling rules: syntax, and which patterns match a domain.
 
 A pattern is a domain name with an optional prefix: ``web.example.com`` is that domain alone, ``*.web.example.com`` its
 subdomains without itself, ``[*.]web.example.com`` both. Everything here is text in, text out.

@@ -1,4 +1,4 @@
-"""What is to become of throttling rules: judged as a whole, before anything is written."""
+"""Drafts of throttling rules: validated as a whole before anything is written."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,7 +114,7 @@ def draft_rules(
     for index, fields in enumerate(given):
         draft = draft_of(fields, path=f"{path}[{index}]", faults=faults)
         if draft.id is not None and draft.id not in ids:
-            faults.add(f"{draft.path}id", "is no rule of this set")
+            faults.add(f"{draft.path}id", "is not a rule of this set")
         drafts.append(draft)
     named = [draft.id for draft in drafts if draft.id is not None]
     if (0 if replaces else len(existing)) + len(given) > MAX_RULES:

@@ -1,4 +1,4 @@
-"""Which limit applies: the one place that decides it. Pure; rows are read elsewhere (throttling/rule_sets.py).
+"""The limit function: which limit applies. Pure; rows are read elsewhere (throttling/rule_sets.py).
 
 The first match wins, whole: the address's own rules, then its template's, then the default. Only the address's default has
 gaps (None), and each is filled by the template's. Caps (back-off, warm-up, drain, one set by hand) come after that: the

@@ -1,4 +1,4 @@
-"""Names of templates and programs."""
+"""Validation of the names of templates and programs."""
 
 from core.errors import Faults
 from core.names import fold

@@ -1,4 +1,4 @@
-"""Throttle programs: created, changed, deleted. Acts raise Invalid with all faults at once, and then have changed nothing."""
+"""Create, change and delete throttle programs. Invalid names all faults at once, and nothing has changed then."""
 
 from typing import TypedDict, Unpack
 

@@ -1,4 +1,4 @@
-"""Rule sets as their owners write and read them: the rows behind an address's or a template's rules."""
+"""Reads and writes the rule sets of addresses and templates."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

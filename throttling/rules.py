@@ -1,4 +1,4 @@
-"""One rule of an address or a template: created, changed, deleted. Acts raise Invalid with all faults at once.
+"""Create, change and delete one rule of an address or a template. Invalid names all faults at once.
 
 The audit trail gets the owner's whole document, as for any other change of it.
 """

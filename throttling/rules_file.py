@@ -1,4 +1,4 @@
-"""A template's rules as rows of a table: written out, and read back as the whole list."""
+"""The CSV file of a template's rules: export, and import as the complete list."""
 
 import re
 from collections.abc import Iterator, Sequence

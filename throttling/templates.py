@@ -1,4 +1,4 @@
-"""Throttling templates: created, changed, deleted. Acts raise Invalid with all faults at once, having changed nothing."""
+"""Create, change and delete throttling templates. Invalid names all faults at once, and nothing has changed then."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack, cast

@@ -1,4 +1,4 @@
-"""The records that refer to a template or a program: `used_by` lists them, and they refuse a deletion."""
+"""Records that refer to a template or a program: listed by `used_by`, and a reason to refuse deletion."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""What the Makefile calls. Nothing here is imported by the product."""
+"""Tools that the Makefile calls. The product does not import them."""

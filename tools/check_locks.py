@@ -1,4 +1,4 @@
-"""Locks hold versions and hashes, and no address of any registry; every direct dependency is in its lock."""
+"""Checks the lock files: versions and hashes only, no index URLs, and every direct dependency."""
 
 import re
 import sys
@@ -24,9 +24,9 @@ def faults(root: Path) -> Iterator[str]:
         path = root / "requirements" / f"{lock}.txt"
         text = path.read_text()
         if ADDRESS.search(text):
-            yield f"{path.name} holds an address; make it again with `make lock`."
+            yield f"{path.name} contains a URL; regenerate it with `make lock`."
         if text.count("==") and len(PINNED.findall(text)) > text.count("--hash="):
-            yield f"{path.name} holds a version without a hash; make it again with `make lock`."
+            yield f"{path.name} contains a version without a hash; regenerate it with `make lock`."
         pinned = {canonical(name) for name in PINNED.findall(text)}
         wanted = [*project["project"]["dependencies"]]
         for group in groups:
@@ -40,7 +40,7 @@ def faults(root: Path) -> Iterator[str]:
 def main() -> int:
     """Print the faults."""
     found = list(faults(Path(__file__).resolve().parent.parent))
-    print("\n".join(found) or "The locks hold versions and hashes, and no address.")
+    print("\n".join(found) or "The lock files have versions and hashes, and no index URLs.")
     return bool(found)
 
 

@@ -1,4 +1,4 @@
-"""Functions, classes and methods that nothing in the product names: dead code.
+"""Finds dead code: functions, classes and methods that the product does not use.
 
 A name is used where it stands a second time in the product, its templates or its tools. Tests do not count: what only they call
 is dead too. Left out are names that a framework finds: what a decorator takes, methods that replace one of a base class, and
@@ -52,7 +52,7 @@ def main() -> int:
         for owner, name, line in _definitions(ast.parse(path.read_text()))
         if words[name] < 2 and not FOUND.fullmatch(name) and not _is_found(path, owner, name)
     ]
-    print("\n".join(found) or "Nothing is dead.")
+    print("\n".join(found) or "No dead code.")
     return 1 if found else 0
 
 

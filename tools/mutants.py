@@ -1,4 +1,4 @@
-"""What `make mutants` runs: change the code in every small way that mutmut knows, and see whether a test notices.
+"""`make mutants`: mutation testing with mutmut, reporting mutants that no test detects.
 
 `python -m tools.mutants [--seconds 900]` looks at the modules of MUTATED with their own tests, in a copy of the tree. It ends
 with status 1 where a change survives that is not explained in EXPLAINED. mutmut stays out of the locks: it is installed into a
@@ -48,7 +48,7 @@ def main() -> int:
                 command, cwd=folder, env=surroundings(), capture_output=True, text=True, timeout=options.seconds
             )
         except subprocess.TimeoutExpired:
-            sys.exit(f"Not ended after {options.seconds} s: nothing is known.")
+            sys.exit(f"Not finished after {options.seconds} s: no result.")
         if done.returncode:
             print(done.stdout[-3000:], done.stderr[-3000:])
             return done.returncode

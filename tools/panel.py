@@ -1,4 +1,4 @@
-"""A running panel for those who want to speak to it by HTTP: end-to-end tests, fuzzing, load, benchmarks.
+"""A running panel for end-to-end tests, fuzzing, load tests and benchmarks.
 
 with panel.running(environment) as sluice:
     sluice.manage("create_organization", "ACME Inc", "--json")

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own for tests and measurements: in a folder that goes with it, on a free port of the loopback."""
+"""A temporary PostgreSQL server for tests and measurements, on a free loopback port."""
 
 import contextlib
 import importlib.util

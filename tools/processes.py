@@ -1,4 +1,4 @@
-"""Starting and ending servers of our own, so that none outlives the command that wanted it."""
+"""Starts and stops temporary servers, so that none outlives the command that started it."""
 
 import contextlib
 import ctypes

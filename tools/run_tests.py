@@ -1,4 +1,4 @@
-"""What `make test` runs: every test on PostgreSQL and Valkey, then those marked `storage` again on SQLite.
+"""`make test`: every test on PostgreSQL and Valkey, then those marked `storage` again on SQLite.
 
 Arguments go to pytest both times: `python -m tools.run_tests tests/servers -k race`.
 """

@@ -1,4 +1,4 @@
-"""What a database looks like, and the schemas of releases that migrations must lead on from.
+"""Describes database schemas, and stores those of releases, from which migrations must work.
 
 `python -m tools.schema 0.1.0` writes that of the code as it is, on both databases, into tests/schemas/; with it come the rows
 that migrations make, and which migrations were applied.

@@ -1,4 +1,4 @@
-"""Run a command with a PostgreSQL and a Valkey of its own: `python -m tools.servers [--durable] COMMAND …`.
+"""Run a command with a temporary PostgreSQL and Valkey: `python -m tools.servers [--durable] COMMAND …`.
 
 The command finds them as production would, in DATABASE_URL and REDIS_URL, with the other variables that production wants.
 Both are stopped whatever happens: when the command ends, at Ctrl-C, at SIGTERM, and (on Linux) when this process is killed.

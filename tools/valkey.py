@@ -1,4 +1,4 @@
-"""A Valkey of our own (it speaks Redis's protocol) for tests and measurements: in memory, on a free port of the loopback."""
+"""A temporary Valkey server (Redis protocol) for tests and measurements, in memory, on a free loopback port."""
 
 import contextlib
 import secrets

@@ -1,1 +1,1 @@
-"""Demo data: a living platform of invented tenants. Addresses are RFC 5737's and names are under RFC 2606's `.example`."""
+"""Demo data: invented tenants. Addresses are those of RFC 5737, and names end in RFC 2606's `.example`."""

@@ -1,4 +1,4 @@
-"""Who and what is in the demo, as tables. How much each server sends, and by which addresses, is in `traffic`."""
+"""The demo's organizations, people, pools and servers, as tables. Volumes are in `traffic`."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""A year of counts. The last two days are events, stored and folded like any others; the days before are counts alone.
+"""A year of demo counts. The last two days are stored as events and folded; earlier days are counts only.
 
 Those days are marked as dropped, as if their events had been held and thrown away: so the audit, which compares counts with
 events, passes them over, and holds the coarser tiers to the finer ones as everywhere.

@@ -1,4 +1,4 @@
-"""The demo's records, made by the acts that the panel and the API call; what exists already is left as it is."""
+"""The demo's records, created by the functions that the panel and the API call. Existing records are not changed."""
 
 import datetime
 import ipaddress

@@ -1,4 +1,4 @@
-"""The demo's ways around pools: a relay, a routing rule, pool rules, routes and webhooks. What is there already stays."""
+"""The demo's relay server, routing rule, pool rules, routes and webhooks. Existing records are not changed."""
 
 from config.demo import cast
 from core.audit import Actor

@@ -1,4 +1,4 @@
-"""How much the demo's servers send on a day, by address, provider and hour. Pure, and the same each time it is asked."""
+"""How much the demo's servers send on a day, by address, provider and hour. Pure and deterministic."""
 
 import math
 import random

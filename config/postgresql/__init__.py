@@ -1,1 +1,1 @@
-"""The database backend of production: Django's own for PostgreSQL, with a cheaper look at whether a connection is alive."""
+"""The database backend for PostgreSQL: Django's own, with a cheaper check whether a connection is alive."""

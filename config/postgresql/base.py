@@ -1,4 +1,4 @@
-"""What Django loads for ENGINE "config.postgresql"."""
+"""The module that Django loads for ENGINE "config.postgresql"."""
 
 import select
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every key that a program presents has in common: API tokens, ingest tokens, credentials of servers, keys of nodes."""
+"""The base model of keys: API tokens, ingest tokens, credentials of servers, node keys."""
 
 import datetime
 from typing import ClassVar, Self

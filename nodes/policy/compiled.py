@@ -1,4 +1,4 @@
-"""What every compiler returns: files, the tags in them, and how faithful they are."""
+"""The result of every compiler: files, tags and the fidelity report."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

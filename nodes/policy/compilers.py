@@ -1,4 +1,4 @@
-"""The compiler of each kind of node."""
+"""Selects the compiler for a kind of node."""
 
 from collections.abc import Mapping
 

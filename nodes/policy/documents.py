@@ -1,4 +1,4 @@
-"""Policies as JSON and back: what a revision stores of them."""
+"""Converts policies to JSON and back, for revisions."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Lines of the fidelity report that every kind of MTA shares: what no node can do as asked."""
+"""Findings of the fidelity report that apply to every kind of MTA."""
 
 from collections.abc import Iterable, Iterator, Mapping
 

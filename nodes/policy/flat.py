@@ -1,4 +1,4 @@
-"""Decisions by recipient domain, evaluated for every pattern that can win and laid out flat, which is what compilers emit.
+"""Flattens decisions by recipient domain: evaluates every pattern that can win, for the compilers.
 
 A flat table answers by the domain itself (`exact`), else by its nearest parent (`below`), else by its default. That is exact:
 all domains that have a name as their nearest parent in the table, and are not in it themselves, match the same patterns in the

@@ -1,4 +1,4 @@
-"""Haraka: one JSON file, `sluice.json`, which the plug-in in agent/haraka/ reads anew whenever it changes.
+"""Compiler for Haraka: one JSON file, `sluice.json`, which the plug-in in agent/haraka/ reloads when it changes.
 
 Exact for addresses, weights, connections and hourly limits. Pauses, suspensions and credentials come with the overlay, which
 the agent writes beside it, so the overlay changes nothing here.

@@ -1,4 +1,4 @@
-"""KumoMTA: one Lua module, `sluice.lua`, of data and the events that read it.
+"""Compiler for KumoMTA: one Lua module, `sluice.lua`, with data and the event handlers that read it.
 
 Compiled and checked against the vendor's documentation (2024.11.08 and newer); the tests run its Lua in a stock Lua, with a
 stand-in for `kumo`. No KumoMTA ran.

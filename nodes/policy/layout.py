@@ -1,4 +1,4 @@
-"""A policy as one document of plain values, in which what is the same is written once: JSON for Haraka, Lua for KumoMTA."""
+"""The common layout of a policy for JSON (Haraka) and Lua (KumoMTA), with repeated values stored once."""
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any

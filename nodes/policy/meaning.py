@@ -1,4 +1,4 @@
-"""What differs between two policies of a node, by what it does: limits by domain, who is drawn, who sends."""
+"""Compares two policies of a node by effect: limits by domain, weights of addresses, servers."""
 
 from collections import defaultdict
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What one node is to do, as frozen values: read from rows by `nodes.policy.read`, and all that a compiler sees.
+"""The policy of one node as frozen dataclasses: built from rows by `nodes.policy.read`, and the only input of the compilers.
 
 A `Policy` holds what a revision fixes; an `Overlay` what changes without one: pauses, suspensions, credentials, caps.
 Ids are those of the rows. Every tuple is sorted (by id, or in the order in which its elements are tried), so equal policies are

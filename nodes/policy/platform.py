@@ -1,4 +1,4 @@
-"""The configuration of the whole platform, read once in a constant number of queries; each node's policy is cut out of it."""
+"""Reads the platform's configuration in a constant number of queries; each node's policy is derived from it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Postfix: an instance for each pool, and one in front that takes mail from customers and knows whose it is.
+"""Compiler for Postfix: one instance for each pool, and a front instance that accepts mail and selects the pool.
 
 A pool's instance has a transport for each address, rule and shard, and draws one of them for each delivery (docs/agent.md says
 why). The front gives each tenant's mail to its pool by FILTER, one recipient at a time, and passes on by XFORWARD which queue

@@ -1,4 +1,4 @@
-"""What Postfix cannot do exactly: codes and sentences of its fidelity report."""
+"""Findings of the fidelity report for Postfix: codes and sentences."""
 
 from collections import defaultdict
 

@@ -1,4 +1,4 @@
-"""What every Postfix instance of a node has: its services, and the settings that make a control plane's Postfix.
+"""The services and settings that all Postfix instances of a node share.
 
 What belongs to the machine (queue, log, certificate, login socket) is added there by the agent.
 """

@@ -1,4 +1,4 @@
-"""Whose mail goes by which pool, as restrictions of the instance that takes mail from customers.
+"""Compiles which server's mail is sent by which pool, as restrictions of the front instance.
 
 Every recipient is judged by `smtpd_sender_restrictions`: the tenant (by its SMTP user name, or by the network of the client)
 leads to a restriction class, the class to a pool, and a pool's class ends the list with `permit`. Who is in none is refused.

@@ -1,4 +1,4 @@
-"""Transports of a pool's Postfix instance: one for each address, rule and shard, and the draws among them.
+"""Compiles the transports of a pool's Postfix instance: one per address, rule and shard, and their weighted choice.
 
 `X_transport_rate_delay` is the only counter that Postfix has for a whole transport, and waits for whole seconds. So an hourly
 limit is met by k transports ("shards") of one connection, each with a delay of d seconds: 3600 * k / d an hour.

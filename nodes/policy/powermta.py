@@ -1,4 +1,4 @@
-"""PowerMTA: one file, `sluice.conf`, to be included: virtual MTAs, their pools, domain directives and pattern lists.
+"""Compiler for PowerMTA: one include file, `sluice.conf`, with virtual MTAs, pools, domain directives and pattern lists.
 
 Compiled and checked against the vendor's documentation; no PowerMTA ran.
 """

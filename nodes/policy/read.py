@@ -1,4 +1,4 @@
-"""The policy of a node, cut out of the platform's configuration; and the overlay, which is read at any time."""
+"""Derives the policy of a node from the platform's configuration, and reads the overlay."""
 
 import datetime
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What new limits would have done to the mail that there was: hourly counts, put through the new limits hour by hour.
+"""Replays hourly attempt counts against new limits, hour by hour.
 
 Mail above an hour's limit waits for the next hours, the oldest first. That is exact for whole hours, and says nothing of what
 receivers would have answered.

@@ -1,4 +1,4 @@
-"""By which sources of a node the mail of a pool leaves, and in which shares.
+"""The weights of a node's addresses in a pool.
 
 A pool's members take part with their priority as weight. A member that redirects is replaced by where it redirects to; a
 routing rule divides its share among its targets. What does not lead to an address on this node has no part.

@@ -1,4 +1,4 @@
-"""One act on many records of a list: first how many it concerns and what it does, then doing it.
+"""List actions on many records: a confirmation page first, then the action.
 
 A few are done at once. Many become a Job, which a worker does step by step while its page shows how far it is. Each record is
 changed by the same act, in a transaction of its own, as by its own page; what one refuses does not stop the others.
@@ -54,7 +54,7 @@ def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) 
     refused = len(ids) - len(allowed)
     notice = found.notice
     if refused:
-        notice += f" {counted(refused, 'record is', 'records are')} left out, because you may not change them."
+        notice += f" {counted(refused, 'record is', 'records are')} skipped, because you may not change them."
     context = {
         **page.admin_site.each_context(request),
         "title": found.title,
@@ -111,5 +111,5 @@ def _start(found: BulkAct, page: Any, request: HttpRequest, ids: list[int], valu
         )
         # Only a reminder: the schedule finds the job all the same.
         transaction.on_commit(run_bulk_acts.delay)
-    messages.info(request, "It goes on in the background; this page tells how far it is.")
+    messages.info(request, "It runs in the background; this page shows its progress.")
     return HttpResponseRedirect(reverse("admin:core_job_change", args=[job.pk]))

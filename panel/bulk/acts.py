@@ -1,4 +1,4 @@
-"""The acts that are done to many records of a list at once."""
+"""The bulk actions: pause addresses, suspend servers, hold credentials."""
 
 import datetime
 
@@ -16,7 +16,7 @@ from servers.models import Credential, Server
 @bulk_act(
     model="ippools.IPAddress",
     title="Pause delivery",
-    notice="No mail leaves by these addresses until they are resumed, not even by their redirects.",
+    notice="These addresses send no mail until they are resumed, and neither do their redirects.",
     done="paused",
     form=PauseForm,
 )
@@ -28,7 +28,7 @@ def pause_addresses(address: IPAddress, actor: Actor, *, reason: str, until: str
 @bulk_act(
     model="ippools.IPAddress",
     title="Resume delivery",
-    notice="Mail may leave by these addresses again.",
+    notice="These addresses may send mail again.",
     done="resumed",
 )
 def resume_addresses(address: IPAddress, actor: Actor) -> None:
@@ -38,7 +38,7 @@ def resume_addresses(address: IPAddress, actor: Actor) -> None:
 @bulk_act(
     model="ippools.IPAddress",
     title="Delete",
-    notice="The addresses go with their own rules; what was counted by them stays. Those in a pool cannot be deleted.",
+    notice="The addresses and their own rules are deleted; their statistics are kept. Addresses in a pool cannot be deleted.",
     done="deleted",
     permission="delete",
 )
@@ -49,7 +49,7 @@ def delete_addresses(address: IPAddress, actor: Actor) -> None:
 @bulk_act(
     model="servers.Server",
     title="Suspend",
-    notice="The keys of these servers stop at once. Those that are suspended already stay as they are.",
+    notice="The keys of these servers stop working at once. Servers that are already suspended are not changed.",
     done="suspended",
     form=SuspensionForm,
 )

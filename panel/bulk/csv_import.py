@@ -1,4 +1,4 @@
-"""Importing a CSV file: a dry run that shows what it would do, then doing it.
+"""CSV import: a dry run that shows the effects, then the import.
 
 The dry run does everything and rolls it back, so it cannot say anything else than what the import will do.
 """

@@ -1,4 +1,4 @@
-"""The acts that are done to many records, by name; a job that a worker goes on with knows its act by that name."""
+"""The registry of bulk actions, by the name that jobs store."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Doing an act on many records as a job: step by step, each step with the rights that its starter has then."""
+"""Runs a bulk action as a job in steps, each with the current permissions of the user who started it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ KIND = "panel.bulk"
 STEP = 50
 SHOWN_REFUSALS = 20
 # Names no record: the person may no longer see it.
-FORBIDDEN = "A record was left out, because the person who started this may no longer change it"
+FORBIDDEN = "A record was skipped, because the person who started this may no longer change it"
 
 
 def _page_of(found: BulkAct) -> Any:

@@ -1,4 +1,4 @@
-"""Acknowledging and snoozing what *Needs attention* shows."""
+"""Acknowledge and snooze the alerts of “Needs attention”."""
 
 import datetime
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ class Alerts:
             # Signed by the page that showed it: nobody writes words of their own into the trail.
             key, label = signing.loads(request.POST.get("alert", ""), salt=_SALT)
         except (signing.BadSignature, ValueError):
-            messages.error(request, "There is no such alert.")
+            messages.error(request, "The alert could not be found.")
             return back
         viewer, now = viewer_of(request), timezone.now()
         whom = {"audience": audience_of(viewer), "key": key, "actor": viewer.actor}

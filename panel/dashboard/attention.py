@@ -1,4 +1,4 @@
-"""What needs attention: each a sentence, how bad it is, and the page where it is mended."""
+"""The alerts of “Needs attention”: a sentence, a severity, and a link to the page that resolves it."""
 
 import datetime
 from collections.abc import Sequence
@@ -135,7 +135,7 @@ def _of_pools(pools: dict[tuple[str, int], list[tuple[str, int]]]) -> list[Item]
 
 def _of_poolless(customers: list[tuple[str, int, int]]) -> list[Item]:
     url = reverse("admin:servers_server_changelist") + "?ip_pool__isempty=1&mode__exact=live"
-    detail = "Mail that no pool rule covers leaves by no address"
+    detail = "Mail that no pool rule matches is not sent"
     if len(customers) > MOST_NAMED:
         servers = sum(number for *_, number in customers)
         text = f"{counted(servers, 'live server', 'live servers')} of {len(customers)} customers have no IP pool"
@@ -222,7 +222,7 @@ def of_reputation(
     items = []
     for _, address, provider, counts in bad[:MOST_NAMED]:
         name, known = providers.get(provider, "others"), addresses[address]
-        text = f"Address {known.ipv4} is in trouble: {name} accepts {_percent(counts)} of the attempts"
+        text = f"Delivery problems of address {known.ipv4}: {name} accepts {_percent(counts)} of the attempts"
         others = sum((each for other, each in cells[address].items() if other != provider), ZERO)
         detail = f"{counts.deferred:,} deferred and {counts.bounced:,} bounced in {days} days"
         if _tried(others) >= LEAST_ATTEMPTS:
@@ -280,7 +280,7 @@ def failing_domains() -> Q:
 def _pause(address: IPAddress) -> str:
     """Return why no mail leaves by the address, and until when, as far as somebody said."""
     until = f"until {formats.localize(timezone.localtime(address.paused_until))}" if address.paused_until else ""
-    return "; ".join(filter(None, (address.pause_reason.rstrip("."), until))) or "No mail leaves by it"
+    return "; ".join(filter(None, (address.pause_reason.rstrip("."), until))) or "It sends no mail"
 
 
 @dataclass(frozen=True, slots=True)

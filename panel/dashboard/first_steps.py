@@ -1,4 +1,4 @@
-"""What to do first, on an installation or in an organization that has nothing yet."""
+"""The first steps on an empty installation or organization."""
 
 from dataclasses import dataclass
 
@@ -42,22 +42,22 @@ def steps(scope: Scope, viewer: Viewer) -> list[Step]:
         return []
     return [
         Step(
-            "Make an organization",
+            "Create an organization",
             "A tenant: it has servers, people and pools of its own.",
             _url("servers_organization_add", viewer.is_platform),
             "Add an organization",
             done["has_organization"],
         ),
         Step(
-            "Make a pool and put addresses into it",
-            "Mail leaves by the addresses of a server's pool; paste a list or a CIDR.",
+            "Create a pool and add addresses",
+            "A server sends from the addresses of its pool. Paste a list or a network (CIDR).",
             _url("ippools_ippool_add", viewer.changes_any),
             "Add a pool",
             done["has_pool"] and done["has_member"],
         ),
         Step(
-            "Make a server",
-            "Its API key is what programs send and report with.",
+            "Create a server",
+            "Programs send mail and report events with its API key.",
             _url("servers_server_add", viewer.changes_any),
             "Add a server",
             done["has_server"],

@@ -1,4 +1,4 @@
-"""The front page: how today goes, where the load is, who is in trouble, and what to mend.
+"""The dashboard: today's counts, load of pools, delivery problems, alerts.
 
 A page costs at most 20 queries, however large the platform is; sums over many rows are kept for some seconds (`scope`).
 """
@@ -142,7 +142,7 @@ def _change(number: int, past: int, *, is_bad_news: bool) -> dict[str, Any]:
 
 def _share_change(share: float | None, past: float | None) -> dict[str, Any]:
     if share is None:
-        return {"number": "–", "change": "nothing was tried today", "icon": "remove", "tone": "even"}
+        return {"number": "–", "change": "no attempts today", "icon": "remove", "tone": "even"}
     number = f"{share * 100:.1f} %"
     if past is None:
         return {"number": number, "change": "of today’s attempts", "icon": "remove", "tone": "even"}

@@ -1,4 +1,4 @@
-"""What part of the platform a page is about: all of it, or what some organizations have."""
+"""The scope of a page: the whole platform, or some organizations."""
 
 import datetime
 import hashlib

@@ -1,1 +1,1 @@
-"""How the panel writes times: by the 24-hour clock that logs use, too."""
+"""Date and time formats of the panel, with the 24-hour clock."""

@@ -1,4 +1,4 @@
-"""The base of the forms of records. Mind: validating such a form writes to the database (see ActingForm)."""
+"""The base class of record forms. Note: validating such a form writes to the database (see ActingForm)."""
 
 from typing import Any, ClassVar
 
@@ -71,7 +71,7 @@ class ActingForm(forms.ModelForm):
 
     def act(self) -> Model:
         """Do what the form asks for and return the record."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what it does")
+        raise NotImplementedError(f"{type(self).__name__} does not define act()")
 
     def _post_clean(self) -> None:
         # THE WRITE IS HERE. ModelForm would write into the instance and check the model's own rules; the act does both, under

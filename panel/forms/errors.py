@@ -1,4 +1,4 @@
-"""What an act refused, said at the field of the form where it can be mended."""
+"""Maps the faults of a refused change to the fields of the form."""
 
 from django import forms
 

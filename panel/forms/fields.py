@@ -1,4 +1,4 @@
-"""Form fields that several pages share, in the theme's clothes."""
+"""Form fields with the theme's widgets."""
 
 import zoneinfo
 from functools import cache

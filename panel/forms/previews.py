@@ -1,4 +1,4 @@
-"""A look at what a change would do to others, before it is done.
+"""Previews of a change's effects on other records, before it is saved.
 
 The act runs, its effect is read from the database, and all is rolled back: the preview cannot say anything else than what
 saving will do. The same form sent again, with the mark that it was looked at, is saved.
@@ -52,7 +52,7 @@ class PreviewedForm(ActingForm):
 
     def effect(self, record: Any, before: Any) -> Effect | None:
         """Return what the change did to others; None: nothing, so that it needs no look."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what it does to others")
+        raise NotImplementedError(f"{type(self).__name__} does not define effect()")
 
     @property
     def confirmation(self) -> str:
@@ -77,4 +77,4 @@ class PreviewedForm(ActingForm):
             errors.show(self, refusal)
         except _OnlyLooked as looked:
             self.preview = looked.effect
-            self.add_error(None, "Nothing is saved yet. Look at what the change does, and save again.")
+            self.add_error(None, "Not saved yet. Review the effects of the change below, and save again to confirm.")

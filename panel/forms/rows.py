@@ -1,14 +1,14 @@
-"""Rows of a form that are saved as a whole: what is not among them is deleted, so what came in part is refused."""
+"""Formsets that are saved as a whole: missing rows are deleted, so an incomplete form is refused."""
 
 from typing import Any
 
 from django.forms import ValidationError
 from django.forms.formsets import BaseFormSet
 
-INCOMPLETE = "The form did not arrive whole, so nothing was saved. Load the page again and repeat your change."
+INCOMPLETE = "The form was incomplete, so nothing was saved. Reload the page and repeat your change."
 CHANGED_MEANWHILE = (
-    "Somebody else has added or removed rows since you opened this page, so nothing was saved. Load it again and repeat"
-    " your change."
+    "Rows were added or removed by someone else since you opened this page, so nothing was saved. Reload the page and "
+    "repeat your change."
 )
 
 

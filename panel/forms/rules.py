@@ -1,4 +1,4 @@
-"""Throttling rules on the page of what owns them: up to 250, each with its domains in one text.
+"""The formset of throttling rules of an address or template: up to 250, each with its domains in one field.
 
 The owner and its rules are saved by one act, so they are one form here, not Django's inlines, which would save row by row.
 """
@@ -107,7 +107,7 @@ class RulesForm(ActingForm):
         max_value=HIGHEST_LIMIT,
         widget=number_input(),
         label="Connections at once",
-        help_text="To all domains that no rule has. 0 means unlimited.",
+        help_text="For domains that no rule matches. 0 means unlimited.",
     )
     default_max_messages_per_hour = forms.IntegerField(
         required=False,
@@ -115,7 +115,7 @@ class RulesForm(ActingForm):
         max_value=HIGHEST_LIMIT,
         widget=number_input(),
         label="Messages per hour",
-        help_text="To all domains that no rule has. 0 means unlimited.",
+        help_text="For domains that no rule matches. 0 means unlimited.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -147,7 +147,7 @@ class RulesForm(ActingForm):
         cleaned = super().clean() or self.cleaned_data
         if self.rules is not None and not self.rules.is_valid():
             others = self.rules.non_form_errors()
-            self.add_error(None, list(others) if others else "A rule below is not right yet")
+            self.add_error(None, list(others) if others else "Correct the errors in the rules below")
         return cleaned
 
     def rule_values(self) -> dict[str, Any]:
@@ -165,7 +165,7 @@ class RulesForm(ActingForm):
         row = self.rules.kept()[int(head[len("rules[") : -1])]
         row.add_error(errors.field_of(row, rest), errors.sentence(fault.message))
         if not self.non_field_errors():
-            self.add_error(None, "A rule below is not right yet")
+            self.add_error(None, "Correct the errors in the rules below")
         return True
 
 

@@ -1,4 +1,4 @@
-"""What is asked before servers are suspended or addresses paused, one on its page or many from the list."""
+"""Forms for suspending servers and pausing addresses, single or in bulk."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class ReasonForm(forms.Form):
 
     reason = forms.CharField(max_length=REASON_LENGTH, widget=text_input())
     until = forms.SplitDateTimeField(
-        required=False, widget=date_and_time(), help_text="Left empty: until somebody resumes it."
+        required=False, widget=date_and_time(), help_text="Leave empty to suspend until it is resumed."
     )
 
     def clean_until(self) -> Any:
@@ -29,7 +29,7 @@ class SuspensionForm(ReasonForm):
     """Why, and until when, servers are suspended."""
 
     reason = forms.CharField(
-        max_length=REASON_LENGTH, widget=text_input(), help_text="Everybody who sees the server reads it."
+        max_length=REASON_LENGTH, widget=text_input(), help_text="Visible to everyone who can view the server."
     )
     field_order = ("reason", "until")
 
@@ -40,6 +40,6 @@ class PauseForm(ReasonForm):
     reason = forms.CharField(
         max_length=REASON_LENGTH,
         widget=text_input(),
-        help_text="It stands on the address's page and in the audit trail.",
+        help_text="Shown on the address's page and in the audit trail.",
     )
     field_order = ("reason", "until")

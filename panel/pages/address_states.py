@@ -1,4 +1,4 @@
-"""What the list and the page of an address say of it in a word: delivery, DNS identity."""
+"""Delivery state and DNS identity of an address, in one word each."""
 
 from typing import Any
 

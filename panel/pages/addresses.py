@@ -1,4 +1,4 @@
-"""IP addresses: what mail leaves by, and how fast."""
+"""IP addresses with their throttling rules."""
 
 from typing import Any
 
@@ -44,19 +44,24 @@ class IPAddressForm(RulesForm):
     """An address with its own rules."""
 
     helps = {
-        "public_ipv4": "What receivers see where mail leaves through NAT. Left empty: the IPv4 itself.",
-        "public_ipv6": "The same for IPv6.",
-        "hostname": "The HELO name: the address's PTR should name it, and it should lead back to the address.",
-        "priority": "0 to 100: the weight with which pools choose it. One of 50 gets half as much mail as one of 100.",
-        "redirect": "Its mail leaves by this VirtualMTA instead.",
-        "delivery_paused": "The button Pause delivery asks for a reason and an end, too.",
+        "public_ipv4": (
+            "The address that receivers see, if mail is sent through NAT. Leave empty to use the IPv4 address itself."
+        ),
+        "public_ipv6": "As above, for IPv6.",
+        "hostname": "The HELO name. The address's PTR record should contain it, and it should resolve to the address.",
+        "priority": (
+            "The weight of the address in its pools, 0 to 100. An address with 50 gets half as much mail as "
+            "one with 100."
+        ),
+        "redirect": "Its mail is sent by this VirtualMTA instead.",
+        "delivery_paused": "The “Pause delivery” button also takes a reason and an end time.",
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in LIMITS:
             if f"default_{name}" in self.fields:
-                text = "To all domains without a rule. Left empty: the template's. 0 means unlimited."
+                text = "For domains that no rule matches. Leave empty to use the template's. 0 means unlimited."
                 self.fields[f"default_{name}"].help_text = text
 
     def act(self) -> IPAddress:
@@ -96,7 +101,7 @@ class IPAddressAdmin(TenantAdmin):
     autocomplete_fields = ["template", "redirect"]
     fieldsets = (
         (None, {"fields": list(OWN_FIELDS)}),
-        ("To all domains without a rule", {"fields": [f"default_{name}" for name in LIMITS]}),
+        ("For domains that no rule matches", {"fields": [f"default_{name}" for name in LIMITS]}),
     )
     actions = [
         actions.action(acts.pause_addresses),
@@ -181,7 +186,7 @@ class IPAddressAdmin(TenantAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         return ["default_limits"]
 
-    @display(description="To all domains without a rule")
+    @display(description="For domains that no rule matches")
     def default_limits(self, record: IPAddress) -> str:
         return limits_in_words(record.rules.max_concurrent_connections, record.rules.max_messages_per_hour)
 
@@ -252,10 +257,10 @@ class IPAddressAdmin(TenantAdmin):
             self,
             request,
             title="Import addresses",
-            help_text="Addresses are found by their IPv4: those that exist are changed, the others are made. "
-            "Pools are names apart by semicolons, an organization's after its permalink: acme/Transactional. "
-            "An empty cell leaves the value as it is; none takes it away. What several are called is written as its id: #12. "
-            "An address is on one node at most.",
+            help_text="Rows are matched by IPv4 address: existing addresses are changed, the others are created. "
+            "Pools are separated by semicolons; an organization's pool follows its permalink: acme/Transactional. "
+            "An empty cell keeps the value; none removes it. Where several records share a name, use the id: #12. "
+            "An address can be on one node.",
             columns=address_file.COLUMNS,
             needed=["ipv4"],
             importing=importing,
@@ -305,7 +310,7 @@ class IPAddressAdmin(TenantAdmin):
 
     @act(
         title="Pause delivery",
-        description="No mail leaves by it until it is resumed, not even by its redirect.",
+        description="It sends no mail until it is resumed, and neither does its redirect.",
         form=PauseActForm,
         icon="pause_circle",
         fits=lambda record: not record.delivery_paused,
@@ -320,21 +325,21 @@ class IPAddressAdmin(TenantAdmin):
             actor=actor_of(request),
         )
         end = "until it is resumed" if until is None else f"until {formats.localize(timezone.localtime(until))}"
-        return f"No mail leaves by {record} {end}."
+        return f"{record} sends no mail {end}."
 
     @act(
         title="Resume delivery",
-        description="Mail may leave by it again.",
+        description="It may send mail again.",
         icon="play_circle",
         fits=lambda record: record.delivery_paused,
     )
     def resume_delivery(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str:
         pausing.resume(record.pk, actor=actor_of(request))
-        return f"Mail may leave by {record} again."
+        return f"{record} may send mail again."
 
     @act(
-        title="Check the identity",
-        description="Asks DNS at once for the address's names and the HELO name's addresses. That takes some seconds.",
+        title="Check DNS identity",
+        description="Queries the address's PTR records and the HELO name's addresses now. This takes a few seconds.",
         icon="travel_explore",
     )
     def check_identity(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str:
@@ -347,7 +352,7 @@ class IPAddressAdmin(TenantAdmin):
 
     def consequences(self, record: Any) -> list[str]:
         return [
-            "Its own rules go with it; what was counted by it stays.",
+            "Its own rules are deleted with it; its statistics are kept.",
         ]
 
     def state_of(self, record: IPAddress) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""API tokens: passwords for programs that use GreenArrow's API in a user's name."""
+"""API tokens: passwords of programs that use GreenArrow's API as a user."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ class ApiTokenAdmin(PanelAdmin):
 
     @act(
         title="Revoke",
-        description="Programs that use it are refused at once, for ever.",
+        description="Programs that use it are refused at once. This cannot be undone.",
         icon="block",
         variant=ActionVariant.DANGER,
         fits=lambda record: record.revoked_at is None,

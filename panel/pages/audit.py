@@ -1,4 +1,4 @@
-"""The audit trail: every change, by page, API or command, and who made it."""
+"""The audit trail: every change by page, API or command, with its actor."""
 
 import datetime
 from typing import Any
@@ -68,7 +68,7 @@ class AuditEntryAdmin(TenantAdmin):
     def what(self, record: AuditEntry) -> str:
         return audit_titles.title(record)
 
-    @display(description="Of what", ordering="target_label")
+    @display(description="Record", ordering="target_label")
     def of_what(self, record: AuditEntry) -> str:
         return record.target_label
 

@@ -1,4 +1,4 @@
-"""What every page of the panel does: show each person only what is theirs, and change it by the same acts as the API."""
+"""The base classes of the panel's pages: record visibility, and changes by the same functions as the API."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -206,7 +206,7 @@ class PanelAdmin(ModelAdmin):
 
     # Above a secret that was just made.
     shown_once_title = "New key"
-    shown_once_notice = "Copy it now: it is stored nowhere and cannot be shown again."
+    shown_once_notice = "Copy it now: it is not stored and cannot be shown again."
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Do nothing: the form's act has saved it."""
@@ -216,7 +216,7 @@ class PanelAdmin(ModelAdmin):
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         """Delete the record by its act."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how a record is deleted")
+        raise NotImplementedError(f"{type(self).__name__} does not define delete_act()")
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.delete_act(request, obj)
@@ -264,7 +264,7 @@ class PanelAdmin(ModelAdmin):
 
     def restore(self, request: HttpRequest, record: Any, state: dict[str, Any]) -> None:
         """Give the record the values that it had, by the act that changes it. `state` holds the restorable fields."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how a record is restored")
+        raise NotImplementedError(f"{type(self).__name__} does not define restore()")
 
     def state_before(self, record: Any) -> Any:
         """Return what `effect` needs to know of the record as it is."""

@@ -1,4 +1,4 @@
-"""Caps: what bounds an address below its rules just now, why, and until when."""
+"""Caps: temporary upper bounds of addresses, with reason and end."""
 
 from typing import Any
 
@@ -23,9 +23,9 @@ class AddressCapForm(ActingForm):
     """A cap by hand, for everything that an address sends."""
 
     helps = {
-        "max_messages_per_hour": "Messages an hour under each rule. Empty: not bounded.",
-        "max_concurrent_connections": "Connections at once under each rule. Empty: not bounded.",
-        "until": "Empty: until it is ended.",
+        "max_messages_per_hour": "Messages per hour and rule. Leave empty for no bound.",
+        "max_concurrent_connections": "Concurrent connections per rule. Leave empty for no bound.",
+        "until": "Leave empty to keep the cap until it is ended.",
     }
 
     def act(self) -> AddressCap:
@@ -68,7 +68,7 @@ class AddressCapAdmin(PanelAdmin):
         if record.domains:
             return ", ".join(record.domains)
         if record.is_default:
-            return "domains without a rule"
+            return "domains that no rule matches"
         return ", ".join(each.pattern for each in record.rule.domains.all()) if record.rule is not None else "everybody"
 
     @display(description="At most")
@@ -81,7 +81,7 @@ class AddressCapAdmin(PanelAdmin):
 
     @act(
         title="End",
-        description="The address sends within its rules again. A throttle program starts anew with what comes from now on.",
+        description="The address sends within its rules again. Its throttle program starts over with new attempts.",
         icon="play_arrow",
         fits=lambda record: _is_in_effect(record),
     )

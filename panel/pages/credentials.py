@@ -1,4 +1,4 @@
-"""Credentials of servers: keys that are shown once, and networks that need none."""
+"""Credentials of servers: keys, and networks for SMTP-IP."""
 
 import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from servers import credentials, rotation
 from servers.models import Credential
 from servers.smtp_users import smtp_user_of
 
-SHOWN_ONCE = "Copy it now: it is not shown again unless somebody asks for it, which the audit trail tells."
+SHOWN_ONCE = "Copy it now. It can be revealed later, which is recorded in the audit trail."
 
 
 class CredentialForm(ServerPartForm):
@@ -127,7 +127,7 @@ class CredentialAdmin(ServerPartAdmin):
 
     @act(
         title="Reveal the key",
-        description="The audit trail will tell that you have read it.",
+        description="Revealing the key is recorded in the audit trail.",
         icon="visibility",
         permission="reveal",
         fits=lambda record: record.kind != Credential.Kind.SMTP_IP,
@@ -140,12 +140,12 @@ class CredentialAdmin(ServerPartAdmin):
             record,
             {**smtp_user(record), "Key": key},
             title="Key",
-            notice="That you read it is written down.",
+            notice="This has been recorded in the audit trail.",
         )
 
     @act(
         title="Rotate the key",
-        description="A new key is made. A leaked key is stopped at once; programs that change over need some hours.",
+        description="A new key is created. Stop a leaked key at once; leave programs some hours to change to the new one.",
         form=RotateForm,
         icon="sync_lock",
         fits=lambda record: record.kind != Credential.Kind.SMTP_IP,

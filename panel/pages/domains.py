@@ -1,4 +1,4 @@
-"""Domains that servers send mail for: the records to publish, and what DNS says of them."""
+"""Sender domains: the DNS records to publish, and their status."""
 
 import datetime
 from typing import Any
@@ -46,14 +46,17 @@ class DomainForm(ServerPartForm):
         max_length=10_000,
         widget=text_area(rows=3, placeholder="mx1.example.com"),
         label="Own mail servers",
-        help_text="Host names, one a line, that receive its mail instead of the platform's.",
+        help_text="Host names, one per line, that receive its mail instead of the platform's.",
     )
     dmarc_record = forms.CharField(
         required=False,
         max_length=1_000,
         widget=text_input(placeholder="v=DMARC1; p=quarantine"),
         label="DMARC policy",
-        help_text="The text of the TXT record at _dmarc. Left empty: a proposal, never weaker than what receivers use now.",
+        help_text=(
+            "The text of the TXT record at _dmarc. If left empty, a policy is proposed that is never weaker "
+            "than the current one."
+        ),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -71,7 +74,9 @@ class NewDomainForm(forms.Form):
     """A new domain of a server."""
 
     name = forms.CharField(
-        max_length=253, widget=text_input(placeholder="mail.example.com"), help_text="As in the sender's address."
+        max_length=253,
+        widget=text_input(placeholder="mail.example.com"),
+        help_text="The domain of the sender's address.",
     )
 
     def __init__(self, *args: Any, request: HttpRequest, server: Any, **kwargs: Any) -> None:
@@ -181,7 +186,7 @@ class DomainAdmin(ServerPartAdmin):
             except Refused as refusal:
                 errors.show(form, refusal)
             else:
-                text = "was there already." if made.already_exists else "is added: publish its records now."
+                text = "exists already." if made.already_exists else "has been added. Publish its records now."
                 messages.success(request, f"{made.domain} {text}")
                 return HttpResponseRedirect(self.url_of(made.domain.pk))
         context = {
@@ -201,14 +206,14 @@ class DomainAdmin(ServerPartAdmin):
             "zone_url": self.url_of(record.pk, "zone"),
         }
 
-    @act(title="Check now", description="Asks DNS at once. That takes some seconds.", icon="travel_explore")
+    @act(title="Check now", description="Queries DNS now. This takes a few seconds.", icon="travel_explore")
     def check_now(self, request: HttpRequest, record: Domain, form: ActForm) -> str | None:
         found = domains.verify_domain(domain=record, actor=actor_of(request))
         text = f"{found} is verified." if found.is_verified else f"{found} is not verified yet."
         wrong = [label for check, label in CHECKS.items() if getattr(found, f"{check}_status") != DNSStatus.OK]
         if not wrong:
             return text
-        messages.warning(request, f"{text} To be put right: {', '.join(wrong)}.")
+        messages.warning(request, f"{text} Failed checks: {', '.join(wrong)}.")
         return None
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
@@ -216,8 +221,11 @@ class DomainAdmin(ServerPartAdmin):
 
     def consequences(self, record: Any) -> list[str]:
         return [
-            "Its records are no longer checked, and mail from it is no longer signed.",
-            "Its counts stay. Its verification token, DKIM key and selector are kept: added again, it needs no new records.",
+            "Its DNS records are no longer checked, and mail from it is no longer signed.",
+            (
+                "Its statistics, verification token, DKIM key and selector are kept. If it is added again, it "
+                "needs no new DNS records."
+            ),
         ]
 
     def restore(self, request: HttpRequest, record: Domain, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Event sources: who reports events, in which format, what has come of it, and which of their texts mean which server."""
+"""Event sources: format, token, accepted and refused events, and mapped texts."""
 
 import datetime
 from typing import Any
@@ -22,7 +22,7 @@ from servers.models import Server
 from stats.intake import event_sources, source_counts
 from stats.models import EventSource, SourceSample
 
-SHOWN_ONCE = "Copy it now: it is stored nowhere and cannot be shown again. Events are posted to /api/v1/events/<token>."
+SHOWN_ONCE = "Copy it now: it is not stored and cannot be shown again. Events are posted to /api/v1/events/<token>."
 # A source that has reported before, and is silent for this long, is shown as silent.
 SILENT_AFTER = datetime.timedelta(hours=1)
 
@@ -35,13 +35,13 @@ class EventSourceForm(ActingForm):
         required=False,
         max_length=200,
         widget=text_input(),
-        help_text="Where a record names its server, such as meta.tenant, unique_args.tenant or a header's name.",
+        help_text="The field that names the server, such as meta.tenant, unique_args.tenant or a header's name.",
     )
     verification_key = forms.CharField(
         required=False,
         widget=text_area(rows=6),
-        help_text="For Postal, SES and SendGrid: the public key or certificate of their signatures. Empty: the token alone "
-        "authenticates.",
+        help_text="For Postal, SES and SendGrid: the public key or certificate that verifies signatures. If empty, only "
+        "the token authenticates.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -67,7 +67,7 @@ class MappingForm(ActForm):
         required=False,
         max_length=200,
         widget=text_input(),
-        help_text="organization/server, or a UUID. Empty: the text means nothing any more.",
+        help_text="organization/server, or a UUID. Leave empty to remove the mapping.",
     )
 
 
@@ -190,7 +190,7 @@ class EventSourceAdmin(PanelAdmin):
 
     @act(
         title="Map a text",
-        description="Events whose records have this text, and name no server, are this server's.",
+        description="Events that contain this text, and name no server, are counted for this server.",
         icon="conversion_path",
         form=MappingForm,
     )
@@ -198,14 +198,14 @@ class EventSourceAdmin(PanelAdmin):
         text, name = form.cleaned_data["text"], form.cleaned_data["server"].strip()
         if not name:
             event_sources.unmap_text(source=record, text=text, actor=actor_of(request))
-            return f"{text} means nothing any more."
+            return f"The mapping of {text} is removed."
         server = event_sources.server_called(name)
         event_sources.map_text(source=record, text=text, server=server, actor=actor_of(request))
-        return f"{text} means {_called(server)}."
+        return f"{text} is mapped to {_called(server)}."
 
     @act(
         title="Rotate the token",
-        description="A new token is made, and the old one stops at once.",
+        description="A new token is created, and the old one stops working at once.",
         icon="sync_lock",
         variant=ActionVariant.WARNING,
     )
@@ -217,7 +217,7 @@ class EventSourceAdmin(PanelAdmin):
 
     @act(
         title="Revoke",
-        description="What it sends is refused at once, until its token is rotated.",
+        description="Its requests are refused at once, until its token is rotated.",
         icon="block",
         variant=ActionVariant.DANGER,
         fits=lambda record: record.revoked_at is None,

@@ -1,4 +1,4 @@
-"""Which pools an organization may use. The platform grants and withdraws them."""
+"""Grants of the platform's pools to organizations."""
 
 from typing import Any
 
@@ -44,4 +44,4 @@ class OrganizationPoolAdmin(TenantAdmin):
         pools.withdraw_pool(organization=record.organization, pool=record.pool, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return [f"{record.organization} cannot choose the pool {record.pool} any more."]
+        return [f"{record.organization} can no longer choose the pool {record.pool}."]

@@ -1,4 +1,4 @@
-"""Ingest tokens: with which collectors report events of any server."""
+"""Ingest tokens, with which collectors report events of any server."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -48,7 +48,7 @@ class IngestTokenAdmin(PanelAdmin):
 
     @act(
         title="Revoke",
-        description="Collectors that use it are refused at once, for ever.",
+        description="Collectors that use it are refused at once. This cannot be undone.",
         icon="block",
         variant=ActionVariant.DANGER,
         fits=lambda record: record.revoked_at is None,

@@ -1,4 +1,4 @@
-"""Jobs: long acts, and how far they are."""
+"""Background jobs and their progress."""
 
 from typing import Any
 

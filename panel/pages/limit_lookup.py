@@ -1,4 +1,4 @@
-"""“Which limit applies?”: the winning rule of one address towards one domain, and how it was found."""
+"""“Which limit applies?”: the winning rule of an address for a domain, with the trace."""
 
 import datetime
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def answer(address: IPAddress, text: str, *, at: datetime.datetime) -> Answer | 
     try:
         domain = domain_name(text[:LONGEST])
     except NotADomain:
-        return f"“{text[:80]}” is no domain name. Type one such as gmail.com."
+        return f"“{text[:80]}” is not a domain name. Enter one such as gmail.com."
     layers = limit_tables(address)
     limits = effective(layers, caps.of_addresses([address.pk], at=at).get(address.pk, ()), domain, at)
     names = dict(ThrottleProgram.objects.values_list("pk", "name"))

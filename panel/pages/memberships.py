@@ -1,4 +1,4 @@
-"""Memberships: who belongs to which organization, and what they may do there. Owners change them."""
+"""Memberships: the people of an organization and their roles. Owners change them."""
 
 from typing import Any
 
@@ -21,7 +21,9 @@ class MembershipForm(ActingForm):
     """A role. Who has no account yet gets one."""
 
     username = forms.CharField(
-        max_length=150, widget=text_input(), help_text="Who has no account yet gets one, with a password to hand over."
+        max_length=150,
+        widget=text_input(),
+        help_text="If the person has no account, one is created with a password to hand over.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -77,7 +79,7 @@ class MembershipAdmin(TenantAdmin):
         people.remove_person(membership=record, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["The person sees nothing of the organization any more. The account stays."]
+        return ["The person can no longer see the organization. The account is kept."]
 
     def restore(self, request: HttpRequest, record: Membership, state: dict[str, Any]) -> None:
         people.change_role(membership=record, role=state["role"], actor=actor_of(request))

@@ -1,4 +1,4 @@
-"""Nodes: machines with one MTA, what they are to do, and how far they are."""
+"""Nodes: machines with one MTA, their wanted and applied revisions."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ class NodeForm(ActingForm):
         required=False,
         max_length=1_000_000,
         widget=text_area(rows=8, placeholder="192.0.2.1\n192.0.2.2", spellcheck="false"),
-        help_text="One a line: the whole list. An address is on one node at most.",
+        help_text="The complete list, one per line. An address can be on one node.",
     )
 
     aliases = {"addresses": "address_list"}
@@ -113,7 +113,7 @@ class NodeAdmin(PanelAdmin):
 
     @act(
         title="New key",
-        description="The key that the agent has stops at once. The new one is shown once.",
+        description="The agent's current key stops working at once. The new key is shown once.",
         icon="key",
     )
     def rotate(self, request: HttpRequest, record: Node, form: ActForm) -> HttpResponse:
@@ -139,8 +139,8 @@ class NodeAdmin(PanelAdmin):
 
     def consequences(self, record: Any) -> list[str]:
         return [
-            "Its key stops at once. The MTA goes on by the policy that it applied last.",
-            "Its addresses stay, on no node; revisions keep what it was told.",
+            "Its key stops working at once. The MTA continues with the policy that it applied last.",
+            "Its addresses are kept, without a node. Revisions keep its policies.",
         ]
 
     def state_of(self, record: Node) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What an organization's page shows besides its form: servers, pools, people and roles, usage by month."""
+"""The summary of an organization's page: servers, pools, memberships, usage by month."""
 
 import datetime
 import zoneinfo

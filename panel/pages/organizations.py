@@ -35,7 +35,7 @@ class OrganizationForm(PreviewedForm):
 
     time_zone = time_zone_field()
     helps = {
-        "time_zone": "Days of the file of daily usage begin by it. Months, and what the APIs answer, are in UTC.",
+        "time_zone": "The time zone of the days in the daily usage file. Months, and the APIs, use UTC.",
         "allow_keyless_create": "Postal's servers/create works without a key: whoever knows the organization's UUID can make"
         " servers. Leave it off unless a program needs it.",
     }
@@ -43,12 +43,12 @@ class OrganizationForm(PreviewedForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in {*quotas.FIELDS} & {*self.fields}:
-            self.fields[name].help_text = f"Left empty: the platform's {settings.SLUICE_QUOTAS[name]:,}."
+            self.fields[name].help_text = f"Leave empty to use the platform's {settings.SLUICE_QUOTAS[name]:,}."
         if "permalink" in self.fields:
             self.fields["permalink"].required = False
             self.fields[
                 "permalink"
-            ].help_text = "Part of SMTP user names and host names. Left empty: made from the name."
+            ].help_text = "Part of SMTP user names and host names. Leave empty to derive it from the name."
 
     def act(self) -> Organization:
         values = {name: self.cleaned_data[name] for name in self.fields}
@@ -72,7 +72,7 @@ class SuspendForm(ActForm):
     """Why an organization is suspended; its people read it."""
 
     reason = forms.CharField(
-        max_length=500, widget=text_input(), help_text="Everybody who sees the organization reads it."
+        max_length=500, widget=text_input(), help_text="Visible to everyone who can view the organization."
     )
 
 
@@ -170,7 +170,7 @@ class OrganizationAdmin(TenantAdmin):
 
     @act(
         title="Suspend",
-        description="Every key of every server of the organization stops until it is resumed.",
+        description="No key of the organization's servers works until it is resumed.",
         form=SuspendForm,
         icon="pause_circle",
         permission="suspend",
@@ -184,7 +184,7 @@ class OrganizationAdmin(TenantAdmin):
 
     @act(
         title="Resume",
-        description="The keys of its servers work again, but for servers that are suspended themselves.",
+        description="The keys of its servers work again, except for servers that are suspended themselves.",
         icon="play_circle",
         permission="suspend",
         fits=lambda record: record.is_suspended,
@@ -198,8 +198,8 @@ class OrganizationAdmin(TenantAdmin):
 
     def consequences(self, record: Any) -> list[str]:
         return [
-            "Its people lose their roles in it; their accounts stay.",
-            "What was done in its name stays in the trail.",
+            "Its memberships are deleted; the accounts are kept.",
+            "Its entries in the audit trail are kept.",
         ]
 
     def obstacles(self, request: HttpRequest, record: Organization) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a pool's page shows besides its form: members with their counts and share, servers, rules, and how it compares."""
+"""The summary of a pool's page: addresses with counts and shares, servers, rules, and comparison with other pools."""
 
 import datetime
 from typing import Any

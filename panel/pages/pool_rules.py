@@ -1,4 +1,4 @@
-"""IP pool rules: mail from or to some addresses that leaves by a pool of its own."""
+"""IP pool rules: mail from or to certain addresses or domains is sent by another pool."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from servers import pool_rules
 from servers.access import organizations_changed_by, organizations_of
 from servers.models import IPPoolRule, Server
 
-CONDITIONS = "Addresses (a +tag is ignored) or domains, one a line. Left empty: any."
+CONDITIONS = "Addresses (a +tag is ignored) or domains, one per line. Leave empty to match any."
 
 
 class PoolRuleForm(ActingForm):
@@ -53,7 +53,7 @@ class PoolRuleForm(ActingForm):
             return pool_rules.change_rule(rule=self.instance, pool=given["pool"], actor=self.actor, **conditions)
         owners = [each for each in (given["organization"], given["server"]) if each is not None]
         if len(owners) != 1:
-            raise Invalid(Fault("server", "or an organization is needed, and only one of them"))
+            raise Invalid(Fault("server", "or an organization is required, but not both"))
         return pool_rules.create_rule(owner=owners[0], pool=given["pool"], actor=self.actor, **conditions)
 
 
@@ -147,7 +147,7 @@ class IPPoolRuleAdmin(TenantAdmin):
             try:
                 rule_order.move(rule=record, step=step, actor=actor_of(request))
             except Refused:
-                messages.error(request, "The rules have changed meanwhile: look at their order again.")
+                messages.error(request, "The rules have changed in the meantime. Check their order again.")
         back = request.POST.get("back", "")
         shown = self.seen(request, back) if whole_id(back) else None
         return HttpResponseRedirect(f"{self.url_of((shown or record).pk)}#order")
@@ -156,12 +156,12 @@ class IPPoolRuleAdmin(TenantAdmin):
         pool_rules.delete_rule(rule=record, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["Mail that it took leaves by the next rule that matches, or by the server's pool."]
+        return ["Mail that it matched is sent by the next matching rule, or by the server's pool."]
 
     def restore(self, request: HttpRequest, record: IPPoolRule, state: dict[str, Any]) -> None:
         pool = IPPool.objects.filter(pk=state["pool_id"]).first()
         if pool is None:
-            raise Conflict("The pool that it had is gone")
+            raise Conflict("Its former pool no longer exists")
         conditions = {name: state[name].splitlines() for name in ("from_conditions", "to_conditions")}
         pool_rules.change_rule(rule=record, pool=pool, actor=actor_of(request), **conditions)
 

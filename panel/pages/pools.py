@@ -1,4 +1,4 @@
-"""IP pools: groups of addresses that servers send by."""
+"""IP pools: groups of addresses that servers send from."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ class PoolForm(ActingForm):
         Organization.objects.none(),
         required=False,
         empty_label="The platform",
-        help_text="Who makes the pool. The platform's own pools are granted to organizations.",
+        help_text="The owner of the pool. The platform's pools are granted to organizations.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -60,7 +60,7 @@ class PoolForm(ActingForm):
                 name=values["name"], is_default=values.get("is_default", False), actor=self.actor
             )
         if values.get("is_default"):
-            raise Invalid(Fault("is_default", "is for the platform's pools: new organizations get that one"))
+            raise Invalid(Fault("is_default", "is for the platform's pools only: it is the pool of new organizations"))
         return pools.create_pool(organization=organization, name=values["name"], ips=[], actor=self.actor).pool
 
 
@@ -172,7 +172,7 @@ class IPPoolAdmin(TenantAdmin):
             record.per_address = round(pool_load.per_address(ids, sent)) if ids else None
             record.owner_name = names.get(record.namespace, "Platform")
 
-    @display(description="Made by")
+    @display(description="Owner")
     def owner(self, record: Any) -> str:
         return record.owner_name
 
@@ -247,7 +247,7 @@ class IPPoolAdmin(TenantAdmin):
         chosen = [each for each in request.POST.getlist("address") if whole_id(each)]
         members = IPAddress.objects.filter(memberships__pool=record, pk__in=chosen).order_by("pk")
         if request.method != "POST" or not chosen or not (found := list(members)):
-            messages.warning(request, "Choose the addresses that are to leave the pool.")
+            messages.warning(request, "Choose the addresses to remove from the pool.")
             return HttpResponseRedirect(self.url_of(record.pk))
         if "confirmed" in request.POST:
             total = pools.remove_members(pool=record, addresses=found, actor=actor_of(request))
@@ -255,16 +255,16 @@ class IPPoolAdmin(TenantAdmin):
             return HttpResponseRedirect(self.url_of(record.pk))
         context = {
             **self.admin_site.each_context(request),
-            "title": "Take addresses out",
+            "title": "Remove addresses",
             "opts": self.opts,
             "original": record,
             "action": request.path,
             "heading": f"Take {counted(len(found), 'address', 'addresses')} out of {record}",
-            "notice": "Servers that send by the pool do not send by them any more. The addresses and their counts stay.",
+            "notice": "Servers that use the pool no longer send from them. The addresses and their statistics are kept.",
             "shown": [each.ipv4 for each in found[:SHOWN]],
             "more": max(0, len(found) - SHOWN),
             "hidden": [("address", str(each.pk)) for each in found],
-            "submit": "Take out",
+            "submit": "Remove",
             "back": self.url_of(record.pk),
         }
         return TemplateResponse(request, "panel/confirm.html", context)
@@ -273,7 +273,7 @@ class IPPoolAdmin(TenantAdmin):
         pools.delete_pool(pool=record, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["Its addresses stay, with all that was counted by them."]
+        return ["Its addresses and their statistics are kept."]
 
     def restore(self, request: HttpRequest, record: IPPool, state: dict[str, Any]) -> None:
         pools.change_pool(pool=record, actor=actor_of(request), **state)

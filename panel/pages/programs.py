@@ -1,4 +1,4 @@
-"""Throttle programs: what to do when a receiver pushes back."""
+"""Throttle programs: how rates are reduced when a receiver defers or rejects mail."""
 
 from typing import Any, cast
 
@@ -35,9 +35,9 @@ class ProgramForm(PreviewedForm):
     helps = {
         "backoff_connections_value": "Percent of the limit, or connections.",
         "backoff_messages_value": "Percent of the limit, or messages per hour.",
-        "return_after_seconds": "Seconds without a trigger, after which the limits apply whole again.",
-        "failure_rate": "Percent of the attempts that failed for good. Left empty: it triggers nothing.",
-        "deferral_rate": "Percent of the attempts that were deferred. Left empty: it triggers nothing.",
+        "return_after_seconds": "Seconds without a trigger after which the normal limits apply again.",
+        "failure_rate": "Percent of the attempts that failed permanently. Leave empty to disable this trigger.",
+        "deferral_rate": "Percent of the attempts that were deferred. Leave empty to disable this trigger.",
     }
 
     def act(self) -> ThrottleProgram:
@@ -99,8 +99,8 @@ class ThrottleProgramAdmin(PanelAdmin):
             },
         ),
         (
-            "What makes it back off",
-            {"fields": [RATES], "description": "In percent of the attempts. At least one is needed."},
+            "Triggers",
+            {"fields": [RATES], "description": "In percent of the attempts. At least one is required."},
         ),
     )
     change_form_before_template = "panel/parts/preview.html"

@@ -1,4 +1,4 @@
-"""Mailbox providers: by which recipient domains mail is grouped."""
+"""Mailbox providers and their recipient domains."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Relay servers: others' mail servers that take our mail."""
+"""Relay servers: external mail servers that accept our mail."""
 
 from typing import Any
 
@@ -26,9 +26,9 @@ class RelayServerForm(ActingForm):
         strip=False,
         max_length=1_000,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Left empty: the one that is stored stays.",
+        help_text="Leave empty to keep the stored password.",
     )
-    forget_password = forms.BooleanField(required=False, help_text="Sign in to the relay without a password.")
+    forget_password = forms.BooleanField(required=False, help_text="Connect to the relay without a password.")
     aliases = {"destination_password": "password"}
 
     def act(self) -> RelayServer:
@@ -94,10 +94,10 @@ class RelayServerAdmin(PanelAdmin):
         relay_servers.delete(record.pk, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["One that others redirect or route to cannot be deleted."]
+        return ["It cannot be deleted while others redirect or route to it."]
 
     def restore(self, request: HttpRequest, record: RelayServer, state: dict[str, Any]) -> None:
         redirect_id = state["redirect_id"]
         if redirect_id is not None and not VirtualMTA.objects.filter(pk=redirect_id).exists():
-            raise Conflict("What it redirected to is gone")
+            raise Conflict("Its former redirect no longer exists")
         relay_servers.change(record.pk, actor=actor_of(request), **values_of(state, None))

@@ -1,4 +1,4 @@
-"""Operators' rules for replies: why a receiver did not take a message, in the operator's own reading."""
+"""Reply rules: operators' own classification of SMTP replies."""
 
 from typing import Any
 

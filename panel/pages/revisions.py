@@ -1,4 +1,4 @@
-"""Revisions: what was published, by whom, which nodes have it; publishing, and publishing an earlier one again."""
+"""Revisions: what was published, by whom and on which nodes; publishing and rolling back."""
 
 from collections import Counter
 from typing import Any
@@ -105,11 +105,11 @@ class RevisionAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         if request.method == "POST":
             return self._done(request, lambda: publishing.publish(actor=actor_of(request), now=timezone.now()))
-        notice = "Every node gets the configuration as it is now."
+        notice = "Every node gets the current configuration."
         if publishing.is_held():
-            notice += " An earlier revision was published again: nothing is published by itself until this is done."
+            notice += " An earlier revision was published again, so changes are not published automatically until you publish."
         elif settings.SLUICE_PUBLISH == publishing.AUTOMATIC:
-            notice += " Changes are published by themselves within seconds."
+            notice += " Changes are published automatically within seconds."
         return self._page(request, publishing.read_draft(), "Publish", notice)
 
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Roll-up runs: how events became counts, and how fast."""
+"""Roll-up runs: the log of folding, audits and retention."""
 
 from django.contrib import admin
 from unfold.decorators import display

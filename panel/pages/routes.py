@@ -19,7 +19,7 @@ class RouteForm(ServerPartForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "domain" in self.fields:
-            self.fields["domain"].help_text = "Left empty: the platform's own route domain."
+            self.fields["domain"].help_text = "Leave empty to use the platform's route domain."
             if not self.is_new:
                 self.limit_choices("domain", Domain.objects.filter(server=self.instance.server_id))
 
@@ -55,5 +55,5 @@ class RouteAdmin(ServerPartAdmin):
         if domain_id is not None:
             domain = Domain.objects.filter(pk=domain_id, server=record.server_id).first()
             if domain is None:
-                raise Conflict("The domain that it had is gone")
+                raise Conflict("Its former domain no longer exists")
         routes.change_route(route=record, actor=actor_of(request), domain=domain, **state)

@@ -1,4 +1,4 @@
-"""Routing rules: mail split over other VirtualMTAs, with exceptions for some recipient domains."""
+"""Routing rules: mail split over several VirtualMTAs, with overrides for recipient domains."""
 
 import re
 from typing import Any
@@ -24,7 +24,8 @@ from panel.record_actions import actor_of
 
 MOST_OVERRIDES = 100
 TARGETS_HELP = (
-    "One a line: a weight, and the name of a VirtualMTA. “3 relay-1” gets three times as much as “1 ip-192.0.2.1”."
+    "One per line: a weight and the name of a VirtualMTA. “3 relay-1” gets three times as much mail "
+    "as “1 ip-192.0.2.1”."
 )
 _TARGET = re.compile(r"(?:(?P<weight>[0-9]+(?:\.[0-9]+)?)\s+)?(?P<name>\S.*)")
 
@@ -119,7 +120,7 @@ class RoutingRuleForm(ActingForm):
         cleaned = super().clean() or self.cleaned_data
         if self.overrides is not None and not self.overrides.is_valid():
             others = self.overrides.non_form_errors()
-            self.add_error(None, list(others) if others else "An exception below is not right yet")
+            self.add_error(None, list(others) if others else "Correct the errors in the exceptions below")
         return cleaned
 
     def act(self) -> RoutingRule:
@@ -146,7 +147,7 @@ class RoutingRuleForm(ActingForm):
             return False
         row = self.overrides.kept()[int(head[len("domain_overrides[") : -1])]
         row.add_error(errors.field_of(row, rest), errors.sentence(fault.message))
-        self.add_error(None, "An exception below is not right yet")
+        self.add_error(None, "Correct the errors in the exceptions below")
         return True
 
 
@@ -202,7 +203,7 @@ class RoutingRuleAdmin(PanelAdmin):
         exceptions = (f"{each['domains']}: {each['deliver_through']}" for each in shown["overrides"])
         return "; ".join([shown["deliver_through"], *exceptions])
 
-    @display(description="Ways out", ordering="target_total")
+    @display(description="VirtualMTAs", ordering="target_total")
     def target_count(self, record: Any) -> int:
         return record.target_total
 
@@ -214,7 +215,7 @@ class RoutingRuleAdmin(PanelAdmin):
         routing_rules.delete(record.pk, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["One that others redirect or route to cannot be deleted."]
+        return ["It cannot be deleted while others redirect or route to it."]
 
     def state_of(self, record: RoutingRule) -> dict[str, Any]:
         return record.document()

@@ -1,4 +1,4 @@
-"""The order in which an owner's pool rules are tried: shown on each rule's page, changed there step by step."""
+"""The order of an owner's pool rules: shown on each rule's page, and changed one step at a time."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -48,7 +48,7 @@ def move(*, rule: IPPoolRule, step: str, actor: Actor) -> None:
     """Move the rule by a step of STEPS; one that is there already stays. Raises Conflict where the rules changed meanwhile."""
     ids = _ids(rule)
     if rule.pk not in ids:
-        raise Conflict("The rule is gone")
+        raise Conflict("The rule no longer exists")
     here = ids.index(rule.pk)
     there = {"first": 0, "up": max(0, here - 1), "down": here + 1, "last": len(ids)}[step]
     ids.insert(there, ids.pop(here))

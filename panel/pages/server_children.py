@@ -1,4 +1,4 @@
-"""What the pages of a server's parts share: they are their server's organization's, and a server is chosen once."""
+"""Base classes for the pages of credentials, domains, routes and webhooks, which belong to a server."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ class ServerStateFilter(SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("suspended", "Suspended"), ("deleted", "Deleted"), ("all", "All, deleted ones too")]
+        return [("suspended", "Suspended"), ("deleted", "Deleted"), ("all", "All, including deleted")]
 
     def choices(self, changelist: Any) -> Any:
         choices = list(super().choices(changelist))

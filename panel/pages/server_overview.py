@@ -1,4 +1,4 @@
-"""What a server's page shows besides its form: state, counts, charts, credentials, domains."""
+"""The summary of a server's page: state, counts, charts, credentials, domains."""
 
 import datetime
 from typing import Any

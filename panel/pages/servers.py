@@ -1,4 +1,4 @@
-"""Servers: what programs hold keys for, and what mail is counted by."""
+"""Servers: streams of an organization's mail, with keys, domains and statistics."""
 
 from typing import Any
 
@@ -29,15 +29,15 @@ class ServerForm(ActingForm):
 
     auto_assign = forms.BooleanField(
         required=False,
-        label="Choose a pool for me",
-        help_text="Of the organization's pools the ones least used by address, in turn. Only where no pool is chosen.",
+        label="Choose a pool automatically",
+        help_text="Chooses among the organization's least used pools in turn. Only if no pool is chosen.",
     )
 
     helps = {
         "mode": "A live server sends its mail; a development server holds all of it.",
-        "ip_pool": "Its mail leaves by this pool's addresses. Without one, only mail that a pool rule covers is sent.",
-        "privacy_mode": "Recorded and shown by the API. Nothing in Sluice acts on it yet.",
-        "send_limit": "Messages per hour, for nodes whose MTA can count by server. Left empty: no limit.",
+        "ip_pool": "Mail is sent from the addresses of this pool. Without a pool, only mail that a pool rule matches is sent.",
+        "privacy_mode": "Stored and returned by the API. Sluice does not use it yet.",
+        "send_limit": "Messages per hour, for nodes whose MTA can count by server. Leave empty for no limit.",
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -151,7 +151,7 @@ class ServerAdmin(TenantAdmin):
     )
     def switch_to_development(self, request: HttpRequest, record: Server, form: ActForm) -> str:
         provisioning.change_server(server=record, mode=Server.Mode.DEVELOPMENT, actor=actor_of(request))
-        return f"{record} holds all mail now."
+        return f"{record} now holds all mail."
 
     @act(
         title="Switch to live",
@@ -161,17 +161,20 @@ class ServerAdmin(TenantAdmin):
     )
     def switch_to_live(self, request: HttpRequest, record: Server, form: ActForm) -> str:
         provisioning.change_server(server=record, mode=Server.Mode.LIVE, actor=actor_of(request))
-        return f"{record} sends its mail now."
+        return f"{record} now sends its mail."
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         provisioning.delete_server(server=record, at=timezone.now(), actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["Its keys stop at once, and its name is free again.", "Its counts stay, and it can be restored."]
+        return [
+            "Its keys stop working at once, and its name can be used again.",
+            "Its statistics are kept, and it can be restored.",
+        ]
 
     @act(
         title="Suspend",
-        description="Its keys stop at once: programs get “ServerSuspended”.",
+        description="Its keys stop working at once: programs get “ServerSuspended”.",
         form=SuspendForm,
         icon="pause_circle",
         fits=lambda record: record.deleted_at is None and record.suspended_at is None,
@@ -198,13 +201,13 @@ class ServerAdmin(TenantAdmin):
 
     @act(
         title="Restore",
-        description="Brings the deleted server back, with its keys.",
+        description="Restores the deleted server and its keys.",
         icon="restore_from_trash",
         fits=lambda record: record.deleted_at is not None,
     )
     def restore_deleted(self, request: HttpRequest, record: Server, form: ActForm) -> str:
         provisioning.restore_server(server=record, actor=actor_of(request))
-        return f"{record} is back, with its keys."
+        return f"{record} and its keys are restored."
 
     def restore(self, request: HttpRequest, record: Server, state: dict[str, Any]) -> None:
         pool_id = state.pop("ip_pool_id")
@@ -212,5 +215,5 @@ class ServerAdmin(TenantAdmin):
         if pool_id is not None:
             pool = pools_of(record.organization).filter(pk=pool_id).first()
             if pool is None:
-                raise Conflict("The pool that it had is not one of its organization's any more")
+                raise Conflict("Its former pool is no longer available to its organization")
         provisioning.change_server(server=record, actor=actor_of(request), ip_pool=pool, **state)

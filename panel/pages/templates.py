@@ -99,7 +99,7 @@ class ThrottlingTemplateAdmin(PanelAdmin):
     search_help_text = "Name, or the beginning of a rule's domain"
     fieldsets = (
         (None, {"fields": ["name"]}),
-        ("To all domains without a rule", {"fields": [f"default_{name}" for name in LIMITS]}),
+        ("For domains that no rule matches", {"fields": [f"default_{name}" for name in LIMITS]}),
     )
     change_form_before_template = "panel/parts/preview.html"
     change_form_after_template = "panel/parts/rules.html"
@@ -192,8 +192,8 @@ class ThrottlingTemplateAdmin(PanelAdmin):
             self,
             request,
             title=f"Import rules of {record}",
-            help_text="The file's rules take the place of all that the template has. Domains stand apart by blanks. "
-            "An empty cell leaves the value of the rule with the same domains as it is; none takes a program away.",
+            help_text="The rules of the file replace all rules of the template. Domains are separated by spaces. "
+            "An empty cell keeps the value of the rule with the same domains; none removes the program.",
             columns=rules_file.COLUMNS,
             needed=rules_file.COLUMNS[:3],
             importing=importing,
@@ -204,7 +204,7 @@ class ThrottlingTemplateAdmin(PanelAdmin):
         templates.delete(record.pk, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["Its rules go with it."]
+        return ["Its rules are deleted with it."]
 
     def state_of(self, record: ThrottlingTemplate) -> dict[str, Any]:
         rule_sets.load_rules(record.rules)

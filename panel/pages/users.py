@@ -1,4 +1,4 @@
-"""Users: accounts of people, and of programs that use GreenArrow's API."""
+"""User accounts of people, and of programs that use GreenArrow's API."""
 
 from typing import Any
 
@@ -107,7 +107,7 @@ class UserAdmin(PanelAdmin):
 
     @act(
         title="Set a password",
-        description="The person is signed out everywhere.",
+        description="The person is signed out of all sessions.",
         form=PasswordForm,
         icon="password",
     )

@@ -1,4 +1,4 @@
-"""VirtualMTAs: addresses, relay servers and routing rules by one name space; which of them is the default."""
+"""VirtualMTAs: addresses, relay servers and routing rules in one list, and the choice of the default."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -26,14 +26,14 @@ class VirtualMTAAdmin(PanelAdmin):
     readonly_fields = fields
     actions_detail = ["make_default"]
 
-    @display(description="Its own page")
+    @display(description="Page")
     def own_page(self, record: VirtualMTA) -> str:
         url = reverse(f"admin:ippools_{record.kind.replace('_', '')}_change", args=[record.pk])
         return format_html('<a class="text-link" href="{}">{}</a>', url, record.get_kind_display())
 
     @act(
-        title="Make it the default",
-        description="Mail that no other choice covers leaves by it.",
+        title="Make default",
+        description="Mail without any other VirtualMTA is sent by it.",
         icon="star",
         fits=lambda record: not record.is_default,
     )

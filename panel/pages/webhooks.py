@@ -1,4 +1,4 @@
-"""Webhooks: URLs that are told of what happens to messages."""
+"""Webhooks: URLs that are called for events of a server."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class WebhookForm(ServerPartForm):
         choices=[(name, name) for name in webhooks.EVENTS],
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget(),
-        help_text="None chosen: it is called for all.",
+        help_text="Choose none to be called for all events.",
     )
 
     def act(self) -> Webhook:

@@ -1,4 +1,4 @@
-"""One's own account: name and time zone, password, second factor."""
+"""The user's own account: name, time zone, password, second factor."""
 
 from typing import Any
 
@@ -175,6 +175,6 @@ def _act(request: HttpRequest, user: User, status: second_factor.Status, code: s
         raise second_factor.WrongCode
     if request.POST.get("do") == "remove":
         second_factor.remove(user=user, actor=actor)
-        messages.success(request, "The second factor is off: your password is enough to sign in.")
+        messages.success(request, "The second factor is off. You sign in with your password only.")
         return []
     return second_factor.renew_recovery_codes(user=user, actor=actor)

@@ -1,4 +1,4 @@
-"""Signing in: the password, then the code where the user has a second factor; clients that guess are locked out.
+"""Sign-in: password, then the second factor where it is set up; guessing clients are locked out.
 
 Failures are counted by core.lockout, as those of HTTP Basic are: one limit for all.
 """
@@ -38,8 +38,8 @@ CODE_WITHIN = datetime.timedelta(minutes=10)
 _PENDING = "sign_in.pending"
 _HAS_FACTOR = "_sluice_has_second_factor"
 LOCKED_OUT = f"{LockedOut.default_message}."
-OUT_OF_ORDER = "Signing in is out of order, because the cache cannot be reached. Try again in a moment."
-WRONG_CODE = "This is not the code that the app shows now. Wait for the next one, or use a recovery code."
+OUT_OF_ORDER = "Signing in is unavailable because the cache cannot be reached. Try again in a moment."
+WRONG_CODE = "The code is not the current one. Wait for the next code, or use a recovery code."
 
 
 class PasswordForm(AuthenticationForm):

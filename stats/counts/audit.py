@@ -1,4 +1,4 @@
-"""Holding the counts against the events, and counting again what differs.
+"""Audits counts against the stored events, and rebuilds counts that differ.
 
 The tiers that a day's events can give (up to days) are compared with the events; each coarser one with the finer tier that
 it is the sum of, which is kept for ever. So months and totals can be checked though their events are gone.

@@ -1,4 +1,4 @@
-"""Time as whole numbers: the buckets that events are counted in, all UTC and half-open."""
+"""Time buckets as integers: UTC, half-open."""
 
 import datetime
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The fold: events of open batches into the counts of all tiers, each batch exactly once."""
+"""The fold: adds the events of open batches to the counts of all tiers, each batch exactly once."""
 
 import datetime
 from collections.abc import Sequence

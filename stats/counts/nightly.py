@@ -1,4 +1,4 @@
-"""What is done once a day: closing the day that has ended, and holding all counts against their events."""
+"""Daily work: closes the day that ended, and audits all counts."""
 
 import datetime
 from collections.abc import Iterable

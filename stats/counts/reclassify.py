@@ -1,4 +1,4 @@
-"""Classifying a day's replies again, by the rules as they are now: what a rebuild does before it counts."""
+"""Classifies a day's replies again by the current rules, before a rebuild."""
 
 from stats.intake.explanations import classifier, reason_of
 from stats.ledger import keys, storage

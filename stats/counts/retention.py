@@ -1,4 +1,4 @@
-"""How long things are kept: raw events for a while, fine counts for a while, days and coarser for ever."""
+"""Retention: raw events and fine counts are dropped after a time; days and coarser counts are kept."""
 
 import datetime
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The log of what the machinery did, for operators."""
+"""The log of roll-up runs for operators."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

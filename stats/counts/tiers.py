@@ -1,4 +1,4 @@
-"""What is counted by what, over which times, and the SQL that adds it up: the same text on PostgreSQL and SQLite.
+"""Rollup tables: scopes × grains, and the SQL that adds to them. The same SQL on PostgreSQL and SQLite.
 
 A scope's events are grouped once, at its finest grain, as rows with a column per kind; the coarser tiers are sums of that.
 """

@@ -1,4 +1,4 @@
-"""Whose an event of a source is, and by which address it left, where the event itself does not say it in native words.
+"""Attributes events of a source to a server and an address, where the event does not name them in native form.
 
 In this order: a tenant that the event names; the source's mapping of its texts; the sender's verified domain, where exactly
 one living server has it; the source's default server. A tenant that is named and unknown is never replaced.

@@ -1,4 +1,4 @@
-"""What a source delivers: read by its format's reader, resolved, stored, and counted for the source's page."""
+"""A delivery of an event source: parsed by the format's reader, resolved, stored, and counted."""
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence

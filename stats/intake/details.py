@@ -1,4 +1,4 @@
-"""The optional fields that explain an event. One that cannot be read is left out, with a warning; the event counts."""
+"""The optional fields of an event. An unreadable one is left out with a warning; the event counts."""
 
 import re
 from collections.abc import Callable

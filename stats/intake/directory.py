@@ -1,4 +1,4 @@
-"""Who and what the texts in events mean: looked up in bulk, and remembered for one run of ingestion."""
+"""Resolves the names in events to records, in bulk, with a cache for one run of ingestion."""
 
 import datetime
 import ipaddress

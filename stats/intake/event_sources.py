@@ -1,4 +1,4 @@
-"""Event sources: making and changing them, their tokens, and which of their texts mean which server."""
+"""Event sources: create, change, rotate and revoke tokens, map texts to servers."""
 
 import datetime
 import uuid
@@ -134,7 +134,7 @@ def source_named(name: str) -> EventSource:
     """Return the source of this name; raises NotFound."""
     source = EventSource.objects.filter(name_key=fold(name.strip())).first()
     if source is None:
-        raise NotFound(f"There is no event source with the name {name}")
+        raise NotFound(f"The event source {name} could not be found")
     return source
 
 
@@ -147,7 +147,7 @@ def server_called(name: str) -> Server:
     else:
         found = living.filter(uuid=name).first() if _is_uuid(name) else None
     if found is None:
-        raise NotFound(f"There is no server {name}")
+        raise NotFound(f"The server {name} could not be found")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Why receivers did not take messages: the class and the signature of each reply, for one run of ingestion."""
+"""The class and signature of each SMTP reply, cached for one run of ingestion."""
 
 import hashlib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Files of events: newline-delimited JSON, plain, gzip or zstd, of any size, read in constant memory."""
+"""Reads files of events: newline-delimited JSON, plain, gzip or zstd, in constant memory."""
 
 import gzip
 import io

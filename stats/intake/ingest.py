@@ -1,4 +1,4 @@
-"""Events in: the one way for every door, be it HTTP or a file."""
+"""Ingests events, from HTTP and from files alike."""
 
 import datetime
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Mailbox addresses as events carry them."""
+"""Parses mailbox addresses in events."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""Dictionaries: a number for each text that events carry, with an allowance of new texts a day and in all."""
+"""Assigns numbers to texts in events, with a limit of new texts per day and in total."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple

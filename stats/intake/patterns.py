@@ -1,4 +1,4 @@
-"""What a pattern of a reply rule says: words that stand in a reply, next to or near each other. Pure.
+"""The pattern language of reply rules: words in a reply, adjacent or near each other. Pure.
 
     mailbox full                 the words, one after the other
     mailbox/account/inbox full   one of the words at this place
@@ -84,7 +84,7 @@ class Lexicon:
         for word in part.split("/"):
             if _SET_NAME.match(word):
                 if word not in self._sets:
-                    raise BadPattern(f"no set of words is called {word}")
+                    raise BadPattern(f"there is no word set {word}")
                 alternatives.update(_words_of(each) for each in self._sets[word])
             else:
                 alternatives.add(_words_of(word))

@@ -1,4 +1,4 @@
-"""Which mailbox provider a recipient's domain belongs to."""
+"""Finds the mailbox provider of a recipient domain."""
 
 from stats.models import ProviderDomain
 

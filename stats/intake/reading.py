@@ -1,4 +1,4 @@
-"""What an event may say: from parsed JSON to rows that can be stored, or the reason why not.
+"""Validates events: from parsed JSON to rows, or the reason for refusal.
 
 Three passes over the events of a batch: what can be checked alone is checked and the names are collected; the names are
 looked up, all at once; the rows are built.

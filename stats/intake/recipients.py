@@ -1,4 +1,4 @@
-"""The domains that mail is sent to: their numbers and their providers. The mailbox before the @ is not kept."""
+"""Recipient domains: their numbers and providers. The local part is not stored."""
 
 from collections.abc import Collection
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Events that were refused: counted by day, reporter and reason, so that somebody notices."""
+"""Counts refused events by day, reporter and reason."""
 
 import datetime
 from collections import Counter

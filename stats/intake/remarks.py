@@ -1,4 +1,4 @@
-"""What is said of single events in an answer: why one was refused, what was left out of one, which one contradicts another."""
+"""Remarks on single events: refusals, warnings, conflicts."""
 
 from typing import NamedTuple
 

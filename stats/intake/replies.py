@@ -1,4 +1,4 @@
-"""Why a message was refused or deferred: class, signature and deciding rule of what a mail server answered. Pure.
+"""Classifies SMTP replies: class, signature and matching rule. Pure.
 
     name, signature, rule = classify("550", "5.1.1", "550 5.1.1 <jane@example.com>: nobody here has that name")
 

@@ -1,5 +1,7 @@
-"""Operators' own rules for replies: made, changed and deleted. A change counts for events that come after it; a rebuild
-classifies those of the days that are held again."""
+"""Operators' reply rules: create, change, delete.
+
+A change applies to later events. A rebuild classifies the replies of the days whose events are stored again.
+"""
 
 from django.db import transaction
 

@@ -1,4 +1,4 @@
-"""What remains of a reply when everything that differs from message to message is masked. Pure.
+"""Masks the variable parts of an SMTP reply: addresses, numbers, ids. Pure.
 
 A signature makes a million replies a few hundred texts that still say why; a sample hides only what names a mailbox or
 could open something. Both take the text apart at its blanks and brackets, once, and judge each piece by itself: the time

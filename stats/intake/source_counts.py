@@ -1,4 +1,4 @@
-"""What has become of what sources reported: counted by hour and reason, with the latest sample of each reason."""
+"""Counts what event sources reported, by hour and reason, with the latest sample of each reason."""
 
 import datetime
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What became of many events, added up part by part: all are counted, the first remarks of each list are told."""
+"""Adds up the outcomes of many events: all are counted, and the first remarks of each kind are kept."""
 
 from collections import Counter
 from typing import Any

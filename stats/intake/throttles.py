@@ -1,4 +1,4 @@
-"""Which throttling rule applied to a message: found from the address that it left by and the domain that it went to."""
+"""Finds the throttling rule of a message by its source address and recipient domain."""
 
 from collections.abc import Collection, Iterable
 

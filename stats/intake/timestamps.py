@@ -1,4 +1,4 @@
-"""The time of an event: what it may be, and the milliseconds since 1970 that it is kept as."""
+"""Validates the time of an event, and converts it to milliseconds since 1970."""
 
 import datetime
 from typing import Any

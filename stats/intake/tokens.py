@@ -1,4 +1,4 @@
-"""Ingest tokens: making, revoking and recognizing them."""
+"""Ingest tokens: create, revoke, authenticate."""
 
 import datetime
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Days as commands take them."""
+"""Day arguments of commands."""
 
 import datetime
 from argparse import ArgumentParser, ArgumentTypeError
@@ -18,7 +18,7 @@ def days_between(first: datetime.date | None, last: datetime.date | None) -> ran
     if first is None and last is None:
         return None
     if first is None or last is None:
-        raise CommandError("Give both --from and --to, or neither for all days whose events are held.")
+        raise CommandError("Give both --from and --to, or neither for all days with stored events.")
     if first > last:
         raise CommandError("--from must not be after --to.")
     return range(buckets.day_number(first), buckets.day_number(last) + 1)
@@ -28,4 +28,4 @@ def _date(text: str) -> datetime.date:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text} is no date such as 2026-01-31") from None
+        raise ArgumentTypeError(f"{text} is not a date such as 2026-01-31") from None

@@ -1,4 +1,4 @@
-"""The counts: how many messages of each kind, for whom, in which bucket of time.
+"""The rollup tables: number of events by kind, scope and time bucket.
 
 Rows are written by the fold and the rebuild, nothing else. There are no checks that a count is positive, because the
 rebuild inserts negative differences and PostgreSQL checks a row before it sees that it exists; the audit holds counts to

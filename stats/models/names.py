@@ -1,4 +1,4 @@
-"""What the counts' numbers stand for. No foreign keys: whatever was counted keeps its history when it is deleted."""
+"""The names behind the numbers in counts. No foreign keys: counts outlive the records."""
 
 from django.db import models
 

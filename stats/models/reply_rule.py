@@ -1,4 +1,4 @@
-"""Operators' own rules for replies, asked before those that come with Sluice."""
+"""Operators' reply rules, which are matched before the built-in ones."""
 
 from django.db import models
 from django.db.models import Q

@@ -1,4 +1,4 @@
-"""Event sources: who reports events in which form, and what has become of what they reported."""
+"""Event sources: format, token and position, and counts of what they reported."""
 
 from django.db import models
 from django.db.models import Q

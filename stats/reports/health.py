@@ -1,4 +1,4 @@
-"""How the machinery is doing, for probes, metrics and the page that says what needs attention."""
+"""The health of the statistics, for probes, metrics and the dashboard."""
 
 import datetime
 from dataclasses import dataclass

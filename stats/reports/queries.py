@@ -1,4 +1,4 @@
-"""What was counted. Every statistic that a face shows is read here, from the counts alone, never from events.
+"""Queries on counts. Every statistic of panel and APIs is read here, from counts only, never from events.
 
 Ids that were never counted have zeroes. Times are UTC; `now` is the caller's clock.
 """

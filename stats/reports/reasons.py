@@ -1,4 +1,4 @@
-"""Why receivers did not take messages, how fast addresses' throttling rules let them through, and how long they were under way.
+"""Queries on reply classes, attempts by throttling rule, and delivery times.
 
 Days are numbers since 1970, first and last included; `None` for ids means all of them. Read from the counts alone.
 """

@@ -1,4 +1,4 @@
-"""What was counted lately over many servers at once: days and hours by one query, for a front page."""
+"""Recent counts of many servers at once, by day and hour, in one query."""
 
 import datetime
 from collections.abc import Iterable

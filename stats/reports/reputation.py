@@ -1,4 +1,4 @@
-"""How receivers take what addresses send: the share that they accept, by address and by the recipients' provider."""
+"""Acceptance rates of addresses by mailbox provider."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple

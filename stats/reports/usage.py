@@ -1,4 +1,4 @@
-"""What an organization's servers did month by month and day by day, for its people and for bills."""
+"""Usage of organizations by month and by day, for customers and billing."""
 
 import datetime
 from collections.abc import Iterable

@@ -148,13 +148,14 @@ def test_it_refuses_an_address_that_is_not_on_the_machine(panel: SmallPanel, set
 
 def test_check_says_what_is_missing(panel: SmallPanel, settings: dict[str, str], tmp_path: pathlib.Path) -> None:
     done = agent(settings, "check")
-    assert (done.returncode, done.stdout) == (0, "all is there\n")
+    assert (done.returncode, done.stdout) == (0, "ok\n")
 
     panel.publish(published(loopback(policy("haraka"))))
     done = agent({**settings, "SLUICE_AGENT_CONFIG": str(tmp_path / "nowhere")}, "check")
     assert done.returncode == 1
     assert (
-        done.stdout == f"the folder {tmp_path}/nowhere is not there (--config: where the plug-in finds sluice.json)\n"
+        done.stdout
+        == f"the folder {tmp_path}/nowhere does not exist (--config: the folder of the plug-in's sluice.json)\n"
     )
 
 
@@ -179,9 +180,9 @@ def test_a_key_that_others_may_read_is_refused(settings: dict[str, str], key_fil
     [
         ({"SLUICE_AGENT_URL": "http://sluice.example.com"}, "the panel's address must start with https://"),
         ({"SLUICE_AGENT_URL": "ftp://sluice.example.com"}, "the panel's address must be like https://"),
-        ({"SLUICE_AGENT_URL": ""}, "where is the panel?"),
-        ({"SLUICE_AGENT_KEY_FILE": ""}, "where is the node's key?"),
-        ({"SLUICE_AGENT_STATE": ""}, "where is the agent's folder?"),
+        ({"SLUICE_AGENT_URL": ""}, "the panel's URL is not set"),
+        ({"SLUICE_AGENT_KEY_FILE": ""}, "the node's key file is not set"),
+        ({"SLUICE_AGENT_STATE": ""}, "the agent's folder is not set"),
         ({"SLUICE_AGENT_SPOOL_LIMIT": "many"}, "--spool-limit must be a number of events"),
         ({"SLUICE_AGENT_SUBMISSION": "localhost"}, "--submission must be like 203.0.113.10:587"),
     ],

@@ -58,11 +58,11 @@ MAIN, MASTER = "pool-7/main.cf", "pool-7/master.cf"
 BROKEN: dict[str, tuple[Callable[[dict[str, str]], None], str]] = {
     "a misspelt parameter": (
         swapped(MAIN, "a11-r102-1_transport_rate_delay", "a11-r102-1_transport_rate_dealy"),
-        "a11-r102-1_transport_rate_dealy is no parameter of a policy",
+        "a11-r102-1_transport_rate_dealy is not a parameter of a policy",
     ),
     "a delay that is no number": (swapped(MAIN, "_rate_delay = 8s", "_rate_delay = abc"), "cannot be 'abc'"),
     "a delay that Postfix reads as 0": (swapped(MAIN, "_rate_delay = 8s", "_rate_delay = soon"), "cannot be 'soon'"),
-    "a program that is not there": (swapped(MASTER, "300 1 qmgr", "300 1 qmgrr"), "is no service of a policy"),
+    "a program that is not there": (swapped(MASTER, "300 1 qmgr", "300 1 qmgrr"), "is not a service of a policy"),
     "a service that is not there": (
         swapped(MASTER, "rewrite unix - - n - - trivial-rewrite\n", ""),
         "the service rewrite is missing",
@@ -77,16 +77,16 @@ BROKEN: dict[str, tuple[Callable[[dict[str, str]], None], str]] = {
         "sends by 203.0.113.12, and the policy's sources say otherwise",
     ),
     "a draw of nothing": (swapped(MAIN, "randmap:{a11-r103:,", "randmap:{,"), "transport_maps cannot be"),
-    "a bind that is not enforced": (swapped(MASTER, "enforce=yes", "enforce=no"), "is no service of a policy"),
+    "a bind that is not enforced": (swapped(MASTER, "enforce=yes", "enforce=no"), "is not a service of a policy"),
     "a restriction that lets all pass": (swapped(MAIN, "permit_mynetworks, reject", "permit"), "cannot be 'permit'"),
     "a program of another's": (
         swapped(MASTER, "retry unix - - n - - error", "retry unix - n n - - pipe user=root argv=/bin/sh"),
-        "is no service of a policy",
+        "is not a service of a policy",
     ),
-    "a file elsewhere": (with_another_file, "is no file of a Postfix policy"),
+    "a file elsewhere": (with_another_file, "is not a file of a Postfix policy"),
     "a map with another's line": (
         swapped("pool-7/tenants", "acme/mail pool_7", "acme/mail OK"),
-        "is no line of this map",
+        "is not a valid line of this map",
     ),
 }
 

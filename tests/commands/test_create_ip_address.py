@@ -102,9 +102,12 @@ def test_it_tells_a_person(run):
                 "be from 1 to 200 characters in length."
             ),
         ),
-        (["192.0.2.1", "m", "--pool", "Main"], "--organization and --pool go together."),
-        (["192.0.2.1", "m", "--organization", "acme"], "--organization and --pool go together."),
-        (["192.0.2.1", "m", "--organization", "nobody", "--pool", "Main"], 'There is no organization "nobody".'),
+        (["192.0.2.1", "m", "--pool", "Main"], "--organization and --pool must be given together."),
+        (["192.0.2.1", "m", "--organization", "acme"], "--organization and --pool must be given together."),
+        (
+            ["192.0.2.1", "m", "--organization", "nobody", "--pool", "Main"],
+            'The organization "nobody" could not be found.',
+        ),
         (["192.0.2.1", "m", "--organization", "acme", "--pool", " "], "Pool is required."),
     ],
 )

@@ -33,7 +33,7 @@ def test_it_tells_a_person(run):
     node = Node.objects.get()
     lines = told.splitlines()
     assert lines[0] == f"The node mta1 (haraka) has the id {node.pk}."
-    assert keys.digest(lines[1].removeprefix("Its key, which is shown only now: ")) == node.key_digest
+    assert keys.digest(lines[1].removeprefix("Its key, shown only once: ")) == node.key_digest
 
 
 def test_it_refuses_an_address_of_another_node_by_name(run):

@@ -58,8 +58,8 @@ def test_it_tells_a_person(run, acme):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["nobody", "A"], 'There is no organization "nobody".'),
-        (["\udcff", "A"], 'There is no organization "?".'),
+        (["nobody", "A"], 'The organization "nobody" could not be found.'),
+        (["\udcff", "A"], 'The organization "?" could not be found.'),
         (["acme", ""], "Name is required."),
         (["acme", "x" * 201], "Name is too long (maximum is 200 characters)."),
         (

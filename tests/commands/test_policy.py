@@ -41,7 +41,7 @@ def test_it_tells_a_person(run, site):
     ip_addresses.update(site.second.pk, {"rules_new": [rule(["yahoo.com"], 5, 0)]}, actor=ANN)
     lines = run(COMMAND, "diff").stdout.splitlines()
     assert lines[:5] == [
-        "Publishing would make r2:",
+        "Publishing would create r2:",
         "",
         "here (haraka)",
         "  yahoo.com on 1 address unlimited → 5 connections",
@@ -50,7 +50,7 @@ def test_it_tells_a_person(run, site):
     assert "  --- a/sluice.json" in lines
     replayed = run(COMMAND, "diff", "--replay").stdout.splitlines()
     assert replayed[-2].startswith("here, replayed since ")
-    assert replayed[-1] == "  No hourly limit changes that any mail met."
+    assert replayed[-1] == "  No hourly limit of this mail changes."
     assert run(COMMAND, "publish").stdout.startswith("r2 is published.\n")
     assert run(COMMAND, "show", "here").stdout == "r2 for here (haraka)\nsluice.json\n"
 
@@ -58,11 +58,11 @@ def test_it_tells_a_person(run, site):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["rollback", "7"], "There is no revision 7."),
+        (["rollback", "7"], "The revision 7 could not be found."),
         (["rollback", "x"], "x is not the number of a revision."),
         (["rollback"], "`rollback` takes a revision, `show` the name of a node; `diff` and `publish` take nothing."),
         (["diff", "7"], "`rollback` takes a revision, `show` the name of a node; `diff` and `publish` take nothing."),
-        (["show", "nowhere"], "There is no node nowhere."),
+        (["show", "nowhere"], "The node nowhere could not be found."),
         (["show", "here"], "No revision has been published for this node yet."),
     ],
 )
@@ -72,4 +72,4 @@ def test_it_refuses(run, site, arguments, error):
 
 
 def test_there_must_be_a_node(run, db):
-    assert run(COMMAND, "publish").error == "There is no node to publish to."
+    assert run(COMMAND, "publish").error == "There are no nodes to publish to."

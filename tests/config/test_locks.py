@@ -28,7 +28,7 @@ def test_the_locks_are_well() -> None:
 def test_it_finds_an_address(copy: Path, line: str) -> None:
     path = copy / "requirements" / "test.txt"
     path.write_text(f"{line}\n{path.read_text()}")
-    assert list(check_locks.faults(copy)) == ["test.txt holds an address; make it again with `make lock`."]
+    assert list(check_locks.faults(copy)) == ["test.txt contains a URL; regenerate it with `make lock`."]
 
 
 def test_it_finds_a_version_without_a_hash(copy: Path) -> None:
@@ -36,7 +36,7 @@ def test_it_finds_a_version_without_a_hash(copy: Path) -> None:
     lines = [line.rstrip(" \\") for line in path.read_text().splitlines() if "--hash" not in line]
     path.write_text("\n".join(lines))
     assert list(check_locks.faults(copy)) == [
-        "base.txt holds a version without a hash; make it again with `make lock`."
+        "base.txt contains a version without a hash; regenerate it with `make lock`."
     ]
 
 

@@ -67,5 +67,5 @@ def test_reset_password_works_and_ends_sessions(client: Client) -> None:
 
 
 def test_reset_password_rejects_a_stranger() -> None:
-    with pytest.raises(CommandError, match=r"There is no user 'nobody'\."):
+    with pytest.raises(CommandError, match=r"The user 'nobody' could not be found\."):
         call_command("reset_password", "nobody")

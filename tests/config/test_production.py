@@ -61,7 +61,7 @@ def test_the_embedded_default_needs_nothing() -> None:
         (
             "SECURE_PROXY_SSL_HEADER",
             "X-Forwarded-Proto",
-            "SECURE_PROXY_SSL_HEADER is believed from the networks of SLUICE_TRUSTED_PROXIES only",
+            "SECURE_PROXY_SSL_HEADER is trusted only from the networks of SLUICE_TRUSTED_PROXIES",
         ),
         ("DEBUG", "true", "DEBUG must not be on in production"),
     ],

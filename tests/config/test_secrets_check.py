@@ -40,7 +40,7 @@ def test_it_refuses_without_the_key(settings, old_key: str) -> None:
     with pytest.raises(SystemExit) as refusal:
         checks.refuse_unreadable_secrets()
     assert (
-        "- The database holds secrets (credentials, key_ciphertext) that no key of SLUICE_ENCRYPTION_KEYS opens."
+        "- The database holds secrets (credentials, key_ciphertext) that no key of SLUICE_ENCRYPTION_KEYS decrypts."
         in str(refusal.value)
     )
     assert checks.REMEDY in str(refusal.value)

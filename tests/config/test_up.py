@@ -95,7 +95,7 @@ def sign_in(port: int, username: str, password: str) -> tuple[str, str]:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for left processes in /proc")
 def test_it_works_and_leaves_nothing(up: Up) -> None:
-    up.wait_until_said("Ctrl-C ends it.")
+    up.wait_until_said("Press Ctrl-C to stop.")
     assert f"Sluice is ready: http://localhost:{up.port}/" in up.said
     [(username, password)] = re.findall(r"Sign in as (\S+) with the password (\S+)", up.said)
     address, page = sign_in(up.port, username, password)
@@ -109,8 +109,8 @@ def test_it_works_and_leaves_nothing(up: Up) -> None:
 
     # A second one in the same folder would run every scheduled task twice.
     sentence = (
-        f"CommandError: Sluice already runs in {up.folder / 'var'}; "
-        "end that one, or name another folder as SLUICE_DATA_DIR.\n"
+        f"CommandError: Sluice is already running in {up.folder / 'var'}; "
+        "stop it, or set SLUICE_DATA_DIR to another folder.\n"
     )
     assert refusal("--port", str(processes.free_port()), folder=up.folder) == (1, sentence)
 
@@ -124,11 +124,11 @@ def test_it_works_and_leaves_nothing(up: Up) -> None:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_it_ends_all_when_one_dies_and_says_which(up: Up) -> None:
-    up.wait_until_said("Ctrl-C ends it.")
+    up.wait_until_said("Press Ctrl-C to stop.")
     [beat] = [pid for pid, line in up.family().items() if line.split()[-1:] == ["beat"]]
     os.kill(beat, signal.SIGKILL)
     assert up.process.wait(PATIENCE) == 1
-    assert "CommandError: beat was killed by SIGKILL; the others are ended too." in up.said
+    assert "CommandError: beat was killed by SIGKILL; the other processes are stopped as well." in up.said
     assert up.family() == {}
 
 
@@ -149,7 +149,7 @@ def refusal(*arguments: str, folder: Path) -> tuple[int, str]:
 def test_a_data_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("a file, not a folder")
     where = f"The data folder {tmp_path / 'var'} cannot be written: File exists."
-    told = f"Sluice does not start:\n- {where} SLUICE_DATA_DIR names another one.\n"
+    told = f"Sluice does not start:\n- {where} Set SLUICE_DATA_DIR to another one.\n"
     assert refusal(folder=tmp_path) == (1, told)
 
 
@@ -188,7 +188,7 @@ def test_it_refuses_a_busy_port_with_one_sentence(tmp_path: Path) -> None:
 def test_it_refuses_what_is_no_port(tmp_path: Path) -> None:
     assert refusal("--port", "70000", folder=tmp_path) == (
         1,
-        "CommandError: 70000 is no port; a port is a number up to 65535.\n",
+        "CommandError: 70000 is not a port; a port is a number up to 65535.\n",
     )
 
 

@@ -53,8 +53,8 @@ def test_other_encodings_are_refused_with_the_line_and_what_to_do(name, encoding
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"PK\x03\x04xl", "The file is a spreadsheet's own, not CSV"),
-        (b"\xd0\xcf\x11\xe0", "The file is a spreadsheet's own, not CSV"),
+        (b"PK\x03\x04xl", "The file is a spreadsheet document, not CSV"),
+        (b"\xd0\xcf\x11\xe0", "The file is a spreadsheet document, not CSV"),
         (codecs.BOM_UTF16_LE + b"a", "The file is not whole as UTF-16"),
         ("ipv4\n1.2.3.4".encode("utf-16-le"), "The file has NUL characters"),
     ],
@@ -71,7 +71,7 @@ def test_what_is_no_text_is_refused(content, said):
         ("ipv4;pools\n\n1.2.3.4;a;b\n", ["line 3 has more cells than there are columns"]),
         ("ipv4;;pools\n1.2.3.4;x;b\n", ["line 2 has a cell in a column without a name"]),
         ('ipv4,pools\n1.2.3.4,"a"b\n', ["The file is not CSV: line 2: ',' expected after '\"'"]),
-        ("sep=|\nipv4|pools\n", ["line 1 says that cells stand apart by what is no comma, semicolon or tab"]),
+        ("sep=|\nipv4|pools\n", ["line 1 sets a separator that is not a comma, semicolon or tab"]),
     ],
 )
 def test_it_is_refused_with_the_line(text, said):

@@ -153,7 +153,7 @@ def test_a_job_that_kills_its_workers_fails():
     assert jobs.claim(job.pk, at=at) is None
     assert row(job) == WAITING | {
         "state": "failed", "attempt": 21, "heartbeat_at": at, "finished_at": at,
-        "failure": "It was taken up 20 times and never came to its end",
+        "failure": "It was started 20 times and never finished",
     }  # fmt: skip
 
 

@@ -48,12 +48,12 @@ def test_it_may_run_again(settings, secrets: dict[int, str]) -> None:
     settings.SLUICE_ENCRYPTION_KEYS = [NEW, OLD]
     run()
     settings.SLUICE_ENCRYPTION_KEYS = [NEW]
-    assert run() == "4 secrets are under the newest key.\n"
+    assert run() == "4 secrets are encrypted with the newest key.\n"
 
 
 def test_it_rejects_a_secret_that_no_key_opens(settings, secrets: dict[int, str]) -> None:
     settings.SLUICE_ENCRYPTION_KEYS = [NEW]
-    with pytest.raises(CommandError, match="none of SLUICE_ENCRYPTION_KEYS"):
+    with pytest.raises(CommandError, match="No key of SLUICE_ENCRYPTION_KEYS"):
         run()
 
 

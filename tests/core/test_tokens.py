@@ -102,7 +102,7 @@ def test_create_api_token_says_when_its_user_has_no_access(user, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("bob", "CI"), "There is no user bob"),
+        (("bob", "CI"), "The user bob could not be found"),
         (("ann", ""), "name must be from 1 to 200 characters"),
         (("ann", "CI", "--expires-in-days", "0"), "--expires-in-days must be from 1 to 36525"),
         (("ann", "CI", "--expires-in-days", "36526"), "--expires-in-days must be from 1 to 36525"),
@@ -119,6 +119,6 @@ def test_revoke_api_token(user, capsys):
     call_command("revoke_api_token", str(token.pk))
     assert capsys.readouterr().out == f"CI ({token.key_prefix}…) is revoked\n"
     call_command("revoke_api_token", str(token.pk))
-    assert capsys.readouterr().out == f"CI ({token.key_prefix}…) had been revoked before\n"
-    with pytest.raises(CommandError, match="There is no API token 999999"):
+    assert capsys.readouterr().out == f"CI ({token.key_prefix}…) was already revoked\n"
+    with pytest.raises(CommandError, match="The API token 999999 could not be found"):
         call_command("revoke_api_token", "999999")

@@ -91,7 +91,7 @@ def _greeting(process: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
     until = time.monotonic() + READY_WITHIN
     while time.monotonic() < until:
         text = log.read_text()
-        if "Ctrl-C ends it." in text:
+        if "Press Ctrl-C to stop." in text:
             found = re.search(r"Sign in as (\S+) with the password (\S+)", text)
             assert found, text
             return found[1], found[2]

@@ -21,7 +21,7 @@ def test_addresses_leave_a_pool_after_a_look_at_which(visit):
     expect_addresses(page, 6)
     for ipv4 in ("192.0.2.44", "192.0.2.45"):
         page.get_by_role("checkbox", name=f"Choose {ipv4}").check()
-    page.get_by_role("button", name="Take the chosen out of the pool").click()
+    page.get_by_role("button", name="Remove the chosen from the pool").click()
     # The look: nothing has happened yet.
     expect(page.get_by_role("heading", name="Take 2 addresses out of Shared America")).to_be_visible()
     expect(page.locator("#main")).to_contain_text("192.0.2.44")
@@ -30,8 +30,8 @@ def test_addresses_leave_a_pool_after_a_look_at_which(visit):
 
     for ipv4 in ("192.0.2.44", "192.0.2.45"):
         page.get_by_role("checkbox", name=f"Choose {ipv4}").check()
-    page.get_by_role("button", name="Take the chosen out of the pool").click()
-    page.get_by_role("button", name="Take out").click()
+    page.get_by_role("button", name="Remove the chosen from the pool").click()
+    page.get_by_role("button", name="Remove").click()
     expect(page.get_by_text("2 addresses taken out of Shared America")).to_be_visible()
     expect_addresses(page, 4)
 
@@ -41,10 +41,10 @@ def test_pasted_addresses_are_sorted_out_before_they_are_added(visit):
     open_pool(page, "Campaigns")
     page.get_by_role("link", name=re.compile("Add addresses")).click()
     page.locator("textarea").fill("203.0.113.160/30, 203.0.113.10\n300.1.2.3")
-    page.get_by_role("button", name="Look at what it does").click()
+    page.get_by_role("button", name="Preview").click()
     preview = page.get_by_role("status")
     expect(preview).to_contain_text("300.1.2.3")
-    expect(preview).to_contain_text("In the pool already")
+    expect(preview).to_contain_text("Already in the pool")
     page.get_by_role("link", name="Cancel").click()
     expect_addresses(page, 2)
 

@@ -65,7 +65,7 @@ def test_a_newcomer_gets_from_signing_in_to_the_first_number(browser):
         page.get_by_role("button", name="Save and continue editing").click()
         page.get_by_role("link", name=re.compile("Add addresses")).click()
         page.locator("textarea").fill("192.0.2.16/29\n192.0.2.99\nnonsense")
-        page.get_by_role("button", name="Look at what it does").click()
+        page.get_by_role("button", name="Preview").click()
         preview = page.get_by_role("status")
         expect(preview).to_contain_text("nonsense")
         expect(preview.locator("div", has_text="New addresses").locator("dd")).to_have_text("7")

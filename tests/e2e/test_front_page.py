@@ -15,7 +15,7 @@ def test_one_finds_the_overloaded_pool_the_address_in_trouble_and_why(visit):
         )
     ).to_be_visible()
     trouble = attention.get_by_role(
-        "link", name=re.compile(r"Address 198\.51\.100\.23 is in trouble: Gmail accepts \d+")
+        "link", name=re.compile(r"Delivery problems of address 198\.51\.100\.23: Gmail accepts \d+")
     )
     # Why: Gmail alone pushes it back, and it has lost its name.
     expect(trouble).to_contain_text(re.compile(r"the other providers accept 9\d.%"))

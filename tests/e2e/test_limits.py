@@ -42,4 +42,4 @@ def test_a_domain_without_a_rule_has_the_default(visit):
 def test_what_is_no_domain_gets_a_sentence(visit):
     page = visit()
     open_address(page, "198.51.100.23")
-    expect(ask(page, "not a domain")).to_contain_text(re.compile("is no domain name"))
+    expect(ask(page, "not a domain")).to_contain_text(re.compile("is not a domain name"))

@@ -15,7 +15,7 @@ from tests.faults.work import some_events
 pytestmark = pytest.mark.server
 
 GONE = "the broker does not answer"
-FULL = "the broker takes no messages"
+FULL = "the broker does not accept messages"
 # What a request may take while Valkey hangs: a few waits of two seconds each.
 SECONDS_OF_A_REQUEST = 12
 

@@ -146,7 +146,7 @@ def test_a_failing_resolver_keeps_names_and_statuses(dns: LocalDNS, address: IPA
     identity = check_address(address, asked_by="operator")
 
     assert (identity.ptr_status, identity.fcrdns_status, identity.names) == ("ok", "ok", ["mta1.example.com"])
-    assert identity.ptr_error.startswith(f"DNS could not be asked ({REVERSE4} PTR: server failure")
+    assert identity.ptr_error.startswith(f"DNS could not be queried ({REVERSE4} PTR: server failure")
     assert identity.helo_error == ""
 
 

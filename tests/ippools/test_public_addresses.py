@@ -128,7 +128,7 @@ def test_what_nobody_sees_is_not_asked_about(dns: LocalDNS, db: None) -> None:
     address = create_one(NewAddress(ipv4="10.0.0.5", hostname="a.example"), actor=ACTOR)
     found = check_address(address, asked_by="operator")
     assert {(getattr(found, f"{check}_status"), getattr(found, f"{check}_error")) for check in CHECKS} == {
-        (None, "10.0.0.5: not a public address, so DNS is not asked. Enter the public address that receivers see.")
+        (None, "10.0.0.5: not a public address, so DNS is not queried. Enter the public address that receivers see.")
     }
     assert dns.questions() == {}
     # It is no failure of the resolver: it is looked at again within hours, not within minutes.

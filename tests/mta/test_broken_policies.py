@@ -39,13 +39,13 @@ def with_an_address_elsewhere(document: dict[str, Any]) -> None:
 BROKEN: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a misspelt parameter": (
         swapped(MAIN, "_transport_rate_delay", "_transport_rate_dealy"),
-        "is no parameter of a policy",
+        "is not a parameter of a policy",
     ),
     "a delay that is no number": (swapped(MAIN, "rate_delay = 2s", "rate_delay = abc"), "cannot be 'abc'"),
     "a delay that Postfix reads as 0": (swapped(MAIN, "rate_delay = 2s", "rate_delay = soon"), "cannot be 'soon'"),
     "a program that is not there": (
         swapped(MASTER, "qmgr unix n - n 300 1 qmgr", "qmgr unix n - n 300 1 qmgrr"),
-        "is no service",
+        "is not a service of a policy",
     ),
     "a map that is not there": (without_a_map, "which is missing"),
     "a transport that is not there": (swapped(MAIN, "randmap:{a11-r103:}", "randmap:{a11-r104:}"), "not in master.cf"),

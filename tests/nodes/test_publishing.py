@@ -77,7 +77,7 @@ def test_an_earlier_one_again(site, settings):
     assert publish(actor=ANN, now=NOW).number == 4
     assert limits_of(site.here) == [0, 6_000]
     assert not publishing.is_held()
-    with pytest.raises(NotFound, match="There is no revision 99"):
+    with pytest.raises(NotFound, match="The revision 99 could not be found"):
         roll_back(number=99, actor=ANN, now=NOW)
 
 

@@ -48,7 +48,12 @@ def test_what_bounds_nothing_is_refused_at_its_field(acme, platform, root):
 
 def test_the_list_says_what_is_bounded_and_why(cap, platform, root):
     page = root.get(LIST).content.decode()
-    for text in ("domains without a rule", "250 messages per hour", "in effect", "45 of 60 attempts were deferred"):
+    for text in (
+        "domains that no rule matches",
+        "250 messages per hour",
+        "in effect",
+        "45 of 60 attempts were deferred",
+    ):
         assert text in page
 
 

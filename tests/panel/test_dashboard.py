@@ -127,7 +127,7 @@ def test_it_names_what_needs_attention_and_links_to_where_it_is_mended(acme, glo
         ),
         (
             "bad",
-            "Address 192.0.2.1 is in trouble: Gmail accepts 21\N{NO-BREAK SPACE}% of the attempts",
+            "Delivery problems of address 192.0.2.1: Gmail accepts 21\N{NO-BREAK SPACE}% of the attempts",
             "90 deferred and 20 bounced in 7 days; the other providers accept 100\N{NO-BREAK SPACE}%. In DNS: PTR missing",
         ),
         (
@@ -138,7 +138,7 @@ def test_it_names_what_needs_attention_and_links_to_where_it_is_mended(acme, glo
         ("bad", "7 events wait to be counted, the oldest for 60 minutes.", ""),
         ("bad", "acme.example fails its DNS checks", "SPF missing; server Acme server"),
         ("warn", "Server Globex server of Globex is suspended", "Spam; until 21 November"),
-        ("note", "192.0.2.1 is paused", "No mail leaves by it"),
+        ("note", "192.0.2.1 is paused", "It sends no mail"),
     ]
     client = sign_in(platform.superuser)
     for item in [each.item for each in shown.context["attention"]]:
@@ -175,7 +175,7 @@ def test_live_servers_that_can_send_nothing_come_first_by_pool_and_by_customer(a
         (
             "bad",
             "Globex’s 1 live server has no IP pool",
-            "Mail that no pool rule covers leaves by no address",
+            "Mail that no pool rule matches is not sent",
         ),
         ("note", "192.0.2.1 is paused", "Listed; until 19 Nov 2026, 10:30"),
     ]
@@ -238,7 +238,7 @@ def test_nobody_writes_alerts_of_their_own(acme, platform):
     client = sign_in(acme.owner)
     for token in ("", "x", "W10:abc:def"):
         response = client.post(reverse("admin:alerts"), {"alert": token, "do": "4"}, follow=True)
-        assert "There is no such alert." in response.content.decode()
+        assert "The alert could not be found." in response.content.decode()
     assert client.get(reverse("admin:alerts")).status_code == 405
     assert not SetAside.objects.exists()
 
@@ -261,9 +261,9 @@ def test_an_empty_platform_says_what_to_do_first(db):
     root = make_person("root", is_superuser=True)
     steps = page(root).context["steps"]
     assert [(step.title, step.is_done, bool(step.url)) for step in steps] == [
-        ("Make an organization", False, True),
-        ("Make a pool and put addresses into it", False, True),
-        ("Make a server", False, True),
+        ("Create an organization", False, True),
+        ("Create a pool and add addresses", False, True),
+        ("Create a server", False, True),
         ("Report the first event", False, True),
     ]
 

@@ -32,7 +32,7 @@ def check_now(client, domain) -> str:
     assert response.status_code == 302
     [message] = get_messages(response.wsgi_request)
     client.get(response.headers["Location"])
-    assert message.level_tag == ("warning" if "To be put right" in message.message else "success")
+    assert message.level_tag == ("warning" if "Failed checks" in message.message else "success")
     return str(message)
 
 
@@ -62,7 +62,7 @@ def test_what_is_wrong_is_said_in_a_sentence(acme, domain, dns):
     dns.load("rp.mail.example. 60 IN CNAME elsewhere.postal.")
     dns.remove("_dmarc.mail.example", "TXT")
 
-    assert check_now(client, domain) == "mail.example is verified. To be put right: Return path, DMARC."
+    assert check_now(client, domain) == "mail.example is verified. Failed checks: Return path, DMARC."
     shown = html.unescape(page(client, domain))
     assert "rp.mail.example leads to elsewhere.postal. Publish the CNAME rp.mail.example → rp.postal." in shown
     assert shown.count('<span class="panel-bad">Invalid</span>') == 1
@@ -78,7 +78,7 @@ def test_a_failing_resolver_leaves_the_page_green_with_a_warning(acme, domain, d
     shown = html.unescape(page(client, domain))
     assert shown.count('<span class="panel-good">OK</span>') == 6
     [sentence] = re.findall(r'<p class="panel-warn">(.*?)</p>', shown)
-    assert sentence.startswith("DNS could not be asked (mail.example MX: server failure, SERVFAIL from 127.0.0.1")
+    assert sentence.startswith("DNS could not be queried (mail.example MX: server failure, SERVFAIL from 127.0.0.1")
     assert "mail.example. 3600 IN MX 10 mx.postal." in shown
 
 
@@ -93,8 +93,7 @@ def test_a_warning_stands_beside_a_status_that_is_right(acme, domain, dns):
     assert shown.count('<span class="panel-good">OK</span>') == 6
     [warning] = re.findall(r'<p class="panel-warn">(.*?)</p>', shown)
     assert warning == (
-        "By “+all” every address of the world passes, so anybody can send in the name of mail.example. "
-        "End the record with “~all” or “-all”."
+        "“+all” passes every address, so anyone can send as mail.example. End the record with “~all” or “-all”."
     )
 
 

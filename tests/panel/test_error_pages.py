@@ -19,7 +19,7 @@ def is_framed(response):
     ("path", "status", "heading"),
     [
         ("/admin/nothing/at/all/", 404, "Not found"),
-        ("/admin/servers/server/?password__regex=a", 400, "Not understood"),
+        ("/admin/servers/server/?password__regex=a", 400, "Bad request"),
         ("/admin/core/user/", 403, "Not allowed"),
     ],
 )
@@ -51,4 +51,4 @@ def test_where_the_frame_fails_the_bare_page_is_there(acme, platform, monkeypatc
 
     monkeypatch.setattr(error_pages.admin.site, "each_context", lambda request: 1 / 0)
     response = sign_in(acme.owner).get("/admin/nothing/at/all/")
-    assert (response.status_code, b"There is nothing at this address." in response.content) == (404, True)
+    assert (response.status_code, b"There is no page at this address." in response.content) == (404, True)

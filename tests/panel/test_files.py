@@ -114,8 +114,8 @@ def test_one_bad_line_imports_nothing_and_is_named(acme, platform, root):
         ("ipv4,colour\n1.2.3.4,red\n", "There is no column “colour”"),
         ("ipv4,ipv4\n1.2.3.4,1.2.3.4\n", "A column is named twice"),
         ("ipv4\n1.2.3.4,5\n", "line 2 has more cells than there are columns"),
-        ("\n\nipv4,hostname\n1.2.3.4,a.example\n\n,,\n1.2.3.4,b.example", "line 7.ipv4 stands in line 4 already"),
-        ("sep=|\nipv4|name\n", "line 1 says that cells stand apart by what is no comma"),
+        ("\n\nipv4,hostname\n1.2.3.4,a.example\n\n,,\n1.2.3.4,b.example", "line 7.ipv4 is already in line 4"),
+        ("sep=|\nipv4|name\n", "line 1 sets a separator that is not a comma"),
         ('ipv4,priority\n1.2.3.4,"1,5"\n', "line 2.priority must be a whole number"),
         ("ipv4,hostname\nx,h.example.com\n", "line 2.ipv4 must be a valid dotted-decimal IPv4 address"),
         ('ipv4\n"unclosed', "The file is not CSV"),
@@ -201,7 +201,7 @@ def test_what_is_exported_imports_as_unchanged_whatever_the_names(acme, globex, 
         assert AuditEntry.objects.count() == audited
     text = "ipv4,pools\n192.0.2.201,acme/main\n"
     [fault] = root.post(IMPORT, {"text": text, "confirmed": "1"}).context["form"].non_field_errors()
-    assert fault.startswith("line 2.pools names “acme/main”, which more than one is called: write the id instead (#")
+    assert fault.startswith("line 2.pools names “acme/main”, which several records are named: use the id instead (#")
     assert clashing.addresses.count() == 1
 
 

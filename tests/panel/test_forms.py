@@ -70,7 +70,7 @@ def test_an_organization_that_never_had_a_server_is_deleted_by_the_platform(acme
     assert change(owner, empty, {"post": "yes"}, "delete").status_code == 403
     assert change(sign_in(platform.staff), empty, {"post": "yes"}, "delete").status_code == 403
     page = root.get(reverse("admin:servers_organization_delete", args=[empty.pk])).content.decode()
-    assert "Its people lose their roles in it" in page
+    assert "Its memberships are deleted" in page
     assert change(root, empty, {"post": "yes"}, "delete").status_code == 302
     assert not Organization.objects.filter(pk=empty.pk).exists()
     assert last() == ("organization.deleted", "root", empty.pk)

@@ -100,7 +100,7 @@ def test_the_last_owner_stays(acme, platform):
     membership = acme.organization.memberships.get(user=acme.owner)
     url = reverse("admin:servers_membership_change", args=[membership.pk])
     form = client.post(url, {"role": "analyst"}).context["adminform"].form
-    assert form.non_field_errors() == ["The organization would have no owner left: make somebody else an owner first"]
+    assert form.non_field_errors() == ["The organization would have no owner: give another member the role owner first"]
     client.post(reverse("admin:servers_membership_delete", args=[membership.pk]), {"post": "yes"})
     membership.refresh_from_db()
     assert membership.role == "owner"
@@ -131,7 +131,7 @@ def test_an_event_source_is_made_mapped_rotated_and_revoked(acme, platform, root
     assert "pool-a → " in page
     assert token not in page
     assert (
-        "There is no server nobody"
+        "The server nobody could not be found"
         in root.post(reverse(f"{name}_map_text", args=[source.pk]), mapping | {"server": "nobody"}).content.decode()
     )
     assert root.post(reverse(f"{name}_map_text", args=[source.pk]), mapping | {"server": ""}).status_code == 302

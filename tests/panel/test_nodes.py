@@ -28,7 +28,7 @@ def test_a_node_is_made_and_its_key_is_shown_once(platform, root):
     [key] = [word for word in words if keys.digest(word) == node.key_digest]
     page = root.get(reverse("admin:nodes_node_change", args=[node.pk]))
     assert key not in page.content.decode()
-    assert "Nothing has been published for it yet" in text_of(page)
+    assert "No revision has been published for this node yet" in text_of(page)
 
 
 def test_an_address_of_another_node_is_refused_by_its_name(platform, root):
@@ -64,7 +64,7 @@ def test_publishing_shows_first_what_it_does(platform, root):
     assert "gmail.com on 1 address 6,000 → 100 an hour" in text_of(root.get(again))
     root.post(again)
     assert (Revision.objects.first().kind, Revision.objects.first().repeats) == ("rollback", 1)
-    assert "nothing is published by itself until this is done" in text_of(root.get(url))
+    assert "changes are not published automatically until you publish" in text_of(root.get(url))
 
 
 def test_only_who_may_change_publishes(platform, acme):

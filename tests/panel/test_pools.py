@@ -60,11 +60,11 @@ def test_addresses_are_read_as_people_paste_them(text, addresses):
 def test_what_is_no_address_is_refused_with_the_reason(text):
     [(entry, reason)] = ranges.read(text).refused
     assert entry.startswith(text[:50])
-    assert reason.startswith("is no IPv4 address")
+    assert reason.startswith("is not an IPv4 address")
 
 
 def test_too_many_are_refused_before_they_are_made():
-    assert ranges.read("10.0.0.0/8").refused == [("10.0.0.0/8", "would make more than 4,096 addresses")]
+    assert ranges.read("10.0.0.0/8").refused == [("10.0.0.0/8", "would create more than 4,096 addresses")]
     assert ranges.read("192.0.2.9-192.0.2.1").refused == [("192.0.2.9-192.0.2.1", "ends before it begins")]
 
 
@@ -178,4 +178,4 @@ def test_a_pool_says_which_addresses_receivers_cannot_see(acme) -> None:
         )  # fmt: skip
     shown = sign_in(acme.owner).get(reverse("admin:ippools_ippool_change", args=[pool.pk])).content.decode()
     [sentence] = re.findall(r'<p class="panel-warn">(.*?)</p>', shown)
-    assert sentence.startswith("Receivers cannot see <code>10.0.0.5</code>, <code>fd00::1</code>: not public.")
+    assert sentence.startswith("Not visible to receivers <code>10.0.0.5</code>, <code>fd00::1</code>: not public.")

@@ -144,7 +144,7 @@ def test_which_limit_applies_tells_the_winner_and_the_way(platform, root):
     assert (by_template.messages, by_template.limits.source) == ("50", "template")
     default = root.get(url, {"domain": "else.example"}).context["answer"]
     assert (default.messages, default.connections, default.limits.rule) == ("100", "10", None)
-    assert root.get(url, {"domain": "no domain"}).context["problem"].startswith("“no domain” is no domain name")
+    assert root.get(url, {"domain": "no domain"}).context["problem"].startswith("“no domain” is not a domain name")
 
 
 def template_form(template, rows, **changes):

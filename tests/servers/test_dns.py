@@ -83,8 +83,8 @@ def test_a_failing_resolver_blames_nobody(dns: LocalDNS, check: str, name: str, 
     findings = examine(EXPECTED, Resolver(question_timeout=0.3))
 
     assert findings[check].status is None
-    assert findings[check].error.startswith(f"DNS could not be asked ({name} {rdtype}: ")
-    assert findings[check].error.endswith("The status is the last one known.")
+    assert findings[check].error.startswith(f"DNS could not be queried ({name} {rdtype}: ")
+    assert findings[check].error.endswith("The last known status is shown.")
     # The other checks are not harmed, but for the two that share a question.
     others = {other for other, finding in findings.items() if finding.status == OK}
     assert others == set(CHECKS) - ({"verification", "spf"} if check in ("verification", "spf") else {check})
@@ -197,8 +197,8 @@ OTHER_KEY = dkim.make_key_pair().public
         ),
         (f"v=DKIM1; h=sha1; p={KEY}", INVALID, "The DKIM record is wrong: it does not allow sha256 (h=)."),
         (f"v=DKIM1; s=tlsrpt; p={KEY}", INVALID, "The DKIM record is wrong: it does not allow e-mail (s=)."),
-        (f"v=DKIM1; p={KEY}; p={KEY}", INVALID, "The DKIM record is wrong: “p=” stands there twice."),
-        ("hello", INVALID, "The DKIM record is wrong: “hello” is no tag=value."),
+        (f"v=DKIM1; p={KEY}; p={KEY}", INVALID, "The DKIM record is wrong: “p=” occurs twice."),
+        ("hello", INVALID, "The DKIM record is wrong: “hello” is not a tag=value pair."),
     ],
 )
 def test_the_dkim_record_must_have_our_key(dns: LocalDNS, text: str, status: DNSStatus, error: str) -> None:
@@ -238,7 +238,7 @@ def test_a_loop_of_cnames_is_named(dns: LocalDNS) -> None:
     dns.load(f"{DKIM_NAME}. 60 IN CNAME b.example.org.\nb.example.org. 60 IN CNAME {DKIM_NAME}.")
     finding = find("dkim")
     assert finding.status == MISSING
-    assert finding.error.startswith(f"The CNAMEs of {DKIM_NAME} lead in a circle. Publish")
+    assert finding.error.startswith(f"The CNAMEs of {DKIM_NAME} form a loop. Publish")
 
 
 # --- Return path -----------------------------------------------------------------------------------------------------
@@ -261,11 +261,11 @@ def test_a_loop_of_cnames_is_named(dns: LocalDNS) -> None:
             INVALID,
             (
                 "rp.example.com answers with an address (104.16.1.1 and 2606:4700::1) instead of a CNAME: it has address "
-                "records, or the DNS host's proxy stands before it. Remove them, or switch the proxy off (“DNS only”)."
+                "records, or the DNS provider proxies it. Remove the records, or disable the proxy (“DNS only”)."
             ),
         ),
-        ('rp.example.com. 60 IN TXT "x"', MISSING, "There is no such CNAME at rp.example.com."),
-        ("rp.example.com. 60 IN CNAME rp.example.com.", INVALID, "The CNAMEs of rp.example.com lead in a circle."),
+        ('rp.example.com. 60 IN TXT "x"', MISSING, "There is no CNAME at rp.example.com."),
+        ("rp.example.com. 60 IN CNAME rp.example.com.", INVALID, "The CNAMEs of rp.example.com form a loop."),
     ],
 )
 def test_the_return_path_leads_here(dns: LocalDNS, zone: str, status: DNSStatus, error: str) -> None:
@@ -300,7 +300,7 @@ def test_the_return_path_leads_here(dns: LocalDNS, zone: str, status: DNSStatus,
             ["0 ."],
             INVALID,
             (
-                "The MX record says that example.com takes no mail. "
+                "The MX record says that example.com accepts no mail. "
                 "Publish MX records at example.com for mx1.postal and mx2.postal."
             ),
         ),
@@ -330,7 +330,7 @@ def test_every_expected_host_receives(dns: LocalDNS, hosts: list[str], status: D
         (
             ["v=DMARC1; p=none", "v=DMARC1; p=reject"],
             INVALID,
-            "There are 2 DMARC records, and receivers then heed none: leave one.",
+            "There are 2 DMARC records, so receivers ignore all of them: keep one.",
         ),
         (["v=DMARC1"], INVALID, "The DMARC record is wrong: it names no policy (p=none, p=quarantine or p=reject)."),
         (["v=DMARC1; p=monitor"], INVALID, "The DMARC record is wrong: “p=monitor” is not none, quarantine or reject."),
@@ -348,27 +348,31 @@ def test_every_expected_host_receives(dns: LocalDNS, hosts: list[str], status: D
         (
             ["v=DMARC1; p=none; rua=d@example.com"],
             INVALID,
-            "The DMARC record is wrong: “rua=d@example.com” is no address such as mailto:dmarc@example.com.",
+            "The DMARC record is wrong: “rua=d@example.com” is not an address such as mailto:dmarc@example.com.",
         ),
-        (["v=DMARC1; p=none; p=reject"], INVALID, "The DMARC record is wrong: “p=” stands there twice."),
-        (["v=DMARC1; none"], INVALID, "The DMARC record is wrong: “none” is no tag=value."),
-        (["v=dmarc1; p=none"], INVALID, "“v=dmarc1; p=none” is no DMARC record: it must begin with “v=DMARC1;”."),
+        (["v=DMARC1; p=none; p=reject"], INVALID, "The DMARC record is wrong: “p=” occurs twice."),
+        (["v=DMARC1; none"], INVALID, "The DMARC record is wrong: “none” is not a tag=value pair."),
+        (["v=dmarc1; p=none"], INVALID, "“v=dmarc1; p=none” is not a DMARC record: it must begin with “v=DMARC1;”."),
         (
             ['"v=DMARC1; p=none"'],
             INVALID,
-            '“"v=DMARC1; p=none"” is no DMARC record: it has quotation marks as part of its text: remove them.',
+            '“"v=DMARC1; p=none"” is not a DMARC record: it has quotation marks as part of its text: remove them.',
         ),
         (
             [" v=DMARC1; p=none"],
             INVALID,
-            "“ v=DMARC1; p=none” is no DMARC record: it begins with a blank: remove it.",
+            "“ v=DMARC1; p=none” is not a DMARC record: it begins with a blank: remove it.",
         ),
-        (["v=DMARC1.0; p=none"], INVALID, "“v=DMARC1.0; p=none” is no DMARC record: it must begin with “v=DMARC1;”."),
+        (
+            ["v=DMARC1.0; p=none"],
+            INVALID,
+            "“v=DMARC1.0; p=none” is not a DMARC record: it must begin with “v=DMARC1;”.",
+        ),
         (
             ["p=none; v=DMARC1"],
             MISSING,
             (
-                "There is no such DMARC record at _dmarc.example.com. "
+                "There is no DMARC record at _dmarc.example.com. "
                 "Publish the TXT record “v=DMARC1; p=none” at _dmarc.example.com."
             ),
         ),

@@ -117,7 +117,7 @@ def test_what_cannot_be_asked_blames_nobody(dns: LocalDNS) -> None:
     dns.fault("_dmarc.example.com", SERVFAIL)
     finding = check_dmarc(CHILD, Resolver())
     assert finding.status is None
-    assert finding.error.startswith("DNS could not be asked (_dmarc.example.com TXT: server failure")
+    assert finding.error.startswith("DNS could not be queried (_dmarc.example.com TXT: server failure")
 
 
 def test_two_records_of_its_own_are_wrong_whatever_is_above(dns: LocalDNS) -> None:

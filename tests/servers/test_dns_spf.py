@@ -34,8 +34,8 @@ CHAIN = "\n".join(f'c{n}.postal. 60 IN TXT "v=spf1 include:c{n + 1}.postal -all"
         (
             "v=spf1 include:c1.postal -all",
             (
-                "The SPF record cannot be evaluated: it needs more than 10 DNS look-ups (“include:c1.postal” 11). Remove the "
-                "terms that are not used, or replace the largest by the networks that it names (ip4:, ip6:)."
+                "The SPF record cannot be evaluated: it needs more than 10 DNS look-ups (“include:c1.postal” 11). Remove "
+                "unused terms, or replace the largest term with its networks (ip4:, ip6:)."
             ),
         ),
         (
@@ -153,10 +153,7 @@ def test_other_texts_are_no_spf_record_at_all(dns: LocalDNS, text: str) -> None:
     assert find("spf").status == MISSING
 
 
-ANYBODY = (
-    "By “{}” every address of the world passes, so anybody can send in the name of example.com. "
-    "End the record with “~all” or “-all”."
-)
+ANYBODY = "“{}” passes every address, so anyone can send as example.com. End the record with “~all” or “-all”."
 
 
 @pytest.mark.parametrize(
@@ -171,15 +168,15 @@ ANYBODY = (
         (
             "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 mx include:c2.postal -all",
             (
-                "For mail by other addresses the record cannot be evaluated: it needs more than 10 DNS look-ups "
-                "(“include:c2.postal” 10 and “mx” 1). Remove the terms that are not used, or replace the largest by the "
-                "networks that it names (ip4:, ip6:)."
+                "For mail from other addresses the record cannot be evaluated: it needs more than 10 DNS look-ups "
+                "(“include:c2.postal” 10 and “mx” 1). Remove unused terms, or replace the largest term "
+                "with its networks (ip4:, ip6:)."
             ),
         ),
         (
             "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 include:gone.postal -all",
             (
-                "For mail by other addresses the record cannot be evaluated: example.com includes gone.postal, which has no "
+                "For mail from other addresses the record cannot be evaluated: example.com includes gone.postal, which has no "
                 "SPF record."
             ),
         ),

@@ -326,7 +326,7 @@ def test_a_failing_resolver_keeps_what_was_known(dns: LocalDNS, domain: Domain) 
     assert statuses(after) == ALL_OK
     assert after.verified_at == good.verified_at
     assert after.dns_checked_at > good.dns_checked_at
-    assert after.dkim_error.startswith("DNS could not be asked (postal-")
+    assert after.dkim_error.startswith("DNS could not be queried (postal-")
     assert after.return_path_error == ""
     # The answer that the status rests on stays, beside the failure and its time.
     assert after.dns_answers["dkim"]["answer"] == good.dns_answers["dkim"]["answer"]

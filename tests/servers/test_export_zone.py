@@ -52,14 +52,14 @@ def test_json_is_one_object(domain: Domain) -> None:
 
 @pytest.mark.parametrize("name", ["other.example", "no domain", ""])
 def test_it_rejects_an_unknown_domain(domain: Domain, name: str) -> None:
-    with pytest.raises(CommandError, match=f"There is no domain {name}".strip()):
+    with pytest.raises(CommandError, match=f"The domain {name} could not be found".strip()):
         run(name)
 
 
 def test_it_asks_whose_where_several_have_it(domain: Domain, acme: Organization, globex_server: Server) -> None:
     second = create_server(organization=acme, name="Second", actor=SYSTEM).server
     twin = create_domain(at=timezone.now(), server=second, name="example.com", actor=SYSTEM).domain
-    with pytest.raises(CommandError, match=r"Several servers have example\.com: say --server ORGANIZATION/SERVER"):
+    with pytest.raises(CommandError, match=r"Several servers have example\.com: give --server ORGANIZATION/SERVER"):
         run("example.com")
     assert twin.dkim_identifier in run("example.com", "--server", "acme/second")
     with pytest.raises(CommandError):

@@ -118,11 +118,11 @@ def a_circle_at_the_return_path(dns: LocalDNS, domain: Domain) -> None:
         (texts_in_short_strings, {}, ""),
         (upper_case, {}, ""),
         (a_long_answer, {}, ""),
-        (a_circle_of_cnames, {"dkim": "missing"}, "The CNAMEs of DKIM lead in a circle. Publish the TXT record “"),
+        (a_circle_of_cnames, {"dkim": "missing"}, "The CNAMEs of DKIM form a loop. Publish the TXT record “"),
         (
             a_circle_at_the_return_path,
             {"return_path": "invalid"},
-            "The CNAMEs of rp.example.com lead in a circle. Publish the CNAME rp.example.com → rp.postal.",
+            "The CNAMEs of rp.example.com form a loop. Publish the CNAME rp.example.com → rp.postal.",
         ),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_failing_resolver_never_turns_good_into_bad(good: LocalDNS, domain: Do
     assert domain.verified_at == verified_at is not None
     assert domain.dns_failures == 1
     for name in ALL_OK:
-        assert getattr(domain, f"{name}_error").startswith("DNS could not be asked (")
+        assert getattr(domain, f"{name}_error").startswith("DNS could not be queried (")
         assert domain.dns_answers[name]["answer"]
         assert domain.dns_answers[name]["failure"].startswith("(")
 
@@ -169,7 +169,7 @@ def test_a_server_that_truncates_and_takes_no_tcp_is_a_failure(dns: LocalDNS, do
     dns.tcp.server_close()
     assert check(domain, seconds=1) == ALL_OK
     domain.refresh_from_db()
-    assert domain.mx_error.startswith("DNS could not be asked (example.com MX: ")
+    assert domain.mx_error.startswith("DNS could not be queried (example.com MX: ")
 
 
 def test_an_alias_whose_target_cannot_be_asked_for_is_a_failure(good: LocalDNS, domain: Domain) -> None:
@@ -193,7 +193,7 @@ def test_an_endless_evaluation_ends_with_the_time_limit(dns: LocalDNS, domain: D
     assert time.monotonic() - began < 10
     assert finding.status is None
     cause = r"SPF could not be evaluated: the 1 seconds were over after \d+ of 100000 addresses\."
-    assert re.fullmatch(rf"{cause} The status is the last one known\.", finding.error)
+    assert re.fullmatch(rf"{cause} The last known status is shown\.", finding.error)
     assert finding.answer.startswith("example.com. 60 IN TXT ")
 
 

@@ -64,7 +64,7 @@ def test_most_of_many_checks_are_refused_at_once_and_left_to_the_worker(
     assert len(refused) == len(domains) - 2
     assert max(seconds for _, seconds in refused) < 2.5
     assert {(answer.message, answer.retry_after) for answer, _ in refused} == {
-        ("Too many DNS checks run just now. This one is made by itself within two minutes; try again then", 15)
+        ("Too many DNS checks are running. This one runs automatically within two minutes; try again then", 15)
     }
     assert Domain.objects.due(timezone.now()).count() == len(refused)
 

@@ -174,7 +174,7 @@ def test_it_audits_and_rebuilds(events: list[dict[str, Any]], tmp_path: Path, no
     ingest_and_fold(events, tmp_path / "events.ndjson")
     clean = {"days": 3, "events": 200, "differing": 0, "missing_events": 0, "differences": []}
     assert answer("audit_stats") == clean
-    assert run("rebuild_stats")[0] == "All counts were right.\n"
+    assert run("rebuild_stats")[0] == "All counts matched.\n"
     AddressCount.objects.filter(grain=Grain.TOTAL).update(sent=F("sent") + 1)
     rows = AddressCount.objects.filter(grain=Grain.TOTAL).count()
     out, err = io.StringIO(), io.StringIO()
@@ -184,7 +184,7 @@ def test_it_audits_and_rebuilds(events: list[dict[str, Any]], tmp_path: Path, no
     assert f"{rows} counts differ." in out.getvalue()
     assert "total 0: sent -1" in err.getvalue()
     assert answer("rebuild_stats") == {"rows": rows}
-    assert run("audit_stats")[0].endswith("all counts are right.\n")
+    assert run("audit_stats")[0].endswith("all counts match.\n")
     assert_counts(events, now=now)
     runs = RollupRun.objects.filter(kind=RollupRun.Kind.REBUILD).order_by("id")
     assert list(runs.values_list("outcome", "rows")) == [("done", 0), ("done", rows)]
@@ -245,7 +245,7 @@ def test_tokens_are_made_listed_and_revoked() -> None:
     assert [each["name"] for each in answer("ingest_token", "list")["ingest_tokens"]] == ["Collector 1", "Second"]
     assert answer("ingest_token", "revoke", "collector 1")["revoked_at"] is not None
     assert find_ingest_token(made["key"], at=timezone.now()) is None
-    with pytest.raises(CommandError, match="There is no token in use with the name collector 1"):
+    with pytest.raises(CommandError, match="There is no active token named collector 1"):
         run("ingest_token", "revoke", "collector 1")
     assert run("ingest_token", "list")[0].splitlines() == [
         f"{made['key_prefix']}…  revoked   Collector 1",

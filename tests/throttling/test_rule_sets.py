@@ -98,8 +98,8 @@ def test_faults_name_the_entry(template):
         {**rule("y.com"), "id": "no id"},
         {"id": first["id"]},
     ) == [
-        "rules[2].id is no rule of this set",
-        "rules[3].id is no rule of this set",
+        "rules[2].id is not a rule of this set",
+        "rules[3].id is not a rule of this set",
         "rules[4].domains is required",
         "rules[4].max_concurrent_connections is required",
         "rules[4].max_messages_per_hour is required",

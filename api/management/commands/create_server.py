@@ -14,7 +14,7 @@ TOP_POOLS = 5
 
 
 class Command(ActCommand):
-    help = "Make a server with its keys; the organization's server of that name is shown where it has one."
+    help = "Create a server with its keys, or show the organization's server of that name if it exists."
 
     def add_act_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("organization", metavar="ORG_PERMALINK")

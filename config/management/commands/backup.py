@@ -1,4 +1,4 @@
-"""`manage.py backup FILE`: the whole panel in one file."""
+"""`manage.py backup FILE`: write the whole database to one file."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -11,7 +11,7 @@ from config.backup import BackupRefused, write_backup
 
 
 class Command(BaseCommand):
-    help = "Write everything the database holds into one new file (gzipped JSON lines), while the panel runs."
+    help = "Write the whole database to one new file (gzipped JSON lines). The panel can keep running."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
@@ -22,6 +22,6 @@ class Command(BaseCommand):
         except (BackupRefused, OSError) as problem:
             raise CommandError(str(problem)) from None
         self.stdout.write(
-            f"Wrote {rows:,} rows into {file}. Keep a copy of SLUICE_ENCRYPTION_KEYS too, apart from this file: "
-            "they open the secrets in it."
+            f"Wrote {rows:,} rows into {file}. Keep a copy of SLUICE_ENCRYPTION_KEYS as well, apart from this file: "
+            "they decrypt the secrets in it."
         )

@@ -1,4 +1,4 @@
-"""`manage.py load_demo`: fill this installation with a living platform of invented tenants. `make demo` calls it."""
+"""`manage.py load_demo`: fill this installation with demo data. `make demo` calls it."""
 
 import time
 from argparse import ArgumentParser
@@ -14,22 +14,22 @@ from config.demo.counts import Counts
 
 class Command(BaseCommand):
     help = (
-        "Make three invented organizations with servers, pools, addresses, people and a year of counts. Running it again"
-        " makes what is missing, and the events since the last time."
+        "Create demo data: three organizations with servers, pools, addresses, people and a year of counts. Running it "
+        "again adds what is missing, and the events since the last run."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--in-production",
             action="store_true",
-            help="also where DATABASE_URL is set: this cannot be undone by a command",
+            help="allow it if DATABASE_URL is set; no command removes the demo data",
         )
 
     def handle(self, *args: Any, in_production: bool, **options: Any) -> None:
         if settings.IS_PRODUCTION and not in_production:
             raise CommandError(
-                "This is a production database (DATABASE_URL is set). Demo data cannot be taken out again by a command;"
-                " say --in-production if it should hold them all the same."
+                "This is a production database (DATABASE_URL is set). No command removes demo data; "
+                "give --in-production to load it anyway."
             )
         began, now = time.monotonic(), timezone.now()
         platform.make(now=now)

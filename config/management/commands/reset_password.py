@@ -1,4 +1,4 @@
-"""`manage.py reset_password [USERNAME]`: a new password for somebody who lost it. `make reset-password` calls it."""
+"""`manage.py reset_password [USERNAME]`: generate a new password for a user. `make reset-password` calls it."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py restore FILE`: an empty panel becomes what `backup` saw."""
+"""`manage.py restore FILE`: load a file of `backup` into an empty database."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -12,7 +12,8 @@ from config.checks import unreadable_secrets
 
 class Command(BaseCommand):
     help = (
-        "Fill an empty, migrated database from a file that `backup` wrote, on SQLite or PostgreSQL, whichever wrote it."
+        "Restore a file written by `backup` into an empty, migrated database: SQLite or PostgreSQL, "
+        "independent of the source."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py up`: the whole of Sluice in one terminal. `make run` calls it."""
+"""`manage.py up`: run all of Sluice in one terminal. `make run` calls it."""
 
 import errno
 import fcntl
@@ -64,9 +64,9 @@ class Command(BaseCommand):
             ended = supervisor.watch()
         if ended is not None:
             raise CommandError(
-                f"{ended} {how_it_ended(supervisor.children[ended].returncode)}; the others are ended too."
+                f"{ended} {how_it_ended(supervisor.children[ended].returncode)}; the other processes are stopped as well."
             )
-        self.say("Ending …")
+        self.say("Stopping …")
 
     def greet(self, bind: str, port: int) -> None:
         """Say where the panel is; the first time, make the operator, whose password is shown this once."""
@@ -75,9 +75,9 @@ class Command(BaseCommand):
         if operator := make_first_operator(actor=Actor.of_command("up")):
             lines += [
                 f"Sign in as {operator.username} with the password {operator.password}",
-                "It is shown this once; `make reset-password` makes another. `make demo` loads demo data.",
+                "The password is shown only now; `make reset-password` generates another. `make demo` loads demo data.",
             ]
-        lines.append("Ctrl-C ends it.")
+        lines.append("Press Ctrl-C to stop.")
         self.say("", *(f"  {line}" for line in lines), "")
 
     def say(self, *lines: str) -> None:
@@ -94,7 +94,7 @@ def only_one() -> IO[str]:
     except BlockingIOError:
         lock.close()
         raise CommandError(
-            f"Sluice already runs in {settings.SLUICE_DATA_DIR}; end that one, or name another folder as SLUICE_DATA_DIR."
+            f"Sluice is already running in {settings.SLUICE_DATA_DIR}; stop it, or set SLUICE_DATA_DIR to another folder."
         ) from None
     return lock
 
@@ -113,7 +113,7 @@ def refuse_busy_port(bind: str, port: int) -> None:
         try:
             probe.bind((bind, port))
         except OverflowError:
-            raise CommandError(f"{port} is no port; a port is a number up to 65535.") from None
+            raise CommandError(f"{port} is not a port; a port is a number up to 65535.") from None
         except OSError as problem:
             if problem.errno == errno.EADDRINUSE:
                 raise CommandError(

@@ -1,4 +1,4 @@
-"""`manage.py create_api_token USERNAME NAME [--expires-in-days N] [--json]`: a token, shown this once."""
+"""`manage.py create_api_token USERNAME NAME [--expires-in-days N] [--json]`: create a token and print its key once."""
 
 import datetime
 import json
@@ -20,20 +20,20 @@ MOST_DAYS = 36_525
 class Command(BaseCommand):
     """See the module."""
 
-    help = "Make an API token, which stands in for the user's password in HTTP Basic, and print it."
+    help = "Create an API token, which replaces the user's password in HTTP Basic authentication, and print it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """USERNAME NAME [--expires-in-days N] [--json]"""
         parser.add_argument("username")
-        parser.add_argument("name", help="what it is for")
-        parser.add_argument("--expires-in-days", type=int, help="after how many days it ends (default: never)")
+        parser.add_argument("name", help="purpose of the token")
+        parser.add_argument("--expires-in-days", type=int, help="days until it expires (default: never)")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, username: str, name: str, expires_in_days: int | None, **options: Any) -> None:
-        """Make the token and print it."""
+        """Create the token and print it."""
         user = User.objects.filter(username=username).first()
         if user is None:
-            raise CommandError(f"There is no user {username}")
+            raise CommandError(f"The user {username} could not be found")
         if expires_in_days is not None and not 1 <= expires_in_days <= MOST_DAYS:
             raise CommandError(f"--expires-in-days must be from 1 to {MOST_DAYS}")
         now = timezone.now()

@@ -1,4 +1,4 @@
-"""`manage.py createsuperuser`: Django's own, written into the audit trail, and with `--json`."""
+"""`manage.py createsuperuser`: Django's command, with an entry in the audit trail and `--json`."""
 
 import json
 from typing import Any
@@ -29,9 +29,7 @@ class Command(createsuperuser.Command):
         super().handle(*args, **options)
         user = User.objects.filter(pk__gt=last, is_superuser=True).order_by("-pk").first()
         if user is None:
-            raise CommandError(
-                "No superuser was made: name one by --username and DJANGO_SUPERUSER_PASSWORD, with --noinput."
-            )
+            raise CommandError("No superuser was created: give --username, DJANGO_SUPERUSER_PASSWORD and --noinput.")
         record(actor=Actor.of_command("createsuperuser"), act="user.created", target=user, after=document(user))
         if as_json:
             self.stdout.write(json.dumps({"id": user.pk, "username": user.username, "email": user.email}))

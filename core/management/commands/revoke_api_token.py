@@ -1,4 +1,4 @@
-"""`manage.py revoke_api_token ID`: end a token at once."""
+"""`manage.py revoke_api_token ID`: revoke a token at once."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -14,7 +14,7 @@ from core.tokens import revoke_token
 class Command(BaseCommand):
     """See the module."""
 
-    help = "End an API token at once, by the id that create_api_token and the panel show."
+    help = "Revoke an API token at once, by the id that create_api_token and the panel show."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """ID"""
@@ -24,6 +24,6 @@ class Command(BaseCommand):
         """Revoke the token; a token that is revoked already stays so."""
         token = ApiToken.objects.filter(pk=token_id).first()
         if token is None:
-            raise CommandError(f"There is no API token {token_id}")
+            raise CommandError(f"The API token {token_id} could not be found")
         revoked = revoke_token(token=token, at=timezone.now(), actor=Actor.of_command("revoke_api_token"))
-        self.stdout.write(f"{token} {'is revoked' if revoked else 'had been revoked before'}")
+        self.stdout.write(f"{token} {'is revoked' if revoked else 'was already revoked'}")

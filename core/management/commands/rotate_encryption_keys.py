@@ -1,4 +1,4 @@
-"""`manage.py rotate_encryption_keys`: write every stored secret anew under the newest key."""
+"""`manage.py rotate_encryption_keys`: encrypt every stored secret again with the newest key."""
 
 from typing import Any
 
@@ -9,16 +9,19 @@ from core.encryption import UnreadableCiphertext, rotate
 
 
 class Command(ActCommand):
-    help = "Write every stored secret anew under the first of SLUICE_ENCRYPTION_KEYS; after that the older keys may go."
+    help = (
+        "Encrypt every stored secret again with the first key of SLUICE_ENCRYPTION_KEYS. The older keys "
+        "can be removed afterwards."
+    )
 
     def act(self, **options: Any) -> dict[str, Any]:
         try:
             return {"secrets": rotate()}
         except UnreadableCiphertext:
             raise CommandError(
-                "A stored secret is opened by none of SLUICE_ENCRYPTION_KEYS; what was written anew before it is kept. "
-                "Add the key that wrote it, after the newest, and run this again."
+                "No key of SLUICE_ENCRYPTION_KEYS decrypts a stored secret. Secrets that were encrypted again before it "
+                "stay so. Add its key after the newest one, and run the command again."
             ) from None
 
     def describe(self, outcome: dict[str, Any]) -> str:
-        return f"{outcome['secrets']} secrets are under the newest key."
+        return f"{outcome['secrets']} secrets are encrypted with the newest key."

@@ -1,4 +1,4 @@
-"""`manage.py create_node NAME --kind KIND`: a machine with one MTA, whose agent uses the key that is printed once."""
+"""`manage.py create_node NAME --kind KIND`: create a node and print its key once."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -9,11 +9,11 @@ from nodes.nodes import create_node
 
 
 class Command(ActCommand):
-    help = "Make a node on which some IP addresses are, and print its key, which is shown once."
+    help = "Create a node with some IP addresses, and print its key, which is shown once."
 
     def add_act_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--kind", required=True, choices=Node.Kind.values, help="The MTA that runs there.")
+        parser.add_argument("--kind", required=True, choices=Node.Kind.values, help="The MTA of the node.")
         parser.add_argument(
             "--address",
             dest="addresses",
@@ -21,7 +21,7 @@ class Command(ActCommand):
             action="extend",
             nargs="+",
             default=[],
-            help="Addresses of the platform that are on this machine; may be repeated.",
+            help="An IP address of the platform that is on this machine. Can be repeated.",
         )
 
     def act(self, *, name: str, kind: str, addresses: list[str], **options: Any) -> dict[str, Any]:
@@ -31,5 +31,5 @@ class Command(ActCommand):
     def describe(self, outcome: dict[str, Any]) -> str:
         return (
             f"The node {outcome['name']} ({outcome['kind']}) has the id {outcome['id']}.\n"
-            f"Its key, which is shown only now: {outcome['key']}"
+            f"Its key, shown only once: {outcome['key']}"
         )

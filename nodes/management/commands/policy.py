@@ -1,4 +1,4 @@
-"""`manage.py policy diff|publish|rollback|show`: what nodes are to do, before and after it is published."""
+"""`manage.py policy diff|publish|rollback|show`: preview, publish, roll back and show policies of nodes."""
 
 import datetime
 from argparse import ArgumentParser
@@ -29,14 +29,21 @@ class Command(ActCommand):
             help="The number of a revision for `rollback`, the name of a node for `show`.",
         )
         parser.add_argument(
-            "--replay", action="store_true", help="Put the last seven days' mail through the new limits (`diff`)."
+            "--replay",
+            action="store_true",
+            help="Replay the mail of the last seven days against the new limits (`diff`).",
         )
-        parser.add_argument("--canary", default="", metavar="NODE", help="`publish` to this node first, and watch it.")
-        parser.add_argument("--hold", type=int, default=900, metavar="SECONDS", help="How long the trial lasts.")
+        parser.add_argument("--canary", default="", metavar="NODE", help="`publish` to this node first, as a canary.")
+        parser.add_argument("--hold", type=int, default=900, metavar="SECONDS", help="The length of the trial.")
         parser.add_argument(
-            "--margin", type=int, default=5, help="Percentage points that the accepted share may be below the others'."
+            "--margin",
+            type=int,
+            default=5,
+            help="How many percentage points the accepted share can be below that of the other nodes.",
         )
-        parser.add_argument("--output", default="", metavar="DIR", help="Where `show` writes the node's files.")
+        parser.add_argument(
+            "--output", default="", metavar="DIR", help="The folder that `show` writes the node's files to."
+        )
 
     def act(
         self,
@@ -86,7 +93,7 @@ class Command(ActCommand):
         lines = []
         if outcome["action"] == "diff":
             lines.append(
-                f"Publishing would make r{outcome['revision']}:"
+                f"Publishing would create r{outcome['revision']}:"
                 if outcome["nodes"]
                 else "Nothing would change on any node."
             )
@@ -103,7 +110,7 @@ class Command(ActCommand):
                 lines += [f"  {line}" for line in text.splitlines()]
         for each in outcome.get("replay", []):
             lines += ["", f"{each['node']}, replayed since {each['since']} from {each['from']}:"]
-            lines += [f"  {line}" for line in each["summary"] or ["No hourly limit changes that any mail met."]]
+            lines += [f"  {line}" for line in each["summary"] or ["No hourly limit of this mail changes."]]
         return "\n".join(lines)
 
 
@@ -116,7 +123,7 @@ def _trial(name: str, hold: int, margin: int) -> publishing.Trial:
 def _node(name: str) -> Node:
     node = Node.objects.select_related("revision").filter(name_key=fold(name)).first()
     if node is None:
-        raise NotFound(f"There is no node {name}")
+        raise NotFound(f"The node {name} could not be found")
     return node
 
 

@@ -1,4 +1,4 @@
-"""What differs from Django's British formats, which say “1:37 p.m.”."""
+"""Overrides of Django's British formats, which use the 12-hour clock (“1:37 p.m.”)."""
 
 DATETIME_FORMAT = "j M Y, H:i"
 TIME_FORMAT = "H:i"

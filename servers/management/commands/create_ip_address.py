@@ -1,4 +1,4 @@
-"""`manage.py create_ip_address IPV4 HOSTNAME`: an address, in a pool of an organization where one is named.
+"""`manage.py create_ip_address IPV4 HOSTNAME`: create an IP address, optionally in an organization's pool.
 
 It lives here, not in ippools, because pools of organizations are this application's.
 """
@@ -23,22 +23,22 @@ GIVEN = ("ipv4", "hostname", "ipv6", "public_ipv4", "public_ipv6", "priority")
 
 
 class Command(ActCommand):
-    help = "Make an IP address, and put it into a pool if one is named; a pool that is not there is made."
+    help = "Create an IP address, and add it to a pool if one is given. A pool that does not exist is created."
 
     def add_act_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("ipv4")
         parser.add_argument("hostname", help="The HELO name.")
         parser.add_argument("--ipv6", default=None)
-        parser.add_argument("--public-ipv4", help="What receivers see instead of IPV4, behind NAT.")
-        parser.add_argument("--public-ipv6", help="What receivers see instead of the IPv6 address.")
-        parser.add_argument("--priority", type=int, default=100, help="0 to 100; the higher is preferred in a pool.")
-        parser.add_argument("--organization", default="", help="The permalink of the organization whose pool it is.")
+        parser.add_argument("--public-ipv4", help="The address that receivers see instead of IPV4, behind NAT.")
+        parser.add_argument("--public-ipv6", help="The address that receivers see instead of the IPv6 address.")
+        parser.add_argument("--priority", type=int, default=100, help="The weight in its pools, 0 to 100.")
+        parser.add_argument("--organization", default="", help="The permalink of the organization that owns the pool.")
         parser.add_argument("--pool", default="", help="The name of the pool.")
 
     @transaction.atomic
     def act(self, *, organization: str, pool: str, **options: Any) -> dict[str, Any]:
         if bool(organization) != bool(pool):
-            raise CommandError("--organization and --pool go together.")
+            raise CommandError("--organization and --pool must be given together.")
         owner = find_organization(organization) if organization else None
         address = create_one(
             NewAddress(**{name: options[name] for name in GIVEN}),

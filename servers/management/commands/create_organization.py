@@ -1,4 +1,4 @@
-"""`manage.py create_organization NAME`: a tenant."""
+"""`manage.py create_organization NAME`: create an organization (tenant)."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,18 +8,18 @@ from servers.provisioning import create_organization
 
 
 class Command(ActCommand):
-    help = "Make an organization, which may use the platform's default pool."
+    help = "Create an organization, which can use the platform's default pool."
 
     def add_act_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
         parser.add_argument(
-            "--permalink", default="", help="Its name in SMTP users and host names; made from NAME if not given."
+            "--permalink", default="", help="Its name in SMTP users and host names. Derived from NAME by default."
         )
-        parser.add_argument("--time-zone", default="UTC", help="An IANA name, such as Europe/Vienna.")
+        parser.add_argument("--time-zone", default="UTC", help="An IANA time zone, such as Europe/Vienna.")
         parser.add_argument(
             "--allow-keyless-create",
             action="store_true",
-            help="Let servers/create work for it without a key, as in Postal's curl example.",
+            help="Allow servers/create for it without a key, as in Postal's curl example.",
         )
 
     def act(

@@ -1,4 +1,4 @@
-"""`manage.py export_zone DOMAIN`: the records that a domain must have in DNS."""
+"""`manage.py export_zone DOMAIN`: print the DNS records that a domain must publish."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,27 +12,30 @@ from servers.zone_file import zone_file
 
 
 class Command(ActCommand):
-    help = "Print a domain's DNS records in master-file form, to be loaded into a DNS server."
+    help = "Print a domain's DNS records as a zone file (RFC 1035, 5), to load into a DNS server."
 
     def add_act_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", metavar="DOMAIN")
         parser.add_argument(
-            "--server", default="", metavar="ORGANIZATION/SERVER", help="Whose, by permalinks, where several have it."
+            "--server",
+            default="",
+            metavar="ORGANIZATION/SERVER",
+            help="The server, by permalinks, where several servers have the domain.",
         )
 
     def act(self, *, name: str, server: str, **options: Any) -> dict[str, Any]:
         try:
             domains = Domain.objects.living().named(normalized(name)).select_related("server__organization")
         except Invalid:
-            raise NotFound(f"There is no domain {name}") from None
+            raise NotFound(f"The domain {name} could not be found") from None
         if server:
             organization, _, permalink = server.partition("/")
             domains = domains.filter(server__permalink=permalink, server__organization__permalink=organization)
         found = list(domains[:2])
         if not found:
-            raise NotFound(f"There is no domain {name}")
+            raise NotFound(f"The domain {name} could not be found")
         if len(found) > 1:
-            raise NotFound(f"Several servers have {name}: say --server ORGANIZATION/SERVER")
+            raise NotFound(f"Several servers have {name}: give --server ORGANIZATION/SERVER")
         return {"domain": found[0].name, "zone": zone_file(found[0].name, records_of(expected_of(found[0])))}
 
     def describe(self, outcome: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Readers of event sources, one file a format. Pure: bytes in, outcomes out; whose an event is, is decided elsewhere."""
+"""Readers of event sources, one file per format. Pure: bytes in, outcomes out. Servers are resolved elsewhere."""
 
 import zoneinfo
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a reader of an event source gives: events, ignored records and refusals; and the values that they are made of."""
+"""The outcomes of readers (events, ignored records, refusals), and functions for parsing their values."""
 
 import datetime
 import hashlib

@@ -1,4 +1,4 @@
-"""Exim: lines of its main log. The reading is `agent.exim_log`'s."""
+"""Exim: lines of its main log, parsed by `agent.exim_log`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How records lie in bytes: lines, JSON of three shapes, CSV with a header; packed by gzip or zstd, known by how it begins."""
+"""Splits bytes into records: lines, three shapes of JSON, CSV with a header; gzip and zstd are detected."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""GreenArrow: the event notification system's JSON, posted as an array or written as lines."""
+"""GreenArrow: JSON of the event notification system, as an array or as lines."""
 
 from typing import Any
 

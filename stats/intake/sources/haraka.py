@@ -1,4 +1,4 @@
-"""Haraka: the lines of the plug-in that Sluice brings. They are native events; what else a line says is left out."""
+"""Haraka: the log lines of Sluice's plug-in, which are native events."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""KumoMTA: its JSON log records, from segments (zstd) or posted by a hook. docs.kumomta.com/reference/log_record."""
+"""KumoMTA: JSON log records, from segments (zstd) or a log hook. docs.kumomta.com/reference/log_record."""
 
 import datetime
 import re

@@ -1,4 +1,4 @@
-"""The native format: events as docs/statistics.md describes them. What they say is checked when they are stored."""
+"""The native format of docs/statistics.md. Values are validated when events are stored."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Postfix: lines of its log, of all instances of a machine. The reading is `agent.postfix_log`'s."""
+"""Postfix: log lines of all instances of a machine, parsed by `agent.postfix_log`."""
 
 import contextlib
 import heapq

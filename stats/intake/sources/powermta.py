@@ -1,4 +1,4 @@
-"""PowerMTA: its accounting files, CSV by the names of the header."""
+"""PowerMTA: accounting files, CSV with a header."""
 
 import json
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Amazon SES: event publishing by SNS, in its envelope or raw.
+"""Amazon SES: event publishing by SNS, with its envelope or raw.
 
 docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 """

@@ -1,4 +1,4 @@
-"""`manage.py audit_stats`: hold the counts against the events."""
+"""`manage.py audit_stats`: compare the counts with the events."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from stats.management.days import add_day_arguments, days_between
 
 
 class Command(BaseCommand):
-    help = "Compare counts with the events that are held; ends with status 1 where they differ. Changes nothing."
+    help = "Compare the counts with the stored events. Ends with status 1 if they differ. Changes nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_day_arguments(parser)
@@ -35,7 +35,7 @@ class Command(BaseCommand):
                 self.stderr.write(str(found))
             self.stdout.write(
                 f"{found.events:,} events of {len(found.days)} days: "
-                + ("all counts are right." if found.is_clean else f"{found.differing:,} counts differ.")
+                + ("all counts match." if found.is_clean else f"{found.differing:,} counts differ.")
             )
         if not found.is_clean:
             sys.exit(1)

@@ -1,4 +1,4 @@
-"""`manage.py decide_backoff`: let throttle programs decide, now."""
+"""`manage.py decide_backoff`: run the throttle programs now."""
 
 import json
 from argparse import ArgumentParser
@@ -12,7 +12,7 @@ from stats import programs
 
 
 class Command(BaseCommand):
-    help = "Let throttle programs decide by what receivers answered lately, as the worker does every ten seconds."
+    help = "Run the throttle programs on the latest replies, as the worker does every ten seconds."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -1,4 +1,4 @@
-"""`manage.py event_source make|list|rotate|revoke|map|unmap`: who reports events, in which format, with which token."""
+"""`manage.py event_source make|list|rotate|revoke|map|unmap`: manage event sources."""
 
 import json
 from argparse import ArgumentParser
@@ -23,27 +23,33 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         acts = parser.add_subparsers(dest="act", required=True)
-        make = acts.add_parser("make", help="make a source and print its token, once")
+        make = acts.add_parser("make", help="create a source and print its token, once")
         make.add_argument("name")
-        make.add_argument("--format", required=True, choices=sources.FORMATS, help="what its records look like")
-        make.add_argument("--server", metavar="ORG/SERVER", help="whose events are that tell nothing of their tenant")
-        make.add_argument("--time-zone", default="UTC", metavar="ZONE", help="of times that have none (default: UTC)")
-        make.add_argument("--tenant-field", default="", metavar="PATH", help="where a record names its tenant")
+        make.add_argument("--format", required=True, choices=sources.FORMATS, help="the format of its records")
+        make.add_argument("--server", metavar="ORG/SERVER", help="the server of events that do not name a tenant")
+        make.add_argument(
+            "--time-zone", default="UTC", metavar="ZONE", help="of times without an offset (default: UTC)"
+        )
+        make.add_argument(
+            "--tenant-field", default="", metavar="PATH", help="the field of a record that names its tenant"
+        )
         make.add_argument(
             "--verification-key",
             type=Path,
             metavar="FILE",
-            help="public key or certificate of its requests' signatures",
+            help="the public key or certificate that verifies its requests' signatures",
         )
         listing = acts.add_parser("list", help="list the sources")
-        rotate = acts.add_parser("rotate", help="give a source a new token and print it, once; the old one stops")
-        revoke = acts.add_parser("revoke", help="let a source's token open nothing from now on")
-        mapping = acts.add_parser("map", help="let a text of a source's records mean a server")
-        unmapping = acts.add_parser("unmap", help="let a text mean nothing any more")
+        rotate = acts.add_parser(
+            "rotate", help="give a source a new token and print it, once; the old token stops working"
+        )
+        revoke = acts.add_parser("revoke", help="revoke a source's token")
+        mapping = acts.add_parser("map", help="map a text in a source's records to a server")
+        unmapping = acts.add_parser("unmap", help="remove the mapping of a text")
         for each in (rotate, revoke, mapping, unmapping):
             each.add_argument("name", help="the source's name")
         for each in (mapping, unmapping):
-            each.add_argument("text", help="a VirtualMTA, queue, campaign or mail class, as the records have it")
+            each.add_argument("text", help="a VirtualMTA, queue, campaign or mail class, as in the records")
         mapping.add_argument("server", metavar="ORG/SERVER")
         for each in (make, listing, rotate, revoke, mapping, unmapping):
             each.add_argument("--json", action="store_true", help="print one JSON object")
@@ -90,12 +96,12 @@ class Command(BaseCommand):
     def _map(self, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
         source, server = event_sources.source_named(options["name"]), event_sources.server_called(options["server"])
         event_sources.map_text(source=source, text=options["text"], server=server, actor=ACTOR)
-        return _shape(source), f"{options['text']} means {options['server']}."
+        return _shape(source), f"{options['text']} is mapped to {options['server']}."
 
     def _unmap(self, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
         source = event_sources.source_named(options["name"])
         event_sources.unmap_text(source=source, text=options["text"], actor=ACTOR)
-        return _shape(source), f"{options['text']} means nothing any more."
+        return _shape(source), f"{options['text']} is no longer mapped."
 
 
 def _with_token(made: MadeSource) -> dict[str, Any]:

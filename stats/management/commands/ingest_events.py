@@ -1,4 +1,4 @@
-"""`manage.py ingest_events FILE|-`: events from a file; `ingest_events FILE… --source NAME`: records of an event source."""
+"""`manage.py ingest_events FILE|-`: store events of a file; with `--source NAME`, records of an event source."""
 
 import json
 import os
@@ -31,9 +31,9 @@ BAR_WIDTH = 30
 
 class Command(BaseCommand):
     help = (
-        "Store the events of a file (one JSON object a line; plain, gzip or zstd; - for standard input), or, with --source, "
-        "what files of a source's format tell. Events that are there already count once, so an interrupted run is simply run "
-        "again."
+        "Store the events of a file (one JSON object per line; plain, gzip or zstd; - for standard input) or, with "
+        "--source, of files in the format of an event source. Events that are already stored count once, so an "
+        "interrupted run can be repeated."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -41,19 +41,19 @@ class Command(BaseCommand):
             "files",
             metavar="FILE",
             nargs="+",
-            help="the file, or - for standard input; with --source all files of a machine",
+            help="the file, or - for standard input; with --source, all files of one machine",
         )
-        parser.add_argument("--source", metavar="NAME", help="the event source whose records the files are")
+        parser.add_argument("--source", metavar="NAME", help="the event source of the files")
         parser.add_argument(
-            "--refused", metavar="FILE", type=Path, help="write each refusal there, one JSON object a line"
+            "--refused", metavar="FILE", type=Path, help="write each refusal to this file, one JSON object per line"
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON object, and no progress")
+        parser.add_argument("--json", action="store_true", help="print one JSON object, without progress")
 
     def handle(
         self, *args: Any, files: list[str], refused: Path | None, source: str | None = None, **options: Any
     ) -> None:
         if len(files) > 1 and (source is None or "-" in files):
-            raise CommandError("Several files can be given with --source, and standard input only by itself.")
+            raise CommandError("Several files need --source, and standard input cannot be combined with files.")
         try:
             with refused.open("w") if refused else nullcontext() as log:
                 if source is None:
@@ -66,7 +66,9 @@ class Command(BaseCommand):
         except Refused as problem:
             raise CommandError(problem.message) from None
         except StateMoved:
-            raise CommandError("Another delivery of this source was stored meanwhile: run it again.") from None
+            raise CommandError(
+                "Another delivery of this source was stored in the meantime. Run the command again."
+            ) from None
 
     def _ingest_file(self, file: str, log: IO[str] | None, *, as_json: bool) -> None:
         with nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as raw:
@@ -77,7 +79,7 @@ class Command(BaseCommand):
         try:
             run.to_the_end()
         except KeyboardInterrupt:
-            advice = "Interrupted: run it again, what is stored counts once."
+            advice = "Interrupted. Run the command again: events that are already stored count once."
             raise CommandError(f"{run.summary()} {advice}", returncode=130) from None
         finally:
             request_fold()

@@ -1,4 +1,4 @@
-"""`manage.py ingest_token make|revoke|list`: the keys of collectors."""
+"""`manage.py ingest_token make|revoke|list`: manage the tokens of collectors."""
 
 import json
 from argparse import ArgumentParser
@@ -17,15 +17,15 @@ ACTOR = Actor.of_command("ingest_token")
 
 
 class Command(BaseCommand):
-    help = "Make, revoke or list the tokens with which collectors report events of any server."
+    help = "Create, revoke or list the tokens with which collectors report events of any server."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         acts = parser.add_subparsers(dest="act", required=True)
-        make = acts.add_parser("make", help="make a token and print its key, once")
+        make = acts.add_parser("make", help="create a token and print its key, once")
         make.add_argument("name")
-        revoke = acts.add_parser("revoke", help="let a token open nothing from now on")
+        revoke = acts.add_parser("revoke", help="revoke a token")
         revoke.add_argument("name", help="the token's name")
-        listing = acts.add_parser("list", help="list the tokens, the revoked ones too")
+        listing = acts.add_parser("list", help="list the tokens, including revoked ones")
         for each in (make, revoke, listing):
             each.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -43,7 +43,7 @@ class Command(BaseCommand):
     def _revoke(self, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
         token = IngestToken.objects.filter(revoked_at=None, name_key=fold(options["name"].strip())).first()
         if token is None:
-            raise CommandError(f"There is no token in use with the name {options['name']}.")
+            raise CommandError(f"There is no active token named {options['name']}.")
         token = revoke_ingest_token(token=token, at=timezone.now(), actor=ACTOR)
         return _shape(token), f"Revoked {token}."
 

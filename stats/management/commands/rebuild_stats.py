@@ -1,4 +1,4 @@
-"""`manage.py rebuild_stats --from DAY --to DAY`: count days again whose events are held."""
+"""`manage.py rebuild_stats --from DAY --to DAY`: rebuild the counts of days whose events are stored."""
 
 import json
 from argparse import ArgumentParser
@@ -15,14 +15,14 @@ from stats.models import RollupRun
 
 class Command(BaseCommand):
     help = (
-        "Make the counts of some days equal to their events, and the months, years and totals that they are part of. Folding "
-        "waits for it. Days whose events were dropped are passed over."
+        "Rebuild the counts of some days, and of their months, years and totals, from the stored events. Folding waits "
+        "meanwhile. Days whose events were dropped are skipped."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_day_arguments(parser)
         parser.add_argument(
-            "--accept-loss", action="store_true", help="count a day again even though some of its events are gone"
+            "--accept-loss", action="store_true", help="rebuild a day even if some of its events are missing"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -32,11 +32,9 @@ class Command(BaseCommand):
             with logged(RollupRun.Kind.REBUILD) as run:
                 run.rows = rebuild(days, now=timezone.now(), even_if_missing=options["accept_loss"])
         except EventsMissing as problem:
-            advice = "That day was left as it is; --accept-loss takes them out of the counts."
+            advice = "That day was not changed; --accept-loss removes them from the counts."
             raise CommandError(f"{problem}. {advice}") from None
         if options["json"]:
             self.stdout.write(json.dumps({"rows": run.rows}))
         else:
-            self.stdout.write(
-                f"{run.rows:,} counts were wrong and are right now." if run.rows else "All counts were right."
-            )
+            self.stdout.write(f"{run.rows:,} counts differed and are corrected." if run.rows else "All counts matched.")

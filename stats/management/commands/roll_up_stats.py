@@ -1,4 +1,4 @@
-"""`manage.py roll_up_stats`: count what is stored, now."""
+"""`manage.py roll_up_stats`: count the stored events now."""
 
 import json
 import time
@@ -12,7 +12,10 @@ from stats.counts.fold import fold_all
 
 
 class Command(BaseCommand):
-    help = "Count the events of all open batches, also of those that another process is at; again changes nothing."
+    help = (
+        "Count the events of all open batches, including batches that another process is counting. "
+        "Running it again changes nothing."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -105,10 +105,7 @@ def test_a_warning_stands_beside_a_status_that_is_right(call, acme, domain, dns)
     )
     verified = call(PATH, {"name": "example.com"}, key=acme.key)["data"]["domain"]["dns_checks"]
     shown = call("domains/dns_records", {"domain_name": "example.com"}, key=acme.key)["data"]["domain"]["dns_checks"]
-    warning = (
-        "By “+all” every address of the world passes, so anybody can send in the name of example.com. "
-        "End the record with “~all” or “-all”."
-    )
+    warning = "“+all” passes every address, so anyone can send as example.com. End the record with “~all” or “-all”."
     assert verified == shown == ALL_OK | {"spf": {"status": "OK", "error": None, "warning": warning}}
 
 
@@ -119,7 +116,7 @@ def test_too_many_at_once_are_told_when_to_come_again(call, acme, domain, dns, s
     assert answer["status"] == "error"
     assert answer["data"] == {
         "code": "TooManyRequests",
-        "message": "Too many DNS checks run just now. This one is made by itself within two minutes; try again then",
+        "message": "Too many DNS checks are running. This one runs automatically within two minutes; try again then",
     }
     assert dns.questions() == {}
 

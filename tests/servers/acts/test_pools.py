@@ -219,7 +219,7 @@ def test_a_pool_in_use_is_not_deleted(acme, globex):
     rule.delete()
     change_server(server=acme.server, actor=SYSTEM, ip_pool=None)
     grant_pool(organization=globex.organization, pool=pool, actor=SYSTEM)
-    with pytest.raises(Conflict, match="withdraw it from them first"):
+    with pytest.raises(Conflict, match="withdraw the grants first"):
         delete_pool(pool=pool, actor=ANN)
     assert written_by(ANN) == []
 

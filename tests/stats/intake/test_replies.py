@@ -169,7 +169,7 @@ def test_a_rule_of_a_provider_holds_for_its_replies_alone():
     [
         (replies.Rule("r", "", "", "a b", "unknown_class"), "rule r: there is no class unknown_class"),
         (replies.Rule("r", "", "55", "mailbox", "other"), "rule r: 55 is not a reply code or an enhanced code"),
-        (replies.Rule("r", "", "", "NOWHERE full", "other"), "rule r: no set of words is called NOWHERE"),
+        (replies.Rule("r", "", "", "NOWHERE full", "other"), "rule r: there is no word set NOWHERE"),
         (replies.Rule("r", "", "", "~ full", "other"), "rule r: “~” stands between two words: ~ full"),
         (replies.Rule("r", "", "", "full ~", "other"), "rule r: a phrase ends in a word: full ~"),
         (replies.Rule("r", "", "", "full |  | empty", "other"), "rule r: a phrase ends in a word: an empty one"),
