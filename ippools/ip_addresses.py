@@ -19,13 +19,13 @@ from ippools.addresses import lock_addresses
 from ippools.models import IPAddress, VirtualMTA
 from ippools.models.address import HIGHEST_PRIORITY
 from ippools.public_addresses import BOUND_AND_PUBLIC, canonical, public_faults
-from ippools.redirects import judge_redirect
+from ippools.redirects import validate_redirect
 from ippools.used_by import refuse_deletion
-from ippools.virtual_mtas import judge_columns
+from ippools.virtual_mtas import validate_columns
 from throttling import rule_sets
 from throttling.drafts import RuleFields
 from throttling.models import RuleSet, ThrottlingTemplate
-from throttling.templates import default_of, judge_rules
+from throttling.templates import default_of, validate_rules
 
 KIND = RuleSet.Kind.ADDRESS
 # What DNS is asked about: the address and the name that it says HELO with.
@@ -62,8 +62,8 @@ def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[Addres
     faults = Faults() if faults is None else faults
     lock_addresses()
     address = IPAddress(kind=VirtualMTA.Kind.IP_ADDRESS)
-    columns = _judged(address, given, faults)
-    drafts = judge_rules(given, [], kind=KIND, faults=faults)
+    columns = _validated(address, given, faults)
+    drafts = validate_rules(given, [], kind=KIND, faults=faults)
     faults.refuse()
     for name, value in columns.items():
         setattr(address, name, value)
@@ -84,8 +84,8 @@ def change(address_id: int, *, actor: Actor, faults: Faults | None = None, **giv
     if given.get("redirect") is not None:
         lock_addresses()
     address = locked_address(address_id)
-    columns = _judged(address, given, faults)
-    drafts = judge_rules(given, address.rules.rules.all(), kind=KIND, faults=faults)
+    columns = _validated(address, given, faults)
+    drafts = validate_rules(given, address.rules.rules.all(), kind=KIND, faults=faults)
     faults.refuse()
     before = address.document()
     if any(columns.get(name, getattr(address, name)) != getattr(address, name) for name in SENDER):
@@ -141,7 +141,7 @@ def act_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     return "ip_address.paused" if after["delivery_paused"] else "ip_address.resumed"
 
 
-def _judged(address: IPAddress, given: AddressFields, faults: Faults) -> dict[str, Any]:
+def _validated(address: IPAddress, given: AddressFields, faults: Faults) -> dict[str, Any]:
     """Judge what is given, and return the columns; `address` has what stays."""
     columns: dict[str, Any] = {name: given[name] for name in COLUMNS if name in given}  # type: ignore[literal-required]
     if columns.get("ipv6") is not None and not values.ipv6_faults(columns["ipv6"]):
@@ -157,13 +157,13 @@ def _judged(address: IPAddress, given: AddressFields, faults: Faults) -> dict[st
             faults.add(name, message)
         columns[name] = text if messages else canonical(text)
     new = {name: value for name, value in columns.items() if address.pk is None or getattr(address, name) != value}
-    judge_columns(new, pk=address.pk, faults=faults)
+    validate_columns(new, pk=address.pk, faults=faults)
     for message in values.hostname_faults(new["hostname"]) if "hostname" in new else ():
         faults.add("hostname", message)
     if "priority" in columns:
         faults.integer("priority", columns["priority"], lowest=0, highest=HIGHEST_PRIORITY)
     if "redirect" in given and not _is_same(given["redirect"], address.redirect):
-        columns["redirect_id"] = judge_redirect(given["redirect"], pk=address.pk, faults=faults)
+        columns["redirect_id"] = validate_redirect(given["redirect"], pk=address.pk, faults=faults)
     if "template" in given and not _is_same(given["template"], _template_of(address)):
         resolved = resolve(ThrottlingTemplate.objects.only("pk", "name_key", "name"), [given["template"]])
         resolved.id_of(given["template"], "template", "throttling template", faults)

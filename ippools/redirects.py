@@ -11,7 +11,7 @@ from ippools.models import DeliveryTarget, VirtualMTA
 NOUN = "VirtualMTA"
 
 
-def judge_redirect(reference: Reference | None, *, pk: int | None, faults: Faults) -> int | None:
+def validate_redirect(reference: Reference | None, *, pk: int | None, faults: Faults) -> int | None:
     """Return the id of the VirtualMTA that is meant; `pk` is the id of the one that redirects, if it exists.
 
     The caller holds the lock of addresses: two redirects that only together make a loop would each pass alone.

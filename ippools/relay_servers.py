@@ -14,9 +14,9 @@ from ippools import values
 from ippools.addresses import lock_addresses
 from ippools.models import RelayServer, VirtualMTA
 from ippools.models.relay_server import HIGHEST_PORT
-from ippools.redirects import judge_redirect
+from ippools.redirects import validate_redirect
 from ippools.used_by import refuse_deletion
-from ippools.virtual_mtas import judge_columns
+from ippools.virtual_mtas import validate_columns
 from throttling.drafts import LIMITS
 from throttling.models.rule_set import HIGHEST_LIMIT
 
@@ -44,7 +44,7 @@ def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[RelayF
     """Create a relay server; the redirect, the user name and the password may be left out."""
     lock_addresses()
     relay = RelayServer(kind=VirtualMTA.Kind.RELAY_SERVER)
-    for name, value in _judged(relay, given, faults).items():
+    for name, value in _validated(relay, given, faults).items():
         setattr(relay, name, value)
     relay.save(force_insert=True)
     record(actor=actor, act="relay_server.created", target=relay, after=snapshot(relay))
@@ -57,7 +57,7 @@ def change(relay_id: int, *, actor: Actor, faults: Faults | None = None, **given
     if given.get("redirect") is not None:
         lock_addresses()
     relay = _locked(relay_id)
-    columns = _judged(relay, given, faults)
+    columns = _validated(relay, given, faults)
     before = snapshot(relay)
     if changed := save_changes(relay, columns):
         # What the password is stays out of the trail; that it changed does not.
@@ -78,15 +78,15 @@ def delete(relay_id: int, *, actor: Actor) -> None:
     relay.delete()
 
 
-def _judged(relay: RelayServer, given: RelayFields, faults: Faults | None) -> dict[str, Any]:
+def _validated(relay: RelayServer, given: RelayFields, faults: Faults | None) -> dict[str, Any]:
     """Judge what is given, and return the columns; `relay` has what stays. Raises Invalid."""
     faults = Faults() if faults is None else faults
     columns: dict[str, Any] = {key: given[key] for key in given if key not in ("redirect", "destination_password")}  # type: ignore[literal-required]
     if "name" in given and (relay.pk is None or given["name"] != relay.name):
-        judge_columns({"name": given["name"]}, pk=relay.pk, faults=faults)
+        validate_columns({"name": given["name"]}, pk=relay.pk, faults=faults)
     if "redirect" in given:
-        columns["redirect_id"] = judge_redirect(given["redirect"], pk=relay.pk, faults=faults)
-    _judge_texts(columns, faults)
+        columns["redirect_id"] = validate_redirect(given["redirect"], pk=relay.pk, faults=faults)
+    _validate_texts(columns, faults)
     if "destination_port" in given:
         faults.integer("destination_port", given["destination_port"], lowest=1, highest=HIGHEST_PORT)
     for limit in LIMITS:
@@ -105,7 +105,7 @@ def _judged(relay: RelayServer, given: RelayFields, faults: Faults | None) -> di
     return columns
 
 
-def _judge_texts(columns: Mapping[str, Any], faults: Faults) -> None:
+def _validate_texts(columns: Mapping[str, Any], faults: Faults) -> None:
     for name, found in (
         ("source_ip", values.ipv4_faults),
         ("source_hostname", values.hostname_faults),

@@ -15,7 +15,7 @@ from ippools.models import DeliveryTarget, DomainOverride, OverrideDomain, Routi
 from ippools.models.routing_rule import Randomization
 from ippools.redirects import NOUN, leads_to
 from ippools.used_by import refuse_deletion
-from ippools.virtual_mtas import judge_columns
+from ippools.virtual_mtas import validate_columns
 from throttling.drafts import patterns_of, refuse_taken
 
 # What the column holds: 12 digits, 4 of them after the point.
@@ -70,7 +70,7 @@ def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[Routin
     """Create a routing rule: needs a name and a default."""
     lock_addresses()
     rule = RoutingRule(kind=VirtualMTA.Kind.ROUTING_RULE)
-    default, overrides = _judged(rule, given, faults)
+    default, overrides = _validated(rule, given, faults)
     rule.name = given["name"]
     rule.randomization_type = str(default.randomization_type)
     rule.save(force_insert=True)
@@ -84,7 +84,7 @@ def change(rule_id: int, *, actor: Actor, faults: Faults | None = None, **given:
     """Change what is given; `domain_overrides` is the whole list, in which an `id` keeps an override. Raises NotFound."""
     lock_addresses()
     rule = _locked(rule_id)
-    default, overrides = _judged(rule, given, faults)
+    default, overrides = _validated(rule, given, faults)
     before = rule.document()
     columns: dict[str, Any] = {"name": given["name"]} if "name" in given else {}
     if default.randomization_type is not None:
@@ -127,11 +127,11 @@ def fields_of(document: Mapping[str, Any]) -> RoutingFields:
 # --- What is given -----------------------------------------------------------------------------------------------------
 
 
-def _judged(rule: RoutingRule, given: RoutingFields, faults: Faults | None) -> tuple[_Branch, list[_Branch] | None]:
+def _validated(rule: RoutingRule, given: RoutingFields, faults: Faults | None) -> tuple[_Branch, list[_Branch] | None]:
     """Return the default and the overrides (None where they are not given), checked together. Raises Invalid."""
     faults = Faults() if faults is None else faults
     if "name" in given and (rule.pk is None or given["name"] != rule.name):
-        judge_columns({"name": given["name"]}, pk=rule.pk, faults=faults)
+        validate_columns({"name": given["name"]}, pk=rule.pk, faults=faults)
     default_given = given.get("default", {})
     parts: list[tuple[str, BranchFields]] = [("default", default_given)]
     overrides_given = given.get("domain_overrides")

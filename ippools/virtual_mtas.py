@@ -19,7 +19,7 @@ from ippools.redirects import NOUN
 TAKEN = "has already been taken"
 
 
-def judge_columns(given: Mapping[str, Any], *, pk: int | None, faults: Faults) -> None:
+def validate_columns(given: Mapping[str, Any], *, pk: int | None, faults: Faults) -> None:
     """Judge a new name, IPv4 and IPv6 (those among what is given), and that no other has them: one query at most."""
     queries = []
     others = {"pk": pk or 0}

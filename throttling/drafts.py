@@ -59,7 +59,7 @@ class Draft:
         return None if self.patterns is None else [each.text for each in self.patterns]
 
 
-def judge_default(given: Mapping[str, object], *, kind: str, faults: Faults) -> None:
+def validate_default(given: Mapping[str, object], *, kind: str, faults: Faults) -> None:
     """Judge the limits of a rule set's default: an address's may be None, which leaves it to the template."""
     for name, value in given.items():
         faults.integer(name, value, lowest=0, highest=HIGHEST_LIMIT, is_nullable=kind == RuleSet.Kind.ADDRESS)

@@ -8,7 +8,7 @@ from throttling.models import ThrottleProgram, ThrottlingTemplate
 NAME_LENGTH = 200
 
 
-def judge_name(
+def validate_name(
     name: str, model: type[ThrottlingTemplate] | type[ThrottleProgram], *, pk: int | None, faults: Faults
 ) -> None:
     """Judge a name: 1 to 200 characters, a letter or digit among them, and no other record's (`pk` is its own)."""

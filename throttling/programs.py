@@ -9,7 +9,7 @@ from core.errors import Faults, NotAllowed, NotFound
 from throttling import used_by
 from throttling.models import ThrottleProgram
 from throttling.models.program import HIGHEST_PERCENT, BackoffMode
-from throttling.names import judge_name
+from throttling.names import validate_name
 
 HIGHEST = 2**31 - 1
 MODES = ("backoff_connections_mode", "backoff_messages_mode")
@@ -34,7 +34,7 @@ class ProgramFields(TypedDict, total=False):
 def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[ProgramFields]) -> ThrottleProgram:
     """Create a program."""
     program = ThrottleProgram(failure_rate=None, deferral_rate=None)
-    faults = _judged(program, given, faults)
+    faults = _validated(program, given, faults)
     faults.refuse()
     program = ThrottleProgram.objects.create(**given)
     record(actor=actor, act="throttle_program.created", target=program, after=snapshot(program))
@@ -47,7 +47,7 @@ def change(
 ) -> ThrottleProgram:
     """Change what is given. Raises NotFound, and NotAllowed for a built-in program."""
     program = _locked(program_id, "changed")
-    _judged(program, given, faults).refuse()
+    _validated(program, given, faults).refuse()
     before = snapshot(program)
     if save_changes(program, given):
         record(actor=actor, act="throttle_program.changed", target=program, before=before, after=snapshot(program))
@@ -63,11 +63,11 @@ def delete(program_id: int, *, actor: Actor) -> None:
     program.delete()
 
 
-def _judged(program: ThrottleProgram, given: ProgramFields, faults: Faults | None) -> Faults:
+def _validated(program: ThrottleProgram, given: ProgramFields, faults: Faults | None) -> Faults:
     """Judge what is given; `program` has what stays."""
     faults = Faults() if faults is None else faults
     if "name" in given and (program.pk is None or given["name"] != program.name):
-        judge_name(given["name"], ThrottleProgram, pk=program.pk, faults=faults)
+        validate_name(given["name"], ThrottleProgram, pk=program.pk, faults=faults)
     for mode in MODES:
         if given.get(mode, BackoffMode.FIXED) not in BackoffMode.values:
             faults.add(mode, "must be one of " + ", ".join(BackoffMode.values))

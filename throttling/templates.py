@@ -8,9 +8,9 @@ from core.audit import Actor, record
 from core.changes import save_changes
 from core.errors import Faults, NotAllowed, NotFound
 from throttling import rule_sets, used_by
-from throttling.drafts import LIMITS, Draft, RuleFields, draft_rules, judge_default
+from throttling.drafts import LIMITS, Draft, RuleFields, draft_rules, validate_default
 from throttling.models import Rule, RuleSet, ThrottlingTemplate
-from throttling.names import judge_name
+from throttling.names import validate_name
 
 KIND = RuleSet.Kind.TEMPLATE
 
@@ -34,8 +34,8 @@ def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[Templa
     """Create a template: needs a name and both limits of the default."""
     faults = Faults() if faults is None else faults
     if "name" in given:
-        judge_name(given["name"], ThrottlingTemplate, pk=None, faults=faults)
-    drafts = judge_rules(given, [], kind=KIND, faults=faults)
+        validate_name(given["name"], ThrottlingTemplate, pk=None, faults=faults)
+    drafts = validate_rules(given, [], kind=KIND, faults=faults)
     faults.refuse()
     rule_set = rule_sets.create(KIND, default_of(given), drafts or [])
     template = ThrottlingTemplate.objects.create(name=given["name"], rules=rule_set)
@@ -51,8 +51,8 @@ def change(
     faults = Faults() if faults is None else faults
     template = _locked(template_id)
     if "name" in given and given["name"] != template.name:
-        judge_name(given["name"], ThrottlingTemplate, pk=template.pk, faults=faults)
-    drafts = judge_rules(given, template.rules.rules.all(), kind=KIND, faults=faults)
+        validate_name(given["name"], ThrottlingTemplate, pk=template.pk, faults=faults)
+    drafts = validate_rules(given, template.rules.rules.all(), kind=KIND, faults=faults)
     faults.refuse()
     before = template.document()
     changed = bool(save_changes(template, {"name": given["name"]} if "name" in given else {}))
@@ -82,11 +82,11 @@ def default_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: given[name] for name in LIMITS if name in given}
 
 
-def judge_rules(
+def validate_rules(
     given: Mapping[str, Any], existing: Sequence[Rule] | Any, *, kind: str, faults: Faults
 ) -> list[Draft] | None:
     """Judge the default and the rules that an owner is given; None where no rules are."""
-    judge_default(default_of(given), kind=kind, faults=faults)
+    validate_default(default_of(given), kind=kind, faults=faults)
     for name in ("rules", "added_rules"):
         if name in given:
             return draft_rules(given[name], list(existing), path=name, replaces=name == "rules", faults=faults)
