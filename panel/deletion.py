@@ -26,7 +26,7 @@ SHOWN = 20
 _HIDDEN = "a record that you may not see"
 
 
-class _OnlyLooked(Exception):
+class _DryRun(Exception):
     pass
 
 
@@ -36,8 +36,8 @@ def obstacles(admin: Any, request: HttpRequest, record: Any) -> Sequence[str | S
         with transaction.atomic():
             # The act may change the record in memory: it gets one of its own.
             admin.delete_act(request, admin.get_queryset(request).get(pk=record.pk))
-            raise _OnlyLooked
-    except _OnlyLooked:
+            raise _DryRun
+    except _DryRun:
         return []
     except InUse as refusal:
         lines = _links(admin, request, refusal)

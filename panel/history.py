@@ -141,7 +141,7 @@ def _restore(
                 "differences": Reader(request, [_as_entry(record, current), _as_entry(record, looked.state)]).between(
                     entry, current, looked.state
                 ),
-                "effect": looked.effect,
+                "effect": dry_run.effect,
                 "hidden": [("entry", entry.pk), ("confirmed", mark)],
                 "back": admin.url_of(record.pk, "history"),
             }
@@ -154,22 +154,22 @@ def _restore(
     return HttpResponseRedirect(admin.url_of(record.pk))
 
 
-class _OnlyLooked(Exception):
+class _DryRun(Exception):
     def __init__(self, state: dict[str, Any], effect: Effect | None) -> None:
         self.state = state
         self.effect = effect
 
 
-def _look(admin: Any, request: HttpRequest, record: Any, state: dict[str, Any]) -> _OnlyLooked:
+def _look(admin: Any, request: HttpRequest, record: Any, state: dict[str, Any]) -> _DryRun:
     """Return the state that restoring would lead to, and what it does to others; nothing of it stays."""
     try:
         with transaction.atomic():
             before = admin.state_before(record)
             admin.restore(request, record, copy.deepcopy(state))
             restored = admin.get_queryset(request).get(pk=record.pk)
-            raise _OnlyLooked(admin.state_of(restored), admin.effect(restored, before))
-    except _OnlyLooked as looked:
-        return looked
+            raise _DryRun(admin.state_of(restored), admin.effect(restored, before))
+    except _DryRun as dry_run:
+        return dry_run
 
 
 def _as_entry(record: Any, state: dict[str, Any]) -> AuditEntry:

@@ -37,7 +37,7 @@ class Effect:
 type Importing = Callable[[Rows], Effect]
 
 
-class _OnlyLooked(Exception):
+class _DryRun(Exception):
     def __init__(self, effect: Effect) -> None:
         self.effect = effect
 
@@ -97,9 +97,9 @@ def page(
             with transaction.atomic():
                 effect = importing(rows)
                 if not is_confirmed:
-                    raise _OnlyLooked(effect)
-        except _OnlyLooked as looked:
-            effect = looked.effect
+                    raise _DryRun(effect)
+        except _DryRun as dry_run:
+            effect = dry_run.effect
             # The same text again, also where it came as a file.
             form = FileForm(initial={"text": form.cleaned_data["text"]})
         except Refused as refusal:

@@ -36,7 +36,7 @@ class Effect:
         return max(0, len(self.lines) - SHOWN_LINES)
 
 
-class _OnlyLooked(Exception):
+class _DryRun(Exception):
     def __init__(self, effect: Effect) -> None:
         self.effect = effect
 
@@ -71,10 +71,10 @@ class PreviewedForm(ActingForm):
                 record = self.act()
                 effect = self.effect(record, before)
                 if effect is not None:
-                    raise _OnlyLooked(effect)
+                    raise _DryRun(effect)
                 self.instance = record
         except Refused as refusal:
             errors.show(self, refusal)
-        except _OnlyLooked as looked:
-            self.preview = looked.effect
+        except _DryRun as dry_run:
+            self.preview = dry_run.effect
             self.add_error(None, "Not saved yet. Review the effects of the change below, and save again to confirm.")
