@@ -110,7 +110,7 @@ MIDDLEWARE = [
     "config.middleware.RequestLog",
     "panel.time_zone.ViewersZone",
     # After the user is known; what it frames comes from everything below.
-    "panel.error_pages.InTheFrame",
+    "panel.error_pages.PanelErrorPages",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

@@ -20,7 +20,7 @@ WORDS = {
 }
 
 
-class InTheFrame:
+class PanelErrorPages:
     """Middleware that shows what went wrong on a page of the panel with its sidebar and search."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -34,13 +34,13 @@ class InTheFrame:
         if is_within_page(request):
             return response
         try:
-            return self._framed(request, response.status_code) or response
+            return self._panel_page(request, response.status_code) or response
         except Exception:
             # What went wrong may stand in the way of the frame too, as a database that is away does: the bare page is there.
-            logger.exception("error_page_without_its_frame")
+            logger.exception("error_page_without_sidebar")
             return response
 
-    def _framed(self, request: HttpRequest, status: int) -> HttpResponse | None:
+    def _panel_page(self, request: HttpRequest, status: int) -> HttpResponse | None:
         if not admin.site.has_permission(request):
             return None
         heading, sentence = WORDS[status]
