@@ -10,7 +10,7 @@ from servers.models import Organization, Server
 from servers.pools import NAMED
 
 
-def in_the_way(organization: Organization) -> list[Dependency]:
+def blocking_records(organization: Organization) -> list[Dependency]:
     """Return the servers, deleted ones too, and the pools of its own for which the organization is kept, some of each."""
     servers = Server.objects.filter(organization=organization).order_by(F("deleted_at").asc(nulls_first=True), "pk")
     made = IPPool.objects.filter(namespace=organization.uuid).order_by("pk")
@@ -33,7 +33,7 @@ def delete_organization(*, organization: Organization, actor: Actor) -> None:
     locked = Organization.objects.select_for_update().filter(pk=organization.pk).first()
     if locked is None:
         raise NotFound("The organization could not be found")
-    if uses := in_the_way(locked):
+    if uses := blocking_records(locked):
         raise InUse(*uses)
     for rule in locked.pool_rules.all():
         _delete(actor, "ip_pool_rule.deleted", rule, locked.pk)

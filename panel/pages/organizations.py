@@ -204,7 +204,7 @@ class OrganizationAdmin(TenantAdmin):
 
     def obstacles(self, request: HttpRequest, record: Organization) -> list[str]:
         names: dict[str, list[str]] = {}
-        for each in organization_deletion.in_the_way(record):
+        for each in organization_deletion.blocking_records(record):
             names.setdefault(each.type, []).append(each.name)
         pools = names.pop("IP pool", [])
         servers = [name for found in names.values() for name in found]
