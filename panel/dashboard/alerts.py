@@ -41,7 +41,7 @@ def audience_of(viewer: Viewer) -> str:
     return "platform" if viewer.is_platform else f"user:{viewer.user.pk}"
 
 
-def sorted_out(items: Sequence[Item], viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
+def grouped_alerts(items: Sequence[Item], viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
     """Return the alerts to show, those that are acknowledged last, and those that are snoozed. One query."""
     aside = alerts.in_force(audience=audience_of(viewer), at=now)
     shown = [

@@ -52,7 +52,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "as_of": sums["at"],
         "steps": steps,
         "has_counts": sums["has_counts"],
-        **alerts.sorted_out(sorted(items, key=lambda item: order.index(item.level)), viewer, now),
+        **alerts.grouped_alerts(sorted(items, key=lambda item: order.index(item.level)), viewer, now),
         "today": sums["today"],
         "daily": charts.daily(sums["days"]),
         "hourly": charts.hourly(sums["hours"]),
