@@ -15,7 +15,7 @@ from panel.bulk import actions, acts
 from panel.filters import RecordFilter, by_emptiness
 from panel.formatting import counted
 from panel.forms.fields import text_input
-from panel.pages.server_children import ServerPartAdmin, ServerPartForm
+from panel.pages.server_children import ServerChildAdmin, ServerChildForm
 from panel.record_actions import ActForm, act, actor_of
 from servers import credentials, rotation
 from servers.models import Credential
@@ -24,7 +24,7 @@ from servers.smtp_users import smtp_user_of
 SHOWN_ONCE = "Copy it now. It can be revealed later, which is recorded in the audit trail."
 
 
-class CredentialForm(ServerPartForm):
+class CredentialForm(ServerChildForm):
     """A credential's own fields. Its server and kind are chosen once."""
 
     network = forms.CharField(
@@ -77,7 +77,7 @@ def _hours(overlap: datetime.timedelta) -> str:
 
 
 @admin.register(Credential)
-class CredentialAdmin(ServerPartAdmin):
+class CredentialAdmin(ServerChildAdmin):
     """Credentials."""
 
     form = CredentialForm

@@ -18,7 +18,7 @@ from panel.dashboard import attention
 from panel.filters import RecordFilter, by_emptiness
 from panel.forms import errors
 from panel.forms.fields import text_area, text_input
-from panel.pages.server_children import ServerPartAdmin, ServerPartForm
+from panel.pages.server_children import ServerChildAdmin, ServerChildForm
 from panel.record_actions import ActForm, act, actor_of
 from servers import domains
 from servers.access import organizations_changed_by
@@ -38,7 +38,7 @@ FAR = datetime.timedelta(days=366)
 LABELS = {"OK": "success", "Missing": "danger", "Invalid": "danger"}
 
 
-class DomainForm(ServerPartForm):
+class DomainForm(ServerChildForm):
     """What is expected of a domain, and what it is used for."""
 
     custom_mx_records = forms.CharField(
@@ -107,7 +107,7 @@ class FailingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Domain)
-class DomainAdmin(ServerPartAdmin):
+class DomainAdmin(ServerChildAdmin):
     """Domains."""
 
     form = DomainForm

@@ -7,13 +7,13 @@ from django.http import HttpRequest
 
 from core.errors import Conflict
 from panel.filters import RecordFilter
-from panel.pages.server_children import ServerPartAdmin, ServerPartForm
+from panel.pages.server_children import ServerChildAdmin, ServerChildForm
 from panel.record_actions import actor_of
 from servers import routes
 from servers.models import Domain, Route
 
 
-class RouteForm(ServerPartForm):
+class RouteForm(ServerChildForm):
     """A route's own fields."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,7 +31,7 @@ class RouteForm(ServerPartForm):
 
 
 @admin.register(Route)
-class RouteAdmin(ServerPartAdmin):
+class RouteAdmin(ServerChildAdmin):
     """Routes."""
 
     form = RouteForm

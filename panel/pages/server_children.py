@@ -10,7 +10,7 @@ from servers.access import organizations_changed_by
 from servers.models import Server
 
 
-class ServerPartForm(ActingForm):
+class ServerChildForm(ActingForm):
     """A form whose server is one that the person may change, and that is not deleted."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -20,7 +20,7 @@ class ServerPartForm(ActingForm):
         self.limit_choices("server", living.select_related("organization"))
 
 
-class ServerPartAdmin(TenantAdmin):
+class ServerChildAdmin(TenantAdmin):
     """A page for parts of servers."""
 
     organization_path = "server__organization"

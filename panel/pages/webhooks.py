@@ -9,13 +9,13 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminURLInputWidget
 
 from panel.filters import RecordFilter
-from panel.pages.server_children import ServerPartAdmin, ServerPartForm
+from panel.pages.server_children import ServerChildAdmin, ServerChildForm
 from panel.record_actions import actor_of
 from servers import webhooks
 from servers.models import Webhook
 
 
-class WebhookForm(ServerPartForm):
+class WebhookForm(ServerChildForm):
     """A webhook's own fields."""
 
     url = forms.URLField(label="URL", max_length=2000, assume_scheme="https", widget=UnfoldAdminURLInputWidget())
@@ -34,7 +34,7 @@ class WebhookForm(ServerPartForm):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(ServerPartAdmin):
+class WebhookAdmin(ServerChildAdmin):
     """Webhooks."""
 
     form = WebhookForm
