@@ -131,15 +131,15 @@ def _restore(
     at = formats.date_format(timezone.localtime(entry.at), "DATETIME_FORMAT")
     try:
         if request.POST.get("confirmed") != mark:
-            looked = _look(admin, request, record, state)
+            dry_run = _look(admin, request, record, state)
             context = {
                 **admin.admin_site.each_context(request),
                 "title": f"Restore {record}",
                 "opts": admin.opts,
                 "original": record,
                 "at": at,
-                "differences": Reader(request, [_as_entry(record, current), _as_entry(record, looked.state)]).between(
-                    entry, current, looked.state
+                "differences": Reader(request, [_as_entry(record, current), _as_entry(record, dry_run.state)]).between(
+                    entry, current, dry_run.state
                 ),
                 "effect": dry_run.effect,
                 "hidden": [("entry", entry.pk), ("confirmed", mark)],

@@ -71,10 +71,10 @@ def prune(*, now: datetime.datetime) -> None:
         gone = gone.filter(greatest_key__lt=keys.least_key(oldest))
     gone.delete()
     RollupRun.objects.filter(started_at__lt=now - RUNS_KEPT).delete()
-    refusals.forget_old(now=now)
-    source_counts.forget_old(now=now)
-    reported_names.forget_old(now=now)
-    throttle_buckets.forget_old(now=now)
+    refusals.prune(now=now)
+    source_counts.prune(now=now)
+    reported_names.prune(now=now)
+    throttle_buckets.prune(now=now)
 
 
 def _retention() -> datetime.timedelta:

@@ -61,6 +61,6 @@ def lately(server_ids: Iterable[int] | None, now: datetime.datetime, *, days: in
     return sorted(reporters, key=lambda each: (-each.number, each.server_id or 0))
 
 
-def forget_old(*, now: datetime.datetime) -> None:
+def prune(*, now: datetime.datetime) -> None:
     """Delete the counts that are no longer kept."""
     RefusalCount.objects.filter(day__lte=buckets.day_of(now) - DAYS_KEPT).delete()

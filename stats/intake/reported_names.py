@@ -51,6 +51,6 @@ def uses_of(permalink: str) -> list[Use]:
     return [Use(row["reporter"], row["names"], buckets.date_of(row["last"])) for row in found]
 
 
-def forget_old(*, now: datetime.datetime) -> None:
+def prune(*, now: datetime.datetime) -> None:
     """Delete what is no longer kept."""
     ReportedName.objects.filter(last_day__lte=buckets.day_of(now) - DAYS_KEPT).delete()

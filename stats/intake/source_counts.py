@@ -140,7 +140,7 @@ def totals(source_ids: Iterable[int], now: datetime.datetime, *, hours: int = 24
     return found
 
 
-def forget_old(*, now: datetime.datetime) -> None:
+def prune(*, now: datetime.datetime) -> None:
     """Delete the counts that are no longer kept."""
     SourceCount.objects.filter(hour__lt=buckets.hour_of(now) - HOURS_KEPT).delete()
 

@@ -69,6 +69,6 @@ def read(address_ids: Iterable[int] | None, since: datetime.datetime) -> dict[tu
     return found
 
 
-def forget_old(*, now: datetime.datetime) -> None:
+def prune(*, now: datetime.datetime) -> None:
     """Delete the buckets that are no longer kept."""
     storage.delete("stats_throttlebucket", f"bucket < {int((now - KEPT).timestamp()) // BUCKET:d}")

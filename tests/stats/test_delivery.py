@@ -227,7 +227,7 @@ def test_what_came_of_it_is_counted_by_reason_and_sampled_without_mailboxes(acme
     assert (summary.totals["accepted"], summary.reasons["refused"]) == (2, {"invalid_json": 1, "unknown_type": 1})
     assert source_counts.summary(source, NOW + datetime.timedelta(hours=1)).last_hour == 2
     assert source_counts.totals([source.pk], NOW)[source.pk] == summary.totals
-    source_counts.forget_old(now=NOW + datetime.timedelta(days=31))
+    source_counts.prune(now=NOW + datetime.timedelta(days=31))
     assert SourceCount.objects.count() == 0
 
 

@@ -48,7 +48,7 @@ def test_it_works(acme: Tenant) -> None:
     assert throttle_buckets.read(None, since) == expected
     assert throttle_buckets.read([two], since) == {(two, 0): expected[two, 0]}
     assert throttle_buckets.read([one], NOW) == {(one, 0): [Bucket(NUMBER, 1, 1, 0)]}
-    throttle_buckets.forget_old(now=NOW + throttle_buckets.KEPT)
+    throttle_buckets.prune(now=NOW + throttle_buckets.KEPT)
     assert throttle_buckets.read(None, since) == {(one, 0): [Bucket(NUMBER, 1, 1, 0)], (two, 0): expected[two, 0]}
-    throttle_buckets.forget_old(now=NOW + 2 * throttle_buckets.KEPT)
+    throttle_buckets.prune(now=NOW + 2 * throttle_buckets.KEPT)
     assert ThrottleBucket.objects.count() == 0
