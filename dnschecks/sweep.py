@@ -23,8 +23,8 @@ from core.errors import Conflict, NotFound
 from dnschecks import schedule
 from dnschecks.checked import DNSChecked, DNSCheckedQuerySet
 from dnschecks.findings import Findings, columns
-from dnschecks.places import TooManyChecks, place
 from dnschecks.resolver import CHECK_TIMEOUT, Resolver
+from dnschecks.slots import TooManyChecks, slot
 from dnschecks.turns import Turns
 
 # Longer than any check may take, with what waits before it in the queue.
@@ -119,7 +119,7 @@ def check_now[Row: DNSChecked, Plan](
     Where `asked_by` (an organization) may not wait for DNS now, TooManyChecks: then the next sweep checks the row.
     """
     try:
-        with place(asked_by):
+        with slot(asked_by):
             _check(kind, pk, seconds=seconds)
     except TooManyChecks:
         at = timezone.now()

@@ -15,8 +15,8 @@ from core.encryption import encrypt
 from core.errors import Conflict, Fault, Invalid, NotFound
 from dnschecks import dkim, dmarc
 from dnschecks.checked import DNSStatus
-from dnschecks.places import place
 from dnschecks.resolver import CHECK_TIMEOUT, QUESTION_TIMEOUT, Resolver
+from dnschecks.slots import slot
 from servers import quotas
 from servers.dns_records import VERIFICATION_PREFIX
 from servers.domain_checks import check_domain, record_verification
@@ -228,7 +228,7 @@ def _copy(source: Domain | DomainKey, target: Domain | DomainKey) -> None:
 
 
 def _is_published(domain: Domain, *, asked_by: int) -> bool:
-    with place(asked_by):
+    with slot(asked_by):
         return verification_string(domain) in Resolver(time_limit=QUESTION_TIMEOUT).ask(domain.name, "TXT").texts
 
 

@@ -14,8 +14,8 @@ from django.utils import timezone
 from core.errors import Busy
 from dnschecks import sweep
 from dnschecks.findings import Findings
-from dnschecks.places import TooManyChecks, place
 from dnschecks.resolver import Resolver
+from dnschecks.slots import TooManyChecks, slot
 from servers.dns_records import Expected
 from servers.domain_checks import DomainChecks, check_domain
 from servers.domains import create_domain, verify_domain
@@ -103,7 +103,7 @@ def test_a_claimed_name_waits_in_the_same_places(
         entered, leave = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with place("somebody else"):
+            with slot("somebody else"):
                 entered.set()
                 leave.wait(30)
 

@@ -3,7 +3,7 @@
 import pytest
 import time_machine
 
-from dnschecks.places import place
+from dnschecks.slots import slot
 from servers.dns_records import expected_of, records_of
 from servers.models import Domain
 from servers.zone_file import zone_file
@@ -111,7 +111,7 @@ def test_a_warning_stands_beside_a_status_that_is_right(call, acme, domain, dns)
 
 def test_too_many_at_once_are_told_when_to_come_again(call, acme, domain, dns, settings):
     settings.SLUICE_DNS_WAITERS = 1
-    with place("somebody else"):
+    with slot("somebody else"):
         answer = call(PATH, {"name": "example.com"}, key=acme.key, status=429)
     assert answer["status"] == "error"
     assert answer["data"] == {

@@ -6,45 +6,45 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dnschecks.places import Places, TooManyChecks
+from dnschecks.slots import Slots, TooManyChecks
 
 
 def test_it_works() -> None:
-    places = Places()
-    with places.taken("acme", places=2), pytest.raises(TooManyChecks), places.taken("acme", places=2):
+    slots = Slots()
+    with slots.taken("acme", slots=2), pytest.raises(TooManyChecks), slots.taken("acme", slots=2):
         pytest.fail("acme alone has taken everything")
-    with places.taken("acme", places=2):
+    with slots.taken("acme", slots=2):
         pass
 
 
 @pytest.mark.parametrize(("number", "alone"), [(1, 1), (2, 1), (3, 2), (4, 2), (8, 4)])
 def test_one_alone_takes_half_and_a_second_still_gets_a_place(number: int, alone: int) -> None:
-    places = Places()
+    slots = Slots()
     held = []
     for _ in range(alone):
-        held.append(places.taken("acme", places=number))
+        held.append(slots.taken("acme", slots=number))
         held[-1].__enter__()
-    with pytest.raises(TooManyChecks), places.taken("acme", places=number):
+    with pytest.raises(TooManyChecks), slots.taken("acme", slots=number):
         pass
     if number > 1:
-        with places.taken("globex", places=number):
+        with slots.taken("globex", slots=number):
             pass
     for each in held:
         each.__exit__(None, None, None)
-    with places.taken("acme", places=number):
+    with slots.taken("acme", slots=number):
         pass
 
 
 def test_a_place_is_given_back_when_what_it_was_for_fails() -> None:
-    places = Places()
-    with pytest.raises(ZeroDivisionError), places.taken("acme", places=1):
+    slots = Slots()
+    with pytest.raises(ZeroDivisionError), slots.taken("acme", slots=1):
         raise ZeroDivisionError
-    with places.taken("globex", places=1):
+    with slots.taken("globex", slots=1):
         pass
 
 
 def test_many_threads_never_hold_more_than_there_are() -> None:
-    places, lock = Places(), threading.Lock()
+    slots, lock = Slots(), threading.Lock()
     now: Counter[int] = Counter()
     most = 0
 
@@ -52,7 +52,7 @@ def test_many_threads_never_hold_more_than_there_are() -> None:
         nonlocal most
         who = number % 5
         try:
-            with places.taken(who, places=4):
+            with slots.taken(who, slots=4):
                 with lock:
                     now[who] += 1
                     most = max(most, now.total())
@@ -64,5 +64,5 @@ def test_many_threads_never_hold_more_than_there_are() -> None:
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(ask, range(2_000)))
     assert 1 <= most <= 4
-    with places.taken("afterwards", places=1):
+    with slots.taken("afterwards", slots=1):
         pass

@@ -23,7 +23,7 @@ class TooManyChecks(Busy):
     retry_after = 15
 
 
-class Places:
+class Slots:
     """A bound on what this process does at once, shared fairly by those who ask."""
 
     def __init__(self) -> None:
@@ -31,10 +31,10 @@ class Places:
         self._taken: Counter[Hashable] = Counter()
 
     @contextlib.contextmanager
-    def taken(self, asked_by: Hashable, *, places: int) -> Iterator[None]:
-        """Hold one of the places; raises TooManyChecks at once where `asked_by` gets none."""
+    def taken(self, asked_by: Hashable, *, slots: int) -> Iterator[None]:
+        """Hold one of the slots; raises TooManyChecks at once where `asked_by` gets none."""
         with self._lock:
-            if places - self._taken.total() <= self._taken[asked_by]:
+            if slots - self._taken.total() <= self._taken[asked_by]:
                 raise TooManyChecks
             self._taken[asked_by] += 1
         try:
@@ -47,9 +47,9 @@ class Places:
                     del self._taken[asked_by]
 
 
-_places = Places()
+_slots = Slots()
 
 
-def place(asked_by: Hashable) -> contextlib.AbstractContextManager[None]:
+def slot(asked_by: Hashable) -> contextlib.AbstractContextManager[None]:
     """Hold a place of this process while DNS is asked for an organization, or another who asks; raises TooManyChecks."""
-    return _places.taken(asked_by, places=settings.SLUICE_DNS_WAITERS)
+    return _slots.taken(asked_by, slots=settings.SLUICE_DNS_WAITERS)
