@@ -24,8 +24,8 @@ from dnschecks import schedule
 from dnschecks.checked import DNSChecked, DNSCheckedQuerySet
 from dnschecks.findings import Findings, columns
 from dnschecks.resolver import CHECK_TIMEOUT, Resolver
+from dnschecks.round_robin import RoundRobin
 from dnschecks.slots import TooManyChecks, slot
-from dnschecks.turns import Turns
 
 # Longer than any check may take, with what waits before it in the queue.
 LEASE = datetime.timedelta(minutes=10)
@@ -87,7 +87,7 @@ def sweep[Row: DNSChecked, Plan](
     ends = time.monotonic() + seconds
     capacity = parallel * CLAIMED_PER_THREAD
     left = limit
-    turns = Turns(kind.rows, kind.owner())
+    turns = RoundRobin(kind.rows, kind.owner())
     checked = failed = 0
     running: dict[Future[Findings], tuple[int, uuid.UUID]] = {}
     results: list[Result] = []
@@ -146,7 +146,7 @@ def _check[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], pk: int, *, second
 
 
 def _claim_in_turn[Row: DNSChecked, Plan](
-    kind: Checkable[Row, Plan], turns: Turns, *, claim: uuid.UUID, limit: int
+    kind: Checkable[Row, Plan], turns: RoundRobin, *, claim: uuid.UUID, limit: int
 ) -> list[int]:
     """Claim the rows whose turn it is and return their ids in that order; none where all that are due are others'."""
     ids = turns.take(limit)

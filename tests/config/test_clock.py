@@ -18,7 +18,7 @@ CLOCKS = {
 # What is no edge and reads the clock all the same, because one moment cannot stand for the whole of its work.
 EXCEPT = {
     "dnschecks/sweep.py": "a sweep takes minutes, and claims each record at its own time",
-    "dnschecks/turns.py": "a sweep takes minutes, and asks for what is due now",
+    "dnschecks/round_robin.py": "a sweep takes minutes, and asks for what is due now",
     "nodes/waiting.py": "a request is held until something changes",
     "stats/counts/fold.py": "the record of a run says when it ended",
     "stats/counts/runs.py": "the record of a run says when it ended",

@@ -155,7 +155,7 @@ def test_a_domain_beside_160_silent_ones_is_checked_soon(dns: LocalDNS, server: 
 def test_one_that_becomes_due_during_a_sweep_does_not_wait_for_its_end(
     dns: LocalDNS, server: Server, globex_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dnschecks.turns.FRESH", 0.0)
+    monkeypatch.setattr("dnschecks.round_robin.FRESH", 0.0)
     dns.silence()
     make_domains(server, 30)
     later = create_domain(at=timezone.now(), server=globex_server, name="globex.example", actor=SYSTEM).domain

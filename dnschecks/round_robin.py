@@ -17,7 +17,7 @@ KNOWN = 512
 FRESH = 5.0
 
 
-class Turns:
+class RoundRobin:
     """The due rows of each owner, in the order in which they are checked.
 
     Owners that have had the fewest turns come first, then the one whose row has waited longest. An owner that appears later
