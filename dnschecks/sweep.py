@@ -42,7 +42,7 @@ WRITE_EVERY = 0.2
 CLAIMED_PER_THREAD = 2
 
 
-class BeingChecked(Conflict):
+class CheckInProgress(Conflict):
     """Somebody else's check of this row did not end in time."""
 
     default_message = "A check is already running; try again in a moment"
@@ -115,7 +115,7 @@ def check_now[Row: DNSChecked, Plan](
 ) -> None:
     """Check one row at once, due or not, within the time limit; what was not learned by then is a failure of the resolver.
 
-    A check of the row that is under way is waited for first, as long; then BeingChecked. NotFound where the row is gone.
+    A check of the row that is under way is waited for first, as long; then CheckInProgress. NotFound where the row is gone.
     Where `asked_by` (an organization) may not wait for DNS now, TooManyChecks: then the next sweep checks the row.
     """
     try:
@@ -137,7 +137,7 @@ def _check[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], pk: int, *, second
         if not kind.rows().filter(pk=pk).exists():
             raise NotFound
         if time.monotonic() >= gives_up:
-            raise BeingChecked
+            raise CheckInProgress
         time.sleep(POLL)
     for plan in kind.plans([pk]).values():
         outcome: Future[Findings] = Future()

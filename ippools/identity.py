@@ -188,7 +188,7 @@ def check_due_addresses(*, at: datetime.datetime, seconds: float, limit: int | N
 def check_address(address: IPAddress, *, asked_by: Hashable, seconds: float = CHECK_TIMEOUT) -> AddressIdentity:
     """Check the address at once and return what was found.
 
-    Raises BeingChecked where another check of it goes on, TooManyChecks where `asked_by` has enough of them under way (then a
+    Raises CheckInProgress where another check of it goes on, TooManyChecks where `asked_by` has enough of them under way (then a
     worker checks it soon), and NotFound where it has been deleted meanwhile.
     """
     _make_row(address.pk)

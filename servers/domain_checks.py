@@ -56,7 +56,7 @@ def check_due_domains(*, seconds: float, limit: int | None = None) -> Swept:
 def check_domain(domain: Domain, *, actor: Actor, seconds: float = CHECK_TIMEOUT) -> Domain:
     """Check the domain at once and return it as it is then.
 
-    Raises BeingChecked where another check of it goes on, TooManyChecks where its organization has enough of them under way
+    Raises CheckInProgress where another check of it goes on, TooManyChecks where its organization has enough of them under way
     (then a worker checks it soon), and NotFound where it has been deleted meanwhile.
     """
     check_now(DomainChecks(actor), domain.pk, asked_by=domain.server.organization_id, seconds=seconds)

@@ -18,7 +18,7 @@ from api.postal.problems import (
 )
 from api.postal.views import PostalViewSet, changes, deletes, reads
 from core.errors import NotFound
-from dnschecks.sweep import BeingChecked
+from dnschecks.sweep import CheckInProgress
 from servers.access import Caller
 from servers.dns_records import expected_of, records_of
 from servers.domains import (
@@ -119,7 +119,7 @@ class DomainViewSet(PostalViewSet):
         "verify",
         answers={"domain": serializers.VerifiedDomain()},
         takes=parameters.DomainName, examples=("domains-verify",),
-        errors=(INVALID_DOMAIN, VERIFICATION_FAILED, ("Conflict", BeingChecked.default_message)),
+        errors=(INVALID_DOMAIN, VERIFICATION_FAILED, ("Conflict", CheckInProgress.default_message)),
         error_data=serializers.UnverifiedDomain,
     )  # fmt: skip
     def verify(self, caller: Caller, given: Given) -> object:

@@ -16,7 +16,7 @@ from core.errors import NotFound
 from dnschecks import sweep
 from dnschecks.findings import Findings
 from dnschecks.resolver import Resolver
-from dnschecks.sweep import LEASE, BeingChecked, check_now, claim_due, make_due
+from dnschecks.sweep import LEASE, CheckInProgress, check_now, claim_due, make_due
 from ippools.models import IPPool
 from servers.dns_records import Expected, expected_of, expected_of_many
 from servers.domain_checks import DomainChecks, check_domain, check_due_domains
@@ -175,7 +175,7 @@ def test_check_now_waits_for_a_check_under_way_and_then_gives_up(dns: LocalDNS, 
     kind = DomainChecks(SYSTEM)
     claim_due(kind.rows(), claim=uuid.uuid4(), limit=1)
     began = time.monotonic()
-    with pytest.raises(BeingChecked):
+    with pytest.raises(CheckInProgress):
         check_now(kind, domain.pk, asked_by=1, seconds=0.5)
     assert 0.5 <= time.monotonic() - began < 1.5
     Domain.objects.filter(pk=domain.pk).update(dns_claimed_until=timezone.now())
