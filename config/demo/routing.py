@@ -40,7 +40,7 @@ WEBHOOKS = (
 
 def make(servers: dict[tuple[str, str], Server], actor: Actor) -> None:
     """Make what is missing; a person's own changes are left alone."""
-    _ways_out(actor)
+    _relay_and_routing(actor)
     pools = {pool.name: pool for pool in IPPool.objects.filter(name_key__in=[fold(row.name) for row in cast.POOLS])}
     organizations = {each.permalink: each for each in Organization.objects.all()}
     fresh = {key for key, server in servers.items() if not server.pool_rules.exists()}
@@ -59,7 +59,7 @@ def make(servers: dict[tuple[str, str], Server], actor: Actor) -> None:
             webhooks.create_webhook(server=server, actor=actor, **settings)
 
 
-def _ways_out(actor: Actor) -> None:
+def _relay_and_routing(actor: Actor) -> None:
     if not VirtualMTA.objects.filter(name_key=fold(RELAY)).exists():
         relay_servers.create(
             actor=actor,

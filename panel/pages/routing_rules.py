@@ -191,14 +191,14 @@ class RoutingRuleAdmin(PanelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         is_shown = obj is not None and not self.has_change_permission(request, obj)
-        return ["ways_out"] if is_shown else []
+        return ["targets_shown"] if is_shown else []
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
         is_shown = obj is not None and not self.has_change_permission(request, obj)
-        return ["name", "randomization_type", "ways_out"] if is_shown else list(self.fields or ())
+        return ["name", "randomization_type", "targets_shown"] if is_shown else list(self.fields or ())
 
     @display(description="Deliver through")
-    def ways_out(self, record: RoutingRule) -> str:
+    def targets_shown(self, record: RoutingRule) -> str:
         shown = shown_values(record)
         exceptions = (f"{each['domains']}: {each['deliver_through']}" for each in shown["overrides"])
         return "; ".join([shown["deliver_through"], *exceptions])
