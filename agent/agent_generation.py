@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 
-from agent_grammar import Wrong
+from agent_grammar import InvalidPolicy
 from agent_logins import Logins
 
 
@@ -76,7 +76,7 @@ def _networks(overlay, tenants, now):
 
 
 def validate(folder):
-    """Make the maps, and let Postfix's own tools read everything. Raises Wrong at the first word of complaint."""
+    """Make the maps, and let Postfix's own tools read everything. Raises InvalidPolicy at the first word of complaint."""
     for name in instances(folder):
         config = os.path.join(folder, name)
         maps = sorted(set(re.findall(r"lmdb:\$config_directory/([\w.-]+)", read(os.path.join(config, "main.cf")))))
@@ -91,7 +91,7 @@ def validate(folder):
         draws = run("postconf", "-c", config, "-xh", "transport_maps", "sender_dependent_default_transport_maps")[1]
         for each in sorted(set(re.findall(r"randmap:\{[^}]*\}", draws))):
             if not _quietly("postmap", "-c", config, "-q", "probe", each).strip():
-                raise Wrong(f"{name}: a weighted choice of transports returns nothing")
+                raise InvalidPolicy(f"{name}: a weighted choice of transports returns nothing")
 
 
 def _probe(config, name):
@@ -100,14 +100,14 @@ def _probe(config, name):
     key, _, value = (lines[0] if lines else "probe.invalid ").partition(" ")
     answer = _quietly("postmap", "-c", config, "-q", key, f"lmdb:{os.path.join(config, name)}").strip()
     if answer != value:
-        raise Wrong(f"the map {os.path.basename(config)}/{name} answers {answer!r} for {key!r}, not {value!r}")
+        raise InvalidPolicy(f"the map {os.path.basename(config)}/{name} answers {answer!r} for {key!r}, not {value!r}")
 
 
 def _quietly(*command):
     """Run, and return what it says; a word on stderr is an error, as is a status that says so."""
     status, out, err = run(*command)
     if err.strip() or status > (1 if "-q" in command else 0):
-        raise Wrong(f"{command[0]}: {(err.strip() or out.strip() or f'status {status}').splitlines()[0]}")
+        raise InvalidPolicy(f"{command[0]}: {(err.strip() or out.strip() or f'status {status}').splitlines()[0]}")
     return out
 
 

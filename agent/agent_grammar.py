@@ -101,20 +101,20 @@ DOMAIN_KEY = re.compile(r"\.?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 VERDICT = re.compile(rf"{CLASS}|REJECT [ -~]+")
 
 
-class Wrong(Exception):
+class InvalidPolicy(Exception):
     """The files are not used, and why."""
 
 
 def check(files, sources, present):
-    """Raise Wrong where the files are not what the compiler writes; `present` are the machine's addresses."""
+    """Raise InvalidPolicy where the files are not what the compiler writes; `present` are the machine's addresses."""
     folders = {}
     for path, text in files.items():
         found = PATH.fullmatch(path)
         if not found:
-            raise Wrong(f"{path} is not a file of a Postfix policy")
+            raise InvalidPolicy(f"{path} is not a file of a Postfix policy")
         folders.setdefault(found["folder"], {})[found["name"]] = text
     if not folders:
-        raise Wrong("the policy has no files")
+        raise InvalidPolicy("the policy has no files")
     listeners = {}
     for folder, named in sorted(folders.items()):
         _instance(folder, named, sources, present, listeners)
@@ -123,11 +123,11 @@ def check(files, sources, present):
 def _instance(folder, files, sources, present, listeners):
     for name in ("main.cf", "master.cf"):
         if name not in files:
-            raise Wrong(f"{folder}/{name} is missing")
+            raise InvalidPolicy(f"{folder}/{name} is missing")
     transports = _master(folder, files["master.cf"], sources, present, listeners)
     settings = _main(folder, files["main.cf"], transports)
     if settings.get("syslog_name") != f"sluice-{folder}":
-        raise Wrong(f"{folder}/main.cf has another instance's syslog_name")
+        raise InvalidPolicy(f"{folder}/main.cf has another instance's syslog_name")
     for name, value in settings.items():
         _names(f"{folder}/main.cf: {name}", value, files, transports)
     declared = _classes(folder, settings)
@@ -140,11 +140,11 @@ def _names(where, value, files, transports):
     """See that the maps and transports which a value names are there."""
     for used in re.findall(r"(?:lmdb|cidr):\$config_directory/([A-Za-z0-9_.-]+)", value):
         if used not in files:
-            raise Wrong(f"{where} names the map {used}, which is missing")
+            raise InvalidPolicy(f"{where} names the map {used}, which is missing")
     if not value.startswith(("error:", "retry:")):
         for used in re.findall(rf"({TRANSPORT}|waiting|to_pool):", value):
             if used not in transports:
-                raise Wrong(f"{where} names the transport {used}, which is not in master.cf")
+                raise InvalidPolicy(f"{where} names the transport {used}, which is not in master.cf")
 
 
 def _classes(folder, settings):
@@ -157,7 +157,7 @@ def _classes(folder, settings):
         for each in re.findall(rf"(?:^|, )({CLASS})(?=,|$)", value)
     }
     for name in sorted((declared | used) - (declared & set(settings))):
-        raise Wrong(f"{folder}/main.cf: the class {name} is missing")
+        raise InvalidPolicy(f"{folder}/main.cf: the class {name} is missing")
     return declared
 
 
@@ -171,15 +171,15 @@ def _main(folder, text, transports):
         name, separator, value = line.partition(" =")
         value = value[1:] if value.startswith(" ") else value
         if not separator or name in settings or line[0] in " \t":
-            raise Wrong(f"{folder}/main.cf: {line[:80]!r} is not a parameter, or occurs twice")
+            raise InvalidPolicy(f"{folder}/main.cf: {line[:80]!r} is not a parameter, or occurs twice")
         pattern = FIXED.get(name) if name in FIXED else _pattern(folder, name, transports)
         if not re.fullmatch(pattern, value):
-            raise Wrong(f"{folder}/main.cf: {name} cannot be {value[:60]!r}")
+            raise InvalidPolicy(f"{folder}/main.cf: {name} cannot be {value[:60]!r}")
         settings[name] = value
     for name in settings:
         # With one recipient for each delivery the destination would be the recipient: no limit at all.
         if name.endswith("_destination_rate_delay") and name.split("_")[0] + "_destination_recipient_limit" in settings:
-            raise Wrong(f"{folder}/main.cf: {name} would not limit anything with a recipient limit")
+            raise InvalidPolicy(f"{folder}/main.cf: {name} would not limit anything with a recipient limit")
     return settings
 
 
@@ -189,9 +189,9 @@ def _pattern(folder, name, transports):
         return STEPS
     transport, _, word = name.partition("_")
     if not re.fullmatch(TRANSPORT, transport) or word not in OF_A_TRANSPORT:
-        raise Wrong(f"{folder}/main.cf: {name} is not a parameter of a policy")
+        raise InvalidPolicy(f"{folder}/main.cf: {name} is not a parameter of a policy")
     if transport not in transports:
-        raise Wrong(f"{folder}/main.cf: {name} belongs to a transport that is not in master.cf")
+        raise InvalidPolicy(f"{folder}/main.cf: {name} belongs to a transport that is not in master.cf")
     return OF_A_TRANSPORT[word]
 
 
@@ -200,32 +200,34 @@ def _master(folder, text, sources, present, listeners):
     for line in _lines(text):
         name = line.split(" ", 1)[0]
         if name in names:
-            raise Wrong(f"{folder}/master.cf: {name} occurs twice")
+            raise InvalidPolicy(f"{folder}/master.cf: {name} occurs twice")
         names.add(name)
         if line == SUBMISSION or LISTENER.fullmatch(line):
             if listeners.setdefault(name, folder) != folder:
-                raise Wrong(f"{name} is listened on by {listeners[name]} and {folder}")
+                raise InvalidPolicy(f"{name} is listened on by {listeners[name]} and {folder}")
             continue
         if line in EVERYWHERE or (line == TO_POOL and folder == "front"):
             continue
         _way_out(folder, name, line, sources, present)
     missing = {line.split(" ", 1)[0] for line in EVERYWHERE} - names
     if missing:
-        raise Wrong(f"{folder}/master.cf: the service {sorted(missing)[0]} is missing")
+        raise InvalidPolicy(f"{folder}/master.cf: the service {sorted(missing)[0]} is missing")
     return names
 
 
 def _way_out(folder, name, line, sources, present):
     found = WAY_OUT.fullmatch(line)
     if not found:
-        raise Wrong(f"{folder}/master.cf: {line[:80]!r} is not a service of a policy")
+        raise InvalidPolicy(f"{folder}/master.cf: {line[:80]!r} is not a service of a policy")
     source = sources.get(found["tag"])
     is_of_tag = name == found["tag"] or name.startswith(found["tag"] + "-")
     if source is None or source.get("ip") != found["ip"] or not is_of_tag:
-        raise Wrong(f"{folder}/master.cf: {name} sends by {found['ip']}, and the policy's sources say otherwise")
+        raise InvalidPolicy(
+            f"{folder}/master.cf: {name} sends by {found['ip']}, and the policy's sources say otherwise"
+        )
     for address in (found["ip"], found["ip6"]):
         if address and ipaddress.ip_address(address) not in present:
-            raise Wrong(f"the address {address} is not on this machine")
+            raise InvalidPolicy(f"the address {address} is not on this machine")
 
 
 def _map(path, name, text, declared):
@@ -236,4 +238,4 @@ def _map(path, name, text, declared):
         else:
             fine = key.isprintable() and VERDICT.fullmatch(value) and (value in declared or value.startswith("REJECT "))
         if not fine:
-            raise Wrong(f"{path}: {line[:80]!r} is not a valid line of this map")
+            raise InvalidPolicy(f"{path}: {line[:80]!r} is not a valid line of this map")

@@ -17,7 +17,7 @@ import os
 import time
 
 from agent_generation import addresses_present
-from agent_grammar import Wrong
+from agent_grammar import InvalidPolicy
 
 POLICY, OVERLAY, STATUS = "sluice.json", "sluice-overlay.json", "sluice-status.json"
 SECONDS_OF_WATCH = 10.0
@@ -58,7 +58,7 @@ class Haraka:
         return str(self._status().get("haraka", ""))
 
     def apply(self, document, now, interrupted):
-        """Replace the files, and wait until the plug-in has read them. Raises Wrong or RolledBack."""
+        """Replace the files, and wait until the plug-in has read them. Raises InvalidPolicy or RolledBack."""
         files = {**document["files"], **(document["overlay"].get("files") or {})}
         check(files)
         texts = {POLICY: files[POLICY], OVERLAY: json.dumps(document["overlay"], sort_keys=True)}
@@ -82,7 +82,7 @@ class Haraka:
     def start(self):
         """Haraka is started by the machine, not by the agent."""
 
-    def tend(self):
+    def maintain(self):
         """There is nothing to tend."""
 
     def sockets(self, document):
@@ -141,29 +141,29 @@ class Haraka:
 
 
 def check(files):
-    """Raise Wrong where the files are not what the compiler writes."""
+    """Raise InvalidPolicy where the files are not what the compiler writes."""
     if set(files) != {POLICY}:
-        raise Wrong(f"a policy for Haraka has one file, {POLICY}")
+        raise InvalidPolicy(f"a policy for Haraka has one file, {POLICY}")
     try:
         policy = json.loads(files[POLICY])
         if policy["format"] != 1:
-            raise Wrong(f"{POLICY} has the format {policy['format']}, which this agent does not know")
+            raise InvalidPolicy(f"{POLICY} has the format {policy['format']}, which this agent does not know")
         _limits(policy)
         _sources(policy)
         _pools(policy)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Wrong(f"{POLICY} cannot be read: {error!r}") from None
+        raise InvalidPolicy(f"{POLICY} cannot be read: {error!r}") from None
 
 
 def _limits(policy):
     for limit in policy["limit"]:
         for name in ("rule", "connections", "per_hour"):
             if type(limit[name]) is not int or limit[name] < 0:
-                raise Wrong(f"{POLICY}: {name} cannot be {limit[name]!r}")
+                raise InvalidPolicy(f"{POLICY}: {name} cannot be {limit[name]!r}")
     for table in policy["limits"].values():
         for value in _values(table):
             if not 0 <= value < len(policy["limit"]):
-                raise Wrong(f"{POLICY}: there is no limit {value}")
+                raise InvalidPolicy(f"{POLICY}: there is no limit {value}")
 
 
 def _sources(policy):
@@ -171,13 +171,13 @@ def _sources(policy):
     for tag, source in policy["sources"].items():
         for address in (source["ip"], source["ipv6"]):
             if address and ipaddress.ip_address(address) not in present:
-                raise Wrong(f"the address {address} is not on this machine")
+                raise InvalidPolicy(f"the address {address} is not on this machine")
         _named(source["limits"], policy["limits"], tag)
     for name, entries in policy["draws"].items():
         for tag, weight, unless in entries:
             _named(tag, policy["sources"], name)
             if type(weight) is not int or weight < 0 or not isinstance(unless, list):
-                raise Wrong(f"{POLICY}: the weight of {tag} cannot be {weight!r}")
+                raise InvalidPolicy(f"{POLICY}: the weight of {tag} cannot be {weight!r}")
 
 
 def _pools(policy):
@@ -199,7 +199,7 @@ def _values(table):
 
 def _named(name, table, by):
     if name not in table:
-        raise Wrong(f"{POLICY}: {by} names {name}, which is missing")
+        raise InvalidPolicy(f"{POLICY}: {by} names {name}, which is missing")
 
 
 def digest(text):

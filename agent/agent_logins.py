@@ -90,7 +90,7 @@ def _moment(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-class Brake:
+class PasswordDelay:
     """Slows clients that present wrong passwords: 1, 2, 4, 8 seconds."""
 
     def __init__(self):
@@ -123,7 +123,7 @@ class Server:
     def __init__(self, overlay_path, counts_path):
         self._overlay_path, self._counts_path = overlay_path, counts_path
         self._logins, self._seen = Logins({}), None
-        self._brake = Brake()
+        self._brake = PasswordDelay()
         self._counts = {"accepted": 0, "refused": 0}
         self._connections = 0
         with contextlib.suppress(OSError, ValueError, TypeError), open(counts_path, encoding="utf-8") as file:

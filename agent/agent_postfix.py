@@ -32,7 +32,7 @@ from agent_generation import (
     validate,
     write,
 )
-from agent_grammar import Wrong
+from agent_grammar import InvalidPolicy
 from agent_watch import Watch
 
 SECONDS_OF_WATCH = 10.0
@@ -107,16 +107,18 @@ class Postfix:
         return run("postconf", "-dh", "mail_version")[1].strip()
 
     def apply(self, document, now, interrupted):
-        """Switch to the policy. Raises Wrong (nothing was changed) or RolledBack."""
+        """Switch to the policy. Raises InvalidPolicy (nothing was changed) or RolledBack."""
         if closed := self._closed_folder():
-            raise Wrong(f"Postfix's user cannot enter {closed}, where the agent's folder is: it needs mode 0755")
+            raise InvalidPolicy(
+                f"Postfix's user cannot enter {closed}, where the agent's folder is: it needs mode 0755"
+            )
         files = files_of(document)
         present = addresses_present()
         agent_grammar.check(files, document["sources"], present)
         folder = write(self._place, files, self._retired(files), document, now)
         try:
             validate(folder)
-        except Wrong:
+        except InvalidPolicy:
             shutil.rmtree(folder)
             raise
         before = self._target()
@@ -125,7 +127,7 @@ class Postfix:
         try:
             self._bring_up(before, folder)
             self._watch(watch, interrupted)
-        except Wrong as trouble:
+        except InvalidPolicy as trouble:
             watch.lines()
             said = [line[16:] for line in watch.seen if ": fatal: " in line and line[16:] not in str(trouble)]
             self._take_back(before, folder)
@@ -143,7 +145,7 @@ class Postfix:
             self._bring_up(folder, folder)
         self._remove_leftovers()
 
-    def tend(self):
+    def maintain(self):
         """Do what comes up by and by: stop retired instances whose queue is empty, rotate logs that have grown."""
         folder = self._target()
         for name in instances(folder):
@@ -253,11 +255,11 @@ class Postfix:
                     self._make(kind, name)
                 status, out, err = run("postfix", "-c", self._config(name), "start")
                 if status:
-                    raise Wrong(f"{name} does not start: {_last_line(err or out)}")
+                    raise InvalidPolicy(f"{name} does not start: {_last_line(err or out)}")
             elif before != folder and is_changed(before, folder, name):
                 status, out, err = run("postfix", "-c", self._config(name), "reload")
                 if status:
-                    raise Wrong(f"{name} does not read its new configuration: {_last_line(err or out)}")
+                    raise InvalidPolicy(f"{name} does not read its new configuration: {_last_line(err or out)}")
 
     def _wait_for_port(self):
         """Wait until nobody listens where customers submit mail; master(8) closes a socket some time after a reload."""
@@ -280,18 +282,18 @@ class Postfix:
             os.chown(path, pwd.getpwnam(run("postconf", "-dh", "mail_owner")[1].strip()).pw_uid, -1)
 
     def _watch(self, watch, interrupted):
-        """Read what Postfix writes, and raise Wrong at the first trouble."""
+        """Read what Postfix writes, and raise InvalidPolicy at the first trouble."""
         started = time.monotonic()
         while True:
             seconds = time.monotonic() - started
             for line in watch.lines():
                 if TROUBLE.search(line) and OF_AN_INSTANCE.search(line) and not HARMLESS.search(line):
-                    raise Wrong(f"Postfix reports: {line[16:].strip()}")
+                    raise InvalidPolicy(f"Postfix reports: {line[16:].strip()}")
             if seconds > SECONDS_OF_WATCH or (seconds > LEAST_SECONDS_OF_WATCH and interrupted()):
                 return
             for name in instances(self._target()):
                 if not is_retired(self._target(), name) and not self._runs(name):
-                    raise Wrong(f"{name} ended")
+                    raise InvalidPolicy(f"{name} ended")
             time.sleep(0.2)
 
     def _take_back(self, before, folder):

@@ -65,11 +65,11 @@ class Reading:
         except BaseException:
             # Not kept (the disk is full): the reader is put back to where the logs are.
             for tail in self._tails.values():
-                tail.again()
+                tail.rewind()
             self._reader = self._new_reader()
             raise
         for log, place in places.items():
-            self._tails[log].went(place)
+            self._tails[log].advance(place)
         return True
 
     def forget_read(self, kept):

@@ -75,11 +75,11 @@ class Tail:
             taken, offset = self._read(most) if self._open() else ([], 0)
         return taken, (self.place[0], offset) if self.place else None
 
-    def went(self, place):
+    def advance(self, place):
         """Go on from this place with the next call."""
         self.place = place
 
-    def again(self):
+    def rewind(self):
         """Read from the last place again: what was returned could not be kept."""
         self.close()
 

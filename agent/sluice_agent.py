@@ -25,7 +25,7 @@ import agent_settings
 from agent_commands import check, status
 from agent_files import is_locked, read_json, replace
 from agent_generation import addresses_present
-from agent_grammar import Wrong
+from agent_grammar import InvalidPolicy
 from agent_haraka import Haraka
 from agent_haraka import RolledBack as HarakaRolledBack
 from agent_logins import Logins
@@ -81,12 +81,12 @@ class Agent:
         return os.path.join(self.settings.state, name)
 
     def driver_for(self, kind):
-        """Return the driver of an MTA. Raises Wrong where there is none."""
+        """Return the driver of an MTA. Raises InvalidPolicy where there is none."""
         if kind == "postfix":
             return Postfix(self.settings.state, self.settings.submission, self.settings.tls_chain)
         if kind == "haraka":
             return Haraka(self.settings.config)
-        raise Wrong(f"this agent does not run {kind}")
+        raise InvalidPolicy(f"this agent does not run {kind}")
 
     def pull(self, wait):
         """Ask for the policy; what is new is wanted from now on. Returns seconds to pause."""
@@ -108,9 +108,9 @@ class Agent:
             self.learn(driver, document)
             driver.prepare()
             # Who may log in does not wait for the MTA's files to be proved.
-            self.let_in(driver, document)
+            self.publish_credentials(driver, document)
             driver.apply(document, time.time(), lambda: self.is_interrupted(document))
-        except Wrong as refusal:
+        except InvalidPolicy as refusal:
             return self.refuse(f"refused: {refusal}")
         except (RolledBack, HarakaRolledBack) as trouble:
             return self.refuse(f"taken back: {trouble}")
@@ -122,7 +122,7 @@ class Agent:
         replace(self._path("policy.json"), json.dumps(applied), 0o600)
         self.applied = applied
         self.listen(driver.sockets(document))
-        self.say("")
+        self.set_error("")
         return True
 
     def learn(self, driver, document):
@@ -138,16 +138,16 @@ class Agent:
         """Stay with the policy that is applied, and say why."""
         if self.applied:
             self.listen(self.driver.sockets(self.applied))
-        self.say(sentence)
+        self.set_error(sentence)
         return False
 
     def check(self, document):
-        """Return the driver for a policy. Raises Wrong for one of another node or MTA, or older than what is applied."""
+        """Return the driver for a policy. Raises InvalidPolicy for one of another node or MTA, or older than what is applied."""
         applied = self.applied
         if not applied:
             return self.driver or self.driver_for(document["kind"])
         if (document["node"], document["kind"]) != (applied["node"], applied["kind"]):
-            raise Wrong(
+            raise InvalidPolicy(
                 f"this is the policy of {document['node']} ({document['kind']}),"
                 f" and this machine is {applied['node']} ({applied['kind']})"
             )
@@ -155,10 +155,10 @@ class Agent:
         theirs = document["revision"], document["overlay"]["number"]
         if theirs < ours:
             older, newer = ("revision {}, overlay {}".format(*each) for each in (theirs, ours))
-            raise Wrong(f"{older} is older than {newer}, which is applied")
+            raise InvalidPolicy(f"{older} is older than {newer}, which is applied")
         return self.driver
 
-    def say(self, error):
+    def set_error(self, error):
         """Remember the sentence for the panel ("": all is well), and report soon."""
         if error and error != self.error:
             print(f"sluice-agent: {error}", file=sys.stderr, flush=True)
@@ -171,18 +171,18 @@ class Agent:
         if self.driver:
             self.driver.prepare()
             if self.applied:
-                self.let_in(self.driver, self.applied)
+                self.publish_credentials(self.driver, self.applied)
             try:
                 self.driver.start()
-            except Wrong as trouble:
-                self.say(str(trouble))
+            except InvalidPolicy as trouble:
+                self.set_error(str(trouble))
 
-    def let_in(self, driver, document):
+    def publish_credentials(self, driver, document):
         """Put the credentials of a policy where log-ins are decided, and wait until its sockets are there."""
         replace(self._path("overlay.json"), json.dumps(document["overlay"]), 0o600)
         sockets = set(driver.sockets(document))
         self.listen(sorted(sockets.union(driver.sockets(self.applied) if self.applied else ())))
-        self.tend_logins()
+        self.ensure_login_server()
         deadline = time.monotonic() + 5
         while not all(map(os.path.exists, sockets)) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -192,7 +192,7 @@ class Agent:
         replace(self._path("sockets.json"), json.dumps(sockets), 0o600)
         self._has_sockets = bool(sockets)
 
-    def tend_logins(self):
+    def ensure_login_server(self):
         """Start the process that answers log-ins, unless it runs (it outlives an agent that is killed)."""
         self._children = [child for child in self._children if child.poll() is None]
         if self._has_sockets and not self._children and not is_locked(self._path("logins.lock")):
@@ -274,8 +274,8 @@ class Agent:
                 self.wanted = self.wanted or {key: value for key, value in self.applied.items() if key != "applied_at"}
         else:
             if self.driver:
-                self.driver.tend()
-                self.tend_logins()
+                self.driver.maintain()
+                self.ensure_login_server()
             with self.news:
                 if self.wanted is document:
                     self.news.wait(0.5)
@@ -307,7 +307,7 @@ class Agent:
         if not self.stopping.is_set():
             self.report()
 
-    def forever(self, step):
+    def repeat(self, step):
         """Repeat a step; where it fails, wait longer each time, up to half a minute."""
         pause = 0.5
         while not self.stopping.is_set():
@@ -316,16 +316,16 @@ class Agent:
                 pause = 0.5
                 continue
             except Unreachable as error:
-                self.complain(error)
+                self.log_error(error)
                 # All nodes at once would keep a panel that comes back from coming back.
                 self.stopping.wait(error.retry_after or pause * random.uniform(0.7, 1.3))
                 pause = min(pause * 2, LONGEST_PAUSE)
             except (Refused, OSError, sqlite3.Error, ValueError, KeyError) as error:
-                self.complain(error)
+                self.log_error(error)
                 self.stopping.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    def complain(self, error):
+    def log_error(self, error):
         """Write to the journal what went wrong, once."""
         if str(error) != self._complaint:
             self._complaint = str(error)
@@ -337,7 +337,7 @@ class Agent:
             signal.signal(number, lambda *_: self.stopping.set())
         self.start_mta()
         threads = [
-            threading.Thread(target=self.forever, args=(step,), daemon=True)
+            threading.Thread(target=self.repeat, args=(step,), daemon=True)
             for step in (self.pulling, self.applying, self.reading_on, self.sending, self.reporting)
         ]
         for thread in threads:

@@ -16,7 +16,7 @@ from core.errors import Busy
 
 
 class TooManyChecks(Busy):
-    """No place is free for whoever asks. Nothing is wrong with the request."""
+    """No slot is free. The request itself is valid."""
 
     default_message = "Too many DNS checks are running; try again in a moment"
     # A check has ended by then, whatever DNS does (dnschecks.resolver.CHECK_TIMEOUT).
@@ -51,5 +51,5 @@ _slots = Slots()
 
 
 def slot(asked_by: Hashable) -> contextlib.AbstractContextManager[None]:
-    """Hold a place of this process while DNS is asked for an organization, or another who asks; raises TooManyChecks."""
+    """Hold a slot of this process during DNS queries for an organization, or for `asked_by`; raises TooManyChecks."""
     return _slots.taken(asked_by, slots=settings.SLUICE_DNS_WAITERS)

@@ -15,7 +15,7 @@ const outbound_config = require('./outbound/config')
 const outbound_queue = require('./outbound/queue')
 
 const { Policy, draw, parts } = require('./sluice_policy')
-const { Pace, Brake } = require('./sluice_pace')
+const { Pace, PasswordDelay } = require('./sluice_pace')
 
 const VERSION = '1.0'
 const FOLDER = '/var/lib/sluice-agent/haraka'
@@ -27,7 +27,7 @@ const LOGS_KEPT = 20
 const LOOK_AGAIN = 2
 
 const pace = new Pace()
-const brake = new Brake()
+const brake = new PasswordDelay()
 const logins = { accepted: 0, refused: 0 }
 let folder = FOLDER
 let policy = null

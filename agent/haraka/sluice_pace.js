@@ -115,7 +115,7 @@ class Pace {
 }
 
 // A client that presents wrong passwords waits: 1, 2, 4, 8 seconds.
-class Brake {
+class PasswordDelay {
     constructor(clock = Date.now) {
         this.wrong = new Map()
         this.clock = clock
@@ -141,4 +141,4 @@ class Brake {
     }
 }
 
-module.exports = { Pace, Brake, MARGIN }
+module.exports = { Pace, PasswordDelay, MARGIN }

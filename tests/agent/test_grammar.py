@@ -98,7 +98,7 @@ def test_it_refuses_what_would_stop_mail(name: str) -> None:
     files = dict(compiled.files)
     change(files)
 
-    with pytest.raises(agent_grammar.Wrong) as refusal:
+    with pytest.raises(agent_grammar.InvalidPolicy) as refusal:
         agent_grammar.check(files, sources(compiled), PRESENT)
     assert sentence in str(refusal.value)
 
@@ -106,5 +106,5 @@ def test_it_refuses_what_would_stop_mail(name: str) -> None:
 def test_it_refuses_an_address_that_is_not_on_the_machine() -> None:
     compiled = compile_policy(small(), Overlay())
 
-    with pytest.raises(agent_grammar.Wrong, match=r"^the address 203\.0\.113\.11 is not on this machine$"):
+    with pytest.raises(agent_grammar.InvalidPolicy, match=r"^the address 203\.0\.113\.11 is not on this machine$"):
         agent_grammar.check(compiled.files, sources(compiled), set())

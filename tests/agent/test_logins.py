@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from agent_logins import Brake, Logins, Server
+from agent_logins import Logins, PasswordDelay, Server
 
 PASSWORD = "correct horse battery staple"
 DIGEST = hashlib.sha256(PASSWORD.encode()).hexdigest()
@@ -65,7 +65,7 @@ def test_the_narrowest_network_wins_then_the_older_credential() -> None:
 
 
 def test_wrong_passwords_are_slowed_up_to_what_postfix_waits_for() -> None:
-    brake = Brake()
+    brake = PasswordDelay()
     waits = []
     for _ in range(40):
         brake.wrong("192.0.2.1", 100.0)

@@ -55,7 +55,7 @@ def rest(tail: Tail, most: int = 1000) -> list[str]:
     found: list[str] = []
     for _ in range(20):
         lines, place = tail.lines(most)
-        tail.went(place)
+        tail.advance(place)
         found += [line.decode().rstrip("\n") for line in lines]
     return found
 
@@ -97,7 +97,7 @@ def test_what_could_not_be_kept_is_read_again(log: pathlib.Path, tail_of: Callab
     tail = tail_of(str(log))
     write(log, "one", "two")
     tail.lines(1000)
-    tail.again()
+    tail.rewind()
 
     assert rest(tail) == ["one", "two"]
 
