@@ -23,7 +23,7 @@ _SALT = "panel.dashboard.alerts"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownAlert:
     """An alert as the page shows it: with who set it aside, and what to send to do so."""
 
     item: Item
@@ -45,7 +45,8 @@ def grouped_alerts(items: Sequence[Item], viewer: Viewer, now: datetime.datetime
     """Return the alerts to show, those that are acknowledged last, and those that are snoozed. One query."""
     aside = alerts.in_force(audience=audience_of(viewer), at=now)
     shown = [
-        Shown(item, signing.dumps([key_of(item), item.text], salt=_SALT), aside.get(key_of(item))) for item in items
+        ShownAlert(item, signing.dumps([key_of(item), item.text], salt=_SALT), aside.get(key_of(item)))
+        for item in items
     ]
     return {
         "attention": [each for each in shown if each.aside is None],

@@ -71,26 +71,26 @@ def of_records(scope: Scope, now: datetime.datetime) -> list[Item]:
     domains = among(failing, "server__organization_id", tenants)
     addresses = among(IPAddress.objects.filter(delivery_paused=True), "pk", scope.address_ids)
     items: list[Item] = []
-    many = Many(
+    many = AlertGroup(
         "warn", "domain_disabled", "organizations are suspended", "servers.organization", "suspended_at__isempty=0"
     )
     for organization in _some(organizations, items, many):
         url = change_url("servers.organization", organization.pk)
         text = f"Organization {organization.name} is suspended"
         items.append(Item("warn", "domain_disabled", text, organization.suspension_reason, url))
-    many = Many("bad", "dns", "domains fail their DNS checks", "servers.domain", "checks=failing")
+    many = AlertGroup("bad", "dns", "domains fail their DNS checks", "servers.domain", "checks=failing")
     for domain in _some(domains.order_by("name", "pk"), items, many):
         wrong = ", ".join(
             f"{word} {getattr(domain, field)}" for field, word in RECORDS if getattr(domain, field) in _WRONG
         )
         url = change_url("servers.domain", domain.pk)
         items.append(Item("bad", "dns", f"{domain.name} fails its DNS checks", f"{wrong}; server {domain.server}", url))
-    many = Many("warn", "block", "servers are suspended", "servers.server", "state=suspended")
+    many = AlertGroup("warn", "block", "servers are suspended", "servers.server", "state=suspended")
     for server in _some(servers.order_by("pk"), items, many):
         text = f"Server {server.name} of {server.organization} is suspended"
         url = change_url("servers.server", server.pk)
         items.append(Item("warn", "block", text, _suspension(server), url))
-    many = Many("note", "pause_circle", "addresses are paused", "ippools.ipaddress", "delivery_paused__exact=1")
+    many = AlertGroup("note", "pause_circle", "addresses are paused", "ippools.ipaddress", "delivery_paused__exact=1")
     for address in _some(addresses.order_by("pk"), items, many):
         url = change_url("ippools.ipaddress", address.pk)
         items.append(Item("note", "pause_circle", f"{address.ipv4} is paused", _pause(address), url))
@@ -188,19 +188,19 @@ def of_refusals(scope: Scope, now: datetime.datetime) -> list[Item]:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is told of an address in trouble besides its counts: its IPv4, and which of its names in DNS are wrong."""
+class AddressFacts:
+    """Facts of an address with delivery problems, besides its counts: its IPv4 address, and its wrong DNS names."""
 
     ipv4: str
     wrong_names: tuple[str, ...] = ()
 
 
-def known_addresses(ids: Sequence[int]) -> dict[int, Known]:
+def known_addresses(ids: Sequence[int]) -> dict[int, AddressFacts]:
     """Return what is known of these addresses, by id; without those that are gone. One query."""
     columns = [f"identity__{name}_status" for name, _ in IDENTITY]
     rows = IPAddress.objects.filter(pk__in=ids).values_list("pk", "ipv4", *columns)
     return {
-        pk: Known(
+        pk: AddressFacts(
             ipv4,
             tuple(f"{word} {status}" for (_, word), status in zip(IDENTITY, found, strict=True) if status in _WRONG),
         )
@@ -209,7 +209,7 @@ def known_addresses(ids: Sequence[int]) -> dict[int, Known]:
 
 
 def of_reputation(
-    cells: dict[int, dict[int, Counts]], addresses: dict[int, Known], providers: dict[int, str], days: int
+    cells: dict[int, dict[int, Counts]], addresses: dict[int, AddressFacts], providers: dict[int, str], days: int
 ) -> list[Item]:
     """Return the addresses whose mail a provider pushes back, worst first, with what speaks for one cause or another."""
     bad = []
@@ -284,8 +284,8 @@ def _pause(address: IPAddress) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Many:
-    """What is said of many records of a kind: one line with their number, which leads to a list of just these."""
+class AlertGroup:
+    """One line for many alerts of a kind: their number, and a link to a list of these records."""
 
     level: str
     icon: str
@@ -294,7 +294,7 @@ class Many:
     query: str
 
 
-def _some(rows: QuerySet[Any], items: list[Item], many: Many) -> list[Any]:
+def _some(rows: QuerySet[Any], items: list[Item], many: AlertGroup) -> list[Any]:
     """Return the records where they are few enough to be named; otherwise none, and one item with their number."""
     # Counted with the rows, so that it is one query however many there are.
     found = list(rows.annotate(of_all=Window(Count("pk")))[: MOST_NAMED + 1])
