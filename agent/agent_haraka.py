@@ -83,7 +83,7 @@ class Haraka:
         """Haraka is started by the machine, not by the agent."""
 
     def maintain(self):
-        """There is nothing to tend."""
+        """Haraka needs no maintenance."""
 
     def sockets(self, document):
         """Haraka's plug-in decides about log-ins itself."""

@@ -146,7 +146,7 @@ class Postfix:
         self._remove_leftovers()
 
     def maintain(self):
-        """Do what comes up by and by: stop retired instances whose queue is empty, rotate logs that have grown."""
+        """Stop retired instances whose queue is empty, and rotate large logs."""
         folder = self._target()
         for name in instances(folder):
             is_left = is_retired(folder, name) and self._runs(name)

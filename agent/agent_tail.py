@@ -76,11 +76,11 @@ class Tail:
         return taken, (self.place[0], offset) if self.place else None
 
     def advance(self, place):
-        """Go on from this place with the next call."""
+        """Continue from this position with the next call."""
         self.place = place
 
     def rewind(self):
-        """Read from the last place again: what was returned could not be kept."""
+        """Read from the last position again, because the lines could not be stored."""
         self.close()
 
     def forget_read(self, kept):

@@ -135,14 +135,14 @@ class Agent:
         self.known.learn(document["overlay"], addresses)
 
     def refuse(self, sentence):
-        """Stay with the policy that is applied, and say why."""
+        """Keep the applied policy, and report the reason."""
         if self.applied:
             self.listen(self.driver.sockets(self.applied))
         self.set_error(sentence)
         return False
 
     def check(self, document):
-        """Return the driver for a policy. Raises InvalidPolicy for one of another node or MTA, or older than what is applied."""
+        """Return the driver for a policy. Raises InvalidPolicy if it is for another node or MTA, or older than the applied one."""
         applied = self.applied
         if not applied:
             return self.driver or self.driver_for(document["kind"])
@@ -159,7 +159,7 @@ class Agent:
         return self.driver
 
     def set_error(self, error):
-        """Remember the sentence for the panel ("": all is well), and report soon."""
+        """Store the error for the panel ("": none), and report soon."""
         if error and error != self.error:
             print(f"sluice-agent: {error}", file=sys.stderr, flush=True)
         self.error = error
@@ -178,7 +178,7 @@ class Agent:
                 self.set_error(str(trouble))
 
     def publish_credentials(self, driver, document):
-        """Put the credentials of a policy where log-ins are decided, and wait until its sockets are there."""
+        """Give the credentials of a policy to the login server, and wait until its sockets exist."""
         replace(self._path("overlay.json"), json.dumps(document["overlay"]), 0o600)
         sockets = set(driver.sockets(document))
         self.listen(sorted(sockets.union(driver.sockets(self.applied) if self.applied else ())))
@@ -188,12 +188,12 @@ class Agent:
             time.sleep(0.05)
 
     def listen(self, sockets):
-        """Say on which sockets log-ins are asked about."""
+        """Tell the login server which sockets to listen on."""
         replace(self._path("sockets.json"), json.dumps(sockets), 0o600)
         self._has_sockets = bool(sockets)
 
     def ensure_login_server(self):
-        """Start the process that answers log-ins, unless it runs (it outlives an agent that is killed)."""
+        """Start the login server, unless it is running (it outlives an agent that is killed)."""
         self._children = [child for child in self._children if child.poll() is None]
         if self._has_sockets and not self._children and not is_locked(self._path("logins.lock")):
             program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent_logins.py")
@@ -308,7 +308,7 @@ class Agent:
             self.report()
 
     def repeat(self, step):
-        """Repeat a step; where it fails, wait longer each time, up to half a minute."""
+        """Repeat a step; after each failure, wait longer, up to half a minute."""
         pause = 0.5
         while not self.stopping.is_set():
             try:
@@ -326,7 +326,7 @@ class Agent:
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     def log_error(self, error):
-        """Write to the journal what went wrong, once."""
+        """Write an error to the journal, once."""
         if str(error) != self._complaint:
             self._complaint = str(error)
             print(f"sluice-agent: {error}", file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
 """Limits how many requests of a web process can wait for DNS at once.
 
-A request that asks DNS holds its thread for as long as a silent name server pleases, up to the time limit. So only some threads
-may do that, and an organization gets one more only while more are free than it holds: one caller alone takes at most half, and
-several share. Who gets none is refused at once, which costs no thread; a worker checks the record instead.
+A request that waits for DNS occupies its thread until the name server answers or the time limit is reached. So only some
+threads can wait, and an organization gets another slot only while there are more free slots than it holds: a single organization
+gets at most half, and several share them. A request without a slot is refused at once, and a worker does the check instead.
 """
 
 import contextlib

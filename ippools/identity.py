@@ -188,8 +188,8 @@ def check_due_addresses(*, at: datetime.datetime, seconds: float, limit: int | N
 def check_address(address: IPAddress, *, asked_by: Hashable, seconds: float = CHECK_TIMEOUT) -> AddressIdentity:
     """Check the address at once and return what was found.
 
-    Raises CheckInProgress while another check of it runs, TooManyChecks if `asked_by` has too many running checks (a worker then
-    checks it soon), and NotFound if it has been deleted.
+    Raises CheckInProgress while another check of it runs, TooManyChecks if `asked_by` has too many running checks (a worker
+    then checks it soon), and NotFound if it has been deleted.
     """
     _make_row(address.pk)
     check_now(IdentityChecks(), address.pk, asked_by=asked_by, seconds=seconds)

@@ -123,7 +123,7 @@ class Talk:
         self.helo = self.sender = ""
         self.recipients: list[str] = []
 
-    async def set_error(self, text: str) -> None:
+    async def say(self, text: str) -> None:
         self.writer.write(text.encode() + b"\r\n")
         await self.writer.drain()
 
@@ -132,11 +132,11 @@ class Talk:
 
     async def on_ehlo(self, command: str) -> None:
         self.helo = command[5:].strip()
-        await self.set_error("250-mx.sink.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME")
+        await self.say("250-mx.sink.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME")
 
     async def on_mail(self, command: str) -> None:
         self.sender, self.recipients = ADDRESS.findall(command)[0], []
-        await self.set_error("250 2.1.0 ok")
+        await self.say("250 2.1.0 ok")
 
     async def on_rcpt(self, command: str) -> None:
         to = ADDRESS.findall(command)[0]
@@ -145,13 +145,13 @@ class Talk:
             self.recipients.append(to)
         else:
             self.note(to, code)
-        await self.set_error(answer)
+        await self.say(answer)
 
     async def on_data(self, command: str) -> None:
         if not self.recipients:
-            await self.set_error("503 5.5.1 no valid recipients")
+            await self.say("503 5.5.1 no valid recipients")
             return
-        await self.set_error("354 go on")
+        await self.say("354 go on")
         subject, headers = "", True
         while (content := await self.reader.readline()) not in (b".\r\n", b""):
             headers = headers and content != b"\r\n"
@@ -161,10 +161,10 @@ class Talk:
             await asyncio.sleep(self.sink.seconds)
         for to in self.recipients:
             self.note(to, 250, subject)
-        await self.set_error("250 2.0.0 Ok: queued")
+        await self.say("250 2.0.0 Ok: queued")
 
     async def on_other(self, command: str) -> None:
-        await self.set_error("250 2.0.0 ok")
+        await self.say("250 2.0.0 ok")
 
 
 class Names(BaseResolver):
