@@ -142,7 +142,7 @@ class Agent:
         return False
 
     def check(self, document):
-        """Return the driver for a policy. Raises InvalidPolicy if it is for another node or MTA, or older than the applied one."""
+        """Return the driver for a policy. Raises InvalidPolicy for another node or MTA, or an older policy."""
         applied = self.applied
         if not applied:
             return self.driver or self.driver_for(document["kind"])

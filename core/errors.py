@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with the input.
+    """One error in the input.
 
     `path` names the field as the caller wrote it (`rules[2].domains[0]`), empty for the whole; `message` is a sentence part
     that follows the field's name ("has already been taken").
@@ -21,7 +21,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """A record that refers to one that was to be deleted."""
+    """A record that refers to the record to be deleted."""
 
     type: str
     id: int
@@ -29,7 +29,7 @@ class Dependency:
 
 
 class Refused(Exception):
-    """This will say why an act was refused."""
+    """The reason why an act was refused."""
 
     default_message = "The request was refused"
 
@@ -39,7 +39,7 @@ class Refused(Exception):
 
 
 class Invalid(Refused):
-    """The input breaks rules; `faults` has every one of them."""
+    """The input is invalid; `faults` has all faults."""
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = faults
@@ -47,19 +47,19 @@ class Invalid(Refused):
 
 
 class NotFound(Refused):
-    """There is no such record, or it is another tenant's: callers cannot tell which."""
+    """The record does not exist, or belongs to another tenant: callers cannot distinguish these."""
 
     default_message = "The record could not be found"
 
 
 class NotAllowed(Refused):
-    """The actor may not do this, whoever asks with the same rights."""
+    """The actor does not have the required permission."""
 
     default_message = "This is not allowed"
 
 
 class Conflict(Refused):
-    """The record's state does not admit the act."""
+    """The state of the record does not allow the act."""
 
     default_message = "The record is in use"
 
@@ -73,53 +73,53 @@ class InUse(Conflict):
 
 
 class QuotaExceeded(Refused):
-    """The organization has as much of it as it may have."""
+    """The organization's quota is used up."""
 
     default_message = "The organization's quota is used up"
 
 
 class Busy(Refused):
-    """Too many do this at once: nothing is wrong with the request. `retry_after`: seconds until another try is worth it."""
+    """Too many concurrent requests; the request itself is valid. `retry_after`: seconds until the next attempt."""
 
     default_message = "Too many requests; try again later"
     retry_after = 5
 
 
 class Faults:
-    """Everything that is wrong with what an act was given, gathered before anything is refused.
+    """Collects the faults of an input, so that all of them are reported at once.
 
-    A caller that reads text or JSON hands over what it found already (`known`), so that all faults are told at once; what is
-    known to be wrong is not judged again. It also says how it calls the act's fields (`said`).
+    A caller that parses text or JSON passes the faults that it has found already (`known`); these fields are not validated
+    again. A subclass can translate the field names of the act into the caller's (`field_name`).
     """
 
     def __init__(self, known: Iterable[Fault] = ()) -> None:
         self.found = list(known)
         self._known = {fault.path for fault in self.found}
-        self._settled: set[str] = set()
+        self._suppressed: set[str] = set()
 
-    def said(self, path: str) -> str:
-        """Return the caller's word for a field of the act."""
+    def field_name(self, path: str) -> str:
+        """Return the caller's name of a field of the act."""
         return path
 
-    def know(self, path: str, message: str) -> None:
-        """Add what the caller found, in its own words."""
+    def add_known(self, path: str, message: str) -> None:
+        """Add a fault that the caller found, with the caller's field name."""
         self.found.append(Fault(path, message))
         self._known.add(path)
 
-    def settle(self, path: str) -> None:
-        """Have nothing more said of what stands at this path itself."""
-        self._settled.add(path)
+    def suppress(self, path: str) -> None:
+        """Report no further faults of this path itself."""
+        self._suppressed.add(path)
 
     def add(self, path: str, message: str) -> None:
-        """Add what the act found."""
-        said = self.said(path)
-        if said in self._settled:
+        """Add a fault that the act found."""
+        name = self.field_name(path)
+        if name in self._suppressed:
             return
-        if not any(said == known or said.startswith((f"{known}.", f"{known}[")) for known in self._known):
-            self.found.append(Fault(said, message))
+        if not any(name == known or name.startswith((f"{known}.", f"{known}[")) for known in self._known):
+            self.found.append(Fault(name, message))
 
     def integer(self, path: str, value: object, *, lowest: int, highest: int, is_nullable: bool = False) -> None:
-        """Judge a whole number: a boolean is none."""
+        """Validate an integer. Booleans are refused."""
         if value is None and is_nullable:
             return
         if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:

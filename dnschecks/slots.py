@@ -1,8 +1,8 @@
 """Limits how many requests of a web process can wait for DNS at once.
 
 A request that waits for DNS occupies its thread until the name server answers or the time limit is reached. So only some
-threads can wait, and an organization gets another slot only while there are more free slots than it holds: a single organization
-gets at most half, and several share them. A request without a slot is refused at once, and a worker does the check instead.
+threads can wait, and an organization gets another slot only while there are more free slots than it holds: a single one gets
+at most half, and several share them. A request without a slot is refused at once, and a worker does the check instead.
 """
 
 import contextlib

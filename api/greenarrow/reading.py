@@ -48,7 +48,7 @@ class Record(serializers.Serializer[Any]):
             at = f"{path}.{name}" if path else name
             if name not in given:
                 if field.required and not is_partial:
-                    faults.know(at, "is required")
+                    faults.add_known(at, "is required")
                 continue
             value = _value_of(field, given[name], at, faults, is_partial=is_partial)
             if value is serializers.empty:
@@ -76,7 +76,7 @@ class RecordFaults(Faults):
         self._words = sorted(record.act_words(), key=lambda pair: -len(pair[0]))
         self._order = {name: index for index, name in enumerate(record.leading_fields())}
 
-    def said(self, path: str) -> str:
+    def field_name(self, path: str) -> str:
         """Return the dialect's word for an act's field."""
         for word, name in self._words:
             if path == word or path.startswith((f"{word}.", f"{word}[")):
@@ -100,24 +100,24 @@ def _value_of(field: Any, value: object, path: str, faults: Faults, *, is_partia
     if isinstance(field, Record):
         if isinstance(value, Mapping):
             return field._read(value, path, faults, is_partial=is_partial)
-        faults.know(path, f"must be {null}an object")
+        faults.add_known(path, f"must be {null}an object")
     elif isinstance(field, serializers.ListSerializer | serializers.ListField):
         if isinstance(value, list):
             return _entries_of(field, value, path, faults)
-        faults.know(path, "must be an array")
+        faults.add_known(path, "must be an array")
     else:
         try:
             return field.to_internal_value(value)
         except serializers.ValidationError as refusal:
             for fault in faults_in(refusal.detail, path):
-                faults.know(fault.path, fault.message)
+                faults.add_known(fault.path, fault.message)
     return serializers.empty
 
 
 def _entries_of(field: Any, given: list[object], path: str, faults: Faults) -> list[Any]:
     """Return the entries of a list. What is no entry keeps its place, for the paths of those behind it."""
     if not given and not field.allow_empty:
-        faults.know(path, field.error_messages["empty"])
+        faults.add_known(path, field.error_messages["empty"])
     child = field.child
     if not isinstance(child, Record):
         read = (
@@ -126,7 +126,7 @@ def _entries_of(field: Any, given: list[object], path: str, faults: Faults) -> l
         return ["" if each is serializers.empty else each for each in read]
     for index, each in enumerate(given):
         if not isinstance(each, Mapping):
-            faults.know(f"{path}[{index}]", "must be an object")
+            faults.add_known(f"{path}[{index}]", "must be an object")
     # Entries are always whole, whether or not the record is.
     return [
         child._read(each, f"{path}[{index}]", faults, is_partial=False) if isinstance(each, Mapping) else {}

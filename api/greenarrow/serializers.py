@@ -221,7 +221,7 @@ class NewTriggersSerializer(Record):
     def check(self, given: Mapping[str, Any], values: dict[str, Any], path: str, faults: Faults) -> None:
         """Where a rate is wrong, it is not said that none is set."""
         if values.keys() != given.keys() & self.fields.keys():
-            faults.settle(path)
+            faults.suppress(path)
 
 
 class NewThrottleProgramSerializer(Record):
