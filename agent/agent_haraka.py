@@ -30,7 +30,7 @@ class RolledBack(Exception):
 
 
 class Haraka:
-    """The node's Haraka, which runs by itself (its plug-in is in haraka/)."""
+    """The node's Haraka, which is started independently (its plug-in is in haraka/)."""
 
     kind = "haraka"
 

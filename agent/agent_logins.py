@@ -61,7 +61,7 @@ class Logins:
         return until is None or now < until
 
     def of_client(self, address, now):
-        """Return the server that a client's address stands for, by the narrowest network; None: it needs a password."""
+        """Return the server of the narrowest network with the client's address; None: a password is required."""
         try:
             client = ipaddress.ip_address(address)
         except ValueError:

@@ -262,7 +262,7 @@ class Postfix:
                     raise InvalidPolicy(f"{name} does not read its new configuration: {_last_line(err or out)}")
 
     def _wait_for_port(self):
-        """Wait until nobody listens where customers submit mail; master(8) closes a socket some time after a reload."""
+        """Wait until the submission port is free; master(8) closes a socket some time after a reload."""
         host, _, port = (self._place.submission or "127.0.0.1:587").rpartition(":")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         deadline = time.monotonic() + SECONDS_FOR_A_PORT

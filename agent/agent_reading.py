@@ -14,7 +14,7 @@ LINES_AT_A_TIME = 4000
 
 
 class Known:
-    """Who and what the log's words stand for: from the policy that is applied."""
+    """Resolves user names and tags in the log, by the applied policy."""
 
     def __init__(self):
         self._logins = Logins({})
@@ -25,11 +25,11 @@ class Known:
         self._logins, self._addresses = Logins(overlay), addresses
 
     def tenant(self, client):
-        """Return the server that a client's address stands for; None: none."""
+        """Return the server of a client's network, or None."""
         return self._logins.of_client(client, time.time())
 
     def address(self, tag):
-        """Return the address that a syslog tag stands for; None: none."""
+        """Return the address of a syslog tag, or None."""
         return self._addresses.get((tag or "").replace("sluice-", "", 1))
 
 

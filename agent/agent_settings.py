@@ -20,7 +20,7 @@ class BadSettings(Exception):
 
 @dataclass
 class Settings:
-    """What `run` and the others are told."""
+    """The settings of all commands."""
 
     command: str
     url: str

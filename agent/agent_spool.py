@@ -67,7 +67,7 @@ class Spool:
             db.execute("insert or replace into memory values ('reader', ?)", (json.dumps(state),))
 
     def waiting(self):
-        """Return how many events wait to be sent, and the time of the oldest (None: there is none)."""
+        """Return the number of unsent events, and the time of the oldest (None if there are no events)."""
         with self._lock:
             count = self._db.execute("select count(*) from event").fetchone()[0]
             oldest = self._db.execute("select at from event order by n limit 1").fetchone()

@@ -27,7 +27,7 @@ _MOST_CACHED = 4096
 
 
 class BadStamp(ValueError):
-    """The text is no time."""
+    """The text is not a time."""
 
 
 class Times:

@@ -279,7 +279,7 @@ class Reader:
         return outs + self._out(message, [out])
 
     def _sorted(self, tag: str, daemon: str, kind: str, found: postfix_lines.Delivery) -> tuple[str, str | None]:
-        """Return the tag where it may stand for an address, and the word for what is not to be counted."""
+        """Return the tag if it can identify an address, and the reason why the line is not counted."""
         names_address = tag in self.tags or postfix_lines.tag(tag) is not None
         if daemon == "smtp" and not names_address and postfix_lines.is_loopback(found):
             # To the next instance, or to a filter. Refused there, it is a bounce of the server, by no address.

@@ -81,7 +81,7 @@ class Agent:
         return os.path.join(self.settings.state, name)
 
     def driver_for(self, kind):
-        """Return the driver of an MTA. Raises InvalidPolicy where there is none."""
+        """Return the driver of an MTA. Raises InvalidPolicy for an unknown MTA."""
         if kind == "postfix":
             return Postfix(self.settings.state, self.settings.submission, self.settings.tls_chain)
         if kind == "haraka":
@@ -332,7 +332,7 @@ class Agent:
             print(f"sluice-agent: {error}", file=sys.stderr, flush=True)
 
     def run(self):
-        """Work until a signal ends it; the MTA goes on."""
+        """Work until a signal. The MTA continues."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stopping.set())
         self.start_mta()

@@ -125,7 +125,7 @@ def _migrations() -> list[list[str]]:
 
 
 def _lines(now: datetime.datetime) -> Iterator[tuple[bytes, int]]:
-    """Yield each line of a backup and how many rows it stands for."""
+    """Yield each line of a backup and its number of rows."""
     yield _line({"sluice_backup": FORMAT, "made_at": now, "migrations": _migrations()}), 0
     total = 0
     for table in _tables():

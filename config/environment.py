@@ -12,7 +12,7 @@ TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "n
 
 
 def end(sentences: list[str]) -> NoReturn:
-    """End the process, saying why on stderr: a plain end, because somebody might survive an exception."""
+    """End the process with the reasons on stderr. An exception could be caught."""
     sys.exit("\n".join(["Sluice does not start:", *(f"- {sentence}" for sentence in sentences)]))
 
 

@@ -69,6 +69,6 @@ def child_exit(server: "Arbiter", worker: "Worker") -> None:
 
 
 def on_exit(server: "Arbiter") -> None:
-    """Leave no folder behind that nobody asked for."""
+    """Delete the temporary folder."""
     if made_here:
         shutil.rmtree(metrics_folder, ignore_errors=True)

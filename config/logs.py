@@ -33,7 +33,7 @@ _KEY_IN_PATH = re.compile(
 
 
 def remove_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Blank the values of secrets, also inside what was logged as a mapping, and keys that stand in a path."""
+    """Remove the values of secrets, also in logged mappings, and keys in paths."""
     return {key: _without_secrets(key, value) for key, value in event.items()}
 
 

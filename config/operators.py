@@ -18,7 +18,7 @@ class NoSuchUser(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A user's name and password in clear, for whoever sits at the terminal."""
+    """A user's name and password in clear text, to print at the terminal."""
 
     username: str
     password: str
@@ -26,7 +26,7 @@ class Operator:
 
 @transaction.atomic
 def make_first_operator(*, actor: Actor) -> Operator | None:
-    """Make a user who may do everything and return name and password; None where somebody already may."""
+    """Create a superuser and return name and password; None if there already is one."""
     if User.objects.filter(is_superuser=True).exists():
         return None
     password = make_password()
@@ -36,7 +36,7 @@ def make_first_operator(*, actor: Actor) -> Operator | None:
 
 
 def free_name() -> str:
-    """Return `operator`, or the first of `operator-2`, `operator-3` that nobody has."""
+    """Return `operator`, or the first free name of `operator-2`, `operator-3`, …"""
     taken = set(User.objects.filter(username__startswith=FIRST_OPERATOR).values_list("username", flat=True))
     names = (f"{FIRST_OPERATOR}-{number}" for number in itertools.count(2))
     return FIRST_OPERATOR if FIRST_OPERATOR not in taken else next(name for name in names if name not in taken)

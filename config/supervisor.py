@@ -25,7 +25,7 @@ def end_with_parent() -> None:
 
 @dataclass
 class Supervisor:
-    """The processes, by the name that people are told."""
+    """The processes, by their displayed names."""
 
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     asked: int | None = None

@@ -49,7 +49,7 @@ def set_aside(
 
 @atomic_act
 def take_back(*, audience: str, key: str, actor: Actor) -> bool:
-    """Show an alert again as if nobody had set it aside; return whether somebody had."""
+    """Undo acknowledging or snoozing an alert; return whether it had been set aside."""
     found = SetAside.objects.select_for_update().filter(audience=audience, key=key).first()
     if found is None:
         return False

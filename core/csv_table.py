@@ -28,7 +28,7 @@ class Row(dict[str, str]):
         return self.get(column, "").strip()
 
     def code(self, column: str) -> str:
-        """Return a cell that is no prose (an address, a number): also without characters that are not shown."""
+        """Return a cell with an address or a number: also without invisible characters."""
         return without_invisible(self.get(column, "")).strip()
 
 

@@ -18,7 +18,7 @@ class UnreadableCiphertext(Exception):
 
 
 class CiphertextField(models.TextField):  # type: ignore[type-arg]  # Django's fields take no arguments at run time.
-    """A column of ciphertext. It encrypts nothing by itself: acts call `encrypt`, reveals call `decrypt`."""
+    """A column of ciphertext. It does not encrypt: callers use `encrypt` and `decrypt`."""
 
 
 @lru_cache(maxsize=8)

@@ -33,7 +33,7 @@ FAILURE_LENGTH = 2_000
 
 
 class Superseded(Refused):
-    """The job is no longer this worker's: another one took it over, or it has ended."""
+    """The worker has lost the job: another one took it over, or it has ended."""
 
     default_message = "The job was taken over by another worker"
 
@@ -80,7 +80,7 @@ def claim(pk: int, *, at: datetime.datetime) -> Job | None:
 
 
 def claim_next(*, kind: str, at: datetime.datetime) -> Job | None:
-    """Take up the oldest job of this kind that can be; None where there is none."""
+    """Claim the oldest claimable job of this kind; None if there is none."""
     for pk in Job.objects.claimable(at).filter(kind=kind).order_by("pk").values_list("pk", flat=True):
         job = claim(pk, at=at)
         if job is not None:

@@ -46,11 +46,11 @@ class Resolved[M: Model]:
             self._by_name[record.name_key] = record
 
     def record(self, reference: Reference) -> M | None:
-        """Return the record, or None where there is none."""
+        """Return the record, or None."""
         return self._by_name.get(fold(reference.name)) if reference.id is None else self._by_id.get(reference.id)
 
     def id_of(self, reference: Reference | None, path: str, noun: str, faults: Faults) -> int | None:
-        """Return the record's id, None without a reference; where there is no such record, add a fault of this path."""
+        """Return the record's id, None without a reference; add a fault of this path if it does not exist."""
         if reference is None:
             return None
         record = self.record(reference)

@@ -86,7 +86,7 @@ def remove(*, user: User, actor: Actor) -> None:
 
 @transaction.atomic
 def verify(user: User, code: str) -> Device | None:
-    """Return the device whose code this is, None where it is nobody's. A code works once; guesses are slowed down."""
+    """Return the device with this code, or None. A code works once; guesses are slowed down."""
     # Must be called outside a transaction that is rolled back on failure: a failure is counted by the device.
     text = cleaned(code)
     wanted: type[Device] = TOTPDevice if len(text) == 6 and text.isdigit() else StaticDevice

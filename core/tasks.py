@@ -8,5 +8,5 @@ from django.conf import settings
 
 @shared_task
 def forget_sessions() -> None:
-    """Delete the sessions that have expired: nobody can use them, and nothing else ever deletes them."""
+    """Delete expired sessions: they cannot be used, and Django does not delete them."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

@@ -30,12 +30,12 @@ def is_known_status(field: str) -> Q:
 
 class DNSCheckedQuerySet[Row: models.Model](models.QuerySet[Row]):
     def due(self, at: datetime.datetime) -> Self:
-        """Rows to be checked now, that nobody is checking, those that have waited longest first."""
+        """Rows that are due and unclaimed, the longest overdue first."""
         is_due = Q(dns_next_check_at=None) | Q(dns_next_check_at__lte=at)
         return self.unclaimed(at).filter(is_due).order_by(F("dns_next_check_at").asc(nulls_first=True), "pk")
 
     def unclaimed(self, at: datetime.datetime) -> Self:
-        """Rows that nobody is checking; a claim that has run out was left by a worker that died."""
+        """Rows without a valid claim; an expired claim was left by a worker that died."""
         return self.filter(Q(dns_claimed_until=None) | Q(dns_claimed_until__lte=at))
 
 

@@ -41,7 +41,7 @@ def is_record(text: str) -> bool:
 
 
 def looks_meant(text: str) -> bool:
-    """Whether somebody meant this for a DMARC policy, whatever receivers make of it."""
+    """Whether the record is meant as a DMARC policy, valid or not."""
     return _LOOKS_MEANT.match(text.strip()) is not None
 
 

@@ -42,7 +42,7 @@ def ok(*answers: Answer, warning: str = "", facts: Mapping[str, str] | None = No
 
 
 def missing(sentence: str, *answers: Answer, facts: Mapping[str, str] | None = None) -> Finding:
-    """There is no such record."""
+    """The record does not exist."""
     return Finding(DNSStatus.MISSING, sentence, raw(*answers), facts=facts or {})
 
 

@@ -84,7 +84,7 @@ class Answer:
         return sorted((each.preference, host_text(each.exchange)) for each in self.records)  # type: ignore[attr-defined]
 
     def describe(self) -> str:
-        """Return the raw answer, or in brackets why there is none."""
+        """Return the raw answer, or in brackets the reason why there is none."""
         if self.raw:
             return self.raw
         return f"({self.name} {self.rdtype}: {self.outcome}{', ' + self.detail if self.detail else ''})"

@@ -21,12 +21,12 @@ _UNRESERVED = string.ascii_letters + string.digits + "-._~"
 
 
 class BadMacro(ValueError):
-    """The text is no macro-string, or no domain-spec."""
+    """The text is not a macro-string, or not a domain-spec."""
 
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """`%{ir.}`: the value that a letter stands for, split, reversed, cut and joined again by dots."""
+    """`%{ir.}`: the value of a letter, split, reversed, truncated and joined by dots."""
 
     letter: str
     # Of the parts, so many from the right; None: all.
@@ -36,7 +36,7 @@ class Macro:
     is_escaped: bool
 
     def expand(self, value: str) -> str:
-        """Return what the macro becomes where its letter stands for `value`."""
+        """Return the expansion of the macro for the letter's `value`."""
         split = re.split(f"[{re.escape(self.delimiters or '.')}]", value)
         if self.is_reversed:
             split.reverse()

@@ -43,7 +43,7 @@ CLAIMED_PER_THREAD = 2
 
 
 class CheckInProgress(Conflict):
-    """Somebody else's check of this row did not end in time."""
+    """Another check of this row did not end in time."""
 
     default_message = "A check is already running; try again in a moment"
 

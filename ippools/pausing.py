@@ -18,7 +18,7 @@ from ippools.models.address import REASON_LENGTH
 def pause(
     address_id: int, *, reason: str, until: datetime.datetime | None, at: datetime.datetime, actor: Actor
 ) -> IPAddress:
-    """Stop all mail by the address; `until` None: until somebody resumes it. One that is paused gets the new reason and end."""
+    """Pause delivery by the address until `until` (None: until it is resumed). A paused address gets the new reason and end."""
     faults = []
     if not 1 <= len(reason.strip()) <= REASON_LENGTH or not is_storable(reason):
         faults.append(Fault("reason", f"must be from 1 to {REASON_LENGTH} characters in length"))

@@ -161,7 +161,7 @@ def _branch_of(part: BranchFields, path: str, faults: Faults) -> _Branch:
 
 
 def portion_of(value: object) -> Decimal | None:
-    """Return a weight as it is stored; None for what is no number, and for one beyond the column."""
+    """Return a weight as it is stored; None if it is not a number or out of range."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not 0 < value <= HIGHEST_PORTION:
         return None
     return Decimal(str(value)).quantize(LOWEST_PORTION) or None

@@ -55,7 +55,7 @@ def canonical_ipv6(text: str) -> str:
 
 
 def ipv6_faults(text: str | None) -> list[str]:
-    """Return what is wrong with an IPv6 address; None is none."""
+    """Return what is wrong with an IPv6 address; None is valid."""
     try:
         if text is not None:
             canonical_ipv6(str(text))

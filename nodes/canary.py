@@ -34,7 +34,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A trial as it stands: both shares, and a sentence where it has failed."""
+    """The current result of a trial: both shares, and a sentence if it has failed."""
 
     revision: Revision
     on_trial: Share
@@ -59,7 +59,7 @@ def watch(*, now: datetime.datetime) -> str:
 
 
 def watched(publication: Publication, *, now: datetime.datetime) -> Watched:
-    """Return how the trial stands: 4 queries. The publication has one."""
+    """Return the current result of the trial, in 4 queries. The publication must have a trial."""
     revision, began, ends = publication.canary, publication.canary_began_at, publication.canary_ends_at
     if revision is None or began is None or ends is None:
         raise ValueError("there is no trial")

@@ -81,7 +81,7 @@ def document_of(wanted: Wanted) -> dict[str, Any]:
 
 
 def overlay_document(overlay: Overlay) -> dict[str, Any]:
-    """Return the overlay as nodes are told it, without number and files."""
+    """Return the overlay as sent to nodes, without number and files."""
     return {
         "paused": [source_name(pk) for pk in overlay.paused],
         "suspended": [{"server": each.tenant, "until": _time(each.until)} for each in overlay.suspended],

@@ -32,7 +32,7 @@ _BUSY = "nodes.publishing"
 
 
 class NothingToPublish(Refused):
-    """There is no node, or none whose kind has a compiler."""
+    """There is no node with a compiler."""
 
     default_message = "There are no nodes to publish to"
 
@@ -88,7 +88,7 @@ def publish(*, actor: Actor, now: datetime.datetime, trial: Trial | None = None)
 
 
 def publish_if_changed(*, now: datetime.datetime) -> bool:
-    """Publish by itself what has changed, where the platform is set to do so; return whether it may have published.
+    """Publish changes automatically, if the platform is set to do so; return whether it may have published.
 
     Cheap where nothing has changed. Does nothing after a rollback, which it would undo, and while another process is at it.
     """
@@ -112,7 +112,7 @@ def publish_if_changed(*, now: datetime.datetime) -> bool:
 def roll_back(*, number: int, actor: Actor, now: datetime.datetime) -> Revision:
     """Publish an earlier revision again, under a new number; raises NotFound.
 
-    Nodes that it does not know keep their policies. Nothing is published by itself until somebody publishes.
+    Nodes that it does not know keep their policies. Automatic publication stops until an operator publishes.
     """
     earlier = Revision.objects.filter(number=number).first()
     if earlier is None:
@@ -126,7 +126,7 @@ def roll_back(*, number: int, actor: Actor, now: datetime.datetime) -> Revision:
 
 
 def is_held() -> bool:
-    """Whether nothing is published by itself: an earlier revision was published again, or one is on trial."""
+    """Whether automatic publication is stopped: an earlier revision was published again, or one is on trial."""
     return _is_rollback(_newest()) or Publication.objects.filter(canary__isnull=False).exists()
 
 

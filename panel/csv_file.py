@@ -14,7 +14,7 @@ _FORMULA = re.compile(r"'* *[=+@\t\r\n-]")
 
 
 def safe(value: Any) -> Any:
-    """Return the cell as it may stand in a file: a text that would be a formula gets an apostrophe before it."""
+    """Return the cell as it is written to a file: a text that would be a formula gets a leading apostrophe."""
     return "'" + value if isinstance(value, str) and _FORMULA.match(value) else value
 
 

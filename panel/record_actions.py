@@ -19,7 +19,7 @@ type Handler = Callable[..., HttpResponse | str | None]
 
 
 class ActForm(BaseDialogForm):
-    """What a dialog asks for before the act; by itself nothing but a yes."""
+    """The form of a dialog before the act; empty by default."""
 
     def __init__(self, *args: Any, record: Any = None, **kwargs: Any) -> None:
         self.record = record

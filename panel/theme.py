@@ -21,7 +21,7 @@ def _logo(request: HttpRequest) -> str:
 
 
 def environment(request: HttpRequest) -> list[str] | None:
-    """Return the label beside the menu: nothing in production, so that what is not production says so."""
+    """Return the label beside the menu, which marks installations that are not in production."""
     return None if settings.IS_PRODUCTION else ["Embedded", "info"]
 
 

@@ -15,7 +15,7 @@ _ATTRIBUTE = "_sluice_viewer"
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The signed-in person: one of the platform's staff, or somebody with roles in organizations."""
+    """The signed-in user: one of the platform's staff, or a member of organizations."""
 
     user: User
     is_platform: bool

@@ -72,7 +72,7 @@ def create_network_credential(*, server: Server, name: str, network: str, actor:
 
 @transaction.atomic
 def change_credential(*, credential: Credential, actor: Actor, **changes: Any) -> Credential:
-    """Change name, expires_at or can_manage_organization; what is not named stays."""
+    """Change name, expires_at or can_manage_organization; omitted fields are kept."""
     if unknown := set(changes) - {"name", "expires_at", "can_manage_organization"}:
         raise TypeError(f"{', '.join(sorted(unknown))} cannot be changed by this act")
     changed = _locked(credential)

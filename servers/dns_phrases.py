@@ -9,7 +9,7 @@ NAMED = 5
 
 
 def why_none(answer: Answer, what: str) -> str:
-    """Return why there is no such record."""
+    """Return why there is no record."""
     match answer.outcome:
         case Outcome.NO_NAME:
             return f"The name {answer.name} does not exist."

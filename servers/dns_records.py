@@ -163,7 +163,7 @@ def _expected(domain: Domain, sendings: tuple[Sending, ...]) -> Expected:
 
 
 def strictness(policy: str) -> int:
-    """Return the rank of a policy, by its word or its record; 0 for the weakest, and where there is none."""
+    """Return the rank of a policy, by its name or its record; 0 for the weakest, and without a policy."""
     if policy not in dmarc.POLICIES:
         try:
             policy = dmarc.parse(policy).p

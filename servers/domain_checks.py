@@ -67,7 +67,7 @@ def check_domain(domain: Domain, *, actor: Actor, seconds: float = CHECK_TIMEOUT
 
 
 def record_verification(domain: Domain, verified_at: datetime.datetime | None, actor: Actor) -> None:
-    """Write down that a domain was verified, or is no longer, and look again at whoever else has proven the name."""
+    """Record that a domain was verified, or is no longer, and check other owners of the name again."""
     organization_id = domain.server.organization_id
     was, now_ = domain.verified_at, verified_at
     record(

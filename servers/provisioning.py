@@ -75,7 +75,7 @@ def create_organization(
 
 
 def find_organization(permalink: str) -> Organization:
-    """Return the organization of this permalink; raises NotFound for any text that is none's."""
+    """Return the organization with this permalink; raises NotFound."""
     found = Organization.objects.filter(permalink=permalink).first() if is_storable(permalink) else None
     if found is None:
         raise NotFound(f"The organization {quoted(permalink)} could not be found")
@@ -187,7 +187,7 @@ def create_server(
 
 @atomic_act
 def change_server(*, server: Server, actor: Actor, **changes: Any) -> Server:
-    """Change name, mode, ip_pool, privacy_mode or send_limit; what is not named stays. A deleted server is NotFound."""
+    """Change name, mode, ip_pool, privacy_mode or send_limit; omitted fields are kept. A deleted server is NotFound."""
     if changes.keys() & {"name", "ip_pool"}:
         # Names are taken and pools withdrawn under the organization's lock. It comes before the server's, as everywhere.
         lock_organization_of(server)
@@ -334,7 +334,7 @@ def _default_credentials(server: Server, actor: Actor) -> tuple[Credential, Cred
 
 
 def _next_pool(organization: Organization, ranked_pool_ids: Sequence[int]) -> IPPool | None:
-    """Take the pool assigned longest ago. The organization's row is locked, so nobody else counts at the same time."""
+    """Take the pool assigned longest ago. The organization's row is locked, so the choice is serialized."""
     assigned = {
         row.pool_id: row for row in OrganizationPool.objects.filter(organization=organization).select_related("pool")
     }

@@ -50,7 +50,7 @@ def create_route(*, server: Server, actor: Actor, **columns: Any) -> Route:
 
 @atomic_act
 def change_route(*, route: Route, actor: Actor, **changes: Any) -> Route:
-    """Change name, domain, mode or endpoint; what is not named stays."""
+    """Change name, domain, mode or endpoint; omitted fields are kept."""
     return ROUTES.change(route, changes, actor)
 
 

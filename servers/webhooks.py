@@ -56,14 +56,14 @@ WEBHOOKS = PartKind(Webhook, CHANGEABLE, frozenset({"name", "url"}), _faults)
 
 @atomic_act
 def create_webhook(*, server: Server, actor: Actor, **columns: Any) -> Webhook:
-    """Make a webhook of `name` and `url`; `events` empty: it is told of all."""
+    """Create a webhook with `name` and `url`; `events` empty: it is called for all."""
     quotas.refuse_beyond(lock_organization_of(server), "max_webhooks")
     return WEBHOOKS.create(server, columns, actor)
 
 
 @atomic_act
 def change_webhook(*, webhook: Webhook, actor: Actor, **changes: Any) -> Webhook:
-    """Change name, url, events, enabled or sign; what is not named stays."""
+    """Change name, url, events, enabled or sign; omitted fields are kept."""
     return WEBHOOKS.change(webhook, changes, actor)
 
 

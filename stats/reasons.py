@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Reason(models.IntegerChoices):
-    """The class of a reply. The number is stored with the event and must never change; 0 stands for no reply."""
+    """The class of a reply. The number is stored with the event and must never change; 0 is no reply."""
 
     UNKNOWN = 0, "unknown"  # the event did not say what the receiver replied
     NO_SUCH_MAILBOX = 1, "no_such_mailbox"

@@ -66,7 +66,7 @@ def validate_default(given: Mapping[str, object], *, kind: str, faults: Faults) 
 
 
 def draft_of(fields: RuleFields, *, path: str = "", is_whole: bool = True, faults: Faults) -> Draft:
-    """Return a rule as far as it can be judged alone; `path` says where it stands. One that is not whole keeps the rest."""
+    """Return a rule as far as it can be validated alone; `path` is its position. An incomplete rule keeps the rest."""
     at = f"{path}." if path else ""
     columns: RuleColumns = {}
     patterns = None

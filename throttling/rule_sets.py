@@ -18,7 +18,7 @@ ALL_RULES = Rule.objects.select_related("throttle_program").prefetch_related("do
 
 
 def locked(rule_set_id: int) -> RuleSet:
-    """Return the set with its rules; whoever else would change it waits until the transaction ends. Raises NotFound."""
+    """Return the locked set with its rules, until the end of the transaction. Raises NotFound."""
     rule_set = RuleSet.objects.select_for_update().filter(pk=rule_set_id).first()
     if rule_set is None:
         # Its owner was deleted since the caller looked.

@@ -17,7 +17,7 @@ _PLACE = re.compile(r"rules\[([0-9]+)\]\.?")
 
 
 def rows_of(rule_set: RuleSet) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each rule; its domains stand apart by blanks."""
+    """Yield a row for each rule; its domains are separated by spaces."""
     programs = _programs()
     for rule in rule_sets.rules_of(rule_set.pk):
         yield (

@@ -91,7 +91,7 @@ def surroundings() -> dict[str, str]:
 
 
 def judge(folder: Path) -> int:
-    """Print each change that nobody noticed; return 1 where one has no explanation."""
+    """Print each surviving mutant; return 1 if one has no explanation."""
 
     def mutmut(*arguments: str) -> str:
         command = [str(TOOL / "bin" / "mutmut"), *arguments]

@@ -111,7 +111,7 @@ def running(folder: Path, *, settings: list[str] = FAST) -> Iterator[str]:
 def started(
     binaries: Path, data: Path, log: Path, user: pwd.struct_passwd | None, settings: list[str]
 ) -> tuple[processes.Server, int]:
-    """Start the server; a port that somebody took between our look and PostgreSQL's bind is tried again with another."""
+    """Start the server; if the port was taken before PostgreSQL's bind, try another one."""
     always = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
     for attempt in range(ATTEMPTS):
         port = processes.free_port()

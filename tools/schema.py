@@ -60,7 +60,7 @@ def _is_ours(table: str) -> bool:
 
 
 def _plain(sql: str) -> str:
-    """SQLite keeps the words of a statement: a column that was added later stands at the end, and that is all."""
+    """SQLite keeps the text of a statement: a column that was added later is at the end, which is the only difference."""
     name, _, columns = sql.partition("(")
     return f"{name}({', '.join(sorted(part.strip() for part in columns.split(',')))}"
 

@@ -21,7 +21,7 @@ from tools import postgresql, processes, valkey
 
 
 class Interrupted(BaseException):
-    """Somebody asked us to end. No Exception: nothing on the way may swallow it."""
+    """A signal asked the process to end. A BaseException, so that no handler catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

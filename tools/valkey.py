@@ -42,7 +42,7 @@ def running(folder: Path) -> Iterator[str]:
 
 
 def started(folder: Path) -> tuple[processes.Server, str]:
-    """Start the server; a port that somebody took between our look and its bind is tried again with another."""
+    """Start the server; if the port was taken before its bind, try another one."""
     log, password = folder / "valkey.log", secrets.token_urlsafe(18)
     for attempt in range(ATTEMPTS):
         port = processes.free_port()

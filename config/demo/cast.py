@@ -18,7 +18,7 @@ class OrganizationRow:
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """Somebody who signs in. `organization` empty: one of the platform's staff."""
+    """A user of the panel. `organization` empty: one of the platform's staff."""
 
     username: str
     name: str

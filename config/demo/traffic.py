@@ -51,7 +51,7 @@ PAUSED_DAYS = 3
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one server did through one address for one provider's recipients; address "" is none, provider "" all others."""
+    """Counts of a server by address and provider. Address "" is no address, provider "" all others."""
 
     address: str
     provider: str

@@ -2,7 +2,7 @@ from django.db import models
 
 
 class SetAside(models.Model):
-    """An alert that somebody has acknowledged, which stays in sight, or snoozed, which hides it; until a time.
+    """An alert that a user has acknowledged (it stays visible) or snoozed (it is hidden), until a time.
 
     Alerts themselves are no rows: each page finds them anew. `key` is what makes one the same alert from page to page.
     """

@@ -3,7 +3,7 @@ from django.db.models import Q
 
 
 class AuditEntry(models.Model):
-    """One change that somebody made. Append-only: on PostgreSQL a trigger refuses UPDATE and DELETE.
+    """One change of a record. Append-only: on PostgreSQL a trigger refuses UPDATE and DELETE.
 
     It refers to nothing by foreign key, so what it tells outlives the records and the people it tells of.
     """

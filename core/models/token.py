@@ -6,7 +6,7 @@ from core.models.user import User
 
 
 class ApiToken(Key):
-    """A password for programs: it stands in for its user's own in HTTP Basic, and is shown once."""
+    """A password for programs, which replaces the user's own in HTTP Basic. It is shown once."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=200)

@@ -11,7 +11,7 @@ _time_zones = cache(zoneinfo.available_timezones)
 
 
 def validate_time_zone(name: str) -> None:
-    """Refuse what is no IANA time zone, such as `Europe/Nowhere`."""
+    """Refuse texts that are not IANA time zones, such as `Europe/Nowhere`."""
     if name not in _time_zones():
         raise ValidationError("“%(name)s” is not the name of a time zone", params={"name": name})
 

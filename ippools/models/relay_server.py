@@ -11,7 +11,7 @@ HIGHEST_PORT = 65535
 
 
 class RelayServer(VirtualMTA):
-    """Somebody else's mail server that takes our mail and passes it on."""
+    """An external mail server that accepts our mail and delivers it."""
 
     # The address that we connect from. It need not be one of ours to manage, and many relays may share it.
     source_ip = models.GenericIPAddressField("source IPv4", protocol="IPv4")

@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """What a tag in the target's log stands for. `rule` 0: the default."""
+    """The meaning of a tag in the MTA's log. `rule` 0: the default."""
 
     ip: str
     virtual_mta: int

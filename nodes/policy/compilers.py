@@ -15,7 +15,7 @@ COMPILERS: Mapping[str, Compiler] = {
 
 
 class NoCompiler(Exception):
-    """There is no compiler for nodes of this kind."""
+    """There is no compiler for this kind of node."""
 
 
 def compile_for(policy: Policy, overlay: Overlay) -> Compiled:

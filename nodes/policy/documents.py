@@ -35,7 +35,7 @@ def digest_of(policy: Policy) -> str:
 
 
 def tags_to_json(tags: Mapping[str, Tag]) -> bytes:
-    """Return the tags as nodes are told them, sorted."""
+    """Return the tags as sent to nodes, sorted."""
     return orjson.dumps(
         {
             name: {"ip": tag.ip, "virtual_mta": tag.virtual_mta, "rule": tag.rule}

@@ -125,7 +125,7 @@ class Transports:
         return tuple(f"{tag}-{number}" for number in range(1, found.count + 1))
 
     def tags(self) -> dict[str, Tag]:
-        """Return what the tags in the log stand for."""
+        """Return the meaning of the tags in the log."""
         return {
             tag_of(source, rule): Tag(self._policy.source_of[source].ipv4, source, rule)
             for source, rule in self._limits

@@ -58,7 +58,7 @@ class Rehearsal:
 
 
 def rehearse(before: Policy, after: Policy, attempts: Attempts, *, last_hour: int, hours: int = 7 * 24) -> Rehearsal:
-    """Put the attempts through the limits of `after`; only what changes is told. The last hour is the one that is not over."""
+    """Replay the attempts against the limits of `after`; only changes are reported. The last hour is not over yet."""
     old, new = limit_tables(before), limit_tables(after)
     used: defaultdict[Counter, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
     by_domain: defaultdict[Counter, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))

@@ -46,7 +46,7 @@ def _request_of(job: Job) -> HttpRequest | None:
 
 
 def run(job: Job, *, now: Callable[[], Any]) -> None:
-    """Do a job from where it stands to its end. What its starter may do is asked anew at every step."""
+    """Run a job from its cursor to its end. The permissions of the user who started it are checked at every step."""
     found = ACTS.get(job.parameters.get("act", ""))
     if found is None:
         jobs.fail(job, at=now(), failure="This version of Sluice does not know the act")

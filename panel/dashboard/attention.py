@@ -40,7 +40,7 @@ _WRONG = ("missing", "invalid")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to look at. `level` is `bad` (mail suffers), `warn` (it soon may) or `note` (somebody meant it so)."""
+    """One alert. `level` is `bad` (mail is affected), `warn` (it soon may be) or `note` (intended by an operator)."""
 
     level: str
     icon: str
@@ -259,12 +259,12 @@ def of_loads(loads: Sequence[Load], days: int) -> list[Item]:
 
 
 def change_url(model: str, pk: int) -> str:
-    """Return where a record is looked at and changed; `model` is `app.model`."""
+    """Return the URL of a record's change page; `model` is `app.model`."""
     return reverse(f"admin:{model.replace('.', '_')}_change", args=[quote(pk)])
 
 
 def _suspension(server: Server) -> str:
-    """Return why the server is suspended, and until when, as far as somebody said."""
+    """Return the reason and the end of the suspension, as far as they are given."""
     until = f"until {server.suspended_until:%-d %B}" if server.suspended_until else ""
     return "; ".join(filter(None, (server.suspension_reason.rstrip("."), until)))
 
@@ -278,7 +278,7 @@ def failing_domains() -> Q:
 
 
 def _pause(address: IPAddress) -> str:
-    """Return why no mail leaves by the address, and until when, as far as somebody said."""
+    """Return the reason and the end of the pause, as far as they are given."""
     until = f"until {formats.localize(timezone.localtime(address.paused_until))}" if address.paused_until else ""
     return "; ".join(filter(None, (address.pause_reason.rstrip("."), until))) or "It sends no mail"
 

@@ -126,7 +126,7 @@ def _part(counts: Counts, part: float) -> Counts:
 
 
 def _change(number: int, past: int, *, is_bad_news: bool) -> dict[str, Any]:
-    """Say how a number stands to yesterday's. More or less mail is neither good nor bad; more of what failed is bad."""
+    """Compare a number with yesterday's. More or less mail is neutral; more failures are bad."""
     words = f"{past:,} by now yesterday"
     if not past:
         return {"change": words, "icon": "trending_up" if number else "trending_flat", "tone": "even"}

@@ -28,7 +28,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The ids that somebody may see; None is everything, so that no page of the platform's staff carries a list of all."""
+    """The ids that a user can view; None is all, so that pages of the platform's staff need no list of all ids."""
 
     key: str
     organization_ids: tuple[int, ...] | None
@@ -60,7 +60,7 @@ class Scope:
 
 
 def among(rows: QuerySet[Any], field: str, ids: tuple[int, ...] | None) -> QuerySet[Any]:
-    """Return the rows whose field is one of these ids, all rows where None stands for everything."""
+    """Return the rows whose field is one of these ids; None means all rows."""
     return rows if ids is None else rows.filter(**{f"{field}__in": ids})
 
 

@@ -7,7 +7,7 @@ from core.texts import sentence
 
 
 def show(form: forms.BaseForm, refusal: Refused) -> None:
-    """Put each fault beside the field that it names; what the form has no field for stands above the form."""
+    """Show each fault at its field; faults without a field of the form are shown above the form."""
     faults = refusal.faults if isinstance(refusal, Invalid) else (Fault("", refusal.message),)
     take = getattr(form, "take_fault", None)
     for fault in faults:

@@ -26,7 +26,7 @@ MOST_SENT = MAX_RULES + 50
 
 
 class RuleForm(forms.Form):
-    """One rule. An empty row is no rule."""
+    """One rule. Empty rows are ignored."""
 
     id = forms.IntegerField(required=False, widget=forms.HiddenInput())
     domains = forms.CharField(

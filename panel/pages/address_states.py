@@ -34,7 +34,7 @@ def identity_state(record: IPAddress) -> str:
 
 
 def template_url(template_id: int) -> str:
-    """Return where an address's template is looked at."""
+    """Return the URL of an address's template."""
     return reverse("admin:throttling_throttlingtemplate_change", args=[template_id])
 
 

@@ -191,7 +191,7 @@ class IPAddressAdmin(TenantAdmin):
         return limits_in_words(record.rules.max_concurrent_connections, record.rules.max_messages_per_hour)
 
     def summary_of(self, request: HttpRequest, record: IPAddress) -> dict[str, Any]:
-        """Return what stands above the form: state, counts, charts, pools, where mail goes, which limit applies."""
+        """Return the summary above the form: state, counts, charts, pools, redirect, limit."""
         now = timezone.now()
         shown = pools_seen_by(viewer_of(request).user).filter(members__ip_address=record).distinct()
         context = {

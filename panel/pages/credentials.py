@@ -101,7 +101,7 @@ class CredentialAdmin(ServerChildAdmin):
     restorable = ("name", "expires_at", "can_manage_organization")
 
     def has_reveal_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        """Whoever may change a key may read it; analysts may not."""
+        """Users who can change a key can read it; analysts cannot."""
         return self.has_change_permission(request, obj)
 
     @display(description="Organization", ordering="server__organization__name_key")

@@ -73,7 +73,7 @@ class MappingForm(ActForm):
 
 @admin.register(EventSource)
 class EventSourceAdmin(PanelAdmin):
-    """Event sources. They are revoked, not deleted: what they reported is told by their names."""
+    """Event sources. They are revoked, not deleted, because their counts refer to them."""
 
     form = EventSourceForm
     is_deleted = False

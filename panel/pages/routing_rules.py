@@ -47,7 +47,7 @@ def write_targets(targets: list[dict[str, Any]], names: dict[int, str]) -> str:
 
 
 class OverrideForm(forms.Form):
-    """One exception. An empty row is none."""
+    """One override. Empty rows are ignored."""
 
     id = forms.IntegerField(required=False, widget=forms.HiddenInput())
     domains = forms.CharField(

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 
 class ServerStateFilter(SimpleListFilter):
-    """Living servers, unless somebody asks for others."""
+    """Servers that are not deleted, by default."""
 
     title = "state"
     parameter_name = "state"

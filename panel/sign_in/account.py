@@ -50,7 +50,7 @@ class PasswordForm(AdminOwnPasswordChangeForm):
         super().__init__(*args, **kwargs)
 
     def clean_old_password(self) -> str:
-        """Whoever took over a session must not find the password by trying, and keep the account by it."""
+        """With a stolen session, an attacker must not be able to guess the password."""
         given, username = self.cleaned_data["old_password"], self.user.get_username()
         try:
             is_right = lockout.guess(

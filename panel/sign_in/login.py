@@ -43,7 +43,7 @@ WRONG_CODE = "The code is not the current one. Wait for the next code, or use a 
 
 
 class PasswordForm(AuthenticationForm):
-    """Name and password; refuses without looking at them where somebody is guessing."""
+    """Name and password; refused without checking while the client is locked out."""
 
     def clean(self) -> dict[str, Any]:
         username, address = self.cleaned_data.get("username"), client_address(self.request)
@@ -84,7 +84,7 @@ class CodeForm(forms.Form):
 
 
 class PasswordView(LoginView):
-    """The first page; who has a second factor goes on to the second."""
+    """The first page; users with a second factor continue to the second."""
 
     def form_valid(self, form: Any) -> HttpResponse:
         user = form.get_user()

@@ -10,7 +10,7 @@ from core.names import PERMALINK_LENGTH, NameKeyField
 
 
 class Organization(models.Model):
-    """A tenant: whoever has mail servers here, with people and pools of their own."""
+    """A tenant: a customer with servers, people and pools."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200)

@@ -82,7 +82,7 @@ def _retention() -> datetime.timedelta:
 
 
 def _close(day: int, due: Q, now: datetime.datetime) -> bool:
-    """Let the day take no more events; False where an ingester is at it, it is no longer due, or a batch in it is open.
+    """Close the day to events; False if an ingester uses it, it is no longer due, or a batch in it is open.
 
     Ingesters hold the day from before they look whether it is dropped until they have committed.
     """

@@ -96,7 +96,7 @@ class Attribution:
 
 
 def _domain(event: Event) -> str:
-    """Return the sender's domain as a lower-case A-label, empty where there is none."""
+    """Return the sender's domain as a lower-case A-label, or the empty text."""
     mailbox = event.fields.get("from")
     text = mailbox.rpartition("@")[2] if type(mailbox) is str and "@" in mailbox else event.domain
     return (domain_of(text.strip("<>")) or "") if text else ""

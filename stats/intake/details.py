@@ -83,7 +83,7 @@ FIELDS = frozenset(_READERS)
 
 
 def read(event: dict[Any, Any], warn: Callable[[str, str], None]) -> Details:
-    """Return what the event says; `warn` is told of what cannot be read, by code and sentence."""
+    """Return the event's optional fields; `warn` is called with code and sentence for unreadable ones."""
     values: dict[str, Any] = {}
     for name, reader in _READERS.items():
         value = event.get(name)

@@ -149,7 +149,7 @@ class Directory:
                 self.servers[name] = Holders(known)
 
     def find_addresses(self, names: Collection[str]) -> None:
-        """Look up IP addresses of either version; text that is no address becomes NOT_AN_ADDRESS."""
+        """Look up IP addresses of either version; invalid text becomes NOT_AN_ADDRESS."""
         if not names:
             return
         canonical = {name: _canonical_ip(name) for name in names}
@@ -182,7 +182,7 @@ class Directory:
         return self._domains
 
     def number_senders(self, names: Iterable[Name]) -> dict[Name, int]:
-        """Return the numbers of sender mailboxes of servers, new ones too. They are remembered by whoever asks."""
+        """Return the numbers of sender mailboxes of servers, including new ones. The caller caches them."""
         known: dict[Name, int] = {}
         number(Sender, names, known, today=self._today)
         return known
@@ -231,7 +231,7 @@ def _uuid(text: str) -> uuid.UUID | None:
 
 
 def _canonical_ip(text: str) -> str | None:
-    """Return an address as it is stored, None for what is no address."""
+    """Return an address as it is stored, or None if it is invalid."""
     try:
         # Nearly all are IPv4, of which there is one way to write it; ipaddress takes ten times as long.
         socket.inet_pton(socket.AF_INET, text)

@@ -32,7 +32,7 @@ def parse(text: str) -> tuple[str, str]:
 # A platform's mail has far fewer domains than mailboxes, and what a text means depends on nothing else.
 @lru_cache(50_000)
 def domain_of(text: str) -> str | None:
-    """Return the domain as a lower-case A-label; None for what is no domain name."""
+    """Return the domain as a lower-case A-label, or None if it is invalid."""
     try:
         return domain_name(text)
     except NotADomain:

@@ -62,7 +62,7 @@ def fold(text: str) -> str:
 
 
 class Lexicon:
-    """The places of all patterns of a table, numbered, with the words that may stand there.
+    """The numbered positions of all patterns of a table, with their possible words.
 
     A place names many words (`BOX` more than a hundred), and many patterns have it: so it is looked for once in a reply.
     """
@@ -126,7 +126,7 @@ class Lexicon:
         return fold(word) in self._words
 
     def find(self, text: str) -> "Found":
-        """Return, for each place whose words stand in the text, a number with two bits for each word of the text.
+        """Return, for each position whose words occur in the text, a number with two bits for each word of the text.
 
         The even ones are the words, the odd ones the masks between them: "mailbox <address> full" is "mailbox full" as well.
         """
@@ -202,7 +202,7 @@ class _Phrase:
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """One of the phrases stands in the reply or, where it is not wanted, none does."""
+    """One of the phrases occurs in the reply, or if negated, none does."""
 
     wanted: bool
     phrases: tuple[_Phrase, ...]
@@ -259,7 +259,7 @@ def _phrase(text: str, lexicon: Lexicon) -> _Phrase:
 
 
 def _words_of(word: str) -> tuple[str, ...]:
-    """Return the words that one of a pattern stands for: several for ideographs and with hyphens. Raises BadPattern."""
+    """Return the words of one item of a pattern: several for ideographs and hyphens. Raises BadPattern."""
     if _MARK.match(word):
         return (word,)
     found = [each for each in _WORD.findall(fold(word.removesuffix("*"))) if each not in _FILLERS]

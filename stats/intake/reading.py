@@ -127,7 +127,7 @@ def _note(event: Any, position: int, reading: Reading, timestamps: Timestamps) -
 
 
 def _no_text(server: Any, ip: Any) -> EventRefused:
-    """Return the reason why an event is refused of whose server, address and domain one is no text."""
+    """Return why an event is refused whose server, address or domain is not a text."""
     if server is not None and (type(server) is not str or not server):
         return EventRefused(*_NO_TEXTS["server"])
     if ip is not None and type(ip) is not str:
@@ -150,7 +150,7 @@ def _kind(event: Any) -> int | None:
 
 
 def _recipient_text(to: Any, position: int, reading: Reading) -> str:
-    """Return the recipient as the event has it, without angle brackets; empty where there is none that could be read."""
+    """Return the event's recipient without angle brackets; empty if it is missing or invalid."""
     if to is None:
         return ""
     if type(to) is not str:

@@ -102,7 +102,7 @@ class Masker:
         return masked if len(masked) <= LONGEST_REPLY else _cut(masked)
 
     def _without_local_parts(self, text: str) -> str:
-        """Mask quoted local parts, and those that stand alone as well ("Unknown local part jane in <jane@example.com>")."""
+        """Mask quoted local parts, and unquoted ones ("Unknown local part jane in <jane@example.com>")."""
         if '"@' in text:
             text = _QUOTED_LOCAL_PART.sub(ADDRESS, text)
         names: list[str] = []
@@ -122,7 +122,7 @@ class Masker:
 
 
 def _without(name: str, text: str) -> str:
-    """Mask a local part where it stands as a word of its own."""
+    """Mask a local part that is a separate word."""
     before, *after = text.split(name)
     kept = [before]
     for part in after:
@@ -172,7 +172,7 @@ class _Pieces(dict[str, str]):
 
 
 class _Judge:
-    """Says what a piece is shown as; marks in `shown` are not put in the place of what they stand for."""
+    """Decides how a piece is shown; marks in `shown` are not replaced."""
 
     def __init__(self, ordinary: Callable[[str], bool], *, shown: frozenset[str]) -> None:
         self._ordinary = ordinary

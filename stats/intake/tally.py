@@ -31,7 +31,7 @@ class Tally:
             self.codes[name].update(each.code for each in some)
 
     def total(self, name: str) -> int:
-        """Return how many events a list is about, told or not."""
+        """Return how many events a list is about, including those not shown."""
         return self.codes[name].total()
 
     @property

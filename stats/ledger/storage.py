@@ -110,7 +110,7 @@ def aggregating() -> Iterator[None]:
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """A transaction in which every statement sees the same state, and which nobody waits for."""
+    """A transaction in which every statement sees the same state, and which blocks no other."""
     if connection.in_atomic_block:
         yield
     elif is_postgresql():
@@ -192,7 +192,7 @@ def insert_events(rows: Sequence[Row], batch_id: int) -> tuple[int, set[bytes]]:
 
 
 def _insert_through_stage(rows: Sequence[Row], batch_id: int) -> tuple[int, set[bytes]]:
-    """Store what is new among events some of which are there already. COPY cannot pass over those by itself."""
+    """Store new events where some are stored already, which COPY cannot skip."""
     execute(
         "CREATE TEMPORARY TABLE IF NOT EXISTS stats_stage (LIKE stats_event INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
     )
@@ -260,7 +260,7 @@ def copy(table: str, packed: Iterable[bytes]) -> None:
 def find_names(table: str, names: Sequence[tuple[int, str]]) -> list[int | None]:
     """Return the ids that a table has for (server id, name), in the order asked for; None for what it does not have.
 
-    Only ids come back: the names, thousands for each batch of events, are known to whoever asks.
+    Only ids are returned: the caller has the names, thousands for each batch of events.
     """
     if is_postgresql():
         servers = f"{{{','.join(str(server) for server, _ in names)}}}"

@@ -69,7 +69,7 @@ class DomainCount(Count):
 
 
 class SenderCount(Count):
-    """By sender mailbox of a server: days. The server stands before the sender, for the breakdown of one server."""
+    """By sender mailbox of a server: days. The server comes before the sender, for the breakdown of one server."""
 
     server_id = models.BigIntegerField()
     sender_id = models.BigIntegerField()

@@ -4,7 +4,7 @@ from core.constraints import not_empty
 
 
 class Provider(models.Model):
-    """A recipients' mailbox provider, such as Gmail: where an address's reputation is kept. 0 stands for all others."""
+    """A recipients' mailbox provider, such as Gmail: where an address's reputation is kept. 0 is all others."""
 
     # Stored with each event: small, and never used again.
     id = models.SmallAutoField(primary_key=True)

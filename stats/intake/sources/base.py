@@ -23,7 +23,7 @@ _PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([0-9.]+)(?::\d+)?")
 
 
 class Settings(NamedTuple):
-    """What a reader is told of its source. `now` only guesses the year of a log that tells none."""
+    """The settings of a source for its reader. `now` is used only for the year of a log without years."""
 
     time_zone: str = "UTC"
     tenant_field: str = ""
@@ -97,7 +97,7 @@ class BadSignature(Exception):
 
 
 class BadKey(ValueError):
-    """The text is no key or certificate of the format."""
+    """The text is not a valid key or certificate of the format."""
 
 
 class TooLarge(Exception):
@@ -118,7 +118,7 @@ type Mapping_ = Callable[[int, Any, Settings], Found]
 
 
 class RecordReader:
-    """A stateless reader: records one by one, each mapped by itself."""
+    """A stateless reader: each record is mapped independently."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class RecordReader:
         self._settings, self._records, self._map, self._open = settings, records, mapping, opened
 
     def read(self, streams: Iterable[IO[bytes]]) -> Iterator[Outcome]:
-        """Yield what becomes of each record; what cannot be read is refused by itself."""
+        """Yield the outcome of each record; an unreadable record is refused alone."""
         for number, stream in enumerate(streams):
             for index, record in self._records(self._open(stream, self._settings.limit)):
                 if type(record) is Refused:
@@ -151,7 +151,7 @@ class RecordReader:
         return iter(())
 
     def state(self) -> None:
-        """Return None: each record stands by itself."""
+        """Return None: records are independent."""
 
 
 def digest(*parts: Any) -> str:
@@ -232,7 +232,7 @@ def earlier(value: Any, zone: str = "") -> datetime.datetime | None:
 
 
 def mailbox(value: Any) -> str | None:
-    """Return an address without angle brackets, and without the name beside it; None where there is none."""
+    """Return an address without angle brackets and display name, or None."""
     if type(value) is not str:
         return None
     if "<" in value:
@@ -243,7 +243,7 @@ def mailbox(value: Any) -> str | None:
 
 
 def host(value: Any) -> str:
-    """Return the IP address of `192.0.2.1:25` or `[2001:db8::1]:25`; the empty text where there is none."""
+    """Return the IP address of `192.0.2.1:25` or `[2001:db8::1]:25`, or the empty text."""
     if type(value) is not str:
         return ""
     before, _, after = value.partition(":")

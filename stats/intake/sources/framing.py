@@ -153,7 +153,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def _one_or_each(begun: list[tuple[int, bytes | Refused]]) -> Iterator[tuple[int, Any]]:
-    """Yield the one object that the lines are, else each line by itself."""
+    """Yield the single object that spans the lines, or else each line separately."""
     try:
         one = orjson.loads(b"\n".join(line for _, line in begun if not isinstance(line, Refused)))
     except orjson.JSONDecodeError:
@@ -204,7 +204,7 @@ def _array(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
 
 
 def _first(stream: IO[bytes]) -> bytes:
-    """Return the first character that is no white space, without taking more than white space from the stream."""
+    """Return the first character that is not white space, consuming only white space from the stream."""
     buffered = cast(io.BufferedReader, stream)
     while start := buffered.peek(1):
         rest = start.lstrip()

@@ -67,7 +67,7 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
 
 
 def _kind(record: dict[str, Any], word: str) -> tuple[str | None, str]:
-    """Return the kind, None for what is not counted, and GreenArrow's word for it."""
+    """Return the kind (None if it is not counted) and GreenArrow's name of it."""
     if word == "delivery_attempt":
         if record.get("channel") == "local":
             # Its own mailbox.

@@ -97,7 +97,7 @@ def public_key(key: str) -> rsa.RSAPublicKey:
 
 
 def check_key(key: str) -> None:
-    """Raise BadKey where the text is no key."""
+    """Raise BadKey if the text is not a valid key."""
     public_key(key)
 
 

@@ -87,7 +87,7 @@ def public_key(key: str) -> ec.EllipticCurvePublicKey:
 
 
 def check_key(key: str) -> None:
-    """Raise BadKey where the text is no key."""
+    """Raise BadKey if the text is not a valid key."""
     public_key(key)
 
 

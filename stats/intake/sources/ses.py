@@ -158,7 +158,7 @@ def certificates(key: str) -> list[x509.Certificate]:
 
 
 def check_key(key: str) -> None:
-    """Raise BadKey where the text is no certificate."""
+    """Raise BadKey if the text is not a valid certificate."""
     if not all(isinstance(each.public_key(), rsa.RSAPublicKey) for each in certificates(key)):
         raise BadKey("The certificate must be of an RSA key")
 
