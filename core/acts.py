@@ -12,7 +12,7 @@ type Document = dict[str, Any]
 
 
 def locked[M: models.Model](rows: models.QuerySet[M], pk: int, *, noun: str = "", no_key: bool = True) -> M:
-    """Return the row as it is now, and hold it until the transaction ends; raises NotFound where it is not among `rows`.
+    """Return the current row, locked until the transaction ends; raises NotFound if it is not among `rows`.
 
     Records that `rows` select with it are not held. Others may write rows that refer to it meanwhile, unless `no_key` is false.
     """
@@ -32,7 +32,7 @@ def save_change(
     columns: Collection[str] | None = None,
     document: Callable[[Any], Document] = snapshot,
 ) -> bool:
-    """Save the record, write what it was and is into the audit trail, and return whether anything is another than before.
+    """Save the record and an audit entry with its states, and return whether anything changed.
 
     Where nothing is, nothing is written. `columns` are those to be saved, None: all; `document` is what made `before`.
     """

@@ -59,5 +59,5 @@ def take_back(*, audience: str, key: str, actor: Actor) -> bool:
 
 
 def in_force(*, audience: str, at: datetime.datetime) -> dict[str, SetAside]:
-    """Return what is set aside for these people now, by the alert's key. One query."""
+    """Return the acknowledged and snoozed alerts of this audience, by key. One query."""
     return {each.key: each for each in SetAside.objects.filter(audience=audience, until__gt=at)}

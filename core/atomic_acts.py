@@ -10,7 +10,7 @@ _ATTEMPTS = 3
 
 
 def atomic_act[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Run the act in a transaction, and again when the database refused what its checks had let pass.
+    """Run the act in a transaction, and retry it if the database refuses what its checks accepted.
 
     Then somebody else was faster: the second time the checks see what they wrote, and say in words what is wrong. A refusal
     that no check explains comes out as it is, an IntegrityError or ProtectedError.

@@ -31,7 +31,7 @@ UNRECORDED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a user, a credential, a command, or the platform itself."""
+    """The actor of a change: a user, a credential, a command, or the platform itself."""
 
     kind: str
     id: int | None
@@ -73,7 +73,7 @@ def record(
     organization_id: int | None = None,
     request_id: str | None = None,
 ) -> AuditEntry:
-    """Write what happened, in the caller's transaction.
+    """Write an audit entry, in the caller's transaction.
 
     `act` is `<model>.<past participle>` ("server.created"). `before` is None for a creation and `after` for a deletion.
     `organization_id` is the tenant who may read the entry, None for the platform alone. The request's id is taken from the
@@ -91,7 +91,7 @@ def record_creations(
     targets: Sequence[tuple[models.Model, dict[str, Any]]],
     organization_id: int | None = None,
 ) -> None:
-    """Write that many records were made, an entry with its whole document each, by one statement."""
+    """Write entries for many created records, each with its whole document, with one statement."""
     AuditEntry.objects.bulk_create(
         _entry(actor, act, target, None, document, organization_id, None) for target, document in targets
     )

@@ -9,7 +9,7 @@ from core.names import NameKeyField
 
 
 def save_changes(record: models.Model, columns: Mapping[str, Any]) -> set[str]:
-    """Write the columns whose values are other ones, with what is made from them, and return their names."""
+    """Save the changed columns, with columns derived from them, and return their names."""
     changed = {name for name, value in columns.items() if getattr(record, name) != value}
     if not changed:
         return changed

@@ -11,7 +11,7 @@ type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the client's IP address, or "" where there is none (a Unix socket).
+    """Return the client's IP address, or "" if there is none (a Unix socket).
 
     X-Forwarded-For counts only as far as it was written by a proxy of SLUICE_TRUSTED_PROXIES: it is read from its end, and the
     first address that is no trusted proxy is the client. What a client itself wrote stands further left and is not believed.

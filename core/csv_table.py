@@ -24,7 +24,7 @@ class Row(dict[str, str]):
         self.line = line
 
     def text(self, column: str) -> str:
-        """Return the cell without blanks around it; empty where the file lacks the column or the row ends before it."""
+        """Return the stripped cell; empty if the file lacks the column or the row is too short."""
         return self.get(column, "").strip()
 
     def code(self, column: str) -> str:
@@ -87,12 +87,12 @@ def read(text: str, columns: Sequence[str], *, needed: Sequence[str]) -> list[Ro
 
 
 def whole_number(text: str) -> int | None:
-    """Return the number; None where it is none. Commas may stand between thousands; “1,5” is no whole number."""
+    """Return the number, or None if it is invalid. Commas can separate thousands; “1,5” is not an integer."""
     return int(text.replace(",", "")) if _WHOLE_NUMBER.fullmatch(text) else None
 
 
 def at_line(row: Row, refusal: Invalid) -> list[Fault]:
-    """Return an act's faults with the row's line before their paths."""
+    """Return an act's faults with the row's line in their paths."""
     return [Fault(f"line {row.line}.{each.path}" if each.path else f"line {row.line}", each.message)
             for each in refusal.faults]  # fmt: skip
 
@@ -111,7 +111,7 @@ def _faults_of_head(head: Sequence[str], columns: Sequence[str], needed: Sequenc
 
 
 def _separator(lines: Sequence[str], columns: Sequence[str]) -> tuple[int, str]:
-    """Return how many lines stand before the table, and what its cells stand apart by: what makes most columns known."""
+    """Return the number of lines before the table, and its separator: the one with the most known columns."""
     if lines and (said := _SEPARATOR_LINE.fullmatch(lines[0].rstrip("\r\n"))):
         if said[1] not in SEPARATORS:
             raise Invalid(Fault("line 1", "sets a separator that is not a comma, semicolon or tab"))

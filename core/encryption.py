@@ -14,7 +14,7 @@ from django.db import models, transaction
 
 
 class UnreadableCiphertext(Exception):
-    """Raised when no key of SLUICE_ENCRYPTION_KEYS opens a stored secret."""
+    """No key of SLUICE_ENCRYPTION_KEYS decrypts a stored secret."""
 
 
 class CiphertextField(models.TextField):  # type: ignore[type-arg]  # Django's fields take no arguments at run time.
@@ -36,7 +36,7 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(ciphertext: str) -> str:
-    """Return the text again; raises UnreadableCiphertext where no key opens it."""
+    """Return the plain text; raises UnreadableCiphertext if no key decrypts it."""
     try:
         return _current().decrypt(ciphertext.encode()).decode()
     except InvalidToken:
@@ -52,7 +52,7 @@ def ciphertext_fields() -> Iterator[tuple[type[models.Model], str]]:
 
 
 def rotate(*, batch_size: int = 500) -> int:
-    """Write every stored secret anew under the newest key and return how many there were.
+    """Encrypt every stored secret again with the newest key, and return their number.
 
     Each batch is a transaction, and a row that changed meanwhile keeps its change: running it again ends the work.
     """

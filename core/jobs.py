@@ -47,7 +47,7 @@ def start(
     organization_id: int | None = None,
     user_id: int | None = None,
 ) -> Job:
-    """Write down a long act that is to be done. Poke its task after the caller's transaction has committed.
+    """Create a job. Send its task after the caller's transaction has committed.
 
     `total` is how many steps there are, None until that is known.
     """
@@ -63,7 +63,7 @@ def start(
 
 @transaction.atomic
 def claim(pk: int, *, at: datetime.datetime) -> Job | None:
-    """Take up the job if it waits or its worker fell silent; None where it is another worker's, has ended or is gone.
+    """Claim the job if it waits or its worker is silent; None if another worker has it, or it has ended or was deleted.
 
     Of several claimers one gets it: the update waits for the other's, then looks again. A job taken up MOST_ATTEMPTS times
     fails instead.
@@ -94,7 +94,7 @@ def heartbeat(job: Job, *, at: datetime.datetime) -> None:
 
 
 def step(job: Job, *, cursor: Any, done: int, at: datetime.datetime, total: int | None = None) -> None:
-    """Write how far the job is, in the transaction of the step itself; raises Superseded, which must undo the step.
+    """Save the job's progress, in the transaction of the step; raises Superseded, which must roll the step back.
 
     `cursor` is where the next worker goes on; `done` counts from the job's beginning; `total` None leaves it.
     """
@@ -106,17 +106,17 @@ def step(job: Job, *, cursor: Any, done: int, at: datetime.datetime, total: int 
 
 
 def release(job: Job) -> None:
-    """Let another worker go on at once, because this one is to end; raises Superseded."""
+    """Release the job for another worker, because this one stops; raises Superseded."""
     _write(job, state=Job.State.WAITING, heartbeat_at=None)
 
 
 def finish(job: Job, *, at: datetime.datetime, outcome: Any = None) -> None:
-    """End the job well. `outcome` is what its page tells, as JSON; raises Superseded."""
+    """Mark the job as done. `outcome` is shown on its page, as JSON; raises Superseded."""
     _write(job, state=Job.State.DONE, finished_at=at, outcome=outcome)
 
 
 def fail(job: Job, *, at: datetime.datetime, failure: str) -> None:
-    """End the job with a sentence on why; it is not tried again. Raises Superseded."""
+    """Mark the job as failed, with the reason; it is not retried. Raises Superseded."""
     # An exception's text can hold anything, also what the column cannot (NUL, half a surrogate pair).
     storable = failure.replace("\x00", "").encode("utf-8", "replace").decode()
     _write(job, state=Job.State.FAILED, finished_at=at, failure=storable[:FAILURE_LENGTH])

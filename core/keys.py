@@ -27,7 +27,7 @@ LAST_USED_RESOLUTION = datetime.timedelta(minutes=1)
 
 
 class UsedKey(Protocol):
-    """What `touch_last_used` must know of a key: a Key is one, and so is a row of its columns."""
+    """The columns that `touch_last_used` needs: of a Key, or of a row with these columns."""
 
     @property
     def pk(self) -> int: ...
@@ -43,29 +43,29 @@ def make_key() -> str:
 
 
 def digest(key: str) -> str:
-    """Return the SHA-256 by which a key is found, as 64 hexadecimal digits; any text is fine, lone surrogates too."""
+    """Return the SHA-256 by which a key is found, as 64 hexadecimal digits; accepts any text, also lone surrogates."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def prefix(key: str) -> str:
-    """Return the part of a key that may be shown."""
+    """Return the part of a key that can be shown."""
     return key[:PREFIX_LENGTH]
 
 
 def issue(record: "Key") -> str:
-    """Give the record a new key, and return it: the record holds its digest only. The caller saves the record."""
+    """Set a new key on the record, and return it: the record has only its digest. The caller saves the record."""
     key = make_key()
     record.key_prefix, record.key_digest = prefix(key), digest(key)
     return key
 
 
 def find[K: "Key"](keys: "KeyQuerySet[K]", key: str, *, at: datetime.datetime) -> K | None:
-    """Return the usable record with this key, by one query; any text may be asked for."""
+    """Return the usable record with this key, by one query; accepts any text."""
     return keys.usable(at).filter(key_digest=digest(key)).first()
 
 
 def touch_last_used(used: UsedKey, *, at: datetime.datetime) -> bool:
-    """Write that the key was used, at most once a minute, and return whether it was written.
+    """Save the time of use of a key, at most once a minute, and return whether it was saved.
 
     Call it outside the request's transaction. It never waits: while another transaction has locked the row, or on SQLite
     writes at all, the use is not written. The next request will write one.

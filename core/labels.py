@@ -14,7 +14,7 @@ _ID = re.compile(r"#[0-9]{1,18}", re.ASCII)
 
 
 class Unreadable(Exception):
-    """The label means no record, or more than one."""
+    """The label identifies no record, or more than one."""
 
 
 class Labels:
@@ -29,11 +29,11 @@ class Labels:
         self._by_pk = {pk: self._label(pk, name) for pk, name in names}
 
     def of(self, pk: int | None) -> str:
-        """Return what the record is called; empty for None."""
+        """Return the record's label; empty for None."""
         return "" if pk is None else self._by_pk[pk]
 
     def pk_of(self, label: str) -> int:
-        """Return which record is meant, whatever the label's case; raises Unreadable, which says why in part of a sentence."""
+        """Return the record's id for a label, case-insensitively; raises Unreadable with a sentence part."""
         if _ID.fullmatch(label):
             pk = int(label[1:])
             if pk not in self._by_pk:

@@ -31,20 +31,20 @@ LOCKED_FOR = 300
 
 
 class Secret(enum.StrEnum):
-    """What is guessed; failures of each kind are counted apart, and any kind's lock out."""
+    """A kind of secret. Failures of each kind are counted separately, and each kind can lock out."""
 
     PASSWORD = "password"  # noqa: S105 - the kind's name
     CODE = "code"
 
 
 class LockedOut(Refused):
-    """The secret was not looked at, because there were too many wrong ones."""
+    """The secret was not checked, because there were too many failures."""
 
     default_message = "Too many wrong passwords or codes. Try again in five minutes"
 
 
 def guess[Found](secret: Secret, *, username: str, address: str, look: Callable[[], Found | None]) -> Found | None:
-    """Return what `look` finds where the secret is right, and None where it is wrong; raises LockedOut without looking.
+    """Return the result of `look` for a correct secret, None for a wrong one; raises LockedOut without checking.
 
     `look` returns None (or False) for a wrong secret. Nothing of the counts is undone by a transaction that is rolled back.
     """
@@ -59,7 +59,7 @@ def guess[Found](secret: Secret, *, username: str, address: str, look: Callable[
 
 
 def is_locked_out(*, username: str, address: str) -> bool:
-    """Return whether no secret of this name, from this address, is to be looked at."""
+    """Return whether this name is locked out from this address."""
     network = _network(address)
     by_name, by_address = [_key_of_name(each, username, network) for each in Secret], _key("address", network)
     counts = _counters().get_many([*by_name, by_address])
@@ -69,19 +69,19 @@ def is_locked_out(*, username: str, address: str) -> bool:
 
 
 def count_failure(secret: Secret, *, username: str, address: str) -> None:
-    """Note a wrong secret."""
+    """Count a wrong secret."""
     network = _network(address)
     for key in (_key_of_name(secret, username, network), _key("address", network)):
         _count(_counters(), key)
 
 
 def forget_failures(secret: Secret, *, username: str, address: str) -> None:
-    """Note a right secret: the name's failures of this kind from this address no longer count, the address's own do."""
+    """After a correct secret, reset the name's failures of this kind from this address, but not the address's own."""
     _counters().delete(_key_of_name(secret, username, _network(address)))
 
 
 def count_wrong_key(*, key: str, address: str) -> bool:
-    """Note a wrong API key, and return whether there have been too many to say more than that."""
+    """Count a wrong API key, and return whether the limit is exceeded."""
     network = _network(address)
     of_key, of_address = _count(cache, _key("api key", key, network)), _count(cache, _key("api keys", network))
     return of_key > WRONG_KEYS_OF_KEY or of_address > WRONG_KEYS_OF_ADDRESS

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 
 
 def advisory(name: str) -> None:
-    """Hold the lock of this name until the transaction ends; must be called inside one.
+    """Take the lock with this name until the transaction ends; must be called inside a transaction.
 
     PostgreSQL only: on SQLite a transaction that writes has the whole database to itself (BEGIN IMMEDIATE).
     """

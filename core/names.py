@@ -24,7 +24,7 @@ PERMALINK_LENGTH = 63
 
 
 def fold(text: str) -> str:
-    """Return the form in which two names that people read as equal are equal: NFKC_Casefold (Unicode 3.13).
+    """Return the form in which names that look equal are equal: NFKC_Casefold (Unicode 3.13).
 
     Characters that are not shown (zero-width spaces, byte order marks, soft hyphens) do not count, nor do blanks that only they
     separate from the name's beginning or end.
@@ -38,18 +38,18 @@ def fold(text: str) -> str:
 
 
 def without_invisible(text: str) -> str:
-    """Return the text without the characters that are not shown, which come along when it is copied from a page."""
+    """Return the text without invisible characters, which copying from a page can add."""
     return text if text.isascii() else _IGNORABLES.sub("", text)
 
 
 def slugify(text: str, *, fallback: str) -> str:
-    """Return an ASCII lower-case slug of at most 63 characters (a DNS label), or `fallback` where nothing is left."""
+    """Return an ASCII lower-case slug of at most 63 characters (a DNS label), or `fallback` if it would be empty."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return _NO_SLUG.sub("-", ascii_text).strip("-")[:PERMALINK_LENGTH].rstrip("-") or fallback
 
 
 def numbered(slug: str, number: int, *, length: int = PERMALINK_LENGTH) -> str:
-    """Return the slug itself for 1, else `slug-2`, `slug-3` …, cut so that it stays within `length`."""
+    """Return the slug itself for 1, else `slug-2`, `slug-3` …, truncated to `length`."""
     if number == 1:
         return slug
     tail = f"-{number}"

@@ -20,14 +20,14 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A record meant by its id or, without one, by its name, whatever its case."""
+    """A reference to a record by id or, without one, by its name, case-insensitively."""
 
     id: int | None = None
     name: str = ""
 
 
 def whole_id(value: object) -> int | None:
-    """Return an id given as an integer or a numeric string; None for anything else, and for what no record can have."""
+    """Return an id given as an integer or a numeric string; None for anything else, or if it is out of range."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= HIGHEST_ID:
@@ -36,7 +36,7 @@ def whole_id(value: object) -> int | None:
 
 
 class Resolved[M: Model]:
-    """The records that a number of references mean, found in a constant number of queries."""
+    """The records of several references, found in a constant number of queries."""
 
     def __init__(self, records: Iterable[Any]) -> None:
         self._by_id: dict[int, M] = {}

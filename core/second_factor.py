@@ -23,7 +23,7 @@ WRONG_CODE = "is not the code that the app shows now, or it has been used: wait 
 
 
 class WrongCode(Invalid):
-    """The code is not the one that the app shows now."""
+    """The code is not the current one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Status:
 
 
 def is_set_up(user: User) -> bool:
-    """Return whether the user signs in with a code; recovery codes are never without an app."""
+    """Return whether the user has a second factor; recovery codes need an app."""
     return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
 
 
 def status(user: User) -> Status:
-    """Return what the user has. Two queries."""
+    """Return the user's status. Two queries."""
     device = TOTPDevice.objects.filter(user=user, confirmed=True).first()
     return Status(device, StaticToken.objects.filter(device__user=user, device__confirmed=True).count())
 
@@ -57,7 +57,7 @@ def begin(user: User) -> TOTPDevice:
 
 @transaction.atomic
 def confirm(*, user: User, code: str, actor: Actor) -> tuple[TOTPDevice, list[str]]:
-    """Switch the second factor on by a first right code; returns the device and the recovery codes, shown this once."""
+    """Enable the second factor with a first correct code; returns the device and the recovery codes, which are shown once."""
     device = TOTPDevice.objects.select_for_update().filter(user=user, confirmed=False).first()
     if device is None:
         raise Conflict("There is nothing to confirm: start again")
@@ -78,7 +78,7 @@ def renew_recovery_codes(*, user: User, actor: Actor) -> list[str]:
 
 @transaction.atomic
 def remove(*, user: User, actor: Actor) -> None:
-    """Switch the second factor off: from now on the password is enough."""
+    """Disable the second factor."""
     TOTPDevice.objects.filter(user=user).delete()
     StaticDevice.objects.filter(user=user).delete()
     record(actor=actor, act="user.second_factor_removed", target=user)
@@ -103,13 +103,13 @@ def drawing(device: TOTPDevice) -> str:
 
 
 def secret(device: TOTPDevice) -> str:
-    """Return the app's secret as one types it, in groups of four."""
+    """Return the app's secret in groups of four, for typing."""
     text = base64.b32encode(device.bin_key).decode().rstrip("=")
     return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
 def cleaned(code: str) -> str:
-    """Return a code as typed without the blanks and hyphens that apps show in it."""
+    """Return a typed code without spaces and hyphens."""
     return "".join(sign for sign in code.lower() if sign.isalnum())
 
 

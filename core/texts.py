@@ -12,7 +12,7 @@ _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf"})
 
 
 def clean_name(text: str, *, field: str = "name", longest: int = NAME_LENGTH) -> str:
-    """Return a name without blanks around it; raises Invalid for one with nothing to see, and as `clean_text` does."""
+    """Return a stripped name; raises Invalid for an empty or invisible one, and as `clean_text` does."""
     text = clean_text(text, field=field, longest=longest)
     if all(unicodedata.category(char) in _INVISIBLE for char in without_invisible(text)):
         raise Invalid(Fault(field, "is required"))
@@ -20,7 +20,7 @@ def clean_name(text: str, *, field: str = "name", longest: int = NAME_LENGTH) ->
 
 
 def clean_text(text: str, *, field: str, longest: int) -> str:
-    """Return one line of text without blanks around it, which may be empty.
+    """Return one stripped line of text, which can be empty.
 
     Raises Invalid where it is too long, or holds what no database stores alike: control characters (NUL), lone surrogates.
     """

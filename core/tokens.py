@@ -16,7 +16,7 @@ NAME_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class CreatedToken:
-    """A new token and its key, which is stored nowhere."""
+    """A new token and its key, which is not stored."""
 
     token: ApiToken
     key: str
@@ -26,7 +26,7 @@ class CreatedToken:
 def create_token(
     *, user: User, name: str, expires_at: datetime.datetime | None, at: datetime.datetime, actor: Actor
 ) -> CreatedToken:
-    """Make a token for the user; raises Invalid. `expires_at` None: it does not expire."""
+    """Create a token for the user; raises Invalid. `expires_at` None: it does not expire."""
     faults = []
     if not 1 <= len(name.strip()) <= NAME_LENGTH or not is_storable(name):
         faults.append(
@@ -45,7 +45,7 @@ def create_token(
 
 @transaction.atomic
 def revoke_token(*, token: ApiToken, at: datetime.datetime, actor: Actor) -> bool:
-    """End a token at once; return whether it was still there to be ended."""
+    """Revoke a token at once; return whether it was not revoked before."""
     before = snapshot(token)
     if not ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=at):
         return False

@@ -31,7 +31,7 @@ def make_password() -> str:
 
 
 def clean_username(username: str) -> str:
-    """Return the name without blanks around it and characters that are not shown; raises Invalid for other faults."""
+    """Return the name without surrounding spaces and invisible characters; raises Invalid."""
     username = without_invisible(User.normalize_username(username)).strip()
     if not username:
         raise Invalid(Fault("username", "is required"))
@@ -53,7 +53,7 @@ def make_user(
     permissions: Iterable[Permission] = (),
     **columns: Any,
 ) -> User:
-    """Make an account."""
+    """Create an account."""
     _refuse_unknown(columns)
     user = User(username=clean_username(username), **columns)
     user.set_password(password)
@@ -74,7 +74,7 @@ def change_user(
     permissions: Iterable[Permission] | None = None,
     **changes: Any,
 ) -> User:
-    """Change what is named; groups and permissions replace those that the user has. None stays."""
+    """Change the given fields; groups and permissions replace the user's. None keeps a field."""
     _refuse_unknown(changes)
     changed = locked(User.objects.all(), user.pk, no_key=False)
     before = document(changed)
@@ -95,7 +95,7 @@ def change_user(
 
 @atomic_act
 def set_password(*, user: User, password: str, actor: Actor) -> User:
-    """Give the user a new password. All the user's sessions end by that."""
+    """Set a new password. This ends all sessions of the user."""
     changed = locked(User.objects.all(), user.pk, no_key=False)
     changed.set_password(password)
     changed.save(update_fields=["password"])

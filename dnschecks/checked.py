@@ -6,7 +6,7 @@ from django.db.models import F, Q
 
 
 class DNSStatus(models.TextChoices):
-    """What a check of a DNS record found; null before the first check."""
+    """The result of a DNS check; null before the first check."""
 
     OK = "ok", "OK"
     MISSING = "missing", "Missing"
@@ -19,7 +19,7 @@ def status_field() -> "models.CharField[str | None, str | None]":
 
 
 def error_field() -> "models.TextField[str, str]":
-    """The sentence beside a status: what to change, or why the status could not be learned anew."""
+    """The sentence of a status: what to change, or why the check failed."""
     return models.TextField(blank=True, editable=False)
 
 
@@ -40,7 +40,7 @@ class DNSCheckedQuerySet[Row: models.Model](models.QuerySet[Row]):
 
 
 class DNSChecked(models.Model):
-    """A record that is checked against DNS again and again: when, by whom just now, and what DNS answered."""
+    """A record with periodic DNS checks: the next check, the current claim, and the answers."""
 
     created_at = models.DateTimeField(auto_now_add=True)
     # The last time that a check ended, whatever came of it.

@@ -22,7 +22,7 @@ _BLANKS = re.compile(r"[ \t\r\n]+")
 
 
 class BadRecord(ValueError):
-    """Verifiers cannot use the record; says why."""
+    """Verifiers cannot use the record; has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def record_for(public: str) -> str:
 
 
 def looks_meant(text: str) -> bool:
-    """Whether a text was meant for a DKIM record, whatever verifiers make of it."""
+    """Whether a text is meant as a DKIM record, valid or not."""
     return text.lower().startswith(("v=dkim1", "k=rsa", "p="))
 
 

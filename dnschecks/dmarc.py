@@ -15,7 +15,7 @@ _MODES = frozenset({"r", "s"})
 
 
 class BadRecord(ValueError):
-    """Receivers would ignore the record, or read it otherwise than its owner means; says why."""
+    """Receivers would ignore the record, or misinterpret it; has the reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ MOST_LABELS = 8
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """The record above a domain that counts for it. `policy`: none, quarantine or reject, after `sp=` and `np=`."""
+    """The record of a parent domain that applies. `policy`: none, quarantine or reject, after `sp=` and `np=`."""
 
     name: str
     text: str
@@ -23,7 +23,7 @@ class Inherited:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What the walk found, and every answer that it rests on; `inherited` None: no record above counts."""
+    """The result of the tree walk, and its DNS answers; `inherited` None: no record applies."""
 
     inherited: Inherited | None
     answers: tuple[Answer, ...]
@@ -46,7 +46,7 @@ class _Found:
 
 
 def discover(name: str, resolver: Resolver, *, exists: bool) -> Discovery:
-    """Look above a domain without a record of its own; `exists` says whether DNS has the name at all (`np=`)."""
+    """Find the record of a parent domain; `exists` says whether the name exists in DNS (`np=`)."""
     found: list[_Found] = []
     answers: list[Answer] = []
     for parent in _parents(name):

@@ -14,7 +14,7 @@ LONGEST_ANSWER = 8_000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A status with the sentence that tells the operator what to change (empty when all is well) and the raw answers.
+    """A status with a sentence that says what to change (empty if OK) and the raw answers.
 
     `status` None: nothing could be learned, and what was known before stays; `error` says why. `warning`: what a person should
     know although the record is accepted. `facts`: what else was learned, stored beside the answer. `is_moot`: there is nothing
@@ -37,7 +37,7 @@ Findings = Mapping[str, Finding]
 
 
 def ok(*answers: Answer, warning: str = "", facts: Mapping[str, str] | None = None) -> Finding:
-    """Everything is as it must be."""
+    """The record is correct."""
     return Finding(DNSStatus.OK, "", raw(*answers), warning, facts or {})
 
 
@@ -47,17 +47,17 @@ def missing(sentence: str, *answers: Answer, facts: Mapping[str, str] | None = N
 
 
 def invalid(sentence: str, *answers: Answer) -> Finding:
-    """There is a record, and it is wrong."""
+    """The record exists and is wrong."""
     return Finding(DNSStatus.INVALID, sentence, raw(*answers))
 
 
 def moot(sentence: str) -> Finding:
-    """There is nothing to ask DNS about."""
+    """The check does not apply."""
     return Finding(None, sentence, is_moot=True)
 
 
 def failed(*answers: Answer) -> Finding:
-    """The resolver failed, so the domain cannot be blamed."""
+    """The resolver failed, so the status is unknown."""
     causes = "; ".join(
         f"{each.name} {each.rdtype}: {each.outcome}, {each.detail}" for each in answers if each.is_failure
     )

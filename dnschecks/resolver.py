@@ -33,7 +33,7 @@ CHAIN_LIMIT = 10
 
 
 class Outcome(StrEnum):
-    """What came of a question. The first four are facts about the name, the others failures to learn any."""
+    """The outcome of a query. The first four are results, the others are failures."""
 
     FOUND = "found"
     NO_DATA = "no data"
@@ -49,7 +49,7 @@ FAILURES = frozenset({Outcome.TIMEOUT, Outcome.SERVER_FAILURE, Outcome.UNREACHAB
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What DNS said to one question. `raw` is the answer in master-file form, CNAMEs included; `detail` explains a failure."""
+    """The answer to one query. `raw` is the answer in master-file form, CNAMEs included; `detail` explains a failure."""
 
     name: str
     rdtype: str
@@ -60,7 +60,7 @@ class Answer:
 
     @property
     def is_failure(self) -> bool:
-        """Whether nothing was learned: the resolver failed, not the domain."""
+        """Whether the resolver failed."""
         return self.outcome in FAILURES
 
     @property
@@ -91,7 +91,7 @@ class Answer:
 
 
 class Resolver:
-    """One check's view of DNS. Not for several threads: each check makes its own.
+    """The DNS resolver of one check, with its cache and time limit. Not thread-safe: each check creates its own.
 
     `servers` are the `address` or `address:port` to ask; None: those of SLUICE_DNS_SERVERS, and where that is empty, the
     system's.
@@ -141,7 +141,7 @@ class Resolver:
             current = next_name
 
     def _once(self, name: str, rdtype: str) -> tuple[Answer, str | None]:
-        """Ask one question; the second is the name to ask for next, None where the answer is complete."""
+        """Send one query. The second result is the name to query next, None if the answer is complete."""
         try:
             question = _dns_name(name)
         except dns.exception.DNSException:

@@ -24,7 +24,7 @@ class TooManyChecks(Busy):
 
 
 class Slots:
-    """A bound on what this process does at once, shared fairly by those who ask."""
+    """A limit on concurrent work of this process, shared fairly between organizations."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,7 +32,7 @@ class Slots:
 
     @contextlib.contextmanager
     def taken(self, asked_by: Hashable, *, slots: int) -> Iterator[None]:
-        """Hold one of the slots; raises TooManyChecks at once where `asked_by` gets none."""
+        """Hold one of the slots; raises TooManyChecks at once if `asked_by` cannot get one."""
         with self._lock:
             if slots - self._taken.total() <= self._taken[asked_by]:
                 raise TooManyChecks

@@ -25,7 +25,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Result(StrEnum):
-    """What check_host() can say (2.6)."""
+    """The results of check_host() (2.6)."""
 
     NONE = "none"
     NEUTRAL = "neutral"
@@ -46,7 +46,7 @@ _RESULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What SPF says of one address.
+    """The SPF result of one address.
 
     `term` is the term of the domain's own record that decided, or broke; `reason` explains an error or the lack of a record.
     """
@@ -68,7 +68,7 @@ class _Broken(Exception):
 
 
 def evaluate(address: str, *, sender: str, resolver: Resolver, helo: str = "") -> Verdict:
-    """Return what SPF says of mail from `sender` (an address, or a domain: its postmaster) that leaves by the address.
+    """Return the SPF result of mail from `sender` (an address, or a domain: its postmaster), sent by the address.
 
     Several evaluations may share a resolver and so its answers: the limits on look-ups hold for each. What the resolver could
     not learn makes a temperror, and so does the end of its time limit. Raises ValueError where `address` is none.

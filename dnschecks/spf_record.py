@@ -21,7 +21,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Qualifier(StrEnum):
-    """What a mechanism says of the addresses that it matches."""
+    """The result of a mechanism for matching addresses."""
 
     PASS = "+"  # noqa: S105 - no password
     FAIL = "-"
@@ -30,7 +30,7 @@ class Qualifier(StrEnum):
 
 
 class BadRecord(ValueError):
-    """The record breaks the grammar; evaluation is a permerror."""
+    """The record is syntactically invalid; evaluation is a permerror."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Mechanism:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The directives in order, and the two modifiers that mean something."""
+    """The directives in order, and the two known modifiers."""
 
     mechanisms: tuple[Mechanism, ...]
     redirect: MacroString | None = None

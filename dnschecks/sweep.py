@@ -49,22 +49,22 @@ class CheckInProgress(Conflict):
 
 
 class Checkable[Row: DNSChecked, Plan](Protocol):
-    """A kind of row that is checked: how its rows are found, what is asked, and what is written."""
+    """A kind of row with DNS checks: how to find, examine and write rows."""
 
     def rows(self) -> DNSCheckedQuerySet[Row]:
-        """Return the rows that are checked at all."""
+        """Return all rows with checks."""
         ...
 
     def owner(self) -> Combinable:
-        """Return the expression that tells whose a row is: owners take turns."""
+        """Return the expression of a row's owner: owners take turns."""
         ...
 
     def plans(self, ids: Sequence[int]) -> Mapping[int, Plan]:
-        """Return what must be known to check these rows, by a constant number of queries; a row that is gone is left out."""
+        """Return the input of these rows' checks, in a constant number of queries; deleted rows are omitted."""
         ...
 
     def examine(self, plan: Plan, resolver: Resolver) -> Findings:
-        """Ask DNS. Runs in a thread of its own, without the database."""
+        """Query DNS. Runs in a separate thread, without the database."""
         ...
 
     def write(self, row: Row, findings: Findings, at: datetime.datetime) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _check[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], pk: int, *, second
 def _claim_in_turn[Row: DNSChecked, Plan](
     kind: Checkable[Row, Plan], turns: RoundRobin, *, claim: uuid.UUID, limit: int
 ) -> list[int]:
-    """Claim the rows whose turn it is and return their ids in that order; none where all that are due are others'."""
+    """Claim the next rows in turn and return their ids in order; none if all due rows are claimed."""
     ids = turns.take(limit)
     while ids:
         claimed = set(claim_due(kind.rows().filter(pk__in=ids), claim=claim, limit=limit))
@@ -159,7 +159,7 @@ def _claim_in_turn[Row: DNSChecked, Plan](
 
 
 def claim_due(rows: DNSCheckedQuerySet[Any], *, claim: uuid.UUID, limit: int) -> list[int]:
-    """Claim due rows and return their ids, those that have waited longest first. Nobody else gets them while the lease runs."""
+    """Claim due rows and return their ids, the longest overdue first. The claims are exclusive until they expire."""
     at = timezone.now()
     with transaction.atomic():
         # Skipping what another worker is just claiming, two workers get different rows instead of one of them none. On SQLite
@@ -173,7 +173,7 @@ def claim_due(rows: DNSCheckedQuerySet[Any], *, claim: uuid.UUID, limit: int) ->
 
 @transaction.atomic(savepoint=False)
 def make_due(rows: DNSCheckedQuerySet[Any]) -> int:
-    """Let these rows be checked by the next sweep, because something they are checked against has changed.
+    """Make these rows due for the next sweep, because their expected values have changed.
 
     Statuses stay until then. A check that is under way began before the change, so it does not count as the next.
     """
@@ -197,7 +197,7 @@ def _examined[Row: DNSChecked, Plan](
 
 
 def _write_each[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], results: Sequence[Result]) -> int:
-    """Write what came of these checks, all at once, or one by one where one of them crashed or cannot be written.
+    """Write the results of these checks, together, or one by one if one of them crashed or cannot be written.
 
     Return how many the resolver failed.
     """
@@ -215,13 +215,13 @@ def _write_each[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], results: Sequ
 
 
 def _give_up[Row: DNSChecked](rows: DNSCheckedQuerySet[Row], error: BaseException) -> None:
-    """Let go of a row that a bug keeps from being checked or written, for long: it must not keep others from it."""
+    """Release a row whose check crashed, and back off for two hours, so that it does not block others."""
     log.error("dns_check_crashed", row=rows.model.__name__, pk=list(rows.values_list("pk", flat=True)), exc_info=error)
     rows.update(**RELEASED, dns_next_check_at=timezone.now() + schedule.FAILED_LONGEST)
 
 
 def _write_all[Row: DNSChecked, Plan](kind: Checkable[Row, Plan], results: Sequence[Result]) -> int:
-    """Write what came of these checks; return how many of them the resolver failed. Raises what a check has raised."""
+    """Write the results of these checks; return the number of resolver failures. Raises exceptions of checks."""
     if not results:
         return 0
     at = timezone.now()

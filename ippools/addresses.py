@@ -42,7 +42,7 @@ class NewAddress:
 
 
 def lock_addresses() -> None:
-    """Make the acts that look for an address and then add it wait for each other, until the transaction ends."""
+    """Serialize functions that check for an address and then add it, until the transaction ends."""
     advisory("ippools.addresses")
 
 

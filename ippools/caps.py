@@ -31,7 +31,7 @@ def begin(
     max_messages_per_hour: int | None = None,
     max_concurrent_connections: int | None = None,
 ) -> AddressCap:
-    """Bound what an address sends. A cap of the same kind for the same rule is ended by it.
+    """Begin a cap of an address. This ends a cap of the same kind for the same rule.
 
     `rule_id` 0 is the default, None every rule; `domains` are normalized patterns. Raises NotFound without such an address, and
     Invalid where nothing is bounded, a number is below 1, the reason is missing, or the end is not in the future.
@@ -75,7 +75,7 @@ def begin(
 def extend(
     cap_id: int, *, until: datetime.datetime | None, reason: str, at: datetime.datetime, actor: Actor
 ) -> AddressCap:
-    """Let a cap go on until another time (None: until it is ended). Raises NotFound where it has ended, and Invalid."""
+    """Change the end of a cap (None: until it is ended). Raises NotFound if it has ended, and Invalid."""
     cap = _locked(cap_id, at)
     if until is not None and until <= at:
         raise Invalid(Fault("until", "must be in the future"))
@@ -89,12 +89,12 @@ def extend(
 
 @atomic_act
 def end(cap_id: int, *, at: datetime.datetime, actor: Actor) -> None:
-    """End a cap before its time. Raises NotFound where it has ended."""
+    """End a cap early. Raises NotFound if it has ended."""
     _end(_locked(cap_id, at), at=at, actor=actor)
 
 
 def of_addresses(address_ids: Collection[int], *, at: datetime.datetime) -> Mapping[int, list[Cap]]:
-    """Return the caps of these addresses that bound something at this time, by address, oldest first; one query."""
+    """Return the active caps of these addresses, by address, oldest first; one query."""
     found: dict[int, list[Cap]] = defaultdict(list)
     rows = AddressCap.objects.active(at).filter(address_id__in=address_ids).order_by("began_at", "pk")
     for row in rows:
@@ -103,7 +103,7 @@ def of_addresses(address_ids: Collection[int], *, at: datetime.datetime) -> Mapp
 
 
 def value_of(row: AddressCap) -> Cap:
-    """Return the row as the limit function wants it."""
+    """Return the row in the form of the limit function."""
     return Cap(
         kind=CapKind(row.kind),
         max_messages_per_hour=row.max_messages_per_hour,

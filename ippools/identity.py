@@ -33,7 +33,7 @@ REMEMBERED = datetime.timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What is to be confirmed: the addresses that the world sees, none to two, and their HELO name.
+    """The values to check: the public addresses (none to two), and their HELO name.
 
     `hidden` are bound addresses that it cannot see.
     """
@@ -152,7 +152,7 @@ def _holds(answer: Answer, address: str) -> bool:
 
 
 class IdentityChecks:
-    """How the sweep sees the identities of addresses."""
+    """The checks of address identities, for the sweep."""
 
     def rows(self) -> DNSCheckedQuerySet[AddressIdentity]:
         return AddressIdentity.objects.all()
@@ -173,13 +173,13 @@ class IdentityChecks:
         return examine(plan, resolver)
 
     def write(self, row: AddressIdentity, findings: Findings, at: datetime.datetime) -> dict[str, Any]:
-        """Keep the names beside the statuses, unless they could not be learned."""
+        """Store the names with the statuses, unless the check failed."""
         ptr = findings["ptr"]
         return {} if ptr.is_failure else {"names": _names_in(ptr.answer)}
 
 
 def check_due_addresses(*, at: datetime.datetime, seconds: float, limit: int | None = None) -> Swept:
-    """Check the addresses that are due, new ones first, until none is or the seconds are over."""
+    """Check due addresses, new ones first, until none is due or the time is over."""
     make_missing_rows()
     recheck_changed(at=at)
     return sweep(IdentityChecks(), parallel=settings.SLUICE_DNS_PARALLEL, seconds=seconds, limit=limit)
@@ -201,14 +201,14 @@ def check_address(address: IPAddress, *, asked_by: Hashable, seconds: float = CH
 
 @atomic_act
 def _make_row(address_id: int) -> None:
-    """Give the address a row for its identity, if it is still there and has none."""
+    """Create the identity row of the address, if the address exists and has none."""
     if IPAddress.objects.filter(pk=address_id).exists():
         AddressIdentity.objects.bulk_create([AddressIdentity(ip_address_id=address_id)], ignore_conflicts=True)
 
 
 @atomic_act
 def make_missing_rows() -> int:
-    """Give each address that has none yet a row for its identity; due at once. Two workers may do this side by side.
+    """Create missing identity rows of addresses, due at once. Safe with concurrent workers.
 
     An address that is deleted between the look and the rows makes the database refuse all of them: then it looks again.
     """

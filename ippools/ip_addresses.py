@@ -34,7 +34,7 @@ COLUMNS = ("name", *SENDER, "priority", "delivery_paused")
 
 
 class AddressFields(TypedDict, total=False):
-    """What acts take of an address: its columns, the default limits (None: the template's), and rules.
+    """The input of create and change: columns, default limits (None: the template's), and rules.
 
     `rules` is the whole list, in which an entry with an `id` changes that rule and a rule that is not named goes;
     `added_rules` adds.
@@ -75,7 +75,7 @@ def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[Addres
 
 @atomic_act
 def change(address_id: int, *, actor: Actor, faults: Faults | None = None, **given: Unpack[AddressFields]) -> IPAddress:
-    """Change what is given, and return the address with its template, redirect and rules. Raises NotFound.
+    """Change the given fields, and return the address with its template, redirect and rules. Raises NotFound.
 
     The DNS of the address and of the domains that send by it is checked soon after another IPv4, IPv6 or host name:
     sweeps compare `sender_changed_at` with their last check.
@@ -114,7 +114,7 @@ def delete(address_id: int, *, actor: Actor) -> None:
 
 
 def fields_of(document: Mapping[str, Any]) -> AddressFields:
-    """Return what `change` takes to make an address what it was when this document was recorded.
+    """Return the arguments of `change` that restore an address to this document.
 
     Raises Conflict where its template, or what it redirected to, is gone.
     """
@@ -134,7 +134,7 @@ def fields_of(document: Mapping[str, Any]) -> AddressFields:
 
 
 def act_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Return what a change of an address is called in the audit trail, where it may do no more than pause or resume it."""
+    """Return the audit name of a change of an address: a pause, a resumption, or a change."""
     changed = {name for name in after if before.get(name) != after[name]}
     if "delivery_paused" not in changed or not changed <= {"delivery_paused", "pause_reason", "paused_until"}:
         return "ip_address.changed"
@@ -142,7 +142,7 @@ def act_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 
 def _validated(address: IPAddress, given: AddressFields, faults: Faults) -> dict[str, Any]:
-    """Judge what is given, and return the columns; `address` has what stays."""
+    """Validate the given fields, and return the columns; `address` has the others."""
     columns: dict[str, Any] = {name: given[name] for name in COLUMNS if name in given}  # type: ignore[literal-required]
     if columns.get("ipv6") is not None and not values.ipv6_faults(columns["ipv6"]):
         columns["ipv6"] = values.canonical_ipv6(columns["ipv6"])

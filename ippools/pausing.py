@@ -33,12 +33,12 @@ def pause(
 
 @atomic_act
 def resume(address_id: int, *, actor: Actor) -> IPAddress:
-    """Let mail leave by the address again; one that is not paused stays as it is."""
+    """Resume delivery by the address; no change if it is not paused."""
     return _write(address_id, actor, "ip_address.resumed", delivery_paused=False, pause_reason="", paused_until=None)
 
 
 def resume_due(*, at: datetime.datetime) -> int:
-    """Resume every address whose pause has come to its end; returns how many there were."""
+    """Resume every address whose pause has ended; return their number."""
     resumed = 0
     for pk in IPAddress.objects.filter(paused_until__lte=at).order_by("pk").values_list("pk", flat=True):
         resumed += _resume_if_due(pk, at)

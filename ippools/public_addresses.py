@@ -23,19 +23,19 @@ def is_public(text: str) -> bool:
 
 
 def seen(ipv4: str, ipv6: str | None, public_ipv4: str | None, public_ipv6: str | None) -> tuple[str, ...]:
-    """Return the addresses that receivers see: of each family the public one, else the one that is bound, if it is public."""
+    """Return the addresses that receivers see: per family, the public address, or else the local one if it is public."""
     bound = (public_ipv4 or ipv4, public_ipv6 or ipv6)
     return tuple(each for each in bound if each and is_public(each))
 
 
 def hidden(ipv4: str, ipv6: str | None, public_ipv4: str | None, public_ipv6: str | None) -> tuple[str, ...]:
-    """Return the bound addresses that receivers cannot see and for which no public one is known."""
+    """Return the local addresses that are not public and have no public address."""
     pairs = ((ipv4, public_ipv4), (ipv6, public_ipv6))
     return tuple(each for each, public in pairs if each and not public and not is_public(each))
 
 
 def public_faults(text: str, *, version: int) -> list[str]:
-    """Return what keeps a text from being an address that the world sees."""
+    """Return why a text is not a public address."""
     try:
         address = (ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address)(text)
     except ValueError:

@@ -18,14 +18,14 @@ _SLASH = re.compile(r"[^\S\r\n]*/[^\S\r\n]*")
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """The addresses in the order given, each once, and what could not be read with the reason."""
+    """The addresses in order without duplicates, and the invalid entries with the reason."""
 
     addresses: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
 
 
 def read(text: str, *, most: int = MOST_ADDRESSES) -> Pasted:
-    """Return the IPv4 addresses of a text whose entries stand apart by blanks, commas, semicolons or line ends.
+    """Return the IPv4 addresses of a text with entries separated by spaces, commas, semicolons or line ends.
 
     A network's first and last address are not used, but for /31 and /32. A span's end may be its last number alone. Blanks may
     stand around a span's dash. What goes beyond `most` is refused, entry by entry.

@@ -12,7 +12,7 @@ NOUN = "VirtualMTA"
 
 
 def validate_redirect(reference: Reference | None, *, pk: int | None, faults: Faults) -> int | None:
-    """Return the id of the VirtualMTA that is meant; `pk` is the id of the one that redirects, if it exists.
+    """Return the id of the target VirtualMTA; `pk` is the id of the redirecting one, if it exists.
 
     The caller holds the lock of addresses: two redirects that only together make a loop would each pass alone.
     """
@@ -26,7 +26,7 @@ def validate_redirect(reference: Reference | None, *, pk: int | None, faults: Fa
 
 
 def leads_to(pk: int, starts: Iterable[int]) -> bool:
-    """Return whether mail for one of these VirtualMTAs may come to the one with this id, by redirects and routing.
+    """Return whether mail for one of these VirtualMTAs can reach the one with this id, by redirects and routing.
 
     One recursive query (UNION forgets what it has seen, so it ends on loops too).
     """
@@ -58,7 +58,7 @@ def leads_to(pk: int, starts: Iterable[int]) -> bool:
 
 
 def chain_of(virtual_mta: VirtualMTA, *, longest: int) -> list[VirtualMTA]:
-    """Return what mail for it is redirected to, step by step, at most so many. Two queries, however long it is."""
+    """Return the chain of redirects, up to a limit. Two queries, whatever its length."""
     virtual_mtas = connection.ops.quote_name(VirtualMTA._meta.db_table)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -25,7 +25,7 @@ PASSWORD_LENGTH = 1_000
 
 
 class RelayFields(TypedDict, total=False):
-    """What acts take of a relay server. As the password, None keeps the one that is stored and "" takes it away."""
+    """The input of create and change. A password of None keeps the stored one, and "" removes it."""
 
     name: str
     redirect: Reference | None
@@ -53,7 +53,7 @@ def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[RelayF
 
 @atomic_act
 def change(relay_id: int, *, actor: Actor, faults: Faults | None = None, **given: Unpack[RelayFields]) -> RelayServer:
-    """Change what is given. Raises NotFound."""
+    """Change the given fields. Raises NotFound."""
     if given.get("redirect") is not None:
         lock_addresses()
     relay = _locked(relay_id)
@@ -79,7 +79,7 @@ def delete(relay_id: int, *, actor: Actor) -> None:
 
 
 def _validated(relay: RelayServer, given: RelayFields, faults: Faults | None) -> dict[str, Any]:
-    """Judge what is given, and return the columns; `relay` has what stays. Raises Invalid."""
+    """Validate the given fields, and return the columns; `relay` has the others. Raises Invalid."""
     faults = Faults() if faults is None else faults
     columns: dict[str, Any] = {key: given[key] for key in given if key not in ("redirect", "destination_password")}  # type: ignore[literal-required]
     if "name" in given and (relay.pk is None or given["name"] != relay.name):
@@ -121,7 +121,7 @@ def _validate_texts(columns: Mapping[str, Any], faults: Faults) -> None:
 
 
 def destination_faults(text: str) -> list[str]:
-    """Return what is wrong with where mail is relayed to: a host name or an IPv4 address."""
+    """Return what is wrong with the destination: a host name or an IPv4 address."""
     return [] if values.is_ipv4(text) else values.hostname_faults(text)
 
 

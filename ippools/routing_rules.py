@@ -31,21 +31,21 @@ class TargetFields(TypedDict, total=False):
 
 
 class BranchFields(TypedDict, total=False):
-    """How mail is split; the targets are the whole list."""
+    """A split of mail; the targets are the complete list."""
 
     randomization_type: str
     deliver_through: Sequence[TargetFields]
 
 
 class OverrideFields(BranchFields, total=False):
-    """An exception for some recipient domains; `id` is the one that it changes, without one it is new."""
+    """An override for some recipient domains; `id` is the override to change, None a new one."""
 
     id: int | None
     domains: Sequence[str]
 
 
 class RoutingFields(TypedDict, total=False):
-    """What acts take of a routing rule; the overrides are the whole list."""
+    """The input of create and change; the overrides are the complete list."""
 
     name: str
     default: BranchFields
@@ -54,7 +54,7 @@ class RoutingFields(TypedDict, total=False):
 
 @dataclass(slots=True)
 class _Branch:
-    """A default or an override as judged; what is None stays."""
+    """A validated default or override; None keeps a value."""
 
     randomization_type: str | None = None
     targets: list[tuple[int, Decimal]] | None = None
@@ -113,7 +113,7 @@ def delete(rule_id: int, *, actor: Actor) -> None:
 
 
 def fields_of(document: Mapping[str, Any]) -> RoutingFields:
-    """Return what `change` takes to make a rule what it was when this document was recorded; its overrides are new ones."""
+    """Return the arguments of `change` that restore a rule to this document; its overrides are created anew."""
 
     def branch(part: Mapping[str, Any]) -> dict[str, Any]:
         targets = [{**each, "virtual_mta": Reference(each["virtual_mta"]["id"])} for each in part["deliver_through"]]
@@ -170,7 +170,7 @@ def portion_of(value: object) -> Decimal | None:
 def _resolve(
     rule: RoutingRule, branches: Sequence[_Branch], parts: Sequence[tuple[str, BranchFields]], faults: Faults
 ) -> None:
-    """Find the VirtualMTAs of all branches, and refuse unknown ones, repeated ones and circles."""
+    """Find the VirtualMTAs of all branches, and refuse unknown ones, duplicates and loops."""
     given = [each.get("virtual_mta") for _, part in parts for each in part.get("deliver_through", ())]
     found = resolve(VirtualMTA.objects.only("pk", "name_key"), given)
     reached: dict[int, str] = {}

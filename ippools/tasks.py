@@ -12,11 +12,11 @@ SWEEP_SECONDS = 40.0
 
 @shared_task
 def check_addresses() -> None:
-    """Check who DNS says that the addresses are which are due."""
+    """Check the DNS identity of due addresses."""
     check_due_addresses(at=timezone.now(), seconds=SWEEP_SECONDS)
 
 
 @shared_task
 def resume_addresses() -> None:
-    """Resume the addresses whose pause has come to its end."""
+    """Resume the addresses whose pause has ended."""
     pausing.resume_due(at=timezone.now())

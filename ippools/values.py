@@ -16,7 +16,7 @@ _QUAD = re.compile(r"[0-9]+(\.[0-9]+){3}", re.ASCII)
 
 
 def name_faults(name: str) -> list[str]:
-    """Return what is wrong with a VirtualMTA's name, beside that another may have it."""
+    """Return what is wrong with a VirtualMTA's name, except that it is taken."""
     faults = []
     if not 1 <= len(name) <= LENGTH:
         faults.append(f"must be from 1 to {LENGTH} characters in length")

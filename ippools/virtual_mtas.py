@@ -20,7 +20,7 @@ TAKEN = "has already been taken"
 
 
 def validate_columns(given: Mapping[str, Any], *, pk: int | None, faults: Faults) -> None:
-    """Judge a new name, IPv4 and IPv6 (those among what is given), and that no other has them: one query at most."""
+    """Validate the given name, IPv4 and IPv6, and that they are unique: one query at most."""
     queries = []
     others = {"pk": pk or 0}
     for column, found in (
@@ -56,7 +56,7 @@ def default_virtual_mta() -> VirtualMTA | None:
 def choose_default(
     *, virtual_mta: Reference | None = None, actor: Actor, faults: Faults | None = None
 ) -> VirtualMTA | None:
-    """Make the VirtualMTA the default, or none; raises Invalid."""
+    """Set the default VirtualMTA, or none; raises Invalid."""
     lock_addresses()
     faults = Faults() if faults is None else faults
     chosen_id = resolve(VirtualMTA.objects.only("pk", "name_key"), [virtual_mta]).id_of(

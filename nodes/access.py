@@ -13,13 +13,13 @@ from stats.ledger.storage import ids
 
 
 class InvalidNodeKey(Refused):
-    """No node has this key: it is wrong, it was replaced, or its node was deleted."""
+    """No node has this key: it is wrong, was rotated, or its node was deleted."""
 
     default_message = "The node key is not valid"
 
 
 def authenticate_node(key: str, *, at: datetime.datetime) -> Node:
-    """Return whose key it is, by one query; any text may be asked for. Raises InvalidNodeKey."""
+    """Return the node with this key, by one query; accepts any text. Raises InvalidNodeKey."""
     node = keys.find(Node.objects.select_related("revision"), key, at=at)
     if node is None:
         raise InvalidNodeKey

@@ -59,7 +59,7 @@ def import_rows(rows: Sequence[Row], *, actor: Actor) -> Outcome:
 
 
 def _move(address: IPAddress, before: Node | None, name: str, known: Mapping[str, Node], actor: Actor) -> Node | None:
-    """Put the address on the node of this name, or on none; return where it is then."""
+    """Assign the address to the node with this name, or to none; return the node's name."""
     if fold(name) == NOTHING:
         if before is not None:
             left = [each for each in nodes.addresses_on(before) if each != address.ipv4]

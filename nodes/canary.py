@@ -21,7 +21,7 @@ LEAST_ATTEMPTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What receivers accepted of the attempts of some nodes."""
+    """The accepted and all attempts of some nodes."""
 
     attempts: int
     accepted: int
@@ -43,7 +43,7 @@ class Watched:
 
 
 def watch(*, now: datetime.datetime) -> str:
-    """Look at the trial, if there is one, and end it where it must end; return what was done, empty for nothing."""
+    """Check the trial, if there is one, and end it if necessary; return what was done, empty for nothing."""
     publication = Publication.objects.select_related("canary", "canary_before").filter(canary__isnull=False).first()
     if publication is None:
         return ""
@@ -83,7 +83,7 @@ def watched(publication: Publication, *, now: datetime.datetime) -> Watched:
 
 
 def share_of(nodes: Collection[int], *, since: datetime.datetime, now: datetime.datetime) -> Share:
-    """Return what receivers accepted from these nodes' addresses, from the events since then."""
+    """Return the acceptance of these nodes' addresses, from the events since then."""
     addresses = NodeAddress.objects.filter(node__in=list(nodes)).values_list("ip_address_id", flat=True)
     counted = Event.objects.filter(
         key__gte=keys.least_key(buckets.day_of(since)),

@@ -14,7 +14,7 @@ _IGNORED = ("nodes.revision", "nodes.publication")
 
 
 def state() -> tuple[str, int]:
-    """Return a text that differs whenever an entry was added since, and the newest entry's id: 2 short queries.
+    """Return a text that changes with every added entry, and the newest entry's id: 2 short queries.
 
     The newest id alone would miss an act that took its number earlier and commits later: so entries are counted too.
     """
@@ -24,7 +24,7 @@ def state() -> tuple[str, int]:
 
 
 def since(audit_id: int) -> dict[str, Any]:
-    """Return what was written after this entry: how many entries, and the newest of them in short, newest first."""
+    """Return the number of entries after this one, and short forms of the newest, newest first."""
     found = AuditEntry.objects.filter(pk__gt=audit_id).exclude(target_type__in=_IGNORED).order_by("-pk")
     columns = ("pk", "at", "actor_label", "act", "target_type", "target_id", "target_label")
     newest = found.values_list(*columns)[:MOST_CHANGES]

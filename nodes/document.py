@@ -22,14 +22,14 @@ _ETAG_DIGITS = 16
 
 
 class NoRevision(NotFound):
-    """Nothing has been published that knows the node."""
+    """No published revision has a policy for the node."""
 
     default_message = "No revision has been published for this node yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a node is to apply just now. `overlay` has its number; its digest is of everything but that."""
+    """The policy and overlay that a node should apply. `overlay` has its number, which its digest excludes."""
 
     revision: Revision
     policy: NodePolicy
@@ -46,7 +46,7 @@ class Wanted:
 
 
 def wanted_by(node: Node, *, at: datetime.datetime) -> Wanted:
-    """Return what the node is to apply; a changed overlay gets its number here. Raises NoRevision."""
+    """Return the wanted policy and overlay; a changed overlay gets its number here. Raises NoRevision."""
     if node.revision is None:
         raise NoRevision
     policy = NodePolicy.objects.filter(node_id=node.pk, revisions__revision=node.revision).first()
@@ -110,7 +110,7 @@ def overlay_document(overlay: Overlay) -> dict[str, Any]:
 
 
 def _changed_files(policy: bytes, files: Mapping[str, str], overlay: Overlay) -> dict[str, str | None]:
-    """Return the files that the overlay changes; None: it is not there while the overlay applies."""
+    """Return the files that the overlay changes; None: the file is removed while the overlay applies."""
     if not (overlay.paused or overlay.suspended or overlay.caps):
         return {}
     compiled = compile_for(documents.from_json(policy), overlay).files

@@ -22,7 +22,7 @@ _PARAMETERS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class KeyedNode:
-    """A node and its key in clear, which is stored nowhere."""
+    """A node and its key in clear text, which is not stored."""
 
     node: Node
     key: str
@@ -30,7 +30,7 @@ class KeyedNode:
 
 @atomic_act
 def create_node(*, name: str, kind: str, actor: Actor, addresses: Sequence[str] = ()) -> KeyedNode:
-    """Make a node on which these addresses (IPv4 or IPv6, as text) are; raises Invalid with every fault."""
+    """Create a node with these addresses (IPv4 or IPv6, as text); raises Invalid with every fault."""
     lock_addresses()
     name = _untaken(name, None)
     if kind not in Node.Kind.values:
@@ -49,7 +49,7 @@ def create_node(*, name: str, kind: str, actor: Actor, addresses: Sequence[str] 
 
 @atomic_act
 def change_node(*, node: Node, actor: Actor, name: str | None = None, addresses: Sequence[str] | None = None) -> Node:
-    """Rename the node, or say which addresses are on it (the whole list); None stays. Raises Invalid, NotFound."""
+    """Rename the node, or set its addresses (the complete list); None keeps them. Raises Invalid, NotFound."""
     lock_addresses()
     locked = _lock(node)
     before = document(locked)
@@ -68,7 +68,7 @@ def change_node(*, node: Node, actor: Actor, name: str | None = None, addresses:
 
 @transaction.atomic
 def add_addresses(*, node: Node, addresses: Collection[IPAddress], actor: Actor) -> int:
-    """Put addresses on the node beside those that are there, and return how many are new to it; raises Invalid, NotFound."""
+    """Add addresses to the node, and return how many are new; raises Invalid, NotFound."""
     lock_addresses()
     locked = _lock(node)
     _refuse_elsewhere(addresses, locked)
@@ -83,7 +83,7 @@ def add_addresses(*, node: Node, addresses: Collection[IPAddress], actor: Actor)
 
 @transaction.atomic
 def rotate_key(*, node: Node, actor: Actor) -> KeyedNode:
-    """Give the node a new key; the old one stops at once. Raises NotFound."""
+    """Rotate the node's key; the old one is invalid at once. Raises NotFound."""
     locked = _lock(node)
     before = snapshot(locked)
     key = keys.issue(locked)
@@ -94,7 +94,7 @@ def rotate_key(*, node: Node, actor: Actor) -> KeyedNode:
 
 @transaction.atomic
 def delete_node(*, node: Node, actor: Actor) -> None:
-    """Delete the node; its key stops at once, and its addresses stay, on no node. Raises NotFound."""
+    """Delete the node. Its key is invalid at once, and its addresses are kept, without a node. Raises NotFound."""
     locked = _lock(node)
     record(actor=actor, act="node.deleted", target=locked, before=document(locked))
     locked.delete()

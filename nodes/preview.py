@@ -30,7 +30,7 @@ class NodePreview:
 
     @property
     def sentences(self) -> list[str]:
-        """The meaning in words."""
+        """The effects as sentences."""
         return sentences(self.meaning)
 
 
@@ -63,12 +63,12 @@ class Preview:
 
 
 def preview_of_configuration() -> Preview:
-    """Return what publishing the configuration as it is would do."""
+    """Return the preview of publishing the current configuration."""
     return preview(read_draft())
 
 
 def preview_of_rollback(number: int) -> Preview:
-    """Return what publishing an earlier revision again would do; raises NotFound."""
+    """Return the preview of publishing an earlier revision again; raises NotFound."""
     earlier = Revision.objects.filter(number=number).first()
     if earlier is None:
         raise NotFound(f"The revision {number} could not be found")

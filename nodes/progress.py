@@ -11,7 +11,7 @@ SILENT_AFTER = datetime.timedelta(minutes=3)
 
 
 class State(StrEnum):
-    """What is most worth knowing of a node."""
+    """The most important state of a node."""
 
     UNPUBLISHED = "unpublished"
     NEVER_SEEN = "never seen"
@@ -34,7 +34,7 @@ class Progress:
 
 
 def progress_of(node: Node, report: NodeReport | None, *, at: datetime.datetime) -> Progress:
-    """Return how far the node is; `node.revision` must be loaded."""
+    """Return the progress of the node; `node.revision` must be loaded."""
     heard = [each for each in (node.last_used_at, None if report is None else report.at) if each is not None]
     seen_at = max(heard) if heard else None
     wanted = None if node.revision is None else node.revision.number

@@ -70,7 +70,7 @@ class Trial:
 
 
 def publish(*, actor: Actor, now: datetime.datetime, trial: Trial | None = None) -> Revision:
-    """Publish the configuration as it is to all nodes; where nothing differs from the newest revision, return that one.
+    """Publish the current configuration to all nodes; without differences, return the newest revision.
 
     After a rollback this is what lets automatic publication go on; it ends a trial. With `trial` only some nodes get it
     first (nodes.canary decides what comes of it). Raises NothingToPublish, and Conflict where no trial can be.
@@ -134,7 +134,7 @@ def is_held() -> bool:
 
 
 def read_draft() -> Draft:
-    """Read the configuration of all nodes as it is now."""
+    """Read the current configuration of all nodes."""
     # Before the configuration: what changes while that is read makes another state, which is looked at again.
     based_on = _newest()
     state, audit_id = changes.state()
@@ -202,7 +202,7 @@ def _publish(
     repeats: int | None = None,
     trial: Trial | None = None,
 ) -> Revision:
-    """Write the draft as a revision and give it to all nodes; where nothing differs, the newest one stays.
+    """Save the draft as a revision for all nodes; without differences, keep the newest one.
 
     Raises Overtaken. Compiled before the transaction, which is short.
     """

@@ -25,7 +25,7 @@ _ATTEMPTS = (Kind.SENT, Kind.DEFERRED, Kind.BOUNCED)
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What one node's changed limits would have done. `since` is the first hour whose events are held."""
+    """The effects of one node's changed limits. `since` is the first hour with stored events."""
 
     node: str
     rehearsal: Rehearsal

@@ -45,7 +45,7 @@ def read_report(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def take_report(*, node: Node, report: Mapping[str, Any], at: datetime.datetime) -> None:
-    """Keep what `read_report` returned as the node's last report."""
+    """Store the result of `read_report` as the node's latest report."""
     columns = {
         "at": at,
         "version": report.get("version", "")[:100],

@@ -8,11 +8,11 @@ from nodes import canary, publishing
 
 @shared_task
 def publish() -> None:
-    """Publish what has changed, where the platform is set to do so; so that no node need ask for it."""
+    """Publish changes, if the platform publishes automatically, without waiting for a node's request."""
     publishing.publish_if_changed(now=timezone.now())
 
 
 @shared_task
 def watch_trial() -> None:
-    """Look at the revision that is on trial, if there is one."""
+    """Check the trial, if there is one."""
     canary.watch(now=timezone.now())

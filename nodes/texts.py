@@ -14,7 +14,7 @@ def digest_of(text: bytes) -> str:
 
 
 def store(texts: Iterable[bytes]) -> None:
-    """Write the texts that are not there yet."""
+    """Store new texts."""
     by_digest = {digest_of(text): text for text in texts}
     held = PolicyText.objects.filter(digest__in=storage.texts(by_digest)).values_list("digest", flat=True)
     fresh = sorted(by_digest.keys() - set(held))

@@ -20,11 +20,11 @@ _places = threading.BoundedSemaphore(settings.SLUICE_NODE_WAITERS)
 
 
 class TooMany(Exception):
-    """As many requests of this process wait already as may."""
+    """The limit of waiting requests of this process is reached."""
 
 
 def until_changed(node: Node, known: Wanted, *, seconds: float) -> Wanted | None:
-    """Return what the node is to apply as soon as that is not what it knows; None when the time is over.
+    """Return the wanted policy as soon as it differs from the known one; None at the time-out.
 
     Raises TooMany, InvalidNodeKey where the key stops meanwhile, and NoRevision. Each look is a few short queries; only an
     entry of the audit trail makes it read more.

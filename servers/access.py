@@ -18,13 +18,13 @@ from servers.models import Credential, Membership, Organization, Server
 
 
 class InvalidKey(Refused):
-    """No key like this works: unknown, held, expired, or of a deleted server. The caller cannot tell which."""
+    """The key is unknown, held, expired, or of a deleted server. The caller cannot distinguish these."""
 
     default_message = "The API key is not valid"
 
 
 class ServerSuspended(Refused):
-    """The key is right, but its server or organization is suspended."""
+    """The key is valid, but its server or organization is suspended."""
 
     default_message = "The server is suspended"
 
@@ -82,7 +82,7 @@ _BY_DIGEST = CompiledRow(
 
 
 def authenticate_key(key: str, *, at: datetime.datetime) -> Caller:
-    """Return who holds this API key, by one query; raises InvalidKey or ServerSuspended."""
+    """Return the server of this API key, by one query; raises InvalidKey or ServerSuspended."""
     row = _BY_DIGEST.of(digest(key))
     if row is None:
         raise InvalidKey

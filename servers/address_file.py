@@ -45,7 +45,7 @@ _GRAVEST = ("delivery_paused", "pools")
 
 @dataclass(slots=True)
 class Outcome:
-    """What a file did: the addresses that it made, changed, and found as they are, and each change of a cell.
+    """The effects of a file: created, changed and unchanged addresses, and each changed cell.
 
     A change is (IPv4, column, before, after); pauses come first, then pools. Of a new address: pause, pools and name.
     """
@@ -80,7 +80,7 @@ def rows_of(addresses: QuerySet[IPAddress]) -> Iterator[tuple[Any, ...]]:
 
 @atomic_act
 def import_rows(rows: Sequence[Row], *, actor: Actor) -> Outcome:
-    """Make the addresses that there are not, change those that there are (by IPv4), and put them into exactly their pools.
+    """Create missing addresses, change existing ones (by IPv4), and set their pools.
 
     All or nothing: raises Invalid with a fault for each line that is refused (`line 3.hostname`). An empty cell, or a column
     that the file lacks, leaves the value as it is; `none` takes it away.

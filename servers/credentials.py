@@ -20,7 +20,7 @@ from servers.models import Credential, Server
 
 @dataclass(frozen=True, slots=True)
 class KeyedCredential:
-    """A credential and its key in clear, for the one who just made it."""
+    """A new credential and its key in clear text."""
 
     credential: Credential
     key: str
@@ -37,7 +37,7 @@ def create_credential(
     can_manage_organization: bool = False,
     expires_at: datetime.datetime | None = None,
 ) -> KeyedCredential:
-    """Make an API or SMTP credential with a new key. A deleted server is NotFound."""
+    """Create an API or SMTP credential with a new key. A deleted server is NotFound."""
     if kind not in {Credential.Kind.API, Credential.Kind.SMTP}:
         raise Invalid(Fault("kind", "must be api or smtp"))
     name = clean_name(name)
@@ -60,7 +60,7 @@ def create_credential(
 
 @transaction.atomic
 def create_network_credential(*, server: Server, name: str, network: str, actor: Actor) -> Credential:
-    """Make an SMTP-IP credential: clients in this network (CIDR) need no key."""
+    """Create an SMTP-IP credential: clients in this network (CIDR) need no key."""
     credential = Credential(server=server, kind=Credential.Kind.SMTP_IP, name=clean_name(name))
     credential.network = _clean_network(network)
     _refuse_deleted(server)
@@ -87,7 +87,7 @@ def change_credential(*, credential: Credential, actor: Actor, **changes: Any) -
 
 @transaction.atomic
 def rotate_credential(*, credential: Credential, actor: Actor) -> KeyedCredential:
-    """Give the credential a new key; the old one stops at once."""
+    """Rotate the credential's key; the old one is invalid at once."""
     rotated = _locked(credential)
     if rotated.kind == Credential.Kind.SMTP_IP:
         raise Conflict("An SMTP-IP credential has no key to rotate")
@@ -113,7 +113,7 @@ def release_credential(*, credential: Credential, actor: Actor) -> Credential:
 
 @transaction.atomic
 def reveal_key(*, credential: Credential, actor: Actor) -> str:
-    """Return the key in clear, and write down who saw it."""
+    """Return the key in clear text, and record the access in the audit trail."""
     # Locked and read again: the caller's copy may be from before a rotation.
     revealed = _locked(credential)
     if not revealed.key_ciphertext:
@@ -124,7 +124,7 @@ def reveal_key(*, credential: Credential, actor: Actor) -> str:
 
 @transaction.atomic
 def delete_credential(*, credential: Credential, actor: Actor) -> None:
-    """Delete the credential; its key stops at once."""
+    """Delete the credential; its key is invalid at once."""
     deleted = _locked(credential)
     _record(actor, "credential.deleted", deleted, before=snapshot(deleted))
     deleted.delete()

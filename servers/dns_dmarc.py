@@ -16,7 +16,7 @@ _PRINTABLE = re.compile(r"[ -~]*")
 
 
 def check_dmarc(expected: Expected, resolver: Resolver) -> Finding:
-    """Receivers find one valid policy: the domain's own, or that of a domain above it.
+    """Receivers find one valid policy: the domain's own, or that of a parent domain.
 
     It is the owner's to choose: every p= is as right as none. Alignment is always possible: the platform signs with d=NAME,
     which aligns relaxed and strict.

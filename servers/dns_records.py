@@ -26,7 +26,7 @@ IN_FORCE, PUBLISHED = "in_force", "published"
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """An address that mail leaves by, and the name that it says HELO with."""
+    """A sending address and its HELO name."""
 
     address: str
     helo: str
@@ -34,7 +34,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What DNS should say of a domain."""
+    """The expected DNS records of a domain."""
 
     name: str
     verification_text: str
@@ -65,14 +65,14 @@ class DNSRecord:
 
 
 def expected_of(domain: Domain) -> Expected:
-    """Return what DNS should say of one domain; raises NotFound where it has been deleted meanwhile."""
+    """Return the expected records of one domain; raises NotFound if it has been deleted."""
     for expected in expected_of_many([domain.pk]).values():
         return expected
     raise NotFound("The domain could not be found with the provided name")
 
 
 def expected_of_many(ids: Sequence[int]) -> dict[int, Expected]:
-    """Return what DNS should say of each of these domains, by three queries."""
+    """Return the expected records of each of these domains, with three queries."""
     learned = {name: KT(f"dns_answers__dmarc__{name}") for name in (IN_FORCE, PUBLISHED)}
     domains = (
         Domain.objects.filter(pk__in=ids)
@@ -124,7 +124,7 @@ def spf_text(expected: Expected) -> str:
 
 
 def spf_terms(expected: Expected, addresses: Iterable[str]) -> list[str]:
-    """Return the terms by which these addresses pass; neighbours as one network."""
+    """Return the SPF terms for these addresses; adjacent addresses as one network."""
     if expected.spf_include:
         return [f"include:{expected.spf_include}"]
     found = [ipaddress.ip_address(each) for each in addresses]
@@ -173,7 +173,7 @@ def strictness(policy: str) -> int:
 
 
 def _dmarc_text(domain: Any) -> str:
-    """Return the DMARC record to publish: never one that is weaker than what receivers use now; "" where none is needed.
+    """Return the DMARC record to publish, never weaker than the current policy; "" if none is needed.
 
     `in_force` None: not known before the first check. Then a name that may be a subdomain's gets none.
     """

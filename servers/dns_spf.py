@@ -19,7 +19,7 @@ _REFUSALS = frozenset({spf.Result.FAIL, spf.Result.SOFTFAIL, spf.Result.NEUTRAL,
 
 
 def check_spf(expected: Expected, resolver: Resolver) -> Finding:
-    """The domain's SPF record, evaluated, passes every address that its mail may leave by."""
+    """The domain's SPF record passes every address that can send its mail."""
     answer = resolver.ask(expected.name, "TXT")
     if answer.is_failure:
         return failed(answer)
@@ -55,7 +55,7 @@ def _none(expected: Expected, answer: Answer) -> Finding:
 
 
 def _warning(expected: Expected, resolver: Resolver) -> str:
-    """Return what the record does to mail of others: lets all of it pass, or none of it be judged."""
+    """Return a warning if the record passes every address, or cannot be evaluated for other addresses."""
     if not resolver.remaining():
         return ""
     verdict = spf.evaluate(ANYBODYS_ADDRESS, sender=expected.name, helo=expected.name, resolver=resolver)
@@ -70,7 +70,7 @@ def _warning(expected: Expected, resolver: Resolver) -> str:
 
 
 def _broken(expected: Expected, verdict: spf.Verdict, resolver: Resolver) -> str:
-    """Return why the record cannot be evaluated, and for too many look-ups what to shorten."""
+    """Return why the record cannot be evaluated, and for too many look-ups which terms to shorten."""
     if verdict.lookups <= spf.MAX_LOOKUPS:
         return verdict.reason
     terms = sorted(costs(expected.name, resolver), key=lambda each: -each[1])

@@ -20,7 +20,7 @@ from servers.models import Domain
 
 
 class DomainChecks:
-    """How the sweep sees domains. `actor` is who asked."""
+    """The checks of domains, for the sweep."""
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor

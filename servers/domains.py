@@ -34,7 +34,7 @@ _PRINTABLE = re.compile(r"[ -~]*")
 
 
 class ProvenElsewhere(Conflict):
-    """Another organization has proven the name, and the record that would prove it for this one is not there."""
+    """Another organization has verified the name, and this one's verification record is missing."""
 
     def __init__(self, name: str, verification_string: str) -> None:
         self.name = name
@@ -81,12 +81,12 @@ def find_domain(server: Server, name: str) -> Domain:
 
 
 def verification_string(domain: Domain) -> str:
-    """Return the text of the TXT record that proves the domain."""
+    """Return the text of the TXT record that verifies the domain."""
     return f"{VERIFICATION_PREFIX} {domain.verification_token}"
 
 
 def verification_token(organization: Organization, name: str) -> str:
-    """Return what proves a name for an organization: always the same, so that a refused one can publish it beforehand."""
+    """Return an organization's verification token of a name: constant, so that it can be published beforehand."""
     return salted_hmac("servers.domains.verification", f"{organization.uuid} {name}", algorithm="sha256").hexdigest()[
         :TOKEN_LENGTH
     ]
@@ -149,7 +149,7 @@ def change_domain(
     outgoing: bool | None = None,
     incoming: bool | None = None,
 ) -> Domain:
-    """Change what is expected of the domain or what it is used for; None leaves what is there. It is checked again soon."""
+    """Change the domain's expected records or use; None keeps a value. It is checked again soon."""
     changed = _locked(domain)
     before = _snapshot(changed)
     _take(
@@ -188,7 +188,7 @@ def delete_domain(*, domain: Domain, actor: Actor) -> Domain:
 
 
 def verify_domain(*, domain: Domain, actor: Actor, seconds: float = CHECK_TIMEOUT) -> Domain:
-    """Look at DNS now and return the domain with what was found; `is_verified` says whether the TXT record is there.
+    """Check DNS now and return the domain with the results; `is_verified` says whether the TXT record was found.
 
     When DNS could not be asked, the domain keeps what it was, with the reason in its errors. Not inside a transaction.
     """

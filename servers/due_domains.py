@@ -21,7 +21,7 @@ REMEMBERED = datetime.timedelta(days=2)
 
 
 def recheck_domains_of(owner: Server | Organization) -> None:
-    """Let the domains of a server, or of all an organization's, be checked by the next sweep."""
+    """Make the domains of a server, or of an organization's servers, due for the next sweep."""
     if isinstance(owner, Server):
         make_due(Domain.objects.filter(server=owner))
     else:

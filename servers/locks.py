@@ -9,7 +9,7 @@ from servers.models import Organization, Server
 
 
 def lock_organization(pk: int) -> Organization:
-    """Make acts on what an organization owns (names, pools) wait for each other; raises NotFound where it is gone."""
+    """Serialize changes of an organization's records (names, pools); raises NotFound if it was deleted."""
     return locked(Organization.objects.all(), pk)
 
 
@@ -22,5 +22,5 @@ def lock_organization_of(server: Server) -> Organization:
 
 
 def lock_server(server: Server) -> Server:
-    """Return the server as it is now, with its organization, and hold it; raises NotFound where it is deleted."""
+    """Return the current server with its organization, locked; raises NotFound if it is deleted."""
     return locked(Server.objects.living().select_related("organization"), server.pk)

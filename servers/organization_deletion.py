@@ -11,7 +11,7 @@ from servers.pools import NAMED
 
 
 def blocking_records(organization: Organization) -> list[Dependency]:
-    """Return the servers, deleted ones too, and the pools of its own for which the organization is kept, some of each."""
+    """Return servers (including deleted ones) and own pools that prevent the deletion, some of each."""
     servers = Server.objects.filter(organization=organization).order_by(F("deleted_at").asc(nulls_first=True), "pk")
     made = IPPool.objects.filter(namespace=organization.uuid).order_by("pk")
     return [

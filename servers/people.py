@@ -15,7 +15,7 @@ from servers.models import Membership, Organization
 
 @dataclass(frozen=True, slots=True)
 class AddedPerson:
-    """A new member; `password` is that of the account that was made for them, None where they had one."""
+    """A new member; `password` is that of a newly created account, or None."""
 
     membership: Membership
     password: str | None
@@ -23,7 +23,7 @@ class AddedPerson:
 
 @atomic_act
 def add_person(*, organization: Organization, username: str, role: str, actor: Actor, email: str = "") -> AddedPerson:
-    """Give a person a role in the organization; who has no account yet gets one, with a password to be handed over."""
+    """Add a person to the organization. A missing account is created, with a password to hand over."""
     username = clean_username(username)
     _refuse_unknown_role(role)
     # So that the organization is not deleted meanwhile.
@@ -44,7 +44,7 @@ def add_person(*, organization: Organization, username: str, role: str, actor: A
 
 @atomic_act
 def change_role(*, membership: Membership, role: str, actor: Actor) -> Membership:
-    """Give the person another role; Conflict where the organization would be left without an owner."""
+    """Change the person's role. Raises Conflict for the last owner."""
     _refuse_unknown_role(role)
     changed = _locked(membership)
     if changed.role == role:
@@ -61,7 +61,7 @@ def change_role(*, membership: Membership, role: str, actor: Actor) -> Membershi
 
 @atomic_act
 def remove_person(*, membership: Membership, actor: Actor) -> None:
-    """Take the person out of the organization; Conflict where it would be left without an owner. The account stays."""
+    """Remove the person from the organization. Raises Conflict for the last owner. The account is kept."""
     removed = _locked(membership)
     _refuse_ownerless(removed)
     _record(actor, "membership.deleted", removed, before=snapshot(removed))

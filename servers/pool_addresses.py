@@ -19,7 +19,7 @@ _PARAMETERS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What adding some addresses to a pool makes, uses, finds there already, and refuses with the reason."""
+    """The effects of adding addresses to a pool: created, used, already present, and refused with the reason."""
 
     made: list[str] = field(default_factory=list)
     used: list[IPAddress] = field(default_factory=list)
@@ -60,7 +60,7 @@ def plan(*, pool: IPPool, text: str) -> Addition:
 
 @transaction.atomic
 def add_pasted(*, pool: IPPool, text: str, actor: Actor) -> Addition:
-    """Make the addresses that do not exist, put all that may be there into the pool, and return what was done."""
+    """Create missing addresses, add all usable ones to the pool, and return what was done."""
     lock_addresses()
     if not IPPool.objects.select_for_update().filter(pk=pool.pk).exists():
         raise NotFound("The pool could not be found")

@@ -88,7 +88,7 @@ def in_order(rules: Iterable[IPPoolRule]) -> list[IPPoolRule]:
 
 
 def pool_for(*, server: Server, sender: str, recipient: str) -> IPPool | None:
-    """Return the pool that mail of the server leaves by; None where it has none."""
+    """Return the pool that sends this mail of the server, or None."""
     for rule in in_order(rules_of(server)):
         if matches(rule, sender=sender, recipient=recipient):
             return rule.pool
@@ -96,7 +96,7 @@ def pool_for(*, server: Server, sender: str, recipient: str) -> IPPool | None:
 
 
 def addresses_of(server: Server) -> QuerySet[IPAddress]:
-    """Return the addresses that the server may send by, its pool's and its rules', each once, by id."""
+    """Return the addresses that the server can send from (of its pool and its rules), each once, by id."""
     rules = IPPoolRule.objects.filter(Q(server=server) | Q(organization_id=server.organization_id))
     members = IPPoolMember.objects.filter(Q(pool_id=server.ip_pool_id) | Q(pool__in=rules.values("pool_id")))
     return IPAddress.objects.filter(pk__in=members.values("ip_address_id")).order_by("pk")
@@ -137,7 +137,7 @@ def change_rule(
     from_conditions: Sequence[str] | None = None,
     to_conditions: Sequence[str] | None = None,
 ) -> IPPoolRule:
-    """Change the rule's pool or conditions; None leaves what is there."""
+    """Change the rule's pool or conditions; None keeps a value."""
     organization = _lock_organization(_owner(rule))
     changed = _locked(rule)
     before = snapshot(changed)
@@ -155,7 +155,7 @@ def change_rule(
 
 @transaction.atomic
 def delete_rule(*, rule: IPPoolRule, actor: Actor) -> None:
-    """Delete the rule; mail that it took leaves by the next that matches."""
+    """Delete the rule; its mail is sent by the next matching rule or the server's pool."""
     organization = _lock_organization(_owner(rule))
     deleted = _locked(rule)
     _record(actor, "ip_pool_rule.deleted", deleted, organization.pk, before=snapshot(deleted))
@@ -165,7 +165,7 @@ def delete_rule(*, rule: IPPoolRule, actor: Actor) -> None:
 
 @transaction.atomic
 def order_rules(*, owner: Server | Organization, ids: Sequence[int], actor: Actor) -> None:
-    """Put an owner's rules into this order; `ids` must name each of them once."""
+    """Set the order of an owner's rules; `ids` must contain each of them once."""
     organization = _lock_organization(owner)
     rules = list(IPPoolRule.objects.filter(**_owned_by(owner)).order_by("position", "pk"))
     before = [rule.pk for rule in rules]

@@ -40,7 +40,7 @@ class CreatedPool:
 
 
 def pools_of(organization: Organization) -> QuerySet[IPPool]:
-    """Return the pools that the organization may use, its own and those it was granted, by id."""
+    """Return the pools that the organization can use (own and granted), by id."""
     return IPPool.objects.filter(organization_pools__organization=organization).order_by("pk")
 
 
@@ -52,7 +52,7 @@ def addresses_of(organization: Organization) -> QuerySet[IPAddress]:
 
 @atomic_act
 def create_pool(*, organization: Organization, name: str, ips: Sequence[Any], actor: Actor) -> CreatedPool:
-    """Make a pool of the organization's own and add addresses to it.
+    """Create a pool of the organization and add addresses to it.
 
     An address that exists is used again where it is in no pool or in one of the organization's; one that is in others' pools
     only counts as taken. The pool is made even where no address could be added (IP Pools API, "Creating an IP Pool").
@@ -75,7 +75,7 @@ def create_pool(*, organization: Organization, name: str, ips: Sequence[Any], ac
 
 @transaction.atomic
 def grant_pool(*, organization: Organization, pool: IPPool, actor: Actor) -> OrganizationPool:
-    """Let the organization use the pool; granting it again changes nothing. Raises NotFound where the organization is gone."""
+    """Grant the pool to the organization; granting it again changes nothing. Raises NotFound."""
     lock_organization(organization.pk)
     return _grant(organization, pool, actor)
 
@@ -95,7 +95,7 @@ def _grant(organization: Organization, pool: IPPool, actor: Actor) -> Organizati
 
 @transaction.atomic
 def withdraw_pool(*, organization: Organization, pool: IPPool, actor: Actor) -> None:
-    """Take the pool from the organization; Conflict while a living server or a rule of it sends by the pool."""
+    """Withdraw the pool from the organization; Conflict while a living server or a rule of it uses the pool."""
     # Servers take pools under this lock too, so none can choose the pool while it is withdrawn.
     lock_organization(organization.pk)
     servers = Server.objects.living().filter(organization=organization)
@@ -121,7 +121,7 @@ def withdraw_pool(*, organization: Organization, pool: IPPool, actor: Actor) -> 
 def add_members(
     *, pool: IPPool, addresses: Sequence[IPAddress], actor: Actor, organization_id: int | None = None
 ) -> int:
-    """Put addresses into the pool and return how many were new to it."""
+    """Add addresses to the pool and return how many were new."""
     present = set(pool.members.values_list("ip_address_id", flat=True))
     fresh = [address for address in addresses if address.pk not in present]
     if fresh and pool.namespace is not None:
@@ -185,7 +185,7 @@ def _end_default(namespace: uuid.UUID | None, actor: Actor) -> None:
 
 @transaction.atomic
 def remove_members(*, pool: IPPool, addresses: Sequence[IPAddress], actor: Actor) -> int:
-    """Take addresses out of the pool and return how many were in it. The addresses stay."""
+    """Remove addresses from the pool and return how many were in it. The addresses are kept."""
     members = pool.members.filter(ip_address__in=addresses).select_related("ip_address")
     ipv4 = list(members.values_list("ip_address__ipv4", flat=True))
     if ipv4:
@@ -204,7 +204,7 @@ def remove_members(*, pool: IPPool, addresses: Sequence[IPAddress], actor: Actor
 
 
 def _note_members_changed(pool: IPPool) -> None:
-    """Note that mail may leave by other addresses: the next sweep checks the domains that send by the pool."""
+    """Record that the pool's addresses changed: the next sweep checks the domains that use the pool."""
     IPPool.objects.filter(pk=pool.pk).update(members_changed_at=Now())
 
 
@@ -248,7 +248,7 @@ def owner_id_of(pool: IPPool) -> int | None:
 
 @transaction.atomic
 def create_platform_pool(*, name: str, is_default: bool = False, actor: Actor) -> IPPool:
-    """Make an empty pool of the platform's own, which organizations may be granted."""
+    """Create an empty pool of the platform, which can be granted to organizations."""
     lock_addresses()
     name = clean_name(name)
     if IPPool.objects.filter(namespace=None, name_key=fold(name)).exists():

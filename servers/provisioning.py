@@ -32,7 +32,7 @@ HIGHEST_SEND_LIMIT = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class CreatedServer:
-    """What create_server answers with."""
+    """The result of create_server."""
 
     server: Server
     already_exists: bool
@@ -52,7 +52,7 @@ def create_organization(
     limits: Mapping[str, int | None] | None = None,
     at: datetime.datetime | None = None,
 ) -> Organization:
-    """Make a tenant, which may use the platform's default pool from the start. `permalink` empty: made from the name.
+    """Create an organization, which can use the platform's default pool. `permalink` empty: derived from the name.
 
     `limits` are quotas of its own, by the names of their columns. `at` is now; None: by the clock, as `created_at`.
     """
@@ -108,7 +108,7 @@ def change_organization(
 def suspend_organization(
     *, organization: Organization, reason: str, at: datetime.datetime, actor: Actor
 ) -> Organization:
-    """Stop every key of every server of the organization until it is resumed."""
+    """Suspend the organization: all keys of its servers are refused until it is resumed."""
     reason = clean_text(reason, field="reason", longest=REASON_LENGTH)
     locked = lock_organization(organization.pk)
     before = snapshot(locked)
@@ -118,7 +118,7 @@ def suspend_organization(
 
 @transaction.atomic
 def resume_organization(*, organization: Organization, actor: Actor) -> Organization:
-    """End the organization's suspension; servers that are suspended themselves stay so."""
+    """Resume the organization; servers that are suspended themselves stay suspended."""
     locked = lock_organization(organization.pk)
     before = snapshot(locked)
     locked.suspended_at, locked.suspension_reason = None, ""
@@ -223,7 +223,7 @@ def suspend_server(
     actor: Actor,
     until: datetime.datetime | None = None,
 ) -> Server:
-    """Stop the server's keys; `until` None: until it is resumed."""
+    """Suspend the server: its keys are refused. `until` None: until it is resumed."""
     if until is not None and until <= at:
         raise Invalid(Fault("until", "must be in the future"))
     reason = clean_text(reason, field="reason", longest=REASON_LENGTH)
@@ -235,7 +235,7 @@ def suspend_server(
 
 @transaction.atomic
 def resume_server(*, server: Server, actor: Actor) -> Server:
-    """End the server's suspension; its organization's is another matter."""
+    """Resume the server; its organization's suspension is separate."""
     locked = lock_server(server)
     before = snapshot(locked)
     locked.suspended_at, locked.suspended_until, locked.suspension_reason = None, None, ""
@@ -244,7 +244,7 @@ def resume_server(*, server: Server, actor: Actor) -> Server:
 
 @transaction.atomic
 def delete_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Server:
-    """Mark the server as deleted: its keys stop, its name is free, its counts stay. Deleting it again is NotFound."""
+    """Mark the server as deleted: its keys are invalid, its name is free, its counts are kept. Again: NotFound."""
     locked = lock_server(server)
     before = snapshot(locked)
     locked.deleted_at = at
@@ -253,7 +253,7 @@ def delete_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Ser
 
 @transaction.atomic
 def restore_server(*, server: Server, actor: Actor) -> Server:
-    """Bring a deleted server back with its keys; Conflict where its name or permalink was taken meanwhile.
+    """Restore a deleted server with its keys; Conflict if its name or permalink has been taken.
 
     A pool that was withdrawn from the organization meanwhile is withdrawn from the server too, and so are rules by it.
     """
@@ -366,7 +366,7 @@ def _record_creation(actor: Actor, act: str, target: Organization | Server, orga
 def _saved[Record: (Organization, Server)](
     actor: Actor, act: str, target: Record, before: dict[str, Any], *columns: str
 ) -> Record:
-    """Save the record, or these columns of it, if anything is another than before."""
+    """Save the record, or these columns of it, if anything changed."""
     organization_id = target.organization_id if isinstance(target, Server) else target.pk
     changed = [*columns, "updated_at"] if columns else None
     acts.save_change(target, before, act=act, actor=actor, organization_id=organization_id, columns=changed)

@@ -27,7 +27,7 @@ HOUR = datetime.timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much of one kind there is, and may be; `is_own`: the limit was given to this organization."""
+    """The use and the limit of one kind of record; `is_own`: the limit was set for this organization."""
 
     noun: str
     used: int
@@ -77,7 +77,7 @@ def limit_of(organization: Organization, field: str) -> int:
 
 
 def refuse_beyond(organization: Organization, field: str, *, more: int = 1) -> None:
-    """Raise QuotaExceeded where `more` of a kind would be too many. The caller holds the organization's row."""
+    """Raise QuotaExceeded if `more` of a kind exceed the quota. The caller holds the organization's row."""
     noun, count = _COUNTS[field]
     limit = limit_of(organization, field)
     if more and count(organization) + more > limit:
@@ -101,7 +101,7 @@ def refuse_keyless_beyond(organization: Organization, *, at: datetime.datetime) 
 
 
 def usage_of(organization: Organization, **known: int) -> list[Usage]:
-    """Return how much of each kind there is and may be; `known` are numbers that the caller has, by field."""
+    """Return use and limit of each kind; `known` are numbers that the caller has, by field."""
     return [
         Usage(
             noun,

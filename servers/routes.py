@@ -56,5 +56,5 @@ def change_route(*, route: Route, actor: Actor, **changes: Any) -> Route:
 
 @atomic_act
 def delete_route(*, route: Route, actor: Actor) -> None:
-    """Delete the route: mail to its name goes by the server's other routes."""
+    """Delete the route; the server's other routes apply to its mail."""
     ROUTES.delete(route, actor)

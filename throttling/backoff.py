@@ -33,7 +33,7 @@ UNLIMITED = 0
 
 
 class Bucket(NamedTuple):
-    """What receivers answered to one throttle's attempts within ten seconds; `number` is the Unix time divided by BUCKET."""
+    """The replies to one throttle's attempts within ten seconds; `number` is the Unix time divided by BUCKET."""
 
     number: int
     sent: int = 0
@@ -51,7 +51,7 @@ class Program:
 
 
 class Rates(NamedTuple):
-    """What a window of buckets holds."""
+    """The sums of a window of buckets."""
 
     attempts: int
     deferred: int
@@ -75,7 +75,7 @@ class Rates(NamedTuple):
         )
 
     def is_significant(self, program: Program) -> bool:
-        """Return whether a trigger is reached by more refusals than chance gives.
+        """Return whether a trigger is reached with statistical significance.
 
         Of 20 attempts with a trigger of 50 percent, 10 refusals are as many as a steady 25 percent brings now and then.
         """
@@ -86,7 +86,7 @@ class Rates(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where a throttle stands at the boundary `at` (Unix seconds, a multiple of BUCKET).
+    """The state of a throttle at the boundary `at` (Unix seconds, a multiple of BUCKET).
 
     `counted_from` is the time from which attempts count: what came before a transition says nothing about the time after it.
     `suspected_at` is the boundary at which the trigger was first reached, while it waits for confirmation. `began_at` and
@@ -105,7 +105,7 @@ class State:
 
 
 class Change(StrEnum):
-    """What happened to a throttle."""
+    """A kind of transition."""
 
     BEGAN = "began"
     EXTENDED = "extended"
@@ -122,7 +122,7 @@ class Transition(NamedTuple):
 
 
 def start(at: int) -> State:
-    """Return the state of a throttle that nothing is known about before `at`."""
+    """Return the initial state of a throttle without data before `at`."""
     return State(at=_floor(at), counted_from=_floor(at))
 
 
@@ -158,7 +158,7 @@ def replay(state: State, buckets: Iterable[Bucket], program: Program, *, until: 
 
 @lru_cache(maxsize=10_000)
 def refusals_needed(attempts: int, trigger: int) -> int:
-    """Return how many of the attempts must be refused: the trigger's share, and more than chance gives at half of that share.
+    """Return the number of refusals required: the trigger's share, and significantly more than at half of that share.
 
     Where the share is more than 50 refusals it decides alone: chance no longer gives twice what is usual.
     """
@@ -189,7 +189,7 @@ def reduced(normal: int, *, percent: int | None = None, fixed: int | None = None
 
 
 def window(buckets: list[Bucket], *, at: int, counted_from: int) -> Rates:
-    """Return what the newest buckets before `at` hold: as many as give 60 seconds and 20 attempts, of an hour at most."""
+    """Return the sums of the newest buckets before `at`: at least 60 seconds and 20 attempts, at most one hour."""
     attempts = deferred = failed = 0
     for bucket in reversed(buckets):
         begins = bucket.number * BUCKET
@@ -235,7 +235,7 @@ def _reduce(state: State, rates: Rates, program: Program, change: Change) -> tup
 
 
 def _since(buckets: list[Bucket], first: int, at: int) -> Rates:
-    """Return what the buckets from `first` up to `at` hold."""
+    """Return the sums of the buckets from `first` up to `at`."""
     attempts = deferred = failed = 0
     for bucket in reversed(buckets):
         if bucket.number * BUCKET < first:

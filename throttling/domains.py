@@ -57,7 +57,7 @@ def pattern(text: str) -> str:
 
 
 def patterns_matching(domain: str) -> Iterator[str]:
-    """Yield every pattern that applies to the (normalized) domain, in the order in which they are looked for.
+    """Yield every pattern that matches the (normalized) domain, in the order of evaluation.
 
     The nearer name goes first. For one name, `*.` goes before `[*.]`; for the domain itself, its plain name goes first.
     """

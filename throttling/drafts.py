@@ -17,7 +17,7 @@ TAKEN = "has already been taken"
 
 
 class RuleFields(TypedDict, total=False):
-    """A rule as acts take it. In a list that replaces a set's rules, `id` is the rule that it changes; else it is new."""
+    """The input of a rule. In a list that replaces a set's rules, `id` is the rule to change; None is a new one."""
 
     id: int
     domains: Sequence[str]
@@ -36,7 +36,7 @@ class RuleColumns(TypedDict, total=False):
 
 @dataclass(slots=True)
 class Pattern:
-    """A domain of a rule: as it is compared, and as and where it was given."""
+    """A domain of a rule: normalized, as given, and its position."""
 
     text: str
     given: str
@@ -45,7 +45,7 @@ class Pattern:
 
 @dataclass(slots=True)
 class Draft:
-    """One rule, judged as far as that can be done alone. What is None, or not among the columns, stays as it is."""
+    """One rule, validated as far as possible alone. None, or an omitted column, keeps a value."""
 
     path: str
     id: int | None
@@ -60,7 +60,7 @@ class Draft:
 
 
 def validate_default(given: Mapping[str, object], *, kind: str, faults: Faults) -> None:
-    """Judge the limits of a rule set's default: an address's may be None, which leaves it to the template."""
+    """Validate the limits of a rule set's default: those of an address can be None for the template's."""
     for name, value in given.items():
         faults.integer(name, value, lowest=0, highest=HIGHEST_LIMIT, is_nullable=kind == RuleSet.Kind.ADDRESS)
 
@@ -84,7 +84,7 @@ def draft_of(fields: RuleFields, *, path: str = "", is_whole: bool = True, fault
 
 
 def patterns_of(texts: Sequence[str], path: str, faults: Faults) -> list[Pattern]:
-    """Return domain patterns: at least one, each valid; whether they are unique is for the set to say."""
+    """Return domain patterns: at least one, each valid. Uniqueness is checked by the set."""
     if not texts:
         faults.add(path, "must contain at least one domain name")
     found = []
@@ -97,7 +97,7 @@ def patterns_of(texts: Sequence[str], path: str, faults: Faults) -> list[Pattern
 
 
 def refuse_taken(patterns: Iterable[Pattern], taken: set[str], faults: Faults) -> None:
-    """Add a fault for each pattern that is taken, by others or by one before it."""
+    """Add a fault for each duplicate pattern."""
     taken = set(taken)
     for pattern in patterns:
         if pattern.text in taken:
@@ -108,7 +108,7 @@ def refuse_taken(patterns: Iterable[Pattern], taken: set[str], faults: Faults) -
 def draft_rules(
     given: Sequence[RuleFields], existing: Sequence[Rule], *, path: str, replaces: bool, faults: Faults
 ) -> list[Draft]:
-    """Judge rules that are added to those of a set or, with `replaces`, take their place; `path` names the list."""
+    """Validate rules that are added to a set or, with `replaces`, replace its rules; `path` is the list."""
     ids = {rule.pk for rule in existing}
     drafts = []
     for index, fields in enumerate(given):

@@ -17,7 +17,7 @@ UNLIMITED = 0
 
 
 class Source(StrEnum):
-    """Whose rule or default it is."""
+    """The owner of a rule or default."""
 
     ADDRESS = "address"
     TEMPLATE = "template"
@@ -25,7 +25,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LimitRule:
-    """A rule as far as limits need it; `domains` are normalized patterns."""
+    """The fields of a rule that limits need; `domains` are normalized patterns."""
 
     id: int
     domains: tuple[str, ...]
@@ -67,7 +67,7 @@ NO_RULE = 0
 
 
 class CapKind(StrEnum):
-    """What reduces a rate below what the rules allow."""
+    """The cause of a cap."""
 
     THROTTLE_PROGRAM = "throttle_program"
     WARM_UP = "warm_up"
@@ -91,7 +91,7 @@ class Cap:
     domains: frozenset[str] | None = None
 
     def applies(self, rule: LimitRule | None, patterns: tuple[str, ...], at: datetime.datetime) -> bool:
-        """Return whether it bounds what goes to a domain, given the rule that wins there and the patterns that match it."""
+        """Return whether it applies to a domain, given its winning rule and matching patterns."""
         if self.until is not None and at >= self.until:
             return False
         if self.rule_id is not None and self.rule_id != (NO_RULE if rule is None else rule.id):
@@ -100,7 +100,7 @@ class Cap:
 
 
 class Considered(NamedTuple):
-    """One step of a decision: a pattern that would apply, and the rule of this set that has it, if any."""
+    """One step of a decision: a matching pattern, and the rule of this set that has it, if any."""
 
     source: Source
     pattern: str
@@ -108,7 +108,7 @@ class Considered(NamedTuple):
 
 
 class EffectiveLimits(NamedTuple):
-    """What an address may do towards one domain, and why. 0 is unlimited.
+    """The limits of an address for one domain, and their sources. 0 is unlimited.
 
     `rule`, `pattern` and `source` are None when the default decides; `connections_from` and `messages_from` say whose rule,
     default or cap each number is. `caps` are the caps that decided a number, the connections' first.
@@ -142,7 +142,7 @@ def effective(layers: Layers, caps: Sequence[Cap], domain: str, at: datetime.dat
 
 
 def trace(layers: Layers, domain: str) -> list[Considered]:
-    """Return what the layers are asked, in order. The last step is the winner, unless its rule is None: the default.
+    """Return the steps of the evaluation, in order. The last step is the winner, unless its rule is None: the default.
 
     Caps come after it: those that decided are `EffectiveLimits.caps`.
     """
@@ -179,7 +179,7 @@ def _of_layers(layers: Layers, domain: str, patterns: tuple[str, ...]) -> Effect
 
 
 def _capped(limits: EffectiveLimits, caps: Iterable[Cap]) -> EffectiveLimits:
-    """Lower each number to the least of the caps; of equal ones the first decides, of a limit and a cap the limit."""
+    """Reduce each number to the lowest cap. Of equal caps the first decides, of a limit and an equal cap the limit."""
     deciding: dict[str, Cap] = {}
     for cap in caps:
         connections, messages = cap.max_concurrent_connections, cap.max_messages_per_hour

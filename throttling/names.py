@@ -11,7 +11,7 @@ NAME_LENGTH = 200
 def validate_name(
     name: str, model: type[ThrottlingTemplate] | type[ThrottleProgram], *, pk: int | None, faults: Faults
 ) -> None:
-    """Judge a name: 1 to 200 characters, a letter or digit among them, and no other record's (`pk` is its own)."""
+    """Validate a name: 1 to 200 characters, with a letter or digit, and unique (`pk` is the record's own id)."""
     if not is_storable(name):
         faults.add("name", "must not contain control characters")
     elif not 1 <= len(name) <= NAME_LENGTH:

@@ -45,7 +45,7 @@ def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[Progra
 def change(
     program_id: int, *, actor: Actor, faults: Faults | None = None, **given: Unpack[ProgramFields]
 ) -> ThrottleProgram:
-    """Change what is given. Raises NotFound, and NotAllowed for a built-in program."""
+    """Change the given fields. Raises NotFound, and NotAllowed for a built-in program."""
     program = _locked(program_id, "changed")
     _validated(program, given, faults).refuse()
     before = snapshot(program)
@@ -64,7 +64,7 @@ def delete(program_id: int, *, actor: Actor) -> None:
 
 
 def _validated(program: ThrottleProgram, given: ProgramFields, faults: Faults | None) -> Faults:
-    """Judge what is given; `program` has what stays."""
+    """Validate the given fields; `program` has the others."""
     faults = Faults() if faults is None else faults
     if "name" in given and (program.pk is None or given["name"] != program.name):
         validate_name(given["name"], ThrottleProgram, pk=program.pk, faults=faults)
@@ -82,7 +82,7 @@ def _validated(program: ThrottleProgram, given: ProgramFields, faults: Faults | 
 
 
 def _refuse_raising(program: ThrottleProgram, given: ProgramFields, faults: Faults) -> None:
-    """Add a fault where a value would be more than all of the limit; `program` has what is not given."""
+    """Add a fault for a value above 100 percent of the limit; `program` has the fields that are not given."""
     after = {name: given.get(name, getattr(program, name)) for name in (*MODES, *VALUES)}
     for mode, value in zip(MODES, VALUES, strict=False):
         number = after[value]

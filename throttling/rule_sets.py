@@ -57,7 +57,7 @@ def load_rules(rule_set: RuleSet) -> None:
 
 
 def keep(owner: Model, name: str, found: Sequence[Model]) -> None:
-    """Keep related records as `prefetch_related` does."""
+    """Cache related records as `prefetch_related` does."""
     cache = vars(owner).setdefault("_prefetched_objects_cache", {})
     cache.pop(name, None)
     related = getattr(owner, name).get_queryset()
@@ -85,7 +85,7 @@ def create(kind: str, default: Mapping[str, Any], drafts: Sequence[Draft]) -> Ru
 
 
 def change(rule_set: RuleSet, default: Mapping[str, Any], drafts: Sequence[Draft] | None, *, replaces: bool) -> bool:
-    """Write what differs into a (locked) set, and return whether anything did.
+    """Save the differences of a (locked) set, and return whether there were any.
 
     The drafts are added or, with `replaces`, are what the set has then; None leaves the rules as they are.
     """
@@ -112,7 +112,7 @@ def add_rules(rule_set: RuleSet, drafts: Sequence[Draft]) -> list[Rule]:
 
 
 def change_rule(rule_set: RuleSet, rule: Rule, draft: Draft) -> bool:
-    """Write what differs into one rule of a (locked) set, and return whether anything did."""
+    """Save the differences of one rule of a (locked) set, and return whether there were any."""
     has_changed = bool(save_changes(rule, draft.columns))
     if has_other_domains(rule, draft):
         rule.domains.all().delete()
@@ -135,7 +135,7 @@ def document(rule_set: RuleSet) -> dict[str, Any]:
 
 
 def fields_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what acts take to make a set what it was when this document was recorded.
+    """Return the arguments that restore a set to this document.
 
     Its rules are new ones: those that it had may be gone, and their ids with them.
     """
@@ -156,7 +156,7 @@ def fields_of(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def limit_table(rule_set: RuleSet, rules: Iterable[Rule]) -> LimitTable:
-    """Return the set as `throttling.limits` wants it; `rules` are its rules, from `rules_of`."""
+    """Return the set as a table of `throttling.limits`; `rules` are its rules, from `rules_of`."""
     return LimitTable.of(
         (
             LimitRule(

@@ -17,7 +17,7 @@ from throttling.models.rule import MAX_RULES
 
 
 class Owner(Protocol):
-    """What has rules: an address (of an outer app) or a template."""
+    """The owner of a rule set: an address (of an outer app) or a template."""
 
     rules: RuleSet
     rules_id: int

@@ -29,7 +29,7 @@ def rows_of(rule_set: RuleSet) -> Iterator[tuple[Any, ...]]:
 
 
 def read(rows: Sequence[Row], rule_set: RuleSet) -> list[RuleFields]:
-    """Return the rules as acts take them; raises Invalid with a fault for each line that is none.
+    """Return the rules as input of a change; raises Invalid with a fault for each invalid line.
 
     An empty cell leaves what the set's rule for the same domains has.
     """
@@ -45,7 +45,7 @@ def read(rows: Sequence[Row], rule_set: RuleSet) -> list[RuleFields]:
 
 
 def at_lines(refusal: Invalid, rows: Sequence[Row]) -> Invalid:
-    """Return the refusal of an act that was given the rules of these rows, its faults with the lines of the file."""
+    """Return the refusal of a change with these rows' rules, with the lines of the file in its faults."""
     faults = []
     for fault in refusal.faults:
         if (place := _PLACE.match(fault.path)) and int(place[1]) < len(rows):

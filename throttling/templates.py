@@ -16,7 +16,7 @@ KIND = RuleSet.Kind.TEMPLATE
 
 
 class TemplateFields(TypedDict, total=False):
-    """What acts take of a template: its columns, the default limits, and rules.
+    """The input of create and change: columns, default limits, and rules.
 
     `rules` is the whole list, in which an entry with an `id` changes that rule and a rule that is not named goes;
     `added_rules` adds.
@@ -47,7 +47,7 @@ def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[Templa
 def change(
     template_id: int, *, actor: Actor, faults: Faults | None = None, **given: Unpack[TemplateFields]
 ) -> ThrottlingTemplate:
-    """Change what is given. Raises NotFound."""
+    """Change the given fields. Raises NotFound."""
     faults = Faults() if faults is None else faults
     template = _locked(template_id)
     if "name" in given and given["name"] != template.name:
@@ -85,7 +85,7 @@ def default_of(given: Mapping[str, Any]) -> dict[str, Any]:
 def validate_rules(
     given: Mapping[str, Any], existing: Sequence[Rule] | Any, *, kind: str, faults: Faults
 ) -> list[Draft] | None:
-    """Judge the default and the rules that an owner is given; None where no rules are."""
+    """Validate the default and the rules of an owner; None if no rules are given."""
     validate_default(default_of(given), kind=kind, faults=faults)
     for name in ("rules", "added_rules"):
         if name in given:
@@ -94,7 +94,7 @@ def validate_rules(
 
 
 def fields_of(document: Mapping[str, Any]) -> TemplateFields:
-    """Return what `change` takes to make a template what it was when this document was recorded."""
+    """Return the arguments of `change` that restore a template to this document."""
     return cast(TemplateFields, {"name": document["name"], **rule_sets.fields_of(document)})
 
 

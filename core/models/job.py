@@ -9,13 +9,13 @@ STALE_AFTER = datetime.timedelta(minutes=2)
 
 class JobQuerySet(models.QuerySet["Job"]):
     def claimable(self, at: datetime.datetime) -> "JobQuerySet":
-        """Jobs that wait, and those whose worker fell silent."""
+        """Waiting jobs, and jobs with a silent worker."""
         silent = Q(state=Job.State.RUNNING, heartbeat_at__lt=at - STALE_AFTER)
         return self.filter(Q(state=Job.State.WAITING) | silent)
 
 
 class Job(models.Model):
-    """A long act, as a row: what is to be done, how far it is, and whether its worker still lives.
+    """A background job as a row: its work, its progress, and the sign of life of its worker.
 
     A Celery message is only a request to look here, because the embedded broker loses running messages when a worker is killed.
     """

@@ -11,12 +11,12 @@ from core.keys import DIGEST_LENGTH, PREFIX_LENGTH
 
 class KeyQuerySet[K: "Key"](models.QuerySet[K]):
     def usable(self, at: datetime.datetime) -> Self:
-        """Keys that have neither expired nor been stopped."""
+        """Keys that are neither expired nor revoked."""
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=at), **{self.model.STOPPED_BY: None})
 
 
 class Key(models.Model):
-    """A key of which only the digest is stored. `core.keys` issues it, finds it and notes its use.
+    """A key of which only the digest is stored. `core.keys` issues and finds it, and records its use.
 
     A subclass sets `objects` to a manager of KeyQuerySet, and calls `core.keys.issue` before it is saved.
     """
@@ -41,5 +41,5 @@ class Key(models.Model):
         return type(self)
 
     def is_usable(self, at: datetime.datetime) -> bool:
-        """Whether the key works at this time."""
+        """Whether the key is valid at this time."""
         return getattr(self, self.STOPPED_BY) is None and (self.expires_at is None or self.expires_at > at)

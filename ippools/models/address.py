@@ -14,7 +14,7 @@ REASON_LENGTH = 500
 
 
 class IPAddress(VirtualMTA):
-    """An address that mail leaves by: the egress IP, its HELO name, and how fast it may send."""
+    """An egress IP address: its HELO name, limits and priority."""
 
     ipv4 = models.GenericIPAddressField("IPv4", protocol="IPv4", unique=True)
     ipv6 = models.GenericIPAddressField("IPv6", protocol="IPv6", unique=True, null=True, blank=True)

@@ -14,12 +14,12 @@ REASON_LENGTH = 500
 
 class AddressCapQuerySet(models.QuerySet["AddressCap"]):
     def active(self, at: datetime.datetime) -> Self:
-        """Caps that bound what is sent at this time."""
+        """Caps that are in effect at this time."""
         return self.filter(Q(until=None) | Q(until__gt=at), ended_at=None, began_at__lte=at)
 
 
 class AddressCap(models.Model):
-    """An upper bound on what an address sends, on top of its rules, for a time. An act ends it; none deletes it."""
+    """A temporary upper bound of an address, on top of its rules. Caps are ended, never deleted."""
 
     class Kind(models.TextChoices):
         """Who or what reduces the rate."""

@@ -5,7 +5,7 @@ from ippools.models.address import IPAddress
 
 
 class AddressIdentity(DNSChecked):
-    """What DNS says of who an address is: its name (PTR), whether the name agrees (FCrDNS), and its HELO name.
+    """The DNS identity of an address: PTR record, forward-confirmed name (FCrDNS) and HELO name.
 
     A row of its own beside the address, because checks write it at any time, and a form that saves the address whole must not
     bring old findings back. Made by the first check.

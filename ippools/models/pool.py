@@ -8,7 +8,7 @@ from ippools.models.address import IPAddress
 
 
 class IPPool(models.Model):
-    """A group of addresses that servers send by. An address may be in several."""
+    """A group of addresses that servers send from. An address can be in several pools."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     # The uuid of the organization that made it, as a value (pools know no organizations); None: the platform's. Names are
@@ -63,7 +63,7 @@ class IPPool(models.Model):
 
 
 class IPPoolMember(models.Model):
-    """That an address is in a pool. PROTECT: an address that is in a pool cannot be deleted."""
+    """The membership of an address in a pool. PROTECT: an address in a pool cannot be deleted."""
 
     pool = models.ForeignKey(IPPool, on_delete=models.CASCADE, related_name="members")
     ip_address = models.ForeignKey(IPAddress, on_delete=models.PROTECT, related_name="memberships")

@@ -20,7 +20,7 @@ _RANDOMIZATIONS = Q(randomization_type__in=["random", "message_constant", "email
 
 
 class RoutingRule(VirtualMTA):
-    """Splits mail over other VirtualMTAs by weight, with exceptions for some recipient domains."""
+    """Splits mail over other VirtualMTAs by weight, with overrides for some recipient domains."""
 
     randomization_type = models.CharField(max_length=22, choices=Randomization.choices, default=Randomization.RANDOM)
 
@@ -56,7 +56,7 @@ class RoutingRule(VirtualMTA):
 
 
 class DomainOverride(models.Model):
-    """An exception of a routing rule for some recipient domains."""
+    """An override of a routing rule for some recipient domains."""
 
     routing_rule = models.ForeignKey(RoutingRule, on_delete=models.CASCADE, related_name="domain_overrides")
     randomization_type = models.CharField(max_length=22, choices=Randomization.choices, default=Randomization.RANDOM)
@@ -104,7 +104,7 @@ class OverrideDomain(models.Model):
 
 
 class DeliveryTarget(models.Model):
-    """One of the ways out that a routing rule, or an override of it, chooses from."""
+    """A target VirtualMTA of a routing rule or of an override, with its weight."""
 
     routing_rule = models.ForeignKey(RoutingRule, on_delete=models.CASCADE, related_name="targets")
     # None: a target of the rule's default.

@@ -6,7 +6,7 @@ from core.names import NameKeyField
 
 
 class VirtualMTA(models.Model):
-    """One way out for mail: an IP address, a relay server or a routing rule.
+    """An egress for mail: an IP address, a relay server or a routing rule.
 
     The base of all three (multi-table inheritance), so that ids and names are unique over them and a redirect or reference
     has one table to point at, as GreenArrow's VirtualMTAs have.

@@ -9,7 +9,7 @@ from ippools.models import IPAddress
 
 
 class Node(Key):
-    """A machine with one MTA, whose agent fetches its policy and reports with a key of its own."""
+    """A machine with one MTA. Its agent fetches the policy and reports, with its own key."""
 
     class Kind(models.TextChoices):
         POSTFIX = "postfix", "Postfix"
@@ -53,7 +53,7 @@ class Node(Key):
 
 
 class NodeAddress(models.Model):
-    """That an address is on a node: on one at most, so that no limit is shared between machines."""
+    """The assignment of an address to a node: to at most one, so that machines never share a limit."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="node_addresses")
     ip_address = models.OneToOneField(IPAddress, on_delete=models.CASCADE, related_name="node_address")
@@ -69,7 +69,7 @@ class NodeAddress(models.Model):
 
 
 class NodeReport(models.Model):
-    """What a node's agent reported last. A row of its own, because it is written at any time."""
+    """The latest report of a node's agent. A separate row, because it is written at any time."""
 
     node = models.OneToOneField(Node, on_delete=models.CASCADE, primary_key=True, related_name="report")
     # The last report; null: none yet.

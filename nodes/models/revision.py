@@ -5,7 +5,7 @@ from core.keys import DIGEST_LENGTH
 
 
 class Revision(models.Model):
-    """One published state of the configuration: what every node is to do. Never changed once it is made."""
+    """One published state of the configuration, with the policies of all nodes. Immutable."""
 
     class Kind(models.TextChoices):
         AUTOMATIC = "automatic", "Published by itself"
@@ -93,7 +93,7 @@ class NodePolicy(models.Model):
 
 
 class RevisionPolicy(models.Model):
-    """Which policy a revision has for a node."""
+    """The policy of a node in a revision."""
 
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="policies")
     policy = models.ForeignKey(NodePolicy, on_delete=models.PROTECT, related_name="revisions")
@@ -113,7 +113,7 @@ class RevisionPolicy(models.Model):
 
 
 class Publication(models.Model):
-    """What is published, as one row: acts that publish wait for each other on it."""
+    """The published revision and the trial, as one row, which publishing locks."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     # The newest revision; null: none yet.
@@ -156,5 +156,5 @@ class Publication(models.Model):
         return "publication"
 
     def end_trial(self) -> None:
-        """Forget the trial, if there is one; to be saved by the caller."""
+        """Clear the trial, if there is one; the caller saves."""
         self.canary = self.canary_before = self.canary_began_at = self.canary_ends_at = self.canary_margin = None

@@ -11,7 +11,7 @@ MOST_EXAMPLES = 20
 
 
 class Fidelity(StrEnum):
-    """How what a target does compares with what was asked. What no finding is about is exact."""
+    """How exactly an MTA does what is configured. Everything without a finding is exact."""
 
     EXACT = "exact"
     STRICTER = "stricter"
@@ -34,7 +34,7 @@ class Finding:
 
     @classmethod
     def of(cls, fidelity: Fidelity, code: str, message: str, about: Iterable[str] = ()) -> "Finding":
-        """Return a finding about these things, which are sorted and cut."""
+        """Return a finding about these objects, sorted and truncated."""
         every = sorted(set(about))
         return cls(fidelity, code, message, max(1, len(every)), tuple(every[:MOST_EXAMPLES]))
 

@@ -19,7 +19,7 @@ class NoCompiler(Exception):
 
 
 def compile_for(policy: Policy, overlay: Overlay) -> Compiled:
-    """Return what the policy's node is given; raises NoCompiler."""
+    """Return the compiled policy; raises NoCompiler."""
     compiler = COMPILERS.get(policy.node.kind)
     if compiler is None:
         raise NoCompiler(policy.node.kind)

@@ -40,7 +40,7 @@ class Flat[Value]:
         return self.default
 
     def values(self) -> list[Value]:
-        """Return every value that the table can answer with."""
+        """Return all values of the table."""
         return [self.default, *self.exact.values(), *self.below.values()]
 
 
@@ -63,7 +63,7 @@ def names_in(patterns: Iterable[str]) -> set[str]:
 
 
 def flatten[Value](names: Iterable[str], value_of: Callable[[str], Value]) -> Flat[Value]:
-    """Lay out a function of domains that changes only at these names; an entry that says what its parent says is left out."""
+    """Tabulate a function of domains that changes only at these names; entries equal to their parent's are omitted."""
     default = value_of(_UNNAMED)
     exact: dict[str, Value] = {}
     below: dict[str, Value] = {}
@@ -95,12 +95,12 @@ def limit_tables(policy: Policy, caps: Mapping[int, tuple[Cap, ...]] | None = No
 
 
 def pool_table(policy: Policy, pool: int) -> Flat[tuple[Entry, ...]]:
-    """Return by which sources a pool sends, by domain; domains matter only to overrides of routing rules."""
+    """Return the sources of a pool, by domain; only overrides of routing rules depend on the domain."""
     return flatten(names_in(override_patterns(policy, pool)), lambda domain: entries(policy, pool, domain))
 
 
 def joint_table(policy: Policy, pool: int, limits: Mapping[int, Flat[Limit]]) -> Flat[tuple[tuple[Entry, Limit], ...]]:
-    """Return by which sources a pool sends and with which limits, by domain; `limits` are from `limit_tables`."""
+    """Return the sources of a pool with their limits, by domain; `limits` are from `limit_tables`."""
     ways = pool_table(policy, pool)
     tables = {id(table): table for each in ways.values() for entry in each for table in [limits[entry.source]]}
     names = {*ways.exact, *ways.below}.union(*({*table.exact, *table.below} for table in tables.values()))

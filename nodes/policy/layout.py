@@ -38,12 +38,12 @@ def tags_of(policy: Policy, limits: Limits) -> dict[str, Tag]:
 
 
 def source_name(source: int) -> str:
-    """Return what the file calls an address."""
+    """Return the name of an address in the file."""
     return f"a{source}"
 
 
 def pool_name(pool: int | None) -> str | None:
-    """Return what the file calls a pool."""
+    """Return the name of a pool in the file."""
     return None if pool is None else f"p{pool}"
 
 
@@ -118,7 +118,7 @@ def _tenants(policy: Policy) -> dict[str, Any]:
 
 
 def refusal_of(tenant: Tenant) -> str | None:
-    """Return the sentence with which a node refuses all mail of the server; None where it takes it."""
+    """Return the sentence with which a node refuses all mail of the server; None if it accepts mail."""
     if tenant.is_development:
         return _REFUSALS["development"]
     if tenant.pool is None and not tenant.rules:

@@ -19,7 +19,7 @@ type Numbers = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class LimitChange:
-    """Towards a pattern, limits of some addresses change. Numbers are (connections, messages an hour); 0 is unlimited."""
+    """A change of limits of some addresses for a pattern. Numbers are (connections, messages per hour); 0 is unlimited."""
 
     pattern: str
     before: Numbers
@@ -29,7 +29,7 @@ class LimitChange:
 
 @dataclass(frozen=True, slots=True)
 class DrawChange:
-    """A pool's mail (to a pattern) leaves by other addresses, or in other shares: weights by address."""
+    """A change of a pool's addresses or weights (for a pattern): weights by address."""
 
     pool: str
     pattern: str
@@ -39,7 +39,7 @@ class DrawChange:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Everything that a node will do otherwise. `concerned` are the servers that send by an address whose limits change."""
+    """All changes of a node's policy. `concerned` are the servers that use an address with changed limits."""
 
     limits: tuple[LimitChange, ...] = ()
     unchanged_patterns: int = 0
@@ -53,7 +53,7 @@ class Difference:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing that a node does is another thing."""
+        """Whether the policies have the same effect."""
         return self == Difference(unchanged_patterns=self.unchanged_patterns)
 
 
@@ -84,7 +84,7 @@ def difference(before: Policy | None, after: Policy) -> Difference:
 
 
 def servers_sending_by(policy: Policy, sources: set[int]) -> list[str]:
-    """Return the servers whose mail may leave by one of these sources."""
+    """Return the servers that can send from one of these sources."""
     if not sources:
         return []
     pools = {
@@ -168,7 +168,7 @@ def _weights(policy: Policy, entries: tuple[Entry, ...]) -> tuple[tuple[str, int
 
 
 def sentences(found: Difference) -> list[str]:
-    """Return the difference in words, an aspect a line; empty where nothing differs."""
+    """Return the difference as sentences, one per line; empty without differences."""
     lines = [_of_limit(change) for change in found.limits]
     if found.limits:
         customers = {name.partition("/")[0] for name in found.concerned}

@@ -18,7 +18,7 @@ DEFAULT_POOL = 0
 
 @dataclass(frozen=True, slots=True)
 class NodeIdentity:
-    """Which node the policy is for."""
+    """The node of the policy."""
 
     id: int
     name: str
@@ -27,7 +27,7 @@ class NodeIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A VirtualMTA that mail for this node's pools may be meant for, wherever it is; `kind` as in ippools."""
+    """A VirtualMTA that this node's pools can refer to, on any node; `kind` as in ippools."""
 
     id: int
     name: str
@@ -120,7 +120,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class PoolRule:
-    """That a tenant's mail between some addresses or domains leaves by another pool.
+    """A tenant's mail between certain addresses or domains is sent by another pool.
 
     A condition with `@` is an address without its +tag, else a domain. None of a kind: any. Both kinds: both must match.
     """
@@ -133,7 +133,7 @@ class PoolRule:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A mail server of an organization that has something to send by on this node.
+    """A server that can send from this node.
 
     `name` is the user name of its SMTP credentials, `organization/server`; `rules` are in the order in which they are tried.
     """
@@ -153,7 +153,7 @@ class Tenant:
 
 @dataclass(frozen=True)
 class Policy:
-    """Everything that a revision fixes for one node."""
+    """The policy of one node in a revision."""
 
     node: NodeIdentity
     revision: int
@@ -190,7 +190,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """That a tenant may not send; `until` None: until it is resumed."""
+    """A suspended tenant; `until` None: until it is resumed."""
 
     tenant: str
     until: datetime.datetime | None = None
@@ -218,7 +218,7 @@ class SmtpNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What applies on top of a revision, with a number of its own. Held and deleted credentials are absent."""
+    """Changes on top of a revision, with their own number. Held and deleted credentials are absent."""
 
     number: int = 0
     # Ids of addresses whose delivery is paused, on this node or on another that redirects here.

@@ -56,7 +56,7 @@ class Platform:
 
 
 def read_platform() -> Platform:
-    """Read all of it in one snapshot: 16 queries, whatever there is."""
+    """Read the platform in one snapshot, with 16 queries."""
     with snapshot():
         nodes = {row[0]: NodeIdentity(*row) for row in Node.objects.order_by("pk").values_list("pk", "name", "kind")}
         on_node: dict[int, set[int]] = {pk: set() for pk in nodes}

@@ -33,7 +33,7 @@ MOST_TRANSPORTS = 500
 
 
 def compile_policy(policy: Policy, overlay: Overlay) -> Compiled:
-    """Return the files of the node's Postfix instances, each in a folder of its own, and how faithful they are."""
+    """Return the files of the node's Postfix instances, each in its own folder, and the fidelity report."""
     findings = Findings()
     # One counter for all domains of a rule: a cap on some of them bounds them all.
     caps = {pk: tuple(replace(cap, domains=None) for cap in found) for pk, found in overlay.caps.items()}
@@ -71,7 +71,7 @@ def _default_is_limited(tables: Mapping[int, Flat[Joint]]) -> bool:
 
 
 def _pool_instance(pool: Pool, transports: Transports, draws: Draws, tenants: TenantFiles | None) -> dict[str, str]:
-    """Return the files of a pool's instance; `tenants` where it takes mail from customers itself."""
+    """Return the files of a pool's instance; `tenants` if it accepts mail from clients itself."""
     folder = f"pool-{pool.id}"
     settings = {
         # Whatever has no transport is refused: nothing may leave by an address that is not the pool's.

@@ -37,13 +37,13 @@ SENTENCES = {
 
 
 class Findings:
-    """Collects what each finding is about."""
+    """Collects findings with their objects."""
 
     def __init__(self) -> None:
         self._about: dict[str, set[str]] = defaultdict(set)
 
     def add(self, code: str, about: str) -> None:
-        """Note that this code is about this thing."""
+        """Add an object to a finding."""
         self._about[code].add(about)
 
     def result(self) -> tuple[Finding, ...]:

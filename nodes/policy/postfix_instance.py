@@ -65,12 +65,12 @@ SETTINGS = {
 
 
 def inner_listener(address: str) -> str:
-    """Return the service by which a pool takes mail from the front."""
+    """Return the service by which a pool's instance accepts mail from the front instance."""
     return f"{address} inet n - n - - smtpd -o smtpd_authorized_xforward_hosts=127.0.0.0/8"
 
 
 def tenant_settings(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of the instance that takes mail from customers."""
+    """Return the settings of the instance that accepts mail from clients."""
     return {**settings, "sluice_restrictions": RESTRICTIONS}
 
 

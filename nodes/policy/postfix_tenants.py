@@ -28,12 +28,12 @@ class TenantFiles:
 
 
 def inner_address(pool: int) -> str:
-    """Return where a pool's instance takes mail from the front: on the loopback, and the same for as long as the pool lives."""
+    """Return the loopback address of a pool's instance for mail from the front instance; constant for a pool."""
     return f"127.{128 + (pool >> 16 & 127)}.{pool >> 8 & 255}.{pool & 255}:{INNER_PORT + (pool >> 23)}"
 
 
 def tenant_files(policy: Policy, overlay: Overlay, findings: Findings, *, has_front: bool) -> TenantFiles:
-    """Return how tenants are led to their pools; without a front there is one pool, which is this instance's own."""
+    """Return the files that route tenants to their pools; without a front instance, there is one pool."""
     classes: dict[str, str] = {}
     for pool in policy.pools:
         filtered = f"check_client_access static:{{FILTER to_pool:[{inner_address(pool.id).replace(':', ']:', 1)}}}, "

@@ -70,11 +70,11 @@ class Allotment:
                 self._pools.setdefault(source, []).append(pool)
 
     def is_divided(self, source: int) -> bool:
-        """Tell whether the address is in several pools."""
+        """Return whether the address is in several pools."""
         return len(self._pools.get(source, ())) > 1
 
     def share(self, pool: int, source: int, limit: Limit) -> Limit | None:
-        """Return the pool's part of a limit; None: nothing is left for it. The parts add up to what was asked."""
+        """Return the pool's part of a limit; None: nothing is left. The parts add up to the limit."""
         pools = self._pools[source]
         connections = _part(limit.connections, pools, pool)
         per_hour = _part(limit.per_hour, pools, pool)
@@ -188,7 +188,7 @@ def _parameters(rule: int, limit: Limit) -> dict[str, str]:
 
 
 class Draws:
-    """The maps of a pool's instance: which domains are drawn alike, and among which transports."""
+    """The maps of a pool's instance: the class of each domain, and the weighted transports of each class."""
 
     def __init__(
         self, transports: Transports, table: Flat[Joint], paused: Collection[int], pool: str, findings: Findings
@@ -224,7 +224,7 @@ class Draws:
         return ",".join(f"{name}:" for name, times in repeated for _ in range(times))
 
     def _repeated(self, shares: Mapping[int, tuple[Fraction, tuple[str, ...]]]) -> list[tuple[str, int]]:
-        """Return how often each name is to be repeated, so that a draw of one is a draw by share."""
+        """Return how often to repeat each name, so that a uniform choice follows the shares."""
         scale = lcm(*((share / len(names)).denominator for share, names in shares.values()))
         if scale <= MOST_NAMES:
             return [(name, int(share / len(names) * scale)) for share, names in shares.values() for name in names]

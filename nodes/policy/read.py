@@ -27,12 +27,12 @@ _DEFAULT_NAME = "default VirtualMTA"
 
 
 def read_policy(node_id: int, *, revision: int = 0) -> Policy:
-    """Read the policy of a node, in one snapshot and a constant number of queries. KeyError: there is no such node."""
+    """Read the policy of a node, in one snapshot and a constant number of queries. Raises KeyError."""
     return policy_of(read_platform(), node_id, revision=revision)
 
 
 def policy_of(platform: Platform, node_id: int, *, revision: int) -> Policy:
-    """Cut a node's policy out of the platform: what leads to its addresses, and the servers that send by it."""
+    """Derive a node's policy from the platform: the VirtualMTAs that lead to its addresses, and its servers."""
     here = platform.on_node[node_id]
     reaching = _reaching(platform, here)
     sending = {pk for pk, pool in platform.pools.items() if not (reaching | here).isdisjoint(pool.members)}

@@ -26,7 +26,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """What a limit would have delayed. Counted over all addresses whose limit is the same, each for itself."""
+    """The mail that a limit would have delayed, summed over addresses with the same limit."""
 
     # The domains that were sent to, the busiest first.
     domains: tuple[str, ...]
@@ -43,7 +43,7 @@ class Delay:
 
     @property
     def left_percent(self) -> int:
-        """How much of the busiest hour's use the limit leaves."""
+        """The limit as a percentage of the busiest hour."""
         return 100 if self.busiest <= self.per_hour else round(100 * self.per_hour / self.busiest)
 
 
@@ -149,7 +149,7 @@ def waiting(used: Mapping[int, int], limit: int) -> tuple[set[int], int, int]:
 
 
 def sentences(found: Rehearsal) -> list[str]:
-    """Return the rehearsal in words, a limit a line."""
+    """Return the rehearsal as sentences, one per limit."""
     lines = [_sentence(each) for each in found.delays if each.delayed]
     quiet = sum(not each.delayed for each in found.delays)
     if quiet:

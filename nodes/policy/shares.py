@@ -18,7 +18,7 @@ from throttling.domains import patterns_matching
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A source in a pool's draw."""
+    """A source of a pool, with its share."""
 
     source: int
     weight: int

@@ -9,7 +9,7 @@ from servers.models.server import Server
 
 
 class Credential(Key):
-    """What a program shows to use a server: a key for the API or for SMTP, or a network that needs none."""
+    """Authenticates a program to a server: a key for the API or for SMTP, or a client network."""
 
     # Postal: a key is held, and can be released; what shall never work again is deleted or rotated.
     STOPPED_BY = "held_at"

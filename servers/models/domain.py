@@ -20,12 +20,12 @@ class DomainQuerySet(DNSCheckedQuerySet["Domain"]):
         return self.filter(verified_at__isnull=False)
 
     def named(self, name: str) -> Self:
-        """Domains of this name (an A-label), whosever they are."""
+        """Domains with this name (an A-label), of all servers."""
         return self.filter(name=name)
 
 
 class Domain(DNSChecked):
-    """A domain that a server sends mail for, proven and made deliverable by records in DNS."""
+    """A sender domain of a server, verified and authenticated by DNS records."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="domains")

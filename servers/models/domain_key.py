@@ -6,7 +6,7 @@ from servers.models.organization import Organization
 
 
 class DomainKey(models.Model):
-    """What an organization has in DNS for a name: kept after its domains are deleted, so that nothing is published anew.
+    """The DNS values of a name of an organization, kept after the domain is deleted, so that its records stay valid.
 
     Domains of this name take a copy when they are made; it never changes.
     """

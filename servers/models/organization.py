@@ -66,7 +66,7 @@ class Organization(models.Model):
 
 
 class Membership(models.Model):
-    """That a person belongs to an organization, and what they may do there."""
+    """The role of a person in an organization."""
 
     class Role(models.TextChoices):
         """Owners manage people too; operators change everything else; analysts read."""

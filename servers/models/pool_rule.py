@@ -9,7 +9,7 @@ from servers.models.server import Server
 
 
 class OrganizationPool(models.Model):
-    """That an organization may use a pool."""
+    """The grant of a pool to an organization."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="organization_pools")
     pool = models.ForeignKey(IPPool, on_delete=models.PROTECT, related_name="organization_pools")
@@ -34,7 +34,7 @@ class OrganizationPool(models.Model):
 
 
 class IPPoolRule(models.Model):
-    """That mail from or to some addresses or domains leaves by a pool of its own.
+    """Mail from or to certain addresses or domains is sent by another pool.
 
     A condition with `@` is an address (a `+tag` is ignored), without it a domain. Both kinds given: both must match.
     """

@@ -28,7 +28,7 @@ class ServerQuerySet(models.QuerySet["Server"]):
 
 
 class Server(models.Model):
-    """A mail server of an organization: what its programs hold keys for, and what mail is counted by.
+    """One stream of an organization's mail, with its own keys and statistics (Postal: mail server).
 
     Deletion is soft. A deleted server's name and permalink are free again; only servers of its organization can take them.
     """
@@ -99,5 +99,5 @@ class Server(models.Model):
         return self.name
 
     def is_suspended(self, at: datetime.datetime) -> bool:
-        """Whether the server itself is suspended at this time; its organization may be all the same."""
+        """Whether the server itself is suspended at this time; its organization can be suspended separately."""
         return self.suspended_at is not None and (self.suspended_until is None or self.suspended_until > at)

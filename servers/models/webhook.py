@@ -7,7 +7,7 @@ from servers.models.server import Server
 
 
 class Webhook(models.Model):
-    """A URL that a server's mail platform tells of what happens to messages."""
+    """A URL that is called for a server's events."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="webhooks")

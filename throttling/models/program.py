@@ -10,7 +10,7 @@ HIGHEST_PERCENT = 100
 
 
 class BackoffMode(models.TextChoices):
-    """How a backoff value is meant: a share of the normal limit, or a limit of its own."""
+    """The meaning of a back-off value: a percentage of the normal limit, or a fixed limit."""
 
     PERCENT = "percent", "Percent of the normal limit"
     FIXED = "fixed", "Fixed limit"
@@ -22,7 +22,7 @@ _POSITIVE = [MinValueValidator(1), MaxValueValidator(2**31 - 1)]
 
 
 class ThrottleProgram(models.Model):
-    """What to do when a receiver pushes back: lower the limits for a while, then return to normal."""
+    """The reaction when a receiver defers or rejects mail: reduce the limits for a time, then restore them."""
 
     name = models.CharField(max_length=200)
     name_key = NameKeyField()

@@ -8,7 +8,7 @@ from throttling.models.rule_set import RuleSet
 
 
 class ThrottlingTemplate(models.Model):
-    """Throttling rules that many addresses share. Each address can override them by rules of its own."""
+    """Throttling rules that many addresses share. Each address can override them with its own rules."""
 
     name = models.CharField(max_length=200)
     name_key = NameKeyField()

@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("token_id", type=int, metavar="ID")
 
     def handle(self, *args: Any, token_id: int, **options: Any) -> None:
-        """Revoke the token; a token that is revoked already stays so."""
+        """Revoke the token. Revoking it again changes nothing."""
         token = ApiToken.objects.filter(pk=token_id).first()
         if token is None:
             raise CommandError(f"The API token {token_id} could not be found")
