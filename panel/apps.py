@@ -9,7 +9,7 @@ class PanelConfig(AppConfig):
 
 
 class SiteConfig(admin_apps.AdminConfig):
-    """Django's admin, with our site as its site. Takes the place of `django.contrib.admin` in INSTALLED_APPS."""
+    """Django's admin with our site. Replaces `django.contrib.admin` in INSTALLED_APPS."""
 
     default = False
     default_site = "panel.site.PanelSite"

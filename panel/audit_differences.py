@@ -31,7 +31,7 @@ class Element:
 
 
 def changes(before: Any, after: Any, path: tuple[Any, ...] = ()) -> Iterator[Change]:
-    """Yield what differs between two values, each as near to the value as can be."""
+    """Yield the differences between two values, as deep as possible."""
     # By their text, because 1 == True.
     if repr(before) == repr(after):
         return
@@ -69,7 +69,7 @@ def _of_records(before: list[Any], after: list[Any], path: tuple[Any, ...]) -> I
 
 
 def _pairs(before: list[Any], after: list[Any]) -> list[tuple[int, int]]:
-    """Return which record of the one list is which of the other: by id, then by what both are called, then by content."""
+    """Match the records of two lists: by id, then by name, then by content."""
     found: dict[int, int] = {}
     free_old, free_new = set(range(len(before))), set(range(len(after)))
     for key_of in (_id_of, _name_of, _without_id_text):

@@ -44,7 +44,7 @@ class KindFilter(admin.SimpleListFilter):
 
 
 class ActFilter(admin.SimpleListFilter):
-    """By what was done."""
+    """By act."""
 
     title, parameter_name = "what was done", "done"
 
@@ -61,7 +61,7 @@ class ActFilter(admin.SimpleListFilter):
 
 
 class PersonFilter(TextFilter):
-    """By who did it: a user name, or what a program's key is called."""
+    """By actor: a user name, or the name of a program's key."""
 
     title, parameter_name = "person", "person"
 
@@ -73,7 +73,7 @@ class PersonFilter(TextFilter):
 
 
 class OrganizationFilter(TextFilter):
-    """By whose record it was: an organization's name or permalink."""
+    """By the record's organization: name or permalink."""
 
     title, parameter_name = "organization", "organization"
 
@@ -90,7 +90,7 @@ class OrganizationFilter(TextFilter):
 
 
 class DayFilter(admin.SimpleListFilter):
-    """By the reader's own days."""
+    """By day, in the viewer's time zone."""
 
     title, parameter_name = "day", "day"
 

@@ -26,7 +26,7 @@ _VERBS = {
 
 
 def noun(label: str) -> str:
-    """Return what records of a model are called; the trail outlives models."""
+    """Return the name of a model's records; audit entries outlive models."""
     try:
         return str(apps.get_model(label)._meta.verbose_name)
     except (LookupError, ValueError):
@@ -34,6 +34,6 @@ def noun(label: str) -> str:
 
 
 def title(entry: AuditEntry) -> str:
-    """Return what happened, in words: of which kind of record, and what."""
+    """Return the title of an entry: the kind of record and the act."""
     verb = entry.act.partition(".")[2] or entry.act
     return f"{capfirst(noun(entry.target_type))} {_VERBS.get(verb, verb.replace('_', ' '))}"

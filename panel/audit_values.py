@@ -39,7 +39,7 @@ type State = dict[str, Any] | None
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field in two states, as people read it. `before` is None where there was no record."""
+    """One field in two states, for people. `before` is None if the record did not exist."""
 
     field: str
     before: str | None
@@ -47,7 +47,7 @@ class Difference:
 
 
 class Reader:
-    """Tells the differences of recorded states, with the names of the records that they refer to.
+    """Formats the differences of recorded states, with the names of referenced records.
 
     `names` is filled for all entries of a page at once: one query for each kind of record, however many entries.
     """
@@ -69,7 +69,7 @@ class Reader:
         return self.between(entry, entry.before, entry.after)
 
     def between(self, entry: AuditEntry, before: State, after: State) -> list[Difference]:
-        """Return what differs between two states of the entry's record; None: there was no record."""
+        """Return the differences between two states of the entry's record; None: the record did not exist."""
         old, new = before or {}, after or {}
         model = _model(entry.target_type)
         if before is None or after is None:
@@ -107,7 +107,7 @@ class Reader:
                 return Difference(label, *cut_apart(*sides))
 
     def _called(self, element: Element) -> str:
-        """Return what a record within a list is called: a rule by its domains."""
+        """Return the name of a record in a list: of a rule, its domains."""
         value = element.value
         for name in NAMED_BY:
             if value.get(name):
@@ -144,7 +144,7 @@ class Reader:
 
 
 def label_of(model: Any, attribute: str) -> str:
-    """Return a column's name as the forms call it."""
+    """Return a column's label in forms."""
     field = _field(model, attribute)
     if field is not None:
         return str(field.verbose_name)
@@ -152,7 +152,7 @@ def label_of(model: Any, attribute: str) -> str:
 
 
 def shown(value: Any, nested: Callable[[str, Any], str | None] = lambda name, value: None) -> str:
-    """Return a stored value as a person reads it; `nested` may say more of a value inside others."""
+    """Return a stored value as text; `nested` can format values inside others."""
     match value:
         case None | "":
             return NOTHING
@@ -174,7 +174,7 @@ def shown(value: Any, nested: Callable[[str, Any], str | None] = lambda name, va
 
 
 def cut(text: str, length: int = SHOWN_LENGTH) -> str:
-    """Return a text as it is printed: a long one ends after a word, and says how much is left out."""
+    """Return a text for display: a long one is cut after a word, with the number of omitted characters."""
     if len(text) <= length:
         return text
     end = text.rfind(" ", length // 2, length)
@@ -183,7 +183,7 @@ def cut(text: str, length: int = SHOWN_LENGTH) -> str:
 
 
 def cut_apart(before: str, after: str) -> tuple[str, str]:
-    """Return two texts that differ as they are printed: of long ones the part where they begin to differ."""
+    """Return two differing texts for display: of long texts, the part where they begin to differ."""
     if max(len(before), len(after)) <= SHOWN_LENGTH:
         return before, after
     same = next((i for i, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), None)
@@ -210,7 +210,7 @@ def _words(key: Any) -> str:
 
 
 def _one_of(name: str) -> str:
-    """Return what one record of a list is called."""
+    """Return the singular name of a list's records."""
     words = str(name).replace("_", " ")
     return words.removesuffix("s")
 
@@ -274,7 +274,7 @@ def _nested_references(value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _names(request: HttpRequest, label: str, ids: set[Any]) -> dict[Any, str]:
-    """Return the names of those of the records that the person may see, by one query."""
+    """Return the names of the records that the user can view, by one query."""
     page: Any = admin.site._registry.get(_model(label))
     if page is None:
         return {}
@@ -283,7 +283,7 @@ def _names(request: HttpRequest, label: str, ids: set[Any]) -> dict[Any, str]:
 
 
 def _last_names(request: HttpRequest, wanted: set[tuple[str, Any]]) -> Names:
-    """Return what records that are gone were last called, from the part of the trail that the person may see. One query."""
+    """Return the last names of deleted records, from the audit entries that the user can view. One query."""
     ids = sorted({str(pk) for _, pk in wanted if isinstance(pk, int)})[:_MOST_NAMED]
     if not ids:
         return {}

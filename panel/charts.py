@@ -36,7 +36,7 @@ def server_chart(server_id: int, now: datetime.datetime) -> dict[str, Any]:
 
 
 def address_chart(address_id: int, now: datetime.datetime) -> dict[str, Any]:
-    """Return the context of an address's chart of thirty days, and of how the providers took its mail. Three queries."""
+    """Return the context of an address's chart of thirty days, and of its acceptance by provider. Three queries."""
     today = buckets.day_of(now)
     points = queries.address_series([address_id], today - DAYS + 1, today)
     found = queries.providers_of_address(address_id, today - REPUTATION_DAYS + 1, today)
@@ -97,7 +97,7 @@ def slug(name: str) -> str:
 
 
 def _options(ticks: int) -> dict[str, Any]:
-    """All of it: unfold takes its own defaults away from a chart that brings options."""
+    """All options: unfold drops its defaults for a chart with options."""
     return {
         "animation": False,
         "responsive": True,

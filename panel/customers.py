@@ -28,7 +28,7 @@ NO_POOL = "none"
 
 
 class CustomerForm(forms.Form):
-    """Who the customer is, what their first server is called, and by which pool it sends."""
+    """The organization, its first server, and the server's pool."""
 
     name = forms.CharField(label="Customer", max_length=200, widget=text_input(), help_text="The organization's name.")
     server = forms.CharField(
@@ -60,7 +60,7 @@ class CustomerForm(forms.Form):
 
 
 class Customers:
-    """What the panel's site adds to Django's for new customers."""
+    """Mixin of the admin site: the “New customer” page."""
 
     admin_view: Any
     each_context: Any
@@ -72,7 +72,7 @@ class Customers:
         return [*own, *super().get_urls()]  # type: ignore[misc]
 
     def new_customer(self, request: HttpRequest) -> HttpResponse:
-        """Show the form; then the card with everything that the customer needs, in this answer alone."""
+        """Show the form, then the card to hand over, in this response only."""
         if not may_add(self, request):
             raise PermissionDenied
         form = CustomerForm(request.POST or None)
@@ -120,7 +120,7 @@ def _create(request: HttpRequest, given: dict[str, Any]) -> tuple[Organization, 
 
 
 def hand_over(request: HttpRequest, organization: Organization, created: CreatedServer) -> dict[str, Any]:
-    """Return everything that the customer's programs need, by what it is, and a request to try it with."""
+    """Return the values that the customer's programs need, by label, and an example request."""
     server = created.server
     api_key = decrypt(created.api_credential.key_ciphertext)
     url = request.build_absolute_uri("/api/v1/")

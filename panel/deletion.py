@@ -31,7 +31,7 @@ class _DryRun(Exception):
 
 
 def obstacles(admin: Any, request: HttpRequest, record: Any) -> Sequence[str | SafeString]:
-    """Return why the act of the page would refuse to delete the record, a sentence or a link each; empty: it would not."""
+    """Return the reasons why the record cannot be deleted, a sentence or a link each; empty if it can."""
     try:
         with transaction.atomic():
             # The act may change the record in memory: it gets one of its own.

@@ -21,7 +21,7 @@ WORDS = {
 
 
 class PanelErrorPages:
-    """Middleware that shows what went wrong on a page of the panel with its sidebar and search."""
+    """Middleware that renders error pages of the panel with its sidebar and search."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

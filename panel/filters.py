@@ -12,7 +12,7 @@ from core.references import whole_id
 
 
 class RecordFilter(AutocompleteSelectFilter):
-    """A filter by another record. One that the person may not see leaves nothing, and is not named.
+    """A filter by a related record. A record that the user cannot view gives an empty list, without its name.
 
     The theme's own would say what it is called to whoever types its id into the address.
     """
@@ -35,7 +35,7 @@ class RecordFilter(AutocompleteSelectFilter):
 
 
 def by_emptiness(title: str, *, empty: str, filled: str) -> type[EmptyFieldListFilter]:
-    """Return a filter by whether a column is empty, with words for it in place of "Empty" and "Not empty"."""
+    """Return a filter by whether a column is empty, with labels instead of "Empty" and "Not empty"."""
 
     class Filter(EmptyFieldListFilter):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

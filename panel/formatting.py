@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def limits_in_words(connections: int | None, messages: int | None) -> str:
-    """Return two limits as people read them; 0 is unlimited, None is left to the template."""
+    """Return two limits as text; 0 is unlimited, None is the template's."""
     return f"{_limit(connections, 'connections')}, {_limit(messages, 'messages per hour')}"
 
 

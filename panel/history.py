@@ -42,7 +42,7 @@ class Version:
 
 
 def entries_of(record: Any, viewer: Viewer) -> QuerySet[AuditEntry]:
-    """Return what happened to the record, newest first, as far as the person may know of it."""
+    """Return the record's audit entries that the user can view, newest first."""
     entries = AuditEntry.objects.filter(target_type=record._meta.label_lower, target_id=str(record.pk))
     if not viewer.is_platform:
         # An address may be in the pools of several tenants: each sees what was done in its own name.
@@ -91,7 +91,7 @@ def _version(admin: Any, entry: AuditEntry, current: dict[str, Any], reader: Rea
 
 
 def _state(admin: Any, entry: AuditEntry) -> dict[str, Any]:
-    """Return the restorable part of the state after an entry; empty where the entry holds no whole state."""
+    """Return the restorable part of the state after an entry; empty if the entry has no complete state."""
     after = entry.after or {}
     if not all(name in after for name in admin.restorable):
         return {}
@@ -161,7 +161,7 @@ class _DryRun(Exception):
 
 
 def _look(admin: Any, request: HttpRequest, record: Any, state: dict[str, Any]) -> _DryRun:
-    """Return the state that restoring would lead to, and what it does to others; nothing of it stays."""
+    """Return the state after restoring and its effects on other records; the restore is rolled back."""
     try:
         with transaction.atomic():
             before = admin.state_before(record)
@@ -173,5 +173,5 @@ def _look(admin: Any, request: HttpRequest, record: Any, state: dict[str, Any]) 
 
 
 def _as_entry(record: Any, state: dict[str, Any]) -> AuditEntry:
-    """Return a state in the form in which the reader of the trail finds the records that it names."""
+    """Wrap a state in an audit entry, for the reader of recorded states."""
     return AuditEntry(target_type=record._meta.label_lower, after=state)

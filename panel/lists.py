@@ -9,7 +9,7 @@ from unfold.views import ChangeList
 
 
 class PanelChangeList(ChangeList):
-    """A list that is narrowed by its declared filters alone, and whose rows may be decorated with figures."""
+    """A list with only its declared filters, whose rows can have statistics."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
@@ -17,7 +17,7 @@ class PanelChangeList(ChangeList):
         self.title = capfirst(str(self.opts.verbose_name_plural))
 
     def get_filters(self, request: HttpRequest) -> Any:
-        """Return what Django does; a parameter that no filter of the page reads is refused, which is answered 400.
+        """Return Django's filters. An unknown parameter is refused with 400.
 
         Django would take it for a look-up on a column: `?password__startswith=…` on the users would be answered with one row or
         none, and so tell any column of the table, character by character, to people who may only look at the list.

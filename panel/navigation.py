@@ -101,7 +101,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def title_of(model: Any) -> str:
-    """Return what the records of a model are called, as a heading."""
+    """Return the heading of a model's records."""
     return capfirst(str(model._meta.verbose_name_plural))
 
 

@@ -12,7 +12,7 @@ DAYS = 7
 
 
 def by_day(address_ids: Iterable[int] | None, now: datetime.datetime) -> ByDay:
-    """Return what became of each address's attempts on each of the days; None is all addresses. One query."""
+    """Return the counts of each address on each of the days; None is all addresses. One query."""
     today = buckets.day_of(now)
     return reputation.by_address_and_day(address_ids, today - DAYS + 1, today)
 

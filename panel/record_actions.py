@@ -37,7 +37,7 @@ def act(
     permission: str = "operate",
     fits: Callable[[Any], bool] | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Make a method `(self, request, record, form)` a button in `actions_detail`.
+    """Register a method `(self, request, record, form)` as an action in `actions_detail`.
 
     The method makes one call, and returns a message for the person, or a whole answer. What the call refuses is shown in the
     dialog. `fits` says for which records the button makes sense; `permission` is a `has_…_permission` of the page.
@@ -96,17 +96,17 @@ def _answer(answer: HttpResponse | str | None, request: HttpRequest, url: str) -
 
 
 def is_within_page(request: HttpRequest) -> bool:
-    """Whether the dialog is fetched into a page that is already there (by htmx), not opened as a page of its own."""
+    """Whether the dialog is loaded into an existing page (by htmx), not opened as a separate page."""
     return request.headers.get("HX-Request") == "true"
 
 
 def leave(request: HttpRequest, url: str) -> HttpResponse:
-    """Send the browser on to a page, out of a dialog too."""
+    """Redirect the browser, also from a dialog."""
     if is_within_page(request):
         return HttpResponse(headers={"HX-Redirect": url})
     return HttpResponseRedirect(url)
 
 
 def actor_of(request: HttpRequest) -> Any:
-    """Return in whose name this request acts."""
+    """Return the actor of this request."""
     return viewer_of(request).actor

@@ -11,7 +11,7 @@ from panel.record_actions import is_within_page
 def show(
     admin: Any, request: HttpRequest, record: Any, secrets: dict[str, str], *, title: str, notice: str
 ) -> HttpResponse:
-    """Answer with keys, by what each is. They are in this answer alone: nothing stores them, and no cache may."""
+    """Return a page with keys, by label. They are only in this response: it is not stored or cached."""
     within = is_within_page(request)
     context = {
         **({} if within else admin.admin_site.each_context(request)),

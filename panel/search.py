@@ -28,7 +28,7 @@ LONGEST = 200
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """How records of one kind are found: by parts of names, by their beginnings, and by what else people paste."""
+    """The search of one kind of record: by parts of names, by prefixes, and by other pasted values."""
 
     model: type[Any]
     icon: str
@@ -68,14 +68,14 @@ MOST_OF_NETWORK = 1024
 
 
 def find(request: HttpRequest, text: str) -> list[SearchResult]:
-    """Return pages by title, then at most eight records of each kind: one query a kind, whatever is asked."""
+    """Return pages by title, then at most eight records of each kind, with one query per kind."""
     if len(text) > LONGEST or not is_storable(text):
         return []
     return [*_pages(request, text), *(result for kind in KINDS for result in _found(kind, request, text))]
 
 
 def _pages(request: HttpRequest, text: str) -> Iterator[SearchResult]:
-    """Yield the pages of the sidebar that are called so."""
+    """Yield the pages of the sidebar with this title."""
     for group in sidebar(request):
         for item in group["items"]:
             if len(text) > 2 and fold(text) in fold(item["title"]):
@@ -125,14 +125,14 @@ def _condition(kind: Searched, text: str) -> Q | None:
 
 
 def _written(name: str, text: str) -> str:
-    """Return the text as the column holds it."""
+    """Return the text in the column's format."""
     if name in ("username", "email"):
         return text
     return text.lower() if name in ("permalink", "destination_hostname") else fold(text)
 
 
 def _domain(text: str) -> str:
-    """Return the domain of a text, of a mailbox too, in lower-case A-labels; a part of a name as it is, empty for none."""
+    """Return the domain of a text or mailbox in lower-case A-labels; a part of a name unchanged, or empty."""
     name = text.rpartition("@")[2].strip()
     if name.isascii():
         # A part of a domain is no domain, and is compared as it is.

@@ -24,7 +24,7 @@ THEME = f"{_COMMON}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-i
 
 
 class ContentSecurityPolicy:
-    """Middleware that sends the policy with every answer that has none."""
+    """Middleware that adds the policy to every response without one."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -37,7 +37,7 @@ class ContentSecurityPolicy:
 
 
 def _own_styles(response: HttpResponse) -> Iterable[str]:
-    """Return the hashes of the styles of a page of ours that says what went wrong; nothing a caller wrote is in one."""
+    """Return the hashes of the styles of our error pages, which contain no user input."""
     is_page = response.headers.get("Content-Type", "").startswith("text/html")
     if response.status_code < 400 or response.streaming or not is_page:
         return []

@@ -17,7 +17,7 @@ from panel.usage import Usage
 
 
 class Choices(AutocompleteJsonView):
-    """Django's look-up of choices, with what each page calls its records."""
+    """Django's look-up of choices, with the labels of each page."""
 
     def serialize_result(self, obj: Any, to_field_name: str) -> dict[str, Any]:
         label = getattr(self.model_admin, "choice_label", str)(obj)

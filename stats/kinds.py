@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Kind(models.IntegerChoices):
-    """What happened to one message for one recipient. The number is stored with the event and must never change."""
+    """A kind of event. The number is stored with the event and must never change."""
 
     INCOMING = 1, "incoming"  # accepted from the client
     SENT = 2, "sent"  # 2xx at the remote host

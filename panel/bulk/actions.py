@@ -30,7 +30,7 @@ SHOWN = 30
 
 
 def action(do: Doing) -> Callable[..., HttpResponse | None]:
-    """Return the admin action of an act on many, for a page's `actions`."""
+    """Return the admin action of a bulk act, for a page's `actions`."""
     found = ACTS[do.__name__]
 
     @admin.action(description=found.title, permissions=[found.permission])
@@ -77,7 +77,7 @@ def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) 
 
 
 def _values_of(form: forms.Form | None) -> dict[str, Any]:
-    """Return what was asked for as JSON has it, because it may go along with a job."""
+    """Return the form's values as JSON values, to store them with a job."""
     given = {} if form is None else form.cleaned_data
     return {name: value.isoformat() if isinstance(value, datetime.datetime) else value for name, value in given.items()}
 

@@ -28,7 +28,7 @@ type Rows = list[csv_table.Row]
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an import does: how many of what, and each change as (of what, what, from, to), the gravest first."""
+    """The effects of an import: counts, and each change as (record, field, before, after), the most severe first."""
 
     figures: Sequence[tuple[str, int]]
     changes: Sequence[tuple[str, str, str, str]] = ()
@@ -43,7 +43,7 @@ class _DryRun(Exception):
 
 
 class FileForm(forms.Form):
-    """A file, or its text: after the dry run the text goes along, so that just what was looked at is imported."""
+    """A file, or its text: the confirmation form has the text, so that exactly the previewed content is imported."""
 
     file = forms.FileField(required=False, widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,text/csv"}))
     text = forms.CharField(
@@ -70,7 +70,7 @@ class FileForm(forms.Form):
 
 
 def rows_of(text: str, columns: Sequence[str], *, needed: Sequence[str]) -> Rows:
-    """Return the rows of a CSV text, with cells as they were before they were made safe; raises Invalid."""
+    """Return the rows of a CSV text, without the apostrophes of exported cells; raises Invalid."""
     rows = csv_table.read(text, columns, needed=needed)
     return [csv_table.Row(row.line, {name: csv_file.read_back(cell) for name, cell in row.items()}) for row in rows]
 
@@ -86,7 +86,7 @@ def page(
     importing: Importing,
     back: str,
 ) -> HttpResponse:
-    """Show the form, the dry run of what was given, or import it and go back."""
+    """Show the form or the dry run, or import and redirect."""
     posted = request.method == "POST"
     form = FileForm(request.POST if posted else None, request.FILES if posted else None)
     effect = Effect(())

@@ -17,7 +17,7 @@ type Doing = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class BulkAct:
-    """An act on one record, as it is done to many."""
+    """A bulk act: an act on one record, applied to many."""
 
     name: str
     model: str
@@ -47,7 +47,7 @@ def bulk_act(
     permission: str = "operate",
     form: type[forms.Form] | None = None,
 ) -> Callable[[Doing], Doing]:
-    """Make a function `(record, actor)` an act on many; its name is what jobs know it by.
+    """Register a function `(record, actor)` as a bulk act; jobs store its name.
 
     What `form` asks for comes by name, as JSON has it: a time is its ISO text.
     """
@@ -60,7 +60,7 @@ def bulk_act(
 
 
 def apply(found: BulkAct, ids: list[int], actor: Actor, values: Mapping[str, Any] | None = None) -> list[str]:
-    """Do the act to each record that is still there, and return what was refused. `values`: what its form asked for."""
+    """Apply the act to each existing record, and return the refusals. `values`: the values of its form."""
     refusals = []
     for record in found.records.filter(pk__in=ids).order_by("pk"):
         try:

@@ -30,7 +30,7 @@ def _existing(found: BulkAct, ids: list[int]) -> int:
 
 
 def _request_of(job: Job) -> HttpRequest | None:
-    """Return a request in the name of who started the job, whose rights are read anew; None where they may not sign in.
+    """Return a request as the user who started the job, with current permissions; None if they cannot sign in.
 
     It was a session with a second factor, where the account has one, that started the job.
     """

@@ -24,7 +24,7 @@ _SALT = "panel.dashboard.alerts"
 
 @dataclass(frozen=True, slots=True)
 class ShownAlert:
-    """An alert as the page shows it: with who set it aside, and what to send to do so."""
+    """An alert for display: who acknowledged or snoozed it, and the token to do so."""
 
     item: Item
     token: str
@@ -32,12 +32,12 @@ class ShownAlert:
 
 
 def key_of(item: Item) -> str:
-    """Return what makes it the same alert from page to page: what it is about, not the numbers in its words."""
+    """Return the key that identifies the alert between pages: its subject, not the numbers in its text."""
     return f"{item.icon}:{item.url}"[: alerts.KEY_LENGTH]
 
 
 def audience_of(viewer: Viewer) -> str:
-    """Return for whom a person sets alerts aside: the platform's staff for each other, everybody else for themselves."""
+    """Return the audience of acknowledging: all of the platform's staff, or the member alone."""
     return "platform" if viewer.is_platform else f"user:{viewer.user.pk}"
 
 
@@ -57,7 +57,7 @@ def grouped_alerts(items: Sequence[Item], viewer: Viewer, now: datetime.datetime
 
 
 class Alerts:
-    """What the panel's site adds to Django's for alerts."""
+    """Mixin of the admin site: acknowledging and snoozing alerts."""
 
     admin_view: Any
 

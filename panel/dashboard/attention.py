@@ -51,7 +51,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A pool and how much each of its addresses sends."""
+    """A pool and its load per address."""
 
     pool_id: int
     name: str
@@ -63,7 +63,7 @@ class Load:
 
 
 def of_records(scope: Scope, now: datetime.datetime) -> list[Item]:
-    """Return what is suspended, paused or wrong in DNS. Four queries, and each reads a few rows."""
+    """Return alerts on suspensions, pauses and DNS checks. Four queries, each of a few rows."""
     tenants = scope.organization_ids
     organizations = among(Organization.objects.exclude(suspended_at=None), "pk", tenants)
     servers = among(Server.objects.suspended(now).select_related("organization"), "organization_id", tenants)
@@ -98,7 +98,7 @@ def of_records(scope: Scope, now: datetime.datetime) -> list[Item]:
 
 
 def of_silent_servers(scope: Scope) -> list[Item]:
-    """Return the pools by which live servers can send nothing, and the live servers without a pool, by customer. One query."""
+    """Return alerts on pools of live servers that cannot send, and on live servers without a pool, by customer. One query."""
     sending = IPPoolMember.objects.filter(pool=OuterRef("ip_pool"), ip_address__delivery_paused=False)
     live = Server.objects.living().filter(mode=Server.Mode.LIVE)
     silent = among(live, "organization_id", scope.organization_ids).filter(Q(ip_pool=None) | ~Exists(sending))
@@ -153,7 +153,7 @@ def _of_poolless(customers: list[tuple[str, int, int]]) -> list[Item]:
 
 
 def _idle(customers: Sequence[tuple[str, int]]) -> str:
-    """Return whose servers send nothing: "Northwind’s 2 servers and Acme’s 1 server send nothing"."""
+    """Return a phrase such as "Northwind’s 2 servers and Acme’s 1 server send nothing"."""
     named = [f"{_possessive(name)} {counted(number, 'server', 'servers')}" for name, number in customers[:2]]
     if len(customers) > 2:
         named.append(counted(len(customers) - 2, "other customer", "other customers"))
@@ -166,13 +166,13 @@ def _possessive(name: str) -> str:
 
 
 def of_counting(now: datetime.datetime) -> list[Item]:
-    """Return what is wrong with the machinery that counts; for the platform's staff."""
+    """Return alerts on the statistics; for the platform's staff."""
     url = reverse("admin:stats_rolluprun_changelist")
     return [Item("bad", "hourglass_disabled", sentence, "", url) for sentence in health.problems(now)]
 
 
 def of_refusals(scope: Scope, now: datetime.datetime) -> list[Item]:
-    """Return whose events were refused today or yesterday, and why."""
+    """Return alerts on events refused today or yesterday, with the reasons."""
     items = []
     for refused in refusals.lately(scope.server_ids, now)[:MOST_NAMED]:
         if refused.server_id is None:
@@ -196,7 +196,7 @@ class AddressFacts:
 
 
 def known_addresses(ids: Sequence[int]) -> dict[int, AddressFacts]:
-    """Return what is known of these addresses, by id; without those that are gone. One query."""
+    """Return the facts of these addresses, by id; deleted ones are omitted. One query."""
     columns = [f"identity__{name}_status" for name, _ in IDENTITY]
     rows = IPAddress.objects.filter(pk__in=ids).values_list("pk", "ipv4", *columns)
     return {
@@ -211,7 +211,7 @@ def known_addresses(ids: Sequence[int]) -> dict[int, AddressFacts]:
 def of_reputation(
     cells: dict[int, dict[int, Counts]], addresses: dict[int, AddressFacts], providers: dict[int, str], days: int
 ) -> list[Item]:
-    """Return the addresses whose mail a provider pushes back, worst first, with what speaks for one cause or another."""
+    """Return alerts on addresses with low acceptance by a provider, worst first, with hints on the cause."""
     bad = []
     for address, row in cells.items():
         for provider, counts in row.items():
@@ -245,7 +245,7 @@ def _tried(counts: Counts) -> int:
 
 
 def of_loads(loads: Sequence[Load], days: int) -> list[Item]:
-    """Return the pools whose addresses carry far more than those of the others."""
+    """Return alerts on pools whose addresses have far more load than others."""
     items = []
     for load in sorted(loads, key=lambda each: -each.times_median)[:MOST_NAMED]:
         if load.times_median >= UNEVEN:
@@ -295,7 +295,7 @@ class AlertGroup:
 
 
 def _some(rows: QuerySet[Any], items: list[Item], many: AlertGroup) -> list[Any]:
-    """Return the records where they are few enough to be named; otherwise none, and one item with their number."""
+    """Return the records if they are few; otherwise none, and add one alert with their number."""
     # Counted with the rows, so that it is one query however many there are.
     found = list(rows.annotate(of_all=Window(Count("pk")))[: MOST_NAMED + 1])
     if len(found) <= MOST_NAMED:

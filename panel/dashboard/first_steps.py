@@ -16,7 +16,7 @@ from stats.models import ServerCount
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: what to do, why, where, and whether it is done."""
+    """One step: title, explanation, URL, and whether it is done."""
 
     title: str
     why: str
@@ -26,7 +26,7 @@ class Step:
 
 
 def steps(scope: Scope, viewer: Viewer) -> list[Step]:
-    """Return the steps to the first number on the page, or nothing where all are done. One query."""
+    """Return the first steps, or nothing if all are done. One query."""
     servers = Server.objects.living()
     counts = ServerCount.objects.filter(grain=Grain.TOTAL, bucket=0)
     wanted = {
@@ -74,7 +74,7 @@ def steps(scope: Scope, viewer: Viewer) -> list[Step]:
 
 
 def _url(name: str, may: bool) -> str:
-    """Return the page's address, or nothing where the person may not open it."""
+    """Return the page's URL, or nothing if the user cannot open it."""
     try:
         return reverse(f"admin:{name}") if may else ""
     except NoReverseMatch:

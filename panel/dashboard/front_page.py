@@ -31,7 +31,7 @@ MOST_PROVIDERS = 8
 
 
 def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the front page's context; unfold calls it (DASHBOARD_CALLBACK)."""
+    """Return the dashboard's context; unfold calls it (DASHBOARD_CALLBACK)."""
     now = timezone.now()
     scope, viewer = scope_of(request), viewer_of(request)
     sums = scope.cached("front", lambda: _sums(scope, now))
@@ -65,7 +65,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sums(scope: Scope, now: datetime.datetime) -> dict[str, Any]:
-    """Return everything that is added up from many rows. Five queries, six for the platform's staff."""
+    """Return all sums over many rows. Five queries, six for the platform's staff."""
     today = buckets.day_of(now)
     first = today - DAYS + 1
     days, hours = recent.of_servers(scope.server_ids, now, days=charts.DAYS, hours=2 * charts.HOURS)
@@ -108,7 +108,7 @@ def _today(points: Sequence[Point], now: datetime.datetime) -> list[dict[str, An
 
 
 def _between(points: Sequence[Point], start: datetime.datetime, end: datetime.datetime) -> Counts:
-    """Add up whole hours, and of the hour that `end` lies in the part until then: nothing finer is kept of yesterday.
+    """Add up whole hours, and the share of the hour of `end`: yesterday's counts have no finer grain.
 
     Of the current hour everything has happened already.
     """
@@ -215,7 +215,7 @@ def _width(number: float, most: float) -> str:
 
 
 def _worst(totals: dict[int, Attempts]) -> list[int]:
-    """Return the addresses whose mail is accepted least, of those that tried enough to tell."""
+    """Return the addresses with the lowest acceptance, of those with enough attempts."""
     shares = {
         address: share
         for address, counts in totals.items()

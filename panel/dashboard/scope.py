@@ -50,7 +50,7 @@ class Scope:
         return self.organization_ids is None
 
     def cached[Value](self, name: str, make: Callable[[], Value]) -> Value:
-        """Return what `make` gives, some seconds old at most, for everybody with just this scope."""
+        """Return the result of `make`, cached for some seconds, for all users with the same scope."""
         key = f"panel.{name}.{self.key}"
         value: Value | None = cache.get(key)
         if value is None:
@@ -65,7 +65,7 @@ def among(rows: QuerySet[Any], field: str, ids: tuple[int, ...] | None) -> Query
 
 
 def scope_of(request: HttpRequest) -> Scope:
-    """Return what this person may see. No query for the platform's staff, two for all others."""
+    """Return the user's scope. No query for the platform's staff, two for all others."""
     viewer = viewer_of(request)
     if viewer.is_platform:
         return Scope("platform", None, None, None)

@@ -56,7 +56,7 @@ class ActingForm(forms.ModelForm):
         self.secrets: dict[str, str] = {}
 
     def limit_choices(self, name: str, choices: QuerySet[Any]) -> None:
-        """Let a field, where this page shows it, choose among these records only."""
+        """Limit the choices of a field, if the form has it."""
         field = self.fields.get(name)
         if isinstance(field, ModelChoiceField):
             field.queryset = choices
@@ -70,7 +70,7 @@ class ActingForm(forms.ModelForm):
         return self.instance._state.adding
 
     def act(self) -> Model:
-        """Do what the form asks for and return the record."""
+        """Perform the change and return the record."""
         raise NotImplementedError(f"{type(self).__name__} does not define act()")
 
     def _post_clean(self) -> None:
@@ -85,7 +85,7 @@ class ActingForm(forms.ModelForm):
             errors.show(self, refusal)
 
     def save(self, commit: bool = True) -> Any:
-        """Return what the act made: there is nothing left to save."""
+        """Return the saved record; there is nothing left to save."""
         return self.instance
 
     def save_m2m(self) -> None:

@@ -22,7 +22,7 @@ SHOWN_LINES = 25
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a change does: a sentence, and lines of (what, before, after) of which some are shown."""
+    """The effect of a change: a sentence, and lines of (what, before, after), of which some are shown."""
 
     summary: str
     lines: list[tuple[str, str, str]] = field(default_factory=list)
@@ -42,21 +42,21 @@ class _DryRun(Exception):
 
 
 class PreviewedForm(ActingForm):
-    """A form that shows what it does to others before it does it."""
+    """A form that previews its effects on other records before it saves."""
 
     preview: Effect | None = None
 
     def state_before(self) -> Any:
-        """Return what `effect` needs to know of the record as it is."""
+        """Return the current state that `effect` compares with."""
         return None
 
     def effect(self, record: Any, before: Any) -> Effect | None:
-        """Return what the change did to others; None: nothing, so that it needs no look."""
+        """Return the effects on other records; None if there are none, so that no preview is needed."""
         raise NotImplementedError(f"{type(self).__name__} does not define effect()")
 
     @property
     def confirmation(self) -> str:
-        """Return the mark of just this content."""
+        """Return the hash of this content."""
         data: Any = self.data
         content = sorted((name, data.getlist(name)) for name in data if name not in _APART)
         return hashlib.sha256(repr(content).encode("utf-8", "surrogatepass")).hexdigest()

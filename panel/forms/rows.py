@@ -13,7 +13,7 @@ CHANGED_MEANWHILE = (
 
 
 class Rows(BaseFormSet):
-    """Rows of which each shown one must come back, changed, unchanged or marked for removal.
+    """A formset in which every row that was shown must be sent back: changed, unchanged or marked for deletion.
 
     How many came is what the browser says of itself (TOTAL_FORMS, INITIAL_FORMS), and is believed only where it fits.
     """
@@ -23,7 +23,7 @@ class Rows(BaseFormSet):
     removal_label = "Remove this row"
 
     def clean(self) -> None:
-        """Refuse rows of which some are missing; raises ValidationError."""
+        """Refuse incomplete rows; raises ValidationError."""
         if not self.management_form.is_valid():
             raise ValidationError(INCOMPLETE)
         total, shown = self.total_form_count(), self.initial_form_count()
@@ -38,7 +38,7 @@ class Rows(BaseFormSet):
         form.fields["DELETE"].widget.attrs["aria-label"] = self.removal_label
 
     def kept(self) -> list[Any]:
-        """Return the rows that are there after saving, in their order."""
+        """Return the remaining rows after saving, in order."""
         return [form for form in self.forms if not form.cleaned_data.get("DELETE") and not form.is_blank]
 
     def _has_come(self, number: int) -> bool:

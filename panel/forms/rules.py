@@ -70,7 +70,7 @@ class RuleForm(forms.Form):
 
     @property
     def values(self) -> RuleFields:
-        """Return the rule as acts take it."""
+        """Return the rule as the input of a change."""
         cleaned = self.cleaned_data
         program = cleaned["throttle_program"]
         rule = RuleFields(
@@ -96,7 +96,7 @@ RULE_FORMS = formset_factory(
 
 
 class RulesForm(ActingForm):
-    """A form of something that owns throttling rules and a default."""
+    """The form of an owner of throttling rules and a default."""
 
     # Where the act's faults belong on the page.
     aliases = {name: f"default_{name}" for name in LIMITS}
@@ -151,14 +151,14 @@ class RulesForm(ActingForm):
         return cleaned
 
     def rule_values(self) -> dict[str, Any]:
-        """Return the default limits and `rules` as acts take them."""
+        """Return the default limits and `rules` as the input of a change."""
         return {
             **{name: self.cleaned_data.get(f"default_{name}") for name in LIMITS},
             "rules": [form.values for form in self.rules.kept()],
         }
 
     def take_fault(self, fault: Fault) -> bool:
-        """Put a fault such as `rules[2].domains[0]` beside that rule; False where it is none of a rule."""
+        """Show a fault such as `rules[2].domains[0]` at that rule; False if it is not of a rule."""
         head, _, rest = fault.path.partition(".")
         if not head.startswith("rules["):
             return False

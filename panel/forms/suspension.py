@@ -10,7 +10,7 @@ from servers.provisioning import REASON_LENGTH
 
 
 class ReasonForm(forms.Form):
-    """Why, and until when."""
+    """A reason and an end."""
 
     reason = forms.CharField(max_length=REASON_LENGTH, widget=text_input())
     until = forms.SplitDateTimeField(
@@ -26,7 +26,7 @@ class ReasonForm(forms.Form):
 
 
 class SuspensionForm(ReasonForm):
-    """Why, and until when, servers are suspended."""
+    """The reason and the end of a suspension."""
 
     reason = forms.CharField(
         max_length=REASON_LENGTH, widget=text_input(), help_text="Visible to everyone who can view the server."
@@ -35,7 +35,7 @@ class SuspensionForm(ReasonForm):
 
 
 class PauseForm(ReasonForm):
-    """Why, and until when, no mail leaves by addresses."""
+    """The reason and the end of a pause."""
 
     reason = forms.CharField(
         max_length=REASON_LENGTH,

@@ -11,7 +11,7 @@ IDENTITY_CHECKS = {"ptr": "Name (PTR)", "fcrdns": "Name leads back (FCrDNS)", "h
 
 
 def identity_of(record: IPAddress) -> dict[str, Any]:
-    """Return what DNS said of who the address is, each check with its status and the sentence on what to change."""
+    """Return the DNS identity of the address: each check with its status and the sentence on what to change."""
     found = AddressIdentity.objects.filter(ip_address=record).first()
     checks = [
         {
@@ -25,7 +25,7 @@ def identity_of(record: IPAddress) -> dict[str, Any]:
 
 
 def identity_state(record: IPAddress) -> str:
-    """Return in a word what DNS says of the address's names; it must be loaded with its identity."""
+    """Return the state of the address's DNS identity in a word; the identity must be loaded."""
     found = getattr(record, "identity", None)
     statuses = {getattr(found, f"{name}_status", None) for name in IDENTITY_CHECKS}
     if statuses & {DNSStatus.MISSING, DNSStatus.INVALID}:
@@ -39,7 +39,7 @@ def template_url(template_id: int) -> str:
 
 
 def delivery_state(record: IPAddress) -> str:
-    """Return in a word whether mail leaves by the address."""
+    """Return the delivery state of the address in a word."""
     if record.delivery_paused:
         return "paused"
     return "sending" if record.redirect_id is None else "redirected"

@@ -72,7 +72,7 @@ class IPAddressForm(RulesForm):
 
 
 def values_of(given: dict[str, Any]) -> dict[str, Any]:
-    """Return what the form holds as acts take it."""
+    """Return the form's values as the input of a change."""
     redirect = given["redirect"]
     return {
         **{name: given[name] for name in ("name", "ipv4", "hostname", "priority", "delivery_paused")},
@@ -83,7 +83,7 @@ def values_of(given: dict[str, Any]) -> dict[str, Any]:
 
 
 class PauseActForm(PauseForm, ActForm):
-    """Why, and until when, no mail leaves by this address."""
+    """The reason and the end of a pause of this address."""
 
 
 @admin.register(IPAddress)
@@ -211,7 +211,7 @@ class IPAddressAdmin(TenantAdmin):
         return context
 
     def chain_of(self, request: HttpRequest, record: IPAddress) -> list[dict[str, Any]]:
-        """Return where mail for the address goes instead, step by step, as far as the person may know it."""
+        """Return the chain of redirects of the address, as far as the user can view it."""
         if record.redirect_id is None:
             return []
         chain = redirects.chain_of(record, longest=LONGEST_CHAIN)
@@ -237,14 +237,14 @@ class IPAddressAdmin(TenantAdmin):
         ]
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer with every address that the list shows with the same filters, and its pools, as CSV."""
+        """Return a CSV file of all addresses of the filtered list, with their pools."""
         if not self.may_use_files(request):
             raise PermissionDenied
         chosen = self.get_changelist_instance(request).get_queryset(request)
         return csv_file.answer("addresses.csv", address_file.COLUMNS, address_file.rows_of(chosen))
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
-        """Make and change addresses by a file, after a dry run."""
+        """Import addresses from a file, after a dry run."""
         if not self.may_use_files(request) or not self.has_change_permission(request):
             raise PermissionDenied
 
@@ -268,7 +268,7 @@ class IPAddressAdmin(TenantAdmin):
         )
 
     def may_use_files(self, request: HttpRequest) -> bool:
-        """Files name every pool and redirect of an address, so they are the platform's."""
+        """Only the platform's staff can use files, because they contain all pools and redirects of an address."""
         return viewer_of(request).is_platform and self.has_view_permission(request) and self.has_add_permission(request)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
@@ -282,7 +282,7 @@ class IPAddressAdmin(TenantAdmin):
         return super().changelist_view(request, {**(extra_context or {}), "file_tools": tools})
 
     def limits_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Answer “which limit applies?” for `?domain=…`, within the address's page or as a page of its own."""
+        """Answer “Which limit applies?” for `?domain=…`, inside the address's page or as a separate page."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         record = self.seen(request, object_id)

@@ -17,7 +17,7 @@ from panel.record_actions import ActForm, act, actor_of
 
 
 class ApiTokenForm(ActingForm):
-    """A user, a name and an end; the key is made."""
+    """A user, a name and an expiry; the key is generated."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -34,7 +34,7 @@ class ApiTokenForm(ActingForm):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(PanelAdmin):
-    """API tokens. They are made and revoked, not changed."""
+    """API tokens. They are created and revoked, not changed."""
 
     form = ApiTokenForm
     is_changed = is_deleted = False

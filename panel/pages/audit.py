@@ -27,7 +27,7 @@ MOST_EXPORTED = 5_000
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(TenantAdmin):
-    """The audit trail, to be read. People of an organization see what was done in its name."""
+    """The audit trail, read-only. Members of an organization see the organization's entries."""
 
     is_added = is_changed = is_deleted = False
     list_display = ["when", "what", "of_what", "who"]
@@ -80,7 +80,7 @@ class AuditEntryAdmin(TenantAdmin):
         }
 
     def _places_of(self, request: HttpRequest, record: AuditEntry) -> dict[str, str]:
-        """Return where the record is, and its history, where the person may see them and they still exist."""
+        """Return the URLs of the record and its history, if they exist and the user can view them."""
         try:
             page: Any = self.admin_site._registry.get(apps.get_model(record.target_type))
         except (LookupError, ValueError):
@@ -101,7 +101,7 @@ class AuditEntryAdmin(TenantAdmin):
         return super().changelist_view(request, {**(extra_context or {}), "file_tools": [("Export", url)]})
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer with the entries that the list shows with the same filters, newest first, as CSV."""
+        """Return a CSV file of the filtered entries, newest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         entries = list(self.get_changelist_instance(request).get_queryset(request)[:MOST_EXPORTED])

@@ -31,7 +31,7 @@ _BATCH = 10_000
 
 
 class PanelAdmin(ModelAdmin):
-    """A page for records of the platform: only its staff see them, each as far as their permissions go."""
+    """The page of a platform record: only the platform's staff can view it, by their permissions."""
 
     form = ActingForm
     delete_confirmation_template = "panel/delete.html"
@@ -49,7 +49,7 @@ class PanelAdmin(ModelAdmin):
     # --- Who sees and changes what -----------------------------------------------------------------------------------
 
     def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
-        """Return those of the records that this person may see."""
+        """Return the records that this user can view."""
         return records if viewer.is_platform else records.none()
 
     def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
@@ -60,7 +60,7 @@ class PanelAdmin(ModelAdmin):
         return self.visible_to(viewer_of(request), super().get_queryset(request))
 
     def seen(self, request: HttpRequest, object_id: object) -> Any | None:
-        """Return the record of this id if the person may see it, looked up once for each request."""
+        """Return the record with this id if the user can view it, looked up once per request."""
         cache = request.__dict__.setdefault("_sluice_seen", {})
         key = self.model, str(object_id)
         if key not in cache:
@@ -94,7 +94,7 @@ class PanelAdmin(ModelAdmin):
         return self.is_deleted and self._may(request, "delete", obj)
 
     def has_operate_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        """Whether the person may act on the record by a button, where the form itself changes nothing."""
+        """Whether the user can run actions on the record."""
         return self._may(request, "change", obj)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -115,13 +115,13 @@ class PanelAdmin(ModelAdmin):
         return field
 
     def choice_label(self, record: Any) -> str:
-        """Return what the record is called where it is one of several to choose from."""
+        """Return the record's label in choices."""
         return str(record)
 
     # --- Lists -------------------------------------------------------------------------------------------------------
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
-        """Return the columns that are searched: of people's e-mail addresses only for those who may see accounts.
+        """Return the searched columns; e-mail addresses only for users who can view accounts.
 
         A search that matches parts of an address that the list does not show tells it letter by letter.
         """
@@ -134,7 +134,7 @@ class PanelAdmin(ModelAdmin):
         return PanelChangeList
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
-        """Put onto the records of one page of the list what their columns show beyond themselves."""
+        """Add data of columns to the records of one page of the list."""
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         # Django's would delete without the acts.
@@ -148,7 +148,7 @@ class PanelAdmin(ModelAdmin):
         return [record.pk for record in records if is_allowed(request, record)]
 
     def get_actions_detail(self, request: HttpRequest, object_id: int | str) -> list[UnfoldAction]:
-        """Return the buttons of a record's page: those that are allowed, and that make sense in its state."""
+        """Return the actions of a record's page that are allowed and that its state permits."""
         record = self.seen(request, object_id)
         return [
             each
@@ -159,7 +159,7 @@ class PanelAdmin(ModelAdmin):
     # --- A record's page ---------------------------------------------------------------------------------------------
 
     def summary_of(self, request: HttpRequest, record: Any) -> dict[str, Any]:
-        """Return what the page shows of the record besides its form: the context of the page's own templates."""
+        """Return the context of the summary above the form."""
         return {}
 
     def changeform_view(
@@ -194,11 +194,11 @@ class PanelAdmin(ModelAdmin):
         )
 
     def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """Stay at the record: what comes next is done there, and who wants the list has it in the sidebar."""
+        """Redirect to the record's page."""
         return self._at(request, obj)
 
     def response_post_save_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """Stay at the record, as after adding it."""
+        """Redirect to the record's page, as after adding it."""
         return self._at(request, obj)
 
     def _at(self, request: HttpRequest, obj: Any) -> HttpResponse:
@@ -209,10 +209,10 @@ class PanelAdmin(ModelAdmin):
     shown_once_notice = "Copy it now: it is not stored and cannot be shown again."
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Do nothing: the form's act has saved it."""
+        """Do nothing: the form has saved it."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Do nothing: the form's act has saved it."""
+        """Do nothing: the form has saved it."""
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         """Delete the record by its act."""
@@ -222,11 +222,11 @@ class PanelAdmin(ModelAdmin):
         self.delete_act(request, obj)
 
     def consequences(self, record: Any) -> Sequence[str]:
-        """Return what else goes when the record is deleted, a line each."""
+        """Return the consequences of deleting the record, a line each."""
         return []
 
     def obstacles(self, request: HttpRequest, record: Any) -> Sequence[str]:
-        """Return why the record cannot be deleted, a sentence each; empty: the act would do it."""
+        """Return why the record cannot be deleted, a sentence each; empty if it can."""
         return deletion.obstacles(self, request, record)
 
     def get_deleted_objects(
@@ -259,19 +259,19 @@ class PanelAdmin(ModelAdmin):
     restorable: Sequence[str] = ()
 
     def state_of(self, record: Any) -> dict[str, Any]:
-        """Return the record's present state, as its acts write it into the audit trail."""
+        """Return the record's current state in the form of the audit trail."""
         return snapshot(record)
 
     def restore(self, request: HttpRequest, record: Any, state: dict[str, Any]) -> None:
-        """Give the record the values that it had, by the act that changes it. `state` holds the restorable fields."""
+        """Restore earlier values, with the function that changes the record. `state` has the restorable fields."""
         raise NotImplementedError(f"{type(self).__name__} does not define restore()")
 
     def state_before(self, record: Any) -> Any:
-        """Return what `effect` needs to know of the record as it is."""
+        """Return the current state that `effect` compares with."""
         return None
 
     def effect(self, record: Any, before: Any) -> Effect | None:
-        """Return what a change of the record did to others, to be shown before it is done; None: nothing."""
+        """Return the effects of a change on other records, for the preview; None: nothing."""
         return None
 
     def history_view(
@@ -287,7 +287,7 @@ class PanelAdmin(ModelAdmin):
 
 
 class TenantAdmin(PanelAdmin):
-    """A page for records that belong to organizations, whose people see them and, by role, change them."""
+    """The page of an organization's record, which members can view and, by role, change."""
 
     # The way from the record to its organization, as in a look-up.
     organization_path = "organization"
@@ -311,6 +311,6 @@ class TenantAdmin(PanelAdmin):
 
 
 class ReadOnlyAdmin(PanelAdmin):
-    """A page for what the platform itself writes."""
+    """A read-only page of rows that the platform writes."""
 
     is_added = is_changed = is_deleted = False

@@ -50,7 +50,7 @@ class CredentialForm(ServerChildForm):
 
 
 class RotateForm(ActForm):
-    """When the old key stops."""
+    """The time at which the old key becomes invalid."""
 
     overlap = forms.ChoiceField(
         label="The old key stops",

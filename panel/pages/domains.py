@@ -39,7 +39,7 @@ LABELS = {"OK": "success", "Missing": "danger", "Invalid": "danger"}
 
 
 class DomainForm(ServerChildForm):
-    """What is expected of a domain, and what it is used for."""
+    """The expected records and the use of a domain."""
 
     custom_mx_records = forms.CharField(
         required=False,
@@ -173,7 +173,7 @@ class DomainAdmin(ServerChildAdmin):
         )
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Add a domain. Not Django's form: that is one transaction, and this act may ask DNS."""
+        """Add a domain. Not Django's view: that is one transaction, and this function can query DNS."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         field: Any = self.formfield_for_dbfield(Domain._meta.get_field("server"), request)
@@ -233,13 +233,13 @@ class DomainAdmin(ServerChildAdmin):
 
 
 def is_checked_again(domain: Domain, now: datetime.datetime) -> bool:
-    """Whether the next check is a date that says something; the demo's domains, which no DNS knows, have one far away."""
+    """Whether a next check is planned; the demo's domains, which do not exist in DNS, have one in the far future."""
     at = domain.dns_next_check_at
     return at is None or at < now + FAR
 
 
 def records_with_findings(domain: Domain) -> list[dict[str, Any]]:
-    """Return each record to publish with what was found: status, what to change in one sentence, DNS's own answer."""
+    """Return each record to publish with its finding: status, sentence, and DNS answer."""
     records: list[tuple[str, DNSRecord | None]] = [(each.purpose, each) for each in records_of(expected_of(domain))]
     # A check without a record to publish has a finding all the same: a domain above has the record that counts.
     records += [(check, None) for check in CHECKS if check not in dict(records)]

@@ -58,7 +58,7 @@ class EventSourceForm(ActingForm):
 
 
 class MappingForm(ActForm):
-    """A text, and the server that it means; no server: it means nothing any more."""
+    """A text and its server; no server removes the mapping."""
 
     text = forms.CharField(
         max_length=255, widget=text_input(), help_text="A VirtualMTA, queue, campaign or mail class."

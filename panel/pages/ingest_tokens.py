@@ -15,7 +15,7 @@ from stats.models import IngestToken
 
 
 class IngestTokenForm(ActingForm):
-    """A name; the key is made."""
+    """A name; the key is generated."""
 
     def act(self) -> IngestToken:
         made = tokens.make_ingest_token(name=self.cleaned_data["name"], actor=self.actor)
@@ -25,7 +25,7 @@ class IngestTokenForm(ActingForm):
 
 @admin.register(IngestToken)
 class IngestTokenAdmin(PanelAdmin):
-    """Ingest tokens. They are made and revoked, not changed."""
+    """Ingest tokens. They are created and revoked, not changed."""
 
     form = IngestTokenForm
     is_changed = is_deleted = False

@@ -20,7 +20,7 @@ LONGEST = 300
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is shown: the limits in words, whose they are, and each step that was considered."""
+    """The answer for display: the limits, their sources, and the steps of the evaluation."""
 
     domain: str
     limits: EffectiveLimits
@@ -34,7 +34,7 @@ class Answer:
 
 
 def answer(address: IPAddress, text: str, *, at: datetime.datetime) -> Answer | str:
-    """Return which limits the address has to the domain at a time, or a sentence on why the text is not a domain."""
+    """Return the limits of the address for the domain at a time, or why the text is not a domain."""
     text = text.strip()
     # People paste addresses too.
     text = text.rpartition("@")[2]
@@ -69,7 +69,7 @@ def answer(address: IPAddress, text: str, *, at: datetime.datetime) -> Answer | 
 
 
 def _by(limits: EffectiveLimits, source: Source | CapKind) -> str:
-    """Return in words what a number is from."""
+    """Return the source of a number as text."""
     if isinstance(source, CapKind):
         [cap] = [each for each in limits.caps if each.kind == source][:1]
         until = "" if cap.until is None else f", until {date_format(timezone.localtime(cap.until), 'H:i')}"
@@ -78,7 +78,7 @@ def _by(limits: EffectiveLimits, source: Source | CapKind) -> str:
 
 
 def whose(source: Source | None) -> str:
-    """Return in words whose rule or default it is."""
+    """Return the owner of a rule or default as text."""
     return {Source.ADDRESS: "the address's own", Source.TEMPLATE: "the template's", None: "nobody's"}[source]
 
 

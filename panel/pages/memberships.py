@@ -18,7 +18,7 @@ from servers.models import Membership
 
 
 class MembershipForm(ActingForm):
-    """A role. Who has no account yet gets one."""
+    """A role. A missing account is created."""
 
     username = forms.CharField(
         max_length=150,

@@ -59,7 +59,7 @@ class NodeForm(ActingForm):
 
 @admin.register(Node)
 class NodeAdmin(PanelAdmin):
-    """Nodes. Only the platform's people see them."""
+    """Nodes. Only the platform's staff can view them."""
 
     form = NodeForm
     list_display = ["name", "kind", "state", "last_seen", "wanted", "applied", "address_count"]

@@ -60,7 +60,7 @@ def summary(organization: Organization, viewer: Viewer, now: datetime.datetime) 
 
 
 def usage_rows(organization: Organization, now: datetime.datetime) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of the usage file; deleted servers are in it, because they were used."""
+    """Yield the rows of the usage file, including deleted servers."""
     servers = Server.objects.filter(organization=organization)
     names = {pk: (name, permalink) for pk, name, permalink in servers.values_list("pk", "name", "permalink")}
     month = buckets.month_number(now.date())

@@ -69,7 +69,7 @@ class OrganizationForm(PreviewedForm):
 
 
 class SuspendForm(ActForm):
-    """Why an organization is suspended; its people read it."""
+    """The reason of an organization's suspension, which its members can read."""
 
     reason = forms.CharField(
         max_length=500, widget=text_input(), help_text="Visible to everyone who can view the organization."
@@ -78,7 +78,7 @@ class SuspendForm(ActForm):
 
 @admin.register(Organization)
 class OrganizationAdmin(TenantAdmin):
-    """Organizations. Only the platform makes them; their owners and operators change them."""
+    """Organizations. Only the platform creates them; owners and operators change them."""
 
     form = OrganizationForm
     list_display = ["name", "permalink", "state", "living_servers", "people_count", "pool_count", "created_at"]
@@ -102,7 +102,7 @@ class OrganizationAdmin(TenantAdmin):
         return verb not in ("add", "delete") and super().role_allows(viewer, verb, record)
 
     def has_suspend_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        """Suspending a tenant is the platform's: it is how the platform stops one."""
+        """Only the platform's staff can suspend organizations."""
         return viewer_of(request).is_platform and self.has_change_permission(request, obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -153,7 +153,7 @@ class OrganizationAdmin(TenantAdmin):
         return super().changelist_view(request, {**(extra_context or {}), "file_tools": tools})
 
     def usage_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Answer with what the organization's servers did, by month and server, as CSV."""
+        """Return a CSV file of the organization's usage by month and server."""
         record = self.seen(request, object_id)
         if record is None or not self.has_view_permission(request, record):
             raise Http404
@@ -161,7 +161,7 @@ class OrganizationAdmin(TenantAdmin):
         return csv_file.answer(f"usage-{record.permalink}.csv", organization_overview.USAGE_COLUMNS, rows)
 
     def days_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Answer with what the organization's servers did on each day of its time zone, as CSV."""
+        """Return a CSV file of the organization's usage by day, in its time zone."""
         record = self.seen(request, object_id)
         if record is None or not self.has_view_permission(request, record):
             raise Http404

@@ -29,7 +29,7 @@ CONDITIONS = "Addresses (a +tag is ignored) or domains, one per line. Leave empt
 
 
 class PoolRuleForm(ActingForm):
-    """A rule: whose it is, its pool, and its conditions."""
+    """A rule: its owner, pool and conditions."""
 
     from_conditions = forms.CharField(
         required=False, max_length=300_000, widget=text_area(rows=5), label="From", help_text=CONDITIONS
@@ -138,7 +138,7 @@ class IPPoolRuleAdmin(TenantAdmin):
         return [path("<path:object_id>/move/", view, name="servers_ippoolrule_move"), *super().get_urls()]
 
     def move_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Try the rule earlier or later than it is, and go back to the page that asked."""
+        """Move the rule in the order of evaluation, and redirect to the previous page."""
         record = self.seen(request, object_id)
         if record is None or not self.has_change_permission(request, record):
             raise PermissionDenied

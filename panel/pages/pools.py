@@ -34,7 +34,7 @@ SHOWN = 40
 
 
 class PoolForm(ActingForm):
-    """A pool's own fields; who it belongs to is chosen once."""
+    """A pool's own fields; its owner is chosen once."""
 
     organization = forms.ModelChoiceField(
         Organization.objects.none(),
@@ -75,7 +75,7 @@ class AddressesForm(forms.Form):
 
 
 class SendsFilter(admin.SimpleListFilter):
-    """By whether mail can leave by them."""
+    """By whether the pool can send mail."""
 
     title, parameter_name = "state", "sends"
 
@@ -102,7 +102,7 @@ class SendsFilter(admin.SimpleListFilter):
 
 @admin.register(IPPool)
 class IPPoolAdmin(TenantAdmin):
-    """IP pools. An organization changes those that it made; those that it was granted it may only use."""
+    """IP pools. An organization can change its own pools, and only use granted ones."""
 
     form = PoolForm
     list_display = [
@@ -216,7 +216,7 @@ class IPPoolAdmin(TenantAdmin):
         return record
 
     def add_view_of_addresses(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Add addresses that are pasted: first what would happen, then doing it."""
+        """Add pasted addresses, after a preview."""
         record = self.changeable(request, object_id)
         form = AddressesForm(request.POST if request.method == "POST" else None)
         addition = None
@@ -242,7 +242,7 @@ class IPPoolAdmin(TenantAdmin):
         return TemplateResponse(request, "panel/pool/add.html", context)
 
     def remove_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Take chosen addresses out of the pool, after a look at which."""
+        """Remove the chosen addresses from the pool, after a confirmation."""
         record = self.changeable(request, object_id)
         chosen = [each for each in request.POST.getlist("address") if whole_id(each)]
         members = IPAddress.objects.filter(memberships__pool=record, pk__in=chosen).order_by("pk")

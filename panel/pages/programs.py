@@ -53,12 +53,12 @@ class ProgramForm(PreviewedForm):
 
 
 def behaviour_of(program: ThrottleProgram) -> dict[str, Any]:
-    """Return all of a program that changes what its rules do: everything but its name."""
+    """Return the fields of a program that affect rules: all but its name."""
     return {name: value for name, value in snapshot(program).items() if name in BEHAVIOUR}
 
 
 def effect_on_rules(program: ThrottleProgram, before: dict[str, Any]) -> Effect | None:
-    """Return what a change of the program does to the rules that use it; None: nothing."""
+    """Return the effects of a change of the program on its rules; None: nothing."""
     rules = Rule.objects.filter(throttle_program=program)
     total = rules.count()
     if not total or behaviour_of(program) == before:

@@ -13,7 +13,7 @@ from stats.models import Provider
 
 @admin.register(Provider)
 class ProviderAdmin(ReadOnlyAdmin):
-    """Mailbox providers, to be read: counts that exist were grouped by them."""
+    """Mailbox providers, read-only: existing counts are grouped by them."""
 
     list_display = ["name", "domain_count"]
     search_fields = ["name", "domains__pattern"]

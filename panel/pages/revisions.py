@@ -62,11 +62,11 @@ class RevisionAdmin(ReadOnlyAdmin):
 
     @action(description="Publish", url_path="publish-button", permissions=["publish"])
     def publish_button(self, request: HttpRequest) -> HttpResponse:
-        """Go to the preview, where it is done."""
+        """Redirect to the preview, which has the publish button."""
         return HttpResponseRedirect(reverse("admin:nodes_revision_publish"))
 
     def has_publish_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Whether the person may publish."""
+        """Whether the user can publish."""
         return self.has_operate_permission(request)
 
     def get_urls(self) -> list[URLPattern]:
@@ -100,7 +100,7 @@ class RevisionAdmin(ReadOnlyAdmin):
         }
 
     def publish_view(self, request: HttpRequest) -> HttpResponse:
-        """Show what publishing would do, then do it."""
+        """Preview publishing, then publish."""
         if not self.has_publish_permission(request):
             raise PermissionDenied
         if request.method == "POST":
@@ -113,7 +113,7 @@ class RevisionAdmin(ReadOnlyAdmin):
         return self._page(request, publishing.read_draft(), "Publish", notice)
 
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show what publishing an earlier revision again would do, then do it."""
+        """Preview publishing an earlier revision again, then publish it."""
         record = self.seen(request, object_id)
         if record is None or not self.has_publish_permission(request):
             raise PermissionDenied

@@ -9,7 +9,7 @@ from stats.models import RollupRun
 
 @admin.register(RollupRun)
 class RollupRunAdmin(ReadOnlyAdmin):
-    """Roll-up runs, to be read."""
+    """Roll-up runs, read-only."""
 
     list_display = ["started_at", "kind", "outcome_label", "duration", "batches", "events", "rows", "lag"]
     list_filter = ["kind", "outcome"]

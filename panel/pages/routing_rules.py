@@ -70,7 +70,7 @@ class OverrideForm(forms.Form):
 
     @property
     def values(self) -> routing_rules.OverrideFields:
-        """Return the exception as acts take it."""
+        """Return the override as the input of a change."""
         cleaned = self.cleaned_data
         return {
             "id": cleaned["id"] or None,
@@ -81,7 +81,7 @@ class OverrideForm(forms.Form):
 
 
 class OverrideRows(Rows):
-    """The exceptions of one rule."""
+    """The overrides of one rule."""
 
     removal_label = "Remove this exception"
 
@@ -92,7 +92,7 @@ OVERRIDE_FORMS = formset_factory(
 
 
 class RoutingRuleForm(ActingForm):
-    """A routing rule with its exceptions."""
+    """A routing rule with its overrides."""
 
     deliver_through = forms.CharField(max_length=100_000, widget=text_area(rows=5), help_text=TARGETS_HELP)
 

@@ -16,7 +16,7 @@ STEPS = {"first": "to the first place", "up": "one place up", "down": "one place
 
 
 def places_of(rules: Iterable[IPPoolRule]) -> dict[int, int]:
-    """Return at which place among its owner's each of the rules is tried, 1 for the first. One query."""
+    """Return the position of each rule among its owner's, 1 for the first. One query."""
     owners = {(rule.server_id, rule.organization_id) for rule in rules}
     servers, organizations = ([each[side] for each in owners if each[side] is not None] for side in (0, 1))
     theirs = IPPoolRule.objects.filter(Q(server__in=servers) | Q(organization__in=organizations))

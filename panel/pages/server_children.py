@@ -11,7 +11,7 @@ from servers.models import Server
 
 
 class ServerChildForm(ActingForm):
-    """A form whose server is one that the person may change, and that is not deleted."""
+    """A form whose server must be one that the user can change and that is not deleted."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -21,7 +21,7 @@ class ServerChildForm(ActingForm):
 
 
 class ServerChildAdmin(TenantAdmin):
-    """A page for parts of servers."""
+    """The page of a record that belongs to a server."""
 
     organization_path = "server__organization"
     autocomplete_fields = ["server"]

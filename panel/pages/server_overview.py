@@ -39,7 +39,7 @@ def summary(server: Server, now: datetime.datetime) -> dict[str, Any]:
 
 
 def credential_state(credential: Any, now: datetime.datetime) -> str:
-    """Return in a word whether programs can use the credential."""
+    """Return the state of the credential in a word."""
     if credential.held_at is not None:
         return "held"
     return "expired" if credential.expires_at is not None and credential.expires_at <= now else "usable"

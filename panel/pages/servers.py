@@ -69,7 +69,7 @@ class ServerForm(ActingForm):
 
 
 class SuspendForm(SuspensionForm, ActForm):
-    """Why, and until when, this server is suspended."""
+    """The reason and the end of this server's suspension."""
 
 
 @admin.register(Server)

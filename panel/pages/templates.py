@@ -47,7 +47,7 @@ class TemplateForm(PreviewedForm, RulesForm):
 
 
 def effect_on_addresses(template: ThrottlingTemplate, before: LimitTable) -> Effect | None:
-    """Return what a change of the template does to the addresses that use it; None: nothing."""
+    """Return the effects of a change of the template on its addresses; None: nothing."""
     lines = changed_limits(before, table_of(template))
     addresses = template.ip_addresses.count()
     if not addresses or not lines:
@@ -66,7 +66,7 @@ def table_of(template: ThrottlingTemplate) -> LimitTable:
 
 
 def changed_limits(before: LimitTable, after: LimitTable) -> list[tuple[str, str, str]]:
-    """Return each pattern whose limits differ between two tables, with both in words; the default comes first."""
+    """Return each pattern whose limits differ between two tables, with both as text; the default comes first."""
     programs = dict(ThrottleProgram.objects.values_list("pk", "name"))
     lines = []
     old, new = (
@@ -90,7 +90,7 @@ def _in_words(rule: LimitRule | None, programs: dict[int, str]) -> str:
 
 @admin.register(ThrottlingTemplate)
 class ThrottlingTemplateAdmin(PanelAdmin):
-    """Throttling templates. The default one is that of addresses that name none, and cannot be deleted."""
+    """Throttling templates. The default template is used by addresses without one, and cannot be deleted."""
 
     form = TemplateForm
     list_display = ["name", "is_default", "rule_count", "default_limits", "address_count"]
@@ -168,7 +168,7 @@ class ThrottlingTemplateAdmin(PanelAdmin):
         return csv_file.answer(f"rules-{record.pk}.csv", rules_file.COLUMNS, rules_file.rows_of(record.rules))
 
     def import_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Put a file's rules in the place of the template's, after a dry run."""
+        """Replace the template's rules by those of a file, after a dry run."""
         record = self.seen(request, object_id)
         if record is None or not self.has_change_permission(request, record):
             raise PermissionDenied

@@ -26,7 +26,7 @@ PASSWORD = {"autocomplete": "new-password"}
 
 
 class UserForm(ActingForm):
-    """An account. Only superusers say what others may do."""
+    """An account. Only superusers grant permissions."""
 
     time_zone = time_zone_field()
     password = forms.CharField(
@@ -69,7 +69,7 @@ class PasswordForm(ActForm):
 
 @admin.register(User)
 class UserAdmin(PanelAdmin):
-    """Users. Nobody is deleted, because the audit trail tells of them: they are made inactive."""
+    """Users. They are deactivated, not deleted, because the audit trail refers to them."""
 
     form = UserForm
     is_deleted = False
@@ -131,7 +131,7 @@ class UserAdmin(PanelAdmin):
 
 
 def is_above(user: User, viewer: Any) -> bool:
-    """Whether the user has rights that the viewer has not: who changes such an account could take it over and use them.
+    """Whether the user has rights that the viewer lacks: the viewer could otherwise take over the account.
 
     Rights are permissions, roles in organizations and access to GreenArrow's API.
     """

@@ -15,7 +15,7 @@ from panel.record_actions import ActForm, act, actor_of
 
 @admin.register(VirtualMTA)
 class VirtualMTAAdmin(PanelAdmin):
-    """VirtualMTAs of every kind by name. Each is made and changed on the page of its kind."""
+    """VirtualMTAs of all kinds by name. Each is created and changed on the page of its kind."""
 
     is_added = is_changed = is_deleted = False
     list_display = ["name", "own_page", "redirect", "is_default", "created_at"]

@@ -32,7 +32,7 @@ from panel.sign_in.login import LOCKED_OUT, OUT_OF_ORDER, WRONG_CODE, CodeForm
 
 
 class ProfileForm(forms.Form):
-    """What everybody may change of their own account."""
+    """The fields that users can change of their own account."""
 
     first_name = forms.CharField(max_length=150, required=False, widget=text_input(autocomplete="given-name"))
     last_name = forms.CharField(max_length=150, required=False, widget=text_input(autocomplete="family-name"))
@@ -43,7 +43,7 @@ class ProfileForm(forms.Form):
 
 
 class PasswordForm(AdminOwnPasswordChangeForm):
-    """The old password and the new one; the audit trail tells that it was changed."""
+    """The old password and the new one; the change is audited."""
 
     def __init__(self, *args: Any, address: str, **kwargs: Any) -> None:
         self.address = address
@@ -72,7 +72,7 @@ class PasswordForm(AdminOwnPasswordChangeForm):
 
 
 class ChangePassword(PasswordChangeView):
-    """The page of one's own password."""
+    """The page to change the own password."""
 
     form_class = PasswordForm
 
@@ -81,7 +81,7 @@ class ChangePassword(PasswordChangeView):
 
 
 class Account:
-    """What the panel's site adds to Django's for one's own account."""
+    """Mixin of the admin site: the user's own account."""
 
     admin_view: Any
     each_context: Any
@@ -113,7 +113,7 @@ class Account:
     @method_decorator(sensitive_post_parameters())
     @method_decorator(never_cache)
     def second_factor(self, request: HttpRequest) -> HttpResponse:
-        """Set up, recovery codes, removal: one page, which shows what can be done now."""
+        """One page for setup, recovery codes and removal, depending on the state."""
         user: Any = request.user
         status = second_factor.status(user)
         form = CodeForm(request.POST or None)
@@ -157,7 +157,7 @@ class Account:
 
 
 def _act(request: HttpRequest, user: User, status: second_factor.Status, code: str) -> list[str]:
-    """Do what the button says once the code is right, and return recovery codes to show, if there are new ones."""
+    """Perform the button's action after a correct code, and return new recovery codes, if any."""
     actor = Actor.of_user(user)
     if status.device is None:
         device, codes = second_factor.confirm(user=user, code=code, actor=actor)

@@ -101,7 +101,7 @@ class PasswordView(LoginView):
 
 
 class SignIn:
-    """What the panel's site adds to Django's for signing in."""
+    """Mixin of the admin site: sign-in."""
 
     login_form = PasswordForm
     # Of unfold's site, which this is mixed into.
@@ -113,7 +113,7 @@ class SignIn:
         return [*own, *super().get_urls()]  # type: ignore[misc]
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Nobody with a second factor is let in by the password alone, wherever the session comes from."""
+        """Users with a second factor need it in every session, whatever its origin."""
         return bool(super().has_permission(request)) and not _lacks_code(request)  # type: ignore[misc]
 
     @method_decorator(never_cache)
@@ -135,7 +135,7 @@ class SignIn:
     @method_decorator(never_cache)
     @method_decorator(csrf_protect)
     def login_code(self, request: HttpRequest) -> HttpResponse:
-        """The page for the code; it takes who has just given the right password."""
+        """The page for the code, after the correct password."""
         user = _pending_user(request)
         if user is None:
             request.session.pop(_PENDING, None)
@@ -152,7 +152,7 @@ class SignIn:
 
 
 def _try_code(request: HttpRequest, user: User, code: str) -> str | None:
-    """Sign the user in where the code is right; otherwise return what to say."""
+    """Sign the user in if the code is correct; otherwise return the error."""
     username, address = user.get_username(), client_address(request)
     try:
         device = lockout.guess(
@@ -190,7 +190,7 @@ def _safe_next(request: HttpRequest, target: str) -> str:
 
 
 def _lacks_code(request: HttpRequest) -> bool:
-    """Whether the user has a second factor that this session has not shown; asked once a request."""
+    """Whether the user has a second factor that this session lacks; queried once per request."""
     if request.user.is_verified():  # type: ignore[union-attr]
         return False
     known: bool | None = getattr(request, _HAS_FACTOR, None)

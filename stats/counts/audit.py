@@ -28,12 +28,12 @@ _FOLDED = "batch_id NOT IN (SELECT id FROM stats_batch WHERE folded_at IS NULL)"
 
 
 class EventsMissing(Exception):
-    """Fewer events are there than their batches had. Counting again would take what was lost out of the counts as well."""
+    """Events of batches are missing. A rebuild would remove them from the counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A row of counts that is not what it should be; `missing` is truth minus count, by kind, where they differ."""
+    """A wrong row of counts; `missing` is truth minus count, by kind, where they differ."""
 
     scope: str
     grain: Grain
@@ -48,7 +48,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Audit:
-    """What an audit found: how many rows differ, the first of them, and batches that lost events."""
+    """The result of an audit: the number of differing rows, the first of them, and batches that lost events."""
 
     days: list[int] = field(default_factory=list)
     events: int = 0
@@ -70,7 +70,7 @@ class Audit:
 
 
 def audit(days: Iterable[int] | None = None, *, now: datetime.datetime) -> Audit:
-    """Compare the counts of some days, or of all days that are held, with their events; dropped days are passed over.
+    """Compare the counts of some days, or of all stored days, with their events; dropped days are skipped.
 
     Each day, with neighbours that have little in them, is read in one snapshot, so that folding may go on meanwhile.
     """
@@ -84,7 +84,7 @@ def audit(days: Iterable[int] | None = None, *, now: datetime.datetime) -> Audit
 
 
 def rebuild(days: Iterable[int] | None = None, *, now: datetime.datetime, even_if_missing: bool = False) -> int:
-    """Make the counts of some days, or of all held ones, equal to their events, and return how many rows were wrong.
+    """Rebuild the counts of some days, or of all stored days, from their events; return the number of wrong rows.
 
     Each day is one transaction, together with the months, years and totals that it is part of; folds wait for it. Raises
     EventsMissing where events were lost, unless that is to be accepted.
@@ -157,7 +157,7 @@ def _collect(found: Audit, selects: Iterable[tuple[Scope, Grain, str]]) -> None:
 
 
 def _fine_selects(days: range, now: datetime.datetime) -> Iterator[tuple[Scope, Grain, str]]:
-    """Yield what compares the tiers of some days with their events, leaving out minutes and hours that are no longer kept."""
+    """Yield the queries that compare the tiers of some days with their events, without expired minutes and hours."""
     in_a_day = {Grain.MINUTE: buckets.MINUTES_A_DAY, Grain.HOUR: buckets.HOURS_A_DAY, Grain.DAY: 1}
     for scope in tiers.SCOPES:
         hour = first_kept_hour(now, scope) + 1
@@ -171,7 +171,7 @@ def _fine_selects(days: range, now: datetime.datetime) -> Iterator[tuple[Scope, 
 
 
 def _coarse_selects(days: Sequence[int]) -> Iterator[tuple[Scope, Grain, str]]:
-    """Yield what compares the months, years and totals of some days with the tiers that they are sums of."""
+    """Yield the queries that compare months, years and totals of some days with their finer tiers."""
     dates = [buckets.date_of(day) for day in days]
     touched = {
         Grain.MONTH: sorted({buckets.month_number(date) for date in dates}),
@@ -193,7 +193,7 @@ def _count_events(days: range) -> int:
 
 
 def _missing_events(days: range) -> dict[int, int]:
-    """Return how many events are gone, by batch, of the batches that begin on these days and reach into no dropped one."""
+    """Return the number of missing events by batch, of batches that begin on these days and have no dropped days."""
     first, end = keys.least_key(days.start), keys.least_key(days.stop)
     begun = Batch.objects.filter(least_key__gte=first, least_key__lt=end, folded_at__isnull=False)
     greatest = begun.order_by("-greatest_key").values_list("greatest_key", flat=True).first()

@@ -12,7 +12,7 @@ HOURS_A_DAY = 24
 
 
 class Grain(models.IntegerChoices):
-    """How long a bucket is, and so what its number means."""
+    """The length of a bucket, which defines its number."""
 
     MINUTE = 1, "minute"  # minutes since 1970
     HOUR = 2, "hour"  # hours since 1970

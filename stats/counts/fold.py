@@ -15,7 +15,7 @@ from stats.models import Batch, RollupRun
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What folding did: batches and events counted, counter rows written."""
+    """The result of folding: batches and events counted, counter rows written."""
 
     batches: int = 0
     events: int = 0
@@ -26,7 +26,7 @@ class Folded:
 
 
 def fold_all(*, now: datetime.datetime, wait: bool = False) -> Folded:
-    """Fold every batch that is open now, in as many transactions as it takes.
+    """Fold all open batches, in several transactions.
 
     Batches that another worker is at are passed over, or with `wait` waited for.
     """
@@ -39,7 +39,7 @@ def fold_all(*, now: datetime.datetime, wait: bool = False) -> Folded:
 
 
 def fold(*, now: datetime.datetime, last: int, wait: bool = False) -> Folded:
-    """Fold some open batches up to the id `last` in one transaction; nothing is done where none is open.
+    """Fold some open batches up to the id `last` in one transaction; no change if none is open.
 
     The claim of the batches, their counts and the note of the run are committed together, so a worker that dies leaves
     nothing half done.

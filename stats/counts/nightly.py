@@ -16,7 +16,7 @@ logger = structlog.get_logger(__name__)
 
 
 def close_days(*, now: datetime.datetime) -> Audit | None:
-    """Fold what is open, check each day that has ended since the last time, and stamp it complete; None where there is none.
+    """Fold open batches, audit each day that has ended since the last time, and mark it complete; None if there is none.
 
     A day whose counts differ is not stamped, and is checked again the next time.
     """
@@ -37,7 +37,7 @@ def close_days(*, now: datetime.datetime) -> Audit | None:
 
 
 def audit_counts(*, now: datetime.datetime) -> Audit:
-    """Check every day that is held."""
+    """Audit all stored days."""
     with logged(RollupRun.Kind.AUDIT) as run:
         return _check(run, None, now)
 

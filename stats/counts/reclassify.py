@@ -6,7 +6,7 @@ from stats.models import Provider, Signature
 
 
 def reclassify(day: int) -> int:
-    """Give the events of a day the classes that their signatures have now; return how many changed.
+    """Update the classes of a day's events by their signatures' current classes; return the number of changes.
 
     In the rebuild's transaction. A signature whose row is the rest (`other`) has no text to classify, and is left alone.
     """

@@ -25,14 +25,14 @@ RUNS_KEPT = datetime.timedelta(days=30)
 
 @dataclass(slots=True)
 class Dropped:
-    """The days whose events went, and those that were due but in use."""
+    """The dropped days, and days that were due but in use."""
 
     days: list[int] = field(default_factory=list)
     postponed: list[int] = field(default_factory=list)
 
 
 def make_partitions(*, now: datetime.datetime) -> None:
-    """Make the partitions of yesterday to a week ahead, so that no ingester has to."""
+    """Create the partitions from yesterday to a week ahead, so that ingesters need not."""
     today = buckets.day_of(now)
     with transaction.atomic():
         partitions.create(range(today - 1, today + DAYS_AHEAD + 1), now=now)
@@ -142,7 +142,7 @@ def _close_all(partition: Partition, now: datetime.datetime) -> bool:
 
 
 def _adopt_empty_partitions(oldest: int) -> None:
-    """Give partitions that were made ahead but never used a Day, by which they are dropped like the others."""
+    """Create Day rows for unused partitions, so that they are dropped like the others."""
     known = set(Day.objects.values_list("day", flat=True))
     ahead = [each.first for each in partitions.existing() if each.is_of_a_day and each.first < oldest]
     unused = [day for day in ahead if day not in known]

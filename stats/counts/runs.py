@@ -12,7 +12,7 @@ _MOST_DETAIL = 10_000
 
 @contextmanager
 def logged(kind: RollupRun.Kind) -> Iterator[RollupRun]:
-    """Log a run of this kind: the block fills in what it did; where it raises, the run has failed and says why."""
+    """Log a run of this kind: the block sets its results; an exception marks the run as failed."""
     run = RollupRun(kind=kind, outcome=RollupRun.Outcome.DONE, started_at=timezone.now())
     try:
         yield run

@@ -26,7 +26,7 @@ def _is_one_of(words: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One table of counts: what its rows are about, and in which tiers."""
+    """One rollup table: the subject of its rows, and its tiers."""
 
     name: str
     table: str

@@ -21,7 +21,7 @@ _UNKNOWN_VMTA = "unknown_vmta"
 
 
 class Attribution:
-    """The look-ups of one source, remembered for one run of ingestion."""
+    """The look-ups of one source, cached for one run of ingestion."""
 
     def __init__(self, source: EventSource) -> None:
         self._default = str(source.default_server.uuid) if source.default_server else None
@@ -35,7 +35,7 @@ class Attribution:
         self._by_name: dict[str, str | None] = {}
 
     def resolve(self, events: Sequence[Event]) -> tuple[list[Any], list[Remark]]:
-        """Return the native events with server and address filled in, and what is to be warned of, by position."""
+        """Return the native events with server and address, and the warnings by position."""
         self._look_up(events)
         warnings: list[Remark] = []
         natives = []

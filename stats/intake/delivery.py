@@ -27,7 +27,7 @@ type Open = Callable[[], Sequence[IO[bytes]]]
 
 
 class StateMoved(Exception):
-    """Another delivery of the same source was stored meanwhile; this one must be read again."""
+    """Another delivery of the same source was stored in the meantime; this one must be parsed again."""
 
 
 def deliver(
@@ -40,7 +40,7 @@ def deliver(
     is_whole: bool = False,
     on_receipt: Callable[[Receipt], None] = lambda receipt: None,
 ) -> Tally:
-    """Store what a source delivers, and return what became of each record.
+    """Store a delivery of a source, and return the outcome of each record.
 
     The state of a log's reader is stored in the transaction of the delivery's last events: a delivery that breaks is sent
     again, and what was stored of it counts once. `is_whole` says that the streams are all there is of a log, so that what
@@ -104,7 +104,7 @@ class _Delivery:
         return self._tally
 
     def _parts(self, streams: Sequence[IO[bytes]], *, is_whole: bool) -> Iterator[list[Outcome]]:
-        """Yield outcomes, some at a time: by number, and by the bytes that they were read from, as objects are larger."""
+        """Yield outcomes in chunks, limited by number and by input bytes, because objects are larger."""
         part: list[Outcome] = []
         begun_at = 0
         for number, outcome in enumerate(self._outcomes(streams, is_whole=is_whole), 1):
@@ -149,7 +149,7 @@ class _Delivery:
         self._on_receipt(receipt)
 
     def _ingest(self, natives: list[Any], events: list[Event], receipt: Receipt, places: list[int]) -> list[int]:
-        """Store events, and return the places of those that are of more days than one batch takes."""
+        """Store events, and return the positions of those beyond the batch's limit of days."""
         stored = ingest(natives, reporter=Reporter(is_source=True), now=self._now, directory=self._directory)
         later = [places[each.position] for each in stored.refused if each.code == "too_many_days"]
         stored.refused = [each for each in stored.refused if each.code != "too_many_days"]
@@ -177,5 +177,5 @@ class _Delivery:
 
 
 def _position(streams: Sequence[IO[bytes]]) -> int:
-    """Return how many bytes were read of a stream that can tell; several are read at once, so they cannot."""
+    """Return the number of bytes read of a seekable single stream."""
     return streams[0].tell() if len(streams) == 1 and streams[0].seekable() else 0

@@ -13,7 +13,7 @@ _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}", re.ASCII)
 
 
 class Details(NamedTuple):
-    """What an event says of its outcome; None where it does not."""
+    """The optional fields of an event; None if absent."""
 
     code: int | None = None
     enhanced: str | None = None

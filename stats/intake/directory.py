@@ -35,7 +35,7 @@ type SenderKey = str | None | tuple[str | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """Who reports events: a server, for itself alone, or the platform (None), for any.
+    """The reporter of events: a server, for itself only, or the platform (None), for any.
 
     A machine of the platform's reports for some servers and by some addresses only; None there means any. What a source
     reports is counted by itself (stats.intake.source_counts).
@@ -59,7 +59,7 @@ class ServerEntry:
 
 
 class Directory:
-    """The answers are dictionaries from the text as written, None for what there is not; a missing one was not asked for.
+    """Dictionaries from texts as written to records; None for unknown texts. Missing texts have not been looked up.
 
     A directory ages: what is made, moved or deleted after it was asked is not seen. Use one for seconds, not for hours.
     """
@@ -85,7 +85,7 @@ class Directory:
         self.own = self._own_server()
 
     def evict(self) -> None:
-        """Forget names where there are very many, so that a run of any length takes bounded memory."""
+        """Clear large caches, so that a run of any length takes bounded memory."""
         for known in (self.servers, self.addresses, self._domains):
             if len(known) > _MOST_REMEMBERED:
                 known.clear()
@@ -177,7 +177,7 @@ class Directory:
     # --- Domains and senders -----------------------------------------------------------------------------------------
 
     def number_domains(self, names: Iterable[Name]) -> dict[Name, int]:
-        """Return the numbers of sender domains of servers, new ones too, in the dictionary of all that is remembered."""
+        """Return the numbers of sender domains of servers, including new ones, as the dictionary of all cached ones."""
         number(SenderDomain, names, self._domains, today=self._today)
         return self._domains
 
@@ -190,7 +190,7 @@ class Directory:
     # --- Subjects ----------------------------------------------------------------------------------------------------
 
     def note_subjects(self, server_ids: set[int], address_ids: set[int]) -> None:
-        """Write down what the servers and addresses are called, for when they are gone."""
+        """Store the names of servers and addresses, for the time after their deletion."""
         servers, addresses = server_ids - self._noted_servers, address_ids - self._noted_addresses
         if not servers and not addresses:
             return
@@ -216,7 +216,7 @@ class Directory:
             self._named.clear()
 
     def _enter(self, pk: int, uuid_: uuid.UUID, organization: str, permalink: str) -> ServerEntry:
-        """Return the server's entry, one for all the names that it is called by."""
+        """Return the server's entry, one for all its names."""
         self._labels[Subject.Kind.SERVER, pk] = f"{organization}/{permalink}"
         if pk not in self._entries:
             self._entries[pk] = ServerEntry(pk, uuid_.bytes)

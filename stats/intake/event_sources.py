@@ -43,7 +43,7 @@ def make_source(
     default_server: Server | None = None,
     verification_key: str = "",
 ) -> MadeSource:
-    """Make a source with a token of its own; the names of sources are unique. Raises Invalid."""
+    """Create a source with a token; names are unique. Raises Invalid."""
     source = EventSource(
         name=name,
         format=format,
@@ -61,7 +61,7 @@ def make_source(
 
 @atomic_act
 def change_source(*, source: EventSource, actor: Actor, **values: object) -> EventSource:
-    """Change what is given of name, time zone, tenant field, default server, activity and verification key."""
+    """Change the given fields: name, time zone, tenant field, default server, activity and verification key."""
     locked = _locked(source)
     before = snapshot(locked)
     for field, value in values.items():
@@ -77,7 +77,7 @@ def change_source(*, source: EventSource, actor: Actor, **values: object) -> Eve
 
 @transaction.atomic
 def rotate_source(*, source: EventSource, actor: Actor) -> MadeSource:
-    """Give the source a new token; the old one works no more. A revoked source works again."""
+    """Rotate the source's token; the old one is invalid. A revoked source is valid again."""
     locked = _locked(source)
     before = snapshot(locked)
     token = keys.issue(locked)
@@ -89,7 +89,7 @@ def rotate_source(*, source: EventSource, actor: Actor) -> MadeSource:
 
 @transaction.atomic
 def revoke_source(*, source: EventSource, at: datetime.datetime, actor: Actor) -> EventSource:
-    """Let the source's token open nothing from now on; revoking it again changes nothing."""
+    """Revoke the source's token; revoking it again changes nothing."""
     locked = _locked(source)
     if locked.revoked_at is None:
         before = snapshot(locked)
@@ -101,7 +101,7 @@ def revoke_source(*, source: EventSource, at: datetime.datetime, actor: Actor) -
 
 @atomic_act
 def map_text(*, source: EventSource, text: str, server: Server, actor: Actor) -> SourceMapping:
-    """Let a text of the source's records mean a server, whatever it meant before."""
+    """Map a text in the source's records to a server, replacing an earlier mapping."""
     text = text.strip()
     if not 1 <= len(text) <= TEXT_LENGTH or not is_storable(text):
         raise Invalid(Fault("text", f"must be from 1 to {TEXT_LENGTH} characters, without control characters"))
@@ -117,7 +117,7 @@ def map_text(*, source: EventSource, text: str, server: Server, actor: Actor) ->
 
 @transaction.atomic
 def unmap_text(*, source: EventSource, text: str, actor: Actor) -> None:
-    """Let a text of the source's records mean nothing any more. Raises NotFound."""
+    """Remove the mapping of a text. Raises NotFound."""
     mapping = SourceMapping.objects.select_for_update().filter(source=source, text=text.strip()).first()
     if mapping is None:
         raise NotFound
@@ -126,7 +126,7 @@ def unmap_text(*, source: EventSource, text: str, actor: Actor) -> None:
 
 
 def find_source(token: str, *, at: datetime.datetime) -> EventSource | None:
-    """Return the usable source that this token is of; any text may be asked for."""
+    """Return the usable source with this token; accepts any text."""
     return keys.find(EventSource.objects.filter(is_active=True), token, at=at)
 
 
@@ -156,7 +156,7 @@ def _locked(source: EventSource) -> EventSource:
 
 
 def _check(source: EventSource) -> None:
-    """Hold a source's own fields to what they may be; raises Invalid with every fault."""
+    """Validate a source's own fields; raises Invalid with every fault."""
     faults = []
     source.name = source.name.strip()
     if not 1 <= len(source.name) <= NAME_LENGTH or not is_storable(source.name):

@@ -29,7 +29,7 @@ NOTHING = Explained(0, 0)
 
 
 def classifier() -> Classifier:
-    """Return the rules as they are now: the operators' own before the built-in ones."""
+    """Return the current rules: the operators' before the built-in ones."""
     rows = ReplyRule.objects.values_list("pk", "provider", "code", "pattern", "reason")
     own = [
         Rule(f"own-{pk}", provider, code, pattern, reasons.WORDS[reason])
@@ -39,14 +39,14 @@ def classifier() -> Classifier:
 
 
 def reply_of(details: Details, provider: int) -> Reply | None:
-    """Return what is classified of an event, None where it says nothing of a reply."""
+    """Return the reply of an event, or None."""
     if details.code is None and details.enhanced is None and details.reply is None:
         return None
     return details.code, details.enhanced, details.reply, provider
 
 
 class Explanations:
-    """Replies by what was said."""
+    """Classified replies by their text."""
 
     def __init__(self, providers: dict[int, str], *, today: int) -> None:
         self.known: dict[Reply, Explained] = {}
@@ -76,18 +76,18 @@ class Explanations:
             self.known[reply] = Explained(reason, self._numbers[name])
 
     def evict(self) -> None:
-        """Forget replies, where they are many."""
+        """Clear the cache if it is large."""
         if len(self.known) > _MOST_REMEMBERED:
             self.known.clear()
 
     def _columns(self, reply: Reply) -> dict[str, object]:
-        """Return what the dictionary keeps of the first reply of a signature: its codes, and its text as people may see it."""
+        """Return the stored columns of a signature's first reply: its codes, and its masked text."""
         assert self._classifier is not None
         code, enhanced, text, _ = reply
         return {"code": code or 0, "enhanced": enhanced or "", "text": self._classifier.mask(text or "")[:MOST_REPLY]}
 
 
 def reason_of(signature: Signature, provider: str | None, rules: Classifier) -> int:
-    """Return the class that replies of a signature from a provider have by these rules."""
+    """Return the class of a signature's replies from a provider, by these rules."""
     code = str(signature.code) if signature.code else None
     return reasons.NUMBERS[rules.classify(code, signature.enhanced or None, signature.text, provider).name]

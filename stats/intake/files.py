@@ -15,7 +15,7 @@ LONGEST_LINE = 64 * 1024
 
 
 def open_events(stream: IO[bytes]) -> IO[bytes]:
-    """Return the stream without a byte order mark, unpacked where it begins as gzip or zstd does. It need not be seekable."""
+    """Return the stream without a byte order mark, decompressed if it is gzip or zstd. It need not be seekable."""
     buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(cast(io.RawIOBase, stream))
     start = buffered.peek(4)[:4]
     if start.startswith(framing.GZIP_MAGIC):
@@ -28,7 +28,7 @@ def open_events(stream: IO[bytes]) -> IO[bytes]:
 
 
 def read_lines(stream: IO[bytes], on_line: Callable[[int], None] | None = None) -> Iterator[tuple[int, Any]]:
-    """Yield each line's number, from 1 on, and what it says: parsed JSON, or the reason why it is none.
+    """Yield each line's number, from 1 on, and its parsed JSON, or the reason for a refusal.
 
     Empty lines are passed over.
     """

@@ -36,7 +36,7 @@ class Receipt:
 def ingest(
     events: Sequence[Any], *, reporter: Reporter, now: datetime.datetime, directory: Directory | None = None
 ) -> Receipt:
-    """Check and store events (parsed JSON of any shape), and return what became of each.
+    """Validate and store events (parsed JSON of any structure), and return the outcome of each.
 
     What the receipt calls accepted is committed. When this raises, the batches before the one that failed are committed
     too: sending everything again counts each event once. A `directory` may be kept for some seconds of calls by the same

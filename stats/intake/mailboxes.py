@@ -9,7 +9,7 @@ _MAX_LOCAL_LENGTH = 64
 
 
 class NotAMailbox(ValueError):
-    """The text is no `local@domain`."""
+    """The text is not `local@domain`."""
 
 
 def parse(text: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ type Name = tuple[int, str]
 
 
 class Allowance(NamedTuple):
-    """How many new names one server may add in a day, and how many there may be in all (None: as many as come)."""
+    """The limits of new names per server and day, and in total (None: unlimited)."""
 
     a_day: int
     in_all: int | None = None
@@ -39,7 +39,7 @@ def number(
     today: int,
     new: Callable[[Name], dict[str, Any]] = lambda name: {},
 ) -> None:
-    """Add the numbers of these names to the known ones; those that a server may not add any more get the number of OTHER.
+    """Add the numbers of these names to the known ones; names beyond a server's limit get the number of OTHER.
 
     `new` gives what else a new row says.
     """
@@ -65,7 +65,7 @@ def number(
 
 
 def _allowed(model: type[NameOfServer], missing: set[Name], today: int) -> set[Name]:
-    """Return those of the missing names for which their server has room, and OTHER for servers that have none."""
+    """Return the missing names within their server's limit, and OTHER for servers beyond it."""
     allowance = ALLOWANCES[model]
     rows: Any = model._default_manager
     servers = {server for server, _ in missing}

@@ -25,7 +25,7 @@ _WORDS_REMEMBERED = 20_000
 
 
 def words(text: str) -> frozenset[str]:
-    """Return the words of a text that is written in a program."""
+    """Return the words of a text in source code."""
     return frozenset(text.split())
 
 
@@ -49,7 +49,7 @@ _SET_NAME = re.compile(r"[A-Z][A-Z_]*\Z")
 
 
 class BadPattern(ValueError):
-    """The pattern cannot be read; the message says why."""
+    """The pattern is invalid; the message says why."""
 
 
 def fold(text: str) -> str:
@@ -122,7 +122,7 @@ class Lexicon:
         return found
 
     def names(self, word: str) -> bool:
-        """Say whether a pattern names this very word."""
+        """Return whether a pattern contains exactly this word."""
         return fold(word) in self._words
 
     def find(self, text: str) -> "Found":
@@ -216,7 +216,7 @@ class _Term:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern: all its terms hold."""
+    """A compiled pattern, which matches if all its terms match."""
 
     terms: tuple[_Term, ...]
 
@@ -228,12 +228,12 @@ class Pattern:
         return None
 
     def holds(self, found: Found) -> bool:
-        """Say whether a reply is as the pattern says."""
+        """Return whether a reply matches the pattern."""
         return all(term.holds(found) for term in self.terms)
 
 
 def compiled(pattern: str, lexicon: Lexicon) -> Pattern:
-    """Read a pattern. An empty one holds for every reply. Raises BadPattern."""
+    """Compile a pattern. An empty one matches every reply. Raises BadPattern."""
     terms = []
     for term in pattern.split(" + ") if pattern.strip() else ():
         stripped = term.strip()

@@ -8,7 +8,7 @@ _MOST_LABELS_OF_AN_ENDING = 2
 
 
 class Providers:
-    """The patterns as they are now, for many look-ups."""
+    """The current patterns, for many look-ups."""
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}

@@ -52,7 +52,7 @@ class PendingEvent(NamedTuple):
 
 @dataclass(slots=True)
 class Reading:
-    """What became of some events."""
+    """The outcome of some events."""
 
     # By event key.
     rows: dict[bytes, Row] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Reading:
 
 
 def read(events: Sequence[Any], directory: Directory, *, now: datetime.datetime) -> Reading:
-    """Check events, and look up whom they are about.
+    """Validate events, and look up their servers, addresses and domains.
 
     Nothing is taken for granted about their shape. More than 40 distinct days at once are refused from the 41st on, in the
     order of the events.
@@ -170,7 +170,7 @@ def _warn(reading: Reading, position: int, code: str, message: str) -> None:
 
 
 def _look_up_names(noted: Sequence[PendingEvent], directory: Directory) -> None:
-    """Look up every name that the events have and that is not known yet; the number of queries does not depend on theirs."""
+    """Look up all unknown names of the events, in a constant number of queries."""
     servers, addresses, recipients = directory.servers, directory.addresses, directory.recipients
     directory.find_servers({name for each in noted if (name := each.server) is not None and name not in servers})
     directory.find_addresses({ip for each in noted if (ip := each.ip) is not None and ip not in addresses})
@@ -204,7 +204,7 @@ def _provider(noted: PendingEvent, directory: Directory) -> int:
 
 
 def _number_senders(unknown: set[tuple[int, SenderKey]], entries: dict[int, ServerEntry], directory: Directory) -> None:
-    """Number what is said of senders for the first time: the domain and the mailbox."""
+    """Assign numbers to new senders: domain and mailbox."""
     read_ = {(server, sender_key): _read_sender(sender_key) for server, sender_key in unknown}
     senders = directory.number_senders(
         (server, sender.mailbox) for (server, _), sender in read_.items() if sender.mailbox
@@ -230,7 +230,7 @@ class _ParsedSender(NamedTuple):
 
 
 def _read_sender(sender_key: SenderKey) -> _ParsedSender:
-    """Return what an event says of its sender. A domain in so many words wins over the mailbox's."""
+    """Parse an event's sender. An explicit domain takes precedence over the mailbox's."""
     text: str | None
     text, name = sender_key if isinstance(sender_key, tuple) else (sender_key, None)
     mailbox = domain = warning = ""
@@ -312,7 +312,7 @@ def _row(noted: PendingEvent, directory: Directory, reading: Reading) -> Row:
 
 
 def _recipient(to: str, name: str, position: int, directory: Directory, reading: Reading) -> tuple[Recipient, str]:
-    """Return what is known of the recipient's domain, and the recipient as a part of the event's identity.
+    """Return the recipient's domain, and the recipient as a part of the event's identity.
 
     Of a recipient that cannot be read the text itself is part of it: two of one message stay two.
     """
@@ -334,7 +334,7 @@ def _address(ip: str, directory: Directory) -> int:
 
 
 def _rule(address: int, recipient: Recipient, noted: PendingEvent, directory: Directory, reading: Reading) -> int:
-    """Return the throttling rule that the event names, else the one that the recipient's domain is under, else UNKNOWN."""
+    """Return the event's throttling rule, else the one for the recipient's domain, else UNKNOWN."""
     rules = directory.throttles.by_address.get(address)
     if rules is None:
         return UNKNOWN

@@ -12,7 +12,7 @@ _PLATFORM = 0
 
 
 class Recipient(NamedTuple):
-    """What is known of a recipient's domain: its number, its provider, and itself as a lower-case A-label."""
+    """A recipient's domain: its number, its provider, and its lower-case A-label."""
 
     id: int
     provider: int
@@ -43,7 +43,7 @@ class Recipients:
             )
 
     def evict(self, most: int) -> None:
-        """Forget what was looked up, where that is much."""
+        """Clear the cache if it is large."""
         for known in (self.known, self._numbers):
             if len(known) > most:
                 known.clear()

@@ -20,7 +20,7 @@ PLATFORM = 0
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What was refused of one reporter lately; `server_id` and `server` are None for reporters of the platform."""
+    """Recent refusals of one reporter; `server_id` and `server` are None for reporters of the platform."""
 
     server_id: int | None
     server: str | None
@@ -30,7 +30,7 @@ class Refused:
 
 
 def note(refused: Sequence[Remark], *, server_id: int | None, now: datetime.datetime) -> None:
-    """Add to the day's counts. In the order of their keys, so that two who do it wait for each other in the same one."""
+    """Add to the day's counts, in the order of their keys, to prevent deadlocks."""
     day = buckets.day_of(now)
     rows = sorted(Counter(each.code for each in refused).items())
     if not rows:
@@ -44,7 +44,7 @@ def note(refused: Sequence[Remark], *, server_id: int | None, now: datetime.date
 
 
 def lately(server_ids: Iterable[int] | None, now: datetime.datetime, *, days: int = 2) -> list[Refused]:
-    """Return what was refused today and on the days before, most first, of some servers or of everybody (None). One query."""
+    """Return the refusals of today and the days before, most first, of some servers or of all (None). One query."""
     today = buckets.day_of(now)
     rows: QuerySet[RefusalCount] = RefusalCount.objects.filter(day__gt=today - days, day__lte=today)
     if server_ids is not None:
@@ -62,5 +62,5 @@ def lately(server_ids: Iterable[int] | None, now: datetime.datetime, *, days: in
 
 
 def prune(*, now: datetime.datetime) -> None:
-    """Delete the counts that are no longer kept."""
+    """Delete expired counts."""
     RefusalCount.objects.filter(day__lte=buckets.day_of(now) - DAYS_KEPT).delete()

@@ -12,7 +12,7 @@ class Remark(NamedTuple):
 
 
 class EventRefused(Exception):
-    """This will say why one event is refused."""
+    """The reason why one event is refused."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code, self.message = code, message

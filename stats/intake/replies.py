@@ -47,7 +47,7 @@ class BadRule(ValueError):
 
 
 class Classified(NamedTuple):
-    """What a reply is."""
+    """The classification of a reply."""
 
     name: str
     signature: str
@@ -132,7 +132,7 @@ class Classifier:
         return known
 
     def mask(self, text: str) -> str:
-        """Return the text as people may see it: without mailboxes, ids, and what follows the host of a page."""
+        """Return the masked text for people: without mailboxes, ids, and paths of URLs."""
         return self._masker.sample(text)
 
     def _decided(self, code: str | None, enhanced: str | None, skeleton: str, provider: str | None) -> Classified:
@@ -157,7 +157,7 @@ class Classifier:
 
 
 def _items_for(code: str, enhanced: str) -> set[str]:
-    """Return what a rule may call these codes."""
+    """Return the code items of rules that match these codes."""
     items = set()
     if code:
         items |= {code, f"{code[:1]}xx"}
@@ -190,7 +190,7 @@ def _rows(name: str) -> list[list[str]]:
 
 
 def with_rules(rules: Iterable[Rule]) -> Classifier:
-    """Return a classifier that asks these rules before the built-in ones. Raises BadRule."""
+    """Return a classifier with these rules before the built-in ones. Raises BadRule."""
     return Classifier([*rules, *built_in_rules()], built_in_words())
 
 
@@ -206,5 +206,5 @@ def classify(code: str | None, enhanced: str | None, text: str, provider: str | 
 
 
 def mask(text: str) -> str:
-    """Return the text as people may see it; doing it again changes nothing."""
+    """Return the masked text for people; idempotent."""
     return built_in().mask(text)

@@ -41,7 +41,7 @@ _COMPILED = {hint: re.compile(wrapping, re.IGNORECASE) for hint, wrapping in _PR
 
 
 def unwrapped(skeleton: str) -> str:
-    """Return the masked text without what an MTA wrote around it."""
+    """Return the masked text without the MTA's additions."""
     lower = skeleton.lower()
     for hint, wrapping in _COMPILED.items():
         if hint in lower:

@@ -30,7 +30,7 @@ def create_rule(
     position: int = 0,
     note: str = "",
 ) -> ReplyRule:
-    """Add a rule; raises Invalid where it cannot be used, or there are too many."""
+    """Add a rule; raises Invalid if it is invalid, or there are too many."""
     if ReplyRule.objects.count() >= MOST_RULES:
         raise Invalid(Fault("", f"There can be at most {MOST_RULES} rules"))
     rule = ReplyRule(reason=reason, pattern=pattern, code=code, provider=provider, position=position, note=note)
@@ -42,7 +42,7 @@ def create_rule(
 
 @atomic_act
 def change_rule(*, rule: ReplyRule, actor: Actor, **values: object) -> ReplyRule:
-    """Change what is given of a rule; raises Invalid."""
+    """Change the given fields of a rule; raises Invalid."""
     locked = ReplyRule.objects.select_for_update().get(pk=rule.pk)
     before = snapshot(locked)
     for field, value in values.items():

@@ -134,13 +134,13 @@ def _without(name: str, text: str) -> str:
 
 
 def _cut(masked: str) -> str:
-    """Cut where no mark is cut in two, so that masking it again changes nothing."""
+    """Truncate without cutting a mark, so that masking is idempotent."""
     end = max(masked.rfind(" ", 0, LONGEST_REPLY), masked.rfind(">", 0, LONGEST_REPLY) + 1)
     return masked[: end if end > 0 else LONGEST_REPLY]
 
 
 class _Pieces(dict[str, str]):
-    """What becomes of a piece between blanks, remembered where it may come again. `plain`: nothing masked is shown."""
+    """The masked form of a piece between spaces, with a cache. `plain`: nothing masked is shown."""
 
     def __init__(self, ordinary: Callable[[str], bool], *, shown: frozenset[str], plain: bool) -> None:
         super().__init__()

@@ -50,7 +50,7 @@ class Account:
                 self._samples[outcome, code] = message, _sample(records[position]) if records else ""
 
     def note_receipt(self, receipt: Receipt, events: Sequence[Any]) -> None:
-        """Count what became of events."""
+        """Count the outcomes of events."""
         self.add("accepted", number=receipt.accepted)
         self.add("duplicates", number=receipt.duplicates)
         self.add("ignored", number=receipt.ignored)
@@ -58,7 +58,7 @@ class Account:
             self.note_remarks(outcome, getattr(receipt, outcome), events)
 
     def note_latest(self, events: Sequence[Any]) -> None:
-        """Remember the time of the last event that has one."""
+        """Store the time of the latest event."""
         for event in reversed(events):
             if type(event) is dict and type(at := event.get("at")) in (str, int, float):
                 self._latest = at
@@ -102,7 +102,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a source has done lately; counts by outcome, and by reason within it."""
+    """The recent activity of a source; counts by outcome and reason."""
 
     totals: dict[str, int]
     reasons: dict[str, dict[str, int]]
@@ -111,7 +111,7 @@ class Summary:
 
 
 def summary(source: EventSource, now: datetime.datetime, *, hours: int = 24) -> Summary:
-    """Return what became of a source's records in the last hours, the current one included. One query."""
+    """Return the outcomes of a source's records in the last hours, including the current one. One query."""
     current = buckets.hour_of(now)
     rows = SourceCount.objects.filter(source=source, hour__gt=current - hours, hour__lte=current)
     totals = dict.fromkeys(SourceOutcome.values, 0)
@@ -141,12 +141,12 @@ def totals(source_ids: Iterable[int], now: datetime.datetime, *, hours: int = 24
 
 
 def prune(*, now: datetime.datetime) -> None:
-    """Delete the counts that are no longer kept."""
+    """Delete expired counts."""
     SourceCount.objects.filter(hour__lt=buckets.hour_of(now) - HOURS_KEPT).delete()
 
 
 def _sample(event: Any) -> str:
-    """Return a record as JSON, shortened, with no mailbox in it."""
+    """Return a record as truncated JSON, without mailboxes."""
     if type(event) is dict:
         event = {
             name: value.rpartition("@")[2] if name in _MAILBOXES and type(value) is str else value

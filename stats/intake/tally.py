@@ -13,7 +13,7 @@ MOST_REMARKS = 10_000
 
 
 class Tally:
-    """Receipts of the parts of one delivery."""
+    """The receipts of one delivery's parts."""
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(COUNTS, 0)
@@ -21,7 +21,7 @@ class Tally:
         self.codes: dict[str, Counter[str]] = {name: Counter() for name in LISTS}
 
     def add(self, receipt: Receipt, start: int = 0) -> None:
-        """Add what became of the events from the position `start` on."""
+        """Add the outcomes of the events from the position `start` on."""
         for name in COUNTS:
             self.counts[name] += getattr(receipt, name)
         for name in LISTS:
@@ -39,7 +39,7 @@ class Tally:
         return any(self.total(name) > len(self.remarks[name]) for name in LISTS)
 
     def document(self) -> dict[str, Any]:
-        """Return it as answers have it."""
+        """Return it in the form of API responses."""
         return self.counts | {
             name: [{"index": index, "code": code, "message": message} for index, code, message in self.remarks[name]]
             for name in LISTS

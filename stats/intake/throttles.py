@@ -32,7 +32,7 @@ class Rules:
 
 
 class Throttles:
-    """The rules of addresses as they are now, for one run of ingestion."""
+    """The current rules of addresses, for one run of ingestion."""
 
     def __init__(self) -> None:
         self.by_address: dict[int, Rules] = {}
@@ -55,7 +55,7 @@ class Throttles:
 
 
 def _tables(rule_set_ids: Iterable[int]) -> dict[int, LimitTable]:
-    """Return the tables of the sets that have rules. The limits themselves are not asked for here, so they are not read."""
+    """Return the tables of the sets with rules, without the limits, which are not needed here."""
     domains: dict[int, dict[int, list[str]]] = {}
     rows = RuleDomain.objects.filter(rule_set_id__in=storage.ids(rule_set_ids)).order_by("rule_id")
     for rule_set, rule, pattern in rows.values_list("rule_set_id", "rule_id", "pattern"):

@@ -19,7 +19,7 @@ _from_iso = datetime.datetime.fromisoformat
 
 
 class Timestamps:
-    """Reads the times of one batch of events, which may be of so many days."""
+    """Parses the times of one batch of events, with its limit of days."""
 
     def __init__(self, now: datetime.datetime) -> None:
         self._oldest = _milliseconds(now - datetime.timedelta(days=settings.SLUICE_EVENT_MAX_AGE))
@@ -27,7 +27,7 @@ class Timestamps:
         self._days: set[int] = set()
 
     def read(self, at: Any) -> int:
-        """Return the milliseconds since 1970, cut off, as the key holds them; raises EventRefused."""
+        """Return the milliseconds since 1970, truncated; raises EventRefused."""
         if type(at) is str:
             try:
                 since = _from_iso(at) - buckets.EPOCH
@@ -58,7 +58,7 @@ class Timestamps:
 
 
 def _lower_case(text: str) -> datetime.datetime:
-    """Read a time whose `z` is a small letter, as RFC 3339 allows and Python does not."""
+    """Parse a time with a lower-case `z`, which RFC 3339 allows and Python does not."""
     try:
         if text.endswith("z"):
             return _from_iso(f"{text[:-1]}Z")

@@ -25,7 +25,7 @@ class MadeToken:
 
 @atomic_act
 def make_ingest_token(*, name: str, actor: Actor) -> MadeToken:
-    """Make a token of the platform; the names of tokens in use are unique."""
+    """Create a token of the platform; names of active tokens are unique."""
     name = name.strip()
     if not name:
         raise Invalid(Fault("name", "is required"))
@@ -42,7 +42,7 @@ def make_ingest_token(*, name: str, actor: Actor) -> MadeToken:
 
 @transaction.atomic
 def revoke_ingest_token(*, token: IngestToken, at: datetime.datetime, actor: Actor) -> IngestToken:
-    """Let the token open nothing from now on; revoking it again changes nothing."""
+    """Revoke the token; revoking it again changes nothing."""
     locked = IngestToken.objects.select_for_update().get(pk=token.pk)
     if locked.revoked_at is None:
         before = snapshot(locked)
@@ -53,5 +53,5 @@ def revoke_ingest_token(*, token: IngestToken, at: datetime.datetime, actor: Act
 
 
 def find_ingest_token(key: str, *, at: datetime.datetime) -> IngestToken | None:
-    """Return the usable token that this key is of; any text may be asked for."""
+    """Return the usable token with this key; accepts any text."""
     return keys.find(IngestToken.objects.all(), key, at=at)

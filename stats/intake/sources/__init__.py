@@ -84,7 +84,7 @@ def make(format: str, settings: Settings, state: dict[str, Any] | None = None) -
 
 
 def check_key(format: str, key: str) -> None:  # noqa: A002
-    """Raise BadKey where the text is not a key, or a certificate, with which the format's requests are signed."""
+    """Raise BadKey if the text is not a valid verification key or certificate of the format."""
     if format not in _SIGNED:
         raise BadKey(f"Requests of {format} are not signed")
     _SIGNED[format].check_key(key)

@@ -35,14 +35,14 @@ class Settings(NamedTuple):
 
 
 class Warn(NamedTuple):
-    """Something about an event that is worth telling: it counts nevertheless."""
+    """A warning about an event, which counts nevertheless."""
 
     code: str
     message: str
 
 
 class Event(NamedTuple):
-    """A native event, and what tells whose it is and which address sent it. See CONTRIBUTING, or docs/adding-a-source.md."""
+    """A native event, and the texts that identify its server and address. See CONTRIBUTING, or docs/adding-a-source.md."""
 
     index: int  # type: ignore[assignment]  # of a tuple it is a method, which nobody calls here
     fields: dict[str, Any]
@@ -55,7 +55,7 @@ class Event(NamedTuple):
 
 
 class Ignored(NamedTuple):
-    """A record of which nothing is counted, with the source's own word for it."""
+    """A record that is not counted, with the source's own name of its type."""
 
     index: int  # type: ignore[assignment]  # of a tuple it is a method, which nobody calls here
     word: str
@@ -64,7 +64,7 @@ class Ignored(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A record that could not be read: a code for programs, a sentence for people."""
+    """A record that could not be parsed: a code for programs, a sentence for people."""
 
     index: int  # type: ignore[assignment]  # of a tuple it is a method, which nobody calls here
     code: str
@@ -76,20 +76,20 @@ type Outcome = Event | Ignored | Refused
 
 
 class Reader(Protocol):
-    """Reads the streams of a source. Stateful readers go on from their state."""
+    """Reads the streams of a source. Stateful readers continue from their state."""
 
     def read(self, streams: Iterable[IO[bytes]]) -> Iterator[Outcome]:
-        """Yield what becomes of each record."""
+        """Yield the outcome of each record."""
 
     def finish(self) -> Iterator[Outcome]:
-        """Yield what is still held."""
+        """Yield held events."""
 
     def state(self) -> dict[str, Any] | None:
-        """Return what is needed to go on with the next streams; None where there is nothing."""
+        """Return the state for the next streams, or None."""
 
 
 class BadSignature(Exception):
-    """The request is not signed with the key that was given; it is refused whole."""
+    """The request is not signed with the source's key; it is refused as a whole."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code, self.message = code, message
@@ -105,7 +105,7 @@ class TooLarge(Exception):
 
 
 class Unreadable(Exception):
-    """This will say why one record is refused."""
+    """The reason why one record is refused."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code, self.message = code, message
@@ -147,7 +147,7 @@ class RecordReader:
                     yield from outcomes
 
     def finish(self) -> Iterator[Outcome]:
-        """Yield nothing: nothing is held."""
+        """Yield nothing."""
         return iter(())
 
     def state(self) -> None:
@@ -155,25 +155,25 @@ class RecordReader:
 
 
 def digest(*parts: Any) -> str:
-    """Return 20 hexadecimal digits of the parts: the part of an id that tells happenings of one message apart."""
+    """Return 20 hexadecimal digits of the parts: the part of an id that distinguishes events of one message."""
     whole = parts[0] if len(parts) == 1 else "\0".join(map(str, parts))
     return _sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Return the value where it is a JSON object, else an empty one."""
+    """Return the value if it is a JSON object, else an empty one."""
     return value if type(value) is dict else {}
 
 
 def text(value: Any) -> str:
-    """Return the value where it is text, or a number as text; else the empty text."""
+    """Return the value if it is text, or a number as text; else the empty text."""
     if type(value) is str:
         return value
     return str(value) if type(value) in (int, float) else ""
 
 
 def record_of(value: Any) -> dict[str, Any]:
-    """Return the record; raises Unreadable where it is no JSON object."""
+    """Return the record; raises Unreadable if it is not a JSON object."""
     if type(value) is not dict:
         raise Unreadable("invalid_event", "A record must be a JSON object")
     return value
@@ -219,12 +219,12 @@ def moment(value: Any, name: str, zone: str = "") -> datetime.datetime:
 
 
 def stamp(at: datetime.datetime) -> str:
-    """Return a time in UTC as native events carry it: RFC 3339, cut off at milliseconds."""
+    """Return a UTC time in the format of native events: RFC 3339, truncated to milliseconds."""
     return at.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def earlier(value: Any, zone: str = "") -> datetime.datetime | None:
-    """Return the time that an optional field says; None where it says none."""
+    """Return the time in an optional field, or None."""
     try:
         return moment(value, "", zone)
     except Unreadable:
@@ -267,7 +267,7 @@ def path(record: Mapping[str, Any], where: str) -> str:
 
 
 def tenant(settings: Settings, default: tuple[str, ...], *records: Mapping[str, Any]) -> str | None:
-    """Return the tenant that one of the records names, at the path of the settings, else at the format's own; None for none.
+    """Return the tenant in one of the records, at the path of the settings, else at the format's own; or None.
 
     SendGrid lays unique arguments flat into the event, so `unique_args.tenant` is found as `tenant`, too.
     """
@@ -315,7 +315,7 @@ def _header(headers: list[Any], name: str) -> str:
 
 
 class Fields:
-    """Puts together the fields of one event; an optional one that cannot be read is left out, with a warning."""
+    """Builds the fields of one event; an invalid optional field is ignored with a warning."""
 
     __slots__ = ("values", "warnings")
 
@@ -327,7 +327,7 @@ class Fields:
         self.warnings.append(Warn(f"invalid_{name}", f"{name} is left out: {why}"))
 
     def reply(self, said: Any, *, code: Any = None, enhanced: Any = None) -> None:
-        """Take in what the receiver said; code and enhanced code are found in it where they are not given."""
+        """Set the receiver's reply; code and enhanced code are parsed from it if they are not given."""
         if said is not None and type(said) is not str:
             self._left_out("reply", "it is not a text")
         elif said and (reply := said.strip()):
@@ -347,7 +347,7 @@ class Fields:
                 self._left_out("enhanced", "it is not an enhanced status code")
 
     def number(self, name: str, value: Any, *, least: int, most: int = 2**31 - 1) -> None:
-        """Take in a whole number; None and the empty text are none."""
+        """Set an integer; None and the empty text are ignored."""
         if value is None or value == "":
             return
         if type(value) is str and value.isdecimal() and value.isascii() and len(value) < 11:
@@ -358,19 +358,19 @@ class Fields:
             self._left_out(name, f"it is not a whole number from {least} to {most}")
 
     def mx(self, *candidates: Any) -> None:
-        """Take in the remote host: the first that is a text."""
+        """Set the remote host: the first text."""
         for each in candidates:
             if type(each) is str and each and each != "none" and len(each) <= MAX_TEXT:
                 self.values["mx"] = each.removesuffix(".")
                 return
 
     def since(self, accepted: datetime.datetime | None, at: datetime.datetime) -> None:
-        """Take in the seconds from acceptance to this outcome; a clock that went back gives none."""
+        """Set the seconds from acceptance to this outcome; negative values are ignored."""
         if accepted is not None and at >= accepted:
             self.values["seconds"] = round((at - accepted).total_seconds(), 3)
 
     def party(self, name: str, value: Any) -> None:
-        """Take in `from` or `to`."""
+        """Set `from` or `to`."""
         if value is None:
             return
         found = mailbox(value)

@@ -34,7 +34,7 @@ _CHUNK = 64 * 1024
 
 
 class _Limited(io.RawIOBase):
-    """A stream of at most `limit` bytes, which says of packed data that is broken where it ends."""
+    """A stream of at most `limit` bytes, which detects truncated compressed data."""
 
     def __init__(self, stream: IO[bytes], limit: int | None) -> None:
         self._stream, self._left = stream, limit
@@ -63,7 +63,7 @@ class _Limited(io.RawIOBase):
 
 
 def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
-    """Return the stream unpacked, without a byte order mark. It need not be seekable."""
+    """Return the decompressed stream without a byte order mark. It need not be seekable."""
     buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(cast(io.RawIOBase, stream))
     start = buffered.peek(4)[:4]
     opened: Any = buffered
@@ -80,12 +80,12 @@ def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
 
 
 def is_zstd(start: bytes) -> bool:
-    """Whether data that begins with these four bytes is packed by zstd."""
+    """Whether data with these first four bytes is compressed with zstd."""
     return start[:4] == ZSTD_MAGIC or (start[1:4] == SKIPPABLE_FRAME and start[0] in _SKIPPABLE)
 
 
 def broken(stream: IO[bytes]) -> str:
-    """Return the packing whose data ended too early or made no sense; the empty text where all was well."""
+    """Return the compression whose data was truncated or invalid, or the empty text."""
     return cast(_Limited, cast(io.BufferedReader, stream).raw).broken
 
 

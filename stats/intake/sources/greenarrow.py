@@ -29,7 +29,7 @@ def reader(settings: Settings) -> RecordReader:
 
 
 def read(index: int, parsed: Any, settings: Settings) -> Found:
-    """Return what a record is."""
+    """Return the outcomes of a record."""
     record = record_of(parsed)
     word = text(record.get("event_type"))
     if not word:

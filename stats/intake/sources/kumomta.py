@@ -64,7 +64,7 @@ def reader(settings: Settings) -> RecordReader:
 
 
 def read(index: int, parsed: Any, settings: Settings) -> Found:
-    """Return what a record is: one event for each of its recipients."""
+    """Return the outcomes of a record: one event per recipient."""
     record = record_of(parsed)
     word = text(record.get("type"))
     kind = _KINDS.get(word)
@@ -119,7 +119,7 @@ def _tenant(record: dict[str, Any], settings: Settings) -> str | None:
 
 
 def _outcome(fields: Fields, record: dict[str, Any], word: str, at: datetime.datetime) -> None:
-    """Take in what became of an attempt."""
+    """Set the outcome of an attempt."""
     response, peer = mapping(record.get("response")), mapping(record.get("peer_address"))
     fields.reply(response.get("content"), code=response.get("code"), enhanced=_enhanced(response.get("enhanced_code")))
     fields.mx(peer.get("name"), peer.get("addr"))
@@ -142,7 +142,7 @@ def _when(record: dict[str, Any]) -> datetime.datetime:
 
 
 def _same(record: dict[str, Any], recipient: Any) -> str:
-    """Return what tells a happening from others of one id, which reception, deferrals and delivery share."""
+    """Return what distinguishes events with one id, which reception, deferrals and delivery share."""
     get = record.get
     return digest(f"{get('nodeid')}\0{get('type')}\0{recipient}\0{_said_at(record)}\0{get('num_attempts')}")
 
@@ -191,7 +191,7 @@ def queue_names(queue: str) -> tuple[str, str | None]:
 
 
 def is_own_doing(content: str) -> bool:
-    """Return whether a failure without a peer was KumoMTA's own doing, and no attempt at a receiver."""
+    """Return whether a failure without a peer was local to KumoMTA, not an attempt at a receiver."""
     if not content.startswith(_INTERNAL):
         return False
     words = content[len(_INTERNAL) :].lstrip()

@@ -48,7 +48,7 @@ def reader(settings: Settings) -> RecordReader:
 
 
 def read(index: int, parsed: Any, settings: Settings) -> Found:
-    """Return what a webhook is."""
+    """Return the outcomes of a webhook."""
     record = record_of(parsed)
     word = text(record.get("event"))
     kind = _KINDS.get(word)

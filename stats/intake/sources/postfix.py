@@ -18,7 +18,7 @@ class LogReader:
         self._settings, self._log = settings, log
 
     def read(self, streams: Iterable[IO[bytes]]) -> Iterator[Outcome]:
-        """Yield what becomes of each line that tells of a delivery. Several streams are read in the order of their times."""
+        """Yield the outcome of each line about a delivery. Several streams are merged by time."""
         opened = [open_stream(stream, self._settings.limit) for stream in streams]
         read_line = self._log.line
         if len(opened) == 1:
@@ -49,11 +49,11 @@ class LogReader:
             yield at, number, index, line, whole
 
     def finish(self) -> Iterator[Outcome]:
-        """Yield what is held, without a tenant."""
+        """Yield held events, without a tenant."""
         return (outcome_of(out) for out in self._log.finish())
 
     def state(self) -> dict[str, Any]:
-        """Return what is needed to go on."""
+        """Return the state to continue with."""
         state: dict[str, Any] = self._log.state()
         return state
 
@@ -64,7 +64,7 @@ def reader(settings: Settings, state: dict[str, Any] | None = None) -> LogReader
 
 
 def outcome_of(out: dict[str, Any]) -> Outcome:
-    """Return what a reader of `agent` said as other readers say it."""
+    """Convert the outcome of a reader in `agent`."""
     # Held since an earlier run: its line is in no stream of this one.
     stream, index = out["where"] or (0, -1)
     if "ignored" in out:

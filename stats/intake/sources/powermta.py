@@ -41,7 +41,7 @@ class AccountingReader(RecordReader):
         self._known: dict[str, int] = {}
 
     def read(self, streams: Iterable[IO[bytes]]) -> Iterator[Outcome]:
-        """Yield what becomes of each row."""
+        """Yield the outcome of each row."""
         return super().read(self._each(streams))
 
     def _each(self, streams: Iterable[IO[bytes]]) -> Iterator[IO[bytes]]:

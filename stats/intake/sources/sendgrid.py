@@ -45,7 +45,7 @@ def reader(settings: Settings) -> RecordReader:
 
 
 def read(index: int, parsed: Any, settings: Settings) -> Found:
-    """Return what an event of SendGrid is."""
+    """Return the outcomes of a SendGrid event."""
     record = record_of(parsed)
     word = text(record.get("event"))
     kind = _KINDS.get(word)

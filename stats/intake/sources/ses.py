@@ -61,7 +61,7 @@ def reader(settings: Settings) -> RecordReader:
 
 
 def read(index: int, parsed: Any, settings: Settings) -> Found:
-    """Return what a notification is: one event for each of its recipients."""
+    """Return the outcomes of a notification: one event per recipient."""
     record = record_of(parsed)
     envelope = record.get("Type")
     if type(envelope) is str and "TopicArn" in record:
