@@ -1,4 +1,4 @@
-"""Bodies, read as streams with a limit and parsed without trust.
+"""Reads request bodies as streams, with size limits and strict parsing.
 
 What is decided here for both dialects: JSON is UTF-8 without a byte order mark; of a key given twice the later counts;
 NaN, Infinity, numbers that no double can hold (1e400), lone surrogates, NUL characters and more than 1,000 levels are

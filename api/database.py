@@ -1,4 +1,4 @@
-"""What a database error means to a caller, told from the driver's own code and never from its English."""
+"""Maps database errors to their meaning for callers, by the driver's error codes."""
 
 import sqlite3
 from enum import Enum

@@ -1,4 +1,4 @@
-"""`/api/schema/`: the OpenAPI document, made once in each process.
+"""`/api/schema/`: the OpenAPI document, generated once per process.
 
 It is the same for everybody and changes with the release alone; making it costs half a second of processor.
 """

@@ -1,4 +1,4 @@
-"""What answers where no view could: unknown URLs and crashes, in the dialect of the path, else as Django does."""
+"""Error handlers for unknown URLs and crashes, in the dialect of the path, or as Django does."""
 
 import sys
 from functools import cache

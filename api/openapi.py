@@ -1,4 +1,4 @@
-"""The OpenAPI document: what both dialects' operations have in common, and what stands beside the operations."""
+"""The OpenAPI document: what the operations of both dialects share, and links between operations."""
 
 import inspect
 from typing import Any

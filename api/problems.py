@@ -1,4 +1,4 @@
-"""What went wrong, in words that neither dialect speaks: each has its own table from these codes to its own."""
+"""Problems, independent of the dialects: each dialect maps these codes to its own."""
 
 import logging
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""From what a view returned to bytes: one envelope a dialect, told by type what it holds."""
+"""Renders the result of a view: one envelope per dialect, chosen by type."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A dialect's request: it knows when it began."""
+"""The dialects' request class, which has the time of its start."""
 
 from abc import ABC, abstractmethod
 from time import perf_counter

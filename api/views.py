@@ -1,4 +1,4 @@
-"""The base of every view of both dialects: declarations, and the one way from what a view does to a response."""
+"""The base class of all views of both dialects."""
 
 import datetime
 import logging

@@ -1,4 +1,4 @@
-"""Who is asking: HTTP Basic with a user's name and password, or with one of the user's API tokens as the password."""
+"""Authentication: HTTP Basic with a user's name, and the password or an API token of the user."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Which limits hold for mail from an address to a domain, and why. (Ours: GreenArrow has no such endpoint.)"""
+"""Effective limits of an address for a domain, with the trace. (An extension: GreenArrow has no such endpoint.)"""
 
 import datetime
 from collections.abc import Sequence

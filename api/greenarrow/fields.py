@@ -1,4 +1,4 @@
-"""The dialect's kinds of fields: how each is read, the sentence where it is wrong, and its schema."""
+"""The dialect's serializer fields: parsing, error sentence and schema of each."""
 
 from collections.abc import Mapping
 from decimal import Decimal

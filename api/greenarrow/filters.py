@@ -1,4 +1,4 @@
-"""The lists' filters: exact, whatever the case."""
+"""The filters of lists: exact and case-insensitive."""
 
 from collections.abc import Callable
 from typing import Any

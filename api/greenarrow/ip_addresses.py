@@ -1,4 +1,4 @@
-"""IP addresses: GreenArrow's page on them is the contract."""
+"""IP addresses, by the contract of GreenArrow's page."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Effective limits: what a request may ask, and what is answered."""
+"""Serializers of effective limits: request and response."""
 
 from rest_framework import serializers
 

@@ -1,4 +1,4 @@
-"""OpenAPI for the dialect: the operations of its viewsets, from their serializers."""
+"""The OpenAPI operations of the dialect's viewsets, from their serializers."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Lists: by page number, or by a token that continues after the last row seen.
+"""Pagination: by page number, or by a token that continues after the last row seen.
 
 A token is keyset-based: rows that come or go between two calls are neither skipped nor repeated, and every page costs the same.
 It is signed, holds the list's filters, and is good for its own list only.

@@ -1,4 +1,4 @@
-"""Requests, read by serializers: everything that is wrong is gathered, and what is right goes to the act."""
+"""Parses requests with serializers: collects all faults, and passes valid values to the act."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""GreenArrow's envelope, `{success, data, error_code, error_messages}`, and its words for every kind of problem."""
+"""GreenArrow's envelope, `{success, data, error_code, error_messages}`, and its error codes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""The dialect's URLs: PUT without PATCH, no slash at the end, ids as whole numbers, rules nested under their owners."""
+"""The dialect's router: PUT without PATCH, no trailing slash, integer ids, rules nested under their owners."""
 
 from typing import Any
 

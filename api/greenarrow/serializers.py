@@ -1,4 +1,4 @@
-"""The dialect's records: what requests may hold (`New…`, `Changed…`), and how answers are written (the others)."""
+"""The dialect's serializers: of requests (`New…`, `Changed…`), and of responses (the others)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is computed, as plain dictionaries: throttles and effective limits, of which one answer has hundreds.
+"""Computed responses as plain dictionaries: throttles and effective limits, of which one response has hundreds.
 
 Serializers document them and write the same some times slower (measured: `make bench ARGS=effective_limits`).
 """

@@ -1,4 +1,4 @@
-"""Throttles: the rules of addresses as they are applied now."""
+"""Throttles: the rules of addresses with their current limits."""
 
 from collections import defaultdict
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The dialect's base viewsets: who may do what, what a body must look like, and the five actions of a resource."""
+"""The dialect's base viewsets: permissions, request bodies, and the five actions of a resource."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast

@@ -1,4 +1,4 @@
-"""VirtualMTAs: addresses, relay servers and routing rules together."""
+"""VirtualMTAs: addresses, relay servers and routing rules in one list."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`policy`: what the node is to apply; with `wait`, held until that changes."""
+"""`policy`: the wanted policy of a node; with `wait`, held until it changes."""
 
 from django.conf import settings
 from django.http import HttpResponse

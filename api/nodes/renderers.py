@@ -1,4 +1,4 @@
-"""What nodes read: plain JSON, and `{"error": {"code", "message"}}` for every refusal."""
+"""The node API's responses: plain JSON, and `{"error": {"code", "message"}}` for refusals."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

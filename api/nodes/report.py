@@ -1,4 +1,4 @@
-"""`report`: what the node's agent has done, and how its queue and its events are."""
+"""`report`: accepts the report of a node's agent."""
 
 from collections.abc import Mapping
 

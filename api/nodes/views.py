@@ -1,4 +1,4 @@
-"""The base of the nodes' views: a node key as a bearer token."""
+"""The base view of the node API: authentication by node key as a bearer token."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""The field classes of the dialect's answers: how a value is written, and its JSON Schema."""
+"""The serializer fields of the dialect's responses: format and JSON Schema of each value."""
 
 import datetime
 from functools import partial

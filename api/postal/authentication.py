@@ -1,4 +1,4 @@
-"""Who is asking: the server whose API key stands in `X-Server-API-Key`."""
+"""Authentication: the server whose API key is in `X-Server-API-Key`."""
 
 import datetime
 import logging

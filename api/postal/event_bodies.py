@@ -1,4 +1,4 @@
-"""The bodies of `events`: a JSON array, one object, or newline-delimited objects; plain, gzip or zstd.
+"""Parses the bodies of `events`: a JSON array, one object, or newline-delimited objects; plain, gzip or zstd.
 
 What a body may cost is bounded before the work begins: how many records it has, how many values an array has, how many parts
 packed data has, and how much is parsed at once. Worst bodies are in tests/api/postal/test_event_bodies.py.

@@ -1,4 +1,4 @@
-"""`events`: what happened to messages, reported by servers, by the platform's collectors and by event sources."""
+"""`events`: accepts events of servers, collectors of the platform and event sources."""
 
 import base64
 import datetime

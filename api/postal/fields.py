@@ -1,4 +1,4 @@
-"""The field classes of the dialect's parameters. Each reads without trust, and describes itself to OpenAPI.
+"""The serializer fields of the dialect's parameters, with strict parsing and their OpenAPI schema.
 
 null counts as absent, except for a flag, which has only its own words.
 """

@@ -1,4 +1,4 @@
-"""What the dialect's lists can be narrowed by."""
+"""The filters of the dialect's lists."""
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters

@@ -1,4 +1,4 @@
-"""OpenAPI for the dialect: what drf-spectacular makes of the serializers, in Postal's envelope."""
+"""The OpenAPI operations of the dialect, from its serializers, in Postal's envelope."""
 
 import json
 from pathlib import Path

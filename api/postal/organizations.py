@@ -1,4 +1,4 @@
-"""`organizations/…`: the organization of the key's server; any other is unknown."""
+"""`organizations/…`: the organization of the key's server; others are unknown."""
 
 from collections import defaultdict
 from typing import Any

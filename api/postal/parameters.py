@@ -1,4 +1,4 @@
-"""What each endpoint takes. A declaration here is the reader, the error sentences and the OpenAPI document.
+"""The parameters of each endpoint: parser, error sentences and OpenAPI document in one declaration.
 
 A parameter that nobody declared is ignored. What is missing is refused before what is wrong.
 """

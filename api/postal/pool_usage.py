@@ -1,4 +1,4 @@
-"""An organization's pools, their addresses, and how much each was used: three queries, however many there are."""
+"""An organization's pools, their addresses and usage, in three queries."""
 
 import datetime
 import uuid

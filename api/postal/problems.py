@@ -1,4 +1,4 @@
-"""The refusals that the documents name: a code and a sentence each."""
+"""The documented errors: a code and a sentence each."""
 
 from collections.abc import Mapping
 

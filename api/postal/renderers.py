@@ -1,4 +1,4 @@
-"""Postal's envelope, `{status, time, flags, data}`, and its words for every kind of problem."""
+"""Postal's envelope, `{status, time, flags, data}`, and its error codes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""What a caller sent, merged: query string, then the JSON body or the form field `params`, the later winning."""
+"""Merges the parameters of a request: query string, then the JSON body or the form field `params`; the later wins."""
 
 import io
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Postal's URLs: the verb stands in the path (`servers/update-mode`), and an action answers several methods of HTTP."""
+"""Postal's router: the action is in the path (`servers/update-mode`), and accepts several HTTP methods."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""The rows of the hot lists as plain dictionaries, which `api.postal.serializers` documents.
+"""Rows of frequently used lists as plain dictionaries, documented by `api.postal.serializers`.
 
 Measured by `make bench ARGS=postal`, on a busy machine: nested serializers take 3.7 to 4.4 times as long for 100 pools of 10
 addresses, a flat one 1.2 to 1.5 times as long for 100 servers, although the views with serializers ask for no key.

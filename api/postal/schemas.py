@@ -1,4 +1,4 @@
-"""JSON Schema of an event as `events` takes it: it is read as a stream, by no serializer."""
+"""The JSON Schema of an event in `events`, which is parsed as a stream, without a serializer."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What each endpoint answers with. They write the answers and the OpenAPI document; nothing beside what they name is sent.
+"""The serializers of each endpoint's response. They write the response and the OpenAPI document.
 
 The keys of an answer come in the order of the fields, those of bases first. Hot lists are written by `api.postal.rows` instead,
 and a test compares the two.

@@ -1,4 +1,4 @@
-"""`servers/…`: the endpoints of the Servers API, and of what a server sends by and from."""
+"""`servers/…`: the endpoints of the Servers API, and of a server's senders and addresses."""
 
 import logging
 import uuid

@@ -1,4 +1,4 @@
-"""The tokens of event sources in URLs (`/api/v1/events/<token>`), for senders that cannot set a header.
+"""Tokens of event sources in URLs (`/api/v1/events/<token>`), for senders that cannot set a header.
 
 The token leaves the path before anything else sees the request: what logs, measures, resolves or refuses it finds
 `/api/v1/events`. gunicorn's own lines at DEBUG are cleaned by `config.logs`.

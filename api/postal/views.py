@@ -1,4 +1,4 @@
-"""The dialect's base viewset. An action declares what it takes and answers; its method says what it finds."""
+"""The dialect's base viewset. Each action declares its parameters and its response."""
 
 import functools
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""`manage.py create_server ORG_PERMALINK NAME`: what the Servers API's create does, and its answer's `server`."""
+"""`manage.py create_server ORG_PERMALINK NAME`: the same as the Servers API's create."""
 
 from argparse import ArgumentParser
 from typing import Any
