@@ -83,7 +83,7 @@ class OverrideForm(forms.Form):
 class OverrideRows(Rows):
     """The overrides of one rule."""
 
-    removal_label = "Remove this exception"
+    removal_label = "Remove this override"
 
 
 OVERRIDE_FORMS = formset_factory(
@@ -120,7 +120,7 @@ class RoutingRuleForm(ActingForm):
         cleaned = super().clean() or self.cleaned_data
         if self.overrides is not None and not self.overrides.is_valid():
             others = self.overrides.non_form_errors()
-            self.add_error(None, list(others) if others else "Correct the errors in the exceptions below")
+            self.add_error(None, list(others) if others else "Correct the errors in the overrides below")
         return cleaned
 
     def act(self) -> RoutingRule:
@@ -138,7 +138,7 @@ class RoutingRuleForm(ActingForm):
         return routing_rules.change(self.instance.pk, actor=self.actor, **values)
 
     def take_fault(self, fault: Fault) -> bool:
-        """Put a fault such as `domain_overrides[0].domains[1]` beside that exception, one of the default at its field."""
+        """Show a fault such as `domain_overrides[0].domains[1]` at that override, a fault of the default at its field."""
         head, _, rest = fault.path.partition(".")
         if head == "default":
             self.add_error(errors.field_of(self, rest), errors.sentence(fault.message))
@@ -147,7 +147,7 @@ class RoutingRuleForm(ActingForm):
             return False
         row = self.overrides.kept()[int(head[len("domain_overrides[") : -1])]
         row.add_error(errors.field_of(row, rest), errors.sentence(fault.message))
-        self.add_error(None, "Correct the errors in the exceptions below")
+        self.add_error(None, "Correct the errors in the overrides below")
         return True
 
 
@@ -175,7 +175,7 @@ class RoutingRuleAdmin(PanelAdmin):
     form = RoutingRuleForm
     list_display = ["name", "randomization_type", "target_count", "override_count"]
     search_fields = ["name_key", "override_domains__pattern__startswith"]
-    search_help_text = "Name, or the beginning of an exception's domain"
+    search_help_text = "Name, or the beginning of an override's domain"
     fields = ["name", "randomization_type", "deliver_through"]
     change_form_after_template = "panel/parts/overrides.html"
     restorable = ("name", "default", "domain_overrides")
@@ -200,14 +200,14 @@ class RoutingRuleAdmin(PanelAdmin):
     @display(description="Deliver through")
     def targets_shown(self, record: RoutingRule) -> str:
         shown = shown_values(record)
-        exceptions = (f"{each['domains']}: {each['deliver_through']}" for each in shown["overrides"])
-        return "; ".join([shown["deliver_through"], *exceptions])
+        overrides = (f"{each['domains']}: {each['deliver_through']}" for each in shown["overrides"])
+        return "; ".join([shown["deliver_through"], *overrides])
 
     @display(description="VirtualMTAs", ordering="target_total")
     def target_count(self, record: Any) -> int:
         return record.target_total
 
-    @display(description="Exceptions", ordering="override_total")
+    @display(description="Overrides", ordering="override_total")
     def override_count(self, record: Any) -> int:
         return record.override_total
 
