@@ -206,7 +206,7 @@ def test_it_rebuilds_the_days_asked_for(events: list[dict[str, Any]], tmp_path: 
         (["--from", "2026-01-01"], "Give both"),
         (["--to", "2026-01-01"], "Give both"),
         (["--from", "2026-01-02", "--to", "2026-01-01"], "must not be after"),
-        (["--from", "yesterday", "--to", "2026-01-01"], "no date"),
+        (["--from", "yesterday", "--to", "2026-01-01"], "is not a date"),
     ],
 )
 @pytest.mark.parametrize("name", ["rebuild_stats", "audit_stats"])
