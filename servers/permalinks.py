@@ -1,4 +1,4 @@
-"""Who had an organization's permalink when, and how long a freed one is held back for its former holder.
+"""The holders of permalinks over time, and the reservation of former permalinks.
 
 Events, SMTP users and host names that are under way go on naming an organization as it was called. So a permalink that is given
 up means its former holder for SLUICE_PERMALINK_HOLD days more, and no other organization may take it meanwhile; the platform
@@ -35,11 +35,11 @@ def faults(organization: Organization, *, at: datetime.datetime) -> Iterator[Fau
     kept = kept.exclude(organization_id=organization.pk)
     until = kept.values_list("held_until", flat=True).first()
     if until is not None:
-        yield Fault("permalink", f"was another organization's and is held back until {until:%Y-%m-%d %H:%M} UTC")
+        yield Fault("permalink", f"was another organization's and is reserved until {until:%Y-%m-%d %H:%M} UTC")
 
 
 def held_like(stem: str, *, at: datetime.datetime) -> set[str]:
-    """Return the permalinks with this beginning that are held back."""
+    """Return the reserved permalinks with this prefix."""
     kept = FormerPermalink.objects.held(at).filter(permalink__startswith=stem)
     return set(kept.values_list("permalink", flat=True))
 
@@ -77,11 +77,11 @@ def _give_up(organization: Organization, permalink: str, at: datetime.datetime) 
 
 @transaction.atomic
 def release(*, former: FormerPermalink, at: datetime.datetime, actor: Actor) -> FormerPermalink:
-    """Let any organization take the permalink from now on, and let it mean nobody; Conflict where it is not held back."""
+    """Release the permalink: it is unknown until another organization takes it. Conflict if it is not reserved."""
     lock_names()
     held = locked(FormerPermalink.objects.all(), former.pk)
     if not held.is_held(at):
-        raise Conflict("The permalink is not held back")
+        raise Conflict("The permalink is not reserved")
     before = snapshot(held)
     held.held_until = max(at, held.until)
     held.save(update_fields=["held_until"])
@@ -97,7 +97,7 @@ def release(*, former: FormerPermalink, at: datetime.datetime, actor: Actor) -> 
 
 
 def _taken_at(permalink: str, at: datetime.datetime) -> datetime.datetime:
-    """Return the moment from which the permalink is another's, and end what it is held back for."""
+    """Return the time from which the permalink has a new holder, and end its reservation."""
     earlier = FormerPermalink.objects.filter(permalink=permalink)
     last = earlier.aggregate(last=Max("until"))["last"]
     since = at if last is None else max(at, last)

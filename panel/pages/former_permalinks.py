@@ -1,4 +1,4 @@
-"""Former permalinks: what organizations were called before, and what is held back for them."""
+"""Former permalinks of organizations, and their reservations."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from servers.models import FormerPermalink, Organization
 
 @admin.register(FormerPermalink)
 class FormerPermalinkAdmin(PanelAdmin):
-    """Former permalinks. Renaming an organization writes them; the platform releases one before its time."""
+    """Former permalinks. Renaming an organization creates them; the platform can release one early."""
 
     is_added = is_changed = is_deleted = False
     list_display = ["permalink", "organization", "since", "until", "state", "held_until", "has_it_now"]
@@ -33,20 +33,20 @@ class FormerPermalinkAdmin(PanelAdmin):
         holders = Organization.objects.filter(permalink=OuterRef("permalink")).order_by().values("name")
         return super().get_queryset(request).annotate(holder=Subquery(holders[:1]))
 
-    @display(description="State", label={"held back": "warning", "free": "default", "taken": "default"})
+    @display(description="State", label={"reserved": "warning", "free": "default", "taken": "default"})
     def state(self, record: Any) -> str:
         if record.is_held(timezone.now()):
-            return "held back"
+            return "reserved"
         return "taken" if record.holder else "free"
 
-    @display(description="Has it now")
+    @display(description="Current holder")
     def has_it_now(self, record: Any) -> str:
         return record.holder or "—"
 
     @act(
         title="Release",
-        description="Any organization can take it from now on. Programs and collectors that still say it are told that there is"
-        " no such server, until another organization takes it: then it means that one's servers.",
+        description="Any organization can take it from now on. Events that still contain it are refused as unknown_server,"
+        " until another organization takes it; then it refers to that organization's servers.",
         icon="lock_open",
         fits=lambda record: record.is_held(timezone.now()),
     )

@@ -1,4 +1,4 @@
-"""By which names reporters of the platform named servers lately, so that a renaming can say who still says the old one."""
+"""The names with which reporters of the platform named servers recently, shown before a renaming."""
 
 import datetime
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Which server `organization/server` meant when: a name means who had it at the event's time (servers/permalinks.py).
+"""Resolves `organization/server` to the holder of the name at the event's time (servers/permalinks.py).
 
 Nearly all names have had one holder, who then is meant at any time: logs from before the panel can be imported. A deleted
 server is not meant by name; of one that was made again under its name, the time begins when it was made.

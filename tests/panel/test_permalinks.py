@@ -54,7 +54,7 @@ def test_renaming_shows_first_what_depends_on_the_permalink(used, root, time_mac
     looked = post(root, used, permalink="acme-inc")
     summary, lines = effect_of(looked)
     assert summary == (
-        "SMTP users begin with acme-inc/ instead of acme/: programs cannot log in by the old ones any more. Until"
+        "SMTP users begin with acme-inc/ instead of acme/: programs can no longer authenticate with the old ones. Until"
         " 27 Dec 2026 nobody else can take acme, and events that say it count for Acme as before; then they are refused,"
         " until another organization takes the name."
     )
@@ -98,7 +98,7 @@ def test_a_former_permalink_is_refused_to_others(who, acme, globex, platform, ro
     client = root if who == "root" else sign_in(globex.owner)
     response = post(client, globex, permalink="acme")
     (fault,) = response.context["adminform"].form.errors["permalink"]
-    assert fault.startswith("Was another organization's and is held back until ")
+    assert fault.startswith("Was another organization's and is reserved until ")
     assert Organization.objects.get(pk=globex.organization.pk).permalink == "globex"
 
 
@@ -124,7 +124,7 @@ def test_the_list_says_what_is_held_back_for_whom(acme, globex, platform, root):
     page = root.get(LIST)
     admin = page.context["cl"].model_admin
     rows = {each.permalink: (admin.state(each), admin.has_it_now(each)) for each in page.context["cl"].result_list}
-    assert rows == {"acme": ("held back", "—"), "free-one": ("free", "—"), "globex": ("taken", "Globex")}
+    assert rows == {"acme": ("reserved", "—"), "free-one": ("free", "—"), "globex": ("taken", "Globex")}
 
 
 def test_the_platform_releases_one(acme, globex, platform, root):
@@ -135,7 +135,7 @@ def test_the_platform_releases_one(acme, globex, platform, root):
     assert root.post(url, {"_form_submitted": "on"}).status_code == 302
     assert AuditEntry.objects.filter(act="former_permalink.released", actor_label="root").count() == 1
     # Again: it is free already.
-    assert "is not held back" in root.post(url, {"_form_submitted": "on"}).content.decode()
+    assert "is not reserved" in root.post(url, {"_form_submitted": "on"}).content.decode()
     assert confirmed(sign_in(globex.owner), globex, permalink="acme").status_code == 302
 
 

@@ -56,7 +56,7 @@ def test_another_change_writes_nothing(acme):
 
 def test_a_freed_permalink_is_held_back_from_others(acme, globex):
     rename(acme.organization, "acme-inc")
-    words = "permalink was another organization's and is held back until 2026-12-18 10:30 UTC"
+    words = "permalink was another organization's and is reserved until 2026-12-18 10:30 UTC"
     late = NOW + 30 * DAY - MOMENT
     assert refusal(rename, globex.organization, "acme", late) == words
     assert refusal(make, "New", late, permalink="acme") == words
