@@ -30,8 +30,8 @@ def effect(organization: Organization, was: str, *, is_platform: bool, now: date
     nodes = _nodes(organization)
     at_nodes = f" {counted(nodes, 'node takes', 'nodes take')} the new ones with the next policy." if nodes else ""
     return Effect(
-        f"SMTP users begin with {organization.permalink}/ instead of {was}/: programs can no longer authenticate with the old ones."
-        f"{at_nodes} Until {until}, {was} is reserved, and events that contain it count for {organization} as before;"
+        f"SMTP users begin with {organization.permalink}/ instead of {was}/: programs can no longer authenticate with the "
+        f"old ones.{at_nodes} Until {until}, {was} is reserved, and events that contain it count for {organization} as before;"
         " then they are refused, until another organization takes the name.",
         lines,
     )

@@ -55,8 +55,8 @@ def test_renaming_shows_first_what_depends_on_the_permalink(used, root, time_mac
     summary, lines = effect_of(looked)
     assert summary == (
         "SMTP users begin with acme-inc/ instead of acme/: programs can no longer authenticate with the old ones. Until"
-        " 27 Dec 2026 nobody else can take acme, and events that say it count for Acme as before; then they are refused,"
-        " until another organization takes the name."
+        " 27 Dec 2026, acme is reserved, and events that contain it count for Acme as before; then they are refused, until"
+        " another organization takes the name."
     )
     assert lines == [
         ("Event source mail log", "acme/… for 1 server, last on 23 Nov 2026", "until 27 Dec 2026"),
