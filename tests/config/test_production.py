@@ -51,13 +51,13 @@ def test_the_embedded_default_needs_nothing() -> None:
         ("REDIS_URL", "", "REDIS_URL is not set"),
         ("REDIS_URL", "127.0.0.1:6379", "REDIS_URL must begin with redis:// or rediss://"),
         ("SLUICE_ENCRYPTION_KEYS", "", "SLUICE_ENCRYPTION_KEYS is not set"),
-        ("SLUICE_ENCRYPTION_KEYS", "rubbish", "SLUICE_ENCRYPTION_KEYS: key 1 is no Fernet key"),
+        ("SLUICE_ENCRYPTION_KEYS", "rubbish", "SLUICE_ENCRYPTION_KEYS: key 1 is not a Fernet key"),
         (
             "SLUICE_ENCRYPTION_KEYS",
             WHOLE["SLUICE_ENCRYPTION_KEYS"] + ",rubbish",
-            "SLUICE_ENCRYPTION_KEYS: key 2 is no Fernet key",
+            "SLUICE_ENCRYPTION_KEYS: key 2 is not a Fernet key",
         ),
-        ("SLUICE_TRUSTED_PROXIES", "10.0.0.0/8,proxy", "SLUICE_TRUSTED_PROXIES: proxy is no IP address or network"),
+        ("SLUICE_TRUSTED_PROXIES", "10.0.0.0/8,proxy", "SLUICE_TRUSTED_PROXIES: proxy is not an IP address or network"),
         (
             "SECURE_PROXY_SSL_HEADER",
             "X-Forwarded-Proto",

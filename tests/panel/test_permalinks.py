@@ -131,7 +131,7 @@ def test_the_platform_releases_one(acme, globex, platform, root):
     change_organization(organization=acme.organization, permalink="acme-inc", actor=SYSTEM)
     held = FormerPermalink.objects.get(permalink="acme")
     url = reverse("admin:servers_formerpermalink_release", args=[held.pk])
-    assert "no such server" in root.get(url).content.decode()
+    assert "unknown_server" in root.get(url).content.decode()
     assert root.post(url, {"_form_submitted": "on"}).status_code == 302
     assert AuditEntry.objects.filter(act="former_permalink.released", actor_label="root").count() == 1
     # Again: it is free already.

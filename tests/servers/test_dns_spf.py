@@ -63,8 +63,8 @@ CHAIN = "\n".join(f'c{n}.postal. 60 IN TXT "v=spf1 include:c{n + 1}.postal -all"
         (
             "v=spf1 ipv4:192.0.2.0 -all",
             (
-                "The SPF record cannot be evaluated: the SPF record of example.com is malformed: “ipv4:192.0.2.0” is no term "
-                "of SPF."
+                "The SPF record cannot be evaluated: the SPF record of example.com is malformed: “ipv4:192.0.2.0” is not "
+                "an SPF term."
             ),
         ),
         # Text search would be content with these.
