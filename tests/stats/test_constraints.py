@@ -13,6 +13,7 @@ from stats.models import (
     RecipientDomain,
     RefusalCount,
     ReplyRule,
+    ReportedName,
     RollupRun,
     Sender,
     SenderDomain,
@@ -214,6 +215,17 @@ def _():
 @refusals.by("stats_refusalcount_positive")
 def _():
     RefusalCount.objects.create(day=0, server_id=0, code="day_closed", number=0)
+
+
+@refusals.by("stats_reportedname_unique")
+def _():
+    for day in (1, 2):
+        ReportedName.objects.create(reporter="node mta1", organization="acme", server="mail", last_day=day)
+
+
+@refusals.by("stats_reportedname_reporter_not_empty")
+def _():
+    ReportedName.objects.create(reporter="", organization="acme", server="mail", last_day=1)
 
 
 test_the_database_refuses = refusals.as_test()
