@@ -22,7 +22,7 @@ RANDMAP = rf"randmap:\{{(?:(?:{TRANSPORT}|waiting):)(?:,(?:{TRANSPORT}|waiting):
 PIPEMAP = rf"pipemap:\{{lmdb:\$config_directory/c-[0-9a-f]{{12}}, {RANDMAP}\}}"
 STEP = (
     rf"(?:check_(?:sasl|sender|recipient)_access {MAP}|check_client_access cidr:\$config_directory/networks"
-    rf"|check_client_access static:\{{FILTER {INNER}\}}|{CLASS}|permit|reject)"
+    rf"|check_client_access static:\{{(?:FILTER {INNER}|REJECT 5\.7\.1 [A-Za-z ]+)\}}|{CLASS}|permit|reject)"
 )
 STEPS = rf"{STEP}(?:, {STEP})*"
 
@@ -98,7 +98,7 @@ WAY_OUT = re.compile(
     rf" -o smtp_bind_address_enforce=yes -o smtp_helo_name={HOST} -o smtp_connection_cache_on_demand=no"
 )
 DOMAIN_KEY = re.compile(r"\.?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
-VERDICT = re.compile(rf"{CLASS}|REJECT [ -~]+")
+VERDICT = re.compile(rf"{CLASS}|REJECT [ -~]+|450 4\.7\.1 [ -~]+")
 
 
 class InvalidPolicy(Exception):
@@ -236,6 +236,10 @@ def _map(path, name, text, declared):
         if name.startswith("c-"):
             fine = DOMAIN_KEY.fullmatch(key) and value == name
         else:
-            fine = key.isprintable() and VERDICT.fullmatch(value) and (value in declared or value.startswith("REJECT "))
+            fine = (
+                key.isprintable()
+                and VERDICT.fullmatch(value)
+                and (value in declared or value.startswith(("REJECT ", "450 ")))
+            )
         if not fine:
             raise InvalidPolicy(f"{path}: {line[:80]!r} is not a valid line of this map")

@@ -21,6 +21,8 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("count new events", "stats.tasks.fold_batches", timedelta(seconds=5), 5),
     ("decide back-offs", "stats.tasks.decide_backoff", timedelta(seconds=10), 10),
+    ("decide send limits", "stats.tasks.decide_send_limits", timedelta(seconds=5), 5),
+    ("decide warm-ups", "stats.tasks.decide_warm_up", crontab(minute=20), 1800),
     ("check the day that ended", "stats.tasks.roll_up_day", crontab(minute=10, hour=0), 3600),
     ("check all counts", "stats.tasks.audit_counts", crontab(minute=40, hour=2), 3600),
     ("publish policies", "nodes.tasks.publish", timedelta(seconds=5), 5),

@@ -88,9 +88,9 @@ def extend(
 
 
 @atomic_act
-def end(cap_id: int, *, at: datetime.datetime, actor: Actor) -> None:
-    """End a cap early. Raises NotFound if it has ended."""
-    _end(_locked(cap_id, at), at=at, actor=actor)
+def end(cap_id: int, *, at: datetime.datetime, actor: Actor, reason: str = "") -> None:
+    """End a cap early; the reason is in the audit trail. Raises NotFound if it has ended."""
+    _end(_locked(cap_id, at), at=at, actor=actor, reason=reason)
 
 
 def of_addresses(address_ids: Collection[int], *, at: datetime.datetime) -> Mapping[int, list[Cap]]:
@@ -121,11 +121,12 @@ def _locked(cap_id: int, at: datetime.datetime) -> AddressCap:
     return cap
 
 
-def _end(cap: AddressCap, *, at: datetime.datetime, actor: Actor) -> None:
+def _end(cap: AddressCap, *, at: datetime.datetime, actor: Actor, reason: str = "") -> None:
     before = snapshot(cap)
     is_over = cap.until is not None and cap.until <= at
     # One whose time is over ended then.
     cap.ended_at = cap.until if is_over else at
     cap.save(update_fields=["ended_at"])
     if not is_over:
-        record(actor=actor, act="cap.ended", target=cap, before=before, after=snapshot(cap))
+        told = {"ended_because": reason.strip()[:REASON_LENGTH]} if reason.strip() else {}
+        record(actor=actor, act="cap.ended", target=cap, before=before, after=snapshot(cap) | told)

@@ -85,6 +85,9 @@ def overlay_document(overlay: Overlay) -> dict[str, Any]:
     return {
         "paused": [source_name(pk) for pk in overlay.paused],
         "suspended": [{"server": each.tenant, "until": _time(each.until)} for each in overlay.suspended],
+        "deferred": [
+            {"server": each.tenant, "until": _time(each.until), "reason": each.reason} for each in overlay.deferred
+        ],
         "credentials": [
             {"id": each.id, "server": each.tenant, "sha256": each.digest, "expires_at": _time(each.expires_at)}
             for each in overlay.keys
@@ -92,6 +95,10 @@ def overlay_document(overlay: Overlay) -> dict[str, Any]:
         "networks": [
             {"id": each.id, "server": each.tenant, "network": each.network, "expires_at": _time(each.expires_at)}
             for each in overlay.networks
+        ],
+        "resting": [
+            {"source": source_name(each.source), "domains": list(each.domains), "until": _time(each.until)}
+            for each in overlay.resting
         ],
         "caps": [
             {
@@ -111,7 +118,7 @@ def overlay_document(overlay: Overlay) -> dict[str, Any]:
 
 def _changed_files(policy: bytes, files: Mapping[str, str], overlay: Overlay) -> dict[str, str | None]:
     """Return the files that the overlay changes; None: the file is removed while the overlay applies."""
-    if not (overlay.paused or overlay.suspended or overlay.caps):
+    if not (overlay.paused or overlay.suspended or overlay.deferred or overlay.caps or overlay.resting):
         return {}
     compiled = compile_for(documents.from_json(policy), overlay).files
     changed: dict[str, str | None] = {path: None for path in files if path not in compiled}

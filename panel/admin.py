@@ -29,5 +29,6 @@ from panel.pages import (  # noqa: F401
     templates,
     users,
     virtual_mtas,
+    warm_ups,
     webhooks,
 )

@@ -73,7 +73,7 @@ def chart(
         # What a screen reader says instead of the drawing; the table beside it has all the numbers.
         "description": f"{title}: " + ", ".join(f"{each['total']:,} {each['label'].lower()}" for each in totals),
         "data": json.dumps({"labels": labels, "datasets": datasets}),
-        "options": json.dumps(_options(ticks)),
+        "options": json.dumps(options(ticks)),
         "series": totals,
         "rows": [
             {"label": text, "values": [values[name][position] for name, _, _ in SERIES]}
@@ -96,7 +96,7 @@ def slug(name: str) -> str:
     return "provider-" + "-".join("".join(sign if sign.isalnum() else " " for sign in name.lower()).split())
 
 
-def _options(ticks: int) -> dict[str, Any]:
+def options(ticks: int) -> dict[str, Any]:
     """All options: unfold drops its defaults for a chart with options."""
     return {
         "animation": False,

@@ -40,6 +40,8 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("tune", "throttling.throttlingtemplate"),
             ("speed", "throttling.throttleprogram"),
             ("compress", "ippools.addresscap"),
+            ("event_repeat", "throttling.warmupplan"),
+            ("device_thermostat", "ippools.warmup"),
         ],
     ),
     (

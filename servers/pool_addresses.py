@@ -1,5 +1,6 @@
 """Adds many addresses to an existing pool: preview, then the addition."""
 
+import datetime
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -7,7 +8,7 @@ from django.db import transaction
 
 from core.audit import Actor
 from core.errors import NotFound
-from ippools import ranges
+from ippools import ranges, warm_ups
 from ippools.addresses import NewAddress, create_many, lock_addresses
 from ippools.models import IPAddress, IPPool
 from servers import pools
@@ -59,8 +60,13 @@ def plan(*, pool: IPPool, text: str) -> Addition:
 
 
 @transaction.atomic
-def add_pasted(*, pool: IPPool, text: str, actor: Actor) -> Addition:
-    """Create missing addresses, add all usable ones to the pool, and return what was done."""
+def add_pasted(
+    *, pool: IPPool, text: str, actor: Actor, plan_id: int | None = None, at: datetime.datetime | None = None
+) -> Addition:
+    """Create missing addresses, add all usable ones to the pool, and return what was done.
+
+    With a plan they are warmed up from today (of `at`, which is needed then) on, but for those that already are.
+    """
     lock_addresses()
     if not IPPool.objects.select_for_update().filter(pk=pool.pk).exists():
         raise NotFound("The pool could not be found")
@@ -69,7 +75,12 @@ def add_pasted(*, pool: IPPool, text: str, actor: Actor) -> Addition:
     organization_id = None if organization is None else organization.pk
     rows = [NewAddress(ipv4=ipv4, hostname=_hostname(ipv4, organization)) for ipv4 in addition.made]
     made = create_many(rows, actor=actor, organization_id=organization_id)
-    pools.add_members(pool=pool, addresses=[*made, *addition.used], actor=actor, organization_id=organization_id)
+    added = [*made, *addition.used]
+    pools.add_members(pool=pool, addresses=added, actor=actor, organization_id=organization_id)
+    if plan_id is not None and at is not None:
+        today = at.astimezone(datetime.UTC).date()
+        ids = [each.pk for each in added]
+        warm_ups.begin_many(address_ids=ids, plan_id=plan_id, on=today, at=at, actor=actor)
     return addition
 
 

@@ -20,14 +20,12 @@ from core.models.user import validate_time_zone
 from core.names import PERMALINK_LENGTH, fold, numbered, slugify
 from core.texts import clean_name, clean_text, is_storable, quoted
 from ippools.models import IPPool
-from servers import credentials, permalinks, pools, quotas
+from servers import credentials, permalinks, pools, quotas, send_limits
 from servers.due_domains import recheck_domains_of
 from servers.locks import lock_organization, lock_organization_of, lock_server
 from servers.models import Credential, Organization, OrganizationPool, Server
 
 REASON_LENGTH = 500
-# The column is a 32-bit integer.
-HIGHEST_SEND_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +185,7 @@ def create_server(
 
 @atomic_act
 def change_server(*, server: Server, actor: Actor, **changes: Any) -> Server:
-    """Change name, mode, ip_pool, privacy_mode or send_limit; omitted fields are kept. A deleted server is NotFound."""
+    """Change name, mode, ip_pool, privacy_mode or a send limit; omitted fields are kept. A deleted server is NotFound."""
     if changes.keys() & {"name", "ip_pool"}:
         # Names are taken and pools withdrawn under the organization's lock. It comes before the server's, as everywhere.
         lock_organization_of(server)
@@ -199,7 +197,7 @@ def change_server(*, server: Server, actor: Actor, **changes: Any) -> Server:
         if same.exclude(pk=locked.pk).exists():
             raise Invalid(Fault("name", "has already been taken"))
     _check_mode(changes.get("mode", Server.Mode.LIVE))
-    _check_send_limit(changes.get("send_limit"))
+    send_limits.check(changes)
     pool = changes.get("ip_pool")
     was_pool_id = locked.ip_pool_id
     if (
@@ -208,7 +206,7 @@ def change_server(*, server: Server, actor: Actor, **changes: Any) -> Server:
         and not pools.pools_of(locked.organization).filter(pk=pool.pk).exists()
     ):
         raise Invalid(Fault("ip_pool", "is not a pool of this organization"))
-    _assign(locked, changes, {"name", "mode", "ip_pool", "privacy_mode", "send_limit"})
+    _assign(locked, changes, {"name", "mode", "ip_pool", "privacy_mode", *send_limits.FIELDS.values()})
     if locked.ip_pool_id != was_pool_id:
         recheck_domains_of(locked)
     return _saved(actor, "server.changed", locked, before)
@@ -288,11 +286,6 @@ def _assign(record_: Organization | Server, changes: dict[str, Any], allowed: se
 def _check_mode(mode: str) -> None:
     if mode not in Server.Mode.values:
         raise Invalid(Fault("mode", "must be live or development"))
-
-
-def _check_send_limit(limit: int | None) -> None:
-    if limit is not None and not 0 <= limit <= HIGHEST_SEND_LIMIT:
-        raise Invalid(Fault("send_limit", f"must be from 0 to {HIGHEST_SEND_LIMIT}"))
 
 
 def _check_organization(organization: Organization, at: datetime.datetime) -> None:

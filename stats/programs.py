@@ -5,7 +5,7 @@ a stored point, and the caps of addresses (`ippools.caps`) are brought to what i
 """
 
 import datetime
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from django.db import transaction
 
@@ -70,14 +70,26 @@ def decide(*, now: datetime.datetime) -> Decided:
         return Decided(**changes)
 
 
-def end(cap_id: int, *, at: datetime.datetime, actor: Actor) -> None:
+def end(cap_id: int, *, at: datetime.datetime, actor: Actor, reason: str = "") -> None:
     """End a back-off by hand: the throttle returns to normal and is judged by what comes from now on. Raises NotFound."""
     with transaction.atomic():
         advisory("stats.programs")
         cap = AddressCap.objects.filter(pk=cap_id).first()
-        caps.end(cap_id, at=at, actor=actor)
+        caps.end(cap_id, at=at, actor=actor, reason=reason)
         if cap is not None and cap.kind == CapKind.THROTTLE_PROGRAM.value and cap.rule_id is not None:
             _store((cap.address_id, cap.rule_id), backoff.start(int(at.timestamp())))
+
+
+def extend(cap_id: int, *, until: datetime.datetime, reason: str, at: datetime.datetime, actor: Actor) -> None:
+    """Let a cap go on until another time, with a reason; a back-off is judged anew at that time. Raises NotFound, Invalid."""
+    with transaction.atomic():
+        advisory("stats.programs")
+        cap = caps.extend(cap_id, until=until, reason=reason, at=at, actor=actor)
+        if cap.kind == CapKind.THROTTLE_PROGRAM.value and cap.rule_id is not None:
+            # What comes from now on decides whether it goes on after that.
+            now = backoff.start(int(at.timestamp()))
+            began, ends = int(cap.began_at.timestamp()), int(until.timestamp())
+            _store((cap.address_id, cap.rule_id), replace(now, began_at=began, ends_at=ends))
 
 
 def _advance(

@@ -5,7 +5,7 @@ from celery import shared_task
 from django.core.cache import cache
 from django.utils import timezone
 
-from stats import programs
+from stats import programs, send_limits, warm_up
 from stats.counts import fold, nightly, retention
 from stats.counts.runs import logged
 from stats.models import RollupRun
@@ -28,6 +28,18 @@ def fold_batches() -> None:
 def decide_backoff() -> None:
     """Let throttle programs reduce rates and return to normal by what receivers answered lately."""
     programs.decide(now=timezone.now())
+
+
+@shared_task
+def decide_send_limits() -> None:
+    """Let the send limits that servers have reached defer their mail, and end that when the period is over."""
+    send_limits.decide(now=timezone.now())
+
+
+@shared_task
+def decide_warm_up() -> None:
+    """Decide on today for every address that is being warmed up."""
+    warm_up.decide(now=timezone.now())
 
 
 @shared_task

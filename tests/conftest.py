@@ -117,7 +117,11 @@ def suspended(acme: Tenant) -> Tenant:
 def make_builtin_rows(sender: AppConfig, **_: Any) -> None:
     """Make again what migrations make: the end of a test with `transaction=True` empties every table."""
     if sender.name == "stats" and not apps.get_model("throttling", "ThrottlingTemplate").objects.exists():
-        for name in ("throttling.migrations.0002_builtins", "stats.migrations.0002_providers"):
+        for name in (
+            "throttling.migrations.0002_builtins",
+            "throttling.migrations.0005_builtin_warm_up_plans",
+            "stats.migrations.0002_providers",
+        ):
             import_module(name).create(apps, None)
 
 

@@ -1,15 +1,19 @@
-"""Validation of the names of templates and programs."""
+"""Validation of the names of templates, programs and warm-up plans."""
 
 from core.errors import Faults
 from core.names import fold
 from core.texts import is_storable
-from throttling.models import ThrottleProgram, ThrottlingTemplate
+from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
 
 NAME_LENGTH = 200
 
 
 def validate_name(
-    name: str, model: type[ThrottlingTemplate] | type[ThrottleProgram], *, pk: int | None, faults: Faults
+    name: str,
+    model: type[ThrottlingTemplate] | type[ThrottleProgram] | type[WarmUpPlan],
+    *,
+    pk: int | None,
+    faults: Faults,
 ) -> None:
     """Validate a name: 1 to 200 characters, with a letter or digit, and unique (`pk` is the record's own id)."""
     if not is_storable(name):

@@ -1,5 +1,5 @@
 'use strict'
-// Haraka's side of sluice-agent: copy sluice.js, sluice_policy.js and sluice_pace.js into Haraka's plugins/ folder and name `sluice`
+// Haraka's side of sluice-agent: copy sluice.js and sluice_*.js into Haraka's plugins/ folder and name `sluice`
 // in config/plugins. It takes mail from servers that log in, sends by the policy's addresses at the policy's limits, and
 // writes what became of each recipient. `config/sluice.ini` may say another `folder` than the agent's default.
 
@@ -16,6 +16,7 @@ const outbound_queue = require('./outbound/queue')
 
 const { Policy, draw, parts } = require('./sluice_policy')
 const { Pace, PasswordDelay } = require('./sluice_pace')
+const { Counts, end_of } = require('./sluice_counts')
 
 const VERSION = '1.0'
 const FOLDER = '/var/lib/sluice-agent/haraka'
@@ -25,9 +26,16 @@ const LARGEST_LOG = 64 * 1024 * 1024
 const LOGS_KEPT = 20
 // Without a policy, or with all addresses paused, mail waits and looks again.
 const LOOK_AGAIN = 2
+// Mail of a server that is suspended, or has reached a send limit, looks again after so many seconds.
+const LOOK_LATER = 10
+const EVENTS = 'sluice-events.ndjson'
+const COUNTS = 'sluice-counts.json'
 
 const pace = new Pace()
 const brake = new PasswordDelay()
+const counts = new Counts()
+// Attempts that have a place below a send limit: hmail → server.
+const counted = new WeakMap()
 const logins = { accepted: 0, refused: 0 }
 let folder = FOLDER
 let policy = null
@@ -46,10 +54,11 @@ exports.register = function () {
     // auth_base keeps the password in the connection's notes otherwise.
     this.blankout_password = true
     for (const [hook, method] of Object.entries({
-        mail: 'whose', queue_outbound: 'note', queue_ok: 'incoming', send_email: 'gate', get_mx: 'choose',
+        mail: 'whose', rcpt: 'to_whom', queue_outbound: 'note', queue_ok: 'incoming', send_email: 'gate', get_mx: 'choose',
         delivered: 'on_delivered', deferred: 'on_deferred', bounce: 'on_bounce',
     })) this.register_hook(hook, method)
     count_connections()
+    counts.load(path.join(folder, COUNTS), [...rotated(), EVENTS].map((name) => path.join(folder, name)).filter((file) => fs.existsSync(file)))
     look(this)
     say()
     setInterval(() => look(this), LOOK_EVERY).unref()
@@ -95,6 +104,13 @@ function say() {
         // The agent sees that the status grows old.
     }
     pace.forget()
+    counts.forget(Date.now())
+    try {
+        const stat = fs.statSync(path.join(folder, EVENTS), { bigint: true })
+        counts.save(path.join(folder, COUNTS), stat.ino, Number(stat.size))
+    } catch {
+        // Nothing was sent yet, or the disk is full: after a restart more of the log is read.
+    }
 }
 
 // Who may send
@@ -130,9 +146,26 @@ exports.whose = function (next, connection) {
     if (!server) return next()
     const refusal = policy.refusal(server, Date.now())
     if (refusal) return next(DENY, refusal)
+    const deferral = policy.deferral(server, Date.now()) || used_up(server, Date.now())
+    if (deferral) return next(DENYSOFT, deferral)
     connection.notes.sluice_server = server
     connection.relaying = true
     return next()
+}
+
+// Why a server's send limit lets no more mail in; null: it does.
+function used_up(server, now) {
+    const limits = policy.send_limits(server)
+    const name = counts.reached(server, limits, now)
+    if (name === null) return null
+    return `This server has reached its send limit of ${limits[name]} messages ${name === 'hour' ? 'an' : 'a'} ${name}; try again after ${new Date(end_of(name, now)).toISOString().slice(0, 16)}Z`
+}
+
+exports.to_whom = function (next, connection, [to]) {
+    const server = connection.notes.sluice_server
+    if (!server || !policy) return next()
+    const from = connection.transaction.mail_from.address || ''
+    return policy.pool(server, from, to.address) === null ? next(DENY, 'This server has no IP pool for this mail') : next()
 }
 
 exports.note = function (next, connection) {
@@ -170,6 +203,8 @@ function pool_of(todo) {
 
 exports.gate = function (next, hmail) {
     if (!policy) return next(DELAY, LOOK_AGAIN)
+    const server = hmail.todo.notes.sluice_server
+    if (server && (policy.deferral(server, Date.now()) || used_up(server, Date.now()))) return next(DELAY, LOOK_LATER)
     const [, domain] = parts(hmail.todo.rcpt_to[0]?.address || `@${hmail.todo.domain}`)
     const candidates = policy.candidates(pool_of(hmail.todo), domain)
     if (!candidates.length) return next(DELAY, LOOK_AGAIN)
@@ -190,6 +225,10 @@ exports.gate = function (next, hmail) {
                 pace.free(hold)
                 return next(DELAY, LOOK_AGAIN)
             }
+            if (server && !take_place(hmail, server)) {
+                pace.free(hold)
+                return next(DELAY, LOOK_AGAIN)
+            }
             notes.sluice_hold = hold
             notes.sluice_rule = rule
             notes.sluice_ticket = {}
@@ -198,6 +237,18 @@ exports.gate = function (next, hmail) {
         },
         (milliseconds) => next(DELAY, milliseconds / 1000))
     return undefined
+}
+
+// A place below the server's send limits; those under way have theirs, so no more are sent than may be.
+function take_place(hmail, server) {
+    if (!counts.start(server, policy.send_limits(server), Date.now())) return false
+    counted.set(hmail, server)
+    return true
+}
+
+function give_place(hmail) {
+    if (counted.has(hmail)) counts.end(counted.get(hmail))
+    counted.delete(hmail)
 }
 
 exports.choose = async function (next, hmail, domain) {
@@ -270,6 +321,7 @@ exports.on_delivered = function (next, hmail, [host, ip, response, , , , recipie
     for (const to of recipients) {
         outcome(hmail, 'sent', to, { code: 250, reply: response, mx: host || ip, attempt: hmail.num_failures + 1 })
     }
+    give_place(hmail)
     next()
 }
 
@@ -288,6 +340,7 @@ exports.on_bounce = function (next, hmail, err) {
 
 // An attempt that never opened a connection gives its place back.
 function settle(hmail) {
+    give_place(hmail)
     const hold = hmail.notes.sluice_hold
     if (hold && hold.sockets <= 0) pace.free(hold)
 }
@@ -306,11 +359,12 @@ function outcome(hmail, type, to, more) {
     const server = hmail.todo.notes.sluice_server
     if (!server) return
     const source = policy && policy.document.sources[hmail.notes.sluice_tag]
+    const at = new Date().toISOString()
     write({
         // One message may have several outcomes under one uuid.
         id: `${hmail.todo.uuid}/${sha256(`${to.address} ${type} ${hmail.num_failures}`).slice(0, 20)}`,
         type,
-        at: new Date().toISOString(),
+        at,
         server,
         ...(source && hmail.notes.sluice_hold ? { ip: source.ip } : {}),
         from: hmail.todo.mail_from.address || '',
@@ -319,19 +373,24 @@ function outcome(hmail, type, to, more) {
         ...(hmail.notes.sluice_rule === undefined ? {} : { rule: hmail.notes.sluice_rule }),
         seconds: Math.max(0, Date.now() - hmail.todo.queue_time) / 1000,
     })
+    if (type === 'sent') counts.add(server, at)
 }
 
 function write(event) {
-    const file = path.join(folder, 'sluice-events.ndjson')
+    const file = path.join(folder, EVENTS)
     if (log !== null && fs.fstatSync(log).size > LARGEST_LOG) {
         fs.closeSync(log)
         log = null
         fs.renameSync(file, `${file}.${Date.now()}`)
-        const old = fs.readdirSync(folder).filter((name) => /^sluice-events\.ndjson\.\d+$/.test(name)).sort()
-        for (const name of old.slice(0, -LOGS_KEPT)) fs.unlinkSync(path.join(folder, name))
+        for (const name of rotated().slice(0, -LOGS_KEPT)) fs.unlinkSync(path.join(folder, name))
     }
     if (log === null) log = fs.openSync(file, 'a', 0o640)
     fs.writeSync(log, `${JSON.stringify(event)}\n`)
+}
+
+// Logs that are full, oldest first.
+function rotated() {
+    return fs.existsSync(folder) ? fs.readdirSync(folder).filter((name) => /^sluice-events\.ndjson\.\d+$/.test(name)).sort() : []
 }
 
 function sha256(text) {

@@ -15,6 +15,7 @@ class Policy {
         this.document = document
         this.paused = new Set(overlay.paused || [])
         this.suspended = new Map((overlay.suspended || []).map((each) => [each.server, moment(each.until)]))
+        this.deferred = new Map((overlay.deferred || []).map((each) => [each.server, { ...each, until: moment(each.until) }]))
         this.credentials = new Map()
         for (const each of overlay.credentials || []) {
             if (!this.credentials.has(each.server)) this.credentials.set(each.server, [])
@@ -24,6 +25,11 @@ class Policy {
         for (const each of overlay.caps || []) {
             if (!this.caps.has(each.source)) this.caps.set(each.source, [])
             this.caps.get(each.source).push({ ...each, until: moment(each.until) })
+        }
+        this.resting = new Map()
+        for (const each of overlay.resting || []) {
+            if (!this.resting.has(each.source)) this.resting.set(each.source, [])
+            this.resting.get(each.source).push({ domains: each.domains, until: moment(each.until) })
         }
         this.networks = (overlay.networks || []).map(network).sort((a, b) => b.bits - a.bits || a.id - b.id)
     }
@@ -51,12 +57,22 @@ class Policy {
         return found ? found.server : null
     }
 
-    // Why the server's mail is refused; null: it is taken.
+    // Why the server's mail is refused for good; null: it is taken.
     refusal(server, now) {
         const tenant = own(this.document.tenants, server)
-        if (!tenant) return 'This server does not send by this machine'
+        return tenant ? tenant.refuse : 'This server does not send by this machine'
+    }
+
+    // Why the server's mail has to wait, that which was accepted before as well; null: it need not.
+    deferral(server, now) {
         if (this.is_suspended(server, now)) return 'This server is suspended'
-        return tenant.refuse
+        const found = this.deferred.get(server)
+        return found && now < found.until ? found.reason : null
+    }
+
+    // {hour, day, month}: how many messages the server may send in each; null: any number.
+    send_limits(server) {
+        return own(this.document.tenants, server)?.send_limits || {}
     }
 
     // The pool for a message of a server; null: none.
@@ -70,14 +86,19 @@ class Policy {
     }
 
     // By which sources the pool's mail to a domain may leave now: [[tag, weight]].
-    candidates(pool, domain) {
+    candidates(pool, domain, now = Date.now()) {
         const table = own(this.document.pools, pool)
         if (!table) return []
+        // What a warm-up allows no more of goes to the others, and waits only where there are none.
         const entries = this.document.draws[look_up(table, domain)].filter(
-            ([tag, , unless]) => !this.paused.has(tag) && !unless.some((other) => this.paused.has(other))
+            ([tag, , unless]) => !this.paused.has(tag) && !unless.some((other) => this.paused.has(other)) && !this.rests(tag, domain, now)
         )
         const weighted = entries.filter(([, weight]) => weight > 0)
         return weighted.length ? weighted.map(([tag, weight]) => [tag, weight]) : entries.map(([tag]) => [tag, 1])
+    }
+
+    rests(tag, domain, now) {
+        return (this.resting.get(tag) || []).some(({ domains, until }) => (until === null || now < until) && (!domains.length || domains.some((pattern) => covers(pattern, domain))))
     }
 
     // {rule, connections, per_hour} of a source towards a domain: the rule's, under the caps that apply now; 0 is unlimited.

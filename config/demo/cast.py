@@ -153,6 +153,8 @@ SERVERS = (
 # Mail by this address is pushed back by Gmail, since so many days.
 TROUBLED_ADDRESS, TROUBLED_SINCE_DAYS, TROUBLED_AT = "198.51.100.23", 6, "Gmail"
 PAUSED_ADDRESS = "192.0.2.83"
+# On day 9 of its warm-up by this plan: one day was repeated.
+WARMING_ADDRESS, WARMING_PLAN = "192.0.2.80", "Fast"
 
 TEMPLATES: tuple[dict[str, Any], ...] = (
     {

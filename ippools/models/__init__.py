@@ -5,6 +5,7 @@ from ippools.models.pool import IPPool, IPPoolMember
 from ippools.models.relay_server import RelayServer
 from ippools.models.routing_rule import DeliveryTarget, DomainOverride, OverrideDomain, RoutingRule
 from ippools.models.virtual_mta import VirtualMTA
+from ippools.models.warm_up import WarmUp, WarmUpDay
 
 __all__ = [
     "AddressCap",
@@ -18,4 +19,6 @@ __all__ = [
     "RelayServer",
     "RoutingRule",
     "VirtualMTA",
+    "WarmUp",
+    "WarmUpDay",
 ]

@@ -13,7 +13,7 @@ from nodes.policy.compiled import Finding, Tag
 from nodes.policy.model import Policy
 
 # Raised whenever a compiler writes another thing for the same policy, so that the next revision is compiled anew.
-COMPILERS = 1
+COMPILERS = 2
 
 
 def to_json(policy: Policy) -> bytes:

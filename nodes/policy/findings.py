@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from nodes.policy.compiled import Fidelity, Finding
 from nodes.policy.flat import Flat
-from nodes.policy.model import Policy
+from nodes.policy.model import Policy, Tenant
 from nodes.policy.shares import Entry
 
 type Draws = Mapping[int, Flat[tuple[Entry, ...]]]
@@ -38,18 +38,39 @@ def shared(policy: Policy, pools: Draws) -> Iterator[Finding]:
         "Mail of these pools to some domains, for which a routing rule chooses addresses of other nodes, waits here.",
         somewhere,
     )
-    yield from _about(
-        Fidelity.NOT_ENFORCED,
-        "send_limit",
-        "The send limits of servers are not enforced by nodes.",
-        [tenant.name for tenant in policy.tenants if tenant.send_limit is not None],
-    )
+    yield from _send_limits(policy)
     yield from _about(
         Fidelity.STRICTER,
         "development_mode",
         "Servers in development mode hold all mail, which a node cannot: it refuses theirs.",
         [tenant.name for tenant in policy.tenants if tenant.is_development],
     )
+
+
+def _send_limits(policy: Policy) -> Iterator[Finding]:
+    limited = [tenant for tenant in policy.tenants if tenant.has_send_limit]
+    if policy.node.kind == "haraka":
+        yield from _about(
+            Fidelity.NOT_ENFORCED,
+            "send_limit",
+            "Each node counts for itself. Where a server sends by several, its send limit can be passed by what leaves in the"
+            " seconds until the panel has counted it.",
+            [tenant.name for tenant in limited if _sends_elsewhere(policy, tenant)],
+        )
+        return
+    yield from _about(
+        Fidelity.NOT_ENFORCED,
+        "send_limit",
+        "When the panel has counted that a send limit is reached, new mail is deferred, within seconds. What was accepted"
+        " before still leaves.",
+        [tenant.name for tenant in limited],
+    )
+
+
+def _sends_elsewhere(policy: Policy, tenant: Tenant) -> bool:
+    pools = {tenant.pool, *(rule.pool for rule in tenant.rules)} - {None}
+    members = {member for pool in pools if pool is not None for member in policy.pool_of[pool].members}
+    return not members <= policy.source_of.keys()
 
 
 def _about(fidelity: Fidelity, code: str, message: str, about: Iterable[str]) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ import datetime
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from nodes.policy.model import Policy, Source
-from nodes.policy.shares import Entry, entries, override_patterns
+from nodes.policy.model import Overlay, Policy, Source
+from nodes.policy.shares import Entry, entries, override_patterns, taking_part
 from throttling.domains import ITSELF_AND_SUBDOMAINS, SUBDOMAINS
 from throttling.limits import Cap, effective
 
@@ -94,14 +94,45 @@ def limit_tables(policy: Policy, caps: Mapping[int, tuple[Cap, ...]] | None = No
     return found
 
 
-def pool_table(policy: Policy, pool: int) -> Flat[tuple[Entry, ...]]:
-    """Return the sources of a pool, by domain; only overrides of routing rules depend on the domain."""
-    return flatten(names_in(override_patterns(policy, pool)), lambda domain: entries(policy, pool, domain))
+def pool_table(policy: Policy, pool: int, overlay: Overlay | None = None) -> Flat[tuple[Entry, ...]]:
+    """Return by which sources a pool sends, by domain, and which of them rest.
+
+    Domains matter only to overrides of routing rules, and to sources that rest for some.
+    """
+    overlay = overlay or Overlay()
+
+    def value_of(domain: str) -> tuple[Entry, ...]:
+        found = entries(policy, pool, domain)
+        resting = overlay.resting_at(domain)
+        return tuple(replace(each, rests=True) if each.source in resting else each for each in found)
+
+    patterns = override_patterns(policy, pool).union(*(each.domains for each in overlay.resting))
+    return flatten(names_in(patterns), value_of)
 
 
-def joint_table(policy: Policy, pool: int, limits: Mapping[int, Flat[Limit]]) -> Flat[tuple[tuple[Entry, Limit], ...]]:
-    """Return the sources of a pool with their limits, by domain; `limits` are from `limit_tables`."""
-    ways = pool_table(policy, pool)
+def awake_table(policy: Policy, pool: int, overlay: Overlay, *, never_empty: bool = False) -> Flat[tuple[Entry, ...]]:
+    """Return the same without those that rest, for targets that do not know rest.
+
+    `never_empty` is for those that cannot let mail wait: there they stay where no other entry can be drawn.
+    """
+    table = pool_table(policy, pool, overlay)
+
+    def awake(found: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        stays = never_empty and not taking_part(found, overlay.paused)
+        return tuple(replace(each, rests=False) for each in found if stays or not each.rests)
+
+    return Flat(
+        {name: awake(value) for name, value in table.exact.items()},
+        {name: awake(value) for name, value in table.below.items()},
+        awake(table.default),
+    )
+
+
+def joint_table(
+    policy: Policy, pool: int, limits: Mapping[int, Flat[Limit]], overlay: Overlay | None = None
+) -> Flat[tuple[tuple[Entry, Limit], ...]]:
+    """Return by which sources a pool sends and with which limits, by domain; `limits` are from `limit_tables`."""
+    ways = pool_table(policy, pool, overlay)
     tables = {id(table): table for each in ways.values() for entry in each for table in [limits[entry.source]]}
     names = {*ways.exact, *ways.below}.union(*({*table.exact, *table.below} for table in tables.values()))
     return flatten(names, lambda domain: tuple((entry, limits[entry.source].of(domain)) for entry in ways.of(domain)))

@@ -92,8 +92,8 @@ kumo.on('smtp_server_message_received', function(msg)
   if pool == nil then
     kumo.reject(550, refusal)
   end
-  if data.suspended[name] then
-    kumo.reject(450, 'This server is suspended')
+  if data.deferred[name] then
+    kumo.reject(450, data.deferred[name])
   end
   msg:set_meta('tenant', name)
   -- The pool is part of the queue's name, as its campaign.
@@ -102,7 +102,8 @@ end)
 
 kumo.on('get_queue_config', function(domain, tenant, campaign, routing_domain)
   local pool = data.pools[campaign]
-  if pool == nil then
+  -- What was accepted before waits as well.
+  if pool == nil or data.deferred[tenant] then
     return kumo.make_queue_config { egress_pool = 'sluice-wait' }
   end
   local draw = sluice.look_up(pool, domain)

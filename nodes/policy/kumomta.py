@@ -10,7 +10,7 @@ from typing import Any
 
 from nodes.policy import findings, layout
 from nodes.policy.compiled import Compiled, Fidelity, Finding
-from nodes.policy.flat import limit_tables, pool_table
+from nodes.policy.flat import awake_table, limit_tables
 from nodes.policy.model import Overlay, Policy
 
 FILE = "sluice.lua"
@@ -22,10 +22,10 @@ _CODE = (Path(__file__).parent / "kumomta.lua").read_text()
 def compile_policy(policy: Policy, overlay: Overlay) -> Compiled:
     """Return the module, the tags and the fidelity report."""
     limits = limit_tables(policy, overlay.caps)
-    draws = {pool.id: pool_table(policy, pool.id) for pool in policy.pools}
+    draws = {pool.id: awake_table(policy, pool.id, overlay) for pool in policy.pools}
     data = layout.document_of(policy, limits, draws) | {
         "paused": {layout.source_name(pk): True for pk in overlay.paused},
-        "suspended": {each.tenant: True for each in overlay.suspended},
+        "deferred": overlay.deferrals(),
     }
     text = (
         f"-- Sluice revision {policy.revision} for node {_one_line(policy.node.name)}\n"

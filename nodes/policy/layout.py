@@ -109,7 +109,11 @@ def _tenants(policy: Policy) -> dict[str, Any]:
             "server": tenant.uuid,
             "pool": pool_name(tenant.pool),
             "rules": rules_of(tenant),
-            "per_hour": tenant.send_limit,
+            "send_limits": {
+                "hour": tenant.send_limit,
+                "day": tenant.send_limit_a_day,
+                "month": tenant.send_limit_a_month,
+            },
             "refuse": refusal_of(tenant),
         }
         for tenant in policy.tenants

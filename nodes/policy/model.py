@@ -1,6 +1,7 @@
 """The policy of one node as frozen dataclasses: built from rows by `nodes.policy.read`, and the only input of the compilers.
 
-A `Policy` holds what a revision fixes; an `Overlay` what changes without one: pauses, suspensions, credentials, caps.
+A `Policy` holds what a revision fixes; an `Overlay` what changes without one: pauses, suspensions,
+reached send limits, credentials, caps, addresses that rest.
 Ids are those of the rows. Every tuple is sorted (by id, or in the order in which its elements are tried), so equal policies are
 equal values with equal digests.
 """
@@ -10,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from throttling.domains import patterns_matching
 from throttling.limits import Cap, LimitRule, LimitTable
 
 # The id of the pool of servers that have none: the default VirtualMTA.
 DEFAULT_POOL = 0
+SUSPENDED = "This server is suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +148,18 @@ class Tenant:
     # None: only what a rule sends elsewhere can leave.
     pool: int | None
     rules: tuple[PoolRule, ...] = ()
-    # Messages an hour; None: no limit.
+    # Messages sent in a UTC hour, day and month; None: no limit.
     send_limit: int | None = None
+    send_limit_a_day: int | None = None
+    send_limit_a_month: int | None = None
     # A server in development mode holds all mail, which a node cannot: it takes none from it.
     is_development: bool = False
+
+    @property
+    def has_send_limit(self) -> bool:
+        """Whether any number of messages is not the limit."""
+        limits = self.send_limit, self.send_limit_a_day, self.send_limit_a_month
+        return any(limit is not None for limit in limits)
 
 
 @dataclass(frozen=True)
@@ -197,6 +208,27 @@ class Suspension:
 
 
 @dataclass(frozen=True, slots=True)
+class Deferral:
+    """That a tenant's mail waits until a time; `reason` is the sentence that clients are answered."""
+
+    tenant: str
+    until: datetime.datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """That a source has no part in draws until a time, because its warm-up allows no more before.
+
+    `domains` are normalized patterns of recipients' domains; none: all.
+    """
+
+    source: int
+    domains: tuple[str, ...] = ()
+    until: datetime.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SmtpKey:
     """An SMTP credential: the SHA-256 of its key, as 64 hexadecimal digits."""
 
@@ -224,7 +256,26 @@ class Overlay:
     # Ids of addresses whose delivery is paused, on this node or on another that redirects here.
     paused: tuple[int, ...] = ()
     suspended: tuple[Suspension, ...] = ()
+    # Those whose send limit is reached, each once.
+    deferred: tuple[Deferral, ...] = ()
     keys: tuple[SmtpKey, ...] = ()
     networks: tuple[SmtpNetwork, ...] = ()
     # What bounds an address below its rules just now (back-off, …), by the address's id, oldest first.
     caps: Mapping[int, tuple[Cap, ...]] = field(default_factory=dict)
+
+    resting: tuple[Rest, ...] = ()
+
+    def resting_at(self, domain: str) -> frozenset[int]:
+        """Return the sources that rest for mail to a (normalized) domain."""
+        if not self.resting:
+            return frozenset()
+        patterns = set(patterns_matching(domain))
+        return frozenset(
+            each.source for each in self.resting if not each.domains or patterns.intersection(each.domains)
+        )
+
+    def deferrals(self) -> dict[str, str]:
+        """Return the tenants whose mail is deferred just now, suspended ones too, with the sentence for clients."""
+        return {each.tenant: each.reason for each in self.deferred} | {
+            each.tenant: SUSPENDED for each in self.suspended
+        }

@@ -33,7 +33,7 @@ class ServerRow:
     name: str
     organization: int
     pool: int | None
-    send_limit: int | None
+    send_limits: tuple[int | None, int | None, int | None]
     is_development: bool
 
 
@@ -152,11 +152,12 @@ def _pools() -> dict[int, Pool]:
 
 def _servers() -> list[ServerRow]:
     columns = (
-        "pk", "uuid", "organization__permalink", "permalink", "organization_id", "ip_pool_id", "send_limit", "mode",
+        "pk", "uuid", "organization__permalink", "permalink", "organization_id", "ip_pool_id", "mode",
+        "send_limit", "send_limit_a_day", "send_limit_a_month",
     )  # fmt: skip
     return [
-        ServerRow(pk, str(uuid), f"{owner}/{name}", owner_id, pool, limit, mode == Server.Mode.DEVELOPMENT)
-        for pk, uuid, owner, name, owner_id, pool, limit, mode in Server.objects.living()
+        ServerRow(pk, str(uuid), f"{owner}/{name}", owner_id, pool, (hour, day, month), mode == Server.Mode.DEVELOPMENT)
+        for pk, uuid, owner, name, owner_id, pool, mode, hour, day, month in Server.objects.living()
         .order_by("pk")
         .values_list(*columns)
     ]

@@ -38,7 +38,7 @@ def compile_policy(policy: Policy, overlay: Overlay) -> Compiled:
     # One counter for all domains of a rule: a cap on some of them bounds them all.
     caps = {pk: tuple(replace(cap, domains=None) for cap in found) for pk, found in overlay.caps.items()}
     limits = limit_tables(policy, caps)
-    tables = {pool.id: joint_table(policy, pool.id, limits) for pool in policy.pools}
+    tables = {pool.id: joint_table(policy, pool.id, limits, overlay) for pool in policy.pools}
     has_front = len(policy.pools) != 1 or _default_is_limited(tables)
     tenants = tenant_files(policy, overlay, findings, has_front=has_front)
     allotment = Allotment(tables)

@@ -4,6 +4,7 @@ Every recipient is judged by `smtpd_sender_restrictions`: the tenant (by its SMT
 leads to a restriction class, the class to a pool, and a pool's class ends the list with `permit`. Who is in none is refused.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nodes.policy.layout import refusal_of
@@ -12,10 +13,13 @@ from nodes.policy.postfix_findings import Findings
 
 TENANTS = "tenants"
 NETWORKS = "networks"
-# The first thing that is asked is the tenant; what no entry permits is refused.
+# The first thing that is asked is the tenant; what no entry permits is refused. Postfix does not start without the last word.
 RESTRICTIONS = (
-    f"check_sasl_access lmdb:$config_directory/{TENANTS}, check_client_access cidr:$config_directory/{NETWORKS}, reject"
+    f"check_sasl_access lmdb:$config_directory/{TENANTS}, check_client_access cidr:$config_directory/{NETWORKS},"
+    " check_client_access static:{REJECT 5.7.1 This server does not send by this machine}, reject"
 )
+# What no rule covers, of a tenant without a pool of its own.
+NO_POOL = "check_client_access static:{REJECT 5.7.1 This server has no IP pool for this mail}"
 INNER_PORT = 10025
 
 
@@ -38,10 +42,10 @@ def tenant_files(policy: Policy, overlay: Overlay, findings: Findings, *, has_fr
     for pool in policy.pools:
         filtered = f"check_client_access static:{{FILTER to_pool:[{inner_address(pool.id).replace(':', ']:', 1)}}}, "
         classes[_class_of(pool.id)] = (filtered if has_front else "") + "permit"
-    suspended = {each.tenant for each in overlay.suspended}
+    deferred = overlay.deferrals()
     files = TenantFiles()
     named: dict[tuple[int | None, tuple[PoolRule, ...]], str] = {}
-    verdicts = {tenant.name: _verdict(tenant, suspended, named, classes, files, findings) for tenant in policy.tenants}
+    verdicts = {tenant.name: _verdict(tenant, deferred, named, classes, files, findings) for tenant in policy.tenants}
     files.maps[TENANTS] = "".join(f"{name} {verdict}\n" for name, verdict in sorted(verdicts.items()))
     files.settings["smtpd_restriction_classes"] = ", ".join(sorted(classes))
     files.settings.update(classes)
@@ -50,14 +54,14 @@ def tenant_files(policy: Policy, overlay: Overlay, findings: Findings, *, has_fr
 
 def _verdict(
     tenant: Tenant,
-    suspended: set[str],
+    deferred: Mapping[str, str],
     named: dict[tuple[int | None, tuple[PoolRule, ...]], str],
     classes: dict[str, str],
     files: TenantFiles,
     findings: Findings,
 ) -> str:
-    if tenant.name in suspended:
-        return "REJECT 5.7.1 This server is suspended"
+    if tenant.name in deferred:
+        return f"450 4.7.1 {deferred[tenant.name]}"
     if refusal := refusal_of(tenant):
         return f"REJECT 5.7.1 {refusal}"
     if not tenant.rules:
@@ -71,7 +75,7 @@ def _verdict(
         named[key] = f"rules_{number}"
         classes[named[key]] = ", ".join(
             [_condition(rule, f"{named[key]}_{rule.id}", classes, files) for rule in tenant.rules]
-            + ["reject" if tenant.pool is None else _class_of(tenant.pool)]
+            + [NO_POOL if tenant.pool is None else _class_of(tenant.pool)]
         )
     return named[key]
 

@@ -240,5 +240,10 @@ class Draws:
 
 def _class_of(value: Joint) -> str:
     """Return the name of a class of domains: it depends on what is drawn from, not on pauses or numbers."""
-    content = repr([(entry.source, entry.weight, entry.unless, limit.rule) for entry, limit in value])
+    content = repr(
+        [
+            (entry.source, entry.weight, entry.unless, limit.rule, *(["rests"] if entry.rests else []))
+            for entry, limit in value
+        ]
+    )
     return f"c-{hashlib.sha256(content.encode()).hexdigest()[:12]}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from nodes.policy import findings, layout
 from nodes.policy.compiled import Compiled, Fidelity, Finding
-from nodes.policy.flat import Flat, Limit, limit_tables, pool_table
+from nodes.policy.flat import Flat, Limit, awake_table, limit_tables
 from nodes.policy.model import Overlay, Policy, PoolRule, Source, Tenant
 from nodes.policy.shares import Entry
 
@@ -20,7 +20,7 @@ UNLIMITED = 1000
 def compile_policy(policy: Policy, overlay: Overlay) -> Compiled:
     """Return the file, the tags and the fidelity report."""
     limits = limit_tables(policy, overlay.caps)
-    draws = {pool.id: pool_table(policy, pool.id) for pool in policy.pools}
+    draws = {pool.id: awake_table(policy, pool.id, overlay, never_empty=True) for pool in policy.pools}
     file = _File(policy, overlay, draws)
     lines = [f"# Sluice revision {policy.revision} for node {' '.join(policy.node.name.split())}"]
     for source in policy.sources:
@@ -102,7 +102,7 @@ class _File:
     def __init__(self, policy: Policy, overlay: Overlay, draws: layout.Draws) -> None:
         self._draws = draws
         self._paused = set(overlay.paused)
-        self._suspended = {each.tenant for each in overlay.suspended}
+        self._deferred = overlay.deferrals()
         self._names: dict[tuple[int, ...], str] = {}
         self._pool_names = {pool.id: pool.name for pool in policy.pools}
         self._weighted: set[str] = set()
@@ -121,7 +121,7 @@ class _File:
 
     def tenant(self, tenant: Tenant) -> list[str]:
         """Return a server's user, source and patterns; nothing where it may not send or has nothing to send by."""
-        if tenant.is_development or tenant.name in self._suspended:
+        if tenant.is_development or tenant.name in self._deferred:
             return []
         patterns = [line for rule in tenant.rules for line in self._patterns_of_rule(tenant, rule)]
         default = None

@@ -3,8 +3,9 @@
 A pool's members take part with their priority as weight. A member that redirects is replaced by where it redirects to; a
 routing rule divides its share among its targets. What does not lead to an address on this node has no part.
 
-At the moment of sending, entries with a paused address leave the draw. Of the rest, those with a weight above 0 are drawn from
-by weight; only where there are none, those of weight 0, each alike. None left: the mail waits.
+At the moment of sending, entries with a paused address, or with one that rests, leave the draw. Of those that remain, those
+with a weight above 0 are drawn from by weight; only where there are none, those of weight 0, each alike. None left: the mail
+waits.
 """
 
 from collections.abc import Collection, Iterator
@@ -24,6 +25,8 @@ class Entry:
     weight: int
     # Addresses that redirect here: the entry has no part while one of them, or the source itself, is paused.
     unless: tuple[int, ...] = ()
+    # It has no part just now: a warm-up allows no more (`Rest`).
+    rests: bool = False
 
 
 def entries(policy: Policy, pool: int, domain: str) -> tuple[Entry, ...]:
@@ -39,7 +42,7 @@ def entries(policy: Policy, pool: int, domain: str) -> tuple[Entry, ...]:
 
 def draw(found: Collection[Entry], paused: Collection[int]) -> dict[int, Fraction]:
     """Return the probability of each source at an attempt; empty: the mail waits."""
-    left = [entry for entry in found if entry.source not in paused and not set(entry.unless) & set(paused)]
+    left = taking_part(found, paused)
     weighted = [(entry.source, entry.weight) for entry in left if entry.weight]
     if not weighted:
         weighted = [(entry.source, 1) for entry in left]
@@ -48,6 +51,15 @@ def draw(found: Collection[Entry], paused: Collection[int]) -> dict[int, Fractio
     for source, weight in weighted:
         drawn[source] = drawn.get(source, Fraction(0)) + Fraction(weight, total)
     return drawn
+
+
+def taking_part(found: Collection[Entry], paused: Collection[int]) -> list[Entry]:
+    """Return the entries that can be drawn: none that is paused, none that rests."""
+    return [
+        entry
+        for entry in found
+        if not entry.rests and entry.source not in paused and not set(entry.unless) & set(paused)
+    ]
 
 
 def override_patterns(policy: Policy, pool: int) -> set[str]:

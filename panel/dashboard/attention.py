@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib.admin.utils import quote
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Window
 from django.urls import reverse
-from django.utils import formats, timezone
 
 from ippools.models import IPAddress, IPPoolMember
 from panel.charts import shown_share, slug
@@ -62,14 +61,12 @@ class Load:
     times_median: float
 
 
-def of_records(scope: Scope, now: datetime.datetime) -> list[Item]:
-    """Return alerts on suspensions, pauses and DNS checks. Four queries, each of a few rows."""
+def of_records(scope: Scope) -> list[Item]:
+    """Return which organizations are suspended, and what is wrong in DNS. Two queries, and each reads a few rows."""
     tenants = scope.organization_ids
     organizations = among(Organization.objects.exclude(suspended_at=None), "pk", tenants)
-    servers = among(Server.objects.suspended(now).select_related("organization"), "organization_id", tenants)
     failing = Domain.objects.filter(failing_domains()).select_related("server")
     domains = among(failing, "server__organization_id", tenants)
-    addresses = among(IPAddress.objects.filter(delivery_paused=True), "pk", scope.address_ids)
     items: list[Item] = []
     many = AlertGroup(
         "warn", "domain_disabled", "organizations are suspended", "servers.organization", "suspended_at__isempty=0"
@@ -85,15 +82,6 @@ def of_records(scope: Scope, now: datetime.datetime) -> list[Item]:
         )
         url = change_url("servers.domain", domain.pk)
         items.append(Item("bad", "dns", f"{domain.name} fails its DNS checks", f"{wrong}; server {domain.server}", url))
-    many = AlertGroup("warn", "block", "servers are suspended", "servers.server", "state=suspended")
-    for server in _some(servers.order_by("pk"), items, many):
-        text = f"Server {server.name} of {server.organization} is suspended"
-        url = change_url("servers.server", server.pk)
-        items.append(Item("warn", "block", text, _suspension(server), url))
-    many = AlertGroup("note", "pause_circle", "addresses are paused", "ippools.ipaddress", "delivery_paused__exact=1")
-    for address in _some(addresses.order_by("pk"), items, many):
-        url = change_url("ippools.ipaddress", address.pk)
-        items.append(Item("note", "pause_circle", f"{address.ipv4} is paused", _pause(address), url))
     return items
 
 
@@ -263,24 +251,12 @@ def change_url(model: str, pk: int) -> str:
     return reverse(f"admin:{model.replace('.', '_')}_change", args=[quote(pk)])
 
 
-def _suspension(server: Server) -> str:
-    """Return the reason and the end of the suspension, as far as they are given."""
-    until = f"until {server.suspended_until:%-d %B}" if server.suspended_until else ""
-    return "; ".join(filter(None, (server.suspension_reason.rstrip("."), until)))
-
-
 def failing_domains() -> Q:
     """Return the condition of domains that send and fail a check."""
     condition = Q()
     for field, _ in RECORDS[:4]:
         condition |= Q(**{f"{field}__in": _WRONG})
     return condition & Q(server__deleted_at=None, outgoing=True)
-
-
-def _pause(address: IPAddress) -> str:
-    """Return the reason and the end of the pause, as far as they are given."""
-    until = f"until {formats.localize(timezone.localtime(address.paused_until))}" if address.paused_until else ""
-    return "; ".join(filter(None, (address.pause_reason.rstrip("."), until))) or "It sends no mail"
 
 
 @dataclass(frozen=True, slots=True)

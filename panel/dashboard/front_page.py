@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from ippools.models import IPPool
 from panel import charts, pool_load
-from panel.dashboard import alerts, attention, first_steps
+from panel.dashboard import alerts, attention, first_steps, limits
 from panel.dashboard.attention import Load, change_url
 from panel.dashboard.scope import Scope, pools_with_addresses, scope_of
 from panel.viewer import viewer_of
@@ -43,7 +43,9 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         *attention.of_loads(sums["loads"], DAYS),
         *(attention.of_counting(now) if viewer.is_platform else []),
         *attention.of_refusals(scope, now),
-        *attention.of_records(scope, now),
+        *attention.of_records(scope),
+        *limits.of_servers(scope, now),
+        *limits.of_addresses(scope, now),
     ]
     order = ("bad", "warn", "note")
     return {

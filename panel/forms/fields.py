@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AutocompleteSelect
+from django.db.models import Model
 from unfold import widgets
 
 from core.references import whole_id
@@ -39,6 +40,17 @@ class LookUp(AutocompleteSelect):
 
     def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
         return super().optgroups(name, [each for each in value if each in ("", None) or whole_id(str(each))], attr)
+
+
+class RecordField(forms.ModelChoiceField):
+    """A choice of a record. A number that no id can be is a wrong choice: SQLite cannot even look for it."""
+
+    def to_python(self, value: Any) -> Any:
+        if value not in self.empty_values and not isinstance(value, Model) and not whole_id(str(value)):
+            raise forms.ValidationError(
+                self.error_messages["invalid_choice"], code="invalid_choice", params={"value": value}
+            )
+        return super().to_python(value)
 
 
 @cache

@@ -14,8 +14,8 @@ from unfold.decorators import display
 from core.references import Reference
 from core.related_counts import count_of
 from dnschecks.checked import DNSStatus
-from ippools import identity, ip_addresses, pausing, redirects
-from ippools.models import IPAddress, IPPoolMember
+from ippools import identity, ip_addresses, pausing, redirects, warm_ups
+from ippools.models import IPAddress, IPPoolMember, WarmUp
 from nodes import address_file
 from panel import charts, csv_file, pool_load
 from panel.bulk import actions, acts, csv_import
@@ -23,7 +23,9 @@ from panel.filters import RecordFilter
 from panel.formatting import in_short, limits_in_words
 from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
-from panel.pages import limit_lookup
+from panel.forms.warm_ups import WarmUpForm
+from panel.pages import bounded, limit_lookup, warm_up_overview
+from panel.pages.address_filters import WarmUpFilter
 from panel.pages.address_states import IDENTITY_CHECKS, delivery_state, identity_of, identity_state, template_url
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of, is_within_page
@@ -94,7 +96,7 @@ class IPAddressAdmin(TenantAdmin):
     list_display = [
         "ipv4", "state", "pool_names", "accepted", "dns_identity", "sent_today", "sent_this_month", "template", "hostname",
     ]  # fmt: skip
-    list_filter = ["delivery_paused", ("template", RecordFilter), ("pools", RecordFilter)]
+    list_filter = ["delivery_paused", WarmUpFilter, ("template", RecordFilter), ("pools", RecordFilter)]
     list_select_related = ["template", "redirect"]
     search_fields = ["ipv4__startswith", "ipv6__startswith", "hostname__startswith", "name_key"]
     search_help_text = "IPv4, IPv6, host name or name"
@@ -108,7 +110,7 @@ class IPAddressAdmin(TenantAdmin):
         actions.action(acts.resume_addresses),
         actions.action(acts.delete_addresses),
     ]
-    actions_detail = ["pause", "resume_delivery", "check_identity"]
+    actions_detail = ["pause", "resume_delivery", "check_identity", "warm_up"]
     list_before_template = "panel/parts/file_tools.html"
     change_form_outer_before_template = "panel/address/summary.html"
     change_form_after_template = "panel/parts/rules.html"
@@ -205,7 +207,12 @@ class IPAddressAdmin(TenantAdmin):
             # Templates are the platform's.
             "template_url": template_url(record.template_id) if viewer_of(request).is_platform else "",
             **identity_of(record),
+            **bounded.of_address(record.pk, now),
+            "may_end_caps": viewer_of(request).is_platform,
         }
+        if (found := warm_up_overview.of_address(record.pk)) is not None:
+            # Its own page is the platform's.
+            context["warm_up"] = {**found, "may_act": viewer_of(request).is_platform}
         if not self.has_change_permission(request, record):
             context["rules_shown"] = rule_sets.rules_of(record.rules_id)
         return context
@@ -346,6 +353,27 @@ class IPAddressAdmin(TenantAdmin):
         found = identity.check_address(record, asked_by=viewer_of(request).counts_as)
         statuses = {getattr(found, f"{name}_status") for name in IDENTITY_CHECKS}
         return f"The identity of {record} is " + ("right." if statuses == {DNSStatus.OK} else "checked: see below.")
+
+    @act(
+        title="Warm up",
+        description="It sends a little more each day, as long as receivers take it.",
+        form=WarmUpForm,
+        icon="device_thermostat",
+        permission="warm_up",
+    )
+    def warm_up(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str:
+        warm_ups.begin(
+            address_id=record.pk,
+            plan_id=form.cleaned_data["plan"].pk,
+            on=form.cleaned_data["begins_on"],
+            at=timezone.now(),
+            actor=actor_of(request),
+        )
+        return f"{record} is warmed up by “{form.cleaned_data['plan']}”."
+
+    def has_warm_up_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        """Warm-ups have a permission of their own, as they have a page."""
+        return self.has_view_permission(request, obj) and self.admin_site._registry[WarmUp].has_add_permission(request)
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         ip_addresses.delete(record.pk, actor=actor_of(request))

@@ -19,7 +19,7 @@ from core.models import User
 from panel import deletion, history, revealed_keys
 from panel.forms import errors
 from panel.forms.base import ActingForm
-from panel.forms.fields import LookUp
+from panel.forms.fields import LookUp, RecordField
 from panel.forms.previews import Effect
 from panel.lists import PanelChangeList
 from panel.viewer import Viewer, viewer_of
@@ -107,6 +107,7 @@ class PanelAdmin(ModelAdmin):
         remote = self.admin_site._registry.get(db_field.remote_field.model)
         if remote is not None and "queryset" not in kwargs:
             kwargs["queryset"] = remote.get_queryset(request)
+        kwargs.setdefault("form_class", RecordField)
         if "widget" not in kwargs and db_field.name in self.get_autocomplete_fields(request):
             kwargs["widget"] = LookUp(db_field, self.admin_site, using=kwargs.get("using"))
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)

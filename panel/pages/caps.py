@@ -2,17 +2,21 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
+from django.utils import formats, timezone
 from unfold.decorators import display
 
 from ippools import caps
 from ippools.models import AddressCap
+from ippools.models.cap import REASON_LENGTH
 from panel.filters import by_emptiness
 from panel.formatting import limits_in_words
 from panel.forms.base import ActingForm
+from panel.forms.fields import date_and_time, text_input
+from panel.pages import bounded
 from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
 from stats import programs
@@ -41,6 +45,21 @@ class AddressCapForm(ActingForm):
         )
 
 
+class EndForm(ActForm):
+    """Why a cap is ended."""
+
+    reason = forms.CharField(max_length=REASON_LENGTH, widget=text_input(), help_text="It stands in the audit trail.")
+
+
+class ExtendForm(ActForm):
+    """Why, and until when, a cap goes on."""
+
+    until = forms.SplitDateTimeField(widget=date_and_time())
+    reason = forms.CharField(
+        max_length=REASON_LENGTH, widget=text_input(), help_text="It stands on the cap and in the audit trail."
+    )
+
+
 @admin.register(AddressCap)
 class AddressCapAdmin(PanelAdmin):
     """Caps. Programs begin them, or an operator; an operator ends them."""
@@ -58,18 +77,14 @@ class AddressCapAdmin(PanelAdmin):
     )
     fields = ["address", "kind", "recipients", "bounds", "state", "reason", "began_at", "until", "ended_at"]
     readonly_fields = ["recipients", "bounds", "state"]
-    actions_detail = ["end"]
+    actions_detail = ["extend", "end"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AddressCap]:
         return super().get_queryset(request).prefetch_related("rule__domains")
 
     @display(description="Recipients")
     def recipients(self, record: AddressCap) -> str:
-        if record.domains:
-            return ", ".join(record.domains)
-        if record.is_default:
-            return "domains that no rule matches"
-        return ", ".join(each.pattern for each in record.rule.domains.all()) if record.rule is not None else "everybody"
+        return bounded.recipients_of(record)
 
     @display(description="At most")
     def bounds(self, record: AddressCap) -> str:
@@ -82,12 +97,27 @@ class AddressCapAdmin(PanelAdmin):
     @act(
         title="End",
         description="The address sends within its rules again. Its throttle program starts over with new attempts.",
+        form=EndForm,
         icon="play_arrow",
         fits=lambda record: _is_in_effect(record),
     )
     def end(self, request: HttpRequest, record: AddressCap, form: ActForm) -> str:
-        programs.end(record.pk, at=timezone.now(), actor=actor_of(request))
+        programs.end(record.pk, at=timezone.now(), actor=actor_of(request), reason=form.cleaned_data["reason"])
         return f"The cap of {record.address} has ended."
+
+    @act(
+        title="Extend",
+        description="It goes on until another time, at which a throttle program judges what came from now on.",
+        form=ExtendForm,
+        icon="update",
+        fits=lambda record: _is_in_effect(record) and record.kind != CapKind.WARM_UP.value,
+    )
+    def extend(self, request: HttpRequest, record: AddressCap, form: ActForm) -> str:
+        until = form.cleaned_data["until"]
+        programs.extend(
+            record.pk, until=until, reason=form.cleaned_data["reason"], at=timezone.now(), actor=actor_of(request)
+        )
+        return f"The cap of {record.address} goes on until {formats.localize(timezone.localtime(until))}."
 
 
 def _is_in_effect(record: Any) -> bool:

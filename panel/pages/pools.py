@@ -16,12 +16,12 @@ from core.errors import Fault, Invalid, Refused
 from core.references import whole_id
 from core.related_counts import count_of
 from ippools import ranges
-from ippools.models import IPAddress, IPPool, IPPoolMember
+from ippools.models import IPAddress, IPPool, IPPoolMember, WarmUp
 from panel import pool_load
 from panel.formatting import counted
 from panel.forms import errors
 from panel.forms.base import ActingForm
-from panel.forms.fields import text_area
+from panel.forms.fields import RecordField, select, text_area
 from panel.pages import pool_overview
 from panel.pages.base import TenantAdmin
 from panel.record_actions import actor_of
@@ -29,6 +29,7 @@ from panel.viewer import Viewer, viewer_of
 from servers import pool_addresses, pools
 from servers.access import organizations_changed_by, organizations_of, pools_seen_by
 from servers.models import Organization, Server
+from throttling.models import WarmUpPlan
 
 SHOWN = 40
 
@@ -72,6 +73,19 @@ class AddressesForm(forms.Form):
         widget=text_area(rows=8, placeholder="192.0.2.1\n192.0.2.16/28\n192.0.2.64-192.0.2.70", spellcheck="false"),
         help_text=f"Addresses, networks or spans, at most {ranges.MOST_ADDRESSES:,} addresses at once.",
     )
+    plan = RecordField(
+        WarmUpPlan.objects.order_by("pk"),
+        required=False,
+        widget=select(),
+        label="Warm up by",
+        empty_label="No plan: they send at once as much as their limits allow",
+        help_text="New addresses that send much at once are blocked. What they may not send yet leaves by the others.",
+    )
+
+    def __init__(self, *args: Any, may_warm_up: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not may_warm_up:
+            del self.fields["plan"]
 
 
 class SendsFilter(admin.SimpleListFilter):
@@ -218,13 +232,21 @@ class IPPoolAdmin(TenantAdmin):
     def add_view_of_addresses(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Add pasted addresses, after a preview."""
         record = self.changeable(request, object_id)
-        form = AddressesForm(request.POST if request.method == "POST" else None)
+        may_warm_up = self.admin_site._registry[WarmUp].has_add_permission(request)
+        form = AddressesForm(request.POST if request.method == "POST" else None, may_warm_up=may_warm_up)
         addition = None
         if form.is_valid():
             text = form.cleaned_data["addresses"]
             try:
                 if "add" in request.POST:
-                    done = pool_addresses.add_pasted(pool=record, text=text, actor=actor_of(request))
+                    chosen = form.cleaned_data.get("plan")
+                    done = pool_addresses.add_pasted(
+                        pool=record,
+                        text=text,
+                        plan_id=None if chosen is None else chosen.pk,
+                        at=timezone.now(),
+                        actor=actor_of(request),
+                    )
                     messages.success(request, f"{counted(done.total, 'address', 'addresses')} added to {record}.")
                     return HttpResponseRedirect(self.url_of(record.pk))
                 addition = pool_addresses.plan(pool=record, text=text)

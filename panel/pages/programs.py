@@ -4,15 +4,19 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.decorators import display
 
 from core.audit import snapshot
 from core.related_counts import count_of
+from ippools.models import AddressCap
 from panel.formatting import counted
 from panel.forms.previews import Effect, PreviewedForm
+from panel.pages import bounded
 from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
 from throttling import programs, used_by
+from throttling.limits import CapKind
 from throttling.models import Rule, RuleDomain, ThrottleProgram
 
 RATES = ("failure_rate", "deferral_rate")
@@ -137,7 +141,8 @@ class ThrottleProgramAdmin(PanelAdmin):
             {"type": each.type, "rows": each.rows.order_by("pk")[:SHOWN_USERS], "total": each.rows.count()}
             for each in used_by.of_program(record)
         ]
-        return {"users": users}
+        caps = AddressCap.objects.filter(kind=CapKind.THROTTLE_PROGRAM.value, rule__throttle_program=record)
+        return {"users": users, **bounded.context_of(caps, timezone.now()), "may_end_caps": True}
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         programs.delete(record.pk, actor=actor_of(request))

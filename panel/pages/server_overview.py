@@ -4,8 +4,11 @@ import datetime
 from typing import Any
 
 from panel import charts
+from panel.dashboard import limits
+from servers import send_limits
 from servers.models import Server
 from servers.smtp_users import smtp_user_of
+from stats import send_limits as counted
 from stats.reports.queries import last_minute, server_sent, server_totals
 
 SHOWN = 10
@@ -20,6 +23,16 @@ def summary(server: Server, now: datetime.datetime) -> dict[str, Any]:
     return {
         "server": server,
         "is_suspended": server.is_suspended(now),
+        "send_limits": [
+            {
+                "period": send_limits.Period(each.period).label,
+                "usage": each,
+                "words": limits.words(each.level, each),
+                "is_reached": each.level == send_limits.Level.EXCEEDED,
+                "is_near": each.level is not None,
+            }
+            for each in counted.usage([server], now).get(server.pk, [])
+        ],
         "smtp_user": smtp_user_of(server),
         "sent": sent,
         "total": server_totals([server.pk])[server.pk],

@@ -17,7 +17,7 @@ from panel.pages import server_overview
 from panel.pages.base import TenantAdmin
 from panel.pages.server_filters import ServerStateFilter
 from panel.record_actions import ActForm, act, actor_of
-from servers import provisioning
+from servers import provisioning, send_limits
 from servers.access import organizations_changed_by
 from servers.models import Server
 from servers.pools import pools_of
@@ -37,7 +37,9 @@ class ServerForm(ActingForm):
         "mode": "A live server sends its mail; a development server holds all of it.",
         "ip_pool": "Mail is sent from the addresses of this pool. Without a pool, only mail that a pool rule matches is sent.",
         "privacy_mode": "Stored and returned by the API. Sluice does not use it yet.",
-        "send_limit": "Messages per hour, for nodes whose MTA can count by server. Leave empty for no limit.",
+        "send_limit": "Messages sent in a UTC hour. Above it, mail is deferred until the next hour. Leave empty for no limit.",
+        "send_limit_a_day": "Messages sent in a UTC day. Leave empty for no limit.",
+        "send_limit_a_month": "Messages sent in a UTC month. Leave empty for no limit.",
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -88,11 +90,11 @@ class ServerAdmin(TenantAdmin):
     search_help_text = "Name, permalink, uuid or organization"
     autocomplete_fields = ["organization", "ip_pool"]
     add_fieldsets = ((None, {"fields": ["organization", "name", "mode", "ip_pool", "auto_assign", "privacy_mode"]}),)
-    fieldsets = ((None, {"fields": ["name", "mode", "ip_pool", "privacy_mode", "send_limit"]}),)
+    fieldsets = ((None, {"fields": ["name", "mode", "ip_pool", "privacy_mode", *send_limits.FIELDS.values()]}),)
     actions = [actions.action(acts.suspend_servers), actions.action(acts.resume_servers)]
     actions_detail = ["switch_to_development", "switch_to_live", "suspend", "resume", "restore_deleted"]
     change_form_outer_before_template = "panel/server/summary.html"
-    restorable = ("name", "mode", "ip_pool_id", "privacy_mode", "send_limit")
+    restorable = ("name", "mode", "ip_pool_id", "privacy_mode", *send_limits.FIELDS.values())
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("organization", "ip_pool")

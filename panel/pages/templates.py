@@ -6,15 +6,18 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.utils import timezone
 from unfold.decorators import display
 
 from core.errors import Invalid
 from core.related_counts import count_of
+from ippools.models import AddressCap
 from panel import csv_file
 from panel.bulk import csv_import
 from panel.formatting import counted, limits_in_words
 from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.rules import LIMITS, RulesForm
+from panel.pages import bounded
 from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
 from throttling import rule_sets, rules_file, templates
@@ -144,6 +147,8 @@ class ThrottlingTemplateAdmin(PanelAdmin):
             "export_url": self.url_of(record.pk, "export_rules"),
             "users": record.ip_addresses.order_by("pk")[:SHOWN_ADDRESSES],
             "user_total": record.address_total,
+            **bounded.context_of(AddressCap.objects.filter(rule__rule_set=record.rules_id), timezone.now()),
+            "may_end_caps": True,
             **(
                 {"import_url": self.url_of(record.pk, "import_rules")}
                 if may_change

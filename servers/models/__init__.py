@@ -5,6 +5,7 @@ from servers.models.former_permalink import FormerPermalink
 from servers.models.organization import Membership, Organization
 from servers.models.pool_rule import IPPoolRule, OrganizationPool
 from servers.models.route import Route
+from servers.models.send_limit import SendLimitMark
 from servers.models.server import Server
 from servers.models.webhook import Webhook
 
@@ -18,6 +19,7 @@ __all__ = [
     "Organization",
     "OrganizationPool",
     "Route",
+    "SendLimitMark",
     "Server",
     "Webhook",
 ]

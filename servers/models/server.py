@@ -53,8 +53,10 @@ class Server(models.Model):
     suspended_until = models.DateTimeField(null=True, blank=True, editable=False)
     suspension_reason = models.CharField(max_length=500, blank=True, editable=False)
     privacy_mode = models.BooleanField(default=False)
-    # Messages per hour. None: no limit.
-    send_limit = models.PositiveIntegerField(null=True, blank=True)
+    # Messages sent in a UTC hour, day and month. None: no limit.
+    send_limit = models.PositiveIntegerField("send limit an hour", null=True, blank=True)
+    send_limit_a_day = models.PositiveIntegerField("send limit a day", null=True, blank=True)
+    send_limit_a_month = models.PositiveIntegerField("send limit a month", null=True, blank=True)
     # Postal: recorded as asked for; counts here need no database of a server's own.
     skip_provision_database = models.BooleanField(default=False, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -11,7 +11,7 @@ from config.demo import cast, traffic
 from config.demo.counts import DAYS, RAW_DAYS
 from core.models import AuditEntry, User
 from ippools import identity
-from ippools.models import AddressIdentity, IPAddress, IPPool
+from ippools.models import AddressIdentity, IPAddress, IPPool, WarmUp
 from servers.due_domains import recheck_domains_of_changed_pools
 from servers.models import Domain, Membership, Organization, Server
 from stats.counts import audit, buckets
@@ -51,6 +51,11 @@ def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, 
     ]
     assert numbers[:4] == [3, 12, 40, 8]
     assert Membership.objects.count() == 6
+    [warm_up] = WarmUp.objects.all()
+    assert [(day.number, day.reason.split(":")[0]) for day in warm_up.days.order_by("-on")][:5:4] == [
+        (9, "day 9"),
+        (5, "day 5 repeated"),
+    ]
     assert {user.has_usable_password() for user in User.objects.all()} == {False}
     assert ThrottlingTemplate.objects.count() == 1 + len(cast.TEMPLATES)
     load(settings)

@@ -3,7 +3,16 @@
 import datetime
 import uuid
 
-from ippools.models import AddressCap, AddressIdentity, DeliveryTarget, IPAddress, OverrideDomain, VirtualMTA
+from ippools.models import (
+    AddressCap,
+    AddressIdentity,
+    DeliveryTarget,
+    IPAddress,
+    OverrideDomain,
+    VirtualMTA,
+    WarmUp,
+    WarmUpDay,
+)
 from tests.factories import (
     DeliveryTargetFactory,
     DomainOverrideFactory,
@@ -15,7 +24,7 @@ from tests.factories import (
     RoutingRuleFactory,
 )
 from tests.refusals import Refusals, beyond_a_limit
-from throttling.models import Rule
+from throttling.models import Rule, WarmUpPlan
 
 refusals = Refusals("ippools")
 NOON = datetime.datetime(2026, 11, 27, 12, tzinfo=datetime.UTC)
@@ -247,6 +256,41 @@ def _():
     address = IPAddressFactory()
     cap(address=address, is_default=True)
     cap(address=address, is_default=True)
+
+
+def warm_up(**columns: object) -> WarmUp:
+    row = {"plan": WarmUpPlan.objects.order_by("pk")[0], "begins_on": NOON.date()}
+    return WarmUp.objects.create(**({"address": IPAddressFactory()} | row | columns))
+
+
+@refusals.by("ippools_warm_up_one")
+def _():
+    address = IPAddressFactory()
+    warm_up(address=address, ended_at=NOON)
+    warm_up(address=address)
+    warm_up(address=address)
+
+
+@refusals.by("ippools_warm_up_lock")
+def _():
+    warm_up(lock_reason="holiday")
+
+
+@refusals.by("ippools_warm_up_warm")
+def _():
+    warm_up(is_warm=True)
+
+
+@refusals.by("ippools_warm_up_day_one")
+def _():
+    row = {"warm_up": warm_up(), "on": NOON.date(), "number": 1, "cap": 50, "change": "began", "reason": "day 1"}
+    WarmUpDay.objects.create(**row)
+    WarmUpDay.objects.create(**row)
+
+
+@refusals.by("ippools_warm_up_day_number")
+def _():
+    WarmUpDay.objects.create(warm_up=warm_up(), on=NOON.date(), number=0, cap=50, change="began", reason="day 0")
 
 
 test_the_database_refuses = refusals.as_test()

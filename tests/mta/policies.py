@@ -22,6 +22,7 @@ def policy(
     tenants: dict[str, int] | None = None,
     default: tuple[int, int] = (0, 0),
     revision: int = 1,
+    send_limit_a_day: int | None = None,
 ) -> Policy:
     """Return a policy; pool 7 with the first address takes acme's mail unless it is said otherwise."""
     pools = pools or {7: (11,)}
@@ -35,7 +36,7 @@ def policy(
         tables=(*(Table(n, (), None, None) for n in used), Table(50, rules, *default)),
         pools=tuple(Pool(n, f"Pool {n}", members) for n, members in sorted(pools.items())),
         tenants=tuple(
-            Tenant(number, f"00000000-0000-0000-0000-{number:012}", name, 1, pool)
+            Tenant(number, f"00000000-0000-0000-0000-{number:012}", name, 1, pool, send_limit_a_day=send_limit_a_day)
             for number, (name, pool) in enumerate(sorted(tenants.items()), 1)
         ),
     )
@@ -57,6 +58,10 @@ def published(asked: Policy, *, overlay: Overlay | None = None, **said: Any) -> 
             "number": overlay.number,
             "paused": [f"a{number}" for number in overlay.paused],
             "suspended": [{"server": each.tenant, "until": None} for each in overlay.suspended],
+            "deferred": [
+                {"server": each.tenant, "until": each.until.isoformat(), "reason": each.reason}
+                for each in overlay.deferred
+            ],
             "credentials": [credential(tenant.name, PASSWORD, tenant.id) for tenant in asked.tenants],
             "files": changed,
             **said,

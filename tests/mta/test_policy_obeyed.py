@@ -3,7 +3,10 @@
 The tests share a machine of each kind and are run in their order; each publishes the next revision.
 """
 
+import contextlib
+import datetime
 import itertools
+import smtplib
 import threading
 import time
 from collections import Counter
@@ -13,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nodes.policy.model import Overlay, Policy, Suspension
+from nodes.policy.model import Deferral, Overlay, Policy, Suspension
 from tests.mta.machine import Machine
 from tests.mta.policies import ACME, ADDRESSES, GLOBEX, PASSWORD, policy, published
 from throttling.limits import LimitRule
@@ -170,6 +173,30 @@ def test_a_suspended_server_is_refused_at_once(machine: Machine) -> None:
     with pytest.raises(Exception, match="535"), machine.session(ACME, PASSWORD):
         pass
     machine.send(GLOBEX, PASSWORD, ["g@d.example"])
+
+
+def test_a_send_limit_is_never_passed(machine: Machine) -> None:
+    # A server that sent nothing today: these tests share a machine.
+    asked_for = asked(machine, tenants={"fresh/mail": 7}, send_limit_a_day=5)
+    machine.obey(published(asked_for))
+    machine.forget()
+    if machine.kind == "haraka":
+        # It counts by itself: what is above waits in the queue, and new mail with the client.
+        with machine.session("fresh/mail", PASSWORD) as open_session, contextlib.suppress(smtplib.SMTPSenderRefused):
+            for number in range(12):
+                open_session.sendmail("x@fresh.example", [f"m{number}@d{number}.example"], "Subject: x\r\n\r\nx\r\n")
+        machine.until(lambda: len(machine.sink.record.accepted()) == 5, 30, "what the limit allows")
+        time.sleep(5)
+        assert len(machine.sink.record.accepted()) == 5
+        with pytest.raises(smtplib.SMTPSenderRefused, match="send limit of 5 messages a day"):
+            machine.send("fresh/mail", PASSWORD, ["late@d.example"])
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    overlay = Overlay(number=2, deferred=(Deferral("fresh/mail", end, "This server has reached its send limit"),))
+    machine.obey(published(asked_for, overlay=overlay))
+    with pytest.raises(
+        (smtplib.SMTPSenderRefused, smtplib.SMTPRecipientsRefused), match="This server has reached its send limit"
+    ):
+        machine.send("fresh/mail", PASSWORD, ["late@d.example"])
 
 
 @pytest.mark.long

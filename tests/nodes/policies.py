@@ -1,15 +1,18 @@
 """Policies made by hypothesis, and domains to ask them about: few names, so that patterns meet."""
 
+import datetime
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
 from nodes.policy.model import (
+    Deferral,
     NodeIdentity,
     Overlay,
     Policy,
     Pool,
     PoolRule,
+    Rest,
     Route,
     RouteOverride,
     Source,
@@ -105,7 +108,15 @@ def cases(draw: st.DrawFn) -> Case:
     )
     paused = tuple(sorted(draw(st.sets(st.sampled_from(addresses), max_size=2))))
     suspended = tuple(Suspension(tenant.name) for tenant in tenants if draw(st.integers(0, 4)) == 0)
-    return Case(policy, Overlay(1, paused, suspended))
+    deferred = tuple(
+        Deferral(tenant.name, datetime.datetime(2026, 7, 1, tzinfo=datetime.UTC), 'Its "limit" is\\ reached')
+        for tenant in tenants
+        if draw(st.integers(0, 4)) == 0
+    )
+    patterns = st.lists(st.sampled_from(PATTERNS), max_size=3, unique=True).map(tuple)
+    rested = draw(st.lists(st.sampled_from(addresses), max_size=3, unique=True))
+    resting = tuple(Rest(pk, draw(patterns)) for pk in sorted(rested))
+    return Case(policy, Overlay(1, paused, suspended, deferred, resting=resting))
 
 
 @st.composite

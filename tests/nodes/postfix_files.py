@@ -98,7 +98,7 @@ class Instance:
         """Return where the front gives a tenant's mail (HOST:PORT), `here` where it keeps it; None: it refuses."""
         verdicts = dict(line.split(" ", 1) for line in _lines(self._files[f"{self._folder}/tenants"]))
         verdict = verdicts.get(tenant, "reject")
-        if verdict.upper().startswith("REJECT"):
+        if verdict.upper().startswith(("REJECT", "450 ")):
             return None
         assert verdict in self.settings["smtpd_restriction_classes"].split(", ")
         filtered = re.search(r"FILTER to_pool:\[(.*?)\]:(\d+)", self.settings[verdict])

@@ -13,7 +13,8 @@ class Haraka:
     def __init__(self, compiled: Compiled, overlay: Overlay) -> None:
         self.file = json.loads(compiled.files["sluice.json"])
         self.paused = {f"a{pk}" for pk in overlay.paused}
-        self.suspended = {each.tenant for each in overlay.suspended}
+        self.resting = overlay.resting
+        self.suspended = {each.tenant for each in (*overlay.suspended, *overlay.deferred)}
 
     def outcome(self, name: str, sender: str, recipient: str) -> Outcome:
         tenant = self.file["tenants"].get(name)
@@ -28,7 +29,11 @@ class Haraka:
             return REFUSED
         domain = recipient.rpartition("@")[2].lower()
         draw = self.file["draws"][look_up(self.file["pools"][pool], domain)]
-        left = [(source, weight) for source, weight, unless in draw if self.paused.isdisjoint({source, *unless})]
+        left = [
+            (source, weight)
+            for source, weight, unless in draw
+            if self.paused.isdisjoint({source, *unless}) and not self.rests(source, domain)
+        ]
         weighted = [each for each in left if each[1]] or [(source, 1) for source, _ in left]
         total = sum(weight for _, weight in weighted)
         shares: dict[str, Fraction] = {}
@@ -39,6 +44,18 @@ class Haraka:
             limit = self.file["limit"][look_up(self.file["limits"][row["limits"]], domain)]
             limits[row["ip"]] = Limits(limit["rule"], limit["connections"], limit["per_hour"])
         return Outcome(False, shares, limits)
+
+    def rests(self, source: str, domain: str) -> bool:
+        return any(
+            source == f"a{each.source}" and (not each.domains or any(covers(one, domain) for one in each.domains))
+            for each in self.resting
+        )
+
+
+def covers(pattern: str, domain: str) -> bool:
+    if pattern.startswith("[*.]"):
+        return domain == pattern[4:] or domain.endswith(pattern[3:])
+    return domain.endswith(pattern[1:]) if pattern.startswith("*.") else domain == pattern
 
 
 def look_up(flat: dict[str, Any], domain: str) -> Any:

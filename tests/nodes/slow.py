@@ -32,16 +32,23 @@ REFUSED = Outcome(True, {}, {})
 
 def outcome(policy: Policy, overlay: Overlay, tenant: Tenant, sender: str, recipient: str) -> Outcome:
     pool = pool_of(tenant, sender, recipient)
-    if pool is None or tenant.is_development or tenant.name in {each.tenant for each in overlay.suspended}:
+    if pool is None or tenant.is_development or is_stopped(overlay, tenant):
         return REFUSED
     domain = recipient.rpartition("@")[2].lower()
     ways: list[tuple[int, Fraction]] = []
+    resting = {
+        rest.source
+        for rest in overlay.resting
+        if not rest.domains or any(pattern in rest.domains for pattern in patterns_matching(domain))
+    }
     for member in policy.pool_of[pool].members:
         way = policy.way_of[member]
         weight = Fraction(way.priority) if way.kind == "ip_address" else Fraction(1)
-        ways += [(source, weight * share) for source, share in follow(policy, overlay, member, domain)]
+        found = follow(policy, overlay, member, domain)
+        ways += [(source, weight * share) for source, share in found if source not in resting]
     if not any(weight for _, weight in ways):
-        ways = [(source, Fraction(1)) for source, _ in unweighted(policy, overlay, pool, domain)]
+        found_ways = unweighted(policy, overlay, pool, domain)
+        ways = [(source, Fraction(1)) for source, _ in found_ways if source not in resting]
     total = sum((weight for _, weight in ways), Fraction(0))
     shares: dict[str, Fraction] = {}
     limits = {}
@@ -51,6 +58,10 @@ def outcome(policy: Policy, overlay: Overlay, tenant: Tenant, sender: str, recip
             shares[ip] = shares.get(ip, Fraction(0)) + weight / total
             limits[ip] = limits_of(policy, source, domain)
     return Outcome(False, shares, limits)
+
+
+def is_stopped(overlay: Overlay, tenant: Tenant) -> bool:
+    return tenant.name in {each.tenant for each in (*overlay.suspended, *overlay.deferred)}
 
 
 def unweighted(policy: Policy, overlay: Overlay, pool: int, domain: str) -> list[tuple[int, tuple[int, ...]]]:

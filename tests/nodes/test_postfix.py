@@ -1,5 +1,6 @@
 """Postfix's files, held by what a Postfix would do with them: the same addresses, weights and limits as the policy."""
 
+import datetime
 from fractions import Fraction
 from random import Random
 from typing import NamedTuple
@@ -12,11 +13,13 @@ from nodes.policy import postfix, postfix_transports
 from nodes.policy.compiled import Fidelity
 from nodes.policy.flat import Flat
 from nodes.policy.model import (
+    Deferral,
     NodeIdentity,
     Overlay,
     Policy,
     Pool,
     PoolRule,
+    Rest,
     SmtpKey,
     Source,
     Suspension,
@@ -292,10 +295,26 @@ def test_the_front_gives_each_tenant_to_its_pool() -> None:
             Tenant(3, "u3", "acme/none", 1, None),
             Tenant(4, "u4", "acme/new", 1, 7, is_development=True),
             Tenant(5, "u5", "acme/late", 1, 7),
+            Tenant(6, "u6", "globex/full", 2, 8, send_limit=5),
         ),
     )
-    compiled = compile_policy(policy, Overlay(suspended=(Suspension("acme/late"),)))
+    reason = "This server has reached its send limit of 5 messages an hour; try again after 14:00 UTC"
+    overlay = Overlay(
+        suspended=(Suspension("acme/late"),),
+        deferred=(Deferral("globex/full", datetime.datetime(2026, 7, 27, 14, tzinfo=datetime.UTC), reason),),
+    )
+    compiled = compile_policy(policy, overlay)
     front = Instance(compiled.files, "front")
+    # A suspension and a send limit are for a time: the client keeps its mail.
+    assert compiled.files["front/tenants"].split("\n")[1:] == [
+        "acme/late 450 4.7.1 This server is suspended",
+        "acme/mail pool_7",
+        "acme/new REJECT 5.7.1 This server is in development mode: nodes deliver no mail of it",
+        "acme/none REJECT 5.7.1 This server has no IP pool",
+        f"globex/full 450 4.7.1 {reason}",
+        "globex/mail pool_8",
+        "",
+    ]
 
     assert [front.pool_of(tenant.name) for tenant in policy.tenants] == [
         "127.128.0.7:10025",
@@ -303,8 +322,37 @@ def test_the_front_gives_each_tenant_to_its_pool() -> None:
         None,
         None,
         None,
+        None,
     ]
     assert compiled.files["pool-8/master.cf"].split("\n")[1].startswith("127.128.0.8:10025 inet ")
+
+
+def test_an_address_that_rests_leaves_its_mail_to_the_others() -> None:
+    policy = small(Pool(7, "Pool", (11, 12)), Pool(8, "Alone", (11,)))
+
+    def shares_with(overlay: Overlay, pool: int, domain: str) -> dict[str, Fraction]:
+        leaving = Instance(compile_policy(policy, overlay).files, f"pool-{pool}").leaving(domain)
+        return {address: each.share for address, each in leaving.items()}
+
+    def drawn(overlay: Overlay, pool: int, domain: str) -> set[str]:
+        return set(shares_with(overlay, pool, domain))
+
+    both = drawn(Overlay(), 7, "a.example")
+    [alone] = drawn(Overlay(), 8, "a.example")
+    [other] = both - {alone}
+    rests = Overlay(resting=(Rest(11),))
+    # Alone in its pool: the mail waits.
+    assert (drawn(rests, 7, "a.example"), drawn(rests, 8, "a.example")) == ({other}, set())
+    some = Overlay(resting=(Rest(11, ("[*.]yahoo.com",)),))
+    assert (drawn(some, 7, "yahoo.com"), drawn(some, 7, "a.yahoo.com"), drawn(some, 7, "x.example")) == (
+        {other}, {other}, both,
+    )  # fmt: skip
+    assert drawn(Overlay(paused=(12,), resting=(Rest(11),)), 7, "a.example") == set()
+    # No transport goes: mail that has it already is sent by it.
+    services = [
+        Instance(compile_policy(policy, each).files, "pool-7").services.keys() for each in (Overlay(), rests, some)
+    ]
+    assert services[0] == services[1] == services[2]
 
 
 def test_pool_rules_are_tried_in_order() -> None:
@@ -322,7 +370,8 @@ def test_pool_rules_are_tried_in_order() -> None:
     assert settings_of["rules_4_0_1"] == (
         "check_sender_access lmdb:$config_directory/rules_4_0_1_4-from,"
         " check_recipient_access lmdb:$config_directory/rules_4_0_1_5-to,"
-        " check_sender_access lmdb:$config_directory/rules_4_0_1_6-from, reject"
+        " check_sender_access lmdb:$config_directory/rules_4_0_1_6-from,"
+        " check_client_access static:{REJECT 5.7.1 This server has no IP pool for this mail}"
     )
     assert settings_of["rules_4_0_1_4"] == "check_recipient_access lmdb:$config_directory/rules_4_0_1_4-to"
     assert compiled.files["front/rules_4_0_1_4-from"].endswith("\nnews@acme.example rules_4_0_1_4\n")

@@ -215,7 +215,13 @@ def test_the_same_policy_gives_the_same_bytes(compiler, case: Case) -> None:
 def test_shares_are_those_of_the_slow_way(case: Case, domain: str) -> None:
     for pool in case.policy.pools:
         tenant = Tenant(9, "", "acme/x", 1, pool.id)
-        expected = outcome(case.policy, dataclasses.replace(case.overlay, suspended=()), tenant, "", f"a@{domain}")
+        expected = outcome(
+            case.policy,
+            dataclasses.replace(case.overlay, suspended=(), deferred=(), resting=()),
+            tenant,
+            "",
+            f"a@{domain}",
+        )
         drawn = shares.draw(shares.entries(case.policy, pool.id, domain), case.overlay.paused)
         assert {case.policy.source_of[pk].ipv4: share for pk, share in drawn.items()} == expected.shares
         assert sum(drawn.values(), Fraction(0)) == (1 if drawn else 0)

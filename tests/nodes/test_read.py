@@ -4,6 +4,7 @@ import pytest
 
 from ippools.models import IPAddress
 from nodes.policy import documents
+from nodes.policy.layout import refusal_of
 from nodes.policy.model import (
     DEFAULT_POOL,
     NodeIdentity,
@@ -133,7 +134,10 @@ def test_rules_of_pools_are_in_the_order_in_which_they_are_tried(site, acme):
 
 def test_a_server_without_a_pool_sends_by_the_default_virtual_mta(site, acme):
     make_server(acme.organization, "Poolless")
-    assert len(read_policy(site.here.pk).tenants) == 1
+    # Without one it can only be refused, which the nodes of its organization do with a sentence.
+    [_, poolless] = read_policy(site.here.pk).tenants
+    assert (poolless.name, poolless.pool, refusal_of(poolless)) == ("acme/poolless", None, "This server has no IP pool")
+    assert [tenant.name for tenant in read_policy(site.there.pk).tenants] == ["globex/globex-server"]
     relay = RelayServerFactory(redirect=site.second, is_default=True)
     policy = read_policy(site.here.pk)
     assert [(tenant.name, tenant.pool) for tenant in policy.tenants][1:] == [("acme/poolless", DEFAULT_POOL)]

@@ -12,6 +12,7 @@ from core.audit import Actor
 from core.models import ApiToken, AuditEntry, Job, User
 from ippools.caps import begin as begin_cap
 from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
+from ippools.warm_ups import begin as begin_warm_up
 from nodes.nodes import create_node
 from nodes.publishing import publish
 from servers.credentials import create_credential
@@ -36,7 +37,7 @@ from stats.intake.tokens import make_ingest_token
 from stats.models import Provider, RollupRun
 from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
 from throttling.limits import CapKind
-from throttling.models import ThrottleProgram, ThrottlingTemplate
+from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
 
 SYSTEM = Actor.system()
 NOW = datetime.datetime(2026, 11, 18, 10, 30, tzinfo=datetime.UTC)
@@ -172,6 +173,9 @@ def platform(db: None) -> Platform:
     publish(actor=SYSTEM, now=NOW)
     begin_cap(
         address_id=address.pk, kind=CapKind.MANUAL, reason="Too fast", at=NOW, actor=SYSTEM, max_messages_per_hour=100
+    )
+    begin_warm_up(
+        address_id=address.pk, plan_id=WarmUpPlan.objects.order_by("pk")[0].pk, on=NOW.date(), at=NOW, actor=SYSTEM
     )
     make_source(name="mail log", format="postfix", actor=SYSTEM)
     create_reply_rule(pattern="nobody home", reason=1, actor=SYSTEM)

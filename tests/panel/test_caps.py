@@ -9,8 +9,10 @@ from django.utils import timezone
 from core.models import AuditEntry
 from ippools import caps
 from ippools.models import AddressCap
-from tests.panel.conftest import SYSTEM
+from tests.panel.conftest import SYSTEM, sign_in
+from tests.words import ip_addresses
 from throttling.limits import CapKind
+from throttling.models import Rule
 
 LIST = reverse("admin:ippools_addresscap_changelist")
 
@@ -59,7 +61,58 @@ def test_the_list_says_what_is_bounded_and_why(cap, platform, root):
 
 def test_an_operator_ends_one(cap, platform, root):
     url = reverse("admin:ippools_addresscap_end", args=[cap.pk])
-    assert root.post(url, {"_form_submitted": "on"}).status_code == 302
+    # Whoever ends one says why.
+    assert root.post(url, {"_form_submitted": "on"}).status_code == 200
+    assert root.post(url, {"_form_submitted": "on", "reason": "They fixed it"}).status_code == 302
     cap.refresh_from_db()
     assert cap.ended_at is not None
-    assert AuditEntry.objects.filter(act="cap.ended").count() == 1
+    [entry] = AuditEntry.objects.filter(act="cap.ended")
+    assert entry.after["ended_because"] == "They fixed it"
+
+
+def test_an_operator_extends_one(cap, platform, root):
+    until = timezone.now() + datetime.timedelta(hours=5)
+    data = {
+        "_form_submitted": "on",
+        "until_0": f"{until:%Y-%m-%d}",
+        "until_1": f"{until:%H:%M:%S}",
+        "reason": "Not yet",
+    }
+    assert root.post(reverse("admin:ippools_addresscap_extend", args=[cap.pk]), data).status_code == 302
+    cap.refresh_from_db()
+    assert (cap.reason, cap.until) == ("Not yet", until.replace(microsecond=0))
+    assert AuditEntry.objects.filter(act="cap.extended").count() == 1
+    past = data | {"until_0": "2020-01-01"}
+    assert (
+        "must be in the future"
+        in root.post(reverse("admin:ippools_addresscap_extend", args=[cap.pk]), past).content.decode().lower()
+    )
+
+
+def test_pages_of_what_is_bounded_tell_it(acme, platform, root):
+    changed = ip_addresses.update(
+        acme.address.pk,
+        {"rules_new": [{"domains": ["gmail.com"], "max_concurrent_connections": 5, "max_messages_per_hour": 50,
+                        "throttle_program": {"id": platform.program.pk}}]},
+        actor=SYSTEM,
+    )  # fmt: skip
+    assert changed
+    rule = Rule.objects.get(rule_set=acme.address.rules_id)
+    caps.begin(
+        address_id=acme.address.pk, kind=CapKind.THROTTLE_PROGRAM, rule_id=rule.pk, at=timezone.now(), actor=SYSTEM,
+        until=timezone.now() + datetime.timedelta(hours=1), max_messages_per_hour=12,
+        reason="45 of 60 attempts were deferred",
+    )  # fmt: skip
+    words = ("Bounded just now", "gmail.com", "12 messages per hour", "45 of 60 attempts were deferred")
+    for name, pk in (
+        ("ippools_ipaddress", acme.address.pk),
+        ("throttling_throttleprogram", platform.program.pk),
+    ):
+        page = root.get(reverse(f"admin:{name}_change", args=[pk])).content.decode()
+        assert [word for word in words if word not in page] == []
+    other = root.get(reverse("admin:ippools_ipaddress_change", args=[platform.address.pk])).content.decode()
+    assert "45 of 60" not in other
+    # The tenant reads it, and ends nothing.
+    seen = sign_in(acme.owner).get(reverse("admin:ippools_ipaddress_change", args=[acme.address.pk])).content.decode()
+    assert "45 of 60 attempts were deferred" in seen
+    assert reverse("admin:ippools_addresscap_changelist") not in seen

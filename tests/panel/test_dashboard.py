@@ -12,16 +12,19 @@ from django.urls import reverse
 from core.models import AuditEntry, SetAside
 from ippools import pausing
 from ippools.addresses import NewAddress, create_many
+from ippools.caps import begin as begin_cap
 from ippools.models import AddressIdentity
 from panel.dashboard import front_page
 from servers.pools import add_members, grant_pool
 from servers.provisioning import change_server, create_server, suspend_organization, suspend_server
+from stats import send_limits
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.intake.directory import Reporter
 from stats.intake.ingest import ingest
 from stats.models import AddressCount, Batch, Provider, ProviderCount, ServerCount
 from tests.panel.conftest import NOW, SYSTEM, make_person, make_tenant, sign_in
+from throttling.limits import CapKind
 
 HOUR = datetime.timedelta(hours=1)
 DAY = datetime.timedelta(days=1)
@@ -345,3 +348,37 @@ def test_refused_events_are_named_to_whose_they_are(acme, globex, platform):
     assert texts(page(platform.superuser)) == [own, others]
     assert texts(page(acme.analyst)) == [own]
     assert texts(page(globex.owner)) == []
+
+
+def test_it_names_the_servers_that_are_near_to_a_send_limit(acme, globex):
+    change_server(server=acme.server, send_limit=100, send_limit_a_day=1_000, actor=SYSTEM)
+    change_server(server=globex.server, send_limit=10, actor=SYSTEM)
+    count(acme, NOW, sent=92)
+    count(globex, NOW, sent=10)
+    send_limits.decide(now=NOW)
+    assert texts(page(acme.owner)) == [
+        ("warn", "Server Acme server of Acme: send limit at 92\N{NO-BREAK SPACE}%", "92 of 100 messages an hour sent")
+    ]
+    [item] = [each for each in texts(page(globex.owner)) if "limit" in each[1]]
+    assert item == (
+        "bad",
+        "Server Globex server of Globex: send limit reached: mail deferred until 11:00 UTC",
+        "10 of 10 messages an hour sent",
+    )
+    for tenant, word in ((acme, "at 92"), (globex, "reached: mail deferred until 11:00 UTC")):
+        url = reverse("admin:servers_server_change", args=[tenant.server.pk])
+        assert word in sign_in(tenant.analyst).get(url).content.decode()
+
+
+def test_it_names_the_addresses_that_back_off(acme, globex, platform):
+    begin_cap(
+        address_id=acme.address.pk, kind=CapKind.THROTTLE_PROGRAM, rule_id=0, at=NOW, actor=SYSTEM,
+        until=NOW + HOUR, max_messages_per_hour=12, reason="45 of 60 attempts were deferred",
+    )  # fmt: skip
+    for person in (acme.analyst, platform.superuser):
+        [item] = [each for each in texts(page(person)) if "backs off" in each[1]]
+        assert (item[0], item[2]) == ("warn", "45 of 60 attempts were deferred")
+        assert item[1].startswith("192.0.2.1 backs off for domains that no rule matches since ")
+    assert not [each for each in texts(page(globex.owner)) if "backs off" in each[1]]
+    with time_machine.travel(NOW + HOUR, tick=False):
+        assert not [each for each in texts(page(acme.owner)) if "backs off" in each[1]]

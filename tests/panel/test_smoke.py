@@ -23,10 +23,14 @@ PARTS = {
     "ippools.overridedomain",
     "ippools.deliverytarget",
     "ippools.addressidentity",
+    # Shown by their warm-up.
+    "ippools.warmupday",
     "stats.providerdomain",
     "nodes.nodeaddress",
     # Keeps the keys of names that are deleted and added again.
     "servers.domainkey",
+    # The server's page and the front page show it.
+    "servers.sendlimitmark",
     "nodes.nodereport",
     "nodes.nodepolicy",
     "nodes.policytext",

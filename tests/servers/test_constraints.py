@@ -2,7 +2,7 @@
 
 import datetime
 
-from servers.models import Credential, Domain, Organization, Server
+from servers.models import Credential, Domain, Organization, SendLimitMark, Server
 from tests.factories import (
     A_MOMENT,
     CredentialFactory,
@@ -21,6 +21,7 @@ from tests.refusals import Refusals
 
 refusals = Refusals("servers")
 A_DAY = datetime.timedelta(days=1)
+HOUR = datetime.timedelta(hours=1)
 
 
 @refusals.by("servers.Organization.uuid")
@@ -249,6 +250,34 @@ def _():
 @refusals.by("servers_domain_verification_status")
 def _():
     DomainFactory(verification_status="maybe")
+
+
+def mark(**columns: object) -> None:
+    row = {"period": "hour", "level": "exceeded", "limit": 1, "sent": 1, "began_at": A_MOMENT, "until": A_MOMENT + HOUR}
+    SendLimitMark.objects.create(**({"server": ServerFactory()} | row | columns))
+
+
+@refusals.by("servers_send_limit_mark_period")
+def _():
+    mark(period="week")
+
+
+@refusals.by("servers_send_limit_mark_level")
+def _():
+    mark(level="far")
+
+
+@refusals.by("servers_send_limit_mark_until")
+def _():
+    mark(until=A_MOMENT)
+
+
+@refusals.by("servers_send_limit_mark_one")
+def _():
+    server = ServerFactory()
+    mark(server=server)
+    mark(server=server, level="approaching")
+    mark(server=server, limit=2)
 
 
 test_the_database_refuses = refusals.as_test()

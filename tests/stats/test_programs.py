@@ -139,6 +139,23 @@ def test_an_operator_ends_it_and_it_starts_anew(acme: Tenant, rule: Rule) -> Non
     assert acts() == ["cap.began", "cap.ended"]
 
 
+def test_an_operator_extends_it_and_it_is_judged_then(acme: Tenant, rule: Rule) -> None:
+    now = START + 2 * MINUTE
+    report(acme, ["deferred"] * 60, start=START, now=now)
+    decide(now=now)
+    [cap] = AddressCap.objects.all()
+    until = now + datetime.timedelta(hours=3)
+    programs.extend(cap.pk, until=until, reason="Postmaster is away", at=now, actor=Actor.system())
+    assert decide(now=now + MINUTE) == Decided(looked_at=1)
+    # Past its own hour it is as the operator said.
+    assert decide(now=now + datetime.timedelta(hours=2)) == Decided(looked_at=1)
+    cap.refresh_from_db()
+    assert (cap.until, cap.ended_at, cap.reason) == (until, None, "Postmaster is away")
+    decide(now=until + MINUTE)
+    assert caps.of_addresses([cap.address_id], at=until + MINUTE) == {}
+    assert acts()[:2] == ["cap.began", "cap.extended"]
+
+
 def test_domains_without_a_program_and_other_kinds_of_events_do_nothing(acme: Tenant, rule: Rule) -> None:
     now = START + 2 * MINUTE
     report(acme, ["deferred"] * 60, start=START, now=now, to="x@elsewhere.example")

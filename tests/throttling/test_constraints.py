@@ -2,9 +2,29 @@
 
 from tests.factories import ProgramFactory, RuleDomainFactory, RuleFactory, RuleSetFactory, TemplateFactory
 from tests.refusals import Refusals, beyond_a_limit
-from throttling.models import Rule, RuleSet, ThrottleProgram, ThrottlingTemplate
+from throttling.models import Rule, RuleSet, ThrottleProgram, ThrottlingTemplate, WarmUpPlan
 
 refusals = Refusals("throttling")
+
+
+@refusals.by("throttling_warm_up_plan_name_unique")
+def _():
+    WarmUpPlan.objects.create(name="standard", days=[50])
+
+
+@refusals.by("throttling_warm_up_plan_name_not_empty")
+def _():
+    WarmUpPlan.objects.create(name="", days=[50])
+
+
+@refusals.by("throttling_warm_up_plan_rates")
+def _():
+    WarmUpPlan.objects.create(name="x", days=[50], most_complained=0)
+
+
+@refusals.by("throttling_warm_up_plan_rails")
+def _():
+    WarmUpPlan.objects.create(name="x", days=[50], floor=23)
 
 
 @refusals.by("throttling_ruleset_kind")

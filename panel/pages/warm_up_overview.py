@@ -1,0 +1,97 @@
+"""What the pages of a warm-up and of its address show: how far it is, why, and what was planned, allowed and sent."""
+
+import datetime
+import json
+from typing import Any
+
+from ippools.models import WarmUp
+from panel import charts
+from stats.warm_up import sent_by_day
+from throttling import warmup
+
+# So many days are shown, the newest.
+MOST_DAYS = 60
+# Name, title and colour of what is drawn; the legend's swatches have the names.
+SERIES = (
+    ("sent", "Sent", "--sluice-sent"),
+    ("deferred", "Cap", "--sluice-deferred"),
+    ("bounced", "Plan", "--sluice-bounced"),
+)
+
+
+def state_of(record: WarmUp, now: datetime.datetime) -> str:
+    """Return in a word how it stands."""
+    if record.ended_at is not None:
+        return "warm" if record.is_warm else "stopped"
+    if record.is_locked:
+        return "held"
+    return "waiting" if record.begins_on > now.astimezone(datetime.UTC).date() else "warming up"
+
+
+def forecast(record: WarmUp, number: int | None, on: datetime.date | None) -> datetime.date | None:
+    """Return when it is warm if all goes well from now on; None: it has ended, or is held."""
+    if record.ended_at is not None or record.is_locked:
+        return None
+    return warmup.warm_on(record.plan.value(), number or 1, on or record.begins_on)
+
+
+def of_address(address_id: int) -> dict[str, Any] | None:
+    """Return the summary of an address's warm-up; None: there is none. Three queries, or one."""
+    record = WarmUp.objects.active().filter(address_id=address_id).select_related("plan", "address").first()
+    return None if record is None else summary(record)
+
+
+def summary(record: WarmUp) -> dict[str, Any]:
+    """Return the context of `panel/warm_up.html`. Two queries."""
+    days = list(record.days.order_by("-on")[:MOST_DAYS])[::-1]
+    last = days[-1] if days else None
+    sent = sent_by_day(record.address_id, days[0].on, days[-1].on) if days else {}
+    planned = record.plan.days
+    rows = [
+        {
+            "on": day.on,
+            "reason": day.reason,
+            "sent": sent.get(day.on, 0),
+            "cap": day.cap,
+            # What the plan has for the days since it began, however the warm-up went.
+            "plan": planned[min((day.on - record.begins_on).days, len(planned) - 1)],
+        }
+        for day in days
+    ]
+    return {
+        "record": record,
+        "last": last,
+        "length": len(planned),
+        "warm_on": forecast(record, last.number if last else None, last.on if last else None),
+        "days": rows[::-1],
+        "chart": _chart(rows),
+    }
+
+
+def _chart(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    labels = [f"{row['on']:%-d %b}" for row in rows]
+    keys = ("sent", "cap", "plan")
+    values = {key: [row[key] for row in rows] for key in keys}
+    datasets: list[dict[str, Any]] = []
+    for key, (_, title, colour) in zip(keys, SERIES, strict=True):
+        look: dict[str, Any] = {"label": title, "data": values[key], "backgroundColor": f"var({colour})"}
+        if key != "sent":
+            # Lines over the bars, each by itself.
+            look |= {"type": "line", "stack": key, "borderColor": f"var({colour})", "borderWidth": 2, "pointRadius": 2}
+        datasets.append(look)
+    series: list[dict[str, Any]] = [
+        {"name": name, "label": title, "total": values[key][-1] if rows else 0}
+        for key, (name, title, _) in zip(keys, SERIES, strict=True)
+    ]
+    return {
+        "title": "Plan, cap and sent, by day",
+        "column": "Day (UTC)",
+        "description": "On the last day: " + ", ".join(f"{each['total']:,} {each['label'].lower()}" for each in series),
+        "data": json.dumps({"labels": labels, "datasets": datasets}),
+        "options": json.dumps(charts.options(ticks=10)),
+        "series": series,
+        "rows": [
+            {"label": text, "values": [values[key][position] for key in keys]} for position, text in enumerate(labels)
+        ],
+        "is_empty": not rows,
+    }

@@ -1,0 +1,180 @@
+"""Warm-ups act: what happened to an address's mail is read from the counts, and each date is decided once.
+
+Deciding a date again changes nothing, whenever and however often it is asked for. Where the panel was away, the next decision
+is one step: what happened in between is judged together.
+"""
+
+import datetime
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from core.audit import Actor
+from core.locks import advisory
+from ippools import warm_ups
+from ippools.models import WarmUp, WarmUpDay
+from stats.counts import buckets
+from stats.counts.buckets import Grain
+from stats.ledger import storage
+from stats.models import AddressCount, AddressReasonCount, Provider, ProviderCount
+from stats.models.provider import ProviderDomain
+from stats.reasons import Reason
+from throttling import warmup
+from throttling.warmup import Counts
+
+SYSTEM = Actor.system()
+# What stands for any ending in a provider's patterns. Limits know no such pattern: these endings are bounded.
+ANY_ENDING = ".*"
+ENDINGS = (
+    "com",
+    "co.uk",
+    "de",
+    "fr",
+    "it",
+    "es",
+    "nl",
+    "be",
+    "at",
+    "ch",
+    "ca",
+    "com.au",
+    "com.br",
+    "com.mx",
+    "in",
+    "co.in",
+    "co.jp",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How many warm-ups a decision looked at, and what became of them."""
+
+    looked_at: int = 0
+    decided: int = 0
+    finished: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """That nothing leaves by an address until the next hour: its day allows no more up to now. No domains: all mail."""
+
+    address_id: int
+    until: datetime.datetime
+    domains: tuple[str, ...] = ()
+
+
+def decide(*, now: datetime.datetime) -> Decided:
+    """Decide on today (UTC) for each warm-up that has begun and has no decision for it."""
+    today = now.astimezone(datetime.UTC).date()
+    with transaction.atomic():
+        advisory("stats.warm_up")
+        rows = WarmUp.objects.active().filter(begins_on__lte=today).select_related("plan", "address").order_by("pk")
+        found = list(rows)
+        latest = _latest_days(found)
+        domains = domains_of_providers({name for each in found for name in each.plan.providers})
+        changes = {"decided": 0, "finished": 0}
+        for each in found:
+            last = latest.get(each.pk)
+            if last is not None and last.on >= today:
+                continue
+            plan = each.plan.value()
+            if last is None:
+                day = warmup.first_day(plan)
+            else:
+                passed = (today - last.on).days
+                happened = happened_between(each.address_id, last.on, today)
+                following = warmup.next_day(
+                    plan, warm_ups.day_of(last), happened, days=passed, is_locked=each.is_locked
+                )
+                if following is None:
+                    warm_ups.finish(each, at=now, actor=SYSTEM)
+                    changes["finished"] += 1
+                    continue
+                day = following
+            warm_ups.decide(each, day, on=today, domains=domains, at=now, actor=SYSTEM)
+            changes["decided"] += 1
+        return Decided(len(found), **changes)
+
+
+def happened_between(address_id: int, first: datetime.date, end: datetime.date) -> dict[str, Counts]:
+    """Return what became of an address's mail from one date to before another, by provider. Two queries."""
+    days = buckets.day_number(first), buckets.day_number(end) - 1
+    names = dict(Provider.objects.values_list("pk", "name"))
+    found: defaultdict[str, Counts] = defaultdict(Counts)
+    counts = ProviderCount.objects.filter(grain=Grain.DAY, bucket__range=days, address_id=address_id)
+    columns = ("provider_id", "sent", "deferred", "bounced", "complaint")
+    for provider, *numbers in counts.values_list(*columns):
+        found[names.get(provider, warmup.OTHERS)] += Counts(*numbers)
+    blocked = AddressReasonCount.objects.filter(
+        grain=Grain.DAY, bucket__range=days, address_id=address_id, reason=Reason.BLOCKED
+    )
+    for provider, deferred, bounced in blocked.values_list("provider_id", "deferred", "bounced"):
+        found[names.get(provider, warmup.OTHERS)] += Counts(blocked=deferred + bounced)
+    return dict(found)
+
+
+def resting(address_ids: Collection[int], now: datetime.datetime) -> list[Resting]:
+    """Return which addresses have used their part of today's caps, by address. One query, five where any is warmed up."""
+    active = WarmUp.objects.active().filter(address_id__in=storage.ids(address_ids)).select_related("plan")
+    found = {each.pk: each for each in active.order_by("address_id")}
+    if not found:
+        return []
+    days = _latest_days(found.values())
+    domains = domains_of_providers({name for day in days.values() for name in day.provider_caps})
+    used, used_at = _attempts_today({each.address_id for each in found.values()}, now)
+    began = now.astimezone(datetime.UTC).replace(minute=0, second=0, microsecond=0)
+    hour, until = began.hour, began + datetime.timedelta(hours=1)
+    result = []
+    for pk, day in days.items():
+        address = found[pk].address_id
+        if used.get(address, 0) >= warmup.due(day.cap, hour):
+            result.append(Resting(address, until))
+            continue
+        for name, cap in sorted(day.provider_caps.items()):
+            if domains.get(name) and used_at.get((address, name), 0) >= warmup.due(cap, hour):
+                result.append(Resting(address, until, tuple(sorted(domains[name]))))
+    return sorted(result, key=lambda each: (each.address_id, each.domains))
+
+
+def domains_of_providers(names: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """Return the providers' domains as patterns of limits, by name. One query, none without names."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    if names:
+        rows = ProviderDomain.objects.filter(provider__name__in=names).order_by("pattern")
+        for name, pattern in rows.values_list("provider__name", "pattern"):
+            if pattern.endswith(ANY_ENDING):
+                found[name] += [pattern.removesuffix("*") + ending for ending in ENDINGS]
+            else:
+                found[name].append(pattern)
+    return {name: sorted(set(patterns)) for name, patterns in found.items()}
+
+
+def sent_by_day(address_id: int, first: datetime.date, last: datetime.date) -> dict[datetime.date, int]:
+    """Return what an address sent on each date that has counts, both dates included. One query."""
+    days = buckets.day_number(first), buckets.day_number(last)
+    rows = AddressCount.objects.filter(grain=Grain.DAY, bucket__range=days, address_id=address_id)
+    return {buckets.date_of(bucket): sent for bucket, sent in rows.values_list("bucket", "sent")}
+
+
+def _latest_days(found: Iterable[WarmUp]) -> dict[int, WarmUpDay]:
+    """Return the newest day of each warm-up, by its id."""
+    rows = WarmUpDay.objects.filter(warm_up__in=[each.pk for each in found]).order_by("on")
+    return {row.warm_up_id: row for row in rows}
+
+
+def _attempts_today(
+    address_ids: Collection[int], now: datetime.datetime
+) -> tuple[dict[int, int], dict[tuple[int, str], int]]:
+    names = dict(Provider.objects.values_list("pk", "name"))
+    rows = ProviderCount.objects.filter(
+        grain=Grain.DAY, bucket=buckets.day_of(now), address_id__in=storage.ids(address_ids)
+    )
+    used: defaultdict[int, int] = defaultdict(int)
+    used_at: dict[tuple[int, str], int] = {}
+    for address, provider, *numbers in rows.values_list("address_id", "provider_id", "sent", "deferred", "bounced"):
+        used[address] += sum(numbers)
+        used_at[address, names.get(provider, warmup.OTHERS)] = sum(numbers)
+    return used, used_at

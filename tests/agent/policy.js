@@ -1,0 +1,44 @@
+'use strict'
+// Asks the plug-in's policy questions under an overlay, and prints the answers as one JSON object.
+const path = require('node:path')
+const { Policy } = require(path.join(process.argv[2], 'sluice_policy.js'))
+
+const NOW = Date.parse('2026-07-27T10:30:00Z')
+const flat = (value) => ({ exact: {}, below: {}, default: value })
+const source = (ip) => ({ ip, ipv6: null, helo: 'h.example', limits: 'l1' })
+const tenant = (more) => ({ server: 'u', pool: 'p1', rules: null, refuse: null, send_limits: { hour: 5, day: null, month: null }, ...more })
+const DOCUMENT = {
+    format: 1,
+    limit: [{ rule: 0, connections: 0, per_hour: 0 }],
+    limits: { l1: flat(0) },
+    sources: { a1: source('192.0.2.1'), a2: source('192.0.2.2'), a3: source('192.0.2.3') },
+    draws: { d1: [['a1', 100, []], ['a2', 50, []], ['a3', 0, []]], d2: [['a1', 100, []]] },
+    pools: { p1: { name: 'Both', ...flat('d1') }, p2: { name: 'Alone', ...flat('d2') } },
+    rules: {},
+    tenants: { 'acme/mail': tenant({}), 'acme/full': tenant({}), 'acme/held': tenant({}), 'acme/none': tenant({ pool: null, refuse: 'This server has no IP pool' }) },
+}
+const policy = (overlay) => new Policy(DOCUMENT, overlay)
+const drawn = (overlay, pool, domain, now = NOW) => policy(overlay).candidates(pool, domain, now).map(([tag]) => tag)
+
+const rests = { resting: [{ source: 'a1', domains: [], until: '2026-07-27T11:00:00Z' }] }
+const some = { resting: [{ source: 'a1', domains: ['yahoo.com', '*.yahoo.com'], until: null }] }
+const found = {
+    all: drawn({}, 'p1', 'x.example'),
+    rests: drawn(rests, 'p1', 'x.example'),
+    rests_alone: drawn(rests, 'p2', 'x.example'),
+    rests_and_paused: drawn({ ...rests, paused: ['a2'] }, 'p1', 'x.example'),
+    only_it_is_left: drawn({ ...rests, paused: ['a2', 'a3'] }, 'p1', 'x.example'),
+    next_hour: drawn(rests, 'p2', 'x.example', NOW + 1800e3),
+    at_yahoo: drawn(some, 'p1', 'yahoo.com'),
+    below_yahoo: drawn(some, 'p1', 'mail.yahoo.com'),
+    elsewhere: drawn(some, 'p1', 'x.example'),
+}
+const waits = policy({
+    suspended: [{ server: 'acme/held', until: null }],
+    deferred: [{ server: 'acme/full', until: '2026-07-27T11:00:00Z', reason: 'Its limit is reached' }],
+})
+found.deferrals = ['acme/mail', 'acme/full', 'acme/held'].map((name) => waits.deferral(name, NOW))
+found.later = waits.deferral('acme/full', NOW + 1800e3)
+found.refusals = ['acme/mail', 'acme/held', 'acme/none', 'globex/mail'].map((name) => waits.refusal(name, NOW))
+found.limits = [waits.send_limits('acme/mail'), waits.send_limits('globex/mail')]
+console.log(JSON.stringify(found))

@@ -1,0 +1,36 @@
+"""The plug-in's reading of the policy: which addresses rest, whose mail waits, who is refused."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from tests.agent.conftest import AGENT
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here (20 or newer)")
+
+
+def test_it_works() -> None:
+    script = pathlib.Path(__file__).with_name("policy.js")
+    done = subprocess.run(["node", str(script), str(AGENT / "haraka")], capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout) == {
+        # Of weight 0: only where there is no other.
+        "all": ["a1", "a2"],
+        "rests": ["a2"],
+        # There is no other: the mail waits, until the next hour.
+        "rests_alone": [],
+        "next_hour": ["a1"],
+        "rests_and_paused": ["a3"],
+        "only_it_is_left": [],
+        "at_yahoo": ["a2"],
+        "below_yahoo": ["a2"],
+        "elsewhere": ["a1", "a2"],
+        "deferrals": [None, "Its limit is reached", "This server is suspended"],
+        "later": None,
+        # A suspension is no refusal: the client keeps its mail.
+        "refusals": [None, None, "This server has no IP pool", "This server does not send by this machine"],
+        "limits": [{"hour": 5, "day": None, "month": None}, {}],
+    }
