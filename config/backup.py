@@ -46,11 +46,11 @@ Table = type[models.Model]
 
 
 class BackupRefused(Exception):
-    """The sentence that says why nothing was written or restored."""
+    """The backup or restore is refused; has the reason."""
 
 
 def write_backup(path: Path, *, now: datetime.datetime) -> int:
-    """Write everything into a new file, as it was at one moment, and return how many rows that was.
+    """Write the database, as of one moment, to a new file; return the number of rows.
 
     Others may read and write meanwhile. The file appears when it is whole, and only its owner can read it.
     """
@@ -81,7 +81,7 @@ def write_backup(path: Path, *, now: datetime.datetime) -> int:
 
 
 def restore_backup(path: Path) -> int:
-    """Fill a migrated, empty database from the file and return how many rows that was; all or nothing.
+    """Restore the file into a migrated, empty database, all or nothing; return the number of rows.
 
     Raises BackupRefused where the database holds anything, where its migrations are others than the file's, and where the
     file is none of ours or was cut off.
@@ -180,7 +180,7 @@ def _refuse_full_database() -> None:
 
 
 def _fill(table: Table, columns: Iterable[str], lines: Iterator[Any], *, count: int) -> int:
-    """Insert the next `count` lines as they are: no auto_now, no folding, no signals."""
+    """Insert the next `count` lines unchanged: without auto_now, folding or signals."""
     known = {field.attname: field for field in table._meta.local_concrete_fields}
     fields = [known[name] for name in columns]
     filled = 0

@@ -45,7 +45,7 @@ app.conf.beat_scheduler = "config.schedule:Schedule"
 
 @setup_logging.connect
 def leave_logging_to_django(**_: object) -> None:
-    """Keep Celery from configuring the root logger: that it has a receiver is what tells it."""
+    """Keep Celery from configuring the root logger: a signal receiver disables that."""
 
 
 @celeryd_init.connect

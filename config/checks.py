@@ -18,14 +18,14 @@ REMEDY = (
 
 @checks.register(checks.Tags.database)
 def check_secrets(databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """Report stored secrets that the keys cannot open; asked for by `check --database default`."""
+    """Report stored secrets that no key decrypts; run by `check --database default`."""
     if "default" not in (databases or ()):
         return []
     return [checks.Error(sentence, hint=REMEDY, id="sluice.E001") for sentence in unreadable_secrets()]
 
 
 def unreadable_secrets() -> Iterator[str]:
-    """Yield a sentence for each column of ciphertext whose oldest or newest secret no key opens.
+    """Yield a sentence for each column of ciphertext whose oldest or newest secret no key decrypts.
 
     Those two are looked at, not all: keys are added and taken away in order of time, and a start must not take minutes.
     """
@@ -50,7 +50,7 @@ def oldest_and_newest(model: type[models.Model], name: str) -> list[str]:
 
 
 def is_readable(secret: str) -> bool:
-    """Tell whether one of our keys opens it."""
+    """Return whether one of our keys decrypts it."""
     try:
         decrypt(secret)
     except UnreadableCiphertext:

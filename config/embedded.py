@@ -22,7 +22,7 @@ BEING_WRITTEN = 5
 
 
 def fault_of(folder: Path) -> str:
-    """Return why nothing can be written in the data folder, as the end of a sentence; "" where it can.
+    """Return why the data folder cannot be written, as the end of a sentence; "" if it can.
 
     A disk is full when less than 32 MiB are left: SQLite's log, a message and a file of metrics must still fit.
     """
@@ -36,7 +36,7 @@ def fault_of(folder: Path) -> str:
 
 
 def open_folder(folder: Path) -> None:
-    """Make the data folder where it does not exist; end the process where that, or writing in it, is not possible."""
+    """Create the data folder if it does not exist; end the process if that, or writing to it, is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryFile(dir=folder):
@@ -48,7 +48,7 @@ def open_folder(folder: Path) -> None:
 
 
 def secrets(folder: Path) -> dict[str, str]:
-    """Return the secrets of this folder, made on the first call; a lock keeps two processes from making two sets."""
+    """Return the secrets of this folder, generated on the first call; a lock prevents two sets."""
     open_folder(folder)
     path = folder / "secrets.json"
     with (folder / "secrets.lock").open("w") as lock:
@@ -95,7 +95,7 @@ def broker(folder: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _forget_broken_tables(control: Path) -> None:
-    """Remove the broker's tables that a full disk cut off: with one, no message is sent or fetched; without, it is made anew.
+    """Remove truncated tables of the broker (after a full disk), which block all messages; they are recreated.
 
     One that is being written just now is left alone.
     """
@@ -113,5 +113,5 @@ def cache(folder: Path) -> dict[str, Any]:
 
 
 def counters(folder: Path) -> dict[str, Any]:
-    """Return the cache of the lock-out's counts, which evicts nothing before its time."""
+    """Return the cache of the lock-out's counters, which evicts only expired entries."""
     return {"BACKEND": "config.file_counters.FileCounters", "LOCATION": folder / "lockout"}

@@ -17,7 +17,7 @@ def end(sentences: list[str]) -> NoReturn:
 
 
 def text(name: str, default: str = "") -> str:
-    """Return the variable without blanks around it; one that is set to nothing counts as not set."""
+    """Return the stripped variable; an empty one counts as not set."""
     return os.environ.get(name, "").strip() or default
 
 
@@ -59,7 +59,7 @@ def flag(name: str, *, default: bool) -> bool:
 
 
 def database(name: str) -> dict[str, Any]:
-    """Return the settings in a database's URL. What is wrong with it is not echoed: it holds a password."""
+    """Return the settings in a database's URL. An invalid one is not echoed, because it has a password."""
     try:
         return environ.Env.db_url_config(text(name))
     except (ValueError, KeyError, environ.ImproperlyConfigured):

@@ -11,7 +11,7 @@ SWEEP_EVERY = 200
 
 
 class FileCounters(FileBasedCache):
-    """Django's evicts a third of its entries at random when it holds 300: 450 made-up names made it forget a lock-out.
+    """Django's file cache without eviction of valid entries: it would evict a third of 300, and so forget lock-outs.
 
     Here no number of entries evicts one before its time. One client adds at most 101 in five minutes: then it is locked out,
     and what it tries is not counted.
@@ -22,7 +22,7 @@ class FileCounters(FileBasedCache):
             self.sweep()
 
     def sweep(self) -> None:
-        """Remove what has expired."""
+        """Remove expired entries."""
         # The stubs of types leave these two methods out.
         cache: Any = self
         for path in cache._list_cache_files():

@@ -16,7 +16,7 @@ from kombu.utils.json import dumps
 
 
 class Channel(filesystem.Channel):
-    """kombu's channel, with another way to put a message down."""
+    """kombu's channel, with atomic writes of messages."""
 
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         # Readers take the files whose name ends with the queue's, in the order of their names.
@@ -32,6 +32,6 @@ class Channel(filesystem.Channel):
 
 
 class Transport(filesystem.Transport):
-    """What CELERY_BROKER_TRANSPORT names."""
+    """The transport for CELERY_BROKER_TRANSPORT."""
 
     Channel = Channel

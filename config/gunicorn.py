@@ -51,7 +51,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_folder)
 
 
 def on_starting(server: "Arbiter") -> None:
-    """Refuse to start half-configured. In a process of its own: connections must not be open when workers are forked."""
+    """Refuse an incomplete configuration. In a separate process: no connection may be open when workers are forked."""
     for left in metrics_folder.glob("*.db"):
         left.unlink(missing_ok=True)
     command = [sys.executable, "manage.py", "check", "--database", "default"]
@@ -61,7 +61,7 @@ def on_starting(server: "Arbiter") -> None:
 
 
 def child_exit(server: "Arbiter", worker: "Worker") -> None:
-    """Forget the gauges of a worker that is gone; its counts stay."""
+    """Remove the gauges of an ended worker; its counters are kept."""
     from prometheus_client import multiprocess
 
     with contextlib.suppress(OSError):

@@ -30,11 +30,11 @@ BROKER_TIMEOUTS = {"socket_connect_timeout": BROKER_TIMEOUT, "socket_timeout": B
 
 
 class NotReady(Exception):
-    """One thing that keeps this process from working; the message is shown to whoever asks, so it names no address."""
+    """A check failed. The message is public, so it has no addresses."""
 
 
 def check_database() -> None:
-    """This will fail where the database does not answer."""
+    """Fail if the database does not answer."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -46,7 +46,7 @@ _migrated = False
 
 
 def check_migrations() -> None:
-    """This will fail while migrations wait. Once all are applied it asks no more: code and its migrations come together."""
+    """Fail if migrations are not applied. Once all are applied, this is not checked again."""
     global _migrated
     if _migrated:
         return
@@ -61,7 +61,7 @@ def check_migrations() -> None:
 
 
 def check_broker() -> None:
-    """This will fail where tasks cannot be sent: the broker is away, hangs, or takes nothing because its memory is full."""
+    """Fail if tasks cannot be sent: the broker is unreachable, hangs, or is out of memory."""
     if not settings.REDIS_URL:
         folder = Path(str(settings.CELERY_BROKER_TRANSPORT_OPTIONS["data_folder_out"]))
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -78,7 +78,7 @@ def check_broker() -> None:
 
 
 def check_disk() -> None:
-    """This will fail where the embedded installation cannot write its files. Production keeps nothing on this disk."""
+    """Fail if the embedded installation cannot write its files. Production stores nothing on this disk."""
     if settings.IS_PRODUCTION:
         return
     try:
@@ -90,7 +90,7 @@ def check_disk() -> None:
 
 
 def check_counting() -> None:
-    """This will fail while stored events wait to be counted for longer than a worker takes to come."""
+    """Fail if stored events have waited too long to be counted."""
     try:
         behind = stats.reports.health.lag(timezone.now())
     except DatabaseError as problem:
@@ -112,7 +112,7 @@ NEED_DATABASE = frozenset({"migrations", "counting"})
 
 
 def readiness() -> dict[str, str]:
-    """Return what each check says: "ok" or a sentence part. A database that is away is waited for once, not by each check."""
+    """Return the result of each check: "ok" or a sentence part. An unreachable database is waited for once only."""
     answers: dict[str, str] = {}
     for name, check in CHECKS.items():
         if name in NEED_DATABASE and answers["database"] != "ok":
@@ -128,12 +128,12 @@ def readiness() -> dict[str, str]:
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Answer without any I/O: whether to restart this process must not depend on a database."""
+    """Answer without I/O: restarting this process must not depend on a database."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Answer 200 where every check holds, else 503, and what each says."""
+    """Answer 200 if all checks pass, else 503, with the results."""
     answers = readiness()
     ready = all(answer == "ok" for answer in answers.values())
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
@@ -150,7 +150,7 @@ PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
 
 
 class Probes:
-    """The middleware that answers them."""
+    """The middleware that answers the probes."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

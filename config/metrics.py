@@ -59,17 +59,17 @@ class Measure:
 
 
 class Installation(Collector):
-    """What the database says, asked at each scrape."""
+    """Metrics of the database, queried at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield nothing where the database does not answer: the rest of the page is still worth having."""
+        """Yield nothing if the database does not answer, so that the other metrics are still available."""
         try:
             yield from self._gauges()
         except DatabaseError as problem:
             logger.warning("metrics_incomplete", cause=str(problem))
 
     def describe(self) -> list[Metric]:
-        """Return no names: registering a collector that has none would make it ask the database."""
+        """Return no names, so that registering the collector does not query the database."""
         return []
 
     def _gauges(self) -> Iterator[Metric]:
@@ -94,7 +94,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def registry() -> CollectorRegistry:
-    """Return what to show: all processes of this machine where they share a folder, else this one."""
+    """Return the metrics of all processes of this machine if they share a folder, else of this one."""
     shown = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         MultiProcessCollector(shown)

@@ -16,7 +16,7 @@ LONGEST_ADDRESS = 32_000
 
 
 class ForwardingHeaders:
-    """Removes what a proxy says of its client (address, scheme, host, path prefix), unless the proxy is a trusted one.
+    """Removes forwarding headers (client address, scheme, host, path prefix), unless they come from a trusted proxy.
 
     gunicorn is told to believe none of it (config/gunicorn.py); what Django and we read is decided here, by
     SLUICE_TRUSTED_PROXIES alone. It must come before everything that reads them.

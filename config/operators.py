@@ -13,7 +13,7 @@ FIRST_OPERATOR = "operator"
 
 
 class NoSuchUser(Exception):
-    """Nobody has this user name; the message says so."""
+    """The user does not exist; has the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def free_name() -> str:
 
 @transaction.atomic
 def reset_password(*, username: str, actor: Actor) -> str:
-    """Give this user a new password and return it. All the user's sessions end by that."""
+    """Set a new password and return it. This ends all sessions of the user."""
     user = User.objects.select_for_update().filter(username=username).first()
     if user is None:
         raise NoSuchUser(f"The user {username!r} could not be found.")

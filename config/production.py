@@ -24,7 +24,7 @@ POOL_TIMEOUT = 5
 
 
 def refusals(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each variable that Sluice cannot start with; nothing when all is well."""
+    """Yield a sentence for each missing or unsafe variable."""
     yield from _proxy_refusals(environment)
     yield from _dns_refusals(environment.get("SLUICE_DNS_SERVERS", ""))
     if not environment.get("DATABASE_URL"):

@@ -21,12 +21,12 @@ LONG_AGO = datetime.timedelta(days=32)
 
 
 class Schedule(PersistentScheduler):
-    """Celery's own, in which nothing was last sent in the future."""
+    """Celery's schedule, without last runs in the future."""
 
     _clocks_apart: float | None = None
 
     def setup_schedule(self) -> None:
-        """Read what was remembered, in a folder that is there after the first start."""
+        """Read the stored schedule, and create its folder."""
         Path(self.schedule_filename).parent.mkdir(parents=True, exist_ok=True)
         super().setup_schedule()
         self.forget_the_future()
@@ -43,7 +43,7 @@ class Schedule(PersistentScheduler):
         return super().tick(*args, **kwargs)
 
     def forget_the_future(self) -> None:
-        """Make due at once what seems to have been sent later than now."""
+        """Make tasks due at once whose last run is in the future."""
         for entry in self.schedule.values():
             now = entry.default_now()
             if entry.last_run_at is not None and entry.last_run_at > now + TOLERATED:

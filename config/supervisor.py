@@ -18,7 +18,7 @@ POLL = 0.1
 
 
 def end_with_parent() -> None:
-    """Ask the kernel (Linux) to end this child when we die without a word."""
+    """Ask the kernel (Linux) to end this child if the parent is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -31,7 +31,7 @@ class Supervisor:
     asked: int | None = None
 
     def start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
-        """Start one. Its session is its own: Ctrl-C at the terminal reaches only us, and we end them in order."""
+        """Start a process in its own session: Ctrl-C at the terminal reaches only the supervisor, which ends them in order."""
         self.children[name] = subprocess.Popen(
             command,
             env=environment,
@@ -41,7 +41,7 @@ class Supervisor:
         )
 
     def listen(self) -> None:
-        """Take Ctrl-C and SIGTERM as the wish to end."""
+        """Handle Ctrl-C and SIGTERM as requests to end."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
 
@@ -53,7 +53,7 @@ class Supervisor:
         return next((name for name, child in self.children.items() if child.poll() is not None), None)
 
     def watch(self, until: Callable[[], bool] = lambda: False) -> str | None:
-        """Wait for the first end and return whose it was; None when we were asked to end, or when `until` came true."""
+        """Wait until a process ends and return its name; None on a request to end, or when `until` is true."""
         while self.asked is None:
             if (name := self.ended()) is not None:
                 return name
@@ -84,7 +84,7 @@ class Supervisor:
 
 
 def how_it_ended(status: int) -> str:
-    """Return in words what a child's status says."""
+    """Return a child's exit status as text."""
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended with status {status}"

@@ -52,7 +52,7 @@ class Arriving:
         self._has_head = False
 
     def is_whole(self) -> bool:
-        """Return whether the request can be handed over: it is complete, or it cannot become an acceptable one."""
+        """Return whether the request can be processed: it is complete, or it will be refused."""
         if not self._has_head:
             end = self.held.find(_END_OF_HEAD)
             if not 0 <= end <= LONGEST_HEAD:
@@ -124,7 +124,7 @@ class Source:
         self._held = memoryview(bytes(held))
 
     def take(self) -> bytes:
-        """Return what has not been read, and hold it no longer."""
+        """Return and release the unread bytes."""
         left, self._held = bytes(self._held), memoryview(b"")
         return left
 
@@ -167,7 +167,7 @@ class BufferedWorker(gthread.ThreadWorker):
         self.on_arrival(conn, conn.sock)
 
     def on_arrival(self, conn: Any, client: socket.socket) -> None:
-        """Take what has arrived, without waiting for more."""
+        """Read arrived bytes without waiting."""
         request = self.arriving.get(conn)
         if request is None:
             # Ended by another connection's event of the same round.
@@ -195,7 +195,7 @@ class BufferedWorker(gthread.ThreadWorker):
             self._end(next(iter(self.arriving)), _TIMED_OUT)
 
     def murder_pending(self) -> None:
-        """End requests that have not arrived in time, besides connections on which nothing was ever sent."""
+        """End requests that have not arrived in time, and idle connections."""
         super().murder_pending()
         now = time.monotonic()
         if not self.alive:

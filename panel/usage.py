@@ -31,7 +31,7 @@ BY = {"organization": "Customers", "server": "Servers"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one customer, or one server, did in the month."""
+    """The counts of one customer, or one server, in the month."""
 
     organization_id: int
     organization: str
@@ -47,13 +47,13 @@ class Row:
 
     @property
     def accepted(self) -> float | None:
-        """The part of the attempts, in percent, that was accepted; None where nothing was tried."""
+        """The accepted share of attempts, in percent; None without attempts."""
         attempts = self.counts.sent + self.counts.deferred + self.counts.bounced
         return round(100 * self.counts.sent / attempts, 1) if attempts else None
 
 
 class Usage:
-    """What the panel's site adds to Django's for usage."""
+    """Mixin of the admin site: the usage report."""
 
     admin_view: Any
     each_context: Callable[[HttpRequest], dict[str, Any]]
@@ -68,7 +68,7 @@ class Usage:
         return [*own, *super().get_urls()]  # type: ignore[misc]
 
     def usage(self, request: HttpRequest) -> HttpResponse:
-        """Show the month's usage of every customer that the person sees."""
+        """Show the month's usage of every customer that the user can view."""
         month, kind, by = self._asked(request)
         rows = rows_of(request, month, kind, by)
         this_month = buckets.month_number(timezone.now().date())
@@ -92,7 +92,7 @@ class Usage:
         return TemplateResponse(request, "panel/usage.html", context)
 
     def usage_file(self, request: HttpRequest) -> HttpResponse:
-        """Answer with the same rows as CSV."""
+        """Return the same rows as a CSV file."""
         month, kind, by = self._asked(request)
         name = f"{first_day(month):%Y-%m}"
         cells = (

@@ -35,11 +35,11 @@ class Viewer:
         return self.is_platform or organization_id in self.roles
 
     def changes(self, organization_id: int | None) -> bool:
-        """Whether the person's role lets them change what this organization has (None: what is the platform's)."""
+        """Whether the user can change this organization's records (None: the platform's)."""
         return self.is_platform or (organization_id is not None and self.roles.get(organization_id) in CHANGING_ROLES)
 
     def owns(self, organization_id: int | None) -> bool:
-        """Whether the person may change who belongs to this organization."""
+        """Whether the user can change this organization's memberships."""
         is_owner = organization_id is not None and self.roles.get(organization_id) == Membership.Role.OWNER
         return self.is_platform or is_owner
 
@@ -53,7 +53,7 @@ class Viewer:
 
 
 def viewer_of(request: HttpRequest) -> Viewer:
-    """Return who makes this request, found by one query for each request."""
+    """Return the viewer of this request, with one query per request."""
     viewer = getattr(request, _ATTRIBUTE, None)
     if viewer is None or viewer.user.pk != request.user.pk:
         viewer = _viewer(request.user)

@@ -36,7 +36,7 @@ class Decided:
 
 
 def decide(*, now: datetime.datetime) -> Decided:
-    """Decide on every throttle that has a program and attempts of the last hours, or is in back-off.
+    """Decide on every throttle with a program and recent attempts, or in back-off.
 
     Deciders follow one another; deciding again at once changes nothing.
     """
@@ -118,7 +118,7 @@ def _bring(
     cap: AddressCap | None,
     now: datetime.datetime,
 ) -> str | None:
-    """Begin, extend or end the cap, so that it is as decided; return what was done."""
+    """Begin, extend or end the cap by the decision; return what was done."""
     is_active = cap is not None and _is_active(cap, now)
     if state.ends_at is None or moment(state.ends_at) <= now:
         if cap is not None and is_active:
@@ -164,12 +164,12 @@ def reduced_limits(rule: Rule) -> tuple[int | None, int | None]:
 
 
 def engine_program(program: ThrottleProgram) -> Program:
-    """Return the program as the engine wants it."""
+    """Return the program in the engine's form."""
     return Program(program.failure_rate, program.deferral_rate, program.return_after_seconds)
 
 
 def reason_of(transition: Transition, program: ThrottleProgram | None) -> str:
-    """Return in a sentence which counts decided: "45 of 60 attempts were deferred (75 %; Automatic Backoff begins at 50 %)"."""
+    """Return the reason as a sentence, such as "45 of 60 attempts were deferred (75 %; Automatic Backoff begins at 50 %)"."""
     rates = transition.rates
     parts = []
     if program is not None and program.deferral_rate is not None and rates.deferral_rate >= program.deferral_rate:

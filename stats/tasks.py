@@ -26,7 +26,7 @@ def fold_batches() -> None:
 
 @shared_task
 def decide_backoff() -> None:
-    """Let throttle programs reduce rates and return to normal by what receivers answered lately."""
+    """Run the throttle programs on recent replies."""
     programs.decide(now=timezone.now())
 
 
@@ -44,25 +44,25 @@ def decide_warm_up() -> None:
 
 @shared_task
 def roll_up_day() -> None:
-    """Check the day that has ended against its events and stamp it complete."""
+    """Audit the day that has ended and mark it complete."""
     nightly.close_days(now=timezone.now())
 
 
 @shared_task
 def audit_counts() -> None:
-    """Check the counts of all days whose events are held."""
+    """Audit the counts of all days with stored events."""
     nightly.audit_counts(now=timezone.now())
 
 
 @shared_task
 def make_partitions() -> None:
-    """Make ready for the events of the coming days."""
+    """Create the partitions of the coming days."""
     retention.make_partitions(now=timezone.now())
 
 
 @shared_task
 def drop_old_events() -> None:
-    """Drop the events of days that are past their keeping, and counts finer than they are kept for."""
+    """Drop expired events and fine counts."""
     now = timezone.now()
     with logged(RollupRun.Kind.DROP) as run:
         dropped = retention.drop_old_events(now=now)
@@ -74,12 +74,12 @@ def drop_old_events() -> None:
 
 @shared_task
 def prune_counts() -> None:
-    """Delete counts by minute that are past their keeping."""
+    """Delete expired counts by minute."""
     retention.prune(now=timezone.now())
 
 
 def request_fold() -> None:
-    """Ask for a fold now, after events came in; at most once a second, however many come.
+    """Request a fold after ingestion, at most once a second.
 
     Should the broker or the cache be away, the schedule folds soon after they are back.
     """

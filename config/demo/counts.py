@@ -56,7 +56,7 @@ class Counts:
         self._directory = Directory(Reporter(), now=now)
 
     def write(self) -> int:
-        """Write what is missing, and return how many events were stored."""
+        """Write missing data, and return the number of stored events."""
         self._look_up()
         known = set(Day.objects.values_list("day", flat=True))
         missing = [day for day in range(self.today - DAYS + 1, self.today - RAW_DAYS + 1) if day not in known]

@@ -36,7 +36,7 @@ NEVER = 100 * YEAR
 
 
 def make(*, now: datetime.datetime) -> None:
-    """Make everything that is not there yet; running it again changes nothing."""
+    """Create missing records; idempotent."""
     with transaction.atomic():
         made_templates = {row["name"]: _template(row) for row in cast.TEMPLATES}
         organizations = {row.permalink: _organization(row, now) for row in cast.ORGANIZATIONS}
@@ -160,7 +160,7 @@ def _addresses(
 
 
 def _identity(address: IPAddress, now: datetime.datetime) -> AddressIdentity:
-    """Return what a check would have found: all is well, but for the address in trouble, which has lost its name."""
+    """Return invented check results: all OK, except for the address with delivery problems, which has no PTR record."""
     found = AddressIdentity(
         ip_address=address, names=[address.hostname], dns_checked_at=now, dns_next_check_at=now + NEVER,
         ptr_status=DNSStatus.OK, fcrdns_status=DNSStatus.OK, helo_status=DNSStatus.OK,

@@ -39,7 +39,7 @@ WEBHOOKS = (
 
 
 def make(servers: dict[tuple[str, str], Server], actor: Actor) -> None:
-    """Make what is missing; a person's own changes are left alone."""
+    """Create missing records; existing ones are not changed."""
     _relay_and_routing(actor)
     pools = {pool.name: pool for pool in IPPool.objects.filter(name_key__in=[fold(row.name) for row in cast.POOLS])}
     organizations = {each.permalink: each for each in Organization.objects.all()}

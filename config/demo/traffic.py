@@ -59,7 +59,7 @@ class Cell:
 
 
 def cells(server: ServerRow, addresses: Sequence[str], *, weekday: int, age: int, day: int) -> list[Cell]:
-    """Return what a server did on one whole day. `age` is how many days ago it is: 0 is today."""
+    """Return a server's counts of one whole day. `age` is in days: 0 is today."""
     dice = random.Random(f"{server.organization}/{server.name}/{day}")  # noqa: S311 - it decides nothing
     volume = _volume(server, weekday, age, day, dice)
     if server.suspension and age < SILENT_DAYS:
@@ -98,7 +98,7 @@ def total(rows: Sequence[Cell]) -> dict[str, int]:
 
 
 def kinds(counts: dict[str, int]) -> Iterator[str]:
-    """Yield each kind as often as it happened."""
+    """Yield each kind as often as it is counted."""
     for kind, number in counts.items():
         for _ in range(number):
             yield kind

@@ -9,14 +9,14 @@ from psycopg_pool import ConnectionPool
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Takes connections from the pool without asking the database first whether they work.
+    """Takes connections from the pool without a query to check them.
 
     Django's CONN_HEALTH_CHECKS costs a round trip with every request, as much as the request's own query. A server that has
     ended or restarted has closed its side, and that can be seen at the socket.
     """
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Return a connection of the pool that has not been closed from the other side."""
+        """Return a connection of the pool that the server has not closed."""
         connection = super().get_new_connection(conn_params)
         pool = self.pool
         if pool is None:
@@ -32,7 +32,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def is_alive(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the other side is there. Between two queries it has nothing to say: if it does, it is asked."""
+    """Whether the connection is alive. Unexpected data between two queries is checked by a query."""
     try:
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)

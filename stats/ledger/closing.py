@@ -1,4 +1,4 @@
-"""Which days are closed to whom.
+"""Closed days: days that accept no more events, by server.
 
 A day whose events were dropped takes no events of a server that was counted on it: they could be replays. A server that was
 not counted on it cannot repeat itself: for its first events the day is opened again.

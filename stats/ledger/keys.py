@@ -1,4 +1,4 @@
-"""The key of an event: made from the event alone, so that a replay has the same one, and ordered by time.
+"""The key of an event, derived from the event only, so that a replay has the same key, and ordered by time.
 
 48 bits of `at` in milliseconds, then 80 bits of SHA-256 over server, type, id and recipient, whose mailbox is stored nowhere.
 Ordered keys make the index cheap (COPY is 2.6 times as fast as with random keys), and PostgreSQL partitions by them, a day

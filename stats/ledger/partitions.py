@@ -1,4 +1,4 @@
-"""How PostgreSQL keeps the events: a partition for each day, and one for each month of the far past. SQLite has none.
+"""The partitions of events on PostgreSQL: one per day, and one per month far in the past. SQLite has none.
 
 What is reported as it happens fills a day, and a day is dropped whole. Only imports bring events of the far past: with a
 partition for each of their days, five years of one event a day would be 1,826 tables, which every plan, backup and catalogue

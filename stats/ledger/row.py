@@ -1,4 +1,4 @@
-"""A row of the ledger as it is read, sorted, packed and stored. It is declared by the model, once; all else follows from it."""
+"""A row of the ledger as it is read, sorted, packed and stored: declared by the model, from which all else is derived."""
 
 import struct
 from collections.abc import Callable, Iterable

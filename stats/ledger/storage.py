@@ -1,4 +1,4 @@
-"""What PostgreSQL and SQLite do differently, and nothing else; stats.ledger.partitions has what PostgreSQL alone has."""
+"""The differences between PostgreSQL and SQLite. Partitions, which only PostgreSQL has, are in stats.ledger.partitions."""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""Storing events, each once: a batch and its events come into being together or not at all."""
+"""Stores events exactly once: a batch and its events in one transaction."""
 
 import datetime
 import uuid

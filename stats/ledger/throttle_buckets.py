@@ -1,4 +1,4 @@
-"""Ten-second buckets of attempts by address and throttling rule, for programs that decide by what happened lately.
+"""Ten-second buckets of attempts by address and throttling rule, the input of throttle programs.
 
 They are written in the transaction that stores the events, so that a decision does not wait for the fold, and each event
 counts once here, too.

@@ -14,7 +14,7 @@ def add_day_arguments(parser: ArgumentParser) -> None:
 
 
 def days_between(first: datetime.date | None, last: datetime.date | None) -> range | None:
-    """Return the days as numbers; None where neither is given, which means all that are held."""
+    """Return the days as numbers; None without arguments, which means all stored days."""
     if first is None and last is None:
         return None
     if first is None or last is None:

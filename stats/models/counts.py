@@ -91,7 +91,7 @@ class ProviderCount(Count):
 
 
 class ReasonOf(Bucket):
-    """Counts of what receivers explain: put off, bounced, bounced late."""
+    """Counts of explained events: deferred, bounced, bounced late."""
 
     deferred = models.BigIntegerField(default=0)
     bounced = models.BigIntegerField(default=0)
@@ -136,7 +136,7 @@ class SignatureCount(ReasonOf):
 
 
 class AttemptsOf(Bucket):
-    """Counts of attempts at receivers: accepted, put off, refused for good."""
+    """Counts of attempts: accepted, deferred, rejected."""
 
     sent = models.BigIntegerField(default=0)
     deferred = models.BigIntegerField(default=0)

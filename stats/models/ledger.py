@@ -1,4 +1,4 @@
-"""The ledger: what came in, in which batch, and which days of it are still held raw."""
+"""The ledger: batches, events, and the state of each day."""
 
 import datetime
 

@@ -7,7 +7,7 @@ OTHER = "*"
 
 
 class Subject(models.Model):
-    """A server or an address as it was called when it was last counted."""
+    """The name of a server or an address when it was last counted."""
 
     class Kind(models.IntegerChoices):
         SERVER = 1, "server"

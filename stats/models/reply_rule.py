@@ -7,7 +7,7 @@ from stats.reasons import Reason
 
 
 class ReplyRule(models.Model):
-    """A pattern of replies and the class that they have; lower positions are asked first."""
+    """A pattern of replies and their class; lower positions are matched first."""
 
     position = models.PositiveIntegerField(default=0)
     # A provider's name, codes such as `550`, `5xx`, `5.7.1`, `*.2.2` with commas; empty: any.

@@ -3,7 +3,7 @@ from django.db.models import F, Q
 
 
 class RollupRun(models.Model):
-    """One run of the machinery that turns events into counts, for operators to see.
+    """One run of fold, audit, rebuild or retention, for operators.
 
     A fold that finds nothing to do leaves none.
     """

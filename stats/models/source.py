@@ -66,7 +66,7 @@ class EventSource(Key):
 
 
 class SourceMapping(models.Model):
-    """A text of a source's records (a VirtualMTA, a queue, a campaign, a mail class) that tells whose an event is."""
+    """A text of a source's records (a VirtualMTA, a queue, a campaign, a mail class) that is mapped to a server."""
 
     source = models.ForeignKey(EventSource, on_delete=models.CASCADE, related_name="mappings")
     text = models.CharField(max_length=255)
@@ -92,7 +92,7 @@ class SourceMapping(models.Model):
 
 
 class SourceState(models.Model):
-    """What the reader of a log has to remember between two deliveries."""
+    """The state of a log's reader between two deliveries."""
 
     source = models.OneToOneField(EventSource, on_delete=models.CASCADE, primary_key=True, related_name="state")
     state = models.JSONField()
@@ -105,7 +105,7 @@ class SourceState(models.Model):
 
 
 class SourceActivity(models.Model):
-    """When a source was last heard of."""
+    """The latest delivery and event of a source."""
 
     source = models.OneToOneField(EventSource, on_delete=models.CASCADE, primary_key=True, related_name="activity")
     # By our clock.
@@ -122,7 +122,7 @@ class SourceActivity(models.Model):
 
 
 class SourceOutcome(models.TextChoices):
-    """What becomes of a record."""
+    """The outcome of a record."""
 
     ACCEPTED = "accepted", "Accepted"
     DUPLICATE = "duplicates", "Duplicates"
@@ -133,7 +133,7 @@ class SourceOutcome(models.TextChoices):
 
 
 class SourceCount(models.Model):
-    """How many records of a source came to what, by hour of our clock and by reason."""
+    """Counts of a source's records by outcome, hour of arrival and reason."""
 
     source = models.ForeignKey(EventSource, on_delete=models.CASCADE, related_name="counts")
     # Hours since 1970.

@@ -2,7 +2,7 @@ from django.db import models
 
 
 class ThrottleBucket(models.Model):
-    """What receivers answered to the attempts of one address under one throttling rule (0: the default) within ten seconds.
+    """The replies to attempts of one address under one throttling rule (0: the default) within ten seconds.
 
     Written with the events themselves, for what has to act at once; kept three hours. The counts of stats are made from events.
     """

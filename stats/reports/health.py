@@ -13,7 +13,7 @@ LONGEST_LAG = datetime.timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What has been stored but not counted yet."""
+    """The stored events that are not counted yet."""
 
     batches: int
     events: int
@@ -26,7 +26,7 @@ class Lag:
 
 
 def lag(now: datetime.datetime) -> Lag:
-    """Return how far the counts are behind the events; one query over open batches alone."""
+    """Return the lag of the counts; one query over open batches."""
     open_ = Batch.objects.filter(folded_at=None).aggregate(
         batches=Count("id"), events=Sum("event_count"), oldest=Min("received_at")
     )
@@ -35,7 +35,7 @@ def lag(now: datetime.datetime) -> Lag:
 
 
 def problems(now: datetime.datetime) -> list[str]:
-    """Return what an operator should look at, a sentence each; empty when all is well."""
+    """Return problems for operators, a sentence each; empty if there are none."""
     found = []
     behind = lag(now)
     if behind.is_too_long:

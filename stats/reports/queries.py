@@ -39,7 +39,7 @@ OTHER_PROVIDERS = "other"
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Messages by what happened to them."""
+    """Counts of messages by kind of event."""
 
     incoming: int = 0
     sent: int = 0
@@ -113,7 +113,7 @@ def sent_by_address(address_ids: Iterable[int], period: Period | str | None, now
 
 
 def rank_pools(organization_id: int) -> list[int]:
-    """Return the organization's pools that have an address, least used first.
+    """Return the organization's pools with addresses, least used first.
 
     Use is all-time messages sent per address, not rounded; ties go to the lower id.
     """
@@ -230,7 +230,7 @@ def busiest_servers(
 
 @dataclass(frozen=True, slots=True)
 class BusyServer:
-    """A server by what it did, with what it is called."""
+    """A server's counts and names."""
 
     server_id: int
     name: str

@@ -29,7 +29,7 @@ OTHER_SIGNATURES = "other"
 
 
 class Replies(NamedTuple):
-    """How many replies put messages off, and refused them for good, at once or after `sent`."""
+    """The number of replies that deferred messages, rejected them, or bounced them after `sent`."""
 
     deferred: int = 0
     bounced: int = 0
@@ -37,7 +37,7 @@ class Replies(NamedTuple):
 
 
 class Attempts(NamedTuple):
-    """How many attempts at receivers were accepted, put off, and refused for good."""
+    """The number of accepted, deferred and rejected attempts."""
 
     sent: int = 0
     deferred: int = 0

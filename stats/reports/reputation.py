@@ -12,7 +12,7 @@ from stats.reports.queries import COLUMNS, OTHER_PROVIDERS, Counts
 
 
 def accepted_share(counts: "Counts | Attempts") -> float | None:
-    """Return the part of the attempts that were accepted, 0.0 to 1.0; None where nothing was tried.
+    """Return the accepted share of attempts, 0.0 to 1.0; None without attempts.
 
     An attempt is accepted (sent), put off (deferred) or refused for good (bounced). One message may be put off many times.
     """
@@ -21,7 +21,7 @@ def accepted_share(counts: "Counts | Attempts") -> float | None:
 
 
 class Attempts(NamedTuple):
-    """What became of the attempts of one day; a light row, because there is one for each address and day."""
+    """The outcomes of one day's attempts; a light row, because there is one per address and day."""
 
     sent: int
     deferred: int
@@ -77,7 +77,7 @@ def by_address_and_named_provider(
 
 
 def provider_names() -> dict[int, str]:
-    """Return what each provider is called, 0 for all others included."""
+    """Return the name of each provider, including 0 for all others."""
     return {0: OTHER_PROVIDERS} | dict(Provider.objects.values_list("id", "name"))
 
 

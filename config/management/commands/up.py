@@ -69,7 +69,7 @@ class Command(BaseCommand):
         self.say("Stopping …")
 
     def greet(self, bind: str, port: int) -> None:
-        """Say where the panel is; the first time, make the operator, whose password is shown this once."""
+        """Print the panel's URL; at the first start, create the superuser and print the password once."""
         host = "localhost" if bind in {"127.0.0.1", "0.0.0.0"} else f"[{bind}]" if ":" in bind else bind  # noqa: S104
         lines = [f"Sluice is ready: http://{host}:{port}/"]
         if operator := make_first_operator(actor=Actor.of_command("up")):
@@ -87,7 +87,7 @@ class Command(BaseCommand):
 
 
 def only_one() -> IO[str]:
-    """Return the lock of the data folder: two of us would run every scheduled task twice."""
+    """Return the lock of the data folder: two instances would run every scheduled task twice."""
     lock = (settings.SLUICE_DATA_DIR / "up.lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,13 +100,13 @@ def only_one() -> IO[str]:
 
 
 def refuse_full_disk() -> None:
-    """Say in a sentence what SQLite would say in a traceback."""
+    """End with a sentence instead of SQLite's traceback."""
     if fault := embedded.fault_of(settings.SLUICE_DATA_DIR):
         raise CommandError(f"The data folder {settings.SLUICE_DATA_DIR} {fault}.")
 
 
 def refuse_busy_port(bind: str, port: int) -> None:
-    """Say in a sentence what gunicorn would say five times."""
+    """End with a sentence instead of gunicorn's repeated errors."""
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -95,7 +95,7 @@ class Command(BaseCommand):
 
 
 class Run(ABC):
-    """Files on their way in."""
+    """The ingestion of files."""
 
     def __init__(self, log: IO[str] | None) -> None:
         self._log = log
@@ -113,11 +113,11 @@ class Run(ABC):
                 self._log.write(json.dumps({"line": position + 1, "code": code, "message": message}) + "\n")
 
     def result(self) -> dict[str, Any]:
-        """Return what the API's answer says of the same events."""
+        """Return the result in the form of the API's response."""
         return self.tally.document() | ({"flags": {"truncated": True}} if self.tally.is_truncated else {})
 
     def summary(self) -> str:
-        """Return what became of the events, as a sentence."""
+        """Return the outcome as a sentence."""
         seconds = max(time.monotonic() - self._began, 1e-6)
         counts, total = self.tally.counts, self.tally.total
         describe = [f"{counts[name]:,} {name}" for name in COUNTS if counts[name] or name != "ignored"]

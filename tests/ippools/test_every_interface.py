@@ -1,4 +1,4 @@
-"""Every way in judges a name, an IPv4, an IPv6 and a host name alike: by ippools.values."""
+"""Every interface validates names, IPv4, IPv6 and host names alike, by ippools.values."""
 
 import json
 
