@@ -134,7 +134,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
 
 
 class Declined(Exception):
-    """Raised by a face to refuse with a problem of its own making."""
+    """Raised by a dialect to refuse with its own problem."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

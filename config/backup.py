@@ -1,9 +1,9 @@
 """Backup and restore: the whole database in one file, which both PostgreSQL and SQLite can load.
 
-The file is gzipped lines of JSON: a head (which migrations the rows belong to), for each table a line with its name and
-columns and a line a row, and a tail with the number of rows, without which a file counts as cut off. Secrets stay encrypted:
-restoring them to use needs the same SLUICE_ENCRYPTION_KEYS. Sessions are left out: they are keys to open doors, and everybody
-can sign in again.
+The file is gzipped lines of JSON: a head with the migrations of the schema, for each table a line with its name and columns and
+one line per row, and a tail with the number of rows, without which a file counts as truncated. Secrets stay encrypted, so using
+a restored database needs the same SLUICE_ENCRYPTION_KEYS. Sessions are not included, because they give access; users sign in
+again.
 """
 
 import datetime

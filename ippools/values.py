@@ -1,6 +1,6 @@
 """Validation of VirtualMTA names, IPv4 and IPv6 addresses and host names, by the rules of GreenArrow's page.
 
-Pure, and the one place: every way in (form, both APIs, file, paste, command) judges by these.
+Pure. Every interface (form, both APIs, file, paste, command) uses these functions.
 """
 
 import ipaddress

@@ -1,8 +1,8 @@
 """The holders of permalinks over time, and the reservation of former permalinks.
 
-Events, SMTP users and host names that are under way go on naming an organization as it was called. So a permalink that is given
-up means its former holder for SLUICE_PERMALINK_HOLD days more, and no other organization may take it meanwhile; the platform
-can release it before. What acts write here belongs into their transaction, under the lock on organizations' names.
+Events, SMTP users and host names in transit still contain an organization's former permalink. So a permalink that is given up
+refers to its former holder for SLUICE_PERMALINK_HOLD more days, and no other organization can take it meanwhile; the platform
+can release it earlier. Callers write these rows in their own transaction, under the lock on organizations' names.
 """
 
 import datetime
