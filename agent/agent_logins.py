@@ -113,7 +113,7 @@ class PasswordDelay:
 
     def _count(self, client, now):
         count, last = self._wrong.get(client, (0, 0.0))
-        # Not for ever: 2 ** 1000 is no number of seconds.
+        # Bounded: 2 ** 1000 is not a usable number of seconds.
         return min(count, 10) if now - last < SECONDS_TO_FORGET else 0
 
 
@@ -139,7 +139,7 @@ class Server:
                     self._logins = Logins(json.load(file))
                 self._seen = seen
         except (OSError, ValueError, KeyError):
-            # Not there yet, or not ours to read: nobody logs in by what cannot be read.
+            # Missing or unreadable: clients cannot authenticate then.
             if self._seen is None:
                 self._logins = Logins({})
         return self._logins

@@ -99,7 +99,7 @@ class _Postfix:
     def events(self, line):
         for out in self._reader.line(line.rstrip(b"\n")):
             event = out.get("event")
-            # What is no customer's (a notification, mail of the machine) is nobody's event.
+            # Mail without a tenant (notifications, local mail) is not an event.
             if event is None or "server" not in event:
                 continue
             ip = self._known.address(out.get("tag"))

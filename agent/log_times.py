@@ -141,7 +141,7 @@ def arrival(qid: str) -> float | None:
             micros = micros * 52 + _BASE_52[c]
     except KeyError:
         return None
-    # What is no time of Postfix's long ids, which came in 2011, says nothing.
+    # Postfix has had long ids since 2011: an earlier time is not one.
     return seconds + micros / 1e6 if 1.2e9 < seconds < 4.2e9 else None
 
 

@@ -128,6 +128,6 @@ def explain(event: dict[str, Any], found: Delivery) -> None:
     host = _HOST.match(found.relay)
     if host:
         event["mx"] = host[1]
-    # What has more than one dot is no number.
+    # More than one dot: not a number.
     with contextlib.suppress(ValueError):
         event["seconds"] = float(found.delay)

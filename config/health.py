@@ -99,7 +99,7 @@ def check_counting() -> None:
         raise NotReady(f"events have waited {behind.seconds:.0f} seconds to be counted")
 
 
-# What must hold before this process gets work, in the order told.
+# Checks before this process gets work, in the order of reporting.
 CHECKS: dict[str, Callable[[], None]] = {
     "database": check_database,
     "migrations": check_migrations,

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-# What must never stand in a log, whoever logs it: keys are compared without case, `-` and `_`.
+# Never logged, by any logger: keys are compared without case, `-` and `_`.
 SECRETS = frozenset(
     {
         "apikey",
@@ -98,14 +98,14 @@ def configure(*, form: str, level: str) -> dict[str, Any]:
             "django": {"handlers": [], "level": level, "propagate": True},
             # The request middleware logs each request once, with its status; a broken one with its traceback.
             "django.request": {"handlers": [], "level": logging.CRITICAL, "propagate": True},
-            # gunicorn gives its loggers handlers of their own unless it is told about each.
+            # gunicorn adds its own handlers to its loggers, unless each is configured.
             "gunicorn.error": {"handlers": [], "level": level, "propagate": True},
             "gunicorn.access": {"handlers": [], "level": logging.WARNING, "propagate": True},
             # A line for each message sent, fetched and done, at INFO; the task's own lines tell of it.
             "celery.beat": {"level": logging.WARNING},
             "celery.worker.strategy": {"level": logging.WARNING},
             "celery.app.trace": {"level": logging.WARNING},
-            # At a terminal they would push away, every five seconds, what somebody wants to read: failures alone are told.
+            # At a terminal, these lines every five seconds would hide the others: only failures are logged.
             "django_structlog.celery": {"level": logging.WARNING if (form, level) == ("console", "INFO") else level},
         },
     }

@@ -152,7 +152,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
 if REDIS_URL:
     CELERY_BROKER_URL = REDIS_URL
     # Seconds until a message that nobody acknowledged is given to another worker: longer than any task and any ETA.
-    # Without time-outs a broker that hangs would hang whoever sends a message, for ever.
+    # Without time-outs, a hanging broker would block every sender indefinitely.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "visibility_timeout": 6 * 3600,
         "socket_connect_timeout": 5,
@@ -174,7 +174,7 @@ else:
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A Redis whose memory is full answers with errors, which would end the worker; as one that is away, it is tried again.
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
-# Tried for as long as it takes: a worker that gives up is one that somebody must start.
+# Retried indefinitely: a worker that gives up must be started by hand.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # Results in the database slow tasks sevenfold; what operators must see is a row of its own.
 CELERY_TASK_IGNORE_RESULT = True
@@ -229,7 +229,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = Path(env.text("SLUICE_STATIC_ROOT", default=str(SLUICE_DATA_DIR / "static")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    # Compressing takes 20 s, which on localhost nobody gets back.
+    # Compression takes 20 s, without benefit on localhost.
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if IS_PRODUCTION
@@ -268,18 +268,18 @@ UNFOLD = theme.UNFOLD
 
 # The last label(s) of host names made for addresses: 1-1-1-1.<organization's permalink>.<suffix>.
 SLUICE_HOSTNAME_SUFFIX = env.host_name("SLUICE_HOSTNAME_SUFFIX", default="postal")
-# What a new customer is told to send to.
+# The submission host and port shown to new customers.
 SLUICE_SMTP_HOST = env.text("SLUICE_SMTP_HOST", default=f"smtp.{SLUICE_HOSTNAME_SUFFIX}")
 SLUICE_SMTP_PORT = env.number("SLUICE_SMTP_PORT", default=587, least=1)
 # Days that a permalink which an organization gave up is held back for it.
 SLUICE_PERMALINK_HOLD = env.number("SLUICE_PERMALINK_HOLD", default=30)
-# Days that raw events are kept; counts are kept for ever.
+# Days that raw events are kept; daily and coarser counts are kept permanently.
 SLUICE_EVENT_RETENTION = env.number("SLUICE_EVENT_RETENTION", default=30, least=1)
 # Days; older events are refused.
 SLUICE_EVENT_MAX_AGE = env.number("SLUICE_EVENT_MAX_AGE", default=5 * 366, least=1)
-# Whether a change of configuration is published to the nodes by itself (`auto`) or on request (`manual`).
+# Whether configuration changes are published to the nodes automatically (`auto`) or on request (`manual`).
 SLUICE_PUBLISH = env.choice("SLUICE_PUBLISH", ["auto", "manual"], default="manual" if IS_PRODUCTION else "auto")
-# Requests of nodes that a web process holds until there is something new; others are told to ask again after so many seconds.
+# Long-polling requests of nodes that a web process holds; further requests are answered with a retry interval.
 SLUICE_NODE_WAITERS = env.number("SLUICE_NODE_WAITERS", default=max(1, SLUICE_WEB_THREADS // 2), least=1)
 SLUICE_NODE_RETRY = 5
 

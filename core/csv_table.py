@@ -10,7 +10,7 @@ from core.names import without_invisible
 
 MOST_FAULTS = 50
 SEPARATORS = ",;\t"
-# Excel's own first line, which says what the cells stand apart by.
+# Excel's own first line, which sets the separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,10}|[0-9]{1,3}(,[0-9]{3}){1,2}", re.ASCII)
 _SAVE_AS = "save it as “CSV UTF-8 (comma delimited)”"

@@ -23,7 +23,7 @@ from core.names import fold
 
 FAILURES_OF_NAME = 10
 FAILURES_OF_ADDRESS = 100
-# Of one wrong key from one address (a client that was never told of a new key), and of any from one address.
+# Of one wrong key from one address (a client with an outdated key), and of any from one address.
 WRONG_KEYS_OF_KEY = 600
 WRONG_KEYS_OF_ADDRESS = 3_000
 # Seconds from the first failure. Not more than the 300 that caches without a counter of their own reset an entry to.

@@ -65,7 +65,7 @@ def resolve[M: Model](queryset: QuerySet[M], references: Iterable[Reference | No
     """Find the records of all these references; the model has a `name_key`."""
     given = [each for each in references if each is not None]
     ids = sorted({each.id for each in given if each.id})
-    # A name that cannot be stored is nobody's, and PostgreSQL would not even compare it.
+    # A name that cannot be stored matches no record, and PostgreSQL would refuse to compare it.
     keys = sorted({fold(each.name) for each in given if each.id is None and each.name and is_storable(each.name)})
     records: list[M] = []
     for some_ids in _batches(ids):

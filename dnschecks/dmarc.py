@@ -54,7 +54,7 @@ def parse(text: str) -> Policy:
     _report_addresses(tags, "ruf")
     p = tags.get("p", "").lower()
     if "p" not in tags:
-        # Without a policy but with somebody to report to, receivers act as if it said p=none (RFC 7489, 6.6.3).
+        # Without a policy but with a report address, receivers apply p=none (RFC 7489, 6.6.3).
         if not rua:
             raise BadRecord("it names no policy (p=none, p=quarantine or p=reject)")
         p = "none"

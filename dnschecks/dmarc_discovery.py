@@ -41,7 +41,7 @@ class _Found:
 
     @property
     def is_of_suffix(self) -> bool:
-        # Registries published before there was `psd=` (RFC 9091): a top-level domain is nobody's organizational domain.
+        # Registries published before `psd=` existed (RFC 9091): a top-level domain is never an organizational domain.
         return self.policy.psd == "y" or (self.policy.psd != "n" and "." not in self.domain)
 
 

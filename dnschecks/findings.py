@@ -8,7 +8,7 @@ from typing import Any
 from dnschecks.checked import DNSStatus
 from dnschecks.resolver import Answer
 
-# Raw answers are shown to people: what is longer is somebody's attempt to fill our tables.
+# Raw answers are shown to users. Longer ones are abuse.
 LONGEST_ANSWER = 8_000
 
 

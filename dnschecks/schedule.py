@@ -9,14 +9,14 @@ from dnschecks.findings import Finding
 
 MINUTE = datetime.timedelta(minutes=1)
 HOUR = datetime.timedelta(hours=1)
-# Somebody who has just added a domain is publishing its records, and waits.
+# A user who has just added a domain is publishing its records, and waits.
 FRESH = HOUR
 FRESH_DELAY = 2 * MINUTE
 # What is right stays right for long; what is wrong may be put right at any time, but the owner may also have left.
 STABLE_FIRST, STABLE_LONGEST = HOUR, 24 * HOUR
 WRONG_FIRST, WRONG_LONGEST = 5 * MINUTE, 12 * HOUR
 FAILED_FIRST, FAILED_LONGEST = MINUTE, 2 * HOUR
-# Rows made together must not be checked together for ever.
+# Rows created together must not always be checked together.
 JITTER = 0.2
 
 

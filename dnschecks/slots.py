@@ -43,7 +43,7 @@ class Slots:
             with self._lock:
                 self._taken[asked_by] -= 1
                 if not self._taken[asked_by]:
-                    # Whoever has asked once is not remembered for ever.
+                    # Entries without slots are removed.
                     del self._taken[asked_by]
 
 

@@ -18,7 +18,7 @@ MAX_LOOKUPS = 10
 MAX_VOID_LOOKUPS = 2
 MAX_MX_HOSTS = 10
 MAX_PTR_NAMES = 10
-# What the macro %{r} says where nobody receives.
+# The value of the macro %{r} without a receiving host.
 RECEIVER = "unknown"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 Result = tuple[int, uuid.UUID, Future[Findings]]
 # Results are gathered for so many seconds and written in one transaction.
 WRITE_EVERY = 0.2
-# Claimed at once, for each thread: enough that none stands idle, few enough that a stopped worker leaves little behind.
+# Rows claimed at once for each thread: enough to keep it busy, few enough to lose little if the worker stops.
 CLAIMED_PER_THREAD = 2
 
 
@@ -123,7 +123,7 @@ def check_now[Row: DNSChecked, Plan](
             _check(kind, pk, seconds=seconds)
     except TooManyChecks:
         at = timezone.now()
-        # Its failures are not forgotten and its streak neither: nobody says that something has changed.
+        # Its failures and its streak are kept, because nothing has changed.
         kind.rows().unclaimed(at).filter(pk=pk, dns_next_check_at__gt=at).update(dns_next_check_at=at)
         raise TooManyChecks(
             "Too many DNS checks are running. This one runs automatically within two minutes; try again then"

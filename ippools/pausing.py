@@ -48,7 +48,7 @@ def resume_due(*, at: datetime.datetime) -> int:
 @atomic_act
 def _resume_if_due(address_id: int, at: datetime.datetime) -> bool:
     lock_addresses()
-    # Somebody may have paused it for longer meanwhile.
+    # The pause may have been extended in the meantime.
     if not IPAddress.objects.filter(pk=address_id, paused_until__lte=at).exists():
         return False
     resume(address_id, actor=Actor.system())

@@ -8,7 +8,7 @@ import ipaddress
 
 # The columns of an address in the order in which `seen` and `hidden` take them.
 BOUND_AND_PUBLIC = ("ipv4", "ipv6", "public_ipv4", "public_ipv6")
-# They stand for public addresses wherever something is explained, demonstrated or tested (RFC 5737, 3849, 9637).
+# They represent public addresses in documentation and tests (RFC 5737, 3849, 9637).
 _DOCUMENTATION = tuple(
     map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20"))
 )

@@ -72,7 +72,7 @@ def hostname_faults(hostname: str) -> list[str]:
         faults.append(f"must be from 1 to {LENGTH} characters in length")
     if not _HOST_CHARACTERS.fullmatch(hostname) or "" in labels[1:-1]:
         faults.append("must contain only letters, numbers and -, in labels with single dots between them")
-    # An empty label at an end is a dot there; one within has been told of.
+    # An empty label at an end is a leading or trailing dot; inner ones have been reported.
     if hostname and not all(
         label[:1].isalnum() and label[-1:].isalnum() for label in (labels[0], labels[-1], *filter(None, labels))
     ):

@@ -99,7 +99,7 @@ def share_of(nodes: Collection[int], *, since: datetime.datetime, now: datetime.
 def _pass_on(found: Watched) -> str:
     publication = Publication.objects.select_for_update().get(pk=1)
     if publication.canary_id != found.revision.pk:
-        # Somebody published meanwhile.
+        # Another revision was published in the meantime.
         return ""
     publication.end_trial()
     publication.save()

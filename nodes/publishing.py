@@ -94,7 +94,7 @@ def publish_if_changed(*, now: datetime.datetime) -> bool:
     """
     if settings.SLUICE_PUBLISH != AUTOMATIC or is_held() or not _may_have_changed(now):
         return False
-    # A hint, not a lock: of many that wait for a change one reads the platform. It ends by itself should its holder die.
+    # A hint, not a lock: of many waiting requests, one reads the platform. It expires if its holder dies.
     if not cache.add(_BUSY, True, timeout=30):
         return False
     try:

@@ -139,7 +139,7 @@ class Reader:
         return None
 
     def _named(self, label: str, pk: Any) -> str:
-        # Of a record that the person may not see, no more than its id is told.
+        # Of a record that the user cannot view, only the id is shown.
         return self.names.get((label, pk), f"no. {pk}")
 
 

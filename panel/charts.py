@@ -22,7 +22,7 @@ SERIES = (
     ("deferred", "Deferred", "--sluice-deferred"),
     ("bounced", "Bounced", "--sluice-bounced"),
 )
-# Over how many days an address's standing with the providers is told.
+# The number of days of an address's acceptance by providers.
 REPUTATION_DAYS = 7
 # Shares from which on cells look better; below the first they look worst.
 STEPS = (0.5, 0.7, 0.85, 0.93, 0.97)

@@ -36,7 +36,7 @@ class PanelErrorPages:
         try:
             return self._panel_page(request, response.status_code) or response
         except Exception:
-            # What went wrong may stand in the way of the frame too, as a database that is away does: the bare page is there.
+            # The error, such as an unreachable database, can also prevent rendering the sidebar: the plain page is used then.
             logger.exception("error_page_without_sidebar")
             return response
 

@@ -63,7 +63,7 @@ KINDS = (
     Searched(ApiToken, "token", starts=("key_prefix",)),
     Searched(IngestToken, "input", contains=("name_key",), starts=("key_prefix",)),
 )  # fmt: skip
-# Addresses of a larger network are not listed one by one; whoever means them filters the list.
+# Addresses of a larger network are not listed; the address list can be filtered instead.
 MOST_OF_NETWORK = 1024
 
 
@@ -102,7 +102,7 @@ def _condition(kind: Searched, text: str) -> Q | None:
     conditions = [Q(**{f"{name}__contains": _written(name, text)}) for name in kind.contains]
     for name in kind.starts:
         if name == "key_prefix":
-            # Whoever pastes a whole key finds it by the part that is kept readable.
+            # A pasted key is found by its readable prefix.
             if len(text) >= PREFIX_LENGTH:
                 conditions.append(Q(key_prefix=text[:PREFIX_LENGTH]))
         else:
@@ -135,7 +135,7 @@ def _domain(text: str) -> str:
     """Return the domain of a text or mailbox in lower-case A-labels; a part of a name unchanged, or empty."""
     name = text.rpartition("@")[2].strip()
     if name.isascii():
-        # A part of a domain is no domain, and is compared as it is.
+        # A part of a domain is not a domain, and is compared unchanged.
         return name.lower() if len(name) > 1 and " " not in name and "/" not in name else ""
     try:
         return domain_name(name)

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import MemoryFileUploadHandler
 
-# Bytes of a whole request with a file: twice what an import takes, so that a file a little too large is told so there.
+# Bytes of a whole request with a file: twice the limit of imports, so that a slightly larger file gets the import's error.
 LARGEST_REQUEST = 4 * 1024 * 1024
 
 

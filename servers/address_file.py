@@ -147,7 +147,7 @@ def _outcome(before: Mapping[str, tuple[str, ...]], after: Mapping[str, tuple[st
 def _import(row: Row, names: _Names, actor: Actor) -> None:
     ipv4 = row.code("ipv4")
     values, wanted = _values(row, names)
-    # PostgreSQL would not even compare with what is no address; the act says what is wrong with it.
+    # PostgreSQL refuses to compare with an invalid address; the act reports the error.
     known = IPAddress.objects.filter(ipv4=ipv4) if is_ipv4(ipv4) else IPAddress.objects.none()
     address = known.first()
     if address is None:

@@ -94,7 +94,7 @@ def rotate_credential(*, credential: Credential, actor: Actor) -> KeyedCredentia
     before = snapshot(rotated)
     key = _take_key(rotated)
     rotated.save(update_fields=["key_prefix", "key_digest", "key_ciphertext", "updated_at"])
-    # Not by `save_change`: that a key is another one is told by no column that may be recorded.
+    # Not by `save_change`: no column that can be recorded shows that the key has changed.
     _record(actor, "credential.rotated", rotated, before=before, after=snapshot(rotated))
     return KeyedCredential(rotated, key)
 

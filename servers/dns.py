@@ -88,7 +88,7 @@ def check_return_path(expected: Expected, resolver: Resolver) -> Finding:
         if addresses:
             return invalid(
                 f"{expected.return_path_name} answers with an address ({listed(addresses)}) instead of a CNAME: it has "
-                "address records, or the DNS host's proxy stands before it. Remove them, or switch the proxy off "
+                "address records, or the DNS provider proxies it. Remove the records, or disable the proxy "
                 f"(“DNS only”). {publish}",
                 *seen,
             )

@@ -48,7 +48,7 @@ class Expected:
     dmarc_text: str
     # Every address that mail from the domain may leave by.
     sendings: tuple[Sending, ...]
-    # The name whose SPF record stands for them; empty: none does.
+    # The name of the SPF record that covers them; empty: none.
     spf_include: str
 
 

@@ -85,7 +85,7 @@ def _verdicts(name: str, sendings: Sequence[tuple[str, str]], resolver: Resolver
     verdicts: list[tuple[str, spf.Verdict]] = []
     for address, helo in sendings:
         if not resolver.remaining():
-            # A record of thousands of terms, for thousands of addresses: nobody may occupy the worker with it.
+            # A record of thousands of terms, for thousands of addresses, must not occupy the worker.
             reason = f"the {resolver.time_limit:g} seconds were over after {len(verdicts)} of {len(sendings)} addresses"
             return [*verdicts, (address, spf.Verdict(spf.Result.TEMPERROR, reason=reason))]
         verdicts.append((address, spf.evaluate(address, sender=name, helo=helo, resolver=resolver)))

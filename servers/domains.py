@@ -264,7 +264,7 @@ def _locked(domain: Domain) -> Domain:
 
 
 def _snapshot(domain: Domain) -> dict[str, Any]:
-    # What checks write is no configuration, and a check's answers are long.
+    # Results of checks are not configuration, and answers are long.
     written = ("_status", "_error")
     columns = snapshot(domain)
     return {name: value for name, value in columns.items() if not (name.startswith("dns_") or name.endswith(written))}

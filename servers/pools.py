@@ -26,7 +26,7 @@ from servers.models import IPPoolRule, Organization, OrganizationPool, Server
 
 # SQLite takes some 30,000 parameters in a statement.
 _PARAMETERS = 30_000
-# A refusal names that many of the records that stand in the way.
+# The number of blocking records that a refusal names.
 NAMED = 20
 
 

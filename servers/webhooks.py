@@ -15,7 +15,7 @@ from servers.parts import PartKind
 
 NAME_LENGTH = 200
 URL_LENGTH = 2000
-# Postal's names of what a webhook can be told of.
+# Postal's names of webhook events.
 EVENTS = (
     "MessageSent",
     "MessageDelayed",

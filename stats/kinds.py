@@ -20,7 +20,7 @@ class Kind(models.IntegerChoices):
 NUMBERS: dict[str, int] = {kind.label: kind.value for kind in Kind}
 COLUMNS: tuple[str, ...] = tuple(NUMBERS)
 
-# The word of what a source tells and nobody counts, such as an opened message.
+# The type of events that are not counted, such as an opened message.
 IGNORED = "ignored"
 # What a receiver's reply explains.
 REPLIED = frozenset({Kind.DEFERRED.value, Kind.BOUNCED.value, Kind.LATE_BOUNCE.value})

@@ -21,7 +21,7 @@ PRODUCT = ("api", "config", "core", "dnschecks", "ippools", "nodes", "panel", "s
 READ = (*PRODUCT, "agent", "templates", "tools", "manage.py", "Procfile", "pyproject.toml", "Makefile")
 READ_SUFFIXES = {".py", ".html", ".toml", ".js", ".json", ".sh", ""}
 _WORD = re.compile(r"\w+")
-# Decorators that hand what they decorate to nobody.
+# Decorators that do not register what they decorate.
 _PLAIN = {
     "property",
     "cached_property",

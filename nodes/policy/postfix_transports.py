@@ -20,7 +20,7 @@ type Joint = tuple[tuple[Entry, Limit], ...]
 
 # A transport whose mail stays in the queue: it is in `defer_transports`.
 WAITING = "waiting"
-# What unlimited connections come to: Postfix starts no more processes of a service unless it is told to.
+# The value of unlimited connections: Postfix's default limit of processes per service.
 UNLIMITED_CONNECTIONS = 100
 MOST_SHARDS = 100
 # The most names in one draw.
@@ -163,7 +163,7 @@ def _processes(limit: Limit) -> int:
         return 1
     if limit.rule and limit.connections:
         return limit.connections
-    # Without a rule each domain has the limit for itself: it stands in main.cf.
+    # Without a rule, each domain has the limit for itself: it is in main.cf.
     return UNLIMITED_CONNECTIONS
 
 

@@ -71,7 +71,7 @@ class Alerts:
             return HttpResponseNotAllowed(["POST"])
         back = HttpResponseRedirect(reverse("admin:index"))
         try:
-            # Signed by the page that showed it: nobody writes words of their own into the trail.
+            # Signed by the page that showed it, so that users cannot write arbitrary text into the audit trail.
             key, label = signing.loads(request.POST.get("alert", ""), salt=_SALT)
         except (signing.BadSignature, ValueError):
             messages.error(request, "The alert could not be found.")

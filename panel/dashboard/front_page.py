@@ -22,7 +22,7 @@ from stats.reports import queries, recent, reputation
 from stats.reports.queries import ZERO, Counts, Point
 from stats.reports.reputation import NOTHING, Attempts
 
-# Loads, busiest servers and reputation are told of this many days, today included.
+# The number of days of loads, busiest servers and reputation, including today.
 DAYS = pool_load.DAYS
 BUSIEST = 8
 MOST_POOLS = 12

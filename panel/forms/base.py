@@ -32,7 +32,7 @@ class ActingForm(forms.ModelForm):
     """
 
     request: ClassVar[HttpRequest]
-    # What stands below a field, by its name, where the model says nothing.
+    # Help texts by field name, for fields without one in the model.
     helps: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

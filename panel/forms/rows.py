@@ -27,7 +27,7 @@ class Rows(BaseFormSet):
         if not self.management_form.is_valid():
             raise ValidationError(INCOMPLETE)
         total, shown = self.total_form_count(), self.initial_form_count()
-        # A text that is no number of this form's, such as -1, gives no form at all.
+        # An index that is not in this formset, such as -1, gives no form.
         if not 0 <= shown <= total or not all(self._has_come(number) for number in range(total)):
             raise ValidationError(INCOMPLETE)
         if shown != len(self.initial or ()):

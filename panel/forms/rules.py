@@ -21,7 +21,7 @@ from throttling.models.rule import MAX_RULES
 from throttling.models.rule_set import HIGHEST_LIMIT
 
 LIMITS = ("max_concurrent_connections", "max_messages_per_hour")
-# Some more than may be saved, so that the act can say what is wrong; never as many as somebody cares to send.
+# Slightly more than can be saved, so that the act can report the error; but bounded.
 MOST_SENT = MAX_RULES + 50
 
 

@@ -23,7 +23,7 @@ class ApiTokenForm(ActingForm):
         super().__init__(*args, **kwargs)
         user = self.request.user
         if not user.is_superuser:
-            # A token acts in its user's name: who makes one for somebody else could act as anybody.
+            # A token acts as its user: creating one for other users would allow impersonation.
             self.limit_choices("user", User.objects.filter(username=user.get_username()))
 
     def act(self) -> ApiToken:

@@ -41,7 +41,7 @@ class PanelAdmin(ModelAdmin):
     list_filter_submit = True
     list_fullwidth = True
     warn_unsaved_form = True
-    # Whether there is an act that does it. Where there is none, nobody may, whatever their permissions.
+    # Whether there is an act for it. Without one, no user can do it, whatever their permissions.
     is_added = True
     is_changed = True
     is_deleted = True
@@ -103,7 +103,7 @@ class PanelAdmin(ModelAdmin):
     def formfield_for_foreignkey(
         self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any
     ) -> ModelChoiceField | None:
-        # A choice that a person may not see is no choice.
+        # Users can choose only records that they can view.
         remote = self.admin_site._registry.get(db_field.remote_field.model)
         if remote is not None and "queryset" not in kwargs:
             kwargs["queryset"] = remote.get_queryset(request)

@@ -36,7 +36,7 @@ class OrganizationForm(PreviewedForm):
     time_zone = time_zone_field()
     helps = {
         "time_zone": "The time zone of the days in the daily usage file. Months, and the APIs, use UTC.",
-        "allow_keyless_create": "Postal's servers/create works without a key: whoever knows the organization's UUID can make"
+        "allow_keyless_create": "Postal's servers/create works without a key: anyone with the organization's UUID can create"
         " servers. Leave it off unless a program needs it.",
     }
 

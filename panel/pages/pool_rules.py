@@ -129,7 +129,7 @@ class IPPoolRuleAdmin(TenantAdmin):
             }
             for place, rule in found["rules"]
         ]
-        # Whoever may change one of an owner's rules may change all.
+        # A user who can change one of an owner's rules can change all.
         may_move = found["rule_total"] > 1 and self.has_change_permission(request, record)
         return {**found, "rows": rows, "may_move": may_move, "steps": rule_order.STEPS.items()}
 

@@ -123,8 +123,8 @@ class RevisionAdmin(ReadOnlyAdmin):
                 lambda: publishing.roll_back(number=record.number, actor=actor_of(request), now=timezone.now()),
             )
         notice = (
-            f"Every node gets what r{record.number} told it, under a new number. The configuration in the panel stays as it is;"
-            " nothing is published by itself until somebody publishes."
+            f"Every node gets its policy of r{record.number} again, under a new number. The configuration in the panel is kept;"
+            " changes are not published automatically until you publish."
         )
         return self._page(request, publishing.rollback_draft(record), f"Publish r{record.number} again", notice)
 

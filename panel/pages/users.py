@@ -82,7 +82,7 @@ class UserAdmin(PanelAdmin):
     actions_detail = ["give_password"]
     change_form_outer_before_template = "panel/user.html"
     own_fields = ("username", "first_name", "last_name", "email", "time_zone", "is_active", "is_staff")
-    # Only superusers say what others may do, also by GreenArrow's API; nobody raises themselves.
+    # Only superusers grant permissions, also for GreenArrow's API; users cannot extend their own.
     rights = ("is_superuser", "api_level", "groups", "user_permissions")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
@@ -160,7 +160,7 @@ def _permissions(user: User) -> set[str]:
 
 
 admin.site.unregister(Group)
-# Its page shows the secrets of second factors to whoever may look at it.
+# Its page shows the secrets of second factors to every user who can view it.
 admin.site.unregister(TOTPDevice)
 admin.site.unregister(StaticDevice)
 

@@ -49,7 +49,7 @@ class Server(models.Model):
         IPPool, on_delete=models.PROTECT, null=True, blank=True, related_name="servers", verbose_name="IP pool"
     )
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # None: until somebody resumes it.
+    # None: until it is resumed.
     suspended_until = models.DateTimeField(null=True, blank=True, editable=False)
     suspension_reason = models.CharField(max_length=500, blank=True, editable=False)
     privacy_mode = models.BooleanField(default=False)

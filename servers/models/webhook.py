@@ -13,7 +13,7 @@ class Webhook(models.Model):
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="webhooks")
     name = models.CharField(max_length=200)
     url = models.URLField("URL", max_length=2000)
-    # Names of the events that it is told of; empty: all.
+    # Names of the events that it is called for; empty: all.
     events = models.JSONField(default=list, blank=True)
     enabled = models.BooleanField(default=True)
     # Whether requests are signed with the platform's key.

@@ -15,7 +15,7 @@ COUNTERS = kinds.COLUMNS
 _ATTEMPTS = ("sent", "deferred", "bounced")
 _REPLIED = ("deferred", "bounced", "late_bounce")
 _FROM_MINUTE = {Grain.MINUTE: "minute", Grain.HOUR: "minute / 60", Grain.DAY: "minute / 1440"}
-# How long fine counts are kept. Coarser ones are kept for ever.
+# How long fine counts are kept. Coarser ones are kept permanently.
 MINUTES_KEPT = datetime.timedelta(hours=2)
 HOURS_KEPT = datetime.timedelta(days=90)
 

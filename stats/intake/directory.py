@@ -243,5 +243,5 @@ def _canonical_ip(text: str) -> str | None:
         ip = ipaddress.IPv6Address(text)
     except ValueError:
         return None
-    # A zone (%eth0) names an interface of somebody's machine, not an address.
+    # A zone (%eth0) names an interface of one machine, not an address.
     return None if ip.scope_id else str(ip.ipv4_mapped or ip)

@@ -10,7 +10,7 @@ import orjson
 from stats.intake.remarks import EventRefused
 from stats.intake.sources import framing
 
-# A line that is longer is no event: an event's texts come to some hundreds of characters.
+# A longer line is not an event: an event has some hundreds of characters.
 LONGEST_LINE = 64 * 1024
 
 

@@ -47,7 +47,7 @@ def number(
     missing = _find(model, {name for name in names if name not in known}, known)
     if not missing:
         return
-    # A transaction of its own: whoever ingests the same new names waits for this, not for a batch.
+    # A separate transaction: concurrent ingesters of the same new names wait for this, not for a batch.
     with transaction.atomic():
         advisory("stats.names")
         missing = _find(model, missing, known)

@@ -29,7 +29,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# They stand between the words that matter, in any number: patterns do without them.
+# Filler words between the significant ones: patterns ignore them.
 _FILLERS = words("""
     a an the is are was were be been being has have had this that these those your you our of to for in on at by with and
     or it its we will would there so very currently please

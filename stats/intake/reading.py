@@ -139,7 +139,7 @@ def _kind(event: Any) -> int | None:
     """Return the number of the event's type, None for one that is not counted. Raises EventRefused."""
     if type(event) is not dict:
         if isinstance(event, EventRefused):
-            # Whoever read the event could not make anything of it.
+            # The reader could not parse the event.
             raise event
         raise EventRefused("invalid_event", "An event must be a JSON object")
     word = event.get("type")

@@ -7,7 +7,7 @@ from stats.ledger import storage
 from throttling.limits import LimitRule, LimitTable, effective
 from throttling.models import RuleDomain
 
-# No rule can be told: the address or the domain is not known.
+# The rule is unknown, because the address or the domain is.
 UNKNOWN = -1
 DEFAULT = 0
 _EMPTY = LimitTable.of((), max_concurrent_connections=None, max_messages_per_hour=None)

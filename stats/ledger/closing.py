@@ -32,7 +32,7 @@ def _open(day: int, now: datetime.datetime) -> None:
         partitions.create([day], now=now)
         found = Day.objects.select_for_update().filter(day=day, removed_at__isnull=False).first()
         if found is None:
-            # Somebody else has opened it.
+            # Another transaction has opened it.
             return
         # Its counts are complete: a day is dropped only when no batch in it is open.
         counted = list(ServerCount.objects.filter(grain=Grain.DAY, bucket=day).values_list("server_id", flat=True))

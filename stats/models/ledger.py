@@ -70,7 +70,7 @@ class Event(models.Model):
     signature_id = models.IntegerField(db_default=0)
     # The domain of the recipient.
     recipient_id = models.IntegerField(db_default=0)
-    # The throttling rule that applied, 0 the default of the address, -1 where no rule can be told.
+    # The throttling rule that applied; 0: the default of the address; -1: unknown.
     rule_id = models.BigIntegerField(db_default=-1)
 
     class Meta:

@@ -17,7 +17,7 @@ class Lag:
 
     batches: int
     events: int
-    # How long the oldest of them has waited; 0.0 where there is none.
+    # How long the oldest of them has waited; 0.0 without open batches.
     seconds: float
 
     @property

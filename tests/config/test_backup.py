@@ -155,7 +155,7 @@ def test_it_refuses_what_is_no_backup(tmp_path):
 def test_it_does_not_overwrite(tmp_path):
     path = tmp_path / "panel.gz"
     path.write_bytes(b"precious")
-    with pytest.raises(CommandError, match="exists already"):
+    with pytest.raises(CommandError, match="already exists"):
         call_command("backup", str(path))
     assert path.read_bytes() == b"precious"
     assert connection.in_atomic_block is False

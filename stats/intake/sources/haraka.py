@@ -26,6 +26,6 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
         if named:
             fields["server"] = named
     if "server" not in fields and fields.get("from") == "":
-        # Haraka's own notification: nobody logged in, and the sender is null.
+        # Haraka's own notification: no user name, and the null sender.
         return [Ignored(index, "own_notification")]
     return [Event(index, fields, vmta=text(parsed.get("vmta")))]
