@@ -1,5 +1,6 @@
 """Strict reading of environment variables: an invalid value ends the process with a sentence that names the variable."""
 
+import ipaddress
 import os
 import sys
 from typing import Any, NoReturn
@@ -32,6 +33,17 @@ def host_name(name: str, default: str) -> str:
 def words(name: str, default: list[str] | None = None) -> list[str]:
     """Return the parts between commas."""
     return [part.strip() for part in text(name).split(",") if part.strip()] or list(default or [])
+
+
+def networks(name: str) -> list[str]:
+    """Return the IP networks between commas."""
+    values = words(name)
+    for value in values:
+        try:
+            ipaddress.ip_network(value)
+        except ValueError:
+            end([f"{name}: {value} is no IP address or network (such as 10.0.0.0/8)."])
+    return values
 
 
 def number(name: str, default: int, *, least: int = 0) -> int:

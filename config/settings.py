@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "throttling",
     "ippools",
     "servers",
+    "webhooks",
     "stats",
     "nodes",
     "api",
@@ -306,3 +307,16 @@ SLUICE_RETURN_PATH_HOST = env.text("SLUICE_RETURN_PATH_HOST", default=f"rp.{SLUI
 # A name whose SPF record lists the platform's addresses; customers then publish `include:` of it. Empty: they publish the
 # addresses of their server's pools themselves.
 SLUICE_SPF_INCLUDE = env.text("SLUICE_SPF_INCLUDE")
+
+# --- Webhooks --------------------------------------------------------------------------------------------------------
+
+# Networks besides the public internet that webhooks may be called in.
+SLUICE_WEBHOOK_NETWORKS = env.networks("SLUICE_WEBHOOK_NETWORKS")
+# Workers that make deliveries at once, the calls that each has under way, and those of one host.
+SLUICE_WEBHOOK_WORKERS = env.number("SLUICE_WEBHOOK_WORKERS", default=1, least=1)
+SLUICE_WEBHOOK_THREADS = env.number("SLUICE_WEBHOOK_THREADS", default=32, least=2)
+SLUICE_WEBHOOK_HOST_CONNECTIONS = env.number("SLUICE_WEBHOOK_HOST_CONNECTIONS", default=8, least=1)
+# Deliveries of one webhook that may be waiting; beyond them the oldest are dropped, and counted.
+SLUICE_WEBHOOK_BACKLOG = env.number("SLUICE_WEBHOOK_BACKLOG", default=250_000, least=1)
+# Days that deliveries are kept after they came into being, and with them the recipients' mailboxes.
+SLUICE_WEBHOOK_RETENTION = env.number("SLUICE_WEBHOOK_RETENTION", default=7, least=1)

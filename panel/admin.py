@@ -6,6 +6,7 @@ from panel.pages import (  # noqa: F401
     audit,
     caps,
     credentials,
+    deliveries,
     domains,
     event_sources,
     former_permalinks,

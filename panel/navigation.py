@@ -21,6 +21,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("alternate_email", "servers.domain"),
             ("call_split", "servers.route"),
             ("webhook", "servers.webhook"),
+            ("outbox", "webhooks.delivery"),
         ],
     ),
     (

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from core.atomic_acts import atomic_act
 from core.audit import Actor
@@ -12,9 +11,9 @@ from servers import quotas
 from servers.locks import lock_organization_of
 from servers.models import Server, Webhook
 from servers.parts import PartKind
+from servers.webhook_urls import BadURL, parse
 
 NAME_LENGTH = 200
-URL_LENGTH = 2000
 # Postal's names of webhook events.
 EVENTS = (
     "MessageSent",
@@ -28,6 +27,8 @@ EVENTS = (
     "SendLimitApproaching",
     "SendLimitExceeded",
 )
+# Of those, what nothing here notices: a webhook that is for these alone is never called.
+NEVER_TOLD = ("MessageLinkClicked", "MessageLoaded")
 CHANGEABLE = frozenset({"name", "url", "events", "enabled", "sign"})
 
 
@@ -36,19 +37,12 @@ def _faults(webhook: Webhook) -> Iterator[Fault]:
         yield Fault("name", "is required")
     elif len(webhook.name) > NAME_LENGTH or not is_storable(webhook.name):
         yield Fault("name", f"must be at most {NAME_LENGTH} characters, without control characters")
-    if not _is_url(webhook.url):
-        yield Fault("url", "must be an address that begins with https:// or http://")
+    try:
+        parse(webhook.url)
+    except BadURL as problem:
+        yield Fault("url", str(problem))
     if unknown := sorted(set(webhook.events) - set(EVENTS)):
         yield Fault("events", f"are not all known: {', '.join(unknown)}")
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(host) and len(text) <= URL_LENGTH and is_storable(text)
 
 
 WEBHOOKS = PartKind(Webhook, CHANGEABLE, frozenset({"name", "url"}), _faults)

@@ -33,6 +33,7 @@ from servers.models import (
     Webhook,
 )
 from throttling.models import Rule, RuleDomain, RuleSet, ThrottleProgram, ThrottlingTemplate
+from webhooks.models import Circuit, Delivery, SigningKey
 
 # --- core -------------------------------------------------------------------------------------------------------------
 
@@ -362,3 +363,35 @@ class RevisionPolicyFactory(DjangoModelFactory):
 
     revision = factory.SubFactory(RevisionFactory)
     policy = factory.SubFactory(NodePolicyFactory)
+
+
+# --- webhooks ---------------------------------------------------------------------------------------------------------
+
+
+class DeliveryFactory(DjangoModelFactory):
+    class Meta:
+        model = Delivery
+
+    webhook = factory.SubFactory(WebhookFactory)
+    server = factory.SelfAttribute("webhook.server")
+    event = "MessageSent"
+    body = '{"event":"MessageSent"}'
+    created_at = due_at = A_MOMENT
+    until = A_MOMENT + datetime.timedelta(days=3)
+
+
+class CircuitFactory(DjangoModelFactory):
+    class Meta:
+        model = Circuit
+
+    webhook = factory.SubFactory(WebhookFactory)
+
+
+class SigningKeyFactory(DjangoModelFactory):
+    class Meta:
+        model = SigningKey
+
+    kid = factory.Sequence("key-{}".format)
+    private_key = factory.LazyFunction(lambda: encrypt("private"))
+    public_key = "public"
+    created_at = signs_from = A_MOMENT

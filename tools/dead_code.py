@@ -17,7 +17,19 @@ from pathlib import Path
 import django
 
 ROOT = Path(__file__).resolve().parent.parent
-PRODUCT = ("api", "config", "core", "dnschecks", "ippools", "nodes", "panel", "servers", "stats", "throttling")
+PRODUCT = (
+    "api",
+    "config",
+    "core",
+    "dnschecks",
+    "ippools",
+    "nodes",
+    "panel",
+    "servers",
+    "stats",
+    "throttling",
+    "webhooks",
+)
 READ = (*PRODUCT, "agent", "templates", "tools", "manage.py", "Procfile", "pyproject.toml", "Makefile")
 READ_SUFFIXES = {".py", ".html", ".toml", ".js", ".json", ".sh", ""}
 _WORD = re.compile(r"\w+")

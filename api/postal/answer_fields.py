@@ -12,6 +12,7 @@ from api.postal.fields import Schema
 from api.postal.parameters import MODES
 from servers.domains import verification_string
 from servers.models import Domain
+from webhooks.models import Delivery as DeliveryRow
 
 STATUSES = {None: None, "ok": "OK", "missing": "Missing", "invalid": "Invalid"}
 _STATUS: Schema = {"type": ["string", "null"], "enum": ["OK", "Missing", "Invalid", None]}
@@ -54,6 +55,19 @@ class Timestamp(Written):
 
     def to_representation(self, value: datetime.datetime) -> str:
         return timestamp(value)
+
+
+class OptionalTimestamp(Timestamp):
+    """A time that may not have come, or that is not known: null."""
+
+    schema = {**Timestamp.schema, "type": ["string", "null"]}
+
+
+class DeliveryState(Written):
+    schema = {"type": "string", "enum": [*DeliveryRow.State.labels]}
+
+    def to_representation(self, value: str) -> str:
+        return str(DeliveryRow.State(value).label)
 
 
 class WholeSeconds(Written):

@@ -14,6 +14,7 @@ from api.postal.fields import Choice, Flag, Identifier, Items, Moment, Names, Pa
 from api.postal.problems import BACKWARDS, NO_DOMAIN_GIVEN, NO_ORGANIZATION_GIVEN, fault
 from servers.models import Server
 from stats.counts.buckets import Period
+from webhooks.models import Delivery
 
 MODES = {Server.Mode.LIVE.value: "Live", Server.Mode.DEVELOPMENT.value: "Development"}
 MODES_BY_WORD = {word: mode for mode, word in MODES.items()}
@@ -213,3 +214,26 @@ class NamedOrganization(ShowOrganization):
         if given["organization_uuid"] is None and given["uuid"] is None:
             raise fault(NO_ORGANIZATION_GIVEN)
         return given
+
+
+# --- webhooks ---------------------------------------------------------------------------------------------------------
+
+DELIVERY_STATES = {label: value for value, label in Delivery.State.choices}
+MOST_DELIVERIES = 100
+
+
+class ListDeliveries(Parameters):
+    webhook_id = Identifier("Only deliveries of the webhook with this UUID")
+    status = Choice(
+        "Only deliveries in this state", choices=tuple(DELIVERY_STATES),
+        wrong=f"status must be one of {', '.join(DELIVERY_STATES)}",
+    )  # fmt: skip
+    before = Identifier("Only deliveries that came into being before the one with this UUID")
+    limit = Whole(
+        "At most so many, to 100", default=30, least=1, most=MOST_DELIVERIES,
+        wrong=f"limit must be from 1 to {MOST_DELIVERIES}",
+    )  # fmt: skip
+
+
+class ResendDelivery(Parameters):
+    delivery_id = Identifier("The delivery's UUID", required=True)

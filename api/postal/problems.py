@@ -23,6 +23,9 @@ TAKEN_NAME: Refusal = ("ValidationError", "Name has already been taken")
 FOREIGN_POOL: Refusal = ("ValidationError", "Ip pool is not a pool of this organization")
 INVALID_DOMAIN: Refusal = ("InvalidDomain", "The domain could not be found with the provided name")
 INVALID_DOMAIN_ID: Refusal = ("InvalidDomain", "The domain could not be found with the provided domain_id")
+INVALID_WEBHOOK: Refusal = ("InvalidWebhook", "The webhook could not be found with the provided webhook_id")
+INVALID_DELIVERY: Refusal = ("InvalidDelivery", "The delivery could not be found with the provided UUID")
+DISABLED_WEBHOOK: Refusal = ("Conflict", "The webhook is disabled")
 VERIFICATION_FAILED: Refusal = (
     "VerificationFailed",
     "We couldn't verify your domain. Please double check you've added the TXT record correctly.",

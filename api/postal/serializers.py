@@ -13,8 +13,10 @@ from api.postal.answer_fields import (
     Check,
     Count,
     CountsByName,
+    DeliveryState,
     IPv6,
     Mode,
+    OptionalTimestamp,
     Rate,
     Status,
     Texts,
@@ -344,3 +346,29 @@ RECEIPT = {
     "warnings": Remark(many=True),
     "refused": Remark(many=True),
 }
+
+# --- webhooks ---------------------------------------------------------------------------------------------------------
+
+
+class Webhook(Named):
+    url = CharField()
+    events = Texts(help_text="Names of events; empty: all")
+    enabled = BooleanField()
+    sign = BooleanField()
+    consecutive_failures = Count(source="circuit.failures", default=0)
+    held_back_since = OptionalTimestamp(source="circuit.opened_at", default=None)
+    dropped_deliveries = Count(source="circuit.dropped", default=0)
+
+
+class Delivery(Serializer):
+    uuid = UUIDField()
+    webhook = Named()
+    event = CharField()
+    status = DeliveryState(source="state")
+    created_at = Timestamp()
+    attempts = Count()
+    attempted_at = OptionalTimestamp()
+    next_attempt_at = OptionalTimestamp(source="due_at")
+    status_code = IntegerField(allow_null=True)
+    answer = CharField(help_text="The first 1,000 characters of the last answer")
+    error = CharField(help_text="Why there is no answer; empty where there is one")

@@ -5,6 +5,7 @@ from typing import Any
 
 from panel import charts
 from panel.dashboard import limits
+from panel.pages import deliveries
 from servers import send_limits
 from servers.models import Server
 from servers.smtp_users import smtp_user_of
@@ -45,6 +46,7 @@ def summary(server: Server, now: datetime.datetime) -> dict[str, Any]:
         ],
         "has_more_domains": len(domains) > SHOWN,
         "check_labels": [label for _, label in CHECKS],
+        "deliveries": [(each, deliveries.result(each)) for each in deliveries.last_of(server)],
         "webhook_total": server.webhooks.count(),
         "route_total": server.routes.count(),
         "rule_total": server.pool_rules.count(),

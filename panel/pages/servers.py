@@ -36,7 +36,7 @@ class ServerForm(ActingForm):
     helps = {
         "mode": "A live server sends its mail; a development server holds all of it.",
         "ip_pool": "Mail is sent from the addresses of this pool. Without a pool, only mail that a pool rule matches is sent.",
-        "privacy_mode": "Stored and returned by the API. Sluice does not use it yet.",
+        "privacy_mode": "Webhooks do not get the recipient of a message, nor the receiver's reply, which may repeat it.",
         "send_limit": "Messages sent in a UTC hour. Above it, mail is deferred until the next hour. Leave empty for no limit.",
         "send_limit_a_day": "Messages sent in a UTC day. Leave empty for no limit.",
         "send_limit_a_month": "Messages sent in a UTC month. Leave empty for no limit.",

@@ -13,6 +13,10 @@ from panel.pages.server_children import ServerChildAdmin, ServerChildForm
 from panel.record_actions import actor_of
 from servers import webhooks
 from servers.models import Webhook
+from webhooks.models import Circuit
+
+# Postal's names of what nothing here notices: choosing them is kept, and calls nothing.
+_UNTOLD = {name: f"{name} (never called: opens and clicks are not counted)" for name in webhooks.NEVER_TOLD}
 
 
 class WebhookForm(ServerChildForm):
@@ -20,7 +24,7 @@ class WebhookForm(ServerChildForm):
 
     url = forms.URLField(label="URL", max_length=2000, assume_scheme="https", widget=UnfoldAdminURLInputWidget())
     events = forms.MultipleChoiceField(
-        choices=[(name, name) for name in webhooks.EVENTS],
+        choices=[(name, _UNTOLD.get(name, name)) for name in webhooks.EVENTS],
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget(),
         help_text="Choose none to be called for all events.",
@@ -43,10 +47,17 @@ class WebhookAdmin(ServerChildAdmin):
     search_fields = ["name", "url", "uuid", "server__name_key"]
     fields = ["server", "name", "url", "events", "enabled", "sign"]
     restorable = ("name", "url", "events", "enabled", "sign")
+    change_form_outer_before_template = "panel/webhook/summary.html"
 
     @display(description="Events")
     def event_names(self, record: Webhook) -> str:
         return ", ".join(record.events) or "all"
+
+    def summary_of(self, request: HttpRequest, record: Webhook) -> dict[str, Any]:
+        return {"webhook": record, "circuit": Circuit.objects.filter(pk=record.pk).first()}
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["Its deliveries go with it, those that are waiting too."]
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         webhooks.delete_webhook(webhook=record, actor=actor_of(request))

@@ -1,7 +1,7 @@
 """Ingests events, from HTTP and from files alike."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,7 @@ def ingest(
     receipt = Receipt()
     for start in range(0, len(events), MOST_EVENTS):
         reading = read(events[start : start + MOST_EVENTS], directory, now=now)
-        _store(reading, directory, receipt, start, now)
+        _store(reading, events, directory, receipt, start, now)
     for remarks in (receipt.conflicts, receipt.warnings, receipt.refused):
         remarks.sort()
     if not reporter.is_source:
@@ -55,7 +55,18 @@ def ingest(
     return receipt
 
 
-def _store(reading: Reading, directory: Directory, receipt: Receipt, start: int, now: datetime.datetime) -> None:
+def _store(
+    reading: Reading,
+    events: Sequence[Any],
+    directory: Directory,
+    receipt: Receipt,
+    start: int,
+    now: datetime.datetime,
+) -> None:
+    def event_of(key: bytes) -> Mapping[str, Any]:
+        event: Mapping[str, Any] = events[start + reading.positions[key]]
+        return event
+
     rows = list(reading.rows.values())
     directory.note_subjects({each[SERVER] for each in rows}, {each[ADDRESS] for each in rows})
     directory.note_names()
@@ -65,7 +76,7 @@ def _store(reading: Reading, directory: Directory, receipt: Receipt, start: int,
     for first in range(0, len(rows), size):
         if first or start:
             storage.yield_to_writers()
-        stored = storing.store(rows[first : first + size], now=now)
+        stored = storing.store(rows[first : first + size], now=now, event_of=event_of)
         receipt.accepted += stored.accepted
         receipt.duplicates += stored.duplicates
         late |= stored.closed

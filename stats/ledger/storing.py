@@ -9,8 +9,9 @@ import structlog
 from django.db import DatabaseError, connection, transaction
 
 from stats.counts import buckets
-from stats.ledger import closing, partitions, storage, throttle_buckets
-from stats.ledger.row import MINUTE, Row
+from stats.ledger import announcing, closing, partitions, storage, throttle_buckets
+from stats.ledger.announcing import EventOf
+from stats.ledger.row import KEY, MINUTE, Row
 from stats.models import Batch, Day
 
 logger = structlog.get_logger(__name__)
@@ -31,8 +32,10 @@ class Stored:
     conflicts: frozenset[bytes] = frozenset()
 
 
-def store(rows: Iterable[Row], *, now: datetime.datetime) -> Stored:
+def store(rows: Iterable[Row], *, now: datetime.datetime, event_of: EventOf | None = None) -> Stored:
     """Store at most `storage.batch_limit()` rows with distinct keys; on return they are committed.
+
+    `event_of` returns the event that a row was read from: the servers' webhooks are told of those that are new. None: of none.
 
     Rows of days whose events of the same server have been dropped are left out: they could be replays of what was counted and
     thrown away.
@@ -43,7 +46,7 @@ def store(rows: Iterable[Row], *, now: datetime.datetime) -> Stored:
         return Stored(0, 0)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _store(ordered, now)
+            return _store(ordered, now, event_of)
         except DatabaseError as error:
             if attempt == _ATTEMPTS or connection.in_atomic_block or not storage.is_passing(error):
                 raise
@@ -51,7 +54,7 @@ def store(rows: Iterable[Row], *, now: datetime.datetime) -> Stored:
     raise AssertionError("unreachable")
 
 
-def _store(ordered: Sequence[Row], now: datetime.datetime) -> Stored:
+def _store(ordered: Sequence[Row], now: datetime.datetime, event_of: EventOf | None) -> Stored:
     days = {row[MINUTE] // buckets.MINUTES_A_DAY for row in ordered}
     if gone := ensure_days(days, now=now):
         closing.open_again(ordered, gone, now=now)
@@ -61,7 +64,7 @@ def _store(ordered: Sequence[Row], now: datetime.datetime) -> Stored:
         closed = _closed(ordered, days)
         if closed:
             ordered = [row for row in ordered if row[0] not in closed]
-        accepted, conflicts = _insert(ordered, now) if ordered else (0, set())
+        accepted, conflicts = _insert(ordered, now, event_of) if ordered else (0, set())
     return Stored(accepted, len(ordered) - accepted - len(conflicts), frozenset(closed), frozenset(conflicts))
 
 
@@ -71,7 +74,7 @@ def _closed(ordered: Sequence[Row], days: set[int]) -> set[bytes]:
     return set() if taking == len(days) else closing.closed_rows(ordered, days)
 
 
-def _insert(ordered: Sequence[Row], now: datetime.datetime) -> tuple[int, set[bytes]]:
+def _insert(ordered: Sequence[Row], now: datetime.datetime, event_of: EventOf | None) -> tuple[int, set[bytes]]:
     batch = Batch.objects.create(
         received_at=now,
         event_count=len(ordered),
@@ -83,11 +86,17 @@ def _insert(ordered: Sequence[Row], now: datetime.datetime) -> tuple[int, set[by
         batch.delete()
     elif accepted < len(ordered):
         Batch.objects.filter(pk=batch.pk).update(event_count=accepted)
-    if accepted and (recent := throttle_buckets.recent_attempts(ordered, now)):
-        if accepted < len(ordered):
+    if accepted:
+        recent = throttle_buckets.recent_attempts(ordered, now)
+        told = announcing.targets(ordered) if event_of is not None else {}
+        new = None
+        if accepted < len(ordered) and (recent or told):
             new = storage.keys_of_batch(batch.pk, batch.least_key, batch.greatest_key)
-            recent = [row for row in recent if row[0] in new]
-        throttle_buckets.add(recent)
+            recent = [row for row in recent if row[KEY] in new]
+        if recent:
+            throttle_buckets.add(recent)
+        if told and event_of is not None:
+            announcing.announce(ordered, told, event_of, new, now=now)
     return accepted, conflicts
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.refusals import Refusals, constraints_of
 
-APPS = ["core", "throttling", "ippools", "servers", "stats", "nodes"]
+APPS = ["core", "throttling", "ippools", "servers", "webhooks", "stats", "nodes"]
 
 
 @pytest.mark.parametrize("app", APPS)

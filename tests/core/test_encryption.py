@@ -52,6 +52,7 @@ def test_it_knows_every_column_of_secrets():
         ("Credential", "key_ciphertext"),
         ("Domain", "dkim_private_key"),
         ("DomainKey", "dkim_private_key"),
+        ("SigningKey", "private_key"),
     ]
 
 

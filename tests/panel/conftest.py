@@ -35,9 +35,11 @@ from stats.intake.event_sources import make_source
 from stats.intake.reply_rules import create_rule as create_reply_rule
 from stats.intake.tokens import make_ingest_token
 from stats.models import Provider, RollupRun
+from tests.factories import DeliveryFactory
 from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
 from throttling.limits import CapKind
 from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
+from webhooks.models import Delivery
 
 SYSTEM = Actor.system()
 NOW = datetime.datetime(2026, 11, 18, 10, 30, tzinfo=datetime.UTC)
@@ -59,6 +61,7 @@ class Tenant:
     pool: IPPool
     address: IPAddress
     rule: IPPoolRule
+    delivery: Delivery
     owner: User
     operator: User
     analyst: User
@@ -82,12 +85,14 @@ def make_tenant(name: str, ip: str) -> Tenant:
     FormerPermalink.objects.create(
         permalink=f"{name.lower()}-before", organization=organization, until=NOW, held_until=HELD_UNTIL
     )
+    webhook = create_webhook(server=server, name=f"{name} hook", url="https://hook.example/", actor=SYSTEM)
     return Tenant(
         organization=organization,
         server=server,
         credential=create_credential(server=server, kind="api", name=f"{name} key", actor=SYSTEM).credential,
         domain=domain,
-        webhook=create_webhook(server=server, name=f"{name} hook", url="https://hook.example/", actor=SYSTEM),
+        webhook=webhook,
+        delivery=DeliveryFactory(webhook=webhook, body='{"to":"bob@example.com"}'),
         route=create_route(server=server, name=f"{name.lower()}-info", mode="accept", actor=SYSTEM),
         pool=pool,
         address=IPAddress.objects.get(ipv4=ip),

@@ -1,0 +1,193 @@
+"""One call of a webhook: an HTTP request within one time limit, to an address that was checked, and to no other."""
+
+import http.client
+import io
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from servers.webhook_urls import BadURL, CallURL, parse
+from webhooks.addresses import Address, NotAllowed, check
+from webhooks.resolving import Unresolved
+
+# Seconds for everything: the name's addresses, the connection, TLS, the request and the answer.
+TIMEOUT = 5.0
+# Bytes of an answer that are read, and how much may come before and with them: its status line and headers.
+MOST_READ = 64 * 1024
+_MOST_RECEIVED = MOST_READ + 32 * 1024
+# Characters of an answer that are kept, and of the reason why there is none.
+MOST_KEPT = 1_000
+MOST_ERROR = 300
+# Addresses of a name that are tried, each with its share of the time.
+_MOST_ADDRESSES = 3
+
+type Resolve = Callable[[str, float], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a call: the answer's status and its beginning, or why there is none."""
+
+    status: int | None
+    answer: str = ""
+    error: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the receiver took it: any 2xx. A redirect is not followed, and takes nothing."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+def call(url: str, *, body: bytes, headers: Mapping[str, str], resolve: Resolve, timeout: float = TIMEOUT) -> Outcome:
+    """Send the body by POST and return what came of it; never raises for what the receiver, its network or DNS does.
+
+    `resolve` returns the addresses of a name within so many seconds.
+    """
+    deadline = Deadline(timeout)
+    try:
+        where = parse(url)
+        addresses = check([where.host] if where.is_address else resolve(where.host, deadline.remaining()))
+        return _exchange(where, addresses, body, headers, deadline)
+    except BadURL as problem:
+        return _failed(f"The URL {problem}")
+    except (NotAllowed, Unresolved) as problem:
+        return _failed(str(problem))
+    except TimeoutError:
+        return _failed(f"There was no complete answer within {timeout:g} seconds")
+    except ssl.SSLCertVerificationError as problem:
+        return _failed(f"The certificate was refused: {problem.verify_message}")
+    except (http.client.HTTPException, OSError, ValueError) as problem:
+        return _failed(_words(problem))
+
+
+class Deadline:
+    """The end of the time that something may take altogether."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Return the seconds that are left; raises TimeoutError where none are."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+def _exchange(
+    where: CallURL, addresses: list[Address], body: bytes, headers: Mapping[str, str], deadline: Deadline
+) -> Outcome:
+    connection: http.client.HTTPConnection
+    if where.is_secure:
+        connection = http.client.HTTPSConnection(where.host, where.port)
+    else:
+        connection = http.client.HTTPConnection(where.host, where.port)
+    # `request` connects by itself only where there is no socket: the name is not looked up again.
+    plain = _connect(addresses, where.port, deadline)
+    try:
+        if where.is_secure:
+            plain.settimeout(deadline.remaining())
+            plain = _tls().wrap_socket(plain, server_hostname=where.host)
+        connection.sock = _TimedSocket(plain, deadline)
+        connection.request("POST", where.target, body, dict(headers))
+        with connection.getresponse() as response:
+            content = response.read(MOST_READ)
+            return Outcome(response.status, _shown(content))
+    finally:
+        plain.close()
+
+
+def _connect(addresses: list[Address], port: int, deadline: Deadline) -> socket.socket:
+    tried = addresses[:_MOST_ADDRESSES]
+    for number, address in enumerate(tried):
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        plain = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            plain.settimeout(deadline.remaining() / (len(tried) - number))
+            plain.connect((str(address), port))
+        except OSError:
+            plain.close()
+            if number == len(tried) - 1:
+                raise
+        except BaseException:
+            plain.close()
+            raise
+        else:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return plain
+    raise Unresolved("The name has no addresses")
+
+
+class _TimedSocket:
+    """As much of a socket as http.client uses, each operation of which ends by the deadline."""
+
+    def __init__(self, wrapped: socket.socket, deadline: Deadline) -> None:
+        self._wrapped, self._deadline = wrapped, deadline
+
+    def sendall(self, content: bytes) -> None:
+        view = memoryview(content)
+        while view:
+            self._wrapped.settimeout(self._deadline.remaining())
+            view = view[self._wrapped.send(view) :]
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._wrapped, self._deadline))
+
+    def close(self) -> None:
+        """Do nothing: whoever opened the socket closes it."""
+
+
+class _TimedReader(io.RawIOBase):
+    """What a socket receives until the deadline, and up to a number of bytes."""
+
+    def __init__(self, wrapped: socket.socket, deadline: Deadline) -> None:
+        self._wrapped, self._deadline, self._received = wrapped, deadline, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._received >= _MOST_RECEIVED:
+            raise http.client.HTTPException("The answer is too long")
+        self._wrapped.settimeout(self._deadline.remaining())
+        number = self._wrapped.recv_into(buffer, min(len(buffer), _MOST_RECEIVED - self._received))
+        self._received += number
+        return number
+
+
+_context: ssl.SSLContext | None = None
+
+
+def _tls() -> ssl.SSLContext:
+    # Made once: reading the system's certificates takes longer than a call.
+    global _context
+    if _context is None:
+        _context = ssl.create_default_context()
+        _context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return _context
+
+
+def _shown(content: bytes) -> str:
+    """Return the beginning of an answer as text that any database stores."""
+    text = content[: 4 * MOST_KEPT].decode("utf-8", "replace")[:MOST_KEPT]
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _failed(error: str) -> Outcome:
+    return Outcome(None, error=_shown(error.encode("utf-8", "replace"))[:MOST_ERROR])
+
+
+def _words(problem: Exception) -> str:
+    if isinstance(problem, ConnectionRefusedError):
+        return "The connection was refused"
+    if isinstance(problem, http.client.RemoteDisconnected):
+        return "The connection was closed without an answer"
+    if isinstance(problem, http.client.HTTPException):
+        # Without its own text, which may repeat what the receiver was sent.
+        return f"The answer is not HTTP ({type(problem).__name__})"
+    if isinstance(problem, OSError) and problem.strerror:
+        return problem.strerror
+    return str(problem) or type(problem).__name__

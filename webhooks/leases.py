@@ -1,0 +1,35 @@
+"""Leases: what one worker at a time does, and takes over from one that was killed."""
+
+import datetime
+from collections.abc import Iterable
+
+from django.db import IntegrityError, transaction
+
+from webhooks.models import Lease
+
+LENGTH = datetime.timedelta(seconds=30)
+
+
+def take(name: str, holder: str, *, at: datetime.datetime) -> bool:
+    """Take the lease if nobody holds it, or its time is over; return whether it is this holder's now."""
+    until = at + LENGTH
+    if Lease.objects.filter(name=name, until__lte=at).update(holder=holder, until=until):
+        return True
+    if Lease.objects.filter(name=name).exists():
+        return False
+    try:
+        with transaction.atomic():
+            Lease.objects.create(name=name, holder=holder, until=until)
+    except IntegrityError:
+        return False
+    return True
+
+
+def renew(names: Iterable[str], holder: str, *, at: datetime.datetime) -> None:
+    """Keep leases that this holder still has for longer."""
+    Lease.objects.filter(name__in=list(names), holder=holder).update(until=at + LENGTH)
+
+
+def give_back(names: Iterable[str], holder: str) -> None:
+    """Let others take leases of this holder's."""
+    Lease.objects.filter(name__in=list(names), holder=holder).delete()

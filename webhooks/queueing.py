@@ -1,0 +1,67 @@
+"""Deliveries come into being: a row for each webhook that is told of an event, in the transaction of what it tells."""
+
+import datetime
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models.expressions import RawSQL
+
+from servers.models import Webhook
+from webhooks.models import Delivery
+from webhooks.payloads import body_of
+
+# How long a delivery is tried.
+TRIED_FOR = datetime.timedelta(days=3)
+_ROWS_A_STATEMENT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A webhook that is to be told of some events; `events` empty: of all."""
+
+    webhook_id: int
+    server_id: int
+    events: frozenset[str]
+    is_private: bool
+
+    def wants(self, event: str) -> bool:
+        return not self.events or event in self.events
+
+
+def targets_of(servers: Iterable[int] | RawSQL) -> dict[int, list[Target]]:
+    """Return the enabled webhooks of those of the servers that are not deleted, by server. One query."""
+    rows = Webhook.objects.filter(enabled=True, server__in=servers, server__deleted_at=None)
+    found: dict[int, list[Target]] = {}
+    for pk, server, events, is_private in rows.order_by("pk").values_list(
+        "pk", "server_id", "events", "server__privacy_mode"
+    ):
+        found.setdefault(server, []).append(Target(pk, server, frozenset(events), is_private))
+    return found
+
+
+def queue(told: Iterable[tuple[Target, str, Mapping[str, Any]]], *, now: datetime.datetime) -> int:
+    """Write a delivery for each (target, event, payload), and return how many there are.
+
+    They exist exactly if the caller's transaction commits.
+    """
+    rows = []
+    for target, event, payload in told:
+        pk = uuid.uuid4()
+        body = body_of(event=event, payload=payload, delivery=pk, at=now)
+        rows.append(
+            Delivery(
+                uuid=pk,
+                webhook_id=target.webhook_id,
+                server_id=target.server_id,
+                event=event,
+                body=body,
+                created_at=now,
+                due_at=now,
+                until=now + TRIED_FOR,
+            )
+        )
+    if rows:
+        Delivery.objects.bulk_create(rows, batch_size=_ROWS_A_STATEMENT)
+    return len(rows)

@@ -1,0 +1,334 @@
+"""The worker's run: it takes what is due, calls receivers side by side, and writes down what came of it.
+
+One thread speaks to the database; the others call receivers. How many calls one webhook may have under way begins at one,
+grows with each that succeeds and falls back with one that fails. Webhooks that failed last have a quarter of the threads, and
+those that have never answered another: receivers that let every call time out hold up nobody else.
+"""
+
+import datetime
+import queue
+import random
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import Enum
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from servers.models import Webhook
+from servers.webhook_urls import BadURL, parse
+from webhooks import circuits, claiming, leases
+from webhooks.calling import MOST_ERROR, TIMEOUT, Outcome, call
+from webhooks.claiming import Claimed
+from webhooks.models import Delivery
+from webhooks.resolving import Addresses
+from webhooks.signing import Signer, signer
+
+# Deliveries of one webhook that a run holds in memory. All of them, one after the other, must be over before they are lost.
+_HELD = 50
+# Results that are written at once.
+_WRITTEN_AT_ONCE = 200
+# A webhook that answered so lately is taken for one that answers, until it fails; it is written down this often.
+_TRUSTED_FOR = datetime.timedelta(days=1)
+_NOTED_EVERY = datetime.timedelta(hours=1)
+# Seconds between looks for webhooks that have become due, and between renewals of leases.
+_LOOK_EVERY = 0.5
+_RENEW_EVERY = 10.0
+_IDLE = 0.05
+_USER_AGENT = "Sluice"
+
+type Clock = Callable[[], datetime.datetime]
+
+
+class Share(Enum):
+    """Who may have a part of the threads only."""
+
+    ANSWERING = 1
+    NEW = 2
+    FAILING = 3
+
+
+@dataclass(slots=True)
+class Line:
+    """A webhook in this run: its receiver, what waits for it, and how it answers."""
+
+    webhook_id: int
+    url: str
+    is_signed: bool
+    host: str
+    # Failed attempts in a row, as far as they are written down.
+    failures: int
+    # One call at a time, until one succeeds: its calls were held back.
+    is_trial: bool
+    answered_at: datetime.datetime | None
+    # Whether its last call succeeded, as far as is known.
+    has_answered: bool
+    ready: deque[Claimed] = field(default_factory=deque)
+    under_way: int = 0
+    # The most calls under way.
+    window: int = 1
+    is_closed: bool = False
+    # Nothing more was due at the last look.
+    is_drained: bool = False
+
+    @property
+    def share(self) -> Share:
+        if self.has_answered:
+            return Share.ANSWERING
+        return Share.FAILING if self.failures else Share.NEW
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A call that is over; `share` is whose part of the threads it had."""
+
+    line: Line
+    claimed: Claimed
+    outcome: Outcome
+    at: datetime.datetime
+    share: Share
+
+
+@dataclass(slots=True)
+class Sent:
+    """What a run did."""
+
+    delivered: int = 0
+    failed: int = 0
+    # Whether the time was over before the work was.
+    has_more: bool = False
+
+
+def run(*, clock: Clock, seconds: float, chance: random.Random | None = None) -> Sent:
+    """Make due deliveries until none is left or the seconds are over; calls under way are waited for.
+
+    Returns at once where as many workers as there may be are at it.
+    """
+    holder = secrets.token_hex(8)
+    places = [f"worker:{number}" for number in range(settings.SLUICE_WEBHOOK_WORKERS)]
+    place = next((name for name in places if leases.take(name, holder, at=clock())), None)
+    if place is None:
+        return Sent()
+    current = _Run(clock, holder, place, chance or random.Random())  # noqa: S311 - spreads retries, guards nothing
+    try:
+        return current.work(seconds)
+    finally:
+        current.end()
+
+
+class _Run:
+    def __init__(self, clock: Clock, holder: str, place: str, chance: random.Random) -> None:
+        self._clock, self._holder, self._place, self._chance = clock, holder, place, chance
+        self._threads: int = settings.SLUICE_WEBHOOK_THREADS
+        self._per_host: int = settings.SLUICE_WEBHOOK_HOST_CONNECTIONS
+        self._pool = ThreadPoolExecutor(self._threads, "webhook")
+        self._results: queue.SimpleQueue[Made] = queue.SimpleQueue()
+        self._lines: dict[int, Line] = {}
+        self._by_host: Counter[str] = Counter()
+        self._under_way = 0
+        self._by_share: Counter[Share] = Counter()
+        self._addresses = Addresses()
+        self._signer: Signer | None = None
+        self._sent = Sent()
+        self._turn: deque[int] = deque()
+
+    def work(self, seconds: float) -> Sent:
+        ends_at = time.monotonic() + seconds
+        looked_at = renewed_at = float("-inf")
+        while True:
+            now = time.monotonic()
+            if now >= ends_at:
+                self._sent.has_more = bool(self._lines)
+                break
+            if now - looked_at >= _LOOK_EVERY:
+                self._look()
+                looked_at = now
+                if not self._lines:
+                    break
+            if now - renewed_at >= _RENEW_EVERY:
+                leases.renew(self._leases(), self._holder, at=self._clock())
+                renewed_at = now
+            self._fill()
+            self._dispatch()
+            self._collect(_IDLE)
+            self._drop_idle()
+        while self._under_way:
+            self._collect(TIMEOUT)
+        return self._sent
+
+    def end(self) -> None:
+        """Give back what was taken and not done, whatever ended the run."""
+        self._pool.shutdown(wait=True)
+        for line in self._lines.values():
+            self._give_back(line)
+        leases.give_back(self._leases(), self._holder)
+
+    # --- What is due -------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Find the webhooks that have something due, and end the lines of those that are no longer called."""
+        now = self._clock()
+        callable_ = {row[0]: row for row in due_webhooks(now, also=self._lines).values_list(
+            "pk", "url", "sign", "circuit__failures", "circuit__opened_at", "circuit__answered_at"
+        )}  # fmt: skip
+        for pk in [pk for pk in self._lines if pk not in callable_]:
+            self._close(self._lines[pk])
+        fresh = [row for pk, row in callable_.items() if pk not in self._lines]
+        self._chance.shuffle(fresh)
+        held = {line.host for line in self._lines.values()}
+        for pk, url, is_signed, failures, opened_at, answered_at in fresh:
+            host = _host_of(url)
+            if host not in held and not leases.take(f"host:{host}", self._holder, at=now):
+                # Another worker calls this host, and so all that is due there.
+                continue
+            held.add(host)
+            answers = not failures and answered_at is not None and answered_at > now - _TRUSTED_FOR
+            self._lines[pk] = Line(
+                pk, url, is_signed, host, failures or 0, opened_at is not None, answered_at, has_answered=answers
+            )
+            self._turn.append(pk)
+        for line in self._lines.values():
+            line.is_drained = False
+            line.url, line.is_signed = callable_[line.webhook_id][1:3]
+
+    def _fill(self) -> None:
+        now = self._clock()
+        for line in self._lines.values():
+            if line.is_closed or line.is_drained or len(line.ready) >= line.window:
+                continue
+            wanted = 1 if line.is_trial else min(_HELD, 4 * line.window)
+            if line.is_trial and line.under_way:
+                continue
+            claimed = claiming.claim(line.webhook_id, wanted - len(line.ready), at=now)
+            line.ready.extend(claimed)
+            line.is_drained = not claimed
+
+    def _drop_idle(self) -> None:
+        for pk, line in list(self._lines.items()):
+            if not line.ready and not line.under_way and (line.is_drained or line.is_closed):
+                del self._lines[pk]
+                self._turn.remove(pk)
+                if all(each.host != line.host for each in self._lines.values()):
+                    leases.give_back([f"host:{line.host}"], self._holder)
+
+    # --- Calls -------------------------------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        """Begin as many calls as may be under way, one for each webhook in turn."""
+        idle = 0
+        while self._turn and idle < len(self._turn) and self._under_way < self._threads:
+            line = self._lines[self._turn[0]]
+            self._turn.rotate(-1)
+            if self._may_call(line):
+                self._begin(line, line.ready.popleft())
+                idle = 0
+            else:
+                idle += 1
+
+    def _may_call(self, line: Line) -> bool:
+        if not line.ready or line.under_way >= line.window or self._by_host[line.host] >= self._per_host:
+            return False
+        return line.share is Share.ANSWERING or self._by_share[line.share] < max(1, self._threads // 4)
+
+    def _begin(self, line: Line, claimed: Claimed) -> None:
+        if line.is_signed and self._signer is None:
+            self._signer = signer(at=self._clock())
+        line.under_way += 1
+        self._under_way += 1
+        self._by_host[line.host] += 1
+        share = line.share
+        self._by_share[share] += 1
+        self._pool.submit(self._make, line, claimed, self._signer if line.is_signed else None, share)
+
+    def _make(self, line: Line, claimed: Claimed, by: Signer | None, share: Share) -> None:
+        """Make one call; in a thread of its own, without the database."""
+        try:
+            body = claimed.body.encode()
+            headers = {"Content-Type": "application/json", "User-Agent": _USER_AGENT}
+            if by is not None:
+                headers |= by.headers(body)
+            outcome = call(line.url, body=body, headers=headers, resolve=self._addresses.resolve)
+        except Exception as problem:
+            # Whatever it is, this delivery alone has it, and is tried again.
+            outcome = Outcome(None, error=f"The call failed: {type(problem).__name__}"[:MOST_ERROR])
+        self._results.put(Made(line, claimed, outcome, self._clock(), share))
+
+    # --- Results -----------------------------------------------------------------------------------------------------
+
+    def _collect(self, seconds: float) -> None:
+        """Wait for results so long, and write down those that there are."""
+        made: list[Made] = []
+        try:
+            made.append(self._results.get(timeout=seconds))
+            while len(made) < _WRITTEN_AT_ONCE:
+                made.append(self._results.get_nowait())
+        except queue.Empty:
+            pass
+        if not made:
+            return
+        by_line: dict[int, tuple[Line, list[Outcome]]] = {}
+        for each in made:
+            self._under_way -= 1
+            self._by_share[each.share] -= 1
+            each.line.under_way -= 1
+            self._by_host[each.line.host] -= 1
+            by_line.setdefault(each.line.webhook_id, (each.line, []))[1].append(each.outcome)
+        claiming.write([(each.claimed, each.outcome, each.at) for each in made], self._chance)
+        for line, outcomes in by_line.values():
+            self._learn(line, outcomes)
+
+    def _learn(self, line: Line, outcomes: list[Outcome]) -> None:
+        """Let a webhook's answers decide how many calls of it there may be, and whether there may be any."""
+        failures, has_success = 0, False
+        for outcome in outcomes:
+            if outcome.is_success:
+                failures, has_success = 0, True
+                line.window = min(line.window + 1, self._per_host)
+                self._sent.delivered += 1
+            else:
+                failures += 1
+                line.window = 1
+                self._sent.failed += 1
+        if has_success:
+            now = self._clock()
+            if line.failures or line.answered_at is None or line.answered_at < now - _NOTED_EVERY:
+                circuits.note_success(line.webhook_id, at=now)
+                line.answered_at = now
+            line.has_answered, line.failures, line.is_trial = True, 0, False
+        if failures:
+            line.has_answered = False
+            line.failures += failures
+            error = outcomes[-1].error or f"Status {outcomes[-1].status}"
+            if circuits.note_failures(line.webhook_id, failures, error=error, at=self._clock(), chance=self._chance):
+                self._close(line)
+
+    def _close(self, line: Line) -> None:
+        line.is_closed = True
+        self._give_back(line)
+
+    def _give_back(self, line: Line) -> None:
+        claiming.give_back(line.ready, at=self._clock())
+        line.ready.clear()
+
+    def _leases(self) -> list[str]:
+        return [self._place, *{f"host:{line.host}" for line in self._lines.values()}]
+
+
+def due_webhooks(at: datetime.datetime, *, also: "dict[int, Line]") -> QuerySet[Webhook]:
+    """Return the webhooks that may be called now and have something due, and those of `also` that may be called."""
+    is_due = Exists(Delivery.objects.due(at).filter(webhook=OuterRef("pk")))
+    may_be_called = Q(circuit=None) | Q(circuit__opened_at=None) | Q(circuit__retry_at__lte=at)
+    rows = Webhook.objects.filter(enabled=True, server__deleted_at=None)
+    return rows.filter(Q(pk__in=list(also)) | (is_due & may_be_called))
+
+
+def _host_of(url: str) -> str:
+    try:
+        return parse(url).host
+    except BadURL:
+        # Its calls fail without a connection.
+        return ""
