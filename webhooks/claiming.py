@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from webhooks.backoff import wait
 from webhooks.calling import Outcome
@@ -79,7 +79,7 @@ def _result(claimed: Claimed, outcome: Outcome, at: datetime.datetime, chance: r
 
 def _each(sql: str, rows: list[list[Any]]) -> None:
     if rows:
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
             cursor.executemany(sql, rows)
 
 

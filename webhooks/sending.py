@@ -191,9 +191,11 @@ class _Run:
                 pk, url, is_signed, host, failures or 0, opened_at is not None, answered_at, has_answered=answers
             )
             self._turn.append(pk)
-        for line in self._lines.values():
-            line.is_drained = False
-            line.url, line.is_signed = callable_[line.webhook_id][1:3]
+        for pk, line in self._lines.items():
+            # Of one that is no longer called, calls may still be under way.
+            if pk in callable_:
+                line.is_drained = False
+                line.url, line.is_signed = callable_[pk][1:3]
 
     def _fill(self) -> None:
         now = self._clock()

@@ -26,7 +26,10 @@ EVENT: Schema = {
         "server": {**TEXT, "description": "UUID or SMTP user; a server's key may leave its own out"},
         "ip": {**TEXT, "description": "The address that the message left by"},
         "from": {**TEXT, "description": "The envelope's sender"},
-        "to": {**TEXT, "description": "The recipient; only its domain is kept"},
+        "to": {
+            **TEXT,
+            "description": "The recipient; only its domain is kept, and the whole in deliveries of webhooks",
+        },
         "domain": {**TEXT, "description": "The sender domain, where it is not that of `from`"},
         "code": {"type": "integer", "minimum": 200, "maximum": 599, "description": "The receiver's reply code"},
         "enhanced": {**TEXT, "description": "Its enhanced status code, such as 5.1.1"},

@@ -355,9 +355,9 @@ class Webhook(Named):
     events = Texts(help_text="Names of events; empty: all")
     enabled = BooleanField()
     sign = BooleanField()
-    consecutive_failures = Count(source="circuit.failures", default=0)
-    held_back_since = OptionalTimestamp(source="circuit.opened_at", default=None)
-    dropped_deliveries = Count(source="circuit.dropped", default=0)
+    consecutive_failures = Count()
+    held_back_since = OptionalTimestamp()
+    dropped_deliveries = Count()
 
 
 class Delivery(Serializer):

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
 from api.postal import parameters, serializers
 from api.postal.problems import DISABLED_WEBHOOK, INVALID_DELIVERY, INVALID_WEBHOOK, refuse
 from api.postal.views import PostalViewSet, changes, reads
@@ -23,7 +26,13 @@ class WebhookViewSet(PostalViewSet):
     @reads("list", answers={"webhooks": serializers.Webhook(many=True)}, examples=("webhooks-list",))
     def list(self, caller: Caller, given: Given) -> object:
         """The webhooks of the key's server, and how their receivers answer."""
-        return {"webhooks": Webhook.objects.filter(server_id=caller.server_id).select_related("circuit").order_by("pk")}
+        # One that has not been called has no circuit.
+        rows = Webhook.objects.filter(server_id=caller.server_id).annotate(
+            consecutive_failures=Coalesce("circuit__failures", 0),
+            held_back_since=F("circuit__opened_at"),
+            dropped_deliveries=Coalesce("circuit__dropped", 0),
+        )
+        return {"webhooks": rows.order_by("pk")}
 
     @reads(
         "deliveries",

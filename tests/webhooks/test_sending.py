@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from django.db import connection
 from django.utils import timezone
 
 from core.models import AuditEntry
+from servers.models import Webhook
 from tests.factories import CircuitFactory
 from tests.races import at_once, in_the_open
 from tests.webhooks.conftest import make_deliveries, make_hook
@@ -223,6 +225,36 @@ def test_when_time_is_over_the_rest_is_as_it_was(receive: Any) -> None:
     assert (
         Delivery.objects.filter(state="waiting", attempts=0, due_at__lte=timezone.now()).count() == 100 - sent.delivered
     )
+    assert list(Lease.objects.all()) == []
+
+
+def test_a_webhook_that_is_disabled_meanwhile_is_called_no_more(receive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While calls of it are under way."""
+
+    def slowly(peer: Any) -> None:
+        time.sleep(0.3)
+        answers()(peer)
+
+    monkeypatch.setattr(sending, "_LOOK_EVERY", 0.1)
+    receiver, other = receive(slowly), receive(slowly, host="127.0.0.2")
+    webhook = make_hook(receiver.url)
+    make_deliveries(webhook, 50)
+    make_deliveries(make_hook(other.url), 5)
+    moments = iter(range(10_000))
+
+    def clock() -> datetime.datetime:
+        # It is read by each look: the fifth finds the webhook disabled.
+        if threading.current_thread() is threading.main_thread() and next(moments) == 12:
+            Webhook.objects.filter(pk=webhook.pk).update(enabled=False)
+        return timezone.now()
+
+    sent = run(clock=clock, seconds=20, chance=random.Random(1))
+    assert sent.failed == 0
+    assert 5 < sent.delivered < 55
+    assert numbers(other) == list(range(5))
+    waiting = Delivery.objects.filter(webhook=webhook, state="waiting")
+    assert waiting.count() == 55 - sent.delivered
+    assert set(waiting.values_list("attempts", flat=True)) == {0}
     assert list(Lease.objects.all()) == []
 
 

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from api.postal import webhooks
 from core.models import AuditEntry
 from tests.api.postal.conftest import NOW, error, parameter_error, success
 from tests.factories import CircuitFactory, DeliveryFactory, WebhookFactory
@@ -13,6 +14,14 @@ from webhooks.models import Delivery
 pytestmark = pytest.mark.django_db
 SECOND = datetime.timedelta(seconds=1)
 UNKNOWN_DELIVERY = error("InvalidDelivery", "The delivery could not be found with the provided UUID")
+
+
+@pytest.fixture(autouse=True)
+def requested(monkeypatch):
+    """How often a worker was asked to look: it does not send here."""
+    times = []
+    monkeypatch.setattr(webhooks, "request_delivery", lambda: times.append(1))
+    return times
 
 
 @pytest.fixture
@@ -129,10 +138,11 @@ def test_lists_take_a_constant_number_of_queries(call, acme, hook, number, djang
 
 
 @pytest.mark.storage
-def test_one_is_sent_again(call, acme, hook):
+def test_one_is_sent_again(call, acme, hook, requested):
     delivery = DeliveryFactory(webhook=hook, state="failed", due_at=None, attempts=19, status_code=500)
     answer = call("webhooks/resend", {"delivery_id": str(delivery.uuid)}, key=acme.key)
     assert answer == success({"delivery": shape(delivery, status_code=500)})
+    assert requested == [1]
     delivery.refresh_from_db()
     assert (delivery.state, delivery.due_at, delivery.until) == ("waiting", NOW, NOW + datetime.timedelta(days=3))
     entry = AuditEntry.objects.get(act="webhook.sent_again")
