@@ -20,6 +20,8 @@ from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.ledger import storage
 from stats.models import ServerCount
+from webhooks import limit_events
+from webhooks.tasks import request_delivery
 
 SYSTEM = Actor.system()
 
@@ -53,13 +55,13 @@ def decide(*, now: datetime.datetime) -> Decided:
         has_limit |= Q(**{f"{field}__isnull": False})
     with transaction.atomic():
         advisory("stats.send_limits")
-        servers = list(Server.objects.living().filter(has_limit).order_by("pk"))
+        servers = list(Server.objects.living().filter(has_limit).select_related("organization").order_by("pk"))
         used = {(pk, each.period): each for pk, found in usage(servers, now).items() for each in found}
         marks = {
             (mark.server_id, mark.period, mark.level): mark
             for mark in SendLimitMark.objects.filter(ended_at=None).select_related("server").order_by("pk")
         }
-        began = ended = 0
+        ended = 0
         for key, mark in marks.items():
             found = used.get(key[:2])
             # A new period, no such limit any more, or (after it was raised) not so near to it.
@@ -67,14 +69,17 @@ def decide(*, now: datetime.datetime) -> Decided:
                 send_limits.end(mark, at=now, actor=SYSTEM)
                 ended += 1
         held = {key for key, mark in marks.items() if mark.ended_at is None}
-        for server in servers:
-            for period in send_limits.FIELDS:
-                found = used.get((server.pk, period))
-                for level in _levels(found) if found is not None else ():
-                    if found is not None and (server.pk, period, level) not in held:
-                        send_limits.begin(server, level, found, at=now, actor=SYSTEM)
-                        began += 1
-        return Decided(len(servers), began, ended)
+        begun = [
+            send_limits.begin(server, level, found, at=now, actor=SYSTEM)
+            for server in servers
+            for period in send_limits.FIELDS
+            if (found := used.get((server.pk, period))) is not None
+            for level in _levels(found)
+            if (server.pk, period, level) not in held
+        ]
+        if limit_events.announce(begun, now=now):
+            transaction.on_commit(request_delivery)
+        return Decided(len(servers), len(begun), ended)
 
 
 def _levels(found: Usage) -> tuple[Level, ...]:

@@ -12,9 +12,12 @@ from core.audit import Actor
 from servers.models import Server, Webhook
 from servers.provisioning import change_server, delete_server
 from servers.webhooks import change_webhook, create_webhook
+from stats import send_limits
+from stats.counts import buckets
+from stats.counts.buckets import Grain
 from stats.intake.ingest import Reporter, ingest
 from stats.ledger import announcing
-from stats.models import Batch, Event
+from stats.models import Batch, Event, ServerCount
 from tests.stats.conftest import NOW, Tenant, make_tenant
 from tests.stats.events import event
 from webhooks.models import Delivery
@@ -218,3 +221,35 @@ def test_a_batch_without_webhooks_makes_one_query_more_and_any_number_of_events_
     assert len(queries("one", 1)) == len(queries("many", 200)) == 1
     hook(acme)
     assert len(queries("told", 1)) == len(queries("all told", 50)) == 2
+
+
+# --- Send limits ------------------------------------------------------------------------------------------------------
+
+
+def test_a_limit_that_is_approached_and_reached_is_told_once(acme: Tenant, globex: Tenant) -> None:
+    webhook = hook(acme, "SendLimitExceeded", "SendLimitApproaching")
+    hook(acme, "MessageHeld")
+    hook(globex)
+    change_server(server=acme.server, send_limit=10, actor=SYSTEM)
+    hour = {"grain": Grain.HOUR, "bucket": buckets.hour_of(NOW), "server_id": acme.server.pk}
+    count = ServerCount.objects.create(**hour, sent=8)
+
+    def decide(sent: int) -> list[tuple[str, Any, Any]]:
+        ServerCount.objects.filter(pk=count.pk).update(sent=sent)
+        send_limits.decide(now=NOW)
+        return [(each["event"], each["payload"]["volume"], each["payload"]["limit"]) for each in told(webhook)]
+
+    approaching, exceeded = ("SendLimitApproaching", 9, 10), ("SendLimitExceeded", 12, 10)
+    assert decide(8) == []
+    assert decide(9) == [approaching]
+    assert decide(9) == [approaching]
+    assert decide(12) == [approaching, exceeded]
+    assert decide(13) == [approaching, exceeded]
+    assert Delivery.objects.exclude(webhook=webhook).count() == 0
+    server = acme.server
+    assert told(webhook)[0]["payload"]["server"] == {
+        "uuid": str(server.uuid),
+        "name": server.name,
+        "permalink": server.permalink,
+        "organization": acme.organization.permalink,
+    }
