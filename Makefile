@@ -6,6 +6,9 @@
 PYTHON_OF_VENV := .venv/bin/python
 # Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
+# Tests that are attacks as a whole: look-ups in the addresses of lists, rights, lock-outs, forwarding headers, slow clients.
+ATTACKED := tests/panel/test_look_ups.py tests/panel/test_permissions.py tests/panel/test_bulk.py tests/core/test_lockout.py \
+	tests/config/test_forwarding.py tests/config/test_web_worker.py
 # Where Haraka is installed for the tests.
 SLUICE_HARAKA ?= $(HOME)/.cache/sluice/haraka
 
@@ -67,10 +70,13 @@ faults: install-test ## break database, broker, disk and processes under a runni
 soak: install-test ## load Sluice to saturation on the loopback for three minutes (ARGS="--seconds 600 --callers 16")
 	@$(PYTHON_OF_VENV) -m tests.soak $(ARGS)
 
-fuzz: install-test ## requests that no client would send for a minute on each database, then schemathesis (ARGS="--seed 1")
+fuzz: install-test ## requests that no client would send, schemathesis, attacks on work, locks and rights (ARGS="--seed 1"); some 8 minutes
 	@$(PYTHON_OF_VENV) -m tests.fuzz $(ARGS)
 	@$(PYTHON_OF_VENV) -m tests.fuzz --production $(ARGS)
 	@$(PYTHON_OF_VENV) -m tests.fuzz.schemas $(ARGS)
+	@$(PYTHON_OF_VENV) -m tests.fuzz.attacks $(ARGS)
+	@$(PYTHON_OF_VENV) -m tests.fuzz.attacks --production $(ARGS)
+	@$(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url $(ATTACKED)
 
 mutants: install-test ## change three modules in every small way and see whether a test notices (at most 15 minutes)
 	@$(PYTHON_OF_VENV) -m tools.mutants $(ARGS)

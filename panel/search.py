@@ -14,16 +14,15 @@ from unfold.dataclasses import SearchResult
 from core.keys import PREFIX_LENGTH
 from core.models import ApiToken, User
 from core.names import fold
-from core.texts import is_storable
 from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
 from panel.navigation import sidebar
+from panel.search_terms import is_searchable
 from servers.models import Credential, Domain, Organization, Server
 from stats.models import IngestToken
 from throttling.domains import NotADomain, domain_name
 from throttling.models import ThrottleProgram, ThrottlingTemplate
 
 PER_KIND = 8
-LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ MOST_OF_NETWORK = 1024
 
 def find(request: HttpRequest, text: str) -> list[SearchResult]:
     """Return pages by title, then at most eight records of each kind, with one query per kind."""
-    if len(text) > LONGEST or not is_storable(text):
+    if not is_searchable(text):
         return []
     return [*_pages(request, text), *(result for kind in KINDS for result in _found(kind, request, text))]
 

@@ -9,26 +9,32 @@ from api.nodes.renderers import renderer
 from api.problems import Code, decline
 from api.requests import Authentication, DialectRequest
 from api.views import DialectView
+from api.wrong_keys import wrong_key
+from core.clients import client_address
 from nodes import access
 from nodes.models import Node
 
 CHALLENGE = "Bearer"
 NO_KEY = "Authentication is required: send the node's key as a bearer token"
 WRONG_KEY = "The node key is not valid"
+TOO_MANY = "Too many requests with a wrong node key; try again later"
 
 
 class NodeKey(Authentication):
     """`Authorization: Bearer KEY`; `request.auth` is the Node."""
 
     def identify(self, request: DialectRequest) -> tuple[AnonymousUser, Node]:
-        """Return the node by one query."""
+        """Return the node by one query; a wrong key is counted by key and address."""
         scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             raise decline(Code.NOT_AUTHENTICATED, NO_KEY, authenticate=CHALLENGE)
         try:
             return AnonymousUser(), access.authenticate_node(key.strip(), at=request.now)
         except access.InvalidNodeKey:
-            raise decline(Code.WRONG_CREDENTIALS, WRONG_KEY, authenticate=CHALLENGE) from None
+            address = client_address(request._request)
+            raise wrong_key(
+                key.strip(), address, message=WRONG_KEY, too_many=TOO_MANY, authenticate=CHALLENGE
+            ) from None
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401."""

@@ -1,19 +1,15 @@
 """Authentication: the server whose API key is in `X-Server-API-Key`."""
 
 import datetime
-import logging
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from redis.exceptions import RedisError
 
 from api.problems import Code, Declined, Problem, decline
 from api.requests import Authentication, DialectRequest
-from core import lockout
+from api.wrong_keys import wrong_key
 from core.clients import client_address
 from servers.access import Caller, InvalidKey, ServerSuspended, authenticate_key
-
-logger = logging.getLogger(__name__)
 
 HEADER = "HTTP_X_SERVER_API_KEY"
 
@@ -53,12 +49,4 @@ class OptionalServerKey(ServerKey):
 
 def wrong(key: str, address: str) -> Declined:
     """Return the exception for a key that is nobody's; it is counted by key and address."""
-    try:
-        too_many = lockout.count_wrong_key(key=key, address=address)
-    except (RedisError, OSError):
-        # Nobody guesses a key: without the counts the answer is the same, only never "too many".
-        logger.warning("wrong_keys_not_counted", exc_info=True)
-        too_many = False
-    if too_many:
-        return decline(Code.TOO_MANY, TOO_MANY, retry_after=lockout.LOCKED_FOR)
-    return decline(Code.WRONG_CREDENTIALS, WRONG_KEY)
+    return wrong_key(key, address, message=WRONG_KEY, too_many=TOO_MANY)

@@ -22,6 +22,7 @@ from panel.forms.base import ActingForm
 from panel.forms.fields import LookUp, RecordField
 from panel.forms.previews import Effect
 from panel.lists import PanelChangeList
+from panel.search_terms import is_searchable
 from panel.viewer import Viewer, viewer_of
 from servers.access import organizations_of
 
@@ -130,6 +131,14 @@ class PanelAdmin(ModelAdmin):
         if accounts is not None and accounts.has_view_permission(request):
             return list(self.search_fields)
         return [name for name in self.search_fields if "email" not in name]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Return the records that a text finds, for lists and for the choices of a field."""
+        if not is_searchable(search_term):
+            return queryset.none(), False
+        return super().get_search_results(request, queryset, search_term)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PanelChangeList]:
         return PanelChangeList

@@ -123,3 +123,29 @@ def test_links_to_filtered_lists_still_lead_there(acme, globex, platform):
         found = list(response.context["cl"].result_list)
         assert found, label
         assert b"lobex" not in response.content or label == "ippools_ipaddress", label
+
+
+TOO_MUCH = ("a " * 1_900, " ".join(f"w{number}" for number in range(11)), "a" * 201, "a\x00b")
+
+
+@pytest.mark.parametrize("label", sorted(PAGES))
+def test_a_search_of_many_words_finds_nothing(label, acme, platform):
+    """Each word is a condition on each column: thousands of them are more than SQLite takes, and much work for PostgreSQL."""
+    page = PAGES[label]
+    request = RequestFactory().get("/")
+    request.user = platform.superuser
+    request.user.is_verified = lambda: True
+    client = sign_in(platform.superuser)
+    for text in TOO_MUCH:
+        found, _ = page.get_search_results(request, page.get_queryset(request), text)
+        assert not found.exists(), text[:20]
+        response = client.get(reverse(f"admin:{label.replace('.', '_')}_changelist"), {"q": text})
+        assert response.status_code == 200, text[:20]
+
+
+def test_a_choice_of_many_words_finds_nothing(acme, platform):
+    client = sign_in(platform.superuser)
+    asked = {"app_label": "servers", "model_name": "domain", "field_name": "server"}
+    assert client.get(reverse("admin:autocomplete"), {**asked, "term": acme.server.name}).json()["results"]
+    for text in TOO_MUCH:
+        assert client.get(reverse("admin:autocomplete"), {**asked, "term": text}).json()["results"] == [], text[:20]

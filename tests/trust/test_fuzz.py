@@ -44,3 +44,9 @@ def test_twenty_seconds_of_schemathesis():
     found = re.search(r"(\d[\d,]*) generated", said)
     assert found, said
     assert int(found[1].replace(",", "")) > 100
+
+
+def test_attacks_that_were_found_and_ten_seconds_of_looking_for_worse_bodies():
+    said = run("tests.fuzz.attacks", "--seconds", "10")
+    assert re.search(r"\d+ bodies; the worst took \d+% of what a request may", said), said
+    assert said.count("another tenant had") == 6, said

@@ -5,6 +5,7 @@ import json
 import pytest
 from django.test import Client
 
+from core import lockout
 from nodes.models import Node, Revision
 from nodes.nodes import create_node, delete_node, rotate_key
 from servers.credentials import create_credential, create_network_credential, hold_credential
@@ -246,3 +247,13 @@ def test_a_poll_costs_the_same_however_much_there_is(site, django_assert_max_num
     with django_assert_max_num_queries(12):
         get(site.key, **{"If-None-Match": tag})
     assert Node.objects.count() == 2
+
+
+def test_wrong_keys_are_limited_and_never_stand_in_the_way_of_a_right_one(site, monkeypatch):
+    monkeypatch.setattr(lockout, "WRONG_KEYS_OF_ADDRESS", 1)
+    assert get("wrong").status_code == 401
+    answer = get("another")
+    message = "Too many requests with a wrong node key; try again later"
+    assert (answer.status_code, answer.json()) == (429, {"error": {"code": "too_many", "message": message}})
+    assert answer["Retry-After"] == "300"
+    assert get(site.key).status_code == 200
