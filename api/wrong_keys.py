@@ -10,8 +10,8 @@ from core import lockout
 logger = logging.getLogger(__name__)
 
 
-def wrong_key(key: str, address: str, *, message: str, too_many: str, authenticate: str | None = None) -> Declined:
-    """Return the exception for a wrong key from an address, with the dialect's words; `authenticate` is its challenge."""
+def wrong_key(key: str, address: str, *, message: str, too_many: str, authenticate: str = "") -> Declined:
+    """Return the exception for a wrong key from an address, with the words of the dialect, and its challenge if it has one."""
     try:
         is_limited = lockout.count_wrong_key(key=key, address=address)
     except (RedisError, OSError):

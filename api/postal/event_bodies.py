@@ -27,6 +27,9 @@ MOST_VALUES = 1_000_000
 MOST_OBJECTS = 250_000
 # Objects and arrays of all lines together: each takes time, however short it is.
 MOST_NESTED = 1_000_000
+# Bytes of all lines together, beyond those of a usual event in each: replies and names take time by their length.
+MOST_TEXT = 8 * bodies.MEBIBYTE
+USUAL_LINE = 250
 # Lines are parsed together up to this many bytes: ten thousand events of the usual length.
 PARSED_AT_ONCE = 5 * bodies.MEBIBYTE // 2
 # Parts (members, frames) of packed data: each costs some time however short it is.
@@ -36,6 +39,7 @@ ARRAY_TOO_LARGE = "A JSON array must not be larger than 16 MiB; send newline-del
 TOO_MANY_RECORDS = f"A request must not have more than {MOST_RECORDS:,} events"
 TOO_MANY_VALUES = f"A JSON array must not have more than {MOST_VALUES:,} values and {MOST_OBJECTS:,} objects or arrays"
 TOO_MANY_NESTED = f"A request must not have more than {MOST_NESTED:,} objects and arrays"
+TOO_MUCH_TEXT = f"The lines of a request must not have more than 8 MiB beyond the first {USUAL_LINE} bytes of each"
 TOO_MANY_PARTS = f"Packed data must not have more than {MOST_PARTS:,} members or frames"
 BROKEN_GZIP = "The request's body is not valid gzip"
 BROKEN_ZSTD = "The request's body is not valid zstd"
@@ -62,6 +66,8 @@ def read_events(request: HttpRequest, size: int) -> Iterator[list[Any]]:
         if one is not None:
             yield [one]
         else:
+            if sum(len(line) - USUAL_LINE for line in io.BytesIO(body) if len(line) > USUAL_LINE) > MOST_TEXT:
+                raise too_large(TOO_MUCH_TEXT)
             yield from _lines(body, size)
     else:
         raise decline(Code.MALFORMED, SHAPE)

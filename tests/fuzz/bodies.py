@@ -19,11 +19,19 @@ def line_of(value: bytes, length: int) -> bytes:
     return b'{"a":[' + value * ((length - 10) // len(value)) + b"1]}\n"
 
 
+def bounce(number: int, length: int) -> bytes:
+    """Return an event on a line whose domain and reply are its own, the reply of about a length, at most 1,000."""
+    words = b"w%d user%d@x " % (number, number * 7)
+    reply = (words * (length // len(words)))[:980]
+    fields = b'"id":"%d","type":"bounced","at":1790000000,"to":"a@b%d.example","reply":"550 %d %b"'
+    return b"{" + fields % (number, number, number, reply) + b"}\n"
+
+
 # The largest that are read.
 LARGEST = {
-    "lists": gzip.compress(line_of(b"[],", 65_000) * 42 + line_of(b"1,", 1300) * 45_000, 1),
-    "objects": gzip.compress(line_of(b'{"":1},', 65_000) * 90 + line_of(b"1,", 1100) * 45_000, 1),
-    "texts": gzip.compress(line_of(b'"\xc3\xa9\xc3\xa9",', 65_000) * 1_000, 1),
+    "lists": gzip.compress(line_of(b"[],", 65_000) * 42 + line_of(b"1,", 250) * 45_000, 1),
+    "objects": gzip.compress(line_of(b'{"":1},', 65_000) * 90 + line_of(b"1,", 250) * 45_000, 1),
+    "texts": gzip.compress(line_of(b'"\xc3\xa9\xc3\xa9",', 65_000) * 120, 1),
     "an array of texts": b"[" + b'"\xc3\xa9\xc3\xa9\xc3\xa9",' * 999_000 + b"1]",
     "an array of objects": b"[" + b'{"x":{"y":1}},' * 90_000 + b"1]",
 }
@@ -37,6 +45,7 @@ FOUND: dict[str, Callable[[], bytes]] = {
     "an array of objects": lambda: b"[" + b'{"a":1},' * 300_000 + b"1]",
     "lines of lists": lambda: gzip.compress(line_of(b"[],", 65_000) * 1_000, 1),
     "empty members": lambda: gzip.compress(b"{}") + gzip.compress(b"", mtime=0) * 150_000,
+    "long replies": lambda: gzip.compress(b"".join(bounce(n, 1_000) for n in range(45_000)), 6),
     "levels": lambda: b'{"id":' + b"[" * 8_000_000 + b"]" * 8_000_000 + b"}",
 }
 
@@ -77,8 +86,7 @@ class Shape:
             return b"[" + value * min(self.count * 1_000, _SENT // len(value) - 1) + b"1]"
         line = line_of(value, max(self.length, len(value) + 10))
         if self.frame == "events":
-            fields = b'"id":"%d","type":"bounced","at":1790000000,"to":"a@b%d.example","reply":"550 %d no"'
-            lines = [b"{" + fields % (n, n, n) + b"}\n" for n in range(min(self.count, 45_000))]
+            lines = [bounce(n, self.length) for n in range(min(self.count, 45_000))]
         else:
             lines = [line] * min(self.count, _UNPACKED // len(line))
         step = max(1, -(-len(lines) // self.members))

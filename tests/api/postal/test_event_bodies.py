@@ -10,6 +10,7 @@ import pytest
 from api.postal import event_bodies
 from stats.intake.sources import framing
 from tests.api.postal.test_events import document, one, post, remarks
+from tests.fuzz.bodies import FOUND, bounce
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 
@@ -31,6 +32,7 @@ REFUSED_EARLY: dict[str, tuple[Callable[[], bytes], str]] = {
     "an array of objects": (lambda: b"[" + b'{"a":1},' * 300_000 + b"1]", event_bodies.TOO_MANY_VALUES),
     "an array of many events": (lambda: b"[" + b"{}," * 120_000 + b"1]", event_bodies.TOO_MANY_RECORDS),
     "empty members of gzip": (lambda: gzip.compress(b"{}") + EMPTY_MEMBER * 150_000, event_bodies.TOO_MANY_PARTS),
+    "long replies": (FOUND["long replies"], event_bodies.TOO_MUCH_TEXT),
     "empty frames of zstd": (
         lambda: framing.zstd.compress(b"{}") + framing.zstd.compress(b"") * 100_000,
         event_bodies.TOO_MANY_PARTS,
@@ -74,6 +76,14 @@ def test_the_most_refusals_that_are_accepted(call, acme):
     began = time.process_time()
     answer = post(call, acme.key, b"{}\n" + b"1\n" * (event_bodies.MOST_RECORDS - 1)).json()
     assert (len(answer["data"]["refused"]), answer["flags"]) == (10_000, {"truncated": True})
+    assert time.process_time() - began < SECONDS
+
+
+def test_the_most_text_that_is_accepted(call, acme):
+    """Replies take their time by length, most where each is its own."""
+    body = b"".join(bounce(number, 1_000 if number < 8_000 else 0) for number in range(40_000))
+    began = time.process_time()
+    assert post(call, acme.key, gzip.compress(body, 1)).json()["status"] == "success"
     assert time.process_time() - began < SECONDS
 
 
