@@ -16,7 +16,7 @@ from ippools.models.routing_rule import Randomization
 from ippools.redirects import NOUN, leads_to
 from ippools.used_by import refuse_deletion
 from ippools.virtual_mtas import validate_columns
-from throttling.drafts import patterns_of, refuse_taken
+from throttling.drafts import has_too_many, patterns_of, refuse_taken
 
 # What the column holds: 12 digits, 4 of them after the point.
 HIGHEST_PORTION = 99_999_999
@@ -136,6 +136,8 @@ def _validated(rule: RoutingRule, given: RoutingFields, faults: Faults | None) -
     parts: list[tuple[str, BranchFields]] = [("default", default_given)]
     overrides_given = given.get("domain_overrides")
     parts += [(f"domain_overrides[{index}]", each) for index, each in enumerate(overrides_given or ())]
+    if has_too_many([each.get("domains", ()) for each in overrides_given or ()], "domain_overrides", faults):
+        faults.refuse()
     branches = [_branch_of(part, path, faults) for path, part in parts]
     patterns = []
     for branch, override, (path, _) in zip(branches[1:], overrides_given or (), parts[1:], strict=True):

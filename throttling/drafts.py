@@ -34,6 +34,10 @@ class RuleColumns(TypedDict, total=False):
     throttle_program_id: int | None
 
 
+# Of all rules that one request gives.
+MOST_DOMAINS = 10_000
+
+
 @dataclass(slots=True)
 class Pattern:
     """A domain of a rule: normalized, as given, and its position."""
@@ -87,6 +91,8 @@ def patterns_of(texts: Sequence[str], path: str, faults: Faults) -> list[Pattern
     """Return domain patterns: at least one, each valid. Uniqueness is checked by the set."""
     if not texts:
         faults.add(path, "must contain at least one domain name")
+    if has_too_many([texts], path, faults):
+        return []
     found = []
     for index, text in enumerate(texts):
         try:
@@ -94,6 +100,14 @@ def patterns_of(texts: Sequence[str], path: str, faults: Faults) -> list[Pattern
         except domains.NotADomain:
             faults.add(f"{path}[{index}]", f"{quoted(text)} is not a valid domain name")
     return found
+
+
+def has_too_many(lists: Iterable[Sequence[str]], path: str, faults: Faults) -> bool:
+    """Refuse more domains than are written at once: others who write wait meanwhile."""
+    if sum(map(len, lists)) <= MOST_DOMAINS:
+        return False
+    faults.add(path, f"must not have more than {MOST_DOMAINS:,} domains in all")
+    return True
 
 
 def refuse_taken(patterns: Iterable[Pattern], taken: set[str], faults: Faults) -> None:
@@ -109,6 +123,8 @@ def draft_rules(
     given: Sequence[RuleFields], existing: Sequence[Rule], *, path: str, replaces: bool, faults: Faults
 ) -> list[Draft]:
     """Validate rules that are added to a set or, with `replaces`, replace its rules; `path` is the list."""
+    if has_too_many([fields.get("domains", ()) for fields in given], path, faults):
+        return []
     ids = {rule.pk for rule in existing}
     drafts = []
     for index, fields in enumerate(given):

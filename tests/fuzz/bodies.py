@@ -30,8 +30,8 @@ def bounce(number: int, length: int) -> bytes:
 # The largest that are read.
 LARGEST = {
     "lists": gzip.compress(line_of(b"[],", 65_000) * 42 + line_of(b"1,", 250) * 45_000, 1),
-    "objects": gzip.compress(line_of(b'{"":1},', 65_000) * 90 + line_of(b"1,", 250) * 45_000, 1),
-    "texts": gzip.compress(line_of(b'"\xc3\xa9\xc3\xa9",', 65_000) * 120, 1),
+    "objects": gzip.compress(line_of(b'{"":1},', 65_000) * 60 + line_of(b"1,", 250) * 45_000, 1),
+    "texts": gzip.compress(line_of(b'"\xc3\xa9\xc3\xa9",', 65_000) * 60, 1),
     "an array of texts": b"[" + b'"\xc3\xa9\xc3\xa9\xc3\xa9",' * 999_000 + b"1]",
     "an array of objects": b"[" + b'{"x":{"y":1}},' * 90_000 + b"1]",
 }

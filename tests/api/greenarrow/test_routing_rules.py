@@ -162,3 +162,12 @@ def test_delete(call, address):
     call.data("PUT", "virtual_mtas/default", {"virtual_mta": None})
     assert call("DELETE", url) == success({})
     assert not DeliveryTarget.objects.exists()
+
+
+def test_more_domains_than_are_written_at_once_are_refused(call, address):
+    names = [f"d{number}.example" for number in range(10_001)]
+    overrides = [{"domains": some, **through(address.pk)} for some in (names[:5_000], names[5_000:])]
+    values = {"name": "r", "default": through(address.pk), "domain_overrides": overrides}
+    assert call.faults("POST", "routing_rules", {ROOT: values}) == [
+        "domain_overrides must not have more than 10,000 domains in all"
+    ]

@@ -153,3 +153,14 @@ def test_used_by_pages(call, template):
     # A refusal names a hundred of them.
     dependencies = call("DELETE", url.removesuffix("/used_by"), status=409)["data"]["dependencies"]
     assert len(dependencies) == 100
+
+
+def test_more_domains_than_are_written_at_once_are_refused(call):
+    """Others who write would wait, and by the embedded database everybody would."""
+    names = [f"d{number}.example" for number in range(10_001)]
+    message = "must not have more than 10,000 domains in all"
+    for rules in ([rule(*names)], [rule(*names[:5_000]), rule(*names[5_000:])]):
+        values = {"name": "T", "default": DEFAULT, "rules": rules}
+        assert call.faults("POST", "throttling_templates", {ROOT: values}) == [f"rules {message}"]
+    url = f"throttling_templates/{create(call, name='U')['id']}/throttling_rules"
+    assert call.faults("POST", url, {"throttling_rule": rule(*names)}) == [f"domains {message}"]
