@@ -85,7 +85,7 @@ class Neighbour(threading.Thread):
             ("servers/ip_pools", {"include_stats": True}),
             ("servers/update-mode", {"mode": "Live"}),
         ]
-        while not self._ended.wait(0.05):
+        while not self._ended.wait(0.05) or not self.answers:
             path, given = acts[self.answers % len(acts)]
             began = time.monotonic()
             try:
