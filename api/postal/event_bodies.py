@@ -13,7 +13,7 @@ from django.http import HttpRequest
 
 from api import bodies
 from api.problems import RETRY_AFTER, Code, Declined, decline
-from stats.intake.files import read_lines
+from stats.intake.files import LONGEST_LINE, read_lines
 from stats.intake.sources import TooLarge, framing
 
 PACKED_LIMIT = 16 * bodies.MEBIBYTE
@@ -66,7 +66,9 @@ def read_events(request: HttpRequest, size: int) -> Iterator[list[Any]]:
         if one is not None:
             yield [one]
         else:
-            if sum(len(line) - USUAL_LINE for line in io.BytesIO(body) if len(line) > USUAL_LINE) > MOST_TEXT:
+            # A line that is refused for its length is not read.
+            longer = (len(line) for line in io.BytesIO(body) if USUAL_LINE < len(line) <= LONGEST_LINE)
+            if sum(length - USUAL_LINE for length in longer) > MOST_TEXT:
                 raise too_large(TOO_MUCH_TEXT)
             yield from _lines(body, size)
     else:
