@@ -8,7 +8,7 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from core.audit import Actor, record
 from core.errors import Fault, Invalid
@@ -111,8 +111,9 @@ def marked(*, at: datetime.datetime) -> QuerySet[SendLimitMark]:
 
 
 def since(at: datetime.datetime) -> list[SendLimitMark]:
-    """Return the marks that began or ended at this time or later, oldest first: what webhooks tell customers of."""
-    return list(SendLimitMark.objects.filter(began_at__gte=at).select_related("server").order_by("began_at", "pk"))
+    """Return the marks that began or ended at this time or later, in the order in which they began; for webhooks."""
+    changed = SendLimitMark.objects.filter(Q(began_at__gte=at) | Q(ended_at__gte=at))
+    return list(changed.select_related("server__organization").order_by("began_at", "pk"))
 
 
 def sentence(mark: SendLimitMark) -> str:

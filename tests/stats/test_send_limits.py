@@ -78,6 +78,10 @@ def test_it_works(acme: Tenant, globex: Tenant) -> None:
     assert deferred(acme, end) == []
     assert decide(now=end) == Decided(looked_at=2, ended=2)
     assert [row[-1] for row in shown()] == [end, end]
+    # What webhooks are told: both began, and both have ended.
+    assert [mark.level for mark in send_limits.since(at)] == ["approaching", "exceeded"]
+    assert [mark.level for mark in send_limits.since(end)] == ["approaching", "exceeded"]
+    assert send_limits.since(end + HOUR) == []
     entries = AuditEntry.objects.filter(act__startswith="server.send_limit").order_by("pk")
     assert [(each.act, each.target_id, each.organization_id) for each in entries] == [
         ("server.send_limit_approached", str(acme.server.pk), acme.organization.pk),
