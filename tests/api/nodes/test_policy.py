@@ -55,7 +55,16 @@ def test_it_works(site, acme):
             f"{first}-r{number}": {"ip": "192.0.2.1", "virtual_mta": site.first.pk, "rule": number},
             f"{second}-r0": {"ip": "192.0.2.2", "virtual_mta": site.second.pk, "rule": 0},
         },
-        "overlay": {"number": 1, "paused": [], "suspended": [], "networks": [], "caps": [], "files": {}},
+        "overlay": {
+            "number": 1,
+            "paused": [],
+            "suspended": [],
+            "deferred": [],
+            "networks": [],
+            "resting": [],
+            "caps": [],
+            "files": {},
+        },
         "fidelity": [],
     }
     assert file == {
@@ -79,7 +88,8 @@ def test_it_works(site, acme):
         "rules": {},
         "tenants": {
             "acme/transactional-server": {
-                "server": str(acme.server.uuid), "pool": pool, "rules": None, "per_hour": None, "refuse": None,
+                "server": str(acme.server.uuid), "pool": pool, "rules": None, "refuse": None,
+                "send_limits": {"hour": None, "day": None, "month": None},
             },
         },
     }  # fmt: skip
