@@ -23,26 +23,18 @@ DIALECTS = (
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """A request that Django refused before any view, as with a host that is not ours."""
-    renderer = dialect_of(request.path_info)
-    if renderer is None:
-        return defaults.bad_request(request, exception)
-    return renderer.respond(problem_from(exception) or Problem.of(Code.MALFORMED), request)
+    problem = problem_from(exception) or Problem.of(Code.MALFORMED)
+    return _told(problem, request) or defaults.bad_request(request, exception)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """A refusal outside of any view of a dialect."""
-    renderer = dialect_of(request.path_info)
-    if renderer is None:
-        return defaults.permission_denied(request, exception)
-    return renderer.respond(Problem.of(Code.NOT_ALLOWED), request)
+    return _told(Problem.of(Code.NOT_ALLOWED), request) or defaults.permission_denied(request, exception)
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """A URL that nothing answers."""
-    renderer = dialect_of(request.path_info)
-    if renderer is None:
-        return defaults.page_not_found(request, exception)
-    return renderer.respond(Problem.of(Code.UNKNOWN_URL), request)
+    return _told(Problem.of(Code.UNKNOWN_URL), request) or defaults.page_not_found(request, exception)
 
 
 def handler500(request: HttpRequest) -> HttpResponse | HttpResponseBase:
@@ -51,9 +43,8 @@ def handler500(request: HttpRequest) -> HttpResponse | HttpResponseBase:
     A database that is away is no crash: whoever asked may ask again.
     """
     problem = _unavailable(sys.exception()) or Problem.of(Code.CRASH)
-    renderer = dialect_of(request.path_info)
-    if renderer is not None:
-        return renderer.respond(problem, request)
+    if told := _told(problem, request):
+        return told
     if problem.code != Code.UNAVAILABLE:
         return defaults.server_error(request)
     page = loader.get_template("503.html").render()
@@ -63,6 +54,12 @@ def handler500(request: HttpRequest) -> HttpResponse | HttpResponseBase:
 def _unavailable(exc: BaseException | None) -> Problem | None:
     problem = problem_from(exc) if isinstance(exc, DatabaseError) else None
     return problem if problem is not None and problem.code == Code.UNAVAILABLE else None
+
+
+def _told(problem: Problem, request: HttpRequest) -> HttpResponse | None:
+    """Return the response in the dialect of the path; None for pages of the panel."""
+    renderer = dialect_of(request.path_info)
+    return None if renderer is None else renderer.respond(problem, request)
 
 
 def dialect_of(path: str) -> EnvelopeRenderer | None:

@@ -12,6 +12,16 @@ type Schema = dict[str, Any]
 JSON = "application/json"
 
 
+def strict_object(**properties: Schema) -> Schema:
+    """Return the schema of an object that has all of these and nothing else."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 class DialectSchema(AutoSchema):
     """Describes the actions of a viewset by their serializers and `@extend_schema`.
 
@@ -64,6 +74,9 @@ class DialectSchema(AutoSchema):
 
     def _postprocess_serializer_schema(self, schema: Schema, serializer: Any, direction: Direction) -> Schema:
         schema = super()._postprocess_serializer_schema(schema, serializer, direction)
+        if not type(serializer).__doc__:
+            # That of a base, which speaks to us and not to callers.
+            schema.pop("description", None)
         if direction == "response" and schema.get("type") == "object":
             schema["additionalProperties"] = False
         return schema
@@ -106,13 +119,8 @@ def add_links(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             if not parameter.startswith("{") or path.startswith(_POSTAL) or "post" not in paths.get(collection, {}):
                 continue
             created = paths[collection]["post"]
-            root = next(
-                iter(
-                    created["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["data"][
-                        "properties"
-                    ]
-                )
-            )
+            data = created["responses"]["200"]["content"][JSON]["schema"]["properties"]["data"]
+            root = next(iter(data["properties"]))
             above = {name: f"$request.path.{name}" for name in _names_in(collection)}
             created["responses"]["200"].setdefault("links", {})[f"{verb}_{root}"] = {
                 "operationId": operation["operationId"],

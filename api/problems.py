@@ -1,11 +1,10 @@
 """Problems, independent of the dialects: each dialect maps these codes to its own."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import singledispatch
-from types import MappingProxyType
 from typing import TypedDict, Unpack
 
 from django.core import exceptions as django
@@ -40,26 +39,26 @@ class Code(StrEnum):
     CRASH = "crash"
 
 
-# The statuses of HTTP's own words; a dialect that says less by status (Postal) overrides them.
-STATUSES: Mapping[str, int] = MappingProxyType(
-    {
-        Code.MALFORMED: 400,
-        Code.INVALID: 422,
-        Code.NOT_AUTHENTICATED: 401,
-        Code.WRONG_CREDENTIALS: 401,
-        Code.NOT_ALLOWED: 403,
-        Code.NOT_FOUND: 404,
-        Code.UNKNOWN_URL: 404,
-        Code.WRONG_METHOD: 405,
-        Code.CONFLICT: 409,
-        Code.IN_USE: 409,
-        Code.OVER_QUOTA: 403,
-        Code.TOO_LARGE: 413,
-        Code.TOO_MANY: 429,
-        Code.UNAVAILABLE: 503,
-        Code.CRASH: 500,
-    }
-)
+# The statuses of HTTP's own words, which a dialect that says less by status (Postal) overrides, and what is said of each.
+_KINDS: Mapping[Code, tuple[int, str]] = {
+    Code.MALFORMED: (400, "The request could not be read"),
+    Code.INVALID: (422, "The request is not valid"),
+    Code.NOT_AUTHENTICATED: (401, "Authentication is required"),
+    Code.WRONG_CREDENTIALS: (401, "The credentials are not valid"),
+    Code.NOT_ALLOWED: (403, "You don't have permission to do this"),
+    Code.NOT_FOUND: (404, "The record could not be found"),
+    Code.UNKNOWN_URL: (404, "There is nothing at this URL"),
+    Code.WRONG_METHOD: (405, "This URL does not answer this method"),
+    Code.CONFLICT: (409, "The record's state does not admit this"),
+    Code.IN_USE: (409, "The record is in use"),
+    Code.OVER_QUOTA: (403, "The organization's quota is used up"),
+    Code.TOO_LARGE: (413, "The request is too large"),
+    Code.TOO_MANY: (429, "Too many requests; try again later"),
+    Code.UNAVAILABLE: (503, "The service is busy; try again in a moment"),
+    Code.CRASH: (500, "An internal error occurred"),
+}
+STATUSES: Mapping[str, int] = {code: status for code, (status, _) in _KINDS.items()}
+SENTENCES: Mapping[str, str] = {code: sentence for code, (_, sentence) in _KINDS.items()}
 
 # Seconds until another try is worth it, where nothing better is known.
 RETRY_AFTER = 5
@@ -112,27 +111,6 @@ class Problem:
         return headers
 
 
-SENTENCES: Mapping[str, str] = MappingProxyType(
-    {
-        Code.MALFORMED: "The request could not be read",
-        Code.INVALID: "The request is not valid",
-        Code.NOT_AUTHENTICATED: "Authentication is required",
-        Code.WRONG_CREDENTIALS: "The credentials are not valid",
-        Code.NOT_ALLOWED: "You don't have permission to do this",
-        Code.NOT_FOUND: "The record could not be found",
-        Code.UNKNOWN_URL: "There is nothing at this URL",
-        Code.WRONG_METHOD: "This URL does not answer this method",
-        Code.CONFLICT: "The record's state does not admit this",
-        Code.IN_USE: "The record is in use",
-        Code.OVER_QUOTA: "The organization's quota is used up",
-        Code.TOO_LARGE: "The request is too large",
-        Code.TOO_MANY: "Too many requests; try again later",
-        Code.UNAVAILABLE: "The service is busy; try again in a moment",
-        Code.CRASH: "An internal error occurred",
-    }
-)
-
-
 class Declined(Exception):
     """Raised by a dialect to refuse with its own problem."""
 
@@ -152,48 +130,35 @@ def problem_from(exc: BaseException) -> Problem | None:
     return None
 
 
-@problem_from.register
-def _(exc: Declined) -> Problem | None:
-    return exc.problem
+problem_from.register(Declined, lambda exc: exc.problem)
 
 
 # --- the acts' own refusals -------------------------------------------------------------------------------------------
 
+_REFUSALS: Mapping[type, Code] = {
+    errors.Invalid: Code.INVALID,
+    errors.NotFound: Code.NOT_FOUND,
+    errors.NotAllowed: Code.NOT_ALLOWED,
+    errors.InUse: Code.IN_USE,
+    errors.QuotaExceeded: Code.OVER_QUOTA,
+    errors.Busy: Code.TOO_MANY,
+    # A rule that the act explains and that has no kind of its own.
+    errors.Refused: Code.CONFLICT,
+}
+
 
 @problem_from.register
 def _(exc: errors.Refused) -> Problem | None:
-    # A plain Refused is a rule that the act explains and that has no kind of its own.
-    return Problem.of(Code.CONFLICT, exc.message)
-
-
-@problem_from.register
-def _(exc: errors.Invalid) -> Problem | None:
-    return Problem.of(Code.INVALID, *(str(fault) for fault in exc.faults), faults=exc.faults)
-
-
-@problem_from.register
-def _(exc: errors.NotFound) -> Problem | None:
-    return Problem.of(Code.NOT_FOUND, exc.message)
-
-
-@problem_from.register
-def _(exc: errors.NotAllowed) -> Problem | None:
-    return Problem.of(Code.NOT_ALLOWED, exc.message)
-
-
-@problem_from.register
-def _(exc: errors.InUse) -> Problem | None:
-    return Problem.of(Code.IN_USE, exc.message, dependencies=exc.dependencies)
-
-
-@problem_from.register
-def _(exc: errors.QuotaExceeded) -> Problem | None:
-    return Problem.of(Code.OVER_QUOTA, exc.message)
-
-
-@problem_from.register
-def _(exc: errors.Busy) -> Problem | None:
-    return Problem.of(Code.TOO_MANY, exc.message, retry_after=exc.retry_after)
+    code = next(_REFUSALS[kind] for kind in type(exc).__mro__ if kind in _REFUSALS)
+    faults: tuple[errors.Fault, ...] = getattr(exc, "faults", ())
+    return Problem(
+        code,
+        tuple(str(fault) for fault in faults) or (exc.message or SENTENCES[code],),
+        STATUSES[code],
+        faults=faults,
+        dependencies=getattr(exc, "dependencies", ()),
+        retry_after=getattr(exc, "retry_after", None),
+    )
 
 
 # --- Django's ---------------------------------------------------------------------------------------------------------
@@ -214,16 +179,6 @@ def _(exc: ProtectedError | RestrictedError) -> Problem | None:
 
 
 @problem_from.register
-def _(exc: Http404) -> Problem | None:
-    return Problem.of(Code.NOT_FOUND)
-
-
-@problem_from.register
-def _(exc: django.PermissionDenied) -> Problem | None:
-    return Problem.of(Code.NOT_ALLOWED)
-
-
-@problem_from.register
 def _(exc: django.ValidationError) -> Problem | None:
     by_field: Mapping[str, list[str]] = exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages}
     faults = tuple(
@@ -235,30 +190,22 @@ def _(exc: django.ValidationError) -> Problem | None:
     return Problem.of(Code.INVALID, *(str(fault) for fault in faults), faults=faults)
 
 
-@problem_from.register
-def _(exc: django.SuspiciousOperation) -> Problem | None:
-    # Too many fields in a query string or form, a disallowed host: the request, not the record, is wrong.
-    return Problem.of(Code.MALFORMED)
-
-
-@problem_from.register
-def _(exc: django.RequestDataTooBig) -> Problem | None:
-    return Problem.of(Code.TOO_LARGE, retry_after=RETRY_AFTER)
-
-
-@problem_from.register
-def _(exc: UnreadablePostError) -> Problem | None:
-    # The client went away while sending; nobody will read this answer, and nothing is wrong here.
-    return Problem.of(Code.MALFORMED, "The request's body ended early")
+problem_from.register(Http404, lambda exc: Problem.of(Code.NOT_FOUND))
+problem_from.register(django.PermissionDenied, lambda exc: Problem.of(Code.NOT_ALLOWED))
+# Too many fields in a query string or form, a disallowed host: the request, not the record, is wrong.
+problem_from.register(django.SuspiciousOperation, lambda exc: Problem.of(Code.MALFORMED))
+problem_from.register(django.RequestDataTooBig, lambda exc: Problem.of(Code.TOO_LARGE, retry_after=RETRY_AFTER))
+# The client went away while sending; nobody will read this answer, and nothing is wrong here.
+problem_from.register(UnreadablePostError, lambda exc: Problem.of(Code.MALFORMED, "The request's body ended early"))
 
 
 # --- the database's ---------------------------------------------------------------------------------------------------
 
-_MEANINGS: Mapping[database.Meaning, Callable[[], Problem]] = {
-    database.Meaning.AWAY: lambda: Problem.of(Code.UNAVAILABLE, retry_after=RETRY_AFTER),
-    database.Meaning.TAKEN: lambda: Problem.of(Code.CONFLICT, "Another request changed the same records; try again"),
-    database.Meaning.REFERRED: lambda: Problem.of(Code.IN_USE),
-    database.Meaning.REFUSED: lambda: Problem.of(Code.INVALID),
+_MEANINGS = {
+    database.Meaning.AWAY: Problem.of(Code.UNAVAILABLE, retry_after=RETRY_AFTER),
+    database.Meaning.TAKEN: Problem.of(Code.CONFLICT, "Another request changed the same records; try again"),
+    database.Meaning.REFERRED: Problem.of(Code.IN_USE),
+    database.Meaning.REFUSED: Problem.of(Code.INVALID),
 }
 
 
@@ -269,25 +216,23 @@ def _(exc: DatabaseFault) -> Problem | None:
         return None
     # An act should have refused before the database had to: operators read of it, callers get a plain answer.
     logger.warning("database_refused", exc_info=exc, extra={"meaning": meaning.value})
-    return _MEANINGS[meaning]()
+    return _MEANINGS[meaning]
 
 
 # --- DRF's ------------------------------------------------------------------------------------------------------------
 
 # By the framework's own word for each kind; what is not here (`error`) is a bug.
-_DRF_CODES: Mapping[str, Code] = MappingProxyType(
-    {
-        "parse_error": Code.MALFORMED,
-        "unsupported_media_type": Code.MALFORMED,
-        "not_authenticated": Code.NOT_AUTHENTICATED,
-        "authentication_failed": Code.WRONG_CREDENTIALS,
-        "permission_denied": Code.NOT_ALLOWED,
-        "not_found": Code.NOT_FOUND,
-        "method_not_allowed": Code.WRONG_METHOD,
-        "throttled": Code.TOO_MANY,
-        "invalid": Code.INVALID,
-    }
-)
+_DRF_CODES: Mapping[str, Code] = {
+    "parse_error": Code.MALFORMED,
+    "unsupported_media_type": Code.MALFORMED,
+    "not_authenticated": Code.NOT_AUTHENTICATED,
+    "authentication_failed": Code.WRONG_CREDENTIALS,
+    "permission_denied": Code.NOT_ALLOWED,
+    "not_found": Code.NOT_FOUND,
+    "method_not_allowed": Code.WRONG_METHOD,
+    "throttled": Code.TOO_MANY,
+    "invalid": Code.INVALID,
+}
 
 
 @problem_from.register
@@ -308,15 +253,19 @@ def _(exc: drf.APIException) -> Problem | None:
 
 
 def faults_in(detail: object, path: str = "") -> list[errors.Fault]:
-    """Flatten a serializer's nested errors into faults whose paths read as the caller wrote the fields."""
+    """Flatten a serializer's nested errors into faults whose paths read as the caller wrote the fields; a number is a place."""
     if isinstance(detail, Mapping):
-        return [
-            fault
-            for key, inner in detail.items()
-            for fault in faults_in(inner, path if key == "non_field_errors" else f"{path}.{key}" if path else str(key))
-        ]
+        return [fault for key, inner in detail.items() for fault in faults_in(inner, _path_to(key, path))]
     if isinstance(detail, list):
         if any(isinstance(each, (list, Mapping)) for each in detail):
             return [fault for at, each in enumerate(detail) for fault in faults_in(each, f"{path}[{at}]")]
         return [errors.Fault(path, str(each)) for each in detail]
     return [errors.Fault(path, str(detail))]
+
+
+def _path_to(key: object, path: str) -> str:
+    if key == "non_field_errors":
+        return path
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else str(key)

@@ -86,17 +86,13 @@ class DialectView(APIView, ABC):
         credential = getattr(request, "_auth", None)
         if credential is not None:
             try:
-                self.touch_last_used(credential)
+                touch_last_used(credential, at=self.now)
             except DatabaseError:
                 # What was asked for is done: a busy database may not turn it into a failure.
                 logger.warning("last_used_not_noted", exc_info=True)
         if not isinstance(response, HttpResponseBase):
             response = Response(response if isinstance(response, Answer) else Answer(response))
         return super().finalize_response(request, response, *args, **kwargs)
-
-    def touch_last_used(self, credential: Any) -> None:
-        """Note that the key that the request was authenticated by (`request.auth`) was used."""
-        touch_last_used(credential, at=self.now)
 
     def body(self) -> bytes:
         """Return the request's body, unpacked, within the view's limit."""

@@ -2,6 +2,7 @@
 
 import datetime
 
+from core.acts import assign, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid
@@ -33,18 +34,18 @@ def set_aside(
     if faults:
         raise Invalid(*faults)
     found = SetAside.objects.select_for_update().filter(audience=audience, key=key).first()
-    before = None if found is None else snapshot(found)
-    alert = found or SetAside(audience=audience, key=key)
-    alert.label, alert.is_hidden, alert.until, alert.by_label = (
-        label[:LABEL_LENGTH],
-        is_hidden,
-        until,
-        actor.label[:150],
-    )
-    alert.save()
     act = "set_aside.snoozed" if is_hidden else "set_aside.acknowledged"
-    record(actor=actor, act=act, target=alert, before=before, after=snapshot(alert))
-    return alert
+    columns = {
+        "label": label[:LABEL_LENGTH], "is_hidden": is_hidden, "until": until, "by_label": actor.label[:150]
+    }  # fmt: skip
+    if found is None:
+        found = SetAside.objects.create(audience=audience, key=key, **columns)
+        record(actor=actor, act=act, target=found, after=snapshot(found))
+        return found
+    before = snapshot(found)
+    assign(found, columns)
+    save_change(found, before, act=act, actor=actor)
+    return found
 
 
 @atomic_act

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# The message of a fault where another record has what must be one record's alone.
+TAKEN = "has already been taken"
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core import keys
+from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
+from core.compiled import Compiled
 from core.errors import Fault, Invalid
 from core.models import ApiToken, User
 from core.texts import is_storable
 
 NAME_LENGTH = 200
+_COLUMNS = tuple(field.attname for field in ApiToken._meta.concrete_fields)
+_USERS = tuple(field.attname for field in User._meta.concrete_fields)
+_BY_DIGEST = Compiled(
+    str,
+    lambda text: ApiToken.objects.filter(key_digest=text).values_list(*_COLUMNS, *(f"user__{name}" for name in _USERS)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +54,18 @@ def create_token(
 @transaction.atomic
 def revoke_token(*, token: ApiToken, at: datetime.datetime, actor: Actor) -> bool:
     """Revoke a token at once; return whether it was not revoked before."""
-    before = snapshot(token)
-    if not ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=at):
-        return False
-    token.revoked_at = at
-    record(actor=actor, act="api_token.revoked", target=token, before=before, after=snapshot(token))
-    return True
+    revoked = locked(ApiToken.objects.all(), token.pk)
+    before = snapshot(revoked)
+    revoked.revoked_at = token.revoked_at = revoked.revoked_at or at
+    return save_change(revoked, before, act="api_token.revoked", actor=actor)
 
 
 def token_of(*, username: str, key: str, at: datetime.datetime) -> ApiToken | None:
     """Return the active user's usable token with this key, by one query."""
-    if not is_storable(username):
+    row = _BY_DIGEST.first(keys.digest(key))
+    if row is None:
         return None
-    tokens = ApiToken.objects.select_related("user").filter(user__username=username, user__is_active=True)
-    return keys.find(tokens, key, at=at)
+    token = ApiToken.from_db("default", _COLUMNS, row[: len(_COLUMNS)])
+    token.user = User.from_db("default", _USERS, row[len(_COLUMNS) :])
+    is_theirs = token.user.username == username and token.user.is_active
+    return token if is_theirs and token.is_usable(at) else None

@@ -9,10 +9,10 @@ from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
-from core.acts import locked
+from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.errors import Fault, Invalid
+from core.errors import TAKEN, Fault, Invalid
 from core.models import User
 from core.models.user import validate_time_zone
 from core.names import without_invisible
@@ -78,18 +78,14 @@ def change_user(
     _refuse_unknown(changes)
     changed = locked(User.objects.all(), user.pk, no_key=False)
     before = document(changed)
-    columns = snapshot(changed)
     for name, value in changes.items():
         setattr(changed, name, clean_username(value) if name == "username" else value)
     _check(changed)
-    if snapshot(changed) != columns:
-        changed.save()
     if groups is not None:
         changed.groups.set(groups)
     if permissions is not None:
         changed.user_permissions.set(permissions)
-    if (after := document(changed)) != before:
-        record(actor=actor, act="user.changed", target=changed, before=before, after=after)
+    save_change(changed, before, act="user.changed", actor=actor, document=document)
     return changed
 
 
@@ -124,7 +120,7 @@ def _names(records: Iterable[Model]) -> list[str]:
 def _check(user: User) -> None:
     faults = []
     if User.objects.exclude(pk=user.pk).filter(username=user.username).exists():
-        faults.append(Fault("username", "has already been taken"))
+        faults.append(Fault("username", TAKEN))
     try:
         validate_time_zone(user.time_zone)
     except ValidationError:

@@ -9,7 +9,7 @@ from django.db.models.sql import InsertQuery
 
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record_creations
-from core.errors import Fault, Faults, Invalid
+from core.errors import TAKEN, Fault, Faults, Invalid
 from core.locks import advisory
 from core.names import fold, numbered
 from core.texts import NAME_LENGTH
@@ -192,7 +192,7 @@ def _refuse_taken(rows: Sequence[NewAddress], names: Sequence[str]) -> None:
             if value is None:
                 continue
             if value in seen:
-                faults.append(Fault(f"addresses[{index}].{column}", "has already been taken"))
+                faults.append(Fault(f"addresses[{index}].{column}", TAKEN))
             seen.add(value)
     if faults:
         raise Invalid(*faults)

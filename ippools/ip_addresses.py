@@ -8,10 +8,10 @@ from typing import Any, TypedDict, Unpack, cast
 
 from django.db.models.functions import Now
 
+from core.acts import assign, locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record
-from core.changes import save_changes
-from core.errors import Conflict, Faults, NotFound
+from core.errors import Conflict, Faults
 from core.names import fold
 from core.references import Reference, resolve
 from ippools import values
@@ -93,11 +93,16 @@ def change(address_id: int, *, actor: Actor, faults: Faults | None = None, **giv
     if columns.get("delivery_paused", address.delivery_paused) != address.delivery_paused:
         # By a caller who gives no reason. (ippools/pausing.py: with reason and end.)
         columns |= {"pause_reason": "", "paused_until": None}
-    changed = bool(save_changes(address, columns))
-    changed |= rule_sets.change(address.rules, default_of(given), drafts, replaces="rules" in given)
-    if changed:
-        after = address.document()
-        record(actor=actor, act=act_of(before, after), target=address, before=before, after=after)
+    changed = assign(address, columns)
+    rule_sets.change(address.rules, default_of(given), drafts, replaces="rules" in given)
+    save_change(
+        address,
+        before,
+        act=act_of(before, address.document()),
+        actor=actor,
+        unrecorded=changed & {"sender_changed_at"},
+        document=IPAddress.document,
+    )
     return address
 
 
@@ -184,9 +189,7 @@ def _template_of(address: IPAddress) -> ThrottlingTemplate | None:
 def locked_address(address_id: int) -> IPAddress:
     """Return the address with its rules, locked until the transaction ends; raises NotFound."""
     # Not the template's row, on which every address hangs.
-    addresses = IPAddress.objects.select_for_update(of=("self", "rules")).filter(pk=address_id)
-    address = addresses.select_related("redirect", "template", "rules").first()
-    if address is None:
-        raise NotFound("The IP address could not be found")
+    rows = IPAddress.objects.select_related("redirect", "template", "rules")
+    address = locked(rows, address_id, no_key=False, of=("self", "rules"))
     rule_sets.load_rules(address.rules)
     return address

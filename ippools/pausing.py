@@ -3,9 +3,9 @@
 import datetime
 from typing import Any
 
+from core.acts import assign, save_change
 from core.atomic_acts import atomic_act
-from core.audit import Actor, record
-from core.changes import save_changes
+from core.audit import Actor
 from core.errors import Fault, Invalid
 from core.texts import is_storable
 from ippools.addresses import lock_addresses
@@ -58,6 +58,6 @@ def _resume_if_due(address_id: int, at: datetime.datetime) -> bool:
 def _write(address_id: int, actor: Actor, act: str, **columns: Any) -> IPAddress:
     address = locked_address(address_id)
     before = address.document()
-    if save_changes(address, columns):
-        record(actor=actor, act=act, target=address, before=before, after=address.document())
+    assign(address, columns)
+    save_change(address, before, act=act, actor=actor, document=IPAddress.document)
     return address

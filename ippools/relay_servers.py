@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
+from core.acts import assign, locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.changes import save_changes
 from core.encryption import decrypt, encrypt
-from core.errors import Faults, NotFound
+from core.errors import Faults
 from core.references import Reference
 from core.texts import is_storable
 from ippools import values
@@ -59,12 +59,17 @@ def change(relay_id: int, *, actor: Actor, faults: Faults | None = None, **given
     relay = _locked(relay_id)
     columns = _validated(relay, given, faults)
     before = snapshot(relay)
-    if changed := save_changes(relay, columns):
-        # What the password is stays out of the trail; that it changed does not.
-        secret = {"password_changed": True} if "destination_password" in changed else {}
-        record(
-            actor=actor, act="relay_server.changed", target=relay, before=before, after={**snapshot(relay), **secret}
-        )
+    secret = assign(relay, columns) & {"destination_password"}
+    # What the password is stays out of the trail; that it changed does not.
+    said = {"password_changed": True} if secret else {}
+    save_change(
+        relay,
+        before,
+        act="relay_server.changed",
+        actor=actor,
+        unrecorded=secret,
+        document=lambda relay: snapshot(relay) | said,
+    )
     return relay
 
 
@@ -126,8 +131,4 @@ def destination_faults(text: str) -> list[str]:
 
 
 def _locked(relay_id: int) -> RelayServer:
-    relays = RelayServer.objects.select_for_update(of=("self",)).select_related("redirect")
-    relay = relays.filter(pk=relay_id).first()
-    if relay is None:
-        raise NotFound("The relay server could not be found")
-    return relay
+    return locked(RelayServer.objects.select_related("redirect"), relay_id, no_key=False)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypedDict, Unpack, cast
 
+from core.acts import assign, locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record
-from core.changes import save_changes
-from core.errors import Faults, NotFound
+from core.errors import Faults
 from core.references import Reference, Resolved, resolve
 from ippools.addresses import lock_addresses
 from ippools.models import DeliveryTarget, DomainOverride, OverrideDomain, RoutingRule, VirtualMTA
@@ -89,7 +89,7 @@ def change(rule_id: int, *, actor: Actor, faults: Faults | None = None, **given:
     columns: dict[str, Any] = {"name": given["name"]} if "name" in given else {}
     if default.randomization_type is not None:
         columns["randomization_type"] = default.randomization_type
-    changed = bool(save_changes(rule, columns))
+    changed = bool(assign(rule, columns))
     if default.targets == _stored(rule, None).targets:
         default.targets = None
     if overrides is not None and _is_stored(rule, overrides):
@@ -98,7 +98,7 @@ def change(rule_id: int, *, actor: Actor, faults: Faults | None = None, **given:
         _write(rule, default, overrides)
         changed = True
     if changed:
-        record(actor=actor, act="routing_rule.changed", target=rule, before=before, after=rule.document())
+        save_change(rule, before, act="routing_rule.changed", actor=actor, document=RoutingRule.document)
     return rule
 
 
@@ -280,7 +280,4 @@ def _targets(rule: RoutingRule, override: DomainOverride | None, branch: _Branch
 
 
 def _locked(rule_id: int) -> RoutingRule:
-    rule = RoutingRule.objects.select_for_update(of=("self",)).filter(pk=rule_id).first()
-    if rule is None:
-        raise NotFound("The routing rule could not be found")
-    return rule
+    return locked(RoutingRule.objects.all(), rule_id, no_key=False)

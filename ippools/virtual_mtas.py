@@ -5,18 +5,16 @@ from typing import Any
 
 from django.db.models import Value
 
+from core.acts import save_change
 from core.atomic_acts import atomic_act
-from core.audit import Actor, record
-from core.changes import save_changes
-from core.errors import Faults
+from core.audit import Actor
+from core.errors import TAKEN, Faults
 from core.names import fold
 from core.references import Reference, resolve
 from ippools import values
 from ippools.addresses import lock_addresses
 from ippools.models import IPAddress, VirtualMTA
 from ippools.redirects import NOUN
-
-TAKEN = "has already been taken"
 
 
 def validate_columns(given: Mapping[str, Any], *, pk: int | None, faults: Faults) -> None:
@@ -75,11 +73,10 @@ def choose_default(
 
 
 def _mark(virtual_mta: VirtualMTA, *, is_default: bool, actor: Actor) -> None:
-    save_changes(virtual_mta, {"is_default": is_default})
-    record(
-        actor=actor,
-        act="virtual_mta.default_changed",
-        target=virtual_mta,
-        before={"is_default": not is_default},
-        after={"is_default": is_default},
-    )
+    before = _default_of(virtual_mta)
+    virtual_mta.is_default = is_default
+    save_change(virtual_mta, before, act="virtual_mta.default_changed", actor=actor, document=_default_of)
+
+
+def _default_of(virtual_mta: VirtualMTA) -> dict[str, Any]:
+    return {"is_default": virtual_mta.is_default}

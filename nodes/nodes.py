@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core import keys
+from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.errors import Fault, Invalid, NotFound
+from core.errors import TAKEN, Fault, Invalid
 from core.names import fold
 from core.texts import clean_name
 from ippools.addresses import lock_addresses
@@ -51,53 +52,50 @@ def create_node(*, name: str, kind: str, actor: Actor, addresses: Sequence[str] 
 def change_node(*, node: Node, actor: Actor, name: str | None = None, addresses: Sequence[str] | None = None) -> Node:
     """Rename the node, or set its addresses (the complete list); None keeps them. Raises Invalid, NotFound."""
     lock_addresses()
-    locked = _lock(node)
-    before = document(locked)
+    held = _lock(node)
+    before = document(held)
     if name is not None:
-        locked.name = _untaken(name, locked)
-        locked.save()
+        held.name = _untaken(name, held)
     if addresses is not None:
         found = _found(addresses)
-        _refuse_elsewhere(found, locked)
-        _place(locked, found)
-    after = document(locked)
-    if after != before:
-        record(actor=actor, act="node.changed", target=locked, before=before, after=after)
-    return locked
+        _refuse_elsewhere(found, held)
+        _place(held, found)
+    save_change(held, before, act="node.changed", actor=actor, document=document)
+    return held
 
 
 @transaction.atomic
 def add_addresses(*, node: Node, addresses: Collection[IPAddress], actor: Actor) -> int:
     """Add addresses to the node, and return how many are new; raises Invalid, NotFound."""
     lock_addresses()
-    locked = _lock(node)
-    _refuse_elsewhere(addresses, locked)
-    present = set(locked.node_addresses.values_list("ip_address_id", flat=True))
+    held = _lock(node)
+    _refuse_elsewhere(addresses, held)
+    present = set(held.node_addresses.values_list("ip_address_id", flat=True))
     fresh = [each for each in addresses if each.pk not in present]
-    NodeAddress.objects.bulk_create(NodeAddress(node=locked, ip_address=each) for each in fresh)
+    NodeAddress.objects.bulk_create(NodeAddress(node=held, ip_address=each) for each in fresh)
     if fresh:
         after = {"addresses": [each.ipv4 for each in fresh]}
-        record(actor=actor, act="node.addresses_added", target=locked, after=after)
+        record(actor=actor, act="node.addresses_added", target=held, after=after)
     return len(fresh)
 
 
 @transaction.atomic
 def rotate_key(*, node: Node, actor: Actor) -> KeyedNode:
     """Rotate the node's key; the old one is invalid at once. Raises NotFound."""
-    locked = _lock(node)
-    before = snapshot(locked)
-    key = keys.issue(locked)
-    locked.save(update_fields=["key_prefix", "key_digest", "updated_at"])
-    record(actor=actor, act="node.key_rotated", target=locked, before=before, after=snapshot(locked))
-    return KeyedNode(locked, key)
+    held = _lock(node)
+    before = snapshot(held)
+    key = keys.issue(held)
+    held.save(update_fields=["key_prefix", "key_digest", "updated_at"])
+    record(actor=actor, act="node.key_rotated", target=held, before=before, after=snapshot(held))
+    return KeyedNode(held, key)
 
 
 @transaction.atomic
 def delete_node(*, node: Node, actor: Actor) -> None:
     """Delete the node. Its key is invalid at once, and its addresses are kept, without a node. Raises NotFound."""
-    locked = _lock(node)
-    record(actor=actor, act="node.deleted", target=locked, before=document(locked))
-    locked.delete()
+    held = _lock(node)
+    record(actor=actor, act="node.deleted", target=held, before=document(held))
+    held.delete()
 
 
 def addresses_on(node: Node) -> list[str]:
@@ -111,10 +109,7 @@ def document(node: Node) -> dict[str, object]:
 
 
 def _lock(node: Node) -> Node:
-    locked = Node.objects.select_for_update(of=("self",)).filter(pk=node.pk).first()
-    if locked is None:
-        raise NotFound("The node could not be found")
-    return locked
+    return locked(Node.objects.all(), node.pk, no_key=False)
 
 
 def _untaken(name: str, node: Node | None) -> str:
@@ -123,7 +118,7 @@ def _untaken(name: str, node: Node | None) -> str:
     if node is not None:
         same = same.exclude(pk=node.pk)
     if same.exists():
-        raise Invalid(Fault("name", "has already been taken"))
+        raise Invalid(Fault("name", TAKEN))
     return name
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 
 from core.audit import Actor
-from core.compiled import CompiledRow
+from core.compiled import Compiled
 from core.errors import Refused
 from core.keys import digest
 from core.models import User
@@ -74,16 +74,17 @@ _COLUMNS = (
 _STATE = ("held_at", "expires_at", "server__suspended_at", "server__suspended_until")
 
 
-_BY_DIGEST = CompiledRow(
+_BY_DIGEST = Compiled(
+    str,
     lambda text: Credential.objects.filter(
         key_digest=text, kind=Credential.Kind.API, server__deleted_at=None
-    ).values_list(*_COLUMNS, *_STATE, "server__organization__suspended_at")
+    ).values_list(*_COLUMNS, *_STATE, "server__organization__suspended_at"),
 )
 
 
 def authenticate_key(key: str, *, at: datetime.datetime) -> Caller:
     """Return the server of this API key, by one query; raises InvalidKey or ServerSuspended."""
-    row = _BY_DIGEST.of(digest(key))
+    row = _BY_DIGEST.first(digest(key))
     if row is None:
         raise InvalidKey
     *identity, held_at, expires_at, suspended_at, suspended_until, organization_suspended_at = row

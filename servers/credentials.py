@@ -145,9 +145,7 @@ def _set_held(credential: Credential, held_at: datetime.datetime | None, actor: 
         return changed
     before = snapshot(changed)
     changed.held_at = held_at
-    columns = ["held_at", "updated_at"]
-    organization_id = changed.server.organization_id
-    save_change(changed, before, act=act, actor=actor, organization_id=organization_id, columns=columns)
+    save_change(changed, before, act=act, actor=actor, organization_id=changed.server.organization_id)
     return changed
 
 

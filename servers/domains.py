@@ -160,15 +160,13 @@ def change_domain(
     changed.outgoing = changed.outgoing if outgoing is None else outgoing
     changed.incoming = changed.incoming if incoming is None else incoming
     changed.dns_next_check_at, changed.dns_streak = None, 0
-    # Only these: a check may write the rest at any time.
-    columns = ["custom_mx_records", "dmarc_record", "outgoing", "incoming", "dns_next_check_at", "dns_streak"]
     save_change(
         changed,
         before,
         act="domain.changed",
         actor=actor,
         organization_id=changed.server.organization_id,
-        columns=[*columns, "updated_at"],
+        unrecorded=["dns_next_check_at", "dns_streak"],
         document=_snapshot,
     )
     return changed

@@ -3,8 +3,9 @@
 from django.db import models, transaction
 from django.db.models import F
 
+from core import acts
 from core.audit import Actor, record, snapshot
-from core.errors import Dependency, InUse, NotFound
+from core.errors import Dependency, InUse
 from ippools.models import IPPool
 from servers.models import Organization, Server
 from servers.pools import NAMED
@@ -30,9 +31,7 @@ def delete_organization(*, organization: Organization, actor: Actor) -> None:
     Of one that had servers the counts and the trail would be nobody's (docs/decisions/0016): it can be suspended.
     """
     # Whole, not `no_key`: who is to get a role or a pool in it waits until it is known whether it stays.
-    locked = Organization.objects.select_for_update().filter(pk=organization.pk).first()
-    if locked is None:
-        raise NotFound("The organization could not be found")
+    locked = acts.locked(Organization.objects.all(), organization.pk, no_key=False)
     if uses := blocking_records(locked):
         raise InUse(*uses)
     for rule in locked.pool_rules.all():

@@ -52,10 +52,7 @@ def change_role(*, membership: Membership, role: str, actor: Actor) -> Membershi
     _refuse_ownerless(changed)
     before = snapshot(changed)
     changed.role = role
-    organization_id = changed.organization_id
-    save_change(
-        changed, before, act="membership.changed", actor=actor, organization_id=organization_id, columns=["role"]
-    )
+    save_change(changed, before, act="membership.changed", actor=actor, organization_id=changed.organization_id)
     return changed
 
 

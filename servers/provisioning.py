@@ -111,7 +111,7 @@ def suspend_organization(
     locked = lock_organization(organization.pk)
     before = snapshot(locked)
     locked.suspended_at, locked.suspension_reason = at, reason
-    return _saved(actor, "organization.suspended", locked, before, "suspended_at", "suspension_reason")
+    return _saved(actor, "organization.suspended", locked, before)
 
 
 @transaction.atomic
@@ -120,7 +120,7 @@ def resume_organization(*, organization: Organization, actor: Actor) -> Organiza
     locked = lock_organization(organization.pk)
     before = snapshot(locked)
     locked.suspended_at, locked.suspension_reason = None, ""
-    return _saved(actor, "organization.resumed", locked, before, "suspended_at", "suspension_reason")
+    return _saved(actor, "organization.resumed", locked, before)
 
 
 @atomic_act
@@ -228,7 +228,7 @@ def suspend_server(
     locked = lock_server(server)
     before = snapshot(locked)
     locked.suspended_at, locked.suspended_until, locked.suspension_reason = at, until, reason
-    return _saved(actor, "server.suspended", locked, before, "suspended_at", "suspended_until", "suspension_reason")
+    return _saved(actor, "server.suspended", locked, before)
 
 
 @transaction.atomic
@@ -237,7 +237,7 @@ def resume_server(*, server: Server, actor: Actor) -> Server:
     locked = lock_server(server)
     before = snapshot(locked)
     locked.suspended_at, locked.suspended_until, locked.suspension_reason = None, None, ""
-    return _saved(actor, "server.resumed", locked, before, "suspended_at", "suspended_until", "suspension_reason")
+    return _saved(actor, "server.resumed", locked, before)
 
 
 @transaction.atomic
@@ -246,7 +246,7 @@ def delete_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Ser
     locked = lock_server(server)
     before = snapshot(locked)
     locked.deleted_at = at
-    return _saved(actor, "server.deleted", locked, before, "deleted_at")
+    return _saved(actor, "server.deleted", locked, before)
 
 
 @transaction.atomic
@@ -273,7 +273,7 @@ def restore_server(*, server: Server, actor: Actor) -> Server:
             actor=actor, act="ip_pool_rule.deleted", target=rule, before=snapshot(rule), organization_id=organization.pk
         )
         rule.delete()
-    return _saved(actor, "server.restored", locked, before, "deleted_at", "ip_pool")
+    return _saved(actor, "server.restored", locked, before)
 
 
 def _assign(record_: Organization | Server, changes: dict[str, Any], allowed: set[str]) -> None:
@@ -356,11 +356,9 @@ def _record_creation(actor: Actor, act: str, target: Organization | Server, orga
     record(actor=actor, act=act, target=target, after=snapshot(target), organization_id=organization_id)
 
 
-def _saved[Record: (Organization, Server)](
-    actor: Actor, act: str, target: Record, before: dict[str, Any], *columns: str
-) -> Record:
+def _saved[Record: (Organization, Server)](actor: Actor, act: str, target: Record, before: dict[str, Any]) -> Record:
     """Save the record, or these columns of it, if anything changed."""
     organization_id = target.organization_id if isinstance(target, Server) else target.pk
-    changed = [*columns, "updated_at"] if columns else None
-    acts.save_change(target, before, act=act, actor=actor, organization_id=organization_id, columns=changed)
+    unrecorded = ("permalink_since",) if isinstance(target, Organization) else ()
+    acts.save_change(target, before, act=act, actor=actor, organization_id=organization_id, unrecorded=unrecorded)
     return target

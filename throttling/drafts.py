@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from core.errors import Faults
+from core.errors import TAKEN, Faults
 from core.references import Reference, resolve
 from core.texts import quoted
 from throttling import domains
@@ -13,7 +13,6 @@ from throttling.models.rule import MAX_RULES
 from throttling.models.rule_set import HIGHEST_LIMIT
 
 LIMITS = ("max_concurrent_connections", "max_messages_per_hour")
-TAKEN = "has already been taken"
 
 
 class RuleFields(TypedDict, total=False):

@@ -1,6 +1,6 @@
 """Validation of the names of templates, programs and warm-up plans."""
 
-from core.errors import Faults
+from core.errors import TAKEN, Faults
 from core.names import fold
 from core.texts import is_storable
 from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
@@ -23,4 +23,4 @@ def validate_name(
     elif not any(char.isalnum() for char in name):
         faults.add("name", "must contain at least one letter or digit")
     elif model._default_manager.filter(name_key=fold(name)).exclude(pk=pk or 0).exists():
-        faults.add("name", "has already been taken")
+        faults.add("name", TAKEN)

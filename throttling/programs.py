@@ -2,10 +2,10 @@
 
 from typing import TypedDict, Unpack
 
+from core.acts import assign, locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.changes import save_changes
-from core.errors import Faults, NotAllowed, NotFound
+from core.errors import Faults, NotAllowed
 from throttling import used_by
 from throttling.models import ThrottleProgram
 from throttling.models.program import HIGHEST_PERCENT, BackoffMode
@@ -49,8 +49,8 @@ def change(
     program = _locked(program_id, "changed")
     _validated(program, given, faults).refuse()
     before = snapshot(program)
-    if save_changes(program, given):
-        record(actor=actor, act="throttle_program.changed", target=program, before=before, after=snapshot(program))
+    assign(program, given)
+    save_change(program, before, act="throttle_program.changed", actor=actor)
     return program
 
 
@@ -91,9 +91,7 @@ def _refuse_raising(program: ThrottleProgram, given: ProgramFields, faults: Faul
 
 
 def _locked(program_id: int, verb: str) -> ThrottleProgram:
-    program = ThrottleProgram.objects.select_for_update().filter(pk=program_id).first()
-    if program is None:
-        raise NotFound("The throttle program could not be found")
+    program = locked(ThrottleProgram.objects.all(), program_id, no_key=False)
     if program.is_builtin:
         raise NotAllowed(f"A built-in throttle program cannot be {verb}")
     return program

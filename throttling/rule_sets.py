@@ -5,8 +5,7 @@ from typing import Any
 
 from django.db.models import Count, F, Model, Prefetch, QuerySet
 
-from core.changes import save_changes
-from core.errors import NotFound
+from core import acts
 from core.references import Reference
 from throttling.drafts import LIMITS, Draft, RuleFields
 from throttling.limits import LimitRule, LimitTable
@@ -19,10 +18,8 @@ ALL_RULES = Rule.objects.select_related("throttle_program").prefetch_related("do
 
 def locked(rule_set_id: int) -> RuleSet:
     """Return the locked set with its rules, until the end of the transaction. Raises NotFound."""
-    rule_set = RuleSet.objects.select_for_update().filter(pk=rule_set_id).first()
-    if rule_set is None:
-        # Its owner was deleted since the caller looked.
-        raise NotFound
+    # It is gone where its owner was deleted since the caller looked.
+    rule_set = acts.locked(RuleSet.objects.all(), rule_set_id, noun="record", no_key=False)
     load_rules(rule_set)
     return rule_set
 
@@ -84,18 +81,14 @@ def create(kind: str, default: Mapping[str, Any], drafts: Sequence[Draft]) -> Ru
     return rule_set
 
 
-def change(rule_set: RuleSet, default: Mapping[str, Any], drafts: Sequence[Draft] | None, *, replaces: bool) -> bool:
+def change(rule_set: RuleSet, default: Mapping[str, Any], drafts: Sequence[Draft] | None, *, replaces: bool) -> None:
     """Save the differences of a (locked) set, and return whether there were any.
 
     The drafts are added or, with `replaces`, are what the set has then; None leaves the rules as they are.
     """
-    has_changed = bool(save_changes(rule_set, default))
-    if drafts is None:
-        return has_changed
-    has_new_rules = _replace(rule_set, drafts) if replaces else bool(add_rules(rule_set, drafts))
-    if has_new_rules:
+    acts.save_columns(rule_set, acts.assign(rule_set, default))
+    if drafts is not None and (_replace(rule_set, drafts) if replaces else add_rules(rule_set, drafts)):
         load_rules(rule_set)
-    return has_changed or has_new_rules
 
 
 def add_rules(rule_set: RuleSet, drafts: Sequence[Draft]) -> list[Rule]:
@@ -113,14 +106,14 @@ def add_rules(rule_set: RuleSet, drafts: Sequence[Draft]) -> list[Rule]:
 
 def change_rule(rule_set: RuleSet, rule: Rule, draft: Draft) -> bool:
     """Save the differences of one rule of a (locked) set, and return whether there were any."""
-    has_changed = bool(save_changes(rule, draft.columns))
+    changed = acts.assign(rule, draft.columns)
+    acts.save_columns(rule, changed)
     if has_other_domains(rule, draft):
         rule.domains.all().delete()
         _write_domains(rule_set, [(rule, draft)])
-        has_changed = True
-    if has_changed:
         load_rules(rule_set)
-    return has_changed
+        return True
+    return bool(changed)
 
 
 def has_other_domains(rule: Rule, draft: Draft) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack, cast
 
+from core.acts import assign, locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record
-from core.changes import save_changes
-from core.errors import Faults, NotAllowed, NotFound
+from core.errors import Faults, NotAllowed
 from throttling import rule_sets, used_by
 from throttling.drafts import LIMITS, Draft, RuleFields, draft_rules, validate_default
 from throttling.models import Rule, RuleSet, ThrottlingTemplate
@@ -55,12 +55,9 @@ def change(
     drafts = validate_rules(given, template.rules.rules.all(), kind=KIND, faults=faults)
     faults.refuse()
     before = template.document()
-    changed = bool(save_changes(template, {"name": given["name"]} if "name" in given else {}))
-    changed |= rule_sets.change(template.rules, default_of(given), drafts, replaces="rules" in given)
-    if changed:
-        record(
-            actor=actor, act="throttling_template.changed", target=template, before=before, after=template.document()
-        )
+    assign(template, {"name": given["name"]} if "name" in given else {})
+    rule_sets.change(template.rules, default_of(given), drafts, replaces="rules" in given)
+    save_change(template, before, act="throttling_template.changed", actor=actor, document=ThrottlingTemplate.document)
     return template
 
 
@@ -99,8 +96,7 @@ def fields_of(document: Mapping[str, Any]) -> TemplateFields:
 
 
 def _locked(template_id: int) -> ThrottlingTemplate:
-    template = ThrottlingTemplate.objects.select_for_update().filter(pk=template_id).first()
-    if template is None:
-        raise NotFound("The throttling template could not be found")
-    template.rules = rule_sets.locked(template.rules_id)
+    rows = ThrottlingTemplate.objects.select_related("rules")
+    template = locked(rows, template_id, no_key=False, of=("self", "rules"))
+    rule_sets.load_rules(template.rules)
     return template

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, Unpack
 
+from core.acts import assign, locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.changes import save_changes
-from core.errors import Conflict, Faults, NotAllowed, NotFound
+from core.errors import Conflict, Faults, NotAllowed
 from throttling.models import WarmUpPlan
 from throttling.names import validate_name
 from throttling.warmup import LEAST_MESSAGES
@@ -51,8 +51,8 @@ def change(plan_id: int, *, actor: Actor, **given: Unpack[PlanFields]) -> WarmUp
     plan = _locked(plan_id, "changed")
     _judge(plan, given)
     before = snapshot(plan)
-    if save_changes(plan, given):
-        record(actor=actor, act="warm_up_plan.changed", target=plan, before=before, after=snapshot(plan))
+    assign(plan, given)
+    save_change(plan, before, act="warm_up_plan.changed", actor=actor)
     return plan
 
 
@@ -92,9 +92,7 @@ def _are_messages(numbers: Sequence[object]) -> bool:
 
 
 def _locked(plan_id: int, verb: str) -> WarmUpPlan:
-    plan = WarmUpPlan.objects.select_for_update().filter(pk=plan_id).first()
-    if plan is None:
-        raise NotFound("The warm-up plan could not be found")
+    plan = locked(WarmUpPlan.objects.all(), plan_id, no_key=False)
     if plan.is_builtin:
         raise NotAllowed(f"A built-in warm-up plan cannot be {verb}")
     return plan

@@ -14,6 +14,7 @@ from api.problems import RETRY_AFTER, Code, Declined, decline
 from api.requests import Authentication, DialectRequest
 from core import lockout
 from core.clients import client_address
+from core.compiled import Compiled
 from core.lockout import LockedOut, Secret
 from core.models import ApiToken, User
 from core.texts import is_storable
@@ -23,6 +24,7 @@ from servers.models import Membership
 CHALLENGE = 'Basic realm="Sluice", charset="UTF-8"'
 # Seconds for which a password that was right need not be hashed again (which takes 100 ms and more).
 REMEMBERED_FOR = 60
+_MEMBERSHIP = Compiled(int, lambda user_id: Membership.objects.filter(user_id=user_id).values_list("pk")[:1])
 
 NOBODY = "Authentication is required: send a user name with its password or an API token by HTTP Basic"
 WRONG = "The user name, password or API token is not valid"
@@ -55,7 +57,7 @@ def level_of(user: User) -> str:
     # A superuser may do everything, as in the panel: `createsuperuser` asks for no API level.
     if user.is_superuser:
         return User.ApiLevel.YES
-    return User.ApiLevel.NO if Membership.objects.filter(user=user).exists() else user.api_level
+    return user.api_level if _MEMBERSHIP.first(user.pk) is None else User.ApiLevel.NO
 
 
 def _credentials(header: str | None) -> tuple[str, str]:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from api.greenarrow import shapes
+from api.greenarrow.fields import PartlyValid
 from api.greenarrow.limit_serializers import MOST_DOMAINS, AskedDomainsSerializer
+from api.problems import faults_in
 from core.errors import Fault, Invalid
 from ippools import caps
 from ippools.limits import limit_tables
@@ -35,10 +37,9 @@ def domains_of(given: dict[str, Any], *, name: str) -> list[str]:
     texts = given.get("domains")
     if isinstance(texts, list) and len(texts) > MOST_DOMAINS:
         raise Invalid(Fault(name, f"must not be given for more than {MOST_DOMAINS} domains"))
-    reader = AskedDomainsSerializer()
-    read = reader.read(given)
-    faults = read["faults"].found
-    if faults:
-        raise Invalid(*(Fault(each.path.replace("domains", name, 1), each.message) for each in faults))
-    domains: list[str] = read["domains"]
+    try:
+        domains: list[str] = AskedDomainsSerializer().run_validation(given)["domains"]
+    except PartlyValid as refusal:
+        faults = faults_in(refusal.detail)
+        raise Invalid(*(Fault(each.path.replace("domains", name, 1), each.message) for each in faults)) from None
     return domains

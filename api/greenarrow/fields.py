@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
+from rest_framework.fields import empty
+from rest_framework.serializers import ValidationError
 
 from api.openapi import Schema
 from core.references import HIGHEST_ID, Reference, whole_id
@@ -27,6 +29,43 @@ def nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, NULL]}
 
 
+class PartlyValid(ValidationError):
+    """What is wrong with a record or list, and what is right of it."""
+
+    def __init__(self, detail: Any, value: Any) -> None:
+        super().__init__(detail)
+        self.value = value
+
+
+class Entries:
+    """The base of lists: an entry that is wrong keeps its place, for the paths of those behind it."""
+
+    child: Any
+    allow_empty: Any
+    error_messages: Any
+    # What stands for an entry of which nothing is right.
+    nothing: ClassVar[object] = ""
+
+    def run_validation(self, data: Any = empty) -> list[Any]:
+        """Return the entries; raises PartlyValid."""
+        if not isinstance(data, list):
+            raise ValidationError("must be an array")
+        if not data and not self.allow_empty:
+            raise PartlyValid(self.error_messages["empty"], [])
+        entries: list[Any] = []
+        errors: dict[int, Any] = {}
+        for index, each in enumerate(data):
+            try:
+                entries.append(self.child.run_validation(each))
+            except ValidationError as refusal:
+                entries.append(getattr(refusal, "value", self.nothing))
+                errors[index] = refusal.detail
+        if errors:
+            # What is no record at all is told first.
+            raise PartlyValid(dict(sorted(errors.items(), key=lambda error: isinstance(error[1], dict))), entries)
+        return entries
+
+
 class Described(serializers.Field[Any, Any, Any, Any]):
     """A field with schemas of its own: of a request and, where that is another one, of an answer."""
 
@@ -44,26 +83,27 @@ class Described(serializers.Field[Any, Any, Any, Any]):
             schema = {**schema, "description": str(self.help_text)}
         return nullable(schema) if self.allow_null else schema
 
+    def run_validation(self, data: Any = empty) -> Any:
+        """Return the value; a null that may be one is not looked at."""
+        return None if data is None and self.allow_null else self.to_internal_value(data)
+
     def to_representation(self, value: Any) -> Any:
-        """Return the value itself."""
         return value
 
 
 class Text(Described):
-    """A string."""
-
     request_schema = TEXT
 
-    def faults_of(self, text: str) -> list[str]:
+    @staticmethod
+    def faults_of(text: str, /) -> list[str]:
         """Return what is wrong with the text."""
         return []
 
     def to_internal_value(self, data: object) -> str:
-        """Return the string."""
         if not isinstance(data, str):
-            raise serializers.ValidationError("is required" if data is None else "must be a string")
+            raise ValidationError("is required" if data is None else "must be a string")
         if found := self.faults_of(data):
-            raise serializers.ValidationError(found)
+            raise ValidationError(found)
         return data
 
 
@@ -81,33 +121,20 @@ class MTAName(Text):
 
 
 class IPv4(Text):
-    """A dotted-decimal IPv4 address."""
-
     request_schema = {"type": "string", "format": "ipv4"}
-
-    def faults_of(self, text: str) -> list[str]:
-        """Return what is wrong with the text."""
-        return values.ipv4_faults(text)
+    faults_of = staticmethod(values.ipv4_faults)
 
 
 class HostName(Text):
-    """The name for HELO."""
-
     request_schema, response_schema = HOSTNAME, TEXT
-
-    def faults_of(self, text: str) -> list[str]:
-        """Return what is wrong with the text."""
-        return values.hostname_faults(text)
+    faults_of = staticmethod(values.hostname_faults)
 
 
 class Destination(Text):
     """A host name or an IPv4 address."""
 
     request_schema, response_schema = HOSTNAME, TEXT
-
-    def faults_of(self, text: str) -> list[str]:
-        """Return what is wrong with the text."""
-        return destination_faults(text)
+    faults_of = staticmethod(destination_faults)
 
 
 class Password(Text):
@@ -123,22 +150,13 @@ class Password(Text):
     def get_attribute(self, instance: Any) -> None:
         """Return nothing, whatever is stored."""
 
-    def to_internal_value(self, data: object) -> str:
-        """Return the string."""
-        if not isinstance(data, str):
-            raise serializers.ValidationError("must be a string")
-        return data
-
 
 class Boolean(Described):
-    """true or false."""
-
     request_schema = {"type": "boolean"}
 
     def to_internal_value(self, data: object) -> bool:
-        """Return the value."""
         if not isinstance(data, bool):
-            raise serializers.ValidationError("must be true or false")
+            raise ValidationError("must be true or false")
         return data
 
 
@@ -151,10 +169,9 @@ class Integer(Described):
         self.request_schema = {"type": "integer", "minimum": lowest, "maximum": highest}
 
     def to_internal_value(self, data: object) -> int:
-        """Return the number."""
         if isinstance(data, bool) or not isinstance(data, int) or not self.lowest <= data <= self.highest:
             null = "null or " if self.allow_null else ""
-            raise serializers.ValidationError(f"must be {null}an integer from {self.lowest} to {self.highest}")
+            raise ValidationError(f"must be {null}an integer from {self.lowest} to {self.highest}")
         return data
 
 
@@ -175,21 +192,15 @@ class Id(Integer):
 class OverrideId(Id):
     """The id of an override that is kept; anything else makes a new one."""
 
-    def schema(self, direction: str) -> Schema:
-        """Return the schema of an id."""
-        return self.request_schema
-
     def to_internal_value(self, data: object) -> Any:
-        """Return the id, or None."""
         return whole_id(data)
 
 
 class Count(Integer):
     """A number of things, in answers."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.request_schema = {"type": "integer", "minimum": 0}
+    def schema(self, direction: str) -> Schema:
+        return {"type": "integer", "minimum": 0}
 
 
 class Choice(Described):
@@ -201,9 +212,8 @@ class Choice(Described):
         self.request_schema = {"type": "string", "enum": list(words)}
 
     def to_internal_value(self, data: object) -> str:
-        """Return the word."""
         if not isinstance(data, str) or data not in self.words:
-            raise serializers.ValidationError("must be one of " + ", ".join(self.words))
+            raise ValidationError("must be one of " + ", ".join(self.words))
         return data
 
 
@@ -223,68 +233,72 @@ class ByReference(Described):
     def to_internal_value(self, data: object) -> Reference:
         """Return the reference; whether there is such a record is for the act to say."""
         if not isinstance(data, Mapping):
-            raise serializers.ValidationError(f"must be {'null or ' if self.allow_null else ''}an object")
+            raise ValidationError(f"must be {'null or ' if self.allow_null else ''}an object")
         pk, name = data.get("id"), data.get("name")
         if pk is not None:
             if isinstance(pk, bool) or not isinstance(pk, int | str):
-                raise serializers.ValidationError({"id": ["must be an integer"]})
+                raise ValidationError({"id": ["must be an integer"]})
             # What cannot be an id refers to nothing: 0 is nobody's.
             return Reference(whole_id(pk) or 0)
         if name is None:
-            raise serializers.ValidationError("must have an id or a name")
+            raise ValidationError("must have an id or a name")
         if not isinstance(name, str):
-            raise serializers.ValidationError({"name": ["must be a string"]})
+            raise ValidationError({"name": ["must be a string"]})
         return Reference(name=name)
-
-
-class DomainPattern(Text):
-    """A domain, with `*.` for its subdomains or `[*.]` for both before it: kept as written, for the act's sentences."""
-
-    request_schema = {**TEXT, "examples": ["example.com", "*.example.com", "[*.]example.com"]}
-
-    def to_internal_value(self, data: object) -> str:
-        """Return the text."""
-        text = super().to_internal_value(data if data is not None else 0)
-        try:
-            pattern(text)
-        except NotADomain:
-            raise serializers.ValidationError(f"{quoted(text)} is not a valid domain name") from None
-        return text
 
 
 class Domain(Text):
     """A recipient's domain, as it is compared."""
 
     def to_internal_value(self, data: object) -> str:
-        """Return the domain as limits compare it."""
         text = super().to_internal_value(data if data is not None else 0)
         try:
-            return domain_name(text)
+            return self.normalized(text)
         except NotADomain:
-            raise serializers.ValidationError(f"{quoted(text)} is not a valid domain name") from None
+            raise ValidationError(f"{quoted(text)} is not a valid domain name") from None
+
+    def normalized(self, text: str) -> str:
+        """Return the text as it goes on; raises NotADomain."""
+        return domain_name(text)
 
 
-class Domains(serializers.ListField):
-    """The domains of a rule or override: at least one."""
+class DomainPattern(Domain):
+    """A domain, with `*.` for its subdomains or `[*.]` for both before it: kept as written, for the act's sentences."""
 
-    child = DomainPattern()
+    request_schema = {**TEXT, "examples": ["example.com", "*.example.com", "[*.]example.com"]}
+
+    def normalized(self, text: str) -> str:
+        pattern(text)
+        return text
+
+
+class DomainList(Entries, serializers.ListField):
+    """Recipients' domains: at least one."""
+
+    child = Domain()
     default_error_messages = {"empty": "must contain at least one domain name"}
 
     def __init__(self, **kwargs: Any) -> None:
-        text = "`*.` is for all subdomains, `[*.]` for the domain and its subdomains"
-        super().__init__(allow_empty=False, min_length=1, help_text=text, **kwargs)
+        super().__init__(allow_empty=False, min_length=1, **kwargs)
+
+
+class Domains(DomainList):
+    """The domains of a rule or override."""
+
+    child = DomainPattern()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(help_text="`*.` is for all subdomains, `[*.]` for the domain and its subdomains", **kwargs)
 
 
 class Portion(Described):
-    """A weight."""
-
     request_schema = {"type": "number", "minimum": 0.0001, "maximum": HIGHEST_PORTION, "description": "A weight"}
 
     def to_internal_value(self, data: object) -> Decimal:
         """Return the weight as it is stored."""
         found = portion_of(data)
         if found is None:
-            raise serializers.ValidationError(f"must be a number from {LOWEST_PORTION} to {HIGHEST_PORTION}")
+            raise ValidationError(f"must be a number from {LOWEST_PORTION} to {HIGHEST_PORTION}")
         return found
 
     def to_representation(self, value: Decimal) -> int | float:
@@ -301,5 +315,4 @@ class Refused(Described):
         self.request_schema = {"not": {}, "description": description}
 
     def to_internal_value(self, data: object) -> Any:
-        """Refuse it."""
-        raise serializers.ValidationError(self.reason)
+        raise ValidationError(self.reason)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
@@ -17,13 +16,15 @@ from api.greenarrow.serializers import (
     NewIPAddressSerializer,
     RowSerializer,
 )
-from api.greenarrow.views import RecordViewSet, action
+from api.greenarrow.views import RecordViewSet, action, found
 from api.problems import Code, decline
-from core.errors import Fault, Invalid, NotFound
+from core.errors import Fault, Invalid
 from ippools import ip_addresses
 from ippools.models import IPAddress
 from throttling.rule_sets import with_rules
 
+# With all but their rules.
+ADDRESSES = IPAddress.objects.select_related("redirect", "template__rules", "rules")
 LIMITS_KEY = "effective_limits"
 LIMITS = {
     "ip_address": RowSerializer(),
@@ -41,9 +42,9 @@ IN_QUERY = OpenApiParameter(
 class IPAddresses(RecordViewSet):
     """/ip_addresses"""
 
-    root, plural, noun = "ip_address", "ip_addresses", "IP address"
+    root, plural = "ip_address", "ip_addresses"
     lookup_url_kwarg = "address_id"
-    model = IPAddress
+    queryset = ADDRESSES.prefetch_related(with_rules("rules__rules"))
     acts = ip_addresses
     shown = IPAddressSerializer
     new, changed = NewIPAddressSerializer, ChangedIPAddressSerializer
@@ -54,31 +55,16 @@ class IPAddresses(RecordViewSet):
     bodies = {"limits_of_many": (LIMITS_KEY, AskedDomainsSerializer())}
     answers = {"throttles": throttles.THROTTLES, "effective_limits": LIMITS, "limits_of_many": LIMITS}
 
-    def records(self) -> QuerySet[IPAddress]:
-        """Return the addresses with their templates, redirects and rules."""
-        return self.addresses().prefetch_related(with_rules("rules__rules"))
-
-    def addresses(self) -> QuerySet[IPAddress]:
-        """Return the addresses with all but their rules."""
-        return IPAddress.objects.select_related("redirect", "template__rules", "rules")
-
-    def address(self, pk: int) -> IPAddress:
-        """Return an address with all but its rules; raises NotFound."""
-        address = self.addresses().filter(pk=pk).first()
-        if address is None:
-            raise NotFound("The IP address could not be found")
-        return address
-
     @action(detail=True)
     def throttles(self, request: Request, address_id: int) -> dict[str, Any]:
         """List every rule that can apply to mail from the address, its own first."""
-        return throttles.page_of(self.request, self.address(address_id))
+        return throttles.page_of(self.request, found(ADDRESSES, address_id))
 
     @extend_schema(parameters=[IN_QUERY])
     @action(detail=True)
     def effective_limits(self, request: Request, address_id: int) -> dict[str, Any]:
         """Tell the limits, the rule that wins and what was considered, for each domain in the order given."""
-        address = self.address(address_id)
+        address = found(ADDRESSES, address_id)
         texts = [text for each in request.query_params.getlist("domain") for text in each.split(",")]
         if not texts:
             raise decline(Code.MALFORMED, "domain is required: give it once for each domain")
@@ -94,5 +80,5 @@ class IPAddresses(RecordViewSet):
         given = self.body_root(LIMITS_KEY)
         if not isinstance(given, dict):
             raise Invalid(Fault(LIMITS_KEY, "must be an object"))
-        address = self.address(address_id)
+        address = found(ADDRESSES, address_id)
         return effective_limits.answer(address, effective_limits.domains_of(given, name="domains"), at=self.now)

@@ -1,8 +1,6 @@
 """Serializers of effective limits: request and response."""
 
-from rest_framework import serializers
-
-from api.greenarrow.fields import Choice, Domain, Id, Limit, Text
+from api.greenarrow.fields import Choice, DomainList, Id, Limit, Text
 from api.greenarrow.reading import Record, many
 from api.greenarrow.serializers import SIDES, OwnedRuleSerializer, RowSerializer
 from throttling.limits import CapKind
@@ -48,10 +46,4 @@ class EffectiveLimitsSerializer(Record):
 
 
 class AskedDomainsSerializer(Record):
-    domains = serializers.ListField(
-        child=Domain(),
-        allow_empty=False,
-        min_length=1,
-        max_length=MOST_DOMAINS,
-        error_messages={"empty": "must contain at least one domain name"},
-    )
+    domains = DomainList(max_length=MOST_DOMAINS)

@@ -7,10 +7,9 @@ from drf_spectacular.utils import Direction
 from rest_framework import serializers
 
 from api.greenarrow.fields import NULL, TEXT, Described, nullable
-from api.greenarrow.reading import Record
 from api.greenarrow.renderers import CODES
 from api.greenarrow.serializers import PaginationSerializer
-from api.openapi import JSON, DialectSchema, Schema
+from api.openapi import JSON, DialectSchema, Schema, strict_object
 from api.problems import SENTENCES, STATUSES, Code
 from core.references import HIGHEST_ID
 
@@ -44,10 +43,8 @@ class GreenArrowSchema(DialectSchema):
 
     dialect = "GreenArrow"
 
-    @property
-    def resource(self) -> Any:
-        """The viewset, which says what its actions take and answer."""
-        return self.view
+    # The viewset, which says what its actions take and answer.
+    view: Any
 
     def envelope(self, data: Schema) -> Schema:
         """Return the envelope of a success."""
@@ -77,19 +74,19 @@ class GreenArrowSchema(DialectSchema):
 
     def get_request_serializer(self) -> Any:
         """Return the schema of the body: a record under its root key."""
-        body = self.resource.bodies.get(self.resource.action)
+        body = self.view.bodies.get(self.view.action)
         if body is None:
             return None
-        root, record = body if isinstance(body, tuple) else (self.resource.root, body)
+        root, record = body if isinstance(body, tuple) else (self.view.root, body)
         schema = {"type": "object", "properties": {root: self._schema_of(record, "request")}, "required": [root]}
         return {JSON: schema}
 
     def get_response_serializers(self) -> Any:
         """Return the schema of the answer's data: what it holds, under its keys."""
-        shown = dict(self.resource.answers[self.resource.action])
-        if self.resource.action in self.resource.listed:
+        shown = dict(self.view.answers[self.view.action])
+        if self.view.action in self.view.listed:
             shown["pagination"] = PaginationSerializer()
-        return {200: _record(**{key: self._schema_of(each, "response") for key, each in shown.items()})}
+        return {200: strict_object(**{key: self._schema_of(each, "response") for key, each in shown.items()})}
 
     def _schema_of(self, shown: Any, direction: Direction) -> Schema:
         if isinstance(shown, Described):
@@ -110,15 +107,12 @@ class GreenArrowSchema(DialectSchema):
 
     def _asked(self) -> list[Schema]:
         parameters: list[Schema] = []
-        if self.resource.action in self.resource.listed:
+        if self.view.action in self.view.listed:
             parameters += [
                 in_query("page", "From 0", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}),
                 in_query("page_token", "The `next_page_token` of the page before", TEXT),
             ]
-            filters = getattr(self.view, "filterset_class", None) if self.resource.action == "list" else None
-            parameters += [
-                in_query(name, "Exact, whatever the case", TEXT) for name in (filters.base_filters if filters else ())
-            ]
+            parameters += [in_query(name, "Exact, whatever the case", TEXT) for name in self.view.filter_names()]
         declared: Any = self.get_override_parameters()
         return parameters + [
             in_query(each.name, each.description, each.type, is_required=each.required) for each in declared
@@ -131,9 +125,6 @@ class GreenArrowSchema(DialectSchema):
     def _map_serializer_field(self, field: Any, direction: Direction, bypass_extensions: bool = False) -> Schema:
         if isinstance(field, Described | serializers.ListSerializer):
             return self._schema_of(field, direction)
-        if isinstance(field, Record) and direction == "request" and getattr(field.parent, "partial", False):
-            # What is partial is so to its innermost part; entries of lists are always whole.
-            field.partial = True
         schema: Schema = super()._map_serializer_field(field, direction, bypass_extensions)
         return schema
 
@@ -180,17 +171,8 @@ def components() -> dict[str, Any]:
     return {"responses": responses, "securitySchemes": {SECURITY: basic}}
 
 
-def _record(**properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
 def _envelope(data: Schema, *, is_success: bool) -> Schema:
-    return _record(
+    return strict_object(
         success={"type": "boolean", "const": is_success},
         data=data,
         error_code=NULL if is_success else TEXT,
@@ -201,8 +183,8 @@ def _envelope(data: Schema, *, is_success: bool) -> Schema:
 def _refusal(words: list[str], *, with_dependencies: bool) -> Schema:
     data: Schema = NULL
     if with_dependencies:
-        rows = {"type": "array", "items": _record(type=TEXT, id={"type": "integer"}, name=TEXT)}
-        data = nullable(_record(dependencies=rows))
+        rows = {"type": "array", "items": strict_object(type=TEXT, id={"type": "integer"}, name=TEXT)}
+        data = nullable(strict_object(dependencies=rows))
     envelope = _envelope(data, is_success=False)
     envelope["properties"] = {**envelope["properties"], "error_code": {"type": "string", "enum": words}}
     return envelope

@@ -31,11 +31,8 @@ class Listed(Protocol):
     def count(self) -> int:
         """Return how many rows there are."""
 
-    def after(self, cursor: Cursor, limit: int) -> list[tuple[Cursor, Row]]:
-        """Return the rows behind the cursor, each with its own; the empty cursor stands before the first."""
-
-    def from_row(self, number: int, limit: int) -> list[tuple[Cursor, Row]]:
-        """Return the rows from this one on (the first is 0)."""
+    def page(self, after: Cursor, skipped: int, limit: int) -> list[tuple[Cursor, Row]]:
+        """Skip some of the rows behind the cursor (the empty one: of all), and return the next, each with its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,57 +46,38 @@ class Rows:
     columns: Mapping[str, str] = MappingProxyType({"id": "pk", "name": "name"})
 
     def count(self) -> int:
-        """One query."""
         return self.queryset.count()
 
-    def after(self, cursor: Cursor, limit: int) -> list[tuple[Cursor, Row]]:
-        """One query over the primary key."""
-        rows = self.queryset.filter(pk__gt=cursor[0]) if cursor else self.queryset
-        return self._shaped(rows.order_by("pk"), 0, limit)
-
-    def from_row(self, number: int, limit: int) -> list[tuple[Cursor, Row]]:
-        """One query that skips the rows before: slower the further on."""
-        return self._shaped(self.queryset.order_by("pk"), number, limit)
-
-    def _shaped(self, rows: QuerySet[Any], start: int, limit: int) -> list[tuple[Cursor, Row]]:
-        found = rows.values_list("pk", *self.columns.values())[start : start + limit]
+    def page(self, after: Cursor, skipped: int, limit: int) -> list[tuple[Cursor, Row]]:
+        """One query; over the primary key, where a cursor is given."""
+        rows = self.queryset.filter(pk__gt=after[0]) if after else self.queryset
+        found = rows.order_by("pk").values_list("pk", *self.columns.values())[skipped : skipped + limit]
         return [([pk], dict(zip(self.columns, row, strict=True))) for pk, *row in found]
 
 
 @dataclass(frozen=True, slots=True)
 class UsedBy:
-    """The records of several kinds that refer to one, kind by kind, each by id."""
+    """The records of several kinds that refer to one, kind by kind, each by id: at most two queries for each kind."""
 
     references: Sequence[References]
 
     def count(self) -> int:
-        """A query for each kind."""
         return sum(each.rows.count() for each in self.references)
 
-    def after(self, cursor: Cursor, limit: int) -> list[tuple[Cursor, Row]]:
-        """At most a query for each kind."""
-        kind, last = cursor or [0, 0]
-        found: list[tuple[Cursor, Row]] = []
-        for index in range(kind, len(self.references)):
-            rows = self.references[index].rows.filter(pk__gt=last if index == kind else 0).order_by("pk")
-            found += self._shaped(index, rows.values_list("pk", "name")[: limit - len(found)])
-            if len(found) >= limit:
-                break
-        return found
-
-    def from_row(self, number: int, limit: int) -> list[tuple[Cursor, Row]]:
-        """At most two queries for each kind."""
+    def page(self, after: Cursor, skipped: int, limit: int) -> list[tuple[Cursor, Row]]:
+        first, last = after or [0, 0]
         found: list[tuple[Cursor, Row]] = []
         for index, each in enumerate(self.references):
-            count = each.rows.count()
-            if number < count and len(found) < limit:
-                rows = each.rows.order_by("pk").values_list("pk", "name")
-                found += self._shaped(index, rows[number : number + limit - len(found)])
-            number = max(0, number - count)
+            if index < first or len(found) >= limit:
+                continue
+            rows = each.rows.filter(pk__gt=last if index == first else 0).order_by("pk")
+            if skipped and skipped >= (count := rows.count()):
+                skipped -= count
+                continue
+            some = rows.values_list("pk", "name")[skipped : skipped + limit - len(found)]
+            found += [([index, pk], {"type": each.type, "id": pk, "name": name}) for pk, name in some]
+            skipped = 0
         return found
-
-    def _shaped(self, index: int, rows: QuerySet[Any, Any]) -> list[tuple[Cursor, Row]]:
-        return [([index, pk], {"type": self.references[index].type, "id": pk, "name": name}) for pk, name in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +87,10 @@ class Computed:
     rows: Sequence[tuple[Cursor, Row]]
 
     def count(self) -> int:
-        """No query."""
         return len(self.rows)
 
-    def after(self, cursor: Cursor, limit: int) -> list[tuple[Cursor, Row]]:
-        """No query."""
-        return [row for row in self.rows if row[0] > cursor][:limit]
-
-    def from_row(self, number: int, limit: int) -> list[tuple[Cursor, Row]]:
-        """No query."""
-        return list(self.rows[number : number + limit])
+    def page(self, after: Cursor, skipped: int, limit: int) -> list[tuple[Cursor, Row]]:
+        return [row for row in self.rows if row[0] > after][skipped : skipped + limit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +105,8 @@ class Asked:
     def answer(self, key: str, listed: Listed) -> dict[str, Any]:
         """Return the page's rows under the key, and `pagination`."""
         total = listed.count()
-        if self.cursor is not None:
-            found = listed.after(self.cursor, PER_PAGE + 1)
-        elif self.page == 0 or self.page * PER_PAGE < total:
-            found = listed.from_row(self.page * PER_PAGE, PER_PAGE + 1)
-        else:
-            found = []
+        skipped = self.page * PER_PAGE if self.cursor is None else 0
+        found = listed.page(self.cursor or [], skipped, PER_PAGE + 1) if not skipped or skipped < total else []
         has_more, found = len(found) > PER_PAGE, found[:PER_PAGE]
         return {
             key: [row for _, row in found],

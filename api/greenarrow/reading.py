@@ -4,34 +4,71 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
+from api.greenarrow.fields import Entries, PartlyValid
 from api.problems import faults_in
 from core.errors import Fault, Faults, Invalid
-
-FLAT = ""
 
 
 class Record(serializers.Serializer[Any]):
     """A record, or a part of one, as a request gives it. What is not declared is ignored.
 
-    `words` are an act's words for fields that the dialect calls otherwise; FLAT is a part whose fields are the record's own.
+    `source` is the act's word for a field that the dialect calls otherwise; "*" is a part whose fields are the record's own.
     """
 
-    words: ClassVar[Mapping[str, str]] = {}
+    def bind(self, field_name: str, parent: Any) -> None:
+        """A part is as partial as the record; entries of lists are always whole."""
+        super().bind(field_name, parent)
+        self.partial = parent.partial
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of an act: what is right of what was given, and `faults`, to which the act adds its own."""
         faults = RecordFaults(self)
-        return {**self._read(given, "", faults, is_partial=self.partial), "faults": faults}
+        try:
+            values = self.run_validation(given)
+        except PartlyValid as refusal:
+            values = refusal.value
+            for fault in faults_in(refusal.detail):
+                faults.add_known(fault.path, fault.message)
+                # Where a field of a part is wrong, nothing is said of the part as a whole.
+                part, _, _ = fault.path.rpartition(".")
+                if part and "[" not in part:
+                    faults.suppress(part)
+        return {**values, "faults": faults}
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """Return the values by the act's words; raises PartlyValid."""
+        if data is None and self.allow_null:
+            return None
+        if not isinstance(data, Mapping):
+            raise serializers.ValidationError(f"must be {'null or ' if self.allow_null else ''}an object")
+        values: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            if name not in data:
+                if field.required and not self.partial:
+                    errors[name] = "is required"
+                continue
+            try:
+                value = field.run_validation(data[name])
+            except serializers.ValidationError as refusal:
+                errors[name] = refusal.detail
+                if not isinstance(refusal, PartlyValid):
+                    continue
+                value = refusal.value
+            values.update(value if field.source == "*" else {str(field.source): value})
+        if errors:
+            raise PartlyValid(errors, values)
+        return values
 
     def act_words(self) -> Iterator[tuple[str, str]]:
         """Yield an act's word for each field, and the dialect's."""
         for name, field in self.fields.items():
-            word = self.words.get(name, name)
-            if word == FLAT and isinstance(field, Record):
+            if isinstance(field, Record) and field.source == "*":
                 yield from ((inner, f"{name}.{path}") for inner, path in field.act_words())
             else:
-                yield word, name
+                yield str(field.source), name
 
     def leading_fields(self) -> list[str]:
         """Return the plain fields that come first: their faults are told first, whoever finds them."""
@@ -42,29 +79,16 @@ class Record(serializers.Serializer[Any]):
             names.append(name)
         return names
 
-    def _read(self, given: Mapping[str, Any], path: str, faults: Faults, *, is_partial: bool) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for name, field in self.fields.items():
-            at = f"{path}.{name}" if path else name
-            if name not in given:
-                if field.required and not is_partial:
-                    faults.add_known(at, "is required")
-                continue
-            value = _value_of(field, given[name], at, faults, is_partial=is_partial)
-            if value is serializers.empty:
-                continue
-            word = self.words.get(name, name)
-            values.update(value if word == FLAT else {word: value})
-        self.check(given, values, path, faults)
-        return values
 
-    def check(self, given: Mapping[str, Any], values: dict[str, Any], path: str, faults: Faults) -> None:
-        """Judge several fields together."""
+class Records(Entries, serializers.ListSerializer[Any]):
+    """A list of records."""
+
+    nothing: ClassVar[object] = {}
 
 
-def many(child: Record, *, most: int | None = None, **kwargs: Any) -> serializers.ListSerializer[Any]:
+def many(child: Record, *, most: int | None = None, **kwargs: Any) -> Records:
     """Return a list of such records."""
-    return serializers.ListSerializer(child=child, max_length=most, **kwargs)
+    return Records(child=child, max_length=most, **kwargs)
 
 
 class RecordFaults(Faults):
@@ -90,45 +114,3 @@ class RecordFaults(Faults):
 
     def _place(self, fault: Fault) -> int:
         return self._order.get(fault.path, len(self._order))
-
-
-def _value_of(field: Any, value: object, path: str, faults: Faults, *, is_partial: bool) -> Any:
-    """Return the value of a field, `empty` where it is no such thing at all; every fault is added."""
-    null = "null or " if field.allow_null else ""
-    if value is None and field.allow_null:
-        return None
-    if isinstance(field, Record):
-        if isinstance(value, Mapping):
-            return field._read(value, path, faults, is_partial=is_partial)
-        faults.add_known(path, f"must be {null}an object")
-    elif isinstance(field, serializers.ListSerializer | serializers.ListField):
-        if isinstance(value, list):
-            return _entries_of(field, value, path, faults)
-        faults.add_known(path, "must be an array")
-    else:
-        try:
-            return field.to_internal_value(value)
-        except serializers.ValidationError as refusal:
-            for fault in faults_in(refusal.detail, path):
-                faults.add_known(fault.path, fault.message)
-    return serializers.empty
-
-
-def _entries_of(field: Any, given: list[object], path: str, faults: Faults) -> list[Any]:
-    """Return the entries of a list. What is no entry keeps its place, for the paths of those behind it."""
-    if not given and not field.allow_empty:
-        faults.add_known(path, field.error_messages["empty"])
-    child = field.child
-    if not isinstance(child, Record):
-        read = (
-            _value_of(child, each, f"{path}[{index}]", faults, is_partial=False) for index, each in enumerate(given)
-        )
-        return ["" if each is serializers.empty else each for each in read]
-    for index, each in enumerate(given):
-        if not isinstance(each, Mapping):
-            faults.add_known(f"{path}[{index}]", "must be an object")
-    # Entries are always whole, whether or not the record is.
-    return [
-        child._read(each, f"{path}[{index}]", faults, is_partial=False) if isinstance(each, Mapping) else {}
-        for index, each in enumerate(given)
-    ]

@@ -1,32 +1,29 @@
 """GreenArrow's envelope, `{success, data, error_code, error_messages}`, and its error codes."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from django.http import HttpRequest
 
 from api.problems import Code, Problem
 from api.renderers import Answer, EnvelopeRenderer
 
-CODES: Mapping[str, str] = MappingProxyType(
-    {
-        Code.MALFORMED: "invalid_request",
-        Code.INVALID: "validation_failed",
-        Code.NOT_AUTHENTICATED: "not_authorized",
-        Code.WRONG_CREDENTIALS: "not_authorized",
-        Code.NOT_ALLOWED: "forbidden",
-        Code.NOT_FOUND: "not_found",
-        Code.UNKNOWN_URL: "not_found",
-        Code.WRONG_METHOD: "invalid_request",
-        Code.CONFLICT: "conflict",
-        Code.IN_USE: "conflict",
-        Code.OVER_QUOTA: "forbidden",
-        Code.TOO_LARGE: "invalid_request",
-        Code.TOO_MANY: "requested_too_many",
-        Code.UNAVAILABLE: "internal_error",
-        Code.CRASH: "internal_error",
-    }
-)
+CODES: Mapping[str, str] = {
+    Code.MALFORMED: "invalid_request",
+    Code.INVALID: "validation_failed",
+    Code.NOT_AUTHENTICATED: "not_authorized",
+    Code.WRONG_CREDENTIALS: "not_authorized",
+    Code.NOT_ALLOWED: "forbidden",
+    Code.NOT_FOUND: "not_found",
+    Code.UNKNOWN_URL: "not_found",
+    Code.WRONG_METHOD: "invalid_request",
+    Code.CONFLICT: "conflict",
+    Code.IN_USE: "conflict",
+    Code.OVER_QUOTA: "forbidden",
+    Code.TOO_LARGE: "invalid_request",
+    Code.TOO_MANY: "requested_too_many",
+    Code.UNAVAILABLE: "internal_error",
+    Code.CRASH: "internal_error",
+}
 
 
 class GreenArrowRenderer(EnvelopeRenderer):

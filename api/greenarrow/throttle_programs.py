@@ -15,9 +15,9 @@ from throttling.models import ThrottleProgram
 class ThrottlePrograms(RecordViewSet):
     """/throttle_programs"""
 
-    root, plural, noun = "throttle_program", "throttle_programs", "throttle program"
+    root, plural = "throttle_program", "throttle_programs"
     lookup_url_kwarg = "program_id"
-    model = ThrottleProgram
+    queryset = ThrottleProgram.objects.all()
     acts = programs
     shown = ThrottleProgramSerializer
     new = changed = NewThrottleProgramSerializer

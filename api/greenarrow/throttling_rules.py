@@ -6,8 +6,7 @@ from django.db.models import Model
 from rest_framework.request import Request
 
 from api.greenarrow.serializers import NewRuleSerializer, RuleSerializer
-from api.greenarrow.views import GreenArrowViewSet
-from core.errors import NotFound
+from api.greenarrow.views import GreenArrowViewSet, found
 from ippools.models import IPAddress
 from throttling import rules
 from throttling.models import ThrottlingTemplate
@@ -19,7 +18,6 @@ class RulesOfOwner(GreenArrowViewSet):
     root = "throttling_rule"
     lookup_url_kwarg, lookup_value_converter = "rule_id", "record_id"
     owners: ClassVar[type[Model]]
-    noun: ClassVar[str]
     bodies = {"create": NewRuleSerializer(), "update": NewRuleSerializer(partial=True)}
     answers = {
         "create": {root: RuleSerializer()},
@@ -28,11 +26,8 @@ class RulesOfOwner(GreenArrowViewSet):
     }
 
     def owner(self, owner_id: int) -> Any:
-        """Return the owner with its rule set; raises NotFound."""
-        owner = self.owners._default_manager.select_related("rules").filter(pk=owner_id).first()
-        if owner is None:
-            raise NotFound(f"The {self.noun} could not be found")
-        return owner
+        """Return the owner, whose rule set the act will read and lock; raises NotFound."""
+        return found(self.owners._default_manager.all(), owner_id)
 
     def create(self, request: Request, owner_id: int) -> dict[str, Any]:
         """Add a rule."""
@@ -53,10 +48,10 @@ class RulesOfOwner(GreenArrowViewSet):
 class AddressRules(RulesOfOwner):
     """/ip_addresses/{owner_id}/throttling_rules"""
 
-    owners, noun = IPAddress, "IP address"
+    owners = IPAddress
 
 
 class TemplateRules(RulesOfOwner):
     """/throttling_templates/{owner_id}/throttling_rules"""
 
-    owners, noun = ThrottlingTemplate, "throttling template"
+    owners = ThrottlingTemplate

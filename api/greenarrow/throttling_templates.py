@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from api.greenarrow.pages import UsedBy, asked
@@ -22,18 +21,14 @@ from throttling.rule_sets import with_rules
 class ThrottlingTemplates(RecordViewSet):
     """/throttling_templates"""
 
-    root, plural, noun = "throttling_template", "throttling_templates", "throttling template"
+    root, plural = "throttling_template", "throttling_templates"
     lookup_url_kwarg = "template_id"
-    model = ThrottlingTemplate
+    queryset = ThrottlingTemplate.objects.select_related("rules").prefetch_related(with_rules("rules__rules"))
     acts = templates
     shown = ThrottlingTemplateSerializer
     new, changed = NewThrottlingTemplateSerializer, ChangedThrottlingTemplateSerializer
     listed = frozenset({"list", "used_by"})
     answers = {"used_by": {"used_by": many(ReferringSerializer(), most=100)}}
-
-    def records(self) -> QuerySet[ThrottlingTemplate]:
-        """Return the templates with their rules."""
-        return ThrottlingTemplate.objects.select_related("rules").prefetch_related(with_rules("rules__rules"))
 
     @action(detail=True)
     def used_by(self, request: Request, template_id: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The dialect's base viewsets: permissions, request bodies, and the five actions of a resource."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
@@ -18,8 +18,7 @@ from api.problems import Code, decline
 from api.views import DialectViewSet
 from core.audit import Actor
 from core.errors import Fault, Invalid, NotFound
-from core.keys import touch_last_used
-from core.models import ApiToken, User
+from core.models import User
 
 # The stubs know only actions that return a Response.
 action: Any = decorators.action
@@ -27,6 +26,14 @@ action: Any = decorators.action
 READ_ONLY = "Your API access is read-only"
 THROTTLES_ONLY = "Your API access covers throttles only"
 NO_ACCESS = "You don't have API access"
+
+
+def found(rows: QuerySet[Any], pk: int) -> Any:
+    """Return the record of this id; raises NotFound."""
+    record = rows.filter(pk=pk).first()
+    if record is None:
+        raise NotFound(f"The {rows.model._meta.verbose_name} could not be found")
+    return record
 
 
 class GreenArrowViewSet(DialectViewSet):
@@ -46,6 +53,8 @@ class GreenArrowViewSet(DialectViewSet):
     statistics: ClassVar[frozenset[str]] = frozenset()
     # Actions that change nothing though they are asked by POST, which holds more than a URL can.
     reading_posts: ClassVar[frozenset[str]] = frozenset()
+    # What `list` can be filtered by.
+    filterset_class: ClassVar[Any] = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Hold the verb against the user's API level."""
@@ -62,10 +71,6 @@ class GreenArrowViewSet(DialectViewSet):
                     raise decline(Code.NOT_ALLOWED, THROTTLES_ONLY)
             case _:
                 raise decline(Code.NOT_ALLOWED, NO_ACCESS)
-
-    def touch_last_used(self, credential: ApiToken) -> None:
-        """Note that the token was used."""
-        touch_last_used(credential, at=self.now)
 
     @property
     def user(self) -> User:
@@ -84,6 +89,10 @@ class GreenArrowViewSet(DialectViewSet):
             raise Invalid(Fault(self.root, "must be an object"))
         return serializer.read(value)
 
+    def filter_names(self) -> Sequence[str]:
+        """Return the names of the filters that the action takes."""
+        return list(self.filterset_class.base_filters) if self.filterset_class and self.action == "list" else []
+
     def body_root(self, root: str = "") -> object:
         """Return whatever is under the root key; the body is JSON whatever its Content-Type says."""
         body, root = parse_json(self.body()), root or self.root
@@ -96,13 +105,12 @@ class RecordViewSet(GreenArrowViewSet):
     """A kind of record with all five actions: mostly declarations."""
 
     plural: ClassVar[str]
-    noun: ClassVar[str]
     acts: Any
-    model: Any
+    # The records with all that an answer needs.
+    queryset: ClassVar[QuerySet[Any]]
     shown: ClassVar[type[Record]]
     new: ClassVar[type[Record]]
     changed: ClassVar[type[Record]]
-    filterset_class: ClassVar[Any] = None
     lookup_value_converter = "record_id"
     lookup_url_kwarg: ClassVar[str]
 
@@ -120,16 +128,9 @@ class RecordViewSet(GreenArrowViewSet):
             **cls.answers,
         }
 
-    def records(self) -> QuerySet[Any]:
-        """Return the records with all that an answer needs."""
-        return self.model._default_manager.all()
-
     def record(self, pk: int) -> Any:
         """Return a record with all that its answer needs; raises NotFound."""
-        record = self.records().filter(pk=pk).first()
-        if record is None:
-            raise NotFound(f"The {self.noun} could not be found")
-        return record
+        return found(self.queryset, pk)
 
     def enveloped(self, record: Any) -> dict[str, Any]:
         """Return the answer that shows a record."""
@@ -137,9 +138,8 @@ class RecordViewSet(GreenArrowViewSet):
 
     def list(self, request: Request) -> dict[str, Any]:
         """List ids and names."""
-        names = () if self.filterset_class is None else tuple(self.filterset_class.base_filters)
-        page = asked(request, filters=names)
-        rows: QuerySet[Any] = self.model._default_manager.all()
+        page = asked(request, filters=self.filter_names())
+        rows = self.queryset.model._default_manager.all()
         if page.filters:
             rows = self.filterset_class(page.filters, queryset=rows).qs
         return page.answer(self.plural, Rows(rows))

@@ -8,8 +8,7 @@ from api.greenarrow.fields import ByReference
 from api.greenarrow.pages import Rows, UsedBy, asked
 from api.greenarrow.reading import Record, many
 from api.greenarrow.serializers import ReferringSerializer, VirtualMTASerializer
-from api.greenarrow.views import GreenArrowViewSet, action
-from core.errors import NotFound
+from api.greenarrow.views import GreenArrowViewSet, action, found
 from ippools import used_by, virtual_mtas
 from ippools.models import VirtualMTA
 
@@ -53,8 +52,7 @@ class VirtualMTAs(GreenArrowViewSet):
     @action(detail=True)
     def used_by(self, request: Request, virtual_mta_id: int) -> dict[str, Any]:
         """List the records that refer to it."""
-        if not VirtualMTA.objects.filter(pk=virtual_mta_id).exists():
-            raise NotFound("The VirtualMTA could not be found")
+        found(VirtualMTA.objects.all(), virtual_mta_id)
         return asked(request).answer("used_by", UsedBy(used_by.of_virtual_mta(virtual_mta_id)))
 
     def enveloped(self, found: VirtualMTA | None) -> dict[str, Any]:

@@ -1,31 +1,28 @@
 """The node API's responses: plain JSON, and `{"error": {"code", "message"}}` for refusals."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from django.http import HttpRequest
 
 from api.problems import Code, Problem
 from api.renderers import Answer, EnvelopeRenderer
 
-CODES: Mapping[str, str] = MappingProxyType(
-    {
-        Code.MALFORMED: "malformed",
-        Code.INVALID: "invalid",
-        Code.NOT_AUTHENTICATED: "invalid_key",
-        Code.WRONG_CREDENTIALS: "invalid_key",
-        Code.NOT_ALLOWED: "not_allowed",
-        Code.NOT_FOUND: "not_found",
-        Code.UNKNOWN_URL: "unknown_url",
-        Code.WRONG_METHOD: "wrong_method",
-        Code.CONFLICT: "conflict",
-        Code.IN_USE: "conflict",
-        Code.TOO_LARGE: "too_large",
-        Code.TOO_MANY: "too_many",
-        Code.UNAVAILABLE: "unavailable",
-        Code.CRASH: "internal_error",
-    }
-)
+CODES: Mapping[str, str] = {
+    Code.MALFORMED: "malformed",
+    Code.INVALID: "invalid",
+    Code.NOT_AUTHENTICATED: "invalid_key",
+    Code.WRONG_CREDENTIALS: "invalid_key",
+    Code.NOT_ALLOWED: "not_allowed",
+    Code.NOT_FOUND: "not_found",
+    Code.UNKNOWN_URL: "unknown_url",
+    Code.WRONG_METHOD: "wrong_method",
+    Code.CONFLICT: "conflict",
+    Code.IN_USE: "conflict",
+    Code.TOO_LARGE: "too_large",
+    Code.TOO_MANY: "too_many",
+    Code.UNAVAILABLE: "unavailable",
+    Code.CRASH: "internal_error",
+}
 
 
 class NodeRenderer(EnvelopeRenderer):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from rest_framework.fields import CharField, DictField, Field, FloatField, IntegerField, ListField
 
-from api.postal.fields import Schema
+from api.openapi import Schema
 from api.postal.parameters import MODES
 from servers.domains import verification_string
 from servers.models import Domain
@@ -99,7 +99,14 @@ class Status(Written):
         return STATUSES[value]
 
 
-class Check(Written):
+class OfRecord(Written):
+    """Written from the whole record."""
+
+    def __init__(self) -> None:
+        super().__init__(source="*")
+
+
+class Check(OfRecord):
     """What the check of this name found on a domain; the error says what to change.
 
     `warning` is there only where a record is accepted and a person should know something of it.
@@ -111,9 +118,6 @@ class Check(Written):
         "required": ["status", "error"],
         "additionalProperties": False,
     }
-
-    def __init__(self) -> None:
-        super().__init__(source="*")
 
     def to_representation(self, value: Domain) -> dict[str, str | None]:
         warning = (value.dns_answers.get(self.field_name) or {}).get("warning")
@@ -143,23 +147,17 @@ class CountsByName(DictField):
     child = Count()
 
 
-class VerificationMethod(Written):
+class VerificationMethod(OfRecord):
     schema = {"type": "string", "const": "DNS"}
-
-    def __init__(self) -> None:
-        super().__init__(source="*")
 
     def to_representation(self, value: Domain) -> str:
         return "DNS"
 
 
-class VerificationString(Written):
+class VerificationString(OfRecord):
     """The text of the TXT record that proves a domain."""
 
     schema = {"type": "string"}
-
-    def __init__(self) -> None:
-        super().__init__(source="*")
 
     def to_representation(self, value: Domain) -> str:
         return verification_string(value)

@@ -16,7 +16,7 @@ from api.postal.problems import (
     VERIFICATION_FAILED,
     refuse,
 )
-from api.postal.views import PostalViewSet, changes, deletes, reads
+from api.postal.views import Given, PostalViewSet, changes, deletes, reads
 from core.errors import NotFound
 from dnschecks.sweep import CheckInProgress
 from servers.access import Caller
@@ -31,8 +31,6 @@ from servers.domains import (
 )
 from servers.models import Domain, Server
 from stats.reports import queries
-
-type Given = dict[str, Any]
 
 
 class DomainViewSet(PostalViewSet):

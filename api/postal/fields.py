@@ -14,9 +14,8 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from api import bodies
+from api.openapi import Schema
 from api.problems import Declined
-
-type Schema = dict[str, Any]
 
 # 64 bits need 19 digits and a sign.
 _WHOLE = re.compile(r"-?[0-9]{1,19}", re.ASCII)

@@ -1,7 +1,5 @@
 """`servers/ip_pools…`: the endpoints of the IP Pools API."""
 
-from typing import Any
-
 from api.postal import parameters, serializers
 from api.postal.pool_usage import count, least_used, pools_of
 from api.postal.problems import (
@@ -15,13 +13,11 @@ from api.postal.problems import (
 )
 from api.postal.renderers import ip_pools_renderer
 from api.postal.rows import pool_row
-from api.postal.views import PostalViewSet, changes, reads
+from api.postal.views import Given, PostalViewSet, changes, reads
 from api.renderers import encode
 from servers.access import Caller
 from servers.models import Organization
 from servers.pools import create_pool
-
-type Given = dict[str, Any]
 
 
 class IPPoolViewSet(PostalViewSet):

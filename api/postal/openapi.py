@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.plumbing import build_parameter_type
 from drf_spectacular.utils import Direction
 
-from api.openapi import JSON, DialectSchema, Schema
+from api.openapi import JSON, DialectSchema, Schema, strict_object
 from api.postal import authentication
 from api.postal.fields import Moment, Parameter, Text
 from api.postal.renderers import CODES, ip_pools_renderer
@@ -98,10 +98,6 @@ class PostalSchema(DialectSchema):
     def get_response_serializers(self) -> Any:
         return {200: self.operation.answers}
 
-    def _is_list_view(self, serializer: Any = None) -> bool:
-        # An answer holds its list by name.
-        return False
-
     def _get_response_bodies(self, direction: Direction = "response") -> Schema:
         bodies = super()._get_response_bodies(direction)
         success = bodies["200"]
@@ -116,7 +112,7 @@ class PostalSchema(DialectSchema):
         codes = list(dict.fromkeys(code for code, _ in self._refusals()))
         kinds = [envelope_schema("success", data), error_schema(codes, beside)]
         if not self._is_of_pools():
-            kinds.append(envelope_schema("parameter-error", _record(message=TEXT)))
+            kinds.append(envelope_schema("parameter-error", strict_object(message=TEXT)))
         return {"oneOf": kinds}
 
     def refusals(self) -> dict[str, Schema]:
@@ -179,7 +175,7 @@ def components() -> dict[str, Any]:
 
 def envelope_schema(status: str, data: Schema) -> Schema:
     """Return the schema of an envelope of this status."""
-    return _record(
+    return strict_object(
         status={"type": "string", "const": status},
         time={"type": "number", "minimum": 0},
         flags={"type": "object"},
@@ -189,18 +185,9 @@ def envelope_schema(status: str, data: Schema) -> Schema:
 
 def error_schema(codes: list[str], beside: Schema | None = None) -> Schema:
     """Return the schema of a refusal with one of these codes, and what may stand beside code and message."""
-    refusal = _record(code={"type": "string", "enum": codes}, message=TEXT)
+    refusal = strict_object(code={"type": "string", "enum": codes}, message=TEXT)
     refusal["properties"] |= beside or {}
     return envelope_schema("error", refusal)
-
-
-def _record(**properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 def _example_of(parameter: Parameter) -> object:

@@ -6,15 +6,13 @@ from typing import Any
 from api.postal import parameters, serializers
 from api.postal.pool_usage import PoolUsage, count, pools_of
 from api.postal.problems import INVALID_ORGANIZATION, refuse
-from api.postal.views import PostalViewSet, reads
+from api.postal.views import Given, PostalViewSet, reads
 from servers.access import Caller
 from servers.models import Organization, Server
 from servers.pools import addresses_of
 from stats.reports import queries
 
 SECONDS_A_MINUTE = 60
-
-type Given = dict[str, Any]
 
 
 class OrganizationViewSet(PostalViewSet):

@@ -9,24 +9,22 @@ from api.problems import Code, Problem
 from api.renderers import Answer, EnvelopeRenderer, seconds_since_start
 from core.errors import Fault
 
-CODES: Mapping[str, str] = MappingProxyType(
-    {
-        Code.INVALID: "ValidationError",
-        Code.NOT_AUTHENTICATED: "AccessDenied",
-        Code.WRONG_CREDENTIALS: "InvalidServerAPIKey",
-        Code.NOT_ALLOWED: "AccessDenied",
-        Code.NOT_FOUND: "NotFound",
-        Code.UNKNOWN_URL: "NotFound",
-        Code.WRONG_METHOD: "MethodNotAllowed",
-        Code.CONFLICT: "Conflict",
-        Code.IN_USE: "InUse",
-        Code.OVER_QUOTA: "QuotaExceeded",
-        Code.TOO_LARGE: "RequestTooLarge",
-        Code.TOO_MANY: "TooManyRequests",
-        Code.UNAVAILABLE: "Unavailable",
-        Code.CRASH: "InternalServerError",
-    }
-)
+CODES: Mapping[str, str] = {
+    Code.INVALID: "ValidationError",
+    Code.NOT_AUTHENTICATED: "AccessDenied",
+    Code.WRONG_CREDENTIALS: "InvalidServerAPIKey",
+    Code.NOT_ALLOWED: "AccessDenied",
+    Code.NOT_FOUND: "NotFound",
+    Code.UNKNOWN_URL: "NotFound",
+    Code.WRONG_METHOD: "MethodNotAllowed",
+    Code.CONFLICT: "Conflict",
+    Code.IN_USE: "InUse",
+    Code.OVER_QUOTA: "QuotaExceeded",
+    Code.TOO_LARGE: "RequestTooLarge",
+    Code.TOO_MANY: "TooManyRequests",
+    Code.UNAVAILABLE: "Unavailable",
+    Code.CRASH: "InternalServerError",
+}
 # Postal: HTTP says 200 to every refusal but these.
 STATUSES: Mapping[str, int] = MappingProxyType(
     {Code.UNKNOWN_URL: 404, Code.TOO_LARGE: 413, Code.TOO_MANY: 429, Code.CRASH: 500, Code.UNAVAILABLE: 503}

@@ -1,11 +1,9 @@
 """The JSON Schema of an event in `events`, which is parsed as a stream, without a serializer."""
 
 import json
-from typing import Any
 
+from api.openapi import JSON, Schema
 from stats import kinds
-
-type Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 
@@ -50,7 +48,7 @@ _EXAMPLE = {
 EVENTS_BODY: Schema = {
     "required": True,
     "content": {
-        "application/json": {
+        JSON: {
             "schema": {"anyOf": [{"type": "array", "items": EVENT}, EVENT]},
             "example": [_EXAMPLE],
         },

@@ -22,9 +22,10 @@ from api.postal.problems import (
     refuse,
 )
 from api.postal.rows import SERVER_COLUMNS, server_row
-from api.postal.views import PostalViewSet, changes, deletes, reads
+from api.postal.views import Given, PostalViewSet, changes, deletes, reads
 from api.problems import Code, decline
 from api.renderers import Answer
+from core.compiled import Compiled
 from core.encryption import decrypt
 from core.errors import NotFound
 from servers.access import Caller
@@ -33,8 +34,6 @@ from servers.pool_rules import addresses_of
 from servers.provisioning import CreatedServer, change_server, create_server, delete_server
 from servers.quotas import WITHOUT_A_KEY
 from stats.reports import queries
-
-type Given = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +79,7 @@ class ServerViewSet(PostalViewSet):
     @reads("list", answers={"servers": serializers.ServerRow(many=True)}, is_plain=True, examples=("servers-list",))
     def list(self, caller: Caller, given: Given) -> object:
         """Every server of the organization that the key's server belongs to, by name."""
-        rows = _servers_of(caller).values_list(*SERVER_COLUMNS)
-        return {"servers": [server_row(row, self.now) for row in rows]}
+        return {"servers": [server_row(row, self.now) for row in _ROWS.all(caller.organization_id)]}
 
     @reads(
         "show", answers={"server": serializers.ServerDetails()}, takes=parameters.ShowServer,
@@ -90,7 +88,7 @@ class ServerViewSet(PostalViewSet):
     def show(self, caller: Caller, given: Given) -> object:
         """One server of the key's organization, with statistics."""
         # Only within the caller's organization, so that a foreign server is as unknown as one that is not there.
-        rows = _servers_of(caller).filter(uuid=given["server_id"] or caller.server_uuid)
+        rows = _servers_of(caller.organization_id).filter(uuid=given["server_id"] or caller.server_uuid)
         server: Any = rows.values("pk", *SERVER_COLUMNS, "suspension_reason", "organization__name").first()
         if server is None:
             raise refuse(INVALID_SERVER)
@@ -197,8 +195,11 @@ class ServerViewSet(PostalViewSet):
         return {"deleted": True, "server": server}
 
 
-def _servers_of(caller: Caller) -> QuerySet[Server]:
-    return Server.objects.living().filter(organization_id=caller.organization_id).with_counts()
+def _servers_of(organization_id: int) -> QuerySet[Server]:
+    return Server.objects.living().filter(organization_id=organization_id).with_counts()
+
+
+_ROWS = Compiled(int, lambda organization_id: _servers_of(organization_id).values_list(*SERVER_COLUMNS))
 
 
 def _organization_for(caller: Caller | None, asked: uuid.UUID) -> Organization:

@@ -25,6 +25,8 @@ CHANGES = ("post", "put", "patch")
 DELETES = (*CHANGES, "delete")
 
 type Method = Callable[..., object]
+# The parameters of an action by name, read and checked.
+type Given = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from core.audit import snapshot
+from core.constraints import not_empty
 from core.names import NameKeyField
 from ippools.models.virtual_mta import VirtualMTA
 from throttling.models import RuleSet, ThrottlingTemplate
@@ -50,11 +51,7 @@ class IPAddress(VirtualMTA):
                 condition=Q(priority__range=(0, HIGHEST_PRIORITY)),
                 violation_error_message="Priority must be from 0 to 100",
             ),
-            models.CheckConstraint(
-                name="ippools_ipaddress_hostname_not_empty",
-                condition=~Q(hostname=""),
-                violation_error_message="An IP address needs a host name",
-            ),
+            not_empty("ippools_ipaddress_hostname", "hostname", message="An IP address needs a host name"),
             models.CheckConstraint(
                 name="ippools_ipaddress_pause",
                 condition=Q(delivery_paused=True) | Q(pause_reason="", paused_until=None),

@@ -3,6 +3,7 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from core.constraints import not_empty
 from core.names import NameKeyField
 from ippools.models.address import IPAddress
 
@@ -39,11 +40,7 @@ class IPPool(models.Model):
                 condition=Q(namespace=None),
                 violation_error_message="Name has already been taken",
             ),
-            models.CheckConstraint(
-                name="ippools_ippool_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="A pool needs a name",
-            ),
+            not_empty("ippools_ippool_name", "name", message="A pool needs a name"),
             models.UniqueConstraint(
                 name="ippools_ippool_one_default",
                 fields=["namespace"],

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from core.audit import snapshot
+from core.constraints import not_empty
 from ippools.models.virtual_mta import VirtualMTA
 
 
@@ -92,11 +93,7 @@ class OverrideDomain(models.Model):
                 fields=["routing_rule", "pattern"],
                 violation_error_message="A domain can be in one override of a routing rule only",
             ),
-            models.CheckConstraint(
-                name="ippools_overridedomain_pattern_not_empty",
-                condition=~Q(pattern=""),
-                violation_error_message="A domain cannot be empty",
-            ),
+            not_empty("ippools_overridedomain_pattern", "pattern", message="A domain cannot be empty"),
         ]
 
     def __str__(self) -> str:

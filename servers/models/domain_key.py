@@ -1,6 +1,6 @@
 from django.db import models
-from django.db.models import Q
 
+from core.constraints import not_empty
 from core.encryption import CiphertextField
 from servers.models.organization import Organization
 
@@ -30,11 +30,7 @@ class DomainKey(models.Model):
                 fields=["organization", "name"],
                 violation_error_message="The organization has a key for this name already",
             ),
-            models.CheckConstraint(
-                name="servers_domainkey_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="A key needs the name of a domain",
-            ),
+            not_empty("servers_domainkey_name", "name", message="A key needs the name of a domain"),
         ]
 
     def __str__(self) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core import keys
+from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.errors import Fault, Invalid, NotFound
+from core.errors import TAKEN, Fault, Invalid, NotFound
 from core.names import fold
 from core.texts import is_storable
 from servers.models import Server
@@ -55,48 +56,44 @@ def make_source(
     _check(source)
     token = keys.issue(source)
     source.save(force_insert=True)
-    record(actor=actor, act="event_source.made", target=source, after=snapshot(source))
+    record(actor=actor, act="event_source.created", target=source, after=snapshot(source))
     return MadeSource(source, token)
 
 
 @atomic_act
 def change_source(*, source: EventSource, actor: Actor, **values: object) -> EventSource:
     """Change the given fields: name, time zone, tenant field, default server, activity and verification key."""
-    locked = _locked(source)
-    before = snapshot(locked)
+    changed = _locked(source)
+    before = snapshot(changed)
     for field, value in values.items():
         if field not in _CHANGEABLE:
             raise TypeError(f"change_source() cannot change {field}")
-        setattr(locked, field, value)
-    _check(locked)
-    locked.save(update_fields=[*values, "name_key"] if "name" in values else list(values))
-    if snapshot(locked) != before:
-        record(actor=actor, act="event_source.changed", target=locked, before=before, after=snapshot(locked))
-    return locked
+        setattr(changed, field, value)
+    _check(changed)
+    save_change(changed, before, act="event_source.changed", actor=actor)
+    return changed
 
 
 @transaction.atomic
 def rotate_source(*, source: EventSource, actor: Actor) -> MadeSource:
     """Rotate the source's token; the old one is invalid. A revoked source is valid again."""
-    locked = _locked(source)
-    before = snapshot(locked)
-    token = keys.issue(locked)
-    locked.revoked_at = None
-    locked.save(update_fields=["key_prefix", "key_digest", "revoked_at"])
-    record(actor=actor, act="event_source.rotated", target=locked, before=before, after=snapshot(locked))
-    return MadeSource(locked, token)
+    rotated = _locked(source)
+    before = snapshot(rotated)
+    token = keys.issue(rotated)
+    rotated.revoked_at = None
+    rotated.save(update_fields=["key_prefix", "key_digest", "revoked_at"])
+    record(actor=actor, act="event_source.rotated", target=rotated, before=before, after=snapshot(rotated))
+    return MadeSource(rotated, token)
 
 
 @transaction.atomic
 def revoke_source(*, source: EventSource, at: datetime.datetime, actor: Actor) -> EventSource:
     """Revoke the source's token; revoking it again changes nothing."""
-    locked = _locked(source)
-    if locked.revoked_at is None:
-        before = snapshot(locked)
-        locked.revoked_at = at
-        locked.save(update_fields=["revoked_at"])
-        record(actor=actor, act="event_source.revoked", target=locked, before=before, after=snapshot(locked))
-    return locked
+    revoked = _locked(source)
+    before = snapshot(revoked)
+    revoked.revoked_at = revoked.revoked_at or at
+    save_change(revoked, before, act="event_source.revoked", actor=actor)
+    return revoked
 
 
 @atomic_act
@@ -106,12 +103,13 @@ def map_text(*, source: EventSource, text: str, server: Server, actor: Actor) ->
     if not 1 <= len(text) <= TEXT_LENGTH or not is_storable(text):
         raise Invalid(Fault("text", f"must be from 1 to {TEXT_LENGTH} characters, without control characters"))
     mapping = SourceMapping.objects.select_for_update().filter(source=source, text=text).first()
-    before = snapshot(mapping) if mapping else None
     if mapping is None:
-        mapping = SourceMapping(source=source, text=text)
+        mapping = SourceMapping.objects.create(source=source, text=text, server=server)
+        record(actor=actor, act="source_mapping.set", target=mapping, after=snapshot(mapping))
+        return mapping
+    before = snapshot(mapping)
     mapping.server = server
-    mapping.save()
-    record(actor=actor, act="source_mapping.set", target=mapping, before=before, after=snapshot(mapping))
+    save_change(mapping, before, act="source_mapping.set", actor=actor)
     return mapping
 
 
@@ -152,7 +150,7 @@ def server_called(name: str) -> Server:
 
 
 def _locked(source: EventSource) -> EventSource:
-    return EventSource.objects.select_for_update().get(pk=source.pk)
+    return locked(EventSource.objects.all(), source.pk, no_key=False)
 
 
 def _check(source: EventSource) -> None:
@@ -162,7 +160,7 @@ def _check(source: EventSource) -> None:
     if not 1 <= len(source.name) <= NAME_LENGTH or not is_storable(source.name):
         faults.append(Fault("name", f"must be from 1 to {NAME_LENGTH} characters, without control characters"))
     elif EventSource.objects.filter(name_key=fold(source.name)).exclude(pk=source.pk).exists():
-        faults.append(Fault("name", "has already been taken"))
+        faults.append(Fault("name", TAKEN))
     if source.format not in sources.FORMATS:
         faults.append(Fault("format", f"must be one of {', '.join(sources.FORMATS)}"))
     if not _is_time_zone(source.time_zone):

@@ -5,6 +5,7 @@ A change applies to later events. A rebuild classifies the replies of the days w
 
 from django.db import transaction
 
+from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid
@@ -43,24 +44,23 @@ def create_rule(
 @atomic_act
 def change_rule(*, rule: ReplyRule, actor: Actor, **values: object) -> ReplyRule:
     """Change the given fields of a rule; raises Invalid."""
-    locked = ReplyRule.objects.select_for_update().get(pk=rule.pk)
-    before = snapshot(locked)
+    changed = locked(ReplyRule.objects.all(), rule.pk, no_key=False)
+    before = snapshot(changed)
     for field, value in values.items():
         if field not in _FIELDS:
             raise TypeError(f"change_rule() cannot change {field}")
-        setattr(locked, field, value)
-    _check(locked)
-    locked.save(update_fields=list(values))
-    if snapshot(locked) != before:
-        record(actor=actor, act="reply_rule.changed", target=locked, before=before, after=snapshot(locked))
-    return locked
+        setattr(changed, field, value)
+    _check(changed)
+    save_change(changed, before, act="reply_rule.changed", actor=actor)
+    return changed
 
 
 @transaction.atomic
 def delete_rule(*, rule: ReplyRule, actor: Actor) -> None:
-    """Delete a rule."""
-    record(actor=actor, act="reply_rule.deleted", target=rule, before=snapshot(rule))
-    rule.delete()
+    """Delete a rule; raises NotFound."""
+    deleted = locked(ReplyRule.objects.all(), rule.pk, no_key=False)
+    record(actor=actor, act="reply_rule.deleted", target=deleted, before=snapshot(deleted))
+    deleted.delete()
 
 
 def _check(rule: ReplyRule) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from core import keys
+from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.errors import Fault, Invalid
+from core.errors import TAKEN, Fault, Invalid
 from core.names import fold
 from stats.models import IngestToken
 
@@ -32,24 +33,22 @@ def make_ingest_token(*, name: str, actor: Actor) -> MadeToken:
     if len(name) > NAME_LENGTH:
         raise Invalid(Fault("name", f"is too long (maximum is {NAME_LENGTH} characters)"))
     if IngestToken.objects.filter(revoked_at=None, name_key=fold(name)).exists():
-        raise Invalid(Fault("name", "has already been taken"))
+        raise Invalid(Fault("name", TAKEN))
     token = IngestToken(name=name)
     key = keys.issue(token)
     token.save(force_insert=True)
-    record(actor=actor, act="ingest_token.made", target=token, after=snapshot(token))
+    record(actor=actor, act="ingest_token.created", target=token, after=snapshot(token))
     return MadeToken(token, key)
 
 
 @transaction.atomic
 def revoke_ingest_token(*, token: IngestToken, at: datetime.datetime, actor: Actor) -> IngestToken:
     """Revoke the token; revoking it again changes nothing."""
-    locked = IngestToken.objects.select_for_update().get(pk=token.pk)
-    if locked.revoked_at is None:
-        before = snapshot(locked)
-        locked.revoked_at = at
-        locked.save(update_fields=["revoked_at"])
-        record(actor=actor, act="ingest_token.revoked", target=locked, before=before, after=snapshot(locked))
-    return locked
+    revoked = locked(IngestToken.objects.all(), token.pk, no_key=False)
+    before = snapshot(revoked)
+    revoked.revoked_at = revoked.revoked_at or at
+    save_change(revoked, before, act="ingest_token.revoked", actor=actor)
+    return revoked
 
 
 def find_ingest_token(key: str, *, at: datetime.datetime) -> IngestToken | None:

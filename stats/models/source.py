@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
+from core.constraints import not_empty
 from core.models import Key, KeyQuerySet
 from core.names import NameKeyField
 from servers.models import Server
@@ -49,11 +50,7 @@ class EventSource(Key):
                 fields=["name_key"],
                 violation_error_message="An event source with this name exists already",
             ),
-            models.CheckConstraint(
-                name="stats_eventsource_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="An event source needs a name",
-            ),
+            not_empty("stats_eventsource_name", "name", message="An event source needs a name"),
             models.CheckConstraint(
                 name="stats_eventsource_format",
                 condition=Q(format__in=_FORMATS),
@@ -80,11 +77,7 @@ class SourceMapping(models.Model):
                 fields=["source", "text"],
                 violation_error_message="This source maps the text already",
             ),
-            models.CheckConstraint(
-                name="stats_sourcemapping_text_not_empty",
-                condition=~Q(text=""),
-                violation_error_message="A mapping needs a text",
-            ),
+            not_empty("stats_sourcemapping_text", "text", message="A mapping needs a text"),
         ]
 
     def __str__(self) -> str:

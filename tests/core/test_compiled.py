@@ -4,8 +4,9 @@ import datetime
 
 import pytest
 
-from core.compiled import CompiledRow
-from core.models import User
+from core import keys
+from core.compiled import Compiled
+from core.models import ApiToken, User
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
 
@@ -20,9 +21,27 @@ def test_it_gives_what_the_orm_gives(django_assert_num_queries):
             "pk", "username", "date_joined", "is_staff"
         )
 
-    row = CompiledRow(build)
+    compiled = Compiled(str, build)
     for name in ("ada", "bob", "ada", "nobody", "'; --", "%s"):
         with django_assert_num_queries(1):
-            found = row.of(name)
+            found = compiled.first(name)
         assert found == build(name).first()
-    assert row.of("ada")[1:] == ("ada", joined, True)
+    assert compiled.first("ada")[1:] == ("ada", joined, True)
+
+
+def test_it_gives_every_row_for_an_id(django_assert_num_queries):
+    users = [User.objects.create(username=name) for name in ("ada", "bob")]
+    others = [ApiToken(user=user, name=f"CI {number}") for user in users for number in range(3)]
+    for token in others:
+        keys.issue(token)
+        token.save()
+
+    def build(user_id):
+        return ApiToken.objects.filter(user_id=user_id).order_by("pk").values_list("pk", "name", "created_at")
+
+    compiled = Compiled(int, build)
+    for user_id in (users[0].pk, users[1].pk, 0, -1):
+        with django_assert_num_queries(1):
+            found = compiled.all(user_id)
+        assert found == list(build(user_id))
+    assert len(compiled.all(users[0].pk)) == 3

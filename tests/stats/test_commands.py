@@ -255,8 +255,8 @@ def test_tokens_are_made_listed_and_revoked() -> None:
     run("ingest_token", "make", "Collector 1")
     entries = AuditEntry.objects.order_by("id").values_list("act", "actor_label", "target_label")
     assert list(entries)[:3] == [
-        ("ingest_token.made", "ingest_token", f"Collector 1 ({made['key_prefix']}…)"),
-        ("ingest_token.made", "ingest_token", f"Second ({key[:6]}…)"),
+        ("ingest_token.created", "ingest_token", f"Collector 1 ({made['key_prefix']}…)"),
+        ("ingest_token.created", "ingest_token", f"Second ({key[:6]}…)"),
         ("ingest_token.revoked", "ingest_token", f"Collector 1 ({made['key_prefix']}…)"),
     ]
     assert made["key"] not in str(list(AuditEntry.objects.values()))

@@ -70,7 +70,7 @@ def test_it_works(acme: Tenant, capsys: pytest.CaptureFixture[str]) -> None:
     assert SourceMapping.objects.count() == 0
     acts = list(AuditEntry.objects.filter(act__contains="source").order_by("pk").values_list("act", flat=True))
     assert acts == [
-        "event_source.made",
+        "event_source.created",
         "source_mapping.set",
         "event_source.rotated",
         "event_source.revoked",

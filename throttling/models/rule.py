@@ -3,6 +3,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
+from core.constraints import not_empty
 from throttling.models.program import ThrottleProgram
 from throttling.models.rule_set import HIGHEST_LIMIT, LimitField, RuleSet
 
@@ -79,11 +80,7 @@ class RuleDomain(models.Model):
                 fields=["rule", "position"],
                 violation_error_message="Two domains of a rule cannot take the same position",
             ),
-            models.CheckConstraint(
-                name="throttling_ruledomain_pattern_not_empty",
-                condition=~Q(pattern=""),
-                violation_error_message="A domain cannot be empty",
-            ),
+            not_empty("throttling_ruledomain_pattern", "pattern", message="A domain cannot be empty"),
         ]
 
     def __str__(self) -> str:

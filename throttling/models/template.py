@@ -3,6 +3,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
+from core.constraints import not_empty
 from core.names import NameKeyField
 from throttling.models.rule_set import RuleSet
 
@@ -26,11 +27,7 @@ class ThrottlingTemplate(models.Model):
                 fields=["name_key"],
                 violation_error_message="A throttling template with this name exists already",
             ),
-            models.CheckConstraint(
-                name="throttling_template_name_not_empty",
-                condition=~Q(name=""),
-                violation_error_message="A throttling template needs a name",
-            ),
+            not_empty("throttling_template_name", "name", message="A throttling template needs a name"),
             models.UniqueConstraint(
                 name="throttling_template_one_default",
                 fields=["is_default"],

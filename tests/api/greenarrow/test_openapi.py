@@ -46,6 +46,12 @@ def test_every_reference_is_there():
             assert "$ref" not in response or response["$ref"].rpartition("/")[2] in responses
 
 
+def test_no_component_is_described_by_the_docstring_of_a_base():
+    schemas = document()["components"]["schemas"].values()
+    descriptions = [each["description"] for each in schemas if "description" in each]
+    assert len(set(descriptions)) == len(descriptions)
+
+
 @pytest.mark.parametrize(
     ("payload", "is_good"),
     [

@@ -1,6 +1,8 @@
 """…/throttling_rules of addresses and of templates: one suite for both."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core.models import AuditEntry
 from tests.api.greenarrow.conftest import SYSTEM, refusal
@@ -87,6 +89,17 @@ def test_update_changes_what_is_given(call, owner):
     assert put(id=5) == {**created, "domains": ["b.com", "c.com"], "throttle_program": None}
     # What a rule gave up another may have.
     assert create(call, owner, rule("a.com"))["domains"] == ["a.com"]
+
+
+def test_update_reads_the_set_and_its_rules_once(call, owner):
+    """Who asks and their memberships; the owner; its set, locked, and rules; the rule; the audit trail; a savepoint around."""
+    url = f"{owner}/throttling_rules/{rules_of(call, owner)[0]['id']}"
+    with CaptureQueriesContext(connection) as captured:
+        call.data("PUT", url, {"throttling_rule": {"max_messages_per_hour": 77}})
+    statements = [each["sql"] for each in captured]
+    assert len(statements) <= 9, "\n".join(statements)
+    for table in ("throttling_ruleset", "throttling_rule"):
+        assert sum(f'FROM "{table}"' in each for each in statements) == 1
 
 
 def test_update_refuses_with_every_fault_and_changes_nothing(call, owner):
