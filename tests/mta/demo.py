@@ -7,8 +7,10 @@ this machine. The panel is the one that runs on this machine (`make run`), with 
 import argparse
 import contextlib
 import random
+import signal
 import sys
 import time
+import urllib.request
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -199,6 +201,14 @@ def main() -> int:
     if reason := why_not("postfix"):
         print(f"The demonstration cannot run: {reason}.", file=sys.stderr)
         return 1
+    try:
+        urllib.request.urlopen(f"{options.url}/healthz", timeout=10).close()
+    except OSError as error:
+        print(f"No panel answers at {options.url} ({error}). Start it with `make run` first.", file=sys.stderr)
+        return 1
+    # However it is ended, Postfix ends with it.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     django.setup()
     try:
         with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
