@@ -82,8 +82,9 @@ class Message:
         server: str | None,
         sender: str,
         received: float,
-        own: bool = False,
         attempts: dict[str, list[Any]] | None = None,
+        *,
+        own: bool = False,
     ) -> None:
         self.server, self.sender, self.received, self.own = server, sender, received, own
         # By open recipient: address of the last attempt, attempts forgotten, sums of the attempts' lines.
@@ -92,6 +93,11 @@ class Message:
     def as_json(self) -> list[Any]:
         return [self.server, self.sender, self.received, self.own, self.attempts]
 
+    @classmethod
+    def from_json(cls, values: list[Any]) -> Message:
+        server, sender, received, own, attempts = values
+        return cls(server, sender, received, attempts, own=own)
+
 
 class Reader:
     """Reads the lines of one Exim; outcomes as those of `postfix_log.Reader`."""
@@ -99,7 +105,7 @@ class Reader:
     def __init__(self, time_zone: str = "UTC", state: dict[str, Any] | None = None, now: float = 0.0) -> None:
         state = state or {}
         self.times = Times(time_zone, now, state.get("clock"))
-        self.messages = {key: Message(*values) for key, values in state.get("messages", {}).items()}
+        self.messages = {key: Message.from_json(values) for key, values in state.get("messages", {}).items()}
         self._hour = state.get("hour", 0)
         self._tail = state.get("tail", "").encode("utf-8", "surrogateescape")
 
@@ -128,7 +134,7 @@ class Reader:
         """Return what is held, which is nothing."""
         return []
 
-    def line(self, raw: bytes, where: Any = None, whole: bool = True) -> list[Out]:
+    def line(self, raw: bytes, where: Any = None, *, whole: bool = True) -> list[Out]:
         """Read one line, of bytes, without its line feed; not `whole`: the input ended without one."""
         raw = raw.rstrip(b"\r")
         text = raw.decode("utf-8", "surrogateescape")
@@ -141,7 +147,7 @@ class Reader:
             at = self.times.of(head[1])
         except BadStamp:
             return [{"refused": "invalid_at", "message": "The line's time cannot be read", "where": where}]
-        outs = self._read(text, head, at, raw, where, whole)
+        outs = self._read(text, head, at, raw, where, whole=whole)
         clock = self.times.clock
         if clock is not None and clock // 3600 > self._hour:
             self._hour = int(clock // 3600)
@@ -149,7 +155,7 @@ class Reader:
                 del self.messages[key]
         return outs
 
-    def _read(self, text: str, head: re.Match[str], at: float, raw: bytes, where: Any, whole: bool) -> list[Out]:
+    def _read(self, text: str, head: re.Match[str], at: float, raw: bytes, where: Any, *, whole: bool) -> list[Out]:
         key, flag = head[2], text[head.end() : head.end() + 3]
         if flag == "<= ":
             return self._arrival(text, head, at, raw, where)
@@ -193,7 +199,7 @@ class Reader:
         if _SECOND_HOST.search(text, match.end()):
             # A HELO name (helo_accept_junk_hosts) or a Message-ID that looks like a host: the login may be part of it.
             user = None
-        message = self.messages[head[2]] = Message(user, sender, at, own)
+        message = self.messages[head[2]] = Message(user, sender, at, own=own)
         if own:
             return []
         recipients = _recipients(text, match.end())

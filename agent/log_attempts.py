@@ -9,7 +9,7 @@ MOST_ATTEMPTS = 32
 MAX_REPLY = 1000
 
 
-def note(attempts: dict[str, list[Any]], recipient: str, address: str, raw: bytes, tried: bool) -> int:
+def note(attempts: dict[str, list[Any]], recipient: str, address: str, raw: bytes, *, tried: bool) -> int:
     """Note an attempt at a recipient, and return its number; 0 where nothing was tried.
 
     `attempts` has, by open recipient, the address of the last attempt, the number of attempts that were forgotten, and the

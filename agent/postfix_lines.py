@@ -76,7 +76,7 @@ class Unread(NamedTuple):
     message: str
 
 
-def delivery(text: str, start: int, whole: bool) -> Delivery | Unread | None:
+def delivery(text: str, start: int, *, whole: bool) -> Delivery | Unread | None:
     """Return the delivery that a line tells of, or why it cannot be read; None where the line is another one."""
     to = _TO.match(text, start)
     if to is None:

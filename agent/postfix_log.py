@@ -114,7 +114,7 @@ class Reader:
         """Return what is held: events whose first instance's lines never came, without a server."""
         return [out for orig in list(self.held) for out in self._resolve(orig, None)]
 
-    def line(self, raw: bytes, where: Any = None, whole: bool = True) -> list[Out]:
+    def line(self, raw: bytes, where: Any = None, *, whole: bool = True) -> list[Out]:
         """Read one line, of bytes, without its line feed. `where` comes back in its outcomes.
 
         Not `whole`: the input ended without a line feed, so the line may have been cut.
@@ -128,7 +128,7 @@ class Reader:
             return [{"refused": "invalid_line", "message": "The line is not one of a mail log", "where": where}]
         handler = self._handlers.get(head[4], self._delivery)
         try:
-            outs = handler(head, text, raw, where, whole)
+            outs = handler(head, text, raw, where, whole=whole)
         except BadStamp:
             return [{"refused": "invalid_at", "message": "The line's time cannot be read", "where": where}]
         clock = self.times.clock
@@ -139,7 +139,7 @@ class Reader:
 
     # Lines
 
-    def _smtpd(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
+    def _smtpd(self, head: re.Match[str], text: str, raw: bytes, where: Any, *, whole: bool) -> list[Out]:
         match = postfix_lines.CLIENT.match(text, head.end())
         if match is None or not whole:
             return []
@@ -169,7 +169,7 @@ class Reader:
                 self.held.setdefault(orig, Held(int(at))).keys.append(key)
         return [] if message.waits else self._resolve(key, message.server)
 
-    def _pickup(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
+    def _pickup(self, head: re.Match[str], text: str, raw: bytes, where: Any, *, whole: bool) -> list[Out]:
         match = postfix_lines.PICKUP.match(text, head.end())
         if match is None or not whole:
             return []
@@ -187,7 +187,7 @@ class Reader:
         self.messages[key] = old
         return []
 
-    def _qmgr(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
+    def _qmgr(self, head: re.Match[str], text: str, raw: bytes, where: Any, *, whole: bool) -> list[Out]:
         if not whole and not text.endswith((")", "removed", "sender")):
             return []
         match = postfix_lines.ACTIVE.match(text, head.end())
@@ -226,7 +226,7 @@ class Reader:
                 self._remember(key, message)
         return []
 
-    def _postsuper(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
+    def _postsuper(self, head: re.Match[str], text: str, raw: bytes, where: Any, *, whole: bool) -> list[Out]:
         match = postfix_lines.REMOVED.match(text, head.end())
         if match is None:
             return []
@@ -236,8 +236,8 @@ class Reader:
             self._remember(_key(match[1], head[2]), message)
         return outs
 
-    def _delivery(self, head: re.Match[str], text: str, raw: bytes, where: Any, whole: bool) -> list[Out]:
-        found = postfix_lines.delivery(text, head.end(), whole)
+    def _delivery(self, head: re.Match[str], text: str, raw: bytes, where: Any, *, whole: bool) -> list[Out]:
+        found = postfix_lines.delivery(text, head.end(), whole=whole)
         if found is None:
             return []
         if isinstance(found, postfix_lines.Unread):
@@ -263,7 +263,7 @@ class Reader:
         if word == "handover":
             message.handed = True
         tried = word is None and (kind == "deferred" or bool(tag))
-        attempt = log_attempts.note(message.attempts, found.recipient, tag, raw, tried)
+        attempt = log_attempts.note(message.attempts, found.recipient, tag, raw, tried=tried)
         if kind != "deferred":
             message.attempts.pop(found.recipient, None)
             message.done.add(_sum(found.recipient))
@@ -291,7 +291,7 @@ class Reader:
         return tag if remote else "", "discard" if daemon == "discard" else None
 
     def _end(
-        self, head: re.Match[str], match: re.Match[str], raw: bytes, where: Any, reply: str, numbered: bool = False
+        self, head: re.Match[str], match: re.Match[str], raw: bytes, where: Any, reply: str, *, numbered: bool = False
     ) -> list[Out]:
         """Return a bounce for every recipient that is still open; the log has no line for each."""
         message = self.messages.get(_key(match[1], head[2]))

@@ -66,7 +66,7 @@ class DialectView(APIView, ABC):
         """The dialect's renderer, one instance for all requests."""
         return [self.renderer]
 
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:  # noqa: FBT001, FBT002 - REST framework's signature
         """The dialect's own form, whatever `Accept` says: vendors' clients send all kinds."""
         return self.renderer, self.renderer.media_type
 

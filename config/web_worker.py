@@ -5,7 +5,7 @@ send slowly occupy every thread. Here the worker's event loop, which needs no th
 that has not arrived whole within 60 seconds is ended. What is held is bounded: beyond the bound the request that has been
 arriving for the longest time is ended. Behind a proxy that buffers requests all of this has nothing to do.
 
-It can go when gunicorn's own threaded worker has time limits for headers and bodies.
+It can go when gunicorn's own threaded worker has time limits for headers and bodies (benoitc/gunicorn#2652).
 """
 
 import re
@@ -160,7 +160,7 @@ class BufferedWorker(gthread.ThreadWorker):
             conn.source = Source(conn.sock)
             conn.parser = http.get_parser(self.cfg, conn.source, conn.client)
         before = conn.parser.unreader.take_buffered() + conn.source.take()
-        conn.sock.setblocking(False)
+        conn.sock.setblocking(False)  # noqa: FBT003 - the socket's signature
         self.arriving[conn] = Arriving(before, deadline=time.monotonic() + ARRIVAL_TIMEOUT)
         self.held += len(before)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_arrival, conn))
@@ -216,7 +216,7 @@ class BufferedWorker(gthread.ThreadWorker):
 
     def _hand_over(self, conn: Any, request: Arriving) -> None:
         self._forget(conn)
-        conn.sock.setblocking(True)
+        conn.sock.setblocking(True)  # noqa: FBT003 - the socket's signature
         conn.source.give(request.held)
         super().enqueue_req(conn)
 

@@ -73,7 +73,7 @@ class NameKeyField(models.CharField):  # type: ignore[type-arg]  # Django's fiel
             kwargs["source"] = self.source
         return name, path, args, kwargs
 
-    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:  # noqa: FBT001 - Django's signature
         key = fold(getattr(model_instance, self.source))
         setattr(model_instance, self.attname, key)
         return key

@@ -156,7 +156,8 @@ class Resolver:
                 question, rdtype, raise_on_no_answer=False, search=False, lifetime=min(left, self.question_timeout)
             )
         except dns.resolver.NXDOMAIN as error:
-            response = error.response(question)
+            # dnspython 2.9 gives this method no types.
+            response = error.response(question)  # type: ignore[no-untyped-call]
             return Answer(name, rdtype, Outcome.NO_NAME, raw=_raw(response)), None
         except dns.resolver.LifetimeTimeout:
             detail = "no answer in time" if self.remaining() else self._limit_reached()

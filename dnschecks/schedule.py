@@ -42,4 +42,5 @@ def delay(
 
 def _doubled(first: datetime.timedelta, times: int, longest: datetime.timedelta) -> datetime.timedelta:
     # Beyond 2 ** 20 minutes the longest wait is reached whatever the first was.
-    return min(first * 2 ** min(max(times - 1, 0), 20), longest)
+    doublings = min(max(times - 1, 0), 20)
+    return min(first * (1 << doublings), longest)

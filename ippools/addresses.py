@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 from django.db import connections, models, router
 from django.db.models.sql import InsertQuery
@@ -143,7 +144,7 @@ def _address(base: VirtualMTA, row: NewAddress, rule_set: RuleSet, template: Thr
 def _insert_children(addresses: Sequence[IPAddress]) -> None:
     # bulk_create refuses multi-table inheritance because it cannot know the parents' ids; here they are known.
     using = router.db_for_write(IPAddress)
-    fields: list[models.Field] = list(IPAddress._meta.local_concrete_fields)
+    fields: list[models.Field[Any, Any]] = list(IPAddress._meta.local_concrete_fields)
     size = connections[using].ops.bulk_batch_size(fields, addresses)
     for start in range(0, len(addresses), size):
         query = InsertQuery(IPAddress)

@@ -60,7 +60,7 @@ def page(admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
     entries = entries_of(record, viewer_of(request))
     may_restore = bool(admin.restorable) and admin.has_change_permission(request, record)
     if request.method == "POST":
-        return _restore(admin, request, record, entries, may_restore)
+        return _restore(admin, request, record, entries, may_restore=may_restore)
     current = admin.state_of(record)
     found = Paginator(entries, PER_PAGE).get_page(request.GET.get("page"))
     compared = _compared(request, entries)
@@ -116,7 +116,7 @@ def _comparison(compared: list[AuditEntry], reader: Reader) -> dict[str, Any] | 
 
 
 def _restore(
-    admin: Any, request: HttpRequest, record: Any, entries: QuerySet[AuditEntry], may_restore: bool
+    admin: Any, request: HttpRequest, record: Any, entries: QuerySet[AuditEntry], *, may_restore: bool
 ) -> HttpResponse:
     asked = request.POST.get("entry", "")
     is_id = asked.isascii() and asked.isdigit() and len(asked) < 19

@@ -111,7 +111,7 @@ def create_domain(
     name = normalized(name)
     existing = _existing(server, name)
     if existing is not None:
-        return CreatedDomain(existing, True)
+        return CreatedDomain(existing, already_exists=True)
     organization = server.organization
     # Slow where it is made anew, so before the lock.
     key = DomainKey.objects.filter(organization=organization, name=name).first() or _new_key(organization, name)
@@ -125,7 +125,7 @@ def create_domain(
         lock_server(server)
         existing = _existing(server, name)
         if existing is not None:
-            return CreatedDomain(existing, True)
+            return CreatedDomain(existing, already_exists=True)
         if not is_claimed and _is_proven_elsewhere(organization, name):
             raise ProvenElsewhere(name, verification_string(domain))
         quotas.refuse_beyond(holder, "max_domains")
@@ -136,7 +136,7 @@ def create_domain(
             record_verification(domain, at, actor)
             domain.verified_at, domain.verification_status = at, DNSStatus.OK
             domain.save(update_fields=["verified_at", "verification_status"])
-    return CreatedDomain(domain, False)
+    return CreatedDomain(domain, already_exists=False)
 
 
 @transaction.atomic

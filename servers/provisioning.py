@@ -155,7 +155,9 @@ def create_server(
     )
     if existing is not None:
         api, smtp = _default_credentials(existing, actor)
-        return CreatedServer(existing, True, False, api, smtp)
+        return CreatedServer(
+            existing, already_exists=True, auto_assigned=False, api_credential=api, smtp_credential=smtp
+        )
     quotas.refuse_beyond(organization, "max_servers")
     if keyless_at is not None:
         quotas.refuse_keyless_beyond(organization, at=keyless_at)
@@ -180,7 +182,9 @@ def create_server(
     )
     _record_creation(actor, "server.created", server, organization.pk)
     api, smtp = _default_credentials(server, actor)
-    return CreatedServer(server, False, auto_assigned, api, smtp)
+    return CreatedServer(
+        server, already_exists=False, auto_assigned=auto_assigned, api_credential=api, smtp_credential=smtp
+    )
 
 
 @atomic_act

@@ -122,7 +122,7 @@ class GreenArrowSchema(DialectSchema):
     def _tail(self) -> str:
         return self.path.removeprefix("/ga/api/v3/eng/")
 
-    def _map_serializer_field(self, field: Any, direction: Direction, bypass_extensions: bool = False) -> Schema:
+    def _map_serializer_field(self, field: Any, direction: Direction, bypass_extensions: bool = False) -> Schema:  # noqa: FBT001, FBT002 - drf-spectacular's signature
         if isinstance(field, Described | serializers.ListSerializer):
             return self._schema_of(field, direction)
         schema: Schema = super()._map_serializer_field(field, direction, bypass_extensions)

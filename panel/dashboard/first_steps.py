@@ -44,21 +44,21 @@ def steps(scope: Scope, viewer: Viewer) -> list[Step]:
         Step(
             "Create an organization",
             "A tenant: it has servers, people and pools of its own.",
-            _url("servers_organization_add", viewer.is_platform),
+            _url("servers_organization_add", may=viewer.is_platform),
             "Add an organization",
             done["has_organization"],
         ),
         Step(
             "Create a pool and add addresses",
             "A server sends from the addresses of its pool. Paste a list or a network (CIDR).",
-            _url("ippools_ippool_add", viewer.changes_any),
+            _url("ippools_ippool_add", may=viewer.changes_any),
             "Add a pool",
             done["has_pool"] and done["has_member"],
         ),
         Step(
             "Create a server",
             "Programs send mail and report events with its API key.",
-            _url("servers_server_add", viewer.changes_any),
+            _url("servers_server_add", may=viewer.changes_any),
             "Add a server",
             done["has_server"],
         ),
@@ -66,14 +66,14 @@ def steps(scope: Scope, viewer: Viewer) -> list[Step]:
             "Report the first event",
             "What happened to each message is posted to /api/v1/events with the server's API key;"
             " within seconds it is counted, and this page shows it.",
-            _url("servers_server_changelist", True),
+            _url("servers_server_changelist", may=True),
             "Find the key on the server's page",
             done["has_count"],
         ),
     ]
 
 
-def _url(name: str, may: bool) -> str:
+def _url(name: str, *, may: bool) -> str:
     """Return the page's URL, or nothing if the user cannot open it."""
     try:
         return reverse(f"admin:{name}") if may else ""

@@ -84,7 +84,7 @@ class ActingForm(forms.ModelForm):
         except Refused as refusal:
             errors.show(self, refusal)
 
-    def save(self, commit: bool = True) -> Any:
+    def save(self, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         """Return the saved record; there is nothing left to save."""
         return self.instance
 

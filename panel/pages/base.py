@@ -187,11 +187,11 @@ class PanelAdmin(ModelAdmin):
 
     # --- Changes: by the forms' acts, never by Django's own saving ---------------------------------------------------
 
-    def get_form(self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any) -> Any:
+    def get_form(self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         form = super().get_form(request, obj, change=change, **kwargs)
         return type(form.__name__, (form,), {"request": request})
 
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:  # noqa: FBT001 - Django's signature
         request.__dict__[_SECRETS] = form.secrets
         return super().save_form(request, form, change)
 
@@ -218,10 +218,10 @@ class PanelAdmin(ModelAdmin):
     shown_once_title = "New key"
     shown_once_notice = "Copy it now: it is not stored and cannot be shown again."
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         """Do nothing: the form has saved it."""
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         """Do nothing: the form has saved it."""
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:

@@ -65,7 +65,7 @@ class PasswordForm(AdminOwnPasswordChangeForm):
         return given
 
     @transaction.atomic
-    def save(self, commit: bool = True) -> Any:
+    def save(self, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         user = super().save(commit)
         record(actor=Actor.of_user(user), act="user.password_changed", target=user)
         return user

@@ -43,7 +43,7 @@ class Haraka:
             shares[row["ip"]] = shares.get(row["ip"], Fraction(0)) + Fraction(weight, total)
             limit = self.file["limit"][look_up(self.file["limits"][row["limits"]], domain)]
             limits[row["ip"]] = Limits(limit["rule"], limit["connections"], limit["per_hour"])
-        return Outcome(False, shares, limits)
+        return Outcome(is_refused=False, shares=shares, limits=limits)
 
     def rests(self, source: str, domain: str) -> bool:
         return any(

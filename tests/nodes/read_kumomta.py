@@ -50,4 +50,4 @@ class KumoMTA:
                 assert shared_connections in ("", connections)
                 assert shared_rate in ("", rate)
             limits[ip] = Limits(rule, limit, per_hour)
-        return Outcome(False, shares, limits)
+        return Outcome(is_refused=False, shares=shares, limits=limits)

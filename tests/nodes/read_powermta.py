@@ -81,7 +81,7 @@ class PowerMTA:
         domain = recipient.rpartition("@")[2].lower()
         shares = {self.vmtas[each][0]: Fraction(1, len(vmtas)) for each in vmtas}
         limits = {self.vmtas[each][0]: Limits(-1, *nearest(self.vmtas[each][1], domain)) for each in vmtas}
-        return Outcome(False, shares, limits)
+        return Outcome(is_refused=False, shares=shares, limits=limits)
 
 
 def nearest(domains: dict[str, tuple[int, int]], domain: str) -> tuple[int, int]:

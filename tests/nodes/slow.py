@@ -27,7 +27,7 @@ class Outcome:
     limits: dict[str, Limits]
 
 
-REFUSED = Outcome(True, {}, {})
+REFUSED = Outcome(is_refused=True, shares={}, limits={})
 
 
 def outcome(policy: Policy, overlay: Overlay, tenant: Tenant, sender: str, recipient: str) -> Outcome:
@@ -57,7 +57,7 @@ def outcome(policy: Policy, overlay: Overlay, tenant: Tenant, sender: str, recip
             ip = policy.source_of[source].ipv4
             shares[ip] = shares.get(ip, Fraction(0)) + weight / total
             limits[ip] = limits_of(policy, source, domain)
-    return Outcome(False, shares, limits)
+    return Outcome(is_refused=False, shares=shares, limits=limits)
 
 
 def is_stopped(overlay: Overlay, tenant: Tenant) -> bool:

@@ -8,7 +8,7 @@ from django.db.models import Q
 HIGHEST_LIMIT = 2**31 - 1
 
 
-class LimitField(models.PositiveIntegerField):
+class LimitField(models.PositiveIntegerField):  # type: ignore[type-arg]  # Django's fields take no arguments at run time.
     """A limit from 0 to 2^31-1, where 0 means unlimited."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:

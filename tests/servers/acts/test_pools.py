@@ -83,7 +83,7 @@ def test_an_address_of_others_is_taken(acme, globex):
 
 @pytest.mark.storage
 def test_what_is_no_address_is_warned_of(acme):
-    made = made_by(acme, "999.1.1.1", "", "\x00", "\ud800", None, 5, True, ["1.1.1.1"], {"a": 1}, "192.0.2.01", "::1")
+    made = made_by(acme, "999.1.1.1", "", "\x00", "\ud800", None, 5, True, ["1.1.1.1"], {"a": 1}, "192.0.2.01", "::1")  # noqa: FBT003 - a hostile value
     invalid = ["999.1.1.1", "", "\x00", "\ud800", "None", "5", "True", "['1.1.1.1']", "{'a': 1}", "192.0.2.01", "::1"]
     assert made.warnings == [f"{text}: Ipv4 is not a valid IPv4 address" for text in invalid]
     assert made.addresses == []

@@ -141,8 +141,8 @@ def test_what_is_used_is_told():
     organization = organization_with(max_servers=5)
     server_of(organization)
     assert quotas.usage_of(organization)[:2] == [
-        quotas.Usage("servers", 1, 5, True),
-        quotas.Usage("domains", 0, 100_000, False),
+        quotas.Usage("servers", 1, 5, is_own=True),
+        quotas.Usage("domains", 0, 100_000, is_own=False),
     ]
 
 
