@@ -1,7 +1,9 @@
-"""Strict reading of environment variables: an invalid value ends the process with a sentence that names the variable."""
+"""Strict reading of environment variables: an invalid value ends the process with a sentence that names the variable.
+
+django-environ reads every variable; what it would guess (`DEBUG=flase` is False) is refused here.
+"""
 
 import ipaddress
-import os
 import sys
 from typing import Any, NoReturn
 
@@ -12,6 +14,21 @@ from ippools.values import hostname_faults
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
 
+class _Environment(environ.Env):
+    """django-environ's reader, without blanks around values; one that is set to nothing counts as not set.
+
+    django-environ 0.14 takes a value that begins with `$` for the name of another variable, and a secret may begin so. This
+    can go when that can be switched off.
+    """
+
+    def get_value(self, var: str, cast: Any = None, default: Any = None, parse_default: bool = False) -> Any:  # noqa: FBT001, FBT002 - django-environ's signature
+        value = self.ENVIRON.get(var, "").strip()
+        return self.parse_value(value, cast) if value else default
+
+
+_ENVIRONMENT = _Environment()
+
+
 def end(sentences: list[str]) -> NoReturn:
     """End the process with the reasons on stderr. An exception could be caught."""
     sys.exit("\n".join(["Sluice does not start:", *(f"- {sentence}" for sentence in sentences)]))
@@ -19,7 +36,7 @@ def end(sentences: list[str]) -> NoReturn:
 
 def text(name: str, default: str = "") -> str:
     """Return the stripped variable; an empty one counts as not set."""
-    return os.environ.get(name, "").strip() or default
+    return str(_ENVIRONMENT.str(name, default=default))
 
 
 def host_name(name: str, default: str) -> str:
@@ -32,7 +49,8 @@ def host_name(name: str, default: str) -> str:
 
 def words(name: str, default: list[str] | None = None) -> list[str]:
     """Return the parts between commas."""
-    return [part.strip() for part in text(name).split(",") if part.strip()] or list(default or [])
+    parts = (part.strip() for part in _ENVIRONMENT.list(name, default=[]))
+    return [part for part in parts if part] or list(default or [])
 
 
 def networks(name: str) -> list[str]:
@@ -73,7 +91,7 @@ def flag(name: str, *, default: bool) -> bool:
 def database(name: str) -> dict[str, Any]:
     """Return the settings in a database's URL. An invalid one is not echoed, because it has a password."""
     try:
-        return environ.Env.db_url_config(text(name))
+        return dict(_ENVIRONMENT.db_url(name))
     except (ValueError, KeyError, environ.ImproperlyConfigured):
         end(
             [

@@ -1,7 +1,9 @@
 """Celery's filesystem broker with atomic writes: a message is in the folder completely or not at all.
 
 kombu's own opens the file under its final name and then writes it. A worker that looks in between takes an empty file for a
-message, and ends with a JSONDecodeError; on a busy machine that happens within minutes.
+message, and ends with a JSONDecodeError; on a busy machine that happens within minutes. (kombu 5.7; celery/kombu#1551.)
+
+It can go when kombu writes a message under another name and renames it.
 """
 
 import uuid
