@@ -51,14 +51,15 @@ shots: install-browser ## take pictures of every page, wide and on a phone, ligh
 docs-images: install-browser ## take the pictures of the README anew, into docs/images/
 	@$(PYTHON_OF_VENV) -m tests.e2e.docs_images
 
-check: install-dev ## lint, types, import contracts, missing migrations, OpenAPI, production's settings, locks: all of them, whatever fails
+check: install-dev ## lint, types, import contracts, missing migrations, OpenAPI, settings, locks, dead code: all of them, whatever fails
 	@tools/check
 
 bench: install-test ## measure against the physical limit, on a PostgreSQL and Valkey of its own (ARGS=postal: one of them)
 	@$(PYTHON_OF_VENV) -m tools.servers --durable $(PYTHON_OF_VENV) -m tests.benchmarks $(ARGS)
 
 haraka: ## install Haraka by npm into SLUICE_HARAKA (~/.cache/sluice/haraka), for the tests on real MTAs
-	@mkdir -p "$(SLUICE_HARAKA)" && cd "$(SLUICE_HARAKA)" && npm install --no-fund --no-audit --ignore-scripts Haraka@3.3.4
+	@test -d "$(SLUICE_HARAKA)/node_modules/Haraka" || { mkdir -p "$(SLUICE_HARAKA)" && cd "$(SLUICE_HARAKA)" \
+		&& npm install --no-fund --no-audit --ignore-scripts Haraka@3.3.4; }
 
 mta: install-test ## drive Postfix and Haraka by policies in a network namespace, with a sink that measures (root; some 20 minutes)
 	@SLUICE_HARAKA="$(SLUICE_HARAKA)" $(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url --long tests/mta $(ARGS)

@@ -5,11 +5,11 @@ leaves by the server's pool.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
@@ -43,25 +43,10 @@ def condition(text: str) -> str:
     return f"{bare}@{domain_name(domain)}"
 
 
-def matches(rule: IPPoolRule, *, sender: str, recipient: str) -> bool:
-    """Whether the rule applies to mail between these addresses. Both kinds of condition given: both must match."""
-    return _any_matches(rule.from_conditions, sender) and _any_matches(rule.to_conditions, recipient)
-
-
 def concerns_sender_domain(rule: IPPoolRule, domain: str) -> bool:
     """Whether mail from some address at the domain could match the rule."""
     conditions = rule.from_conditions.split("\n")
     return not rule.from_conditions or any(each.rpartition("@")[2] == domain for each in conditions)
-
-
-def _any_matches(conditions: str, address: str) -> bool:
-    if not conditions:
-        return True
-    try:
-        plain = condition(address)
-    except NotADomain:
-        return False
-    return bool({plain, plain.rpartition("@")[2]} & set(conditions.split("\n")))
 
 
 def _without_tag(local_part: str) -> str:
@@ -70,29 +55,6 @@ def _without_tag(local_part: str) -> str:
 
 
 # --- Which pool, which addresses -------------------------------------------------------------------------------------
-
-
-def rules_of(server: Server) -> QuerySet[IPPoolRule]:
-    """Return the rules that apply to the server's mail, in the order in which they are tried."""
-    mine = Q(server=server) | Q(organization_id=server.organization_id)
-    return (
-        IPPoolRule.objects.filter(mine)
-        .order_by(F("organization_id").asc(nulls_first=True), "position", "pk")
-        .select_related("pool")
-    )
-
-
-def in_order(rules: Iterable[IPPoolRule]) -> list[IPPoolRule]:
-    """Sort rules of a server and its organization as they are tried."""
-    return sorted(rules, key=lambda rule: (rule.organization_id is not None, rule.position, rule.pk))
-
-
-def pool_for(*, server: Server, sender: str, recipient: str) -> IPPool | None:
-    """Return the pool that sends this mail of the server, or None."""
-    for rule in in_order(rules_of(server)):
-        if matches(rule, sender=sender, recipient=recipient):
-            return rule.pool
-    return server.ip_pool
 
 
 def addresses_of(server: Server) -> QuerySet[IPAddress]:

@@ -21,7 +21,7 @@ from nodes.policy.model import (
     Suspension,
     Tenant,
 )
-from nodes.policy.platform import Platform, ServerRow, read_platform
+from nodes.policy.platform import Platform, ServerRow
 from servers import send_limits
 from servers.models import Credential, SendLimitMark, Server
 from servers.smtp_users import smtp_user_of
@@ -30,11 +30,6 @@ from stats.ledger.storage import ids, snapshot
 from throttling.limits import CapKind
 
 _DEFAULT_NAME = "default VirtualMTA"
-
-
-def read_policy(node_id: int, *, revision: int = 0) -> Policy:
-    """Read the policy of a node, in one snapshot and a constant number of queries. Raises KeyError."""
-    return policy_of(read_platform(), node_id, revision=revision)
 
 
 def policy_of(platform: Platform, node_id: int, *, revision: int) -> Policy:

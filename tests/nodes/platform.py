@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from ippools.models import IPAddress, IPPool
 from nodes.models import Node
 from nodes.nodes import create_node
+from nodes.policy.model import Policy
+from nodes.policy.platform import read_platform
+from nodes.policy.read import policy_of
 from servers.models import Server
 from tests.cast import ANN, Tenant
 from tests.words import ip_addresses
+
+
+def read_policy(node_id: int, *, revision: int = 0) -> Policy:
+    """Return a node's policy as publishing cuts it out of the platform; raises KeyError where there is no such node."""
+    return policy_of(read_platform(), node_id, revision=revision)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from nodes.policy.model import (
     Tenant,
     Way,
 )
-from nodes.policy.read import read_overlay, read_policy
+from nodes.policy.read import read_overlay
 from servers.models import Server
 from servers.pool_rules import create_rule
 from servers.pools import grant_pool
@@ -34,7 +34,7 @@ from tests.factories import (
     RelayServerFactory,
     RoutingRuleFactory,
 )
-from tests.nodes.platform import rule
+from tests.nodes.platform import read_policy, rule
 from tests.words import ip_addresses
 from throttling.limits import LimitRule
 from throttling.models import Rule, ThrottleProgram, ThrottlingTemplate

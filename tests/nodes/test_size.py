@@ -12,11 +12,11 @@ from ippools.models import IPPoolMember
 from nodes.document import document_of, wanted_by
 from nodes.models import NodeAddress
 from nodes.nodes import create_node
-from nodes.policy.read import read_policy
 from nodes.publishing import publish
 from servers.models import Credential, Server
 from tests.cast import ANN, NOW
 from tests.factories import IPPoolFactory, OrganizationFactory
+from tests.nodes.platform import read_policy
 from throttling.models import Rule, RuleDomain, RuleSet, ThrottlingTemplate
 
 ADDRESSES, SERVERS, TEMPLATES, RULES = 5_000, 2_000, 200, 250

@@ -6,8 +6,9 @@ from django.urls import reverse
 from core.models import AuditEntry
 from panel.pages import rule_order
 from servers.models import IPPoolRule
-from servers.pool_rules import create_rule, rules_of
+from servers.pool_rules import create_rule
 from tests.panel.conftest import SYSTEM, sign_in
+from tests.servers.pool_choice import rules_of
 
 
 @pytest.fixture

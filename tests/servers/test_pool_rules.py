@@ -17,12 +17,11 @@ from servers.pool_rules import (
     create_rule,
     delete_rule,
     order_rules,
-    pool_for,
-    rules_of,
 )
 from servers.pools import create_pool, grant_pool, withdraw_pool
 from servers.provisioning import delete_server
 from tests.servers.conftest import POOL, SYSTEM
+from tests.servers.pool_choice import pool_for, rules_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
 

@@ -55,8 +55,16 @@ class Command(BaseCommand):
             each.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, act: str, **options: Any) -> None:
+        acts = {
+            "make": self._make,
+            "list": self._list,
+            "rotate": self._rotate,
+            "revoke": self._revoke,
+            "map": self._map,
+            "unmap": self._unmap,
+        }
         try:
-            result, text = getattr(self, f"_{act}")(options)
+            result, text = acts[act](options)
         except Refused as problem:
             raise CommandError(problem.message) from None
         except OSError as problem:
