@@ -1,16 +1,20 @@
-"""A running panel for end-to-end tests, fuzzing, load tests and benchmarks.
+"""The one launcher of a running panel: for end-to-end tests, fuzzing, load, faults and benchmarks.
 
-with panel.running(environment) as sluice:
-    sluice.manage("create_organization", "ACME Inc", "--json")
-    urllib.request.urlopen(sluice.url + "/healthz")
+`running` brings its own data, `up` is what `make run` starts, `serving` is the web server alone, on data that is there.
+
+    with panel.running(folder) as sluice:
+        sluice.manage("create_organization", "ACME Inc", "--json")
+        urllib.request.urlopen(sluice.url + "/healthz")
 """
 
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,8 +24,14 @@ from typing import Any
 from tools import processes
 
 ROOT = Path(__file__).resolve().parent.parent
-# What tells a panel where its data is. A panel that is given none of them is embedded, in the folder it is given.
-PLACES = ("DATABASE_URL", "REDIS_URL", "SLUICE_DATA_DIR", "DJANGO_SETTINGS_MODULE")
+# What tells a panel where its data is and how to run; given none of them, it is embedded, in its own folder.
+PLACES = (
+    "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SLUICE_ENCRYPTION_KEYS", "ALLOWED_HOSTS", "DEBUG", "PORT", "SLUICE_DATA_DIR",
+    "DJANGO_SETTINGS_MODULE",
+)  # fmt: skip
+_UP_WITHIN = 120
+_GREETING = re.compile(r"Sign in as (\S+) with the password (\S+)")
+_IS_UP = "Press Ctrl-C to stop."
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,10 @@ class Panel:
     log: Path
     web: processes.Server
 
+    @property
+    def port(self) -> int:
+        return int(self.environment["PORT"])
+
     def manage(self, *arguments: str) -> str:
         """Run a command of `manage.py` on the panel's data and return what it prints; raises if it fails."""
         return manage(self.environment, *arguments)
@@ -42,6 +56,14 @@ class Panel:
         return json.loads(self.manage(*arguments, "--json"))
 
 
+@dataclass(frozen=True)
+class Up(Panel):
+    """A panel as `make run` starts it; `web` is the process that watches over the others."""
+
+    operator: str
+    password: str
+
+
 def manage(environment: Mapping[str, str], *arguments: str) -> str:
     """Run a command of `manage.py` in this environment and return what it prints; raises if it fails."""
     command = [sys.executable, "manage.py", *arguments]
@@ -49,6 +71,17 @@ def manage(environment: Mapping[str, str], *arguments: str) -> str:
     if done.returncode:
         raise RuntimeError(f"manage.py {' '.join(arguments)} ended with {done.returncode}: {done.stderr[-4000:]}")
     return done.stdout
+
+
+def surroundings(folder: Path, places: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a panel on the loopback with a port of its own: at `places`, or embedded in `folder`."""
+    kept = {name: value for name, value in os.environ.items() if name not in PLACES}
+    own = {"SLUICE_DATA_DIR": str(folder / "var"), "SLUICE_BIND": "127.0.0.1", "PYTHONUNBUFFERED": "1"}
+    environment = kept | own | {"PORT": str(processes.free_port())} | dict(places or {})
+    if environment.get("DATABASE_URL"):
+        # Plain HTTP on the loopback: what production would put in front is not there.
+        environment |= {"SECURE_SSL_REDIRECT": "false"}
+    return environment
 
 
 @contextlib.contextmanager
@@ -66,35 +99,49 @@ def running(
     `folder`. Migrated and ready to answer when this yields. Without `static`, whose compressing takes 20 s of a processor, its
     pages cannot be shown.
     """
-    port = processes.free_port()
-    url = f"http://127.0.0.1:{port}"
-    environment = {name: value for name, value in os.environ.items() if name not in PLACES}
-    environment |= {
-        "SLUICE_DATA_DIR": str(folder / "var"),
-        **(places or {}),
-        "PORT": str(port),
-        "SLUICE_BIND": "127.0.0.1",
-    }
-    if places:
-        # Plain HTTP on the loopback: what production would put in front is not there.
-        environment |= {"SECURE_SSL_REDIRECT": "false"}
+    environment = surroundings(folder, places)
     manage(environment, "migrate", "--verbosity", "0")
     if static:
         manage(environment, "collectstatic", "--no-input", "--verbosity", "0")
     celery = [sys.executable, "-m", "celery", "--app", "config", "--quiet"]
-    commands = {"web": [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi"]}
+    beside = {}
     if worker:
-        commands["worker"] = [*celery, "worker", "--pool", "threads", "--concurrency", "2"]
+        beside["worker"] = [*celery, "worker", "--pool", "threads", "--concurrency", "2"]
     if beat:
-        commands["beat"] = [*celery, "beat"]
+        beside["beat"] = [*celery, "beat"]
     with contextlib.ExitStack() as stack:
-        started = {
-            name: stack.enter_context(_process(command, environment, folder / f"{name}.log"))
-            for name, command in commands.items()
-        }
-        log = folder / "web.log"
-        processes.wait_until_ready(started["web"], lambda: answers(url), name="The panel", log=log)
-        yield Panel(url, environment, log, started["web"])
+        for name, command in beside.items():
+            stack.enter_context(_process(command, environment, folder / f"{name}.log"))
+        yield stack.enter_context(serving(environment, folder / "web.log"))
+
+
+@contextlib.contextmanager
+def serving(environment: dict[str, str], log: Path) -> Iterator[Panel]:
+    """Run the web server alone, in an environment that names its port, on data that is there."""
+    url = f"http://127.0.0.1:{environment['PORT']}"
+    command = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi"]
+    with _process(command, environment, log) as web:
+        processes.wait_until_ready(web, lambda: answers(url), name="The panel", log=log)
+        yield Panel(url, environment, log, web)
+
+
+@contextlib.contextmanager
+def up(folder: Path) -> Iterator[Up]:
+    """Run `manage.py up`, as `make run` does: web, worker, beat and the static files, embedded in `folder`."""
+    environment, log = surroundings(folder), folder / "up.log"
+    with _process([sys.executable, "manage.py", "up"], environment, log, seconds=60) as watcher:
+        deadline = time.monotonic() + _UP_WITHIN
+        while _IS_UP not in (said := log.read_text(errors="replace")):
+            if watcher.poll() is not None or time.monotonic() > deadline:
+                raise processes.NotReady(
+                    f"`up` was not ready within {_UP_WITHIN} s. The end of its log:\n{said[-4000:]}"
+                )
+            time.sleep(0.1)
+        greeted = _GREETING.search(said)
+        if greeted is None:
+            raise processes.NotReady(f"`up` names no operator:\n{said}")
+        url = f"http://127.0.0.1:{environment['PORT']}"
+        yield Up(url, environment, log, watcher, operator=greeted[1], password=greeted[2])
 
 
 def answers(url: str) -> bool:
@@ -107,7 +154,9 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def _process(command: list[str], environment: dict[str, str], log: Path) -> Iterator[processes.Server]:
+def _process(
+    command: list[str], environment: dict[str, str], log: Path, *, seconds: float = 30
+) -> Iterator[processes.Server]:
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
@@ -122,4 +171,4 @@ def _process(command: list[str], environment: dict[str, str], log: Path) -> Iter
     try:
         yield child
     finally:
-        processes.end(child, signal.SIGTERM, seconds=30)
+        processes.end(child, signal.SIGTERM, seconds=seconds)

@@ -2,12 +2,12 @@
 
 import os
 import socket
-import subprocess
-import sys
-import time
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tools import panel, processes
 
 
 class Client:
@@ -54,28 +54,11 @@ class Client:
 @contextmanager
 def serving(settings: str) -> Iterator[Client]:
     """Run the web server with one worker process under a settings module, and yield a client of it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **os.environ, "DJANGO_SETTINGS_MODULE": settings, "PORT": str(port), "WEB_CONCURRENCY": "1",
-    }  # fmt: skip
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi"]
-    web = subprocess.Popen(command, cwd=root, env=environment)
-    try:
-        for _ in range(300):
-            try:
-                yielded = Client(port)
-                break
-            except OSError:
-                if web.poll() is not None:
-                    raise SystemExit("The web server ended") from None
-                time.sleep(0.1)
-        else:
-            raise SystemExit("The web server did not answer")
-        yield yielded
-        yielded.socket.close()
-    finally:
-        web.terminate()
-        web.wait(60)
+    own = {"DJANGO_SETTINGS_MODULE": settings, "PORT": str(processes.free_port()), "WEB_CONCURRENCY": "1"}
+    with (
+        tempfile.TemporaryDirectory(prefix="sluice-benchmark-") as folder,
+        panel.serving({**os.environ, **own}, Path(folder) / "web.log") as sluice,
+    ):
+        client = Client(sluice.port)
+        yield client
+        client.socket.close()

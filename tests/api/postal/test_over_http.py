@@ -2,62 +2,28 @@
 
 import http.client
 import json
-import os
 import re
 import socket
 import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
+from tools import panel
+from tools.panel import ROOT
+
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).parents[3]
 VOLATILE = {"time", "uuid", "id", "ip_pool_id", "api_key", "smtp_key", "created_at", "updated_at"}
 
 
 class Site:
     """An installation of its own: embedded, in an empty folder, served as `make run` serves it."""
 
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        self.environment = kept | {"SLUICE_DATA_DIR": str(folder), "PORT": str(self.port), "WEB_CONCURRENCY": "1"}
-        self.manage("migrate", "--verbosity", "0")
-        organization = json.loads(self.manage("create_organization", "ACME Inc", "--permalink", "acme", "--json"))
-        server = json.loads(self.manage("create_server", "acme", "Marketing Server", "--json"))
+    def __init__(self, sluice: panel.Panel) -> None:
+        self.port, self.log = sluice.port, sluice.log
+        organization = sluice.manage_json("create_organization", "ACME Inc", "--permalink", "acme")
+        server = sluice.manage_json("create_server", "acme", "Marketing Server")
         self.organization, self.key = organization["uuid"], server["api_key"]
-        self.log = (folder / "web.log").open("wb")
-        self.web = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi"],
-            cwd=ROOT, env=self.environment, stdout=self.log, stderr=self.log,
-        )  # fmt: skip
-        self.wait()
-
-    def manage(self, *arguments: str) -> str:
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def wait(self) -> None:
-        for _ in range(300):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                assert self.web.poll() is None, "the web server ended"
-                time.sleep(0.1)
-        raise AssertionError("the web server did not answer")
-
-    def stop(self) -> None:
-        self.web.terminate()
-        self.web.wait(30)
-        self.log.close()
 
     def shell(self, command: str) -> dict:
         """Run a pasted command with our key, organization and port in it."""
@@ -73,9 +39,8 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    site = Site(tmp_path_factory.mktemp("site"))
-    yield site
-    site.stop()
+    with panel.running(tmp_path_factory.mktemp("site"), static=False) as sluice:
+        yield Site(sluice)
 
 
 def examples(page: str) -> list[tuple[str, dict]]:
@@ -95,11 +60,8 @@ def masked(value):
 
 @pytest.mark.parametrize(("page", "endpoints"), [("README.md", 2), ("docs/postal.md", 9)])
 def test_a_pages_examples_answer_as_they_say(page, endpoints, tmp_path):
-    site = Site(tmp_path)
-    try:
-        run_examples(site, page, endpoints)
-    finally:
-        site.stop()
+    with panel.running(tmp_path, static=False) as sluice:
+        run_examples(Site(sluice), page, endpoints)
 
 
 def run_examples(site, page, endpoints):
@@ -171,5 +133,4 @@ def test_unknown_urls_answer_in_the_dialect(site):
 
 
 def test_nothing_crashed(site):
-    site.log.flush()
-    assert "Traceback" not in Path(site.log.name).read_text()
+    assert "Traceback" not in site.log.read_text()
