@@ -1,13 +1,13 @@
 """The people of the tests: tenants with their servers and keys, and how to make more."""
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.audit import Actor
 from core.encryption import decrypt
 from core.models import AuditEntry
-from ippools.models import IPPool
+from ippools.models import IPAddress, IPPool
 from servers.models import Organization, Server
 from servers.pools import create_pool
 from servers.provisioning import create_organization, create_server
@@ -21,11 +21,17 @@ ANN = Actor("user", 7, "ann")
 
 @dataclass(frozen=True)
 class Tenant:
-    """A server with its API key, and the organization around it."""
+    """A server with its API key, the organization around it, and its pool with its addresses, where it was given some."""
 
     organization: Organization
     server: Server
     key: str
+    pool: IPPool | None = None
+    addresses: list[IPAddress] = field(default_factory=list)
+
+    @property
+    def smtp_user(self) -> str:
+        return f"{self.organization.permalink}/{self.server.permalink}"
 
 
 def make_server(organization: Organization, name: str, **parameters: Any) -> Tenant:
@@ -34,9 +40,13 @@ def make_server(organization: Organization, name: str, **parameters: Any) -> Ten
     return Tenant(organization, created.server, decrypt(created.api_credential.key_ciphertext))
 
 
-def make_tenant(name: str, permalink: str, server: str) -> Tenant:
-    """Make an organization with one server."""
-    return make_server(create_organization(name=name, permalink=permalink, actor=SYSTEM), server)
+def make_tenant(name: str, *ips: str, server: str = "Mailer", permalink: str = "") -> Tenant:
+    """Make an organization with one server; with addresses, they are in a pool of its own."""
+    organization = create_organization(name=name, permalink=permalink, actor=SYSTEM)
+    if not ips:
+        return make_server(organization, server)
+    made = create_pool(organization=organization, name="Main", ips=ips, actor=SYSTEM)
+    return replace(make_server(organization, server), pool=made.pool, addresses=made.addresses)
 
 
 def make_pool(organization: Organization, name: str, *ips: str) -> IPPool:

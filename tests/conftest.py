@@ -97,13 +97,13 @@ def dns(settings: Any) -> Iterator[LocalDNS]:
 @pytest.fixture
 def acme(db: None) -> Tenant:
     """The caller."""
-    return make_tenant("ACME Inc", "acme", "Transactional Server")
+    return make_tenant("ACME Inc", server="Transactional Server", permalink="acme")
 
 
 @pytest.fixture
 def globex(db: None) -> Tenant:
     """Another tenant, who must see nothing of acme, and acme nothing of it."""
-    return make_tenant("Globex", "globex", "Globex Server")
+    return make_tenant("Globex", server="Globex Server", permalink="globex")
 
 
 @pytest.fixture

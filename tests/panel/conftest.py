@@ -49,8 +49,8 @@ PASSWORD = "correct horse battery"
 
 
 @dataclass
-class Tenant:
-    """An organization with one record of each kind."""
+class Furnished:
+    """A tenant with one record of each kind."""
 
     organization: Organization
     server: Server
@@ -74,7 +74,8 @@ def make_person(username: str, organization: Organization | None = None, role: s
     return user
 
 
-def make_tenant(name: str, ip: str) -> Tenant:
+def furnished(name: str, ip: str) -> Furnished:
+    """Make a tenant with one record of each kind."""
     organization = create_organization(name=name, actor=SYSTEM)
     pool = create_pool(organization=organization, name=f"{name} pool", ips=[ip], actor=SYSTEM).pool
     server = create_server(organization=organization, name=f"{name} server", pool=pool, actor=SYSTEM).server
@@ -86,7 +87,7 @@ def make_tenant(name: str, ip: str) -> Tenant:
         permalink=f"{name.lower()}-before", organization=organization, until=NOW, held_until=HELD_UNTIL
     )
     webhook = create_webhook(server=server, name=f"{name} hook", url="https://hook.example/", actor=SYSTEM)
-    return Tenant(
+    return Furnished(
         organization=organization,
         server=server,
         credential=create_credential(server=server, kind="api", name=f"{name} key", actor=SYSTEM).credential,
@@ -118,13 +119,13 @@ class Platform:
 
 
 @pytest.fixture
-def acme(db: None) -> Tenant:
-    return make_tenant("Acme", "192.0.2.1")
+def acme(db: None) -> Furnished:
+    return furnished("Acme", "192.0.2.1")
 
 
 @pytest.fixture
-def globex(db: None) -> Tenant:
-    return make_tenant("Globex", "198.51.100.1")
+def globex(db: None) -> Furnished:
+    return furnished("Globex", "198.51.100.1")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from stats.counts.buckets import Grain
 from stats.intake.directory import Reporter
 from stats.intake.ingest import ingest
 from stats.models import AddressCount, Batch, Provider, ProviderCount, ServerCount
-from tests.panel.conftest import NOW, SYSTEM, make_person, make_tenant, sign_in
+from tests.panel.conftest import NOW, SYSTEM, furnished, make_person, sign_in
 from throttling.limits import CapKind
 
 HOUR = datetime.timedelta(hours=1)
@@ -110,7 +110,7 @@ def test_it_names_what_needs_attention_and_links_to_where_it_is_mended(acme, glo
     count(acme, NOW, provider="Yahoo", sent=500)
     AddressIdentity.objects.create(ip_address=acme.address, ptr_status="missing", helo_status="ok")
     count(globex, NOW, provider="Yahoo", sent=5_000)
-    other = make_tenant("Initech", "203.0.113.99")
+    other = furnished("Initech", "203.0.113.99")
     count(other, NOW, provider="Yahoo", sent=20)
     until = NOW + 3 * DAY
     suspend_server(server=globex.server, reason="Spam", at=NOW - HOUR, until=until, actor=SYSTEM)
@@ -189,7 +189,7 @@ def test_live_servers_that_can_send_nothing_come_first_by_pool_and_by_customer(a
 
 
 def test_many_of_a_kind_are_one_line_that_leads_to_a_list_of_just_these(platform):
-    tenants = [make_tenant(f"Tenant{number}", f"203.0.113.{100 + number}") for number in range(6)]
+    tenants = [furnished(f"Tenant{number}", f"203.0.113.{100 + number}") for number in range(6)]
     for tenant in tenants:
         suspend_server(server=tenant.server, reason="Spam", at=NOW - HOUR, actor=SYSTEM)
         suspend_organization(organization=tenant.organization, reason="Unpaid", at=NOW - HOUR, actor=SYSTEM)
@@ -290,7 +290,7 @@ def test_it_costs_the_same_number_of_queries_however_large_the_platform_is(acme,
     before = {person.username: queries(person) for person in people}
     assert max(before.values()) <= 20
     for number in range(12):
-        tenant = make_tenant(f"Tenant{number}", f"203.0.113.{100 + number}")
+        tenant = furnished(f"Tenant{number}", f"203.0.113.{100 + number}")
         count(tenant, NOW, sent=100 * number, deferred=50)
         suspend_server(server=tenant.server, reason="Spam", at=NOW - HOUR, actor=SYSTEM)
         tenant.address.delivery_paused = True
