@@ -69,6 +69,8 @@ class Lexicon:
 
     def __init__(self, sets: Mapping[str, Sequence[str]]) -> None:
         self._sets = sets
+        # By what patterns say: the same sets of words stand in many of them.
+        self._numbers_by_part: dict[str, int] = {}
         self._numbers: dict[frozenset[tuple[str, ...]], int] = {}
         self._words: dict[str, list[int]] = {}
         self._beginnings: dict[str, list[int]] = {}
@@ -80,6 +82,9 @@ class Lexicon:
 
     def place(self, part: str) -> int:
         """Return the number of a pattern's place: words or names of sets, separated by `/`. Raises BadPattern."""
+        known = self._numbers_by_part.get(part)
+        if known is not None:
+            return known
         alternatives: set[tuple[str, ...]] = set()
         for word in part.split("/"):
             if _SET_NAME.match(word):
@@ -95,6 +100,7 @@ class Lexicon:
             number = self._numbers[key] = len(self._numbers)
             for alternative in alternatives:
                 self._learn(number, alternative)
+        self._numbers_by_part[part] = number
         return number
 
     def _learn(self, number: int, alternative: tuple[str, ...]) -> None:

@@ -189,6 +189,11 @@ def _rows(name: str) -> list[list[str]]:
     return [line.split("\t") for line in lines[1:] if line]
 
 
+def check_rule(rule: Rule) -> None:
+    """Raise BadRule if a rule cannot be used; the others need not be read for that."""
+    _Compiled(rule, patterns.Lexicon(built_in_words()))
+
+
 def with_rules(rules: Iterable[Rule]) -> Classifier:
     """Return a classifier with these rules before the built-in ones. Raises BadRule."""
     return Classifier([*rules, *built_in_rules()], built_in_words())

@@ -76,7 +76,7 @@ def _check(rule: ReplyRule) -> None:
         faults.append(Fault("pattern", "is required where no code is given"))
     if not faults:
         try:
-            replies.with_rules([Rule("own", rule.provider, rule.code, rule.pattern, reasons.WORDS[rule.reason])])
+            replies.check_rule(Rule("own", rule.provider, rule.code, rule.pattern, reasons.WORDS[rule.reason]))
         except BadRule as problem:
             faults.append(Fault("pattern", f"cannot be used: {problem}"))
     if faults:

@@ -54,10 +54,14 @@ def declared(page, user):
     return {name for spec in specs for name in spec.expected_parameters()}
 
 
-@pytest.mark.parametrize("label", sorted(PAGES))
-def test_a_list_is_narrowed_by_its_own_filters_alone(label, acme, platform):
-    page, answered, tried = PAGES[label], [], 0
-    own = declared(page, platform.superuser)
+def test_a_list_is_narrowed_by_its_own_filters_alone(acme, platform):
+    answered = {label: answered_by(PAGES[label], platform.superuser) for label in sorted(PAGES)}
+    assert {label: names for label, names in answered.items() if names} == {}
+
+
+def answered_by(page, user):
+    """Return the look-ups that are not the page's own filters and that its list answers all the same."""
+    own, answered, tried = declared(page, user), [], 0
     for path in dict.fromkeys(paths_of(page.model)):
         for look_up in OF_OTHERS if "__" in path else LOOK_UPS:
             name = f"{path}__{look_up}" if look_up else path
@@ -65,18 +69,18 @@ def test_a_list_is_narrowed_by_its_own_filters_alone(label, acme, platform):
                 continue
             tried += 1
             try:
-                list_of(page, platform.superuser, {name: "1"})
+                list_of(page, user, {name: "1"})
             except (DisallowedModelAdminLookup, IncorrectLookupParameters):
                 continue
             answered.append(name)
-    assert tried > 40
-    assert answered == []
+    assert tried > 40, page
+    return answered
 
 
-@pytest.mark.parametrize("label", sorted(PAGES))
-def test_no_filter_compares_by_a_pattern(label, acme, platform):
-    own = declared(PAGES[label], platform.superuser)
-    assert [name for name in own if name.rpartition("__")[2] in ("regex", "iregex", "contains", "startswith")] == []
+def test_no_filter_compares_by_a_pattern(acme, platform):
+    patterns = ("regex", "iregex", "contains", "startswith")
+    own = {label: declared(page, platform.superuser) for label, page in PAGES.items()}
+    assert [(label, name) for label in own for name in own[label] if name.rpartition("__")[2] in patterns] == []
 
 
 @pytest.mark.parametrize(

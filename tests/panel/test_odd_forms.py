@@ -2,8 +2,10 @@
 
 import pytest
 from django.apps import apps
+from django.db import transaction
 from django.urls import reverse
 
+from tests.panel.conftest import sign_in
 from tests.panel.urls import addresses
 
 # Lists and files take no forms; two acts ask DNS, which has tests of its own.
@@ -32,15 +34,24 @@ def fields_of(response):
     return names
 
 
-@pytest.mark.parametrize("place", FORMS, ids=str)
-def test_odd_values_are_no_crash(place, acme, globex, platform, root):
-    root.raise_request_exception = False
+@pytest.mark.parametrize("label", sorted({place.model for place in FORMS}))
+def test_odd_values_are_no_crash(label, acme, globex, platform):
+    for place in FORMS:
+        if place.model == label:
+            # Each form finds the cast whole: the making of it takes longer than the requests.
+            with transaction.atomic():
+                crashes = posted_to(place, sign_in(platform.superuser))
+                transaction.set_rollback(True)
+            assert crashes == []
+
+
+def posted_to(place, client):
+    """Post odd values to a place, and return which of them were a crash."""
+    client.raise_request_exception = False
     record = apps.get_model(place.model)._default_manager.order_by("pk").first()
     url = reverse(f"admin:{place.name}", args=[record.pk] if place.has_record else [])
-    names = fields_of(root.get(url))
+    names = fields_of(client.get(url))
     yes = {"_form_submitted": "on", "confirmed": "1", "add": "1"}
     posted = [{}, yes, *({**dict.fromkeys(names, hostile), **yes} for hostile in HOSTILE)]
     posted.append({name: ["1", "x"] for name in names})
-    for data in posted:
-        response = root.post(url, data)
-        assert response.status_code < 500, (url, data)
+    return [(url, data) for data in posted if client.post(url, data).status_code >= 500]

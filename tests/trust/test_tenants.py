@@ -5,7 +5,6 @@ the id of a foreign one, then one that nobody has. Both answers must be equal (b
 by the same statements, show nothing of the other tenant and leave every row of theirs as it was.
 """
 
-import hashlib
 import json
 import re
 import uuid
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -32,6 +30,7 @@ from tests.api.greenarrow.conftest import basic
 from tests.api.postal.endpoints import ENDPOINTS
 from tests.cast import SYSTEM, make_pool
 from tests.dns_server import LocalDNS
+from tests.watched import digest
 
 pytestmark = pytest.mark.django_db
 
@@ -139,16 +138,6 @@ def unknown_like(kind: str, foreign: Any) -> Any:
     if "/" in str(foreign):
         return "nobody/nobodys-server"
     return "nobody.example" if foreign == "globex.example" else UNKNOWN[kind]
-
-
-def digest(of: Callable[[Any], bool] = lambda row: True) -> str:
-    """Return a hash over every table; that a key was used is no change."""
-    found = hashlib.sha256()
-    for model in sorted(apps.get_models(), key=lambda each: each._meta.label):
-        columns = [field.attname for field in model._meta.local_concrete_fields if field.name != "last_used_at"]
-        rows = filter(of, map(repr, model._default_manager.order_by("pk").values_list(*columns)))
-        found.update(repr((model._meta.label, sorted(rows))).encode())
-    return found.hexdigest()
 
 
 def asked(send: Callable[[], Any], value: Any) -> tuple[Any, list[str]]:

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from tests.panel.conftest import acme, globex, platform, sign_in
 from tests.panel.test_permissions import OF_RECORDS, records_of
-from tests.trust.test_tenants import digest
+from tests.watched import digest
 
 __all__ = ["acme", "globex", "platform"]
 

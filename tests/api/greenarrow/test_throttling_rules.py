@@ -63,8 +63,10 @@ def test_create_names_every_fault(call, owner):
 
 
 def test_the_251st_rule_is_refused(call, owner):
-    for number in range(248):
-        create(call, owner, rule(f"d{number}.example"))
+    resource, _, pk = owner.partition("/")
+    acts = {"ip_addresses": ip_addresses, "throttling_templates": templates}[resource]
+    acts.update(int(pk), {"rules_new": [rule(f"d{number}.example") for number in range(248)]}, actor=SYSTEM)
+    assert len(rules_of(call, owner)) == 250
     assert call.faults("POST", f"{owner}/throttling_rules", {"throttling_rule": rule("one-more.example")}) == [
         "There can be at most 250 throttling rules"
     ]
