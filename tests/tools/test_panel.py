@@ -9,7 +9,7 @@ from tools import panel
 
 @pytest.mark.server
 def test_it_works(tmp_path):
-    with panel.running(tmp_path) as sluice:
+    with panel.running(tmp_path, static=False) as sluice:
         with urllib.request.urlopen(sluice.url + "/readyz") as answer:
             assert answer.status == 200
         assert "No changes detected" in sluice.manage("makemigrations", "--check")
