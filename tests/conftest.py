@@ -1,5 +1,6 @@
 """What every test stands on: closed sockets, an empty cache, and a fixed cast."""
 
+import gc
 import socket
 from collections.abc import Iterator
 from importlib import import_module
@@ -32,6 +33,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_collection_finish() -> None:
+    """Tell the garbage collector that modules and tests stay: it would look at all of them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
