@@ -106,7 +106,7 @@ def deliver(*, sign: bool) -> float:
     hooks = [WebhookFactory(server=server, url=f"http://127.0.2.{n + 1}:{port}/hook", sign=sign) for n in range(HOSTS)]
     ensure_key(at=timezone.now())
     message = {"id": "m-1", "to": "reader@example.net", "from": "news@example.com"}
-    targets = [Target(each.pk, server.pk, frozenset(), False) for each in hooks]
+    targets = [Target(each.pk, server.pk, frozenset(), is_private=False) for each in hooks]
     told = ((targets[n % HOSTS], "MessageSent", {"message": message, "status": "Sent"}) for n in range(DELIVERIES))
     queue(told, now=timezone.now())
     workers = [spawn.Process(target=work) for _ in range(WORKERS)]
