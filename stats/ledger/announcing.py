@@ -76,13 +76,12 @@ def _mailbox(text: Any) -> str | None:
     """Return a mailbox as the event has it, without angle brackets; None where it is not one."""
     if type(text) is not str:
         return None
-    if text[:1] == "<" and text[-1:] == ">":
-        text = text[1:-1]
+    mailbox: str = text[1:-1] if text[:1] == "<" and text[-1:] == ">" else text
     try:
-        parse(text)
+        parse(mailbox)
     except NotAMailbox:
         return None
-    return text
+    return mailbox
 
 
 def _text(reply: Any) -> str | None:
