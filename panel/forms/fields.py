@@ -53,6 +53,18 @@ class RecordField(forms.ModelChoiceField):
         return super().to_python(value)
 
 
+class RecordsField(forms.ModelMultipleChoiceField):
+    """A choice of several records, with the same check of each."""
+
+    def clean(self, value: Any) -> Any:
+        for each in value if isinstance(value, list | tuple) else ():
+            if not isinstance(each, Model) and not whole_id(str(each)):
+                raise forms.ValidationError(
+                    self.error_messages["invalid_pk_value"], code="invalid_pk_value", params={"pk": each}
+                )
+        return super().clean(value)
+
+
 @cache
 def _zones() -> tuple[tuple[str, str], ...]:
     return tuple((name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones()))

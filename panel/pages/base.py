@@ -19,7 +19,7 @@ from core.models import User
 from panel import deletion, history, revealed_keys
 from panel.forms import errors
 from panel.forms.base import ActingForm
-from panel.forms.fields import LookUp, RecordField
+from panel.forms.fields import LookUp, RecordField, RecordsField
 from panel.forms.previews import Effect
 from panel.lists import PanelChangeList
 from panel.search_terms import is_searchable
@@ -115,6 +115,10 @@ class PanelAdmin(ModelAdmin):
         if field is not None and isinstance(remote, PanelAdmin):
             field.label_from_instance = remote.choice_label
         return field
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs.setdefault("form_class", RecordsField)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def choice_label(self, record: Any) -> str:
         """Return the record's label in choices."""
