@@ -1,18 +1,24 @@
 """Charts of counts, as contexts for `panel/parts/charts.html`: the chart, and its values as a table.
 
-`server_chart` and `address_chart` return what the pages of a server and of an address include.
+`server_chart` and `address_chart` return what the pages of a server and of an address include. `panel.js` adds what JSON
+cannot say: the tooltip's last line (`notes`), and which points are named below (`ticks` where `marks` allow it).
 """
 
 import datetime
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.utils import timezone
 
+from panel.explorer import links, rates
 from stats.counts import buckets
-from stats.reports import queries, reputation
-from stats.reports.queries import Counts, Point
+from stats.counts.buckets import Grain
+from stats.reports import explore, queries, reputation
+from stats.reports.explore import By, NotKept, Question
+from stats.reports.queries import Point
+from stats.reports.reader import ZERO, Counts
 
 DAYS = 30
 HOURS = 24
@@ -24,6 +30,16 @@ SERIES = (
 )
 # The number of days of an address's acceptance by providers.
 REPUTATION_DAYS = 7
+# Providers that are drawn; the others are in the table.
+MOST_LINES = 6
+LINES = (
+    "--sluice-line-1",
+    "--sluice-line-2",
+    "--sluice-line-3",
+    "--sluice-line-4",
+    "--sluice-line-5",
+    "--sluice-line-6",
+)
 # Shares from which on cells look better; below the first they look worst.
 STEPS = (0.5, 0.7, 0.85, 0.93, 0.97)
 _INK = "#8a93a3"
@@ -32,55 +48,180 @@ _INK = "#8a93a3"
 def server_chart(server_id: int, now: datetime.datetime) -> dict[str, Any]:
     """Return the context of a server's charts: thirty days and twenty-four hours. One query."""
     detailed = queries.detailed_stats(server_id, now)
-    return {"charts": [daily(detailed.daily), hourly(detailed.hourly)], "providers": None}
+    days = links.of_last_days(now, DAYS, server=server_id)
+    hours = links.of_last_hours(now, HOURS, server=server_id)
+    return {
+        "charts": [daily(detailed.daily, now, explore=days), hourly(detailed.hourly, explore=hours)],
+        "providers": None,
+        "totals": [rates.shown(sum((point.counts for point in detailed.daily), ZERO), kind) for kind in rates.BESIDE],
+        "totals_days": DAYS,
+    }
 
 
-def address_chart(address_id: int, now: datetime.datetime) -> dict[str, Any]:
-    """Return the context of an address's chart of thirty days, and of its acceptance by provider. Three queries."""
+def address_chart(address_id: int, now: datetime.datetime, *, explores: bool = False) -> dict[str, Any]:
+    """Return the context of an address's chart of thirty days, and of how the providers took its mail. Three queries.
+
+    `explores`: the viewer may ask for the counts of addresses, whoever sent by them.
+    """
     today = buckets.day_of(now)
-    points = queries.address_series([address_id], today - DAYS + 1, today)
-    found = queries.providers_of_address(address_id, today - REPUTATION_DAYS + 1, today)
-    rows = [
-        {"name": name, "slug": slug(name), "counts": counts, **shown_share(counts)} for name, counts in found.items()
-    ]
-    return {"charts": [daily(points)], "providers": rows, "provider_days": REPUTATION_DAYS}
+    days = range(today - DAYS + 1, today + 1)
+    points = queries.address_series([address_id], days.start, today)
+    found = queries.providers_by_day(address_id, days.start, today)
+
+    def url(**asked: Any) -> str:
+        return links.of_last_days(now, DAYS, address=address_id, **asked) if explores else ""
+
+    rows = []
+    for (provider, name), by_day in found.items():
+        counts = sum((each for day, each in by_day.items() if day > today - REPUTATION_DAYS), ZERO)
+        if counts != ZERO:
+            way = url(provider=provider)
+            rows.append({"name": name, "slug": slug(name), "counts": counts, "explore": way, **shown_share(counts)})
+    rows.sort(key=lambda row: (-row["counts"].sent, row["name"]))
+    return {
+        "charts": [
+            daily(points, now, explore=url()),
+            providers_over_time(
+                {name: by_day for (_, name), by_day in found.items()}, days, explore=url(group="provider")
+            ),
+        ],
+        "providers": rows,
+        "provider_days": REPUTATION_DAYS,
+    }
 
 
-def daily(points: Sequence[Point]) -> dict[str, Any]:
-    """Return the chart of some UTC days."""
-    return chart(f"The last {len(points)} days", points, _day, "Day (UTC)", ticks=10)
+def of_subject(only: Mapping[By, Sequence[Any]], now: datetime.datetime, **asked: Any) -> dict[str, Any]:
+    """Return the context of one chart of thirty days of what `only` names, with the rates beside it. At most three queries.
+
+    Where its counts begin later, the chart does. `asked` are the explorer's filters for the same.
+    """
+    today = buckets.day_of(now)
+    question = Question(
+        buckets.start_of_day(today - DAYS + 1), buckets.start_of_day(today + 1), Grain.DAY, datetime.UTC, only
+    )
+    points: list[Point] = []
+    try:
+        planned = explore.plan(question, now)
+    except NotKept as lack:
+        if lack.since is not None:
+            question = replace(question, start=lack.since)
+            points = [Point(*each) for each in explore.ask(explore.plan(question, now)).series]
+    else:
+        points = [Point(*each) for each in explore.ask(planned).series]
+    days = links.of_days(buckets.day_of(question.start), today, **asked)
+    whole = sum((point.counts for point in points), ZERO)
+    return {
+        "charts": [daily(points, now, explore=days)],
+        "providers": None,
+        "totals": [rates.shown(whole, kind) for kind in rates.BESIDE],
+        "totals_days": len(points),
+    }
 
 
-def hourly(points: Sequence[Point]) -> dict[str, Any]:
+def daily(points: Sequence[Point], now: datetime.datetime | None = None, *, explore: str = "") -> dict[str, Any]:
+    """Return the chart of some UTC days; the current one is said to be so far."""
+    today = None if now is None else buckets.start_of_day(buckets.day_of(now))
+
+    def label(at: datetime.datetime) -> str:
+        return f"{day_name(at)}, so far" if at == today else day_name(at)
+
+    marks = [len(points) - 1 - position for position in range(len(points))]
+    ticks = [day_name(point.at) for point in points]
+    return chart(f"The last {len(points)} days", points, label, "Day (UTC)", ticks, marks, explore=explore)
+
+
+def hourly(points: Sequence[Point], *, explore: str = "") -> dict[str, Any]:
     """Return the chart of some hours, named in the viewer's time zone."""
-    return chart(f"The last {len(points)} hours", points, _hour, "Hour from", ticks=8)
+    times = [timezone.localtime(point.at) for point in points]
+    column = f"Hour from ({timezone.get_current_timezone_name()})"
+    ticks, marks = hour_ticks(times)
+    return chart(f"The last {len(points)} hours", points, _hour, column, ticks, marks, explore=explore)
 
 
 def chart(
-    title: str, points: Sequence[Point], label: Callable[[datetime.datetime], str], column: str, *, ticks: int
+    title: str,
+    points: Sequence[Point],
+    label: Callable[[datetime.datetime], str],
+    column: str,
+    ticks: Sequence[str],
+    marks: Sequence[int],
+    *,
+    explore: str = "",
 ) -> dict[str, Any]:
-    """Return a stacked bar chart of what was sent, deferred and bounced."""
+    """Return a stacked bar chart of what was sent, deferred and bounced, with the accepted share as a line over it."""
     labels = [label(point.at) for point in points]
     values = {name: [getattr(point.counts, name) for point in points] for name, _, _ in SERIES}
-    datasets = [
+    datasets: list[dict[str, Any]] = [
         {"label": word, "data": values[name], "backgroundColor": f"var({colour})", "borderRadius": 2}
         for name, word, colour in SERIES
     ]
+    shares = [reputation.accepted_share(point.counts) for point in points]
+    datasets.append(line("Accepted %", [_percent(each) for each in shares], "--sluice-accepted"))
     totals = [{"name": name, "label": word, "total": sum(values[name])} for name, word, _ in SERIES]
+    whole = reputation.accepted_share(sum((point.counts for point in points), ZERO))
     return {
         "title": title,
         "column": column,
         # What a screen reader says instead of the drawing; the table beside it has all the numbers.
         "description": f"{title}: " + ", ".join(f"{each['total']:,} {each['label'].lower()}" for each in totals),
-        "data": json.dumps({"labels": labels, "datasets": datasets}),
-        "options": json.dumps(options(ticks)),
+        "data": json.dumps(
+            {
+                "labels": labels,
+                "datasets": datasets,
+                "ticks": list(ticks),
+                "marks": list(marks),
+                "notes": [_note(point.counts) for point in points],
+            }
+        ),
+        "options": json.dumps(options(column)),
         "series": totals,
+        "accepted": rates.percent(whole),
         "rows": [
-            {"label": text, "values": [values[name][position] for name, _, _ in SERIES]}
-            for position, text in enumerate(labels)
+            {"label": text, "values": [values[name][position] for name, _, _ in SERIES], "share": rates.percent(share)}
+            for position, (text, share) in enumerate(zip(labels, shares, strict=True))
         ],
         "is_empty": not any(each["total"] for each in totals),
+        "explore": explore,
     }
+
+
+def providers_over_time(
+    found: dict[str, dict[int, Counts]], days: Sequence[int], *, explore: str = ""
+) -> dict[str, Any]:
+    """Return a chart with a line for each provider: the part of the attempts that it accepted, day by day."""
+    sums = {name: sum(by_day.values(), ZERO) for name, by_day in found.items()}
+    tried = {name: each.sent + each.deferred + each.bounced for name, each in sums.items()}
+    most = sorted((name for name in tried if tried[name]), key=lambda name: (-tried[name], name))[:MOST_LINES]
+    shares = {name: [reputation.accepted_share(found[name].get(day, ZERO)) for day in days] for name in most}
+    labels = [day_name(buckets.start_of_day(day)) for day in days]
+    datasets = [
+        line(
+            name.capitalize() if name == queries.OTHER_PROVIDERS else name,
+            [_percent(each) for each in shares[name]],
+            colour,
+        )
+        for name, colour in zip(most, LINES, strict=False)
+    ]
+    title = f"Accepted by provider, the last {len(days)} days"
+    texts = [f"{name} {rates.percent(reputation.accepted_share(sums[name]))}" for name in most]
+    marks = [len(days) - 1 - position for position in range(len(days))]
+    return {
+        "title": title,
+        "column": "Day (UTC)",
+        "description": f"{title}: " + ", ".join(texts),
+        "data": json.dumps({"labels": labels, "datasets": datasets, "ticks": labels, "marks": marks, "notes": []}),
+        "options": json.dumps(options("Day (UTC)", is_share=True)),
+        "lines": [
+            {"label": each["label"], "number": position + 1} for position, each in enumerate(datasets)
+        ],
+        "heads": [each["label"] for each in datasets],
+        "rows": [
+            {"label": label, "texts": [rates.percent(shares[name][position]) for name in most]}
+            for position, label in enumerate(labels)
+        ],
+        "is_empty": not most,
+        "explore": explore,
+    }  # fmt: skip
 
 
 def shown_share(counts: Counts) -> dict[str, Any]:
@@ -96,8 +237,74 @@ def slug(name: str) -> str:
     return "provider-" + "-".join("".join(sign if sign.isalnum() else " " for sign in name.lower()).split())
 
 
-def options(ticks: int) -> dict[str, Any]:
-    """All options: unfold drops its defaults for a chart with options."""
+def line(label: str, data: list[Any], colour: str, dash: Sequence[int] = ()) -> dict[str, Any]:
+    return {
+        "type": "line",
+        "label": label,
+        "data": data,
+        "yAxisID": "share",
+        "borderColor": f"var({colour})",
+        "backgroundColor": f"var({colour})",
+        "borderWidth": 2,
+        "borderDash": list(dash),
+        "pointRadius": 0,
+        "pointHitRadius": 8,
+        "spanGaps": False,
+        "order": -1,
+    }
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(share * 100, 2)
+
+
+def _note(counts: Counts) -> str:
+    """Return the last line of a point's tooltip."""
+    tried = counts.sent + counts.deferred + counts.bounced
+    complaints = rates.rate(counts, "complaint")
+    more = f", {rates.percent(complaints, places=2)} complaints" if counts.complaint and complaints is not None else ""
+    return f"{tried:,} attempts, {rates.percent(reputation.accepted_share(counts))} accepted{more}"
+
+
+def hour_ticks(times: Sequence[datetime.datetime]) -> tuple[list[str], list[int]]:
+    """Return the names of hours, midnights as dates, and numbers by which a midnight is named before all others."""
+    first = times[0].date() if times else None
+    ticks = [day_name(at) if at.hour == at.minute == 0 else f"{at:%H:%M}" for at in times]
+    return ticks, [(at.date() - first).days * 24 + at.hour for at in times] if first else []
+
+
+def options(column: str, *, is_share: bool = False, is_rate: bool = False) -> dict[str, Any]:
+    """All of it: unfold takes its own defaults away from a chart that brings options."""
+    share: dict[str, Any] = {
+        "position": "left" if is_share or is_rate else "right",
+        "beginAtZero": True,
+        "border": {"display": False},
+        "grid": {"display": is_share or is_rate, "tickLength": 0},
+        "ticks": {"color": _INK, "maxTicksLimit": 5, "padding": 6},
+        "title": {"display": True, "text": "% complained" if is_rate else "% accepted", "color": _INK},
+    }
+    if is_rate:
+        share |= {"suggestedMax": 0.35}
+    else:
+        share |= {"min": 0, "max": 100}
+    scales: dict[str, Any] = {
+        "x": {
+            "stacked": True,
+            "border": {"display": False},
+            "grid": {"display": False},
+            "ticks": {"color": _INK, "autoSkip": False, "maxRotation": 0},
+            "title": {"display": True, "text": column, "color": _INK},
+        },
+        "share": share,
+    }
+    if not (is_share or is_rate):
+        scales["y"] = {
+            "stacked": True,
+            "beginAtZero": True,
+            "border": {"display": False, "dash": [3, 4]},
+            "grid": {"display": True, "tickLength": 0},
+            "ticks": {"color": _INK, "maxTicksLimit": 5, "precision": 0, "padding": 8},
+        }
     return {
         "animation": False,
         "responsive": True,
@@ -106,27 +313,14 @@ def options(ticks: int) -> dict[str, Any]:
         "interaction": {"mode": "index", "intersect": False},
         "datasets": {"bar": {"categoryPercentage": 0.86, "barPercentage": 0.94, "maxBarThickness": 28}},
         "plugins": {"legend": {"display": False}, "tooltip": {"enabled": True, "boxPadding": 4}},
-        "scales": {
-            "x": {
-                "stacked": True,
-                "border": {"display": False},
-                "grid": {"display": False},
-                "ticks": {"color": _INK, "maxTicksLimit": ticks, "maxRotation": 0},
-            },
-            "y": {
-                "stacked": True,
-                "beginAtZero": True,
-                "border": {"display": False, "dash": [3, 4]},
-                "grid": {"display": True, "tickLength": 0},
-                "ticks": {"color": _INK, "maxTicksLimit": 5, "precision": 0, "padding": 8},
-            },
-        },
+        "scales": scales,
     }
 
 
-def _day(at: datetime.datetime) -> str:
+def day_name(at: datetime.datetime) -> str:
     return f"{at:%-d %b}"
 
 
 def _hour(at: datetime.datetime) -> str:
-    return f"{timezone.localtime(at):%H:%M}"
+    local = timezone.localtime(at)
+    return f"{day_name(local)}, {local:%H:%M}" if local.hour == local.minute == 0 else f"{local:%H:%M}"

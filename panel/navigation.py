@@ -84,8 +84,9 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     first: list[dict[str, Any]] = [{"title": "Dashboard", "icon": "monitoring", "link": reverse("admin:index")}]
     if pages["servers.server"].has_module_permission(request):
         match = request.resolver_match
-        is_there = match is not None and match.url_name == "usage"
-        first.append({"title": "Usage", "icon": "bar_chart", "link": reverse("admin:usage"), "active": is_there})
+        there = match.url_name if match is not None else ""
+        for name, title, icon in (("explorer", "Explorer", "query_stats"), ("usage", "Usage", "bar_chart")):
+            first.append({"title": title, "icon": icon, "link": reverse(f"admin:{name}"), "active": there == name})
     groups: list[dict[str, Any]] = [{"items": first}]
     for title, entries in GROUPS:
         items = [

@@ -10,6 +10,7 @@ from unfold.sites import UnfoldAdminSite
 from panel import search
 from panel.customers import Customers
 from panel.dashboard.alerts import Alerts
+from panel.explorer.page import Explorer
 from panel.record_actions import is_within_page
 from panel.sign_in.account import Account
 from panel.sign_in.login import SignIn
@@ -24,7 +25,7 @@ class Choices(AutocompleteJsonView):
         return {**super().serialize_result(obj, to_field_name), "text": label}
 
 
-class PanelSite(SignIn, Account, Alerts, Customers, Usage, UnfoldAdminSite):
+class PanelSite(SignIn, Account, Alerts, Customers, Usage, Explorer, UnfoldAdminSite):
     """The panel."""
 
     index_template = "panel/dashboard.html"

@@ -19,7 +19,7 @@ from servers.access import servers_of
 from servers.models import Server
 from stats.counts import buckets
 from stats.reports import usage
-from stats.reports.queries import ZERO, Counts
+from stats.reports.reader import ZERO, Counts
 
 # As far back as the page's choice goes; months without counts are empty.
 MONTHS = 24
@@ -87,6 +87,10 @@ class Usage:
             "columns": [(name, f"?{urlencode({**asked, 'sort': name})}", name == kind) for name in KINDS],
             "sort": kind,
             "file_url": f"{reverse('admin:usage_file')}?{urlencode({**asked, 'sort': kind})}",
+            "before": first_day(month - 1),
+            "before_url": f"?{urlencode({**asked, 'month': f'{first_day(month - 1):%Y-%m}', 'sort': kind})}",
+            "before_file_url": f"{reverse('admin:usage_file')}?"
+                               f"{urlencode({**asked, 'month': f'{first_day(month - 1):%Y-%m}', 'sort': kind})}",
         }  # fmt: skip
         request.current_app = self.name
         return TemplateResponse(request, "panel/usage.html", context)

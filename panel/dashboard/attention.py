@@ -16,7 +16,7 @@ from panel.formatting import counted
 from servers.models import Domain, Organization, Server
 from stats.intake import refusals
 from stats.reports import health, reputation
-from stats.reports.queries import ZERO, Counts
+from stats.reports.reader import ZERO, Counts
 
 # Of each kind so many are named; the rest is a number and a link to the list.
 MOST_NAMED = 4

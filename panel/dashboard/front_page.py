@@ -16,10 +16,12 @@ from panel import charts, pool_load
 from panel.dashboard import alerts, attention, first_steps, limits
 from panel.dashboard.attention import Load, change_url
 from panel.dashboard.scope import Scope, pools_with_addresses, scope_of
+from panel.explorer import links
 from panel.viewer import viewer_of
 from stats.counts import buckets
 from stats.reports import queries, recent, reputation
-from stats.reports.queries import ZERO, Counts, Point
+from stats.reports.queries import Point
+from stats.reports.reader import COLUMNS, ZERO, Counts
 from stats.reports.reputation import NOTHING, Attempts
 
 # The number of days of loads, busiest servers and reputation, including today.
@@ -56,8 +58,8 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "has_counts": sums["has_counts"],
         **alerts.grouped_alerts(sorted(items, key=lambda item: order.index(item.level)), viewer, now),
         "today": sums["today"],
-        "daily": charts.daily(sums["days"]),
-        "hourly": charts.hourly(sums["hours"]),
+        "daily": charts.daily(sums["days"], now, explore=links.of_last_days(now, charts.DAYS)),
+        "hourly": charts.hourly(sums["hours"], explore=links.of_last_hours(now, charts.HOURS)),
         "busiest": sums["busiest"],
         "loads": _bars(sums["loads"]),
         "hidden_pools": max(0, len(sums["loads"]) - MOST_POOLS),
@@ -124,7 +126,7 @@ def _between(points: Sequence[Point], start: datetime.datetime, end: datetime.da
 
 
 def _part(counts: Counts, part: float) -> Counts:
-    return Counts(**{name: round(getattr(counts, name) * part) for name in queries.COLUMNS})
+    return Counts(**{name: round(getattr(counts, name) * part) for name in COLUMNS})
 
 
 def _change(number: int, past: int, *, is_bad_news: bool) -> dict[str, Any]:

@@ -199,7 +199,7 @@ class IPAddressAdmin(TenantAdmin):
         context = {
             "address": record,
             "state": delivery_state(record),
-            "chart": charts.address_chart(record.pk, now),
+            "chart": charts.address_chart(record.pk, now, explores=viewer_of(request).is_platform),
             "address_pools": shown.order_by("pk")[:SHOWN_POOLS],
             "chain": self.chain_of(request, record),
             "sent": {period: sent_by_address([record.pk], period, now)[record.pk] for period in ("today", "month")},

@@ -14,6 +14,7 @@ from unfold.decorators import display
 
 from core.errors import Refused
 from dnschecks.checked import DNSStatus
+from panel import charts
 from panel.dashboard import attention
 from panel.filters import RecordFilter, by_emptiness
 from panel.forms import errors
@@ -25,6 +26,7 @@ from servers.access import organizations_changed_by
 from servers.dns_records import DNSRecord, expected_of, records_of
 from servers.models import Domain, Server
 from servers.zone_file import zone_file
+from stats.reports.explore import By
 
 CHECKS = {
     "verification": "Proof of ownership",
@@ -204,6 +206,12 @@ class DomainAdmin(ServerChildAdmin):
             "records": records_with_findings(record),
             "is_checked_again": is_checked_again(record, timezone.now()),
             "zone_url": self.url_of(record.pk, "zone"),
+            "chart": charts.of_subject(
+                {By.SERVER: [record.server_id], By.DOMAIN: [record.name]},
+                timezone.now(),
+                server=record.server_id,
+                domain=record.name,
+            ),
         }
 
     @act(title="Check now", description="Queries DNS now. This takes a few seconds.", icon="travel_explore")

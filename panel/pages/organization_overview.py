@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Case, Value, When
 
+from panel.explorer import links
 from panel.viewer import Viewer
 from servers import quotas
 from servers.models import Organization, Server
@@ -18,6 +19,7 @@ MONTHS = 12
 # In the file: as far back as counts may go.
 FILE_MONTHS = 60
 SHOWN = 20
+EXPLORED_DAYS = 30
 DAILY_COLUMNS = ("day", "time_zone", "incoming", "sent", "deferred", "bounced", "held", "spam", "complaint")
 USAGE_COLUMNS = ("month", "server", "permalink", "incoming", "sent", "deferred", "bounced", "held", "spam", "complaint")
 
@@ -42,6 +44,7 @@ def summary(organization: Organization, viewer: Viewer, now: datetime.datetime) 
     memberships = organization.memberships.select_related("user").order_by("role", "user__username")
     return {
         "organization": organization,
+        "explore_url": links.of_last_days(now, EXPLORED_DAYS, organization=organization.pk, group="server"),
         "servers": servers,
         "server_total": server_total,
         "pools": list(pools[:SHOWN]),

@@ -6,6 +6,7 @@ from typing import Any
 from ippools.models import IPAddress, IPPool
 from ippools.public_addresses import BOUND_AND_PUBLIC, hidden
 from panel import pool_load
+from panel.explorer import links
 from panel.viewer import Viewer
 from servers import pools
 from servers.access import servers_of
@@ -15,6 +16,7 @@ from stats.reports.queries import rank_pools, sent_by_address
 SHOWN_MEMBERS = 100
 SHOWN_SERVERS = 20
 SHOWN_UNSEEN = 10
+EXPLORED_DAYS = 30
 
 
 def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
@@ -35,6 +37,8 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, A
     rules = IPPoolRule.objects.filter(pool=pool)
     return {
         "pool": pool,
+        # What addresses sent is told of the platform's staff alone, whoever sent by them.
+        "explore_url": links.of_last_days(now, EXPLORED_DAYS, pool=pool.pk) if viewer.is_platform else "",
         "members": members[:SHOWN_MEMBERS],
         "member_total": len(members),
         "unseen": unseen[:SHOWN_UNSEEN],

@@ -5,20 +5,23 @@ from typing import Any
 
 from panel import charts
 from panel.dashboard import limits
+from panel.explorer import links
 from panel.pages import deliveries
 from servers import send_limits
 from servers.models import Server
 from servers.smtp_users import smtp_user_of
 from stats import send_limits as counted
-from stats.reports.queries import last_minute, server_sent, server_totals
+from stats.counts import buckets
+from stats.reports.queries import last_minute, server_sent, server_totals, top_senders
 
 SHOWN = 10
+SENDERS = 5
 CHECKS = (("spf", "SPF"), ("dkim", "DKIM"), ("mx", "MX"), ("return_path", "Return path"), ("dmarc", "DMARC"))
 
 
 def summary(server: Server, now: datetime.datetime) -> dict[str, Any]:
     """Return the context of `panel/server/summary.html`: the same queries however much there is."""
-    sent = server_sent([server.pk], now)[server.pk]
+    sent, today = server_sent([server.pk], now)[server.pk], buckets.day_of(now)
     credentials = list(server.credentials.order_by("kind", "pk")[: SHOWN + 1])
     domains = list(server.domains.order_by("name")[: SHOWN + 1])
     return {
@@ -39,6 +42,14 @@ def summary(server: Server, now: datetime.datetime) -> dict[str, Any]:
         "total": server_totals([server.pk])[server.pk],
         "per_minute": last_minute([server.pk], now)[server.pk].sent,
         "chart": charts.server_chart(server.pk, now),
+        "senders": [
+            {"name": name, "sent": counts.sent, **charts.shown_share(counts)}
+            for name, counts in top_senders(server.pk, today - charts.DAYS + 1, today, limit=SENDERS)
+        ],
+        "explore": {
+            group: links.of_last_days(now, charts.DAYS, server=server.pk, group=group, sort=sort)
+            for group, sort in (("reason", "bounced"), ("provider", ""), ("sender", ""), ("domain", ""))
+        },
         "credentials": [(each, credential_state(each, now)) for each in credentials[:SHOWN]],
         "has_more_credentials": len(credentials) > SHOWN,
         "domains": [

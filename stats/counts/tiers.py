@@ -86,6 +86,14 @@ ADDRESSES = Scope(
 DOMAINS = Scope("domain", "stats_domaincount", ("domain_id",), (Grain.DAY, Grain.MONTH), "domain_id <> 0")
 SENDERS = Scope("sender", "stats_sendercount", ("server_id", "sender_id"), (Grain.DAY,), "sender_id <> 0")
 PROVIDERS = Scope("provider", "stats_providercount", ("address_id", "provider_id"), (Grain.DAY,), "address_id <> 0")
+# Whose mail to whom: what an organization's people are told of a provider.
+SERVER_PROVIDERS = Scope(
+    "server and provider",
+    "stats_serverprovidercount",
+    ("server_id", "provider_id"),
+    (Grain.HOUR, Grain.DAY),
+    hours_kept=datetime.timedelta(days=35),
+)
 # Why: what receivers said, by server, by address and provider, and by the kind of reply.
 REASONS = Scope(
     "class", "stats_reasoncount", ("server_id", "reason"), (Grain.HOUR, Grain.DAY), _is_one_of(_REPLIED), _REPLIED
@@ -129,8 +137,8 @@ LATENCIES = Scope(
     _ATTEMPTS,
 )
 SCOPES = (
-    SERVER_MINUTES, SERVERS, ADDRESSES, DOMAINS, SENDERS, PROVIDERS, REASONS, ADDRESS_REASONS, SIGNATURES,
-    THROTTLE_MINUTES, THROTTLES, LATENCIES,
+    SERVER_MINUTES, SERVERS, ADDRESSES, DOMAINS, SENDERS, PROVIDERS, SERVER_PROVIDERS, REASONS, ADDRESS_REASONS,
+    SIGNATURES, THROTTLE_MINUTES, THROTTLES, LATENCIES,
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 from stats.models.counts import (
     AddressCount,
     AddressReasonCount,
+    Bucket,
     Count,
     DomainCount,
     LatencyCount,
@@ -8,6 +9,7 @@ from stats.models.counts import (
     ReasonCount,
     SenderCount,
     ServerCount,
+    ServerProviderCount,
     SignatureCount,
     ThrottleCount,
 )
@@ -35,6 +37,7 @@ __all__ = [
     "AddressCount",
     "AddressReasonCount",
     "Batch",
+    "Bucket",
     "ClosedDay",
     "Count",
     "Day",
@@ -56,6 +59,7 @@ __all__ = [
     "SenderCount",
     "SenderDomain",
     "ServerCount",
+    "ServerProviderCount",
     "Signature",
     "SignatureCount",
     "SourceActivity",

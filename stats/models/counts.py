@@ -90,6 +90,17 @@ class ProviderCount(Count):
         return f"address {self.address_id} to provider {self.provider_id}, {self.get_grain_display()} {self.bucket}"
 
 
+class ServerProviderCount(Count):
+    """By server and recipients' provider (0: all others): hours (35 days), days."""
+
+    server_id = models.BigIntegerField()
+    provider_id = models.SmallIntegerField()
+    pk = models.CompositePrimaryKey("grain", "bucket", "server_id", "provider_id")
+
+    def __str__(self) -> str:
+        return f"server {self.server_id} to provider {self.provider_id}, {self.get_grain_display()} {self.bucket}"
+
+
 class ReasonOf(Bucket):
     """Counts of explained events: deferred, bounced, bounced late."""
 

@@ -5,7 +5,7 @@ Ids that were never counted have zeroes. Times are UTC; `now` is the caller's cl
 
 import datetime
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -28,6 +28,7 @@ from stats.models import (
     ServerCount,
 )
 from stats.models.names import OTHER
+from stats.reports.reader import COLUMNS, ZERO, Counts, counts_of, rows_of, sums_of, totals
 
 DETAILED_DAYS = 30
 DETAILED_HOURS = 24
@@ -35,27 +36,6 @@ MOST_MAILBOXES = 10_000
 # What the rest of the senders is called where mailboxes are listed; no mailbox is without an @.
 OTHER_SENDERS = "other"
 OTHER_PROVIDERS = "other"
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Counts of messages by kind of event."""
-
-    incoming: int = 0
-    sent: int = 0
-    deferred: int = 0
-    bounced: int = 0
-    held: int = 0
-    spam: int = 0
-    complaint: int = 0
-    late_bounce: int = 0
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
-
-
-COLUMNS = tuple(column.name for column in fields(Counts))
-ZERO = Counts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +108,27 @@ def rank_pools(organization_id: int) -> list[int]:
 
 def address_series(address_ids: Iterable[int], first_day: int, last_day: int) -> list[Point]:
     """Return the sum over some addresses for each day from first to last, days without mail included."""
-    rows = AddressCount.objects.filter(grain=Grain.DAY, address_id__in=storage.ids(address_ids))
-    return _series(rows, Grain.DAY, first_day, last_day)
+    days = range(first_day, last_day + 1)
+    found = _by_id(rows_of(AddressCount, Grain.DAY, days, address_id=address_ids), "bucket")
+    return [Point(buckets.start_of_day(day), found.get(day, ZERO)) for day in days]
+
+
+def providers_by_day(address_id: int, first_day: int, last_day: int) -> dict[tuple[int, str], dict[int, Counts]]:
+    """Return an address's counts by the recipients' provider (id and name; `other` is all that are not known) and day."""
+    rows = rows_of(ProviderCount, Grain.DAY, range(first_day, last_day + 1), address_id=[address_id])
+    names = dict(Provider.objects.values_list("id", "name"))
+    found: dict[tuple[int, str], dict[int, Counts]] = {}
+    for (provider_id, day), counts in sums_of(rows, "provider_id", "bucket").items():
+        known = provider_id if provider_id in names else 0
+        days = found.setdefault((known, names.get(provider_id, OTHER_PROVIDERS)), {})
+        days[day] = days.get(day, ZERO) + counts
+    return found
 
 
 def providers_of_address(address_id: int, first_day: int, last_day: int) -> dict[str, Counts]:
     """Return an address's counts by the recipients' provider, most sent first; `other` is all providers not known."""
-    rows = ProviderCount.objects.filter(grain=Grain.DAY, address_id=address_id)
-    totals = _totals(_in_buckets(rows, first_day, last_day), "provider_id")
-    names = dict(Provider.objects.values_list("id", "name"))
-    merged: dict[str, Counts] = {}
-    for provider_id, counts in totals.items():
-        name = names.get(provider_id, OTHER_PROVIDERS)
-        merged[name] = merged.get(name, ZERO) + counts
+    found = providers_by_day(address_id, first_day, last_day)
+    merged = {name: sum(days.values(), ZERO) for (_, name), days in found.items()}
     return dict(sorted(merged.items(), key=lambda item: (-item[1].sent, item[0])))
 
 
@@ -156,16 +144,14 @@ def server_sent(server_ids: Iterable[int], now: datetime.datetime) -> dict[int, 
 def server_totals(server_ids: Iterable[int]) -> dict[int, Counts]:
     """Return each server's counts of all time, for every id given."""
     ids = list(server_ids)
-    rows = ServerCount.objects.filter(grain=Grain.TOTAL, bucket=0, server_id__in=storage.ids(ids))
-    return dict.fromkeys(ids, ZERO) | _totals(rows, "server_id")
+    return dict.fromkeys(ids, ZERO) | _by_id(rows_of(ServerCount, Grain.TOTAL, [0], server_id=ids), "server_id")
 
 
 def last_minute(server_ids: Iterable[int], now: datetime.datetime) -> dict[int, Counts]:
     """Return each server's counts over the last complete minute, for every id given."""
     ids = list(server_ids)
-    minute = buckets.minute_of(now) - 1
-    rows = ServerCount.objects.filter(grain=Grain.MINUTE, bucket=minute, server_id__in=storage.ids(ids))
-    return dict.fromkeys(ids, ZERO) | _totals(rows, "server_id")
+    rows = rows_of(ServerCount, Grain.MINUTE, [buckets.minute_of(now) - 1], server_id=ids)
+    return dict.fromkeys(ids, ZERO) | _by_id(rows, "server_id")
 
 
 def settled(counts: Counts) -> int:
@@ -196,7 +182,7 @@ def detailed_stats(server_id: int, now: datetime.datetime) -> Detailed:
         | Q(grain=Grain.HOUR, bucket__in=range(hour - DETAILED_HOURS + 1, hour + 1)),
         server_id=server_id,
     )
-    found = {(row["grain"], row["bucket"]): _counts(row) for row in rows.values("grain", "bucket", *COLUMNS)}
+    found = {(row["grain"], row["bucket"]): counts_of(row) for row in rows.values("grain", "bucket", *COLUMNS)}
     return Detailed(
         daily=[
             Point(buckets.start_of_day(day), found.get((Grain.DAY, day), ZERO))
@@ -221,11 +207,9 @@ def busiest_servers(
     server_ids: Iterable[int] | None, first_day: int, last_day: int, *, limit: int
 ) -> list[tuple[int, Counts]]:
     """Return the servers that sent most over some days, most first; None is all servers."""
-    rows = _in_buckets(ServerCount.objects.filter(grain=Grain.DAY), first_day, last_day)
-    if server_ids is not None:
-        rows = rows.filter(server_id__in=storage.ids(server_ids))
-    ranked = rows.values("server_id").annotate(**_sums()).order_by("-total_sent", "server_id")[:limit]
-    return [(row["server_id"], _counts(row, "total_")) for row in ranked]
+    rows = rows_of(ServerCount, Grain.DAY, range(first_day, last_day + 1), server_id=server_ids)
+    ranked = rows.values("server_id").annotate(**totals(ServerCount)).order_by("-total_sent", "server_id")[:limit]
+    return [(row["server_id"], counts_of(row, prefix="total_")) for row in ranked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,20 +227,20 @@ def busiest_named_servers(
     server_ids: Iterable[int] | None, first_day: int, last_day: int, *, limit: int
 ) -> list[BusyServer]:
     """Return the servers that sent most over some days and still have a record, with their names. One query."""
-    rows = _in_buckets(ServerCount.objects.filter(grain=Grain.DAY), first_day, last_day)
-    if server_ids is not None:
-        rows = rows.filter(server_id__in=storage.ids(server_ids))
+    rows = rows_of(ServerCount, Grain.DAY, range(first_day, last_day + 1), server_id=server_ids)
     records = Server.objects.filter(pk=OuterRef("server_id"))
     columns = {"name": "name", "organization": "organization__name", "deleted_at": "deleted_at"}
     ranked = (
         rows.values("server_id")
-        .annotate(**_sums(), **{f"of_{key}": Subquery(records.values(name)[:1]) for key, name in columns.items()})
+        .annotate(
+            **totals(ServerCount), **{f"of_{key}": Subquery(records.values(name)[:1]) for key, name in columns.items()}
+        )
         .order_by("-total_sent", "server_id")[:limit]
     )
     return [
         BusyServer(
             row["server_id"], row["of_name"], row["of_organization"], row["of_deleted_at"] is not None,
-            _counts(row, "total_"),
+            counts_of(row, prefix="total_"),
         )
         for row in ranked
         if row["of_name"] is not None
@@ -302,30 +286,22 @@ def sent_by_sender(
     return Breakdown(sent, **whole)
 
 
+def top_senders(server_id: int, first_day: int, last_day: int, *, limit: int) -> list[tuple[str, Counts]]:
+    """Return the sender mailboxes that a server sent most from over some days, most first. One query."""
+    name = Subquery(Sender.objects.filter(pk=OuterRef("sender_id")).values("name")[:1])
+    rows = rows_of(SenderCount, Grain.DAY, range(first_day, last_day + 1), server_id=[server_id])
+    ranked = rows.values("sender_id").annotate(**totals(SenderCount), called=name)
+    return [
+        (_mailbox(row["called"]), counts_of(row, prefix="total_"))
+        for row in ranked.order_by("-total_sent", "sender_id")[:limit]
+    ]
+
+
 # --- How it is read --------------------------------------------------------------------------------------------------
 
 
-def _counts(row: dict[str, Any], prefix: str = "") -> Counts:
-    return Counts(**{name: row[prefix + name] for name in COLUMNS})
-
-
-def _sums() -> dict[str, Sum]:
-    return {f"total_{name}": Sum(name) for name in COLUMNS}
-
-
-def _totals(rows: QuerySet[Any], key: str) -> dict[int, Counts]:
-    return {row[key]: _counts(row, "total_") for row in rows.values(key).annotate(**_sums())}
-
-
-def _in_buckets(rows: QuerySet[Any], first: int, last: int) -> QuerySet[Any]:
-    """Rows of some buckets, as a list: one key's row is found in each, where a range would read everybody's."""
-    return rows.filter(bucket__in=range(first, last + 1))
-
-
-def _series(rows: QuerySet[Any], grain: Grain, first: int, last: int) -> list[Point]:
-    found = _totals(_in_buckets(rows, first, last), "bucket")
-    start = {Grain.HOUR: buckets.start_of_hour, Grain.DAY: buckets.start_of_day}[grain]
-    return [Point(start(bucket), found.get(bucket, ZERO)) for bucket in range(first, last + 1)]
+def _by_id(rows: QuerySet[Any], key: str) -> dict[int, Counts]:
+    return {ids[0]: counts for ids, counts in sums_of(rows, key).items()}
 
 
 def _sent(rows: QuerySet[Any], key: str, ids: Iterable[int], now: datetime.datetime) -> dict[int, Sent]:

@@ -4,13 +4,14 @@ import datetime
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.ledger import storage
 from stats.models import ServerCount
-from stats.reports.queries import COLUMNS, ZERO, Counts, Point
+from stats.reports.queries import Point
+from stats.reports.reader import ZERO, sums_of
 
 
 def of_servers(
@@ -24,8 +25,7 @@ def of_servers(
     )
     if server_ids is not None:
         rows = rows.filter(server_id__in=storage.ids(server_ids))
-    sums = rows.values("grain", "bucket").annotate(**{f"total_{name}": Sum(name) for name in COLUMNS})
-    found = {(row["grain"], row["bucket"]): Counts(**{name: row[f"total_{name}"] for name in COLUMNS}) for row in sums}
+    found = sums_of(rows, "grain", "bucket")
     return (
         [Point(buckets.start_of_day(each), found.get((Grain.DAY, each), ZERO)) for each in in_days],
         [Point(buckets.start_of_hour(each), found.get((Grain.HOUR, each), ZERO)) for each in in_hours],

@@ -1,14 +1,14 @@
 """Acceptance rates of addresses by mailbox provider."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models import OuterRef, Subquery
 
 from stats.counts.buckets import Grain
-from stats.ledger import storage
-from stats.models import AddressCount, Count, Provider, ProviderCount
-from stats.reports.queries import COLUMNS, OTHER_PROVIDERS, Counts
+from stats.models import AddressCount, Provider, ProviderCount
+from stats.reports.queries import OTHER_PROVIDERS
+from stats.reports.reader import Counts, rows_of, sums_of
 
 
 def accepted_share(counts: "Counts | Attempts") -> float | None:
@@ -35,9 +35,7 @@ type ByDay = dict[int, dict[int, Attempts]]
 
 def by_address_and_day(address_ids: Iterable[int] | None, first_day: int, last_day: int) -> ByDay:
     """Return each address's attempts on each of some days, for those that have any; None is all addresses. One query."""
-    rows = AddressCount.objects.filter(grain=Grain.DAY, bucket__in=range(first_day, last_day + 1))
-    if address_ids is not None:
-        rows = rows.filter(address_id__in=storage.ids(address_ids))
+    rows = rows_of(AddressCount, Grain.DAY, range(first_day, last_day + 1), address_id=address_ids)
     found: ByDay = {}
     for address, day, *attempts in rows.values_list("address_id", "bucket", *Attempts._fields):
         found.setdefault(address, {})[day] = Attempts(*attempts)
@@ -54,8 +52,8 @@ def by_address_and_provider(
 ) -> dict[int, dict[int, Counts]]:
     """Return each address's counts by provider (0: all others) over some days, for those that have any."""
     found: dict[int, dict[int, Counts]] = {}
-    grouped = _grouped(ProviderCount, address_ids, first_day, last_day, "address_id", "provider_id")
-    for (address, provider), counts in grouped.items():
+    rows = rows_of(ProviderCount, Grain.DAY, range(first_day, last_day + 1), address_id=address_ids)
+    for (address, provider), counts in sums_of(rows, "address_id", "provider_id").items():
         found.setdefault(address, {})[provider] = counts
     return found
 
@@ -68,8 +66,8 @@ def by_address_and_named_provider(
     found: dict[int, dict[int, Counts]] = {}
     names = {0: OTHER_PROVIDERS}
     keys = ("address_id", "provider_id", "provider_name")
-    rows = ProviderCount.objects.annotate(provider_name=name)
-    for (address, provider, called), counts in _sums(rows, address_ids, first_day, last_day, *keys).items():
+    rows = rows_of(ProviderCount, Grain.DAY, range(first_day, last_day + 1), address_id=address_ids)
+    for (address, provider, called), counts in sums_of(rows.annotate(provider_name=name), *keys).items():
         found.setdefault(address, {})[provider] = counts
         if called:
             names[provider] = called
@@ -79,20 +77,3 @@ def by_address_and_named_provider(
 def provider_names() -> dict[int, str]:
     """Return the name of each provider, including 0 for all others."""
     return {0: OTHER_PROVIDERS} | dict(Provider.objects.values_list("id", "name"))
-
-
-def _grouped(
-    model: type[Count], address_ids: Iterable[int] | None, first_day: int, last_day: int, *keys: str
-) -> dict[tuple[Any, ...], Counts]:
-    return _sums(model._default_manager.all(), address_ids, first_day, last_day, *keys)
-
-
-def _sums(
-    counts: QuerySet[Any], address_ids: Iterable[int] | None, first_day: int, last_day: int, *keys: str
-) -> dict[tuple[Any, ...], Counts]:
-    # Days as a list: each is a range of the primary key.
-    rows = counts.filter(grain=Grain.DAY, bucket__in=range(first_day, last_day + 1))
-    if address_ids is not None:
-        rows = rows.filter(address_id__in=storage.ids(address_ids))
-    sums = rows.values(*keys).annotate(**{f"total_{name}": Sum(name) for name in COLUMNS})
-    return {tuple(row[key] for key in keys): Counts(**{name: row[f"total_{name}"] for name in COLUMNS}) for row in sums}

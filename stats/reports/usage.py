@@ -4,25 +4,18 @@ import datetime
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import QuerySet, Sum
+from django.db.models import QuerySet
 
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.counts.tiers import HOURS_KEPT
 from stats.models import ServerCount
-from stats.reports.queries import COLUMNS, ZERO, Counts
+from stats.reports.reader import COLUMNS, ZERO, Counts, counts_of, rows_of, sums_of
 
 
 def by_month(server_ids: QuerySet[Any], first: int, last: int) -> dict[int, Counts]:
     """Return the sum over these servers (a query of their ids) for each month from first to last, months without mail too."""
-    sums = {name: Sum(name) for name in COLUMNS}
-    rows = (
-        _months(server_ids, first, last)
-        .order_by()
-        .values("bucket")
-        .annotate(**{f"total_{k}": v for k, v in sums.items()})
-    )
-    found = {row["bucket"]: Counts(**{name: row[f"total_{name}"] for name in COLUMNS}) for row in list[Any](rows)}
+    found = {key[0]: counts for key, counts in sums_of(_months(server_ids, first, last), "bucket").items()}
     return {month: found.get(month, ZERO) for month in range(first, last + 1)}
 
 
@@ -30,7 +23,7 @@ def by_month_and_server(server_ids: QuerySet[Any], first: int, last: int) -> Ite
     """Yield (month, server, counts) for each that has any, the latest month first, then by server."""
     rows = _months(server_ids, first, last).order_by("-bucket", "server_id")
     for row in rows.values("bucket", "server_id", *COLUMNS).iterator(chunk_size=2_000):
-        yield row["bucket"], row["server_id"], Counts(**{name: row[name] for name in COLUMNS})
+        yield row["bucket"], row["server_id"], counts_of(row)
 
 
 def by_local_day(
@@ -45,25 +38,19 @@ def by_local_day(
     found = {first + datetime.timedelta(days=number): ZERO for number in range((today - first).days + 1)}
     begins = datetime.datetime.combine(first, datetime.time.min, zone)
     hours = range(buckets.hour_of(begins), buckets.hour_of(now) + 1)
-    rows = ServerCount.objects.filter(grain=Grain.HOUR, bucket__in=hours, server_id__in=server_ids).order_by()
-    totals = {f"total_{name}": Sum(name) for name in COLUMNS}
-    row: Any
-    for row in rows.values("bucket").annotate(**totals):
-        day = buckets.start_of_hour(row["bucket"]).astimezone(zone).date()
+    rows = rows_of(ServerCount, Grain.HOUR, hours, server_id=server_ids)
+    for (hour,), counts in sums_of(rows, "bucket").items():
+        day = buckets.start_of_hour(hour).astimezone(zone).date()
         if day in found:
-            found[day] += Counts(**{name: row[f"total_{name}"] for name in COLUMNS})
+            found[day] += counts
     return found
 
 
 def busiest(server_ids: QuerySet[Any], month: int, *, limit: int) -> list[tuple[int, Counts]]:
     """Return the servers that sent most in a month, most first."""
     rows = _months(server_ids, month, month).order_by("-sent", "server_id")[:limit]
-    return [
-        (row["server_id"], Counts(**{name: row[name] for name in COLUMNS}))
-        for row in rows.values("server_id", *COLUMNS)
-    ]
+    return [(row["server_id"], counts_of(row)) for row in rows.values("server_id", *COLUMNS)]
 
 
 def _months(server_ids: QuerySet[Any], first: int, last: int) -> QuerySet[ServerCount]:
-    # The months as a list: one server's row is found in each, where a range would read everybody's.
-    return ServerCount.objects.filter(grain=Grain.MONTH, bucket__in=range(first, last + 1), server_id__in=server_ids)
+    return rows_of(ServerCount, Grain.MONTH, range(first, last + 1), server_id=server_ids)

@@ -9,7 +9,7 @@ from panel import charts
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.models import AddressCount, Provider, ProviderCount, ServerCount
-from stats.reports.queries import Counts
+from stats.reports.reader import Counts
 from tests.panel.conftest import NOW
 
 pytestmark = pytest.mark.django_db
@@ -21,12 +21,16 @@ def test_a_servers_charts_have_thirty_days_and_a_day_of_hours():
     ServerCount.objects.create(grain=Grain.HOUR, bucket=hour, server_id=7, sent=5)
     daily, hourly = charts.server_chart(7, NOW)["charts"]
     assert (len(daily["rows"]), len(hourly["rows"])) == (30, 24)
-    assert daily["rows"][-2] == {"label": "17 Nov", "values": [1_200, 30, 4]}
-    assert hourly["rows"][-1] == {"label": "10:00", "values": [5, 0, 0]}
+    assert daily["rows"][-2] == {"label": "17 Nov", "values": [1_200, 30, 4], "share": "97.2 %"}
+    assert hourly["rows"][-1] == {"label": "10:00", "values": [5, 0, 0], "share": "100.0 %"}
     assert daily["description"] == "The last 30 days: 1,200 sent, 30 deferred, 4 bounced"
     drawn = json.loads(daily["data"])
-    assert [each["label"] for each in drawn["datasets"]] == ["Sent", "Deferred", "Bounced"]
-    assert [each["data"][-2] for each in drawn["datasets"]] == [1_200, 30, 4]
+    assert [each["label"] for each in drawn["datasets"]] == ["Sent", "Deferred", "Bounced", "Accepted %"]
+    assert [each["data"][-2] for each in drawn["datasets"]] == [1_200, 30, 4, 97.24]
+    assert drawn["notes"][-2] == "1,234 attempts, 97.2 % accepted"
+    # Today is not over, and hours are named with the zone that they are of.
+    assert (daily["rows"][-1]["label"], hourly["column"]) == ("18 Nov, so far", "Hour from (UTC)")
+    assert hourly["rows"][13]["label"] == "18 Nov, 00:00"
     assert drawn["labels"] == [row["label"] for row in daily["rows"]]
 
 
@@ -49,8 +53,8 @@ def test_the_page_shows_the_chart_to_who_cannot_see_it():
     ServerCount.objects.create(grain=Grain.DAY, bucket=buckets.day_of(NOW), server_id=7, sent=1_200)
     html = render_to_string("panel/parts/charts.html", charts.server_chart(7, NOW))
     assert 'aria-label="The last 30 days: 1,200 sent, 0 deferred, 0 bounced"' in html
-    assert '<th scope="row">18 Nov</th><td class="panel-number">1,200</td>' in html
-    assert "No events in this period." in html  # the hours
+    assert '<th scope="row">18 Nov, so far</th><td class="panel-number">1,200</td>' in html
+    assert "Nothing was counted in this time." in html  # the hours
 
 
 @pytest.mark.parametrize(

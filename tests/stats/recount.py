@@ -22,6 +22,7 @@ from stats.models import (
     SenderCount,
     SenderDomain,
     ServerCount,
+    ServerProviderCount,
     Signature,
     SignatureCount,
     ThrottleCount,
@@ -32,7 +33,8 @@ KINDS = ("incoming", "sent", "deferred", "bounced", "held", "spam", "complaint",
 REPLIED = ("deferred", "bounced", "late_bounce")
 ATTEMPTS = ("sent", "deferred", "bounced")
 TABLES = (
-    "server", "address", "domain", "sender", "provider", "class", "class of an address", "signature", "throttle", "latency",
+    "server", "address", "domain", "sender", "provider", "server and provider", "class", "class of an address", "signature",
+    "throttle", "latency",
 )  # fmt: skip
 # Replies whose class nobody doubts, with what is left of them when addresses and numbers are masked.
 REASONS = {
@@ -87,6 +89,7 @@ def recount(
             counts["server"]["hour", at.strftime("%Y-%m-%d %H"), server][kind] += 1
         for grain, bucket in (("day", day), ("month", month), ("total", "")):
             counts["server"][grain, bucket, server][kind] += 1
+        _count_provider(counts, event, at, day, hours_from)
         for table, keys, buckets in _subjects(event, day, month, year):
             for grain, bucket in buckets:
                 counts[table][grain, bucket, *keys][kind] += 1
@@ -95,6 +98,13 @@ def recount(
         if kind in ATTEMPTS and event.get("ip"):
             _count_attempt(counts, event, at, day, minutes_from)
     return counts
+
+
+def _count_provider(counts: Counts, event: Any, at: datetime.datetime, day: str, hours_from: datetime.datetime) -> None:
+    # Its hours are kept for 35 days, those of others for 90.
+    hours = [("hour", at.strftime("%Y-%m-%d %H"))] if at >= hours_from + datetime.timedelta(days=90 - 35) else []
+    for grain, bucket in [("day", day), *hours]:
+        counts["server and provider"][grain, bucket, event["server"], provider_of(event.get("to"))][event["type"]] += 1
 
 
 def _count_reply(counts: Counts, event: Any, at: datetime.datetime, day: str, hours_from: datetime.datetime) -> None:
@@ -154,6 +164,9 @@ def counted(addresses: dict[int, str]) -> Counts:
         "domain": _rows(DomainCount, lambda row: (servers[domain_servers[row.domain_id]], domains[row.domain_id])),
         "sender": _rows(SenderCount, lambda row: (servers[row.server_id], senders[row.sender_id])),
         "provider": _rows(ProviderCount, lambda row: (addresses[row.address_id], providers[row.provider_id])),
+        "server and provider": _rows(
+            ServerProviderCount, lambda row: (servers[row.server_id], providers[row.provider_id])
+        ),
         "class": _rows(ReasonCount, lambda row: (servers[row.server_id], row.get_reason_display())),
         "class of an address": _rows(
             AddressReasonCount,

@@ -16,7 +16,7 @@ from stats.intake import delivery, event_sources, source_counts, sources
 from stats.intake.delivery import StateMoved, deliver
 from stats.models import Event, EventSource, RefusalCount, SourceActivity, SourceCount, SourceSample, SourceState
 from stats.reports import queries
-from stats.reports.queries import Counts
+from stats.reports.reader import Counts
 from tests.stats.conftest import ACTOR, NOW, Tenant
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]

@@ -17,7 +17,7 @@ from stats.intake.ingest import CONFLICT, Receipt, Remark, Reporter, ingest
 from stats.ledger import keys, storing
 from stats.models import Batch, Day, Event, RecipientDomain, RefusalCount, Sender, SenderDomain, Subject
 from stats.reports import queries
-from stats.reports.queries import Counts
+from stats.reports.reader import Counts
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counts, event
 from throttling.models import Rule, RuleDomain, RuleSet

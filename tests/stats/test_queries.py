@@ -20,7 +20,8 @@ from stats.models import (
     ServerCount,
 )
 from stats.reports import queries
-from stats.reports.queries import Counts, Point, Sent
+from stats.reports.queries import Point, Sent
+from stats.reports.reader import Counts
 from tests.stats.conftest import ACTOR, NOW, Tenant, make_tenant
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]

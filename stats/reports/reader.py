@@ -1,0 +1,77 @@
+"""The one reader of counts: which rows of a table are read, and their sums by some of its columns.
+
+What is asked of it, and what the answer is called, is in the modules beside it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from django.db.models import QuerySet, Sum
+
+from stats.counts.buckets import Grain
+from stats.ledger import storage
+from stats.models import Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Messages by what happened to them."""
+
+    incoming: int = 0
+    sent: int = 0
+    deferred: int = 0
+    bounced: int = 0
+    held: int = 0
+    spam: int = 0
+    complaint: int = 0
+    late_bounce: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
+
+
+COLUMNS = tuple(column.name for column in fields(Counts))
+ZERO = Counts()
+# Ids of a column: a list, a query of them, or all (None).
+type Ids = Iterable[int] | QuerySet[Any] | None
+
+
+def rows_of(counts: type[Bucket], grain: Grain, buckets: Iterable[int], **ids: Ids) -> QuerySet[Any]:
+    """Return a table's rows of some buckets of one grain, for some ids by column.
+
+    Buckets as a list: one key's row is found in each by the primary key, where a range would read everybody's.
+    """
+    rows = counts._default_manager.filter(grain=grain, bucket__in=list(buckets))
+    for column, wanted in ids.items():
+        if wanted is not None:
+            chosen = wanted if isinstance(wanted, QuerySet) else storage.ids(wanted)
+            rows = rows.filter(**{f"{column}__in": chosen})
+    return rows
+
+
+def sums_of(rows: QuerySet[Any], *keys: str) -> dict[tuple[Any, ...], Counts]:
+    """Return the sums by these columns or annotations, the kinds that the table does not count being 0. One query.
+
+    Without those that are zero in every kind, as a rebuild may leave rows of zeroes.
+    """
+    kinds = kinds_of(rows.model)
+    grouped = rows.order_by().values(*keys).annotate(**totals(rows.model))
+    found = {tuple(row[key] for key in keys): counts_of(row, kinds, "total_") for row in grouped}
+    return {key: counts for key, counts in found.items() if counts != ZERO}
+
+
+def kinds_of(counts: type[Any]) -> tuple[str, ...]:
+    """Return the kinds that a table counts."""
+    columns = {field.name for field in counts._meta.fields}
+    return tuple(name for name in COLUMNS if name in columns)
+
+
+def totals(counts: type[Any]) -> dict[str, Sum]:
+    """Return the annotations `total_…` of the kinds that a table counts."""
+    return {f"total_{name}": Sum(name) for name in kinds_of(counts)}
+
+
+def counts_of(row: dict[str, Any], kinds: Iterable[str] = COLUMNS, prefix: str = "") -> Counts:
+    """Return the counts of a row that a query returned."""
+    return Counts(**{name: row[prefix + name] for name in kinds})

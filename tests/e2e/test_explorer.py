@@ -1,0 +1,96 @@
+"""Jobs that begin with a question about the counts, with the clicks that they may take."""
+
+import csv
+import re
+from datetime import UTC, datetime, timedelta
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.accessibility import violations
+
+
+class Clicks:
+    """Counts the clicks of a person; choosing from a list is one, typing into the field where one is is none."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.number = page, 0
+
+    def on(self, what) -> None:
+        self.number += 1
+        what.click()
+        self.page.wait_for_load_state("networkidle")
+
+    def choose(self, label: str, option: str) -> None:
+        self.number += 1
+        self.page.get_by_label(label, exact=True).select_option(label=option)
+
+
+def test_what_happened_to_mail_to_yahoo_yesterday_from_10_to_12(visit):
+    page = visit()
+    clicks = Clicks(page)
+    clicks.on(page.get_by_role("link", name="Explorer"))
+    clicks.choose("Recipients’ provider", "Yahoo")
+    clicks.on(page.get_by_role("button", name="Yesterday"))
+    assert clicks.number == 3
+    table = page.get_by_role("region", name="By hour")
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    for hour in (10, 11):
+        row = table.get_by_role("row", name=re.compile(f"{yesterday:%-d %b}, {hour}:00"))
+        expect(row).to_contain_text(re.compile(r"\d+ ?\d\d\.\d %"))
+    # And just these two hours, with one sum, by typing: the address says all of it.
+    page.get_by_label("From", exact=True).fill(f"{yesterday:%Y-%m-%d}T10:00")
+    page.get_by_label("To", exact=True).fill(f"{yesterday:%Y-%m-%d}T12:00")
+    page.get_by_label("To", exact=True).press("Enter")
+    page.wait_for_url(re.compile("T10"))
+    shown = page.locator("[data-kind=sent] dd").inner_text()
+    assert re.match(r"[\d,]+ 9\d\.\d %", shown), shown
+    again = visit(f"/{page.url.split('/', 3)[3]}")
+    assert again.locator("[data-kind=sent] dd").inner_text() == shown
+
+
+def test_a_servers_bounces_by_reason(visit):
+    page = visit("/admin/servers/server/?q=Newsletter+Europe")
+    page.get_by_role("link", name="Newsletter Europe").first.click()
+    clicks = Clicks(page)
+    clicks.on(page.get_by_role("link", name="Bounces by reason"))
+    assert clicks.number == 1
+    expect(page.get_by_label("Group by")).to_have_value("reason")
+    expect(page.locator(".panel-notice, #rows-title")).to_have_count(1)
+
+
+def test_who_sent_most_last_month_as_a_file(visit):
+    page = visit()
+    clicks = Clicks(page)
+    clicks.on(page.get_by_role("link", name="Usage"))
+    last = datetime.now(UTC).replace(day=1) - timedelta(days=1)
+    with page.expect_download() as download:
+        clicks.on(page.get_by_role("link", name=f"Export {last:%B %Y}"))
+    assert clicks.number == 2
+    assert download.value.suggested_filename == f"usage-{last:%Y-%m}.csv"
+    rows = list(csv.DictReader(download.value.path().open()))
+    sent = [int(row["sent"]) for row in rows]
+    assert len(rows) > 2
+    assert sent == sorted(sent, reverse=True)
+
+
+def test_every_chart_leads_into_the_explorer_and_it_is_drawn(visit):
+    page = visit()
+    assert page.get_by_role("link", name=re.compile("^Explore: ")).count() == 2
+    page.get_by_role("link", name="Explore: The last 30 days").click()
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("img", name=re.compile("^Messages: "))).to_be_visible()
+    canvas = page.locator("canvas.chart").first
+    ink = "each => each.getContext('2d').getImageData(0, 0, each.width, each.height).data.filter(Boolean).length"
+    assert canvas.evaluate(ink) > 5_000
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    footer = canvas.evaluate("each => Chart.getChart(each).tooltip.footer.join(' ')")
+    assert re.match(r"[\d,]+ attempts, \d+\.\d % accepted", footer), footer
+
+
+def test_it_is_read_by_everybody_and_fits_on_a_phone(visit):
+    for look in ({}, {"dark": True}, {"phone": True}):
+        page = visit("/admin/explorer/?period=7d&group=server", **look)
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
