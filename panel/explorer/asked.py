@@ -61,6 +61,18 @@ class Asked:
     given: dict[str, str]
 
 
+class Chosen(LookUp):
+    """A look-up that is told what is chosen, so that showing it is no query."""
+
+    record: tuple[int, str] | None = None
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        options = [self.create_option(name, "", "", False, 0)]
+        if self.record is not None:
+            options.append(self.create_option(name, *self.record, True, 0))
+        return [(None, options, 0)]
+
+
 class AskForm(forms.Form):
     """The explorer's form. Choices are those that the person sees."""
 
@@ -103,7 +115,7 @@ class AskForm(forms.Form):
             if not page.has_view_permission(request) or (name in OF_THE_PLATFORM and not self.viewer.is_platform):
                 del self.fields[name]
                 continue
-            field.widget = LookUp(source, admin.site)
+            field.widget = Chosen(source, admin.site)
             field.queryset = page.get_queryset(request)
             field.label_from_instance = page.choice_label
             field.widget.choices = field.choices
@@ -133,6 +145,10 @@ class AskForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        for name, field in self.fields.items():
+            if isinstance(field.widget, Chosen) and (record := cleaned.get(name)) is not None:
+                label_of: Any = field
+                field.widget.record = (record.pk, label_of.label_from_instance(record))
         zone = zone_of(cleaned.get("zone") or "UTC")
         if zone is None:
             self.add_error("zone", "No such time zone.")

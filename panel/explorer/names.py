@@ -47,7 +47,7 @@ def merged(group: str, groups: dict[Any, Counts], user: Any) -> dict[Any, Counts
         owners.setdefault(key, []).append(owner)
     found: dict[Any, Counts] = {}
     for key, counts in groups.items():
-        for owner in owners.get(key, [None]):  # type: ignore[list-item]
+        for owner in owners.get(key, [None]):
             found[owner] = found.get(owner, ZERO) + counts
     return found
 
