@@ -152,7 +152,7 @@ def chart(
     labels = [label(point.at) for point in points]
     values = {name: [getattr(point.counts, name) for point in points] for name, _, _ in SERIES}
     datasets: list[dict[str, Any]] = [
-        {"label": word, "data": values[name], "backgroundColor": f"var({colour})", "borderRadius": 2}
+        {"label": word, "data": values[name], "yAxisID": "y", "backgroundColor": f"var({colour})", "borderRadius": 2}
         for name, word, colour in SERIES
     ]
     shares = [reputation.accepted_share(point.counts) for point in points]

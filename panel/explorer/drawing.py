@@ -20,16 +20,7 @@ def of_answer(answer: Answer, now: datetime.datetime) -> dict[str, Any]:
     def label(at: datetime.datetime) -> str:
         return moment_of(at, question) + (", so far" if at == last else "")
 
-    times = [at.astimezone(question.zone) for at, _ in answer.series]
-    if question.grain == Grain.DAY:
-        ticks, marks = (
-            [charts.day_name(at) for at in times],
-            [len(times) - 1 - position for position in range(len(times))],
-        )
-    else:
-        ticks, marks = charts.hour_ticks(times)
-        if question.grain == Grain.MINUTE:
-            marks = [at.hour * 60 + at.minute for at in times]
+    ticks, marks = _ticks(answer)
     return charts.chart("Messages", points, label, column_of(question), ticks, marks)
 
 
@@ -46,14 +37,14 @@ def of_complaints(answer: Answer) -> dict[str, Any] | None:
         charts.line("0.1 %: high", [0.1] * len(data), "--sluice-deferred", dash=[4, 4]),
         charts.line("0.3 %: too high", [0.3] * len(data), "--sluice-accepted", dash=[4, 4]),
     ]
-    marks = [len(data) - 1 - position for position in range(len(data))]
+    ticks, marks = _ticks(answer)
     text = rates.shown(answer.total, "complaint")
     title = "Complaint rate"
     return {
         "title": title,
         "column": column_of(question),
         "description": f"{title}: {text['number']:,} complaints, {text['rate']} of what was sent",
-        "data": json.dumps({"labels": labels, "datasets": datasets, "ticks": labels, "marks": marks, "notes": []}),
+        "data": json.dumps({"labels": labels, "datasets": datasets, "ticks": ticks, "marks": marks, "notes": []}),
         "options": json.dumps(charts.options(column_of(question), is_rate=True)),
         "lines": [],
         "heads": ["Complaints", "Rate"],
@@ -76,3 +67,13 @@ def moment_of(at: datetime.datetime, question: Question) -> str:
     """Return what a point of an answer's series is called, in the question's zone."""
     local = at.astimezone(question.zone)
     return f"{local:%a %-d %b %Y}" if question.grain == Grain.DAY else f"{local:%a %-d %b, %H:%M}"
+
+
+def _ticks(answer: Answer) -> tuple[list[str], list[int]]:
+    """Return what the points are called below the chart, and the numbers by which some are named before others."""
+    question = answer.plan.question
+    times = [at.astimezone(question.zone) for at, _ in answer.series]
+    if question.grain == Grain.DAY:
+        return [charts.day_name(at) for at in times], [len(times) - 1 - position for position in range(len(times))]
+    ticks, marks = charts.hour_ticks(times)
+    return ticks, [at.hour * 60 + at.minute for at in times] if question.grain == Grain.MINUTE else marks
