@@ -273,8 +273,11 @@ def hour_ticks(times: Sequence[datetime.datetime]) -> tuple[list[str], list[int]
     return ticks, [(at.date() - first).days * 24 + at.hour for at in times] if first else []
 
 
-def options(column: str, *, is_share: bool = False, is_rate: bool = False) -> dict[str, Any]:
-    """All of it: unfold takes its own defaults away from a chart that brings options."""
+def options(column: str, *, is_share: bool = False, is_rate: bool = False, ticks: int = 0) -> dict[str, Any]:
+    """Return all options: unfold drops its defaults for a chart with options.
+
+    With `ticks`, so many points are named at most and there is no axis of shares; otherwise `panel.js` chooses the points.
+    """
     share: dict[str, Any] = {
         "position": "left" if is_share or is_rate else "right",
         "beginAtZero": True,
@@ -292,11 +295,12 @@ def options(column: str, *, is_share: bool = False, is_rate: bool = False) -> di
             "stacked": True,
             "border": {"display": False},
             "grid": {"display": False},
-            "ticks": {"color": _INK, "autoSkip": False, "maxRotation": 0},
+            "ticks": {"color": _INK, "maxRotation": 0} | ({"maxTicksLimit": ticks} if ticks else {"autoSkip": False}),
             "title": {"display": True, "text": column, "color": _INK},
         },
-        "share": share,
     }
+    if not ticks:
+        scales["share"] = share
     if not (is_share or is_rate):
         scales["y"] = {
             "stacked": True,

@@ -88,7 +88,7 @@ def _chart(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "column": "Day (UTC)",
         "description": "On the last day: " + ", ".join(f"{each['total']:,} {each['label'].lower()}" for each in series),
         "data": json.dumps({"labels": labels, "datasets": datasets}),
-        "options": json.dumps(charts.options(ticks=10)),
+        "options": json.dumps(charts.options("Day (UTC)", ticks=10)),
         "series": series,
         "rows": [
             {"label": text, "values": [values[key][position] for key in keys]} for position, text in enumerate(labels)
