@@ -67,9 +67,9 @@ class Chosen(LookUp):
     record: tuple[int, str] | None = None
 
     def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
-        options = [self.create_option(name, "", "", False, 0)]
+        options = [self.create_option(name, "", "", selected=False, index=0)]
         if self.record is not None:
-            options.append(self.create_option(name, *self.record, True, 0))
+            options.append(self.create_option(name, *self.record, selected=True, index=0))
         return [(None, options, 0)]
 
 
