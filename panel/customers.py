@@ -9,6 +9,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from core.encryption import decrypt
@@ -102,7 +103,9 @@ def may_add(site: Any, request: HttpRequest) -> bool:
 @transaction.atomic
 def _create(request: HttpRequest, given: dict[str, Any]) -> tuple[Organization, CreatedServer]:
     actor = viewer_of(request).actor
-    organization = provisioning.create_organization(name=given["name"], time_zone=given["time_zone"], actor=actor)
+    organization = provisioning.create_organization(
+        at=timezone.now(), name=given["name"], time_zone=given["time_zone"], actor=actor
+    )
     pool = None
     if given["pool"] not in (LEAST_USED, NO_POOL):
         pool = IPPool.objects.filter(pk=given["pool"], namespace=None).first()

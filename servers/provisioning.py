@@ -10,7 +10,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Manager, QuerySet
-from django.utils import timezone
 
 from core import acts
 from core.atomic_acts import atomic_act
@@ -43,18 +42,17 @@ class CreatedServer:
 def create_organization(
     *,
     name: str,
+    at: datetime.datetime,
     actor: Actor,
     permalink: str = "",
     time_zone: str = "UTC",
     allow_keyless_create: bool = False,
     limits: Mapping[str, int | None] | None = None,
-    at: datetime.datetime | None = None,
 ) -> Organization:
     """Create an organization, which can use the platform's default pool. `permalink` empty: derived from the name.
 
-    `limits` are quotas of its own, by the names of their columns. `at` is now; None: by the clock, as `created_at`.
+    `limits` are quotas of its own, by the names of their columns. `at` is now.
     """
-    at = at or timezone.now()
     name = clean_name(name)
     permalinks.lock_names()
     organization = Organization(name=name, time_zone=time_zone, allow_keyless_create=allow_keyless_create)
@@ -82,14 +80,12 @@ def find_organization(permalink: str) -> Organization:
 
 @transaction.atomic
 def change_organization(
-    *, organization: Organization, actor: Actor, at: datetime.datetime | None = None, **changes: Any
+    *, organization: Organization, at: datetime.datetime, actor: Actor, **changes: Any
 ) -> Organization:
     """Change name, permalink, time_zone, allow_keyless_create or quotas (None: the platform's); what is not named stays.
 
-    A permalink that is given up goes on meaning the organization for a while (servers/permalinks.py). `at` is now; None: by
-    the clock, as `updated_at`.
+    A permalink that is given up goes on meaning the organization for a while (servers/permalinks.py). `at` is now.
     """
-    at = at or timezone.now()
     permalinks.lock_names()
     locked = lock_organization(organization.pk)
     before, was = snapshot(locked), locked.permalink

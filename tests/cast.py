@@ -4,6 +4,8 @@ import datetime
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from django.utils import timezone
+
 from core.audit import Actor
 from core.encryption import decrypt
 from core.models import AuditEntry
@@ -42,7 +44,7 @@ def make_server(organization: Organization, name: str, **parameters: Any) -> Ten
 
 def make_tenant(name: str, *ips: str, server: str = "Mailer", permalink: str = "") -> Tenant:
     """Make an organization with one server; with addresses, they are in a pool of its own."""
-    organization = create_organization(name=name, permalink=permalink, actor=SYSTEM)
+    organization = create_organization(at=timezone.now(), name=name, permalink=permalink, actor=SYSTEM)
     if not ips:
         return make_server(organization, server)
     made = create_pool(organization=organization, name="Main", ips=ips, actor=SYSTEM)

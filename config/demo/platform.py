@@ -84,7 +84,7 @@ def _organization(row: cast.OrganizationRow, now: datetime.datetime) -> Organiza
     if existing is not None:
         return existing
     made = provisioning.create_organization(
-        name=row.name, permalink=row.permalink, time_zone=row.time_zone, actor=ACTOR
+        at=now, name=row.name, permalink=row.permalink, time_zone=row.time_zone, actor=ACTOR
     )
     Organization.objects.filter(pk=made.pk).update(created_at=now - YEAR)
     return made

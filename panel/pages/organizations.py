@@ -54,10 +54,12 @@ class OrganizationForm(PreviewedForm):
         values = {name: self.cleaned_data[name] for name in self.fields}
         if self.is_new:
             limits = {name: values.pop(name) for name in quotas.FIELDS if name in values}
-            return provisioning.create_organization(actor=self.actor, limits=limits, **values)
+            return provisioning.create_organization(at=timezone.now(), actor=self.actor, limits=limits, **values)
         if not values.get("permalink", "kept"):
             del values["permalink"]
-        return provisioning.change_organization(organization=self.instance, actor=self.actor, **values)
+        return provisioning.change_organization(
+            at=timezone.now(), organization=self.instance, actor=self.actor, **values
+        )
 
     def state_before(self) -> str:
         return Organization.objects.values_list("permalink", flat=True).get(pk=self.instance.pk)
@@ -227,4 +229,4 @@ class OrganizationAdmin(TenantAdmin):
     def restore(self, request: HttpRequest, record: Organization, state: dict[str, Any]) -> None:
         if not viewer_of(request).is_platform:
             state = {name: value for name, value in state.items() if name not in PLATFORMS}
-        provisioning.change_organization(organization=record, actor=actor_of(request), **state)
+        provisioning.change_organization(at=timezone.now(), organization=record, actor=actor_of(request), **state)

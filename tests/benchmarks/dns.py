@@ -13,6 +13,7 @@ import dns.message
 import dns.query
 from django.conf import settings
 from django.test import override_settings
+from django.utils import timezone
 
 from core.audit import Actor
 from dnschecks import dkim
@@ -70,7 +71,7 @@ def measure() -> Iterator[Ratio]:
 def make_server() -> Server:
     """Make a server that sends by a pool of 32 addresses."""
     actor = Actor.system()
-    organization = create_organization(name=f"Benchmark {uuid.uuid4()}", actor=actor)
+    organization = create_organization(at=timezone.now(), name=f"Benchmark {uuid.uuid4()}", actor=actor)
     # A network of its own each time, so that the benchmark can run again on the same database.
     second, third = random.randrange(256), random.randrange(256)
     ips = [f"10.{second}.{third}.{last}" for last in range(POOL)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from django.db import connection
 from django.test import Client as DjangoClient
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from core.audit import Actor
 from core.encryption import decrypt
@@ -59,7 +60,7 @@ def measure() -> Iterator[Ratio]:
 def _world() -> str:
     """Make the records of one organization and return a key of it."""
     system = Actor.system()
-    organization = create_organization(name="Benchmark", permalink="benchmark", actor=system)
+    organization = create_organization(at=timezone.now(), name="Benchmark", permalink="benchmark", actor=system)
     for number in range(POOLS):
         ips = [f"10.1.{number}.{index}" for index in range(ADDRESSES_A_POOL)]
         create_pool(organization=organization, name=f"Pool {number}", ips=ips, actor=system)

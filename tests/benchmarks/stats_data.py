@@ -7,6 +7,7 @@ from itertools import accumulate, batched
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
 from core.audit import Actor
 from ippools.addresses import NewAddress, create_many
@@ -93,7 +94,7 @@ def _failure(kind: int, part: int) -> tuple[int, int, int]:
 
 
 def _make() -> None:
-    organization = create_organization(name="Statistics", permalink=PERMALINK, actor=Actor.system())
+    organization = create_organization(at=timezone.now(), name="Statistics", permalink=PERMALINK, actor=Actor.system())
     Server.objects.bulk_create(
         Server(organization=organization, name=f"server {number}", permalink=f"server-{number}")
         for number in range(SERVERS)

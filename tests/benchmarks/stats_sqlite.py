@@ -23,7 +23,7 @@ def main(lines: int) -> None:
     from tests.tests.benchmarks.stats_files import COMMAND, ROOT, _lines
 
     call_command("migrate", verbosity=0)
-    organization = create_organization(name="Bench", actor=Actor.system())
+    organization = create_organization(at=timezone.now(), name="Bench", actor=Actor.system())
     servers = [
         str(create_server(organization=organization, name=f"server {number}", actor=Actor.system()).server.uuid)
         for number in range(20)

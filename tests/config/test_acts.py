@@ -11,6 +11,7 @@ import pkgutil
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from core import alerts, tokens, users
 from core.models import AuditEntry, User
@@ -184,7 +185,7 @@ UNCHANGED = {
     "servers.pools.change_pool": lambda w: pools.change_pool(pool=w.pool, name="Main", is_default=False, actor=ANN),
     "servers.pools.remove_members": lambda w: pools.remove_members(pool=w.pool, addresses=[w.address], actor=ANN),
     "servers.provisioning.change_organization": lambda w: provisioning.change_organization(
-        organization=w.organization, name=f" {w.organization.name} ", time_zone="UTC", actor=ANN
+        at=timezone.now(), organization=w.organization, name=f" {w.organization.name} ", time_zone="UTC", actor=ANN
     ),
     "servers.provisioning.suspend_organization": lambda w: provisioning.suspend_organization(
         organization=w.suspended.organization, reason="Unpaid", at=NOW, actor=ANN

@@ -29,7 +29,7 @@ ACTOR = Actor.of_command("test")
 def panel():
     """A panel with something in most tables."""
     User.objects.create_superuser("operator", "operator@example.com", "correct horse battery")
-    organization = create_organization(name="ACMÉ Inc", actor=ACTOR)
+    organization = create_organization(at=timezone.now(), name="ACMÉ Inc", actor=ACTOR)
     pool = create_pool(organization=organization, name="Apple", ips=["192.0.2.1", "192.0.2.2"], actor=ACTOR).pool
     server = create_server(organization=organization, name="Mail", pool=pool, actor=ACTOR).server
     gone = create_server(organization=organization, name="Gone", actor=ACTOR).server
@@ -74,7 +74,7 @@ def test_ids_go_on_after_the_restored_ones(panel, tmp_path):
     latest = AuditEntry.objects.latest("id").pk
     empty_database()
     call_command("restore", str(tmp_path / "panel.gz"), stdout=StringIO())
-    create_organization(name="Another", actor=ACTOR)
+    create_organization(at=timezone.now(), name="Another", actor=ACTOR)
     assert AuditEntry.objects.latest("id").pk == latest + 1
 
 

@@ -4,6 +4,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.utils import timezone
 
 from config import checks
 from core.audit import Actor
@@ -19,7 +20,7 @@ def old_key(settings) -> str:
     key = Fernet.generate_key().decode()
     settings.SLUICE_ENCRYPTION_KEYS = [key]
     actor = Actor.system()
-    organization = provisioning.create_organization(name="Acme", actor=actor)
+    organization = provisioning.create_organization(at=timezone.now(), name="Acme", actor=actor)
     provisioning.create_server(organization=organization, name="Mail", actor=actor)
     assert Credential.objects.exclude(key_ciphertext="").exists()
     return key

@@ -6,6 +6,7 @@ import json
 import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from core.audit import Actor
 from core.encryption import ciphertext_fields, decrypt
@@ -22,7 +23,7 @@ def secrets(settings) -> dict[int, str]:
     """Keys of two servers, stored under the old key."""
     settings.SLUICE_ENCRYPTION_KEYS = [OLD]
     actor = Actor.system()
-    organization = provisioning.create_organization(name="Acme", actor=actor)
+    organization = provisioning.create_organization(at=timezone.now(), name="Acme", actor=actor)
     for name in ("Mail", "Receipts"):
         provisioning.create_server(organization=organization, name=name, actor=actor)
     stored = dict(Credential.objects.exclude(key_ciphertext="").values_list("pk", "key_ciphertext"))

@@ -20,7 +20,7 @@ def main() -> None:
     from tests.faults.installation import ADDRESS, PASSWORD, POOL
 
     actor = Actor.of_command("faults")
-    organization = create_organization(name="ACME Inc", permalink="acme", actor=actor)
+    organization = create_organization(at=timezone.now(), name="ACME Inc", permalink="acme", actor=actor)
     create_pool(organization=organization, name=POOL, ips=[ADDRESS], actor=actor)
     created = create_server(organization=organization, name="Mail", actor=actor)
     operator = User.objects.create_superuser("operator", "operator@example.com", PASSWORD, api_level=User.ApiLevel.YES)

@@ -26,7 +26,7 @@ def main() -> None:
     actor = Actor.of_command("fuzz")
     tenants = []
     for number, name in enumerate(NAMES, start=1):
-        organization = create_organization(name=name, allow_keyless_create=True, actor=actor)
+        organization = create_organization(at=timezone.now(), name=name, allow_keyless_create=True, actor=actor)
         ips = [f"192.0.2.{10 * number + last}" for last in range(1, 4)]
         create_pool(organization=organization, name="Main Pool", ips=ips, actor=actor)
         created = create_server(organization=organization, name="First", actor=actor)

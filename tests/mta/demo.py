@@ -15,6 +15,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 import django
+from django.utils import timezone
 from dnslib import MX, QTYPE, RR, A
 
 from tests.mta.machine import Machine, state_folder, why_not
@@ -109,7 +110,7 @@ def prepare(url: str) -> Made:
 
     actor = Actor.of_command("demo-mta")
     organization = Organization.objects.filter(permalink="lighthouse").first() or create_organization(
-        name="Lighthouse Mail", permalink="lighthouse", actor=actor
+        at=timezone.now(), name="Lighthouse Mail", permalink="lighthouse", actor=actor
     )
     template = ThrottlingTemplate.objects.filter(name="Lighthouse").first() or templates.create(
         name="Lighthouse",

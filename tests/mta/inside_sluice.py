@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import django
+from django.utils import timezone
 
 
 def prepare(kind: str, first: str, second: str) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def prepare(kind: str, first: str, second: str) -> dict[str, Any]:
     from servers.provisioning import create_organization, create_server
 
     actor = Actor.of_command("mta")
-    organization = create_organization(name="ACME Inc", permalink="acme", actor=actor)
+    organization = create_organization(at=timezone.now(), name="ACME Inc", permalink="acme", actor=actor)
     create_pool(organization=organization, name="Pool", ips=[first, second], actor=actor)
     created = create_server(organization=organization, name="Mail", actor=actor)
     Server.objects.filter(pk=created.server.pk).update(ip_pool=IPPool.objects.get(name="Pool"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
+from django.utils import timezone
 
 from core.audit import Actor
 from core.models import ApiToken, AuditEntry, Job, User
@@ -76,7 +77,7 @@ def make_person(username: str, organization: Organization | None = None, role: s
 
 def furnished(name: str, ip: str) -> Furnished:
     """Make a tenant with one record of each kind."""
-    organization = create_organization(name=name, actor=SYSTEM)
+    organization = create_organization(at=timezone.now(), name=name, actor=SYSTEM)
     pool = create_pool(organization=organization, name=f"{name} pool", ips=[ip], actor=SYSTEM).pool
     server = create_server(organization=organization, name=f"{name} server", pool=pool, actor=SYSTEM).server
     domain = Domain.objects.create(

@@ -276,7 +276,7 @@ def test_usage_by_month_is_the_organizations_own_and_safe(acme, globex, platform
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
 def test_usage_by_day_is_by_the_organizations_time_zone(acme, globex, platform, zone):
-    change_organization(organization=acme.organization, time_zone=zone, actor=SYSTEM)
+    change_organization(at=timezone.now(), organization=acme.organization, time_zone=zone, actor=SYSTEM)
     now = timezone.now()
     local = now.astimezone(zoneinfo.ZoneInfo(zone))
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)

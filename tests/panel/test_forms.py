@@ -6,6 +6,7 @@ import re
 
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from core.models import AuditEntry, User
 from servers import people
@@ -64,7 +65,7 @@ def test_only_the_platform_suspends_an_organization(acme, platform, root):
 
 
 def test_an_organization_that_never_had_a_server_is_deleted_by_the_platform(acme, platform, root):
-    empty = create_organization(name="Mistake", actor=SYSTEM)
+    empty = create_organization(at=timezone.now(), name="Mistake", actor=SYSTEM)
     people.add_person(organization=empty, username="mia", role="owner", actor=SYSTEM)
     owner = sign_in(User.objects.get(username="mia"))
     assert change(owner, empty, {"post": "yes"}, "delete").status_code == 403

@@ -84,7 +84,7 @@ def test_another_change_needs_no_look(used, root):
 def test_going_back_to_a_former_permalink_says_what_it_does(used, root):
     assert post(root, used, name="Acme Limited").status_code == 302
     entry = AuditEntry.objects.filter(target_type="servers.organization", target_id=used.organization.pk).last()
-    change_organization(organization=used.organization, permalink="acme-inc", actor=SYSTEM)
+    change_organization(at=timezone.now(), organization=used.organization, permalink="acme-inc", actor=SYSTEM)
     history = reverse("admin:servers_organization_history", args=[used.organization.pk])
     looked = root.post(history, {"entry": entry.pk})
     assert looked.context["effect"].summary.startswith("SMTP users begin with acme/ instead of acme-inc/")
@@ -94,7 +94,7 @@ def test_going_back_to_a_former_permalink_says_what_it_does(used, root):
 
 @pytest.mark.parametrize("who", ["owner", "root"])
 def test_a_former_permalink_is_refused_to_others(who, acme, globex, platform, root):
-    change_organization(organization=acme.organization, permalink="acme-inc", actor=SYSTEM)
+    change_organization(at=timezone.now(), organization=acme.organization, permalink="acme-inc", actor=SYSTEM)
     client = root if who == "root" else sign_in(globex.owner)
     response = post(client, globex, permalink="acme")
     (fault,) = response.context["adminform"].form.errors["permalink"]
@@ -103,7 +103,9 @@ def test_a_former_permalink_is_refused_to_others(who, acme, globex, platform, ro
 
 
 def test_a_new_customer_goes_round_a_former_permalink(acme, platform, root):
-    change_organization(organization=acme.organization, name="Renamed", permalink="renamed", actor=SYSTEM)
+    change_organization(
+        at=timezone.now(), organization=acme.organization, name="Renamed", permalink="renamed", actor=SYSTEM
+    )
     given = {"name": "Acme", "server": "Mail", "mode": "live", "pool": "none", "time_zone": "UTC"}
     assert root.post(reverse("admin:new_customer"), given).status_code == 200
     assert Organization.objects.get(name="Acme").permalink == "acme-2"
@@ -111,7 +113,7 @@ def test_a_new_customer_goes_round_a_former_permalink(acme, platform, root):
 
 def test_the_list_says_what_is_held_back_for_whom(acme, globex, platform, root):
     FormerPermalink.objects.all().delete()
-    change_organization(organization=acme.organization, permalink="acme-inc", actor=SYSTEM)
+    change_organization(at=timezone.now(), organization=acme.organization, permalink="acme-inc", actor=SYSTEM)
     old = timezone.now() - datetime.timedelta(days=40)
     for permalink in ("free-one", "globex"):
         FormerPermalink.objects.create(
@@ -128,7 +130,7 @@ def test_the_list_says_what_is_held_back_for_whom(acme, globex, platform, root):
 
 
 def test_the_platform_releases_one(acme, globex, platform, root):
-    change_organization(organization=acme.organization, permalink="acme-inc", actor=SYSTEM)
+    change_organization(at=timezone.now(), organization=acme.organization, permalink="acme-inc", actor=SYSTEM)
     held = FormerPermalink.objects.get(permalink="acme")
     url = reverse("admin:servers_formerpermalink_release", args=[held.pk])
     assert "unknown_server" in root.get(url).content.decode()

@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from core.models import ApiToken, AuditEntry, Job
 from ippools.addresses import NewAddress, create_many
@@ -65,7 +66,7 @@ def grow_tenant(tenant, platform, n):
     Domain.objects.create(server=server, name=f"more{n}.example", dkim_public_key="p", spf_status="missing")
     person = make_person(f"more{n}")
     Membership.objects.create(user=person, organization=organization, role="analyst")
-    other = create_organization(name=f"More {n}", actor=SYSTEM)
+    other = create_organization(at=timezone.now(), name=f"More {n}", actor=SYSTEM)
     OrganizationPool.objects.create(organization=other, pool=tenant.pool)
     Membership.objects.create(user=tenant.analyst, organization=other, role="analyst")
     create_server(organization=other, name="Only", pool=tenant.pool, actor=SYSTEM)

@@ -18,12 +18,12 @@ POOL = ["192.0.2.1", "192.0.2.2", "198.51.100.7"]
 
 @pytest.fixture
 def acme(db) -> Organization:
-    return create_organization(name="ACME Inc", permalink="acme", actor=SYSTEM)
+    return create_organization(at=timezone.now(), name="ACME Inc", permalink="acme", actor=SYSTEM)
 
 
 @pytest.fixture
 def globex(db) -> Organization:
-    return create_organization(name="Globex", permalink="globex", actor=SYSTEM)
+    return create_organization(at=timezone.now(), name="Globex", permalink="globex", actor=SYSTEM)
 
 
 @pytest.fixture

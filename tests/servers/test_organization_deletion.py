@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 def empty():
     """An organization with all that goes with it: two people, the platform's pool, a rule."""
     pool = create_platform_pool(name="Shared", actor=SYSTEM)
-    organization = create_organization(name="Mistake", actor=SYSTEM)
+    organization = create_organization(at=timezone.now(), name="Mistake", actor=SYSTEM)
     grant_pool(organization=organization, pool=pool, actor=SYSTEM)
     for name, role in (("ann", "owner"), ("ben", "analyst")):
         add_person(organization=organization, username=name, role=role, actor=SYSTEM)
@@ -48,7 +48,7 @@ def test_it_works(empty):
     ]
     assert entries[4].before["permalink"] == "mistake"
     # Its name is free again.
-    assert create_organization(name="Mistake", actor=SYSTEM).permalink == "mistake"
+    assert create_organization(at=timezone.now(), name="Mistake", actor=SYSTEM).permalink == "mistake"
 
 
 def test_it_rejects_one_that_has_or_had_servers(empty):

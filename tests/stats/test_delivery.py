@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from servers.models import Domain
 from servers.provisioning import create_organization, create_server
@@ -133,7 +134,7 @@ def test_an_unknown_tag_counts_for_the_server_with_a_warning(acme: Tenant) -> No
 
 
 def test_files_of_one_machine_are_read_together_in_any_order(acme: Tenant) -> None:
-    initech = create_organization(name="Initech", actor=ACTOR)
+    initech = create_organization(at=timezone.now(), name="Initech", actor=ACTOR)
     create_server(organization=acme.organization, name="Marketing", mode="live", actor=ACTOR)
     create_server(organization=initech, name="News", mode="live", actor=ACTOR)
     log = (SAMPLES / "postfix/front-and-pools.log").read_bytes().splitlines(keepends=True)

@@ -3,6 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.utils import timezone
+
 from core.commands import ActCommand
 from servers.provisioning import create_organization
 
@@ -26,6 +28,7 @@ class Command(ActCommand):
         self, *, name: str, permalink: str, time_zone: str, allow_keyless_create: bool, **options: Any
     ) -> dict[str, Any]:
         organization = create_organization(
+            at=timezone.now(),
             name=name,
             permalink=permalink,
             time_zone=time_zone,

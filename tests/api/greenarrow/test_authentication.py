@@ -210,7 +210,7 @@ def test_a_second_factor_wants_a_token(operator):
 
 
 def test_people_of_organizations_have_no_access(operator):
-    organization = create_organization(name="ACME Inc", permalink="acme", actor=SYSTEM)
+    organization = create_organization(at=timezone.now(), name="ACME Inc", permalink="acme", actor=SYSTEM)
     Membership.objects.create(user=operator, organization=organization, role="owner")
     assert get("operator", make_token(operator), status=403) == refusal("forbidden", "You don't have API access")
     operator.is_superuser = True

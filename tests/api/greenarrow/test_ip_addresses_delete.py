@@ -1,5 +1,7 @@
 """DELETE /ip_addresses/{id}: refused while anything refers to the address."""
 
+from django.utils import timezone
+
 from core.models import AuditEntry
 from ippools.models import IPAddress, IPPoolMember, VirtualMTA
 from servers.pools import create_pool
@@ -19,7 +21,7 @@ def test_it_works(call, address):
 
 def test_every_reference_is_named(call, address, template):
     pool = create_pool(
-        organization=create_organization(name="ACME Inc", permalink="acme", actor=SYSTEM),
+        organization=create_organization(at=timezone.now(), name="ACME Inc", permalink="acme", actor=SYSTEM),
         name="Marketing",
         ips=["10.0.0.77"],
         actor=SYSTEM,

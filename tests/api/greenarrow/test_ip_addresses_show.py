@@ -2,6 +2,7 @@
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from core.audit import Actor
 from ippools.addresses import NewAddress, create_many
@@ -67,7 +68,7 @@ def test_another_kind_of_virtual_mta_is_no_address(call, address):
 
 
 def test_an_address_of_the_other_dialect_is_shown_with_the_same_id(call):
-    organization = create_organization(name="ACME Inc", permalink="acme", actor=SYSTEM)
+    organization = create_organization(at=timezone.now(), name="ACME Inc", permalink="acme", actor=SYSTEM)
     [made] = create_pool(organization=organization, name="Pool", ips=["1.1.1.1"], actor=SYSTEM).addresses
     default = ThrottlingTemplate.objects.get(is_default=True)
     assert call.data("GET", f"ip_addresses/{made.pk}") == {

@@ -5,6 +5,7 @@ import datetime
 import pytest
 import time_machine
 from django.db import connection
+from django.utils import timezone
 
 from core.models import AuditEntry
 from ippools.models import IPAddress, IPPool, IPPoolMember
@@ -223,6 +224,6 @@ def test_it_rejects_more_than_one_request_may_make(call, acme):
     ips = [f"10.0.{number >> 8}.{number & 255}" for number in range(4_097)]
     expected = error("ValidationError", "Ips has too many entries (maximum is 4,096 in one request)")
     assert call(PATH, {"name": "Large", "ips": ips}, key=acme.key) == expected
-    change_organization(organization=acme.organization, max_addresses=2, actor=SYSTEM)
+    change_organization(at=timezone.now(), organization=acme.organization, max_addresses=2, actor=SYSTEM)
     expected = error("QuotaExceeded", "The organization may have at most 2 IP addresses in its own pools")
     assert call(PATH, {"name": "Large", "ips": ips[:3]}, key=acme.key) == expected

@@ -3,6 +3,7 @@
 import datetime
 
 import pytest
+from django.utils import timezone
 
 from core.models import AuditEntry
 from servers.models import Credential, OrganizationPool, Server
@@ -234,7 +235,13 @@ def test_it_rejects_no_key_elsewhere(call, acme, keyless, globex, django_assert_
 
 
 def test_it_says_that_a_quota_is_used_up(call, keyless):
-    change_organization(organization=keyless.organization, max_keyless_creations_an_hour=1, max_servers=3, actor=SYSTEM)
+    change_organization(
+        at=timezone.now(),
+        organization=keyless.organization,
+        max_keyless_creations_an_hour=1,
+        max_servers=3,
+        actor=SYSTEM,
+    )
     assert call(PATH, payload(keyless, name="One"))["status"] == "success"
     message = "The organization may make at most 1 servers an hour without a key"
     assert call(PATH, payload(keyless, name="Two")) == error("QuotaExceeded", message)

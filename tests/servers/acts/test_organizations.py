@@ -1,6 +1,7 @@
 """servers.provisioning: organizations."""
 
 import pytest
+from django.utils import timezone
 
 from core.audit import snapshot
 from core.errors import Invalid, NotFound
@@ -24,7 +25,7 @@ def faults(refusal):
 
 @pytest.mark.storage
 def test_it_works():
-    organization = create_organization(name="  ACME Inc ", actor=ANN)
+    organization = create_organization(at=timezone.now(), name="  ACME Inc ", actor=ANN)
     organization.refresh_from_db()
     assert (organization.name, organization.permalink, organization.time_zone) == ("ACME Inc", "acme-inc", "UTC")
     assert (organization.allow_keyless_create, organization.is_suspended) == (False, False)
@@ -34,7 +35,12 @@ def test_it_works():
 
 def test_it_takes_every_parameter():
     organization = create_organization(
-        name="ACME", permalink="the-acme", time_zone="Europe/Vienna", allow_keyless_create=True, actor=ANN
+        at=timezone.now(),
+        name="ACME",
+        permalink="the-acme",
+        time_zone="Europe/Vienna",
+        allow_keyless_create=True,
+        actor=ANN,
     )
     assert Organization.objects.values("name", "permalink", "time_zone", "allow_keyless_create").get(
         pk=organization.pk
@@ -45,7 +51,7 @@ def test_it_gets_the_platforms_default_pool_and_no_other():
     shared = IPPoolFactory(is_default=True)
     IPPoolFactory()
     IPPoolFactory(namespace=OrganizationFactory().uuid, is_default=True)
-    organization = create_organization(name="ACME", actor=ANN)
+    organization = create_organization(at=timezone.now(), name="ACME", actor=ANN)
     assert [grant.pool for grant in organization.organization_pools.all()] == [shared]
     assert [act for act, _, _ in written_by(ANN)] == ["organization.created", "organization_pool.granted"]
 
@@ -57,7 +63,7 @@ def test_it_gets_the_platforms_default_pool_and_no_other():
 def test_permalinks_are_free_slugs(name, permalink):
     OrganizationFactory(permalink="acme")
     OrganizationFactory(permalink="acme-20")
-    assert create_organization(name=name, actor=ANN).permalink == permalink
+    assert create_organization(at=timezone.now(), name=name, actor=ANN).permalink == permalink
 
 
 @pytest.mark.parametrize(
@@ -90,12 +96,12 @@ def test_permalinks_are_free_slugs(name, permalink):
 def test_it_rejects(change, expected):
     OrganizationFactory(name="Globex", permalink="globex")
     with pytest.raises(Invalid) as refusal:
-        create_organization(**{"name": "ACME", "permalink": "acme"} | change, actor=ANN)
+        create_organization(at=timezone.now(), **{"name": "ACME", "permalink": "acme"} | change, actor=ANN)
     assert faults(refusal) == expected
     organization = OrganizationFactory(name="ACME", permalink="acme")
     before = snapshot(organization)
     with pytest.raises(Invalid) as refusal:
-        change_organization(organization=organization, actor=ANN, **change)
+        change_organization(at=timezone.now(), organization=organization, actor=ANN, **change)
     assert faults(refusal) == expected
     organization.refresh_from_db()
     assert snapshot(organization) == before
@@ -106,7 +112,9 @@ def test_a_change_names_only_what_changes():
     organization = OrganizationFactory(name="ACME", permalink="acme")
     before = snapshot(organization)
     # Its own name in another case is no name that is taken.
-    changed = change_organization(organization=organization, actor=ANN, name="Acme", allow_keyless_create=True)
+    changed = change_organization(
+        at=timezone.now(), organization=organization, actor=ANN, name="Acme", allow_keyless_create=True
+    )
     organization.refresh_from_db()
     assert snapshot(organization) == snapshot(changed) == before | {"name": "Acme", "allow_keyless_create": True}
     assert written_by(ANN) == [("organization.changed", "Acme", organization.pk)]
@@ -115,7 +123,7 @@ def test_a_change_names_only_what_changes():
 
 def test_only_what_is_the_organizations_to_change_can_be():
     with pytest.raises(TypeError, match="suspended_at cannot be changed"):
-        change_organization(organization=OrganizationFactory(), actor=ANN, suspended_at=None)
+        change_organization(at=timezone.now(), organization=OrganizationFactory(), actor=ANN, suspended_at=None)
 
 
 def test_it_is_suspended_with_a_reason_and_resumed():
@@ -147,7 +155,7 @@ def test_one_that_is_gone_is_not_found():
     gone = OrganizationFactory()
     Organization.objects.filter(pk=gone.pk).delete()
     for act in (
-        lambda: change_organization(organization=gone, actor=ANN, name="B"),
+        lambda: change_organization(at=timezone.now(), organization=gone, actor=ANN, name="B"),
         lambda: suspend_organization(organization=gone, reason="", at=NOW, actor=ANN),
         lambda: resume_organization(organization=gone, actor=ANN),
     ):

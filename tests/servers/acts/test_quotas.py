@@ -53,7 +53,7 @@ def test_the_platforms_default(settings):
     organization = organization_with()
     server_of(organization, "A")
     refusal(lambda: server_of(organization, "B"))
-    provisioning.change_organization(organization=organization, max_servers=2, actor=ANN)
+    provisioning.change_organization(at=timezone.now(), organization=organization, max_servers=2, actor=ANN)
     server_of(organization, "B")
     refusal(lambda: server_of(organization, "C"))
 
@@ -133,7 +133,7 @@ def test_limits_that_cannot_be_stored_are_refused():
     organization = organization_with()
     for limit in (-1, 2**31):
         with pytest.raises(Invalid, match="max_domains must be from 0 to 2147483647"):
-            provisioning.change_organization(organization=organization, max_domains=limit, actor=ANN)
+            provisioning.change_organization(at=timezone.now(), organization=organization, max_domains=limit, actor=ANN)
 
 
 @pytest.mark.django_db

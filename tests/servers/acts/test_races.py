@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from django.utils import timezone
 
 from core.audit import Actor
 from core.errors import Conflict, InUse, Invalid, NotFound
@@ -103,14 +104,19 @@ def test_a_name_goes_to_the_restored_server_or_to_a_new_one(acme):
 
 
 def test_one_name_is_one_organizations(acme):
-    outcomes = at_once(*[lambda: create_organization(name="Initech", actor=ANN)] * 6)
+    outcomes = at_once(*[lambda: create_organization(at=timezone.now(), name="Initech", actor=ANN)] * 6)
     assert kinds(outcomes) == {None: 1, Invalid: 5}
     assert {str(each) for each in outcomes if isinstance(each, Invalid)} == {"name has already been taken"}
     assert [act for act, _, _ in written_by(ANN)] == ["organization.created"]
 
 
 def test_organizations_with_one_slug_all_get_a_permalink():
-    outcomes = at_once(*[lambda name=name: create_organization(name=name, actor=SYSTEM) for name in ("A!", "A?", "A.")])
+    outcomes = at_once(
+        *[
+            lambda name=name: create_organization(at=timezone.now(), name=name, actor=SYSTEM)
+            for name in ("A!", "A?", "A.")
+        ]
+    )
     assert kinds(outcomes) == {None: 3}
     assert sorted(Organization.objects.values_list("permalink", flat=True)) == ["a", "a-2", "a-3"]
 
@@ -118,7 +124,9 @@ def test_organizations_with_one_slug_all_get_a_permalink():
 def test_two_organizations_renamed_to_one_name(acme, globex):
     outcomes = at_once(
         *[
-            lambda each=each: change_organization(organization=each.organization, actor=SYSTEM, name="One")
+            lambda each=each: change_organization(
+                at=timezone.now(), organization=each.organization, actor=SYSTEM, name="One"
+            )
             for each in (acme, globex)
         ]
     )
