@@ -106,7 +106,7 @@ def _make(at: datetime.datetime, signs_from: datetime.datetime, actor: Actor) ->
         signs_from=signs_from,
     )
     record(
-        actor=actor, act="signing_key.made", target=key, after={"kid": key.kid, "signs_from": signs_from.isoformat()}
+        actor=actor, act="signing_key.created", target=key, after={"kid": key.kid, "signs_from": signs_from.isoformat()}
     )
     return key
 

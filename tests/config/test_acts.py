@@ -39,13 +39,13 @@ class World:
     """One record of each kind, with the values that the acts below give again."""
 
     def __init__(self):
-        self.acme = make_tenant("Acme", "acme", "Main")
+        self.acme = make_tenant("Acme", server="Main")
         self.organization, self.server = self.acme.organization, self.acme.server
         self.pool = make_pool(self.organization, "Main", "192.0.2.1")
         self.spare = make_pool(self.organization, "Spare", "192.0.2.2")
         pools.withdraw_pool(organization=self.organization, pool=self.spare, actor=SYSTEM)
         provisioning.change_server(server=self.server, ip_pool=self.pool, send_limit=5, actor=SYSTEM)
-        self.suspended = make_tenant("Late", "late", "Late")
+        self.suspended = make_tenant("Late", server="Late")
         stopped = {"reason": "Unpaid", "at": NOW, "actor": SYSTEM}
         provisioning.suspend_server(server=self.suspended.server, **stopped)
         provisioning.suspend_organization(organization=self.suspended.organization, **stopped)
@@ -265,6 +265,8 @@ WRITES = {
     "stats.intake.reply_rules": {"create_rule", "delete_rule"},
     "stats.intake.tokens": {"make_ingest_token"},
     "stats.programs": {"end", "extend"},
+    "webhooks.deliveries": {"send_again"},
+    "webhooks.signing": {"rotate_key"},
     "nodes.address_file": {"import_rows"},
     "nodes.nodes": {"create_node", "rotate_key", "delete_node"},
     "nodes.publishing": {"publish", "roll_back"},
@@ -296,7 +298,7 @@ def same_overrides(routing):
 def acts():
     """Return every function with a parameter `actor` by its whole name, as the product's modules have it."""
     found = {}
-    for app in ("core", "dnschecks", "throttling", "ippools", "servers", "stats", "nodes"):
+    for app in ("core", "dnschecks", "throttling", "ippools", "servers", "webhooks", "stats", "nodes"):
         for info in pkgutil.walk_packages(importlib.import_module(app).__path__, f"{app}."):
             if {"migrations", "management", "models"} & set(info.name.split(".")):
                 continue

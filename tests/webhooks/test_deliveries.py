@@ -157,7 +157,7 @@ def test_the_key_command_shows_and_rotates(capsys: pytest.CaptureFixture[str]) -
     old, new = run("webhook_key", "rotate", "--json", capsys=capsys)["keys"]
     assert (old["kid"], old["is_signing"], new["is_signing"]) == (first["kid"], True, False)
     assert old["expires_at"] is not None
-    assert AuditEntry.objects.filter(actor_label="webhook_key", act="signing_key.made").count() == 1
+    assert AuditEntry.objects.filter(actor_label="webhook_key", act="signing_key.created").count() == 1
     assert len(published(at=SigningKey.objects.latest("pk").created_at)) == 2
 
 

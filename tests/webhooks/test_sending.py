@@ -60,7 +60,7 @@ def test_it_delivers_each_once_and_signed(receive: Any) -> None:
         for name, algorithm in (("X-Postal-Signature", hashes.SHA1()), ("X-Postal-Signature-256", hashes.SHA256())):
             public.verify(base64.b64decode(got.headers[name]), got.body, padding.PKCS1v15(), algorithm)
     assert list(Lease.objects.all()) == []
-    assert AuditEntry.objects.exclude(act="signing_key.made").count() == 0
+    assert AuditEntry.objects.exclude(act="signing_key.created").count() == 0
 
 
 def test_a_webhook_that_is_not_to_be_signed_is_not(receive: Any) -> None:

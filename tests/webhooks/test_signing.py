@@ -44,7 +44,7 @@ def test_the_private_key_is_stored_encrypted_and_is_in_no_trail() -> None:
     assert "PRIVATE KEY" not in key.private_key
     entry = AuditEntry.objects.get()
     assert (entry.act, entry.before, entry.after) == (
-        "signing_key.made",
+        "signing_key.created",
         None,
         {"kid": key.kid, "signs_from": NOW.isoformat()},
     )
