@@ -52,7 +52,8 @@ def wanted_by(node: Node, *, at: datetime.datetime) -> Wanted:
     policy = NodePolicy.objects.filter(node_id=node.pk, revisions__revision=node.revision).first()
     if policy is None:
         raise NoRevision
-    overlay = read_overlay(ways=policy.ways, servers=policy.servers, at=at)
+    names = dict(zip(policy.servers, policy.server_names, strict=True))
+    overlay = read_overlay(ways=policy.ways, servers=names, at=at)
     digest = hashlib.sha256(orjson.dumps(overlay_document(overlay))).hexdigest()
     number = _overlay_number(node, digest)
     return Wanted(node.revision, policy, replace(overlay, number=number), digest)

@@ -312,5 +312,6 @@ def _node_policy(node: int, policy: Policy, compiled: Compiled, digest: str) -> 
         files={path: texts.digest_of(text) for path, text in files.items()},
         ways=[way.id for way in policy.ways],
         servers=[tenant.id for tenant in policy.tenants],
+        server_names=[tenant.name for tenant in policy.tenants],
         fidelity=documents.findings_to_json(compiled.fidelity),
     )

@@ -14,7 +14,7 @@ from dnschecks.checked import DNSCheckedQuerySet, DNSStatus
 from dnschecks.findings import Findings
 from dnschecks.resolver import CHECK_TIMEOUT, Resolver
 from dnschecks.sweep import Swept, check_now, make_due, sweep
-from servers import dns
+from servers import dns, verifications
 from servers.dns_records import Expected, expected_of_many
 from servers.models import Domain
 
@@ -42,9 +42,7 @@ class DomainChecks:
         status = findings["verification"].status
         if status is None or (status == DNSStatus.OK) == row.is_verified:
             return {}
-        verified_at = at if status == DNSStatus.OK else None
-        record_verification(row, verified_at, self.actor)
-        return {"verified_at": verified_at}
+        return {"verified_at": record_verification(row, is_verified=status == DNSStatus.OK, at=at, actor=self.actor)}
 
 
 def check_due_domains(*, seconds: float, limit: int | None = None) -> Swept:
@@ -66,10 +64,20 @@ def check_domain(domain: Domain, *, actor: Actor, seconds: float = CHECK_TIMEOUT
     return checked
 
 
-def record_verification(domain: Domain, verified_at: datetime.datetime | None, actor: Actor) -> None:
-    """Record that a domain was verified, or is no longer, and check other owners of the name again."""
+def record_verification(
+    domain: Domain, *, is_verified: bool, at: datetime.datetime, actor: Actor
+) -> datetime.datetime | None:
+    """Record that a domain was verified, or is no longer, and check other owners of the name again.
+
+    Returns what the caller writes as `verified_at`.
+    """
     organization_id = domain.server.organization_id
+    verified_at = at if is_verified else None
     was, now_ = domain.verified_at, verified_at
+    if is_verified:
+        verifications.begin(domain, at=at)
+    else:
+        verifications.end(domain, at=at)
     record(
         actor=actor,
         act="domain.verified" if verified_at else "domain.unverified",
@@ -82,3 +90,4 @@ def record_verification(domain: Domain, verified_at: datetime.datetime | None, a
         rivals = Domain.objects.living().verified().named(domain.name).exclude(server__organization_id=organization_id)
         # The name may have changed hands: then their record is gone.
         make_due(rivals)
+    return verified_at

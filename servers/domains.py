@@ -17,7 +17,7 @@ from dnschecks import dkim, dmarc
 from dnschecks.checked import DNSStatus
 from dnschecks.resolver import CHECK_TIMEOUT, QUESTION_TIMEOUT, Resolver
 from dnschecks.slots import slot
-from servers import quotas
+from servers import quotas, verifications
 from servers.dns_records import VERIFICATION_PREFIX
 from servers.domain_checks import check_domain, record_verification
 from servers.locks import lock_organization_of, lock_server
@@ -133,8 +133,8 @@ def create_domain(
         domain.save(force_insert=True)
         _record(actor, "domain.created", domain, after=_snapshot(domain))
         if is_claimed:
-            record_verification(domain, at, actor)
-            domain.verified_at, domain.verification_status = at, DNSStatus.OK
+            domain.verified_at = record_verification(domain, is_verified=True, at=at, actor=actor)
+            domain.verification_status = DNSStatus.OK
             domain.save(update_fields=["verified_at", "verification_status"])
     return CreatedDomain(domain, already_exists=False)
 
@@ -173,14 +173,18 @@ def change_domain(
 
 
 @transaction.atomic
-def delete_domain(*, domain: Domain, actor: Actor) -> Domain:
-    """Delete the domain and return what it was; its counts and what it has in DNS (DomainKey) are kept."""
+def delete_domain(*, domain: Domain, at: datetime.datetime, actor: Actor) -> Domain:
+    """Delete the domain and return what it was.
+
+    Its counts, what it has in DNS (DomainKey) and when it was verified (DomainVerification) are kept.
+    """
     deleted = _locked(domain)
     if deleted.dkim_private_key:
         key = DomainKey(organization=deleted.server.organization, name=deleted.name)
         _copy(deleted, key)
         _kept(key)
     _record(actor, "domain.deleted", deleted, before=_snapshot(deleted))
+    verifications.end(deleted, at=at)
     Domain.objects.filter(pk=deleted.pk).delete()
     return deleted
 

@@ -19,7 +19,7 @@ from core.models.user import validate_time_zone
 from core.names import PERMALINK_LENGTH, fold, numbered, slugify
 from core.texts import clean_name, clean_text, is_storable, quoted
 from ippools.models import IPPool
-from servers import credentials, permalinks, pools, quotas, send_limits
+from servers import credentials, permalinks, pools, quotas, send_limits, verifications
 from servers.due_domains import recheck_domains_of
 from servers.locks import lock_organization, lock_organization_of, lock_server
 from servers.models import Credential, Organization, OrganizationPool, Server
@@ -250,7 +250,7 @@ def delete_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Ser
 
 
 @transaction.atomic
-def restore_server(*, server: Server, actor: Actor) -> Server:
+def restore_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Server:
     """Restore a deleted server with its keys; Conflict if its name or permalink has been taken.
 
     A pool that was withdrawn from the organization meanwhile is withdrawn from the server too, and so are rules by it.
@@ -264,6 +264,7 @@ def restore_server(*, server: Server, actor: Actor) -> Server:
         raise Conflict("Another server has taken its name or permalink")
     quotas.refuse_beyond(organization, "max_servers")
     before = snapshot(locked)
+    verifications.resume(locked, at=at, deleted_at=locked.deleted_at)
     locked.deleted_at = None
     granted = pools.pools_of(organization)
     if locked.ip_pool_id and not granted.filter(pk=locked.ip_pool_id).exists():

@@ -107,7 +107,7 @@ class DomainViewSet(PostalViewSet):
         """Delete a domain of the key's server; the counts of its mail stay."""
         domain = _named(caller, given["name"])
         try:
-            delete_domain(domain=domain, actor=caller.actor)
+            delete_domain(domain=domain, at=self.now, actor=caller.actor)
         except NotFound:
             # Somebody else deleted it meanwhile.
             raise refuse(INVALID_DOMAIN, {"name": given["name"]}) from None

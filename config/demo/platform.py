@@ -22,7 +22,7 @@ from ippools.addresses import NewAddress, create_many
 from ippools.models import AddressIdentity, IPAddress, IPPool
 from servers import credentials, provisioning
 from servers.domains import verification_token
-from servers.models import Credential, Domain, Membership, Organization, OrganizationPool, Server
+from servers.models import Credential, Domain, DomainVerification, Membership, Organization, OrganizationPool, Server
 from servers.pools import add_members, grant_pool
 from stats.warm_up import domains_of_providers
 from throttling import templates, warmup
@@ -231,6 +231,7 @@ def _domain(name: str, server: Server, failing: str, now: datetime.datetime) -> 
         # Real DNS knows no `.example`: the next check would say that all of them fail.
         dns_next_check_at=now + NEVER,
     )
+    DomainVerification.objects.create(server=server, name=name, since=now - YEAR)
     record(
         actor=ACTOR, act="domain.created", target=domain, after=snapshot(domain),
         organization_id=server.organization_id,

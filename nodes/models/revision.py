@@ -74,6 +74,9 @@ class NodePolicy(models.Model):
     # Ids of its VirtualMTAs and of its servers: what the overlay is read for.
     ways = models.JSONField(default=list, editable=False)
     servers = models.JSONField(default=list, editable=False)
+    # The names of these servers in the files, `organization/server`, in the same order: the overlay uses them too, whatever the
+    # servers are called by then.
+    server_names = models.JSONField(default=list, editable=False)
     fidelity = models.JSONField(default=list, editable=False)
 
     class Meta:

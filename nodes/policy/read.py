@@ -24,7 +24,6 @@ from nodes.policy.model import (
 from nodes.policy.platform import Platform, ServerRow
 from servers import send_limits
 from servers.models import Credential, SendLimitMark, Server
-from servers.smtp_users import smtp_user_of
 from stats import warm_up
 from stats.ledger.storage import ids, snapshot
 from throttling.limits import CapKind
@@ -146,23 +145,23 @@ def _tenant(server: ServerRow, pool: int | None, rules: Any) -> Tenant:
 # --- The overlay -----------------------------------------------------------------------------------------------------
 
 
-def read_overlay(*, ways: Collection[int], servers: Collection[int], at: datetime.datetime) -> Overlay:
+def read_overlay(*, ways: Collection[int], servers: Mapping[int, str], at: datetime.datetime) -> Overlay:
     """Read what applies on top of a policy with these ways and servers. Its number is not known here.
+
+    The servers come with their names in the policy, which keeps former names until the next one is published: with other names
+    the overlay would end the servers' log-ins, and would not suspend them.
 
     4 queries; one more if a send limit is reached, five more if an address is warmed up.
     """
     with snapshot():
         paused = IPAddress.objects.filter(pk__in=ids(ways), delivery_paused=True).order_by("pk")
-        columns = ("organization__permalink", "permalink", "suspended_until", "organization__suspended_at")
+        columns = ("pk", "suspended_at", "suspended_until", "organization__suspended_at")
         is_suspended = Q(suspended_at__isnull=False) | Q(organization__suspended_at__isnull=False)
         reached = send_limits.marked(at=at).filter(level=send_limits.Level.EXCEEDED)
         # Both kinds by one query: most of the time there are none.
         is_stopped = is_suspended | Q(pk__in=reached.order_by().values("server_id"))
         stopped = list(
-            Server.objects.living()
-            .filter(is_stopped, pk__in=ids(servers))
-            .order_by("pk")
-            .values_list("pk", "suspended_at", *columns)
+            Server.objects.living().filter(is_stopped, pk__in=ids(servers)).order_by("pk").values_list(*columns)
         )
         found_caps = caps.of_addresses(ways, at=at)
         warming = [pk for pk, found in found_caps.items() if any(cap.kind == CapKind.WARM_UP for cap in found)]
@@ -173,19 +172,16 @@ def read_overlay(*, ways: Collection[int], servers: Collection[int], at: datetim
             .order_by("pk")
         )
         keys, networks = [], []
-        rows = credentials.values_list(
-            "pk", "key_digest", "network", "server__organization__permalink", "server__permalink", "expires_at"
-        )
-        for pk, digest, network, organization, server, expires_at in rows:
-            tenant = f"{organization}/{server}"
+        rows = credentials.values_list("pk", "key_digest", "network", "server_id", "expires_at")
+        for pk, digest, network, server, expires_at in rows:
             if digest is None:
-                networks.append(SmtpNetwork(pk, network, tenant, expires_at))
+                networks.append(SmtpNetwork(pk, network, servers[server], expires_at))
             else:
-                keys.append(SmtpKey(pk, digest, tenant, expires_at))
+                keys.append(SmtpKey(pk, digest, servers[server], expires_at))
         return Overlay(
             paused=tuple(paused.values_list("pk", flat=True)),
-            suspended=tuple(_suspensions(stopped, at)),
-            deferred=tuple(_deferrals(reached, [pk for pk, *_ in stopped])),
+            suspended=tuple(_suspensions(stopped, servers, at)),
+            deferred=tuple(_deferrals(reached, {pk: servers[pk] for pk, *_ in stopped})),
             keys=tuple(keys),
             networks=tuple(networks),
             caps={pk: tuple(found) for pk, found in sorted(found_caps.items())},
@@ -196,23 +192,23 @@ def read_overlay(*, ways: Collection[int], servers: Collection[int], at: datetim
         )
 
 
-def _deferrals(reached: QuerySet[SendLimitMark], servers: Collection[int]) -> Iterable[Deferral]:
+def _deferrals(reached: QuerySet[SendLimitMark], servers: Mapping[int, str]) -> Iterable[Deferral]:
     """Yield one for each of the servers that has reached a limit: the one that ends last. No query without servers."""
     seen = set()
     for mark in reached.filter(server_id__in=ids(servers)) if servers else ():
         if mark.server_id not in seen:
             seen.add(mark.server_id)
             yield Deferral(
-                smtp_user_of(mark.server),
+                servers[mark.server_id],
                 mark.until,
                 f"This server has reached its send limit of {mark.limit} messages {mark.get_period_display()};"
                 f" try again after {send_limits.clock(mark.until)}",
             )
 
 
-def _suspensions(rows: Iterable[Any], at: datetime.datetime) -> Iterable[Suspension]:
-    for _, suspended_at, organization, server, until, organization_suspended_at in rows:
+def _suspensions(rows: Iterable[Any], servers: Mapping[int, str], at: datetime.datetime) -> Iterable[Suspension]:
+    for server, suspended_at, until, organization_suspended_at in rows:
         if organization_suspended_at is not None:
-            yield Suspension(f"{organization}/{server}")
+            yield Suspension(servers[server])
         elif suspended_at is not None and (until is None or until > at):
-            yield Suspension(f"{organization}/{server}", until)
+            yield Suspension(servers[server], until)

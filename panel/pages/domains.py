@@ -225,7 +225,7 @@ class DomainAdmin(ServerChildAdmin):
         return None
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
-        domains.delete_domain(domain=record, actor=actor_of(request))
+        domains.delete_domain(domain=record, at=timezone.now(), actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
         return [

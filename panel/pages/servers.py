@@ -208,7 +208,7 @@ class ServerAdmin(TenantAdmin):
         fits=lambda record: record.deleted_at is not None,
     )
     def restore_deleted(self, request: HttpRequest, record: Server, form: ActForm) -> str:
-        provisioning.restore_server(server=record, actor=actor_of(request))
+        provisioning.restore_server(server=record, at=timezone.now(), actor=actor_of(request))
         return f"{record} and its keys are restored."
 
     def restore(self, request: HttpRequest, record: Server, state: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 from servers.models.credential import Credential
 from servers.models.domain import Domain
 from servers.models.domain_key import DomainKey
+from servers.models.domain_verification import DomainVerification
 from servers.models.former_permalink import FormerPermalink
 from servers.models.organization import Membership, Organization
 from servers.models.pool_rule import IPPoolRule, OrganizationPool
@@ -13,6 +14,7 @@ __all__ = [
     "Credential",
     "Domain",
     "DomainKey",
+    "DomainVerification",
     "FormerPermalink",
     "IPPoolRule",
     "Membership",

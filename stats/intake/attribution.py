@@ -1,19 +1,19 @@
 """Attributes events of a source to a server and an address, where the event does not name them in native form.
 
-In this order: a tenant that the event names; the source's mapping of its texts; the sender's verified domain, where exactly
-one living server has it; the source's default server. A tenant that is named and unknown is never replaced.
+In this order: a tenant that the event names; the source's mapping of its texts; the sender's domain, where exactly one server
+had it verified at the event's time; the source's default server. A tenant that is named and unknown is never replaced.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from core.names import fold
 from ippools.models import IPAddress
-from servers.models import Domain
+from stats.intake import timestamps, verified_domains
 from stats.intake.mailboxes import domain_of
-from stats.intake.remarks import Remark
+from stats.intake.remarks import EventRefused, Remark
 from stats.intake.sources import Event
+from stats.intake.verified_domains import Owners
 from stats.ledger import storage
 from stats.models import EventSource, SourceMapping
 
@@ -29,8 +29,7 @@ class Attribution:
             text: str(uuid)
             for text, uuid in SourceMapping.objects.filter(source=source).values_list("text", "server__uuid")
         }
-        # None: no server has it, or several have.
-        self._domains: dict[str, str | None] = {}
+        self._domains: dict[str, str | Owners | None] = {}
         self._by_id: dict[int, str | None] = {}
         self._by_name: dict[str, str | None] = {}
 
@@ -61,7 +60,8 @@ class Attribution:
         for text in event.texts:
             if text in self._mapping:
                 return self._mapping[text]
-        return self._domains.get(_domain(event)) or self._default
+        found = self._domains.get(_domain(event))
+        return (_at(event, found) if isinstance(found, Owners) else found) or self._default
 
     def _address_of(self, event: Event) -> str | None:
         if event.vmta_id is not None:
@@ -70,7 +70,9 @@ class Attribution:
 
     def _look_up(self, events: Sequence[Event]) -> None:
         nameless = [event for event in events if type(event.fields) is dict and event.fields.get("server") is None]
-        self._find_domains({domain for event in nameless if (domain := _domain(event))} - self._domains.keys())
+        domains = {domain for event in nameless if (domain := _domain(event))} - self._domains.keys()
+        if domains:
+            self._domains |= verified_domains.find(domains)
         unaddressed = [event for event in events if type(event.fields) is dict and event.fields.get("ip") is None]
         ids = {event.vmta_id for event in unaddressed if event.vmta_id is not None} - self._by_id.keys()
         if ids:
@@ -84,22 +86,20 @@ class Attribution:
             found = dict(rows_by_name.values_list("name_key", "ipv4"))
             self._by_name |= {name: found.get(folded.get(name, "")) for name in names}
 
-    def _find_domains(self, names: Iterable[str]) -> None:
-        wanted = set(names)
-        if not wanted:
-            return
-        verified = Domain.objects.living().verified().filter(name__in=storage.texts(wanted))
-        owners: dict[str, set[str]] = defaultdict(set)
-        for name, uuid in verified.order_by().values_list("name", "server__uuid"):
-            owners[name].add(str(uuid))
-        self._domains |= {name: next(iter(owners[name])) if len(owners[name]) == 1 else None for name in wanted}
-
 
 def _domain(event: Event) -> str:
     """Return the sender's domain as a lower-case A-label, or the empty text."""
     mailbox = event.fields.get("from")
     text = mailbox.rpartition("@")[2] if type(mailbox) is str and "@" in mailbox else event.domain
     return (domain_of(text.strip("<>")) or "") if text else ""
+
+
+def _at(event: Event, owners: Owners) -> str | None:
+    try:
+        return owners.at(timestamps.parse(event.fields.get("at")))
+    except EventRefused:
+        # It is refused for its time.
+        return None
 
 
 def _called(event: Event) -> str:

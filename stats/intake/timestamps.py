@@ -18,6 +18,26 @@ _INVALID = "at must be a time in RFC 3339, or seconds or milliseconds since 1970
 _from_iso = datetime.datetime.fromisoformat
 
 
+def parse(at: Any) -> int:
+    """Return an event's time in milliseconds since 1970, truncated; raises EventRefused."""
+    if type(at) is str:
+        try:
+            since = _from_iso(at) - buckets.EPOCH
+        except ValueError:
+            since = _lower_case(at) - buckets.EPOCH
+        except TypeError:
+            # A time without an offset has no difference from one that has.
+            raise EventRefused("no_offset", "at must have an offset from UTC, or Z") from None
+        milliseconds = since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // _MICROSECONDS
+    elif type(at) is int or (type(at) is float and -1e15 < at < 1e15):
+        # A float of seconds is a little off (1.001 is less than 1001 milliseconds): rounded to microseconds it says what
+        # the same moment in RFC 3339 does, and what is cut off is the same, so that a replay in either is a duplicate.
+        milliseconds = int(at) if at >= LEAST_MILLISECONDS else round(at * 1_000_000) // _MICROSECONDS
+    else:
+        raise EventRefused("invalid_at", _INVALID)
+    return milliseconds
+
+
 class Timestamps:
     """Parses the times of one batch of events, with its limit of days."""
 
@@ -28,21 +48,7 @@ class Timestamps:
 
     def read(self, at: Any) -> int:
         """Return the milliseconds since 1970, truncated; raises EventRefused."""
-        if type(at) is str:
-            try:
-                since = _from_iso(at) - buckets.EPOCH
-            except ValueError:
-                since = _lower_case(at) - buckets.EPOCH
-            except TypeError:
-                # A time without an offset has no difference from one that has.
-                raise EventRefused("no_offset", "at must have an offset from UTC, or Z") from None
-            milliseconds = since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // _MICROSECONDS
-        elif type(at) is int or (type(at) is float and -1e15 < at < 1e15):
-            # A float of seconds is a little off (1.001 is less than 1001 milliseconds): rounded to microseconds it says what
-            # the same moment in RFC 3339 does, and what is cut off is the same, so that a replay in either is a duplicate.
-            milliseconds = int(at) if at >= LEAST_MILLISECONDS else round(at * 1_000_000) // _MICROSECONDS
-        else:
-            raise EventRefused("invalid_at", _INVALID)
+        milliseconds = parse(at)
         day = milliseconds // MILLISECONDS_A_DAY
         if not self._oldest <= milliseconds <= self._newest:
             if milliseconds < self._oldest:

@@ -155,8 +155,8 @@ def test_deleted_servers_and_foreign_records_are_not_in_it(site, acme):
 
 def test_a_suspended_organization_suspends_its_servers(site, acme):
     suspend_organization(organization=acme.organization, reason="Spam", at=NOW, actor=ANN)
-    overlay = read_overlay(ways=[], servers=[acme.server.pk], at=NOW)
-    assert [(each.tenant, each.until) for each in overlay.suspended] == [("acme/transactional-server", None)]
+    overlay = read_overlay(ways=[], servers={acme.server.pk: "acme/as-published"}, at=NOW)
+    assert [(each.tenant, each.until) for each in overlay.suspended] == [("acme/as-published", None)]
 
 
 def test_it_takes_the_same_queries_however_much_there_is(site, acme, django_assert_num_queries):

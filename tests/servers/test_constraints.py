@@ -8,6 +8,7 @@ from tests.factories import (
     CredentialFactory,
     DomainFactory,
     DomainKeyFactory,
+    DomainVerificationFactory,
     FormerPermalinkFactory,
     IPPoolRuleFactory,
     MembershipFactory,
@@ -72,6 +73,31 @@ def _():
 @refusals.by("servers_formerpermalink_times")
 def _():
     FormerPermalinkFactory(since=A_MOMENT, until=A_MOMENT)
+
+
+@refusals.by("servers_domainverification_unique")
+def _():
+    period = DomainVerificationFactory(until=A_MOMENT + A_DAY)
+    # Other names and other servers.
+    DomainVerificationFactory(server=period.server)
+    DomainVerificationFactory(name=period.name)
+    DomainVerificationFactory(server=period.server, name=period.name, until=A_MOMENT + HOUR)
+
+
+@refusals.by("servers_domainverification_open")
+def _():
+    period = DomainVerificationFactory()
+    DomainVerificationFactory(server=period.server, name=period.name, since=A_MOMENT + A_DAY)
+
+
+@refusals.by("servers_domainverification_name_not_empty")
+def _():
+    DomainVerificationFactory(name="")
+
+
+@refusals.by("servers_domainverification_times")
+def _():
+    DomainVerificationFactory(since=A_MOMENT, until=A_MOMENT)
 
 
 @refusals.by("servers_membership_unique")

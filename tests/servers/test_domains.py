@@ -230,18 +230,18 @@ def test_change(domain: Domain) -> None:
 
 
 def test_delete(domain: Domain, server: Server) -> None:
-    gone = delete_domain(domain=domain, actor=SYSTEM)
+    gone = delete_domain(domain=domain, at=timezone.now(), actor=SYSTEM)
 
     assert (gone.pk, gone.name) == (domain.pk, "example.com")
     assert not Domain.objects.exists()
     assert acts(domain) == ["domain.created", "domain.deleted"]
     with pytest.raises(NotFound):
-        delete_domain(domain=domain, actor=SYSTEM)
+        delete_domain(domain=domain, at=timezone.now(), actor=SYSTEM)
 
 
 def test_a_domain_that_comes_back_needs_no_record_anew(domain: Domain, server: Server, settings: Any) -> None:
     """Token, selector and key are kept, whatever SECRET_KEY the token was made by."""
-    delete_domain(domain=domain, actor=SYSTEM)
+    delete_domain(domain=domain, at=timezone.now(), actor=SYSTEM)
     settings.SECRET_KEY = "another"
     back = create_domain(at=timezone.now(), server=server, name="example.com", actor=SYSTEM).domain
 
@@ -251,7 +251,7 @@ def test_a_domain_that_comes_back_needs_no_record_anew(domain: Domain, server: S
 
 def test_a_domain_from_before_keys_were_kept_comes_back_too(domain: Domain, server: Server) -> None:
     DomainKey.objects.all().delete()
-    delete_domain(domain=domain, actor=SYSTEM)
+    delete_domain(domain=domain, at=timezone.now(), actor=SYSTEM)
     assert published_for(
         create_domain(at=timezone.now(), server=server, name="example.com", actor=SYSTEM).domain
     ) == published_for(domain)
@@ -260,7 +260,7 @@ def test_a_domain_from_before_keys_were_kept_comes_back_too(domain: Domain, serv
 def test_the_first_of_two_keys_is_kept(domain: Domain, server: Server) -> None:
     kept = DomainKey.objects.get()
     Domain.objects.filter(pk=domain.pk).update(dkim_identifier="other")
-    delete_domain(domain=domain, actor=SYSTEM)
+    delete_domain(domain=domain, at=timezone.now(), actor=SYSTEM)
     assert (
         create_domain(at=timezone.now(), server=server, name="example.com", actor=SYSTEM).domain.dkim_identifier
         == kept.dkim_identifier

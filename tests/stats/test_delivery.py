@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from servers.models import Domain
+from servers.models import Domain, DomainVerification
 from servers.provisioning import create_organization, create_server
 from stats.counts.fold import fold_all
 from stats.intake import delivery, event_sources, source_counts, sources
@@ -44,6 +44,7 @@ def native(**fields: Any) -> dict[str, Any]:
 
 def verify(tenant: Tenant, name: str) -> None:
     Domain.objects.create(server=tenant.server, name=name, verified_at=NOW, dkim_identifier="x", dkim_public_key="x")
+    DomainVerification.objects.create(server=tenant.server, name=name, since=NOW)
 
 
 def counts_of(*tenants: Tenant) -> list[Counts]:

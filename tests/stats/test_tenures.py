@@ -141,7 +141,7 @@ def test_one_that_is_restored_is_not_told_of_what_came_between(acme: Tenant) -> 
     delete_server(server=acme.server, at=NOW - 8 * DAY, actor=ACTOR)
     between = make_server(acme.organization, NOW - 6 * DAY)
     delete_server(server=between, at=NOW - 4 * DAY, actor=ACTOR)
-    restore_server(server=acme.server, actor=ACTOR)
+    restore_server(server=acme.server, at=NOW, actor=ACTOR)
     moments = [NOW - 9 * DAY, NOW - 6 * DAY, NOW - 5 * DAY, NOW - 4 * DAY, NOW]
     mine = acme.server.pk
     assert owners(*(named("acme/mailer", at) for at in moments)) == [mine, None, None, mine, mine]

@@ -1,16 +1,20 @@
 """GET /api/node/v1/policy"""
 
 import json
+from importlib import import_module
 
 import pytest
+from agent_logins import Logins
+from django.apps import apps
 from django.test import Client
 
 from core import lockout
-from nodes.models import Node, Revision
+from nodes.models import Node, NodePolicy, Revision
 from nodes.nodes import create_node, delete_node, rotate_key
+from nodes.publishing import publish, roll_back
 from servers.credentials import create_credential, create_network_credential, hold_credential
 from servers.models import Server
-from servers.provisioning import suspend_server
+from servers.provisioning import change_organization, resume_server, suspend_server
 from tests.cast import ANN, NOW, make_pool
 from tests.nodes.platform import make_site, rule
 from tests.words import ip_addresses
@@ -158,6 +162,63 @@ def test_credentials_come_as_digests_and_go_when_they_are_held(site, acme, globe
     assert made.key.encode() not in answer.content
     hold_credential(credential=made.credential, at=NOW, actor=ANN)
     assert {each["id"] for each in get(site.key).json()["overlay"]["credentials"]} == held
+
+
+@pytest.mark.storage
+@pytest.mark.parametrize("kind", ["haraka", "postfix"])
+def test_until_a_renamed_organization_is_published_its_mail_goes_on_by_its_former_name(
+    site, acme, globex, settings, kind
+):
+    settings.SLUICE_PUBLISH = "manual"
+    Node.objects.update(kind=kind)
+    made = create_credential(server=acme.server, kind="smtp", name="New", actor=ANN)
+    create_network_credential(server=acme.server, name="Office", network="198.51.100.0/24", actor=ANN)
+    publish(actor=ANN, now=NOW)
+    before = get(site.key).json()
+    change_organization(organization=acme.organization, permalink="acme-inc", actor=ANN, at=NOW)
+    change_organization(organization=globex.organization, permalink="globex-inc", actor=ANN, at=NOW)
+    assert get(site.key).json() == before
+    old, new = "acme/transactional-server", "acme-inc/transactional-server"
+    assert accepted(before, made.key) == {old: True, new: False}
+    # Mail of a suspended server waits: the files that the overlay changes say so too.
+    suspend_server(server=acme.server, reason="Spam", at=NOW, actor=ANN)
+    suspended = get(site.key).json()
+    assert suspended["overlay"]["suspended"] == [{"server": old, "until": None}]
+    assert accepted(suspended, made.key) == {old: False, new: False}
+    if kind == "postfix":
+        [tenants] = [text for path, text in suspended["overlay"]["files"].items() if path.endswith("/tenants")]
+        assert f"{old} 450 4.7.1 This server is suspended" in tenants
+    resume_server(server=acme.server, actor=ANN)
+    publish(actor=ANN, now=NOW)
+    after = get(site.key).json()
+    assert after["revision"] == 2
+    assert {each["server"] for each in after["overlay"]["credentials"] + after["overlay"]["networks"]} == {new}
+    assert accepted(after, made.key) == {old: False, new: True}
+    # An earlier revision has the former names, and so has its overlay.
+    roll_back(number=1, actor=ANN, now=NOW)
+    assert accepted(get(site.key).json(), made.key) == {old: True, new: False}
+
+
+def accepted(document, key: str) -> dict[str, bool]:
+    """Return by which names the node's agent and its policy accept a log-in with this key."""
+    names = ["acme/transactional-server", "acme-inc/transactional-server"]
+    files = document["files"] | document["overlay"]["files"]
+    if "sluice.json" in files:
+        tenants = json.loads(files["sluice.json"])["tenants"].keys()
+    else:
+        [lines] = [text for path, text in files.items() if path.endswith("/tenants")]
+        tenants = {line.split(" ", 1)[0] for line in lines.splitlines()}
+    logins = Logins(document["overlay"])
+    return {name: name in tenants and logins.accepts(name, key.encode(), NOW.timestamp()) for name in names}
+
+
+def test_what_policies_from_before_called_their_servers_is_written_by_the_migration(site, acme):
+    get(site.key)
+    named = dict(NodePolicy.objects.values_list("pk", "server_names"))
+    assert "acme/transactional-server" in [name for names in named.values() for name in names]
+    NodePolicy.objects.update(server_names=[])
+    import_module("nodes.migrations.0005_server_names").fill(apps, None)
+    assert dict(NodePolicy.objects.values_list("pk", "server_names")) == named
 
 
 def test_a_suspended_server_is_told(site, acme):

@@ -1,6 +1,7 @@
 """POST /api/v1/events by event sources: their three ways of naming the token, their statuses, and that no log has the token."""
 
 import base64
+import datetime
 import io
 import json
 import logging
@@ -13,7 +14,7 @@ from django.test import Client
 
 from config.logs import configure
 from core import lockout
-from servers.models import Server
+from servers.models import DomainVerification, Server
 from stats.intake import event_sources
 from stats.models import Event, EventSource
 from tests.api.postal.conftest import NOW
@@ -121,6 +122,31 @@ def test_a_named_and_unknown_tenant_is_refused_also_with_a_default_server(call, 
     )
     unknown = ("unknown_server", "The server could not be found")
     assert answer.json()["data"] == document(1, refused=remarks((0, *unknown), (1, *unknown)))
+
+
+def test_a_domain_that_went_on_to_another_organization_counts_for_each_in_its_time(acme, globex):
+    made = event_sources.make_source(name="Nameless", format="native", actor=ACTOR)
+    hour = datetime.timedelta(hours=1)
+    DomainVerification.objects.create(
+        server=acme.server, name="acme.example", since=NOW - 9 * hour, until=NOW - 5 * hour
+    )
+    events = [
+        {"id": str(number), "type": "sent", "at": (NOW - number * hour).isoformat(), "to": "x@gmail.com"}
+        | {"from": "news@acme.example"}
+        for number in range(1, 12)
+    ]
+    theirs, nobodys, mine = events[:2], events[2:4], events[4:]
+    way = ways(made.token)["header"]
+    unknown = "The server could not be found"
+    answer = post(body=lines(mine + nobodys), **way)
+    refused = remarks((7, "unknown_server", unknown), (8, "unknown_server", unknown))
+    assert answer.json()["data"] == document(7, refused=refused)
+    DomainVerification.objects.create(server=globex.server, name="acme.example", since=NOW - 2 * hour)
+    # All of it again: what the other organization had is a duplicate, and what nobody had stays refused.
+    answer = post(body=lines(mine + nobodys + theirs), **way)
+    assert answer.json()["data"] == document(2, 7, refused=refused)
+    counted = Event.objects.values_list("server_id", flat=True)
+    assert sorted(counted) == sorted([globex.server.pk] * 2 + [acme.server.pk] * 7)
 
 
 def test_get_is_not_allowed_and_tells_no_token(call, source):

@@ -43,7 +43,7 @@ def test_servers():
     assert provisioning.create_server(organization=organization, name="a", actor=ANN).already_exists
     provisioning.delete_server(server=first, at=AT, actor=ANN)
     server_of(organization, "C")
-    refusal(lambda: provisioning.restore_server(server=first, actor=ANN))
+    refusal(lambda: provisioning.restore_server(server=first, at=timezone.now(), actor=ANN))
     assert Server.objects.living().filter(organization=organization).count() == 2
 
 

@@ -90,7 +90,7 @@ def test_a_server_is_deleted_once(acme):
 def test_a_name_goes_to_the_restored_server_or_to_a_new_one(acme):
     delete_server(server=acme.server, at=NOW, actor=SYSTEM)
     restored, made = at_once(
-        lambda: restore_server(server=acme.server, actor=SYSTEM),
+        lambda: restore_server(server=acme.server, at=NOW, actor=SYSTEM),
         lambda: create_server(organization=acme.organization, name=acme.server.name, actor=SYSTEM),
     )
     living = Server.objects.living().get()

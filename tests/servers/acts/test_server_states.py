@@ -184,7 +184,7 @@ def test_nothing_can_be_done_to_a_deleted_server(acme):
         lambda: suspend_server(server=acme.server, reason="", at=NOW, actor=ANN),
         lambda: resume_server(server=acme.server, actor=ANN),
         lambda: change_server(server=Server(pk=10**12), actor=ANN, name="Mail"),
-        lambda: restore_server(server=Server(pk=10**12), actor=ANN),
+        lambda: restore_server(server=Server(pk=10**12), at=NOW, actor=ANN),
     ):
         with pytest.raises(NotFound, match="server could not be found"):
             act()
@@ -197,22 +197,22 @@ def test_a_restored_server_is_as_it_was(acme):
     change_server(server=acme.server, actor=SYSTEM, ip_pool=pool)
     before = snapshot(Server.objects.get(pk=acme.server.pk))
     delete_server(server=acme.server, at=NOW, actor=SYSTEM)
-    assert snapshot(restore_server(server=acme.server, actor=ANN)) == before
+    assert snapshot(restore_server(server=acme.server, at=NOW, actor=ANN)) == before
     assert authenticate_key(acme.key, at=NOW).server_id == acme.server.pk
     assert written_by(ANN) == [("server.restored", acme.server.name, acme.organization.pk)]
     with pytest.raises(Conflict, match="not deleted"):
-        restore_server(server=acme.server, actor=ANN)
+        restore_server(server=acme.server, at=NOW, actor=ANN)
 
 
 def test_a_server_whose_name_was_taken_stays_deleted(acme):
     delete_server(server=acme.server, at=NOW, actor=SYSTEM)
     rival = create_server(organization=acme.organization, name=acme.server.name, actor=SYSTEM).server
     with pytest.raises(Conflict, match="taken its name or permalink"):
-        restore_server(server=acme.server, actor=ANN)
+        restore_server(server=acme.server, at=NOW, actor=ANN)
     # By another name the rival still has its permalink.
     change_server(server=rival, actor=SYSTEM, name="Renamed")
     with pytest.raises(Conflict, match="taken its name or permalink"):
-        restore_server(server=acme.server, actor=ANN)
+        restore_server(server=acme.server, at=NOW, actor=ANN)
     assert list(Server.objects.living()) == [rival]
 
 
@@ -224,6 +224,6 @@ def test_a_restored_server_has_no_pool_that_was_withdrawn(acme):
     delete_server(server=acme.server, at=NOW, actor=SYSTEM)
     withdraw_pool(organization=acme.organization, pool=withdrawn, actor=SYSTEM)
 
-    assert restore_server(server=acme.server, actor=ANN).ip_pool is None
+    assert restore_server(server=acme.server, at=NOW, actor=ANN).ip_pool is None
     assert [rule.pool for rule in acme.server.pool_rules.all()] == [kept]
     assert [act for act, _, _ in written_by(ANN)] == ["ip_pool_rule.deleted", "server.restored"]
