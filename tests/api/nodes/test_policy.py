@@ -4,10 +4,10 @@ import json
 from importlib import import_module
 
 import pytest
-from agent_logins import Logins
 from django.apps import apps
 from django.test import Client
 
+from agent.agent_logins import Logins
 from core import lockout
 from nodes.models import Node, NodePolicy, Revision
 from nodes.nodes import create_node, delete_node, rotate_key
