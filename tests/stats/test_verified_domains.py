@@ -105,13 +105,22 @@ def test_a_deleted_server_keeps_the_events_of_its_time(acme: Tenant, globex: Ten
     assert owners(source, *moments) == [mine, None, theirs, None, mine, mine]
 
 
-@pytest.mark.parametrize("at", [None, "yesterday", "2026-03-11T15:30:00", [], True, 10**400])
-def test_an_event_without_a_time_is_refused_for_it(acme: Tenant, globex: Tenant, at: Any) -> None:
+@pytest.mark.parametrize(
+    ("at", "code"),
+    [
+        (None, "invalid_at"),
+        ("yesterday", "invalid_at"),
+        ("2026-03-11T15:30:00", "no_offset"),
+        ([], "invalid_at"),
+        (True, "invalid_at"),
+        (10**18, "in_future"),
+    ],
+)
+def test_an_event_without_a_time_is_refused_for_it(acme: Tenant, globex: Tenant, at: Any, code: str) -> None:
     had(acme, NOW - 20 * DAY, NOW - 10 * DAY)
     had(globex, NOW - 5 * DAY)
     answer = report(make("native", default_server=acme.server), lines(sent(NOW) | {"at": at}))
-    assert (answer["accepted"], len(answer["refused"])) == (0, 1)
-    assert answer["refused"][0]["code"] in {"invalid_at", "no_offset", "in_future", "missing_at"}
+    assert (answer["accepted"], [each["code"] for each in answer["refused"]]) == (0, [code])
 
 
 def test_a_name_is_looked_up_by_one_query_however_often_it_changed_hands(acme: Tenant, globex: Tenant) -> None:
