@@ -24,7 +24,7 @@ class LogReader:
         if len(opened) == 1:
             for index, line, whole in lines(opened[0]):
                 if type(line) is bytes:
-                    for out in read_line(line, (0, index), whole):
+                    for out in read_line(line, (0, index), whole=whole):
                         yield outcome_of(out)
                 elif isinstance(line, Refused):
                     yield line
@@ -33,7 +33,7 @@ class LogReader:
             if isinstance(line, Refused):
                 yield line._replace(stream=stream)
                 continue
-            for out in read_line(line, (stream, index), whole):
+            for out in read_line(line, (stream, index), whole=whole):
                 yield outcome_of(out)
 
     def _timed(self, number: int, stream: IO[bytes]) -> Iterator[tuple[float, int, int, Any, bool]]:
