@@ -26,6 +26,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("check the day that ended", "stats.tasks.roll_up_day", crontab(minute=10, hour=0), 3600),
     ("check all counts", "stats.tasks.audit_counts", crontab(minute=40, hour=2), 3600),
     ("publish policies", "nodes.tasks.publish", timedelta(seconds=5), 5),
+    ("keep names of published policies", "nodes.tasks.keep_former_names", crontab(minute=45), 1800),
     ("watch a revision on trial", "nodes.tasks.watch_trial", timedelta(seconds=10), 10),
     ("make partitions ahead", "stats.tasks.make_partitions", crontab(minute=20, hour=1), 3600),
     ("drop old events", "stats.tasks.drop_old_events", crontab(minute=30, hour=1), 3600),

@@ -3,13 +3,19 @@
 from celery import shared_task
 from django.utils import timezone
 
-from nodes import canary, publishing
+from nodes import canary, former_names, publishing
 
 
 @shared_task
 def publish() -> None:
     """Publish changes, if the platform publishes automatically, without waiting for a node's request."""
     publishing.publish_if_changed(now=timezone.now())
+
+
+@shared_task
+def keep_former_names() -> None:
+    """Keep the former permalinks reserved that nodes' policies still have."""
+    former_names.keep_reserved(at=timezone.now())
 
 
 @shared_task

@@ -6,7 +6,7 @@ can release it earlier. Callers write these rows in their own transaction, under
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from django.conf import settings
 from django.db import transaction
@@ -94,6 +94,15 @@ def release(*, former: FormerPermalink, at: datetime.datetime, actor: Actor) -> 
         organization_id=held.organization_id,
     )
     return held
+
+
+@transaction.atomic
+def keep_reserved(names: Collection[str], *, at: datetime.datetime) -> int:
+    """Reserve these former permalinks for the whole time again, if they are reserved still; return how many."""
+    lock_names()
+    until = at + datetime.timedelta(days=settings.SLUICE_PERMALINK_HOLD)
+    kept = FormerPermalink.objects.held(at).filter(permalink__in=names, held_until__lt=until)
+    return kept.update(held_until=until)
 
 
 def _taken_at(permalink: str, at: datetime.datetime) -> datetime.datetime:
