@@ -22,6 +22,12 @@ else:
 Out = dict[str, Any]
 # Exim's usual retry rules give up after four days; a week, for those of others.
 LIFETIME = 8 * 86400
+# Messages whose state is kept: it is stored with each delivery of the log.
+MOST_MESSAGES = 200_000
+# Characters beyond a line's own that are looked at for its recipients.
+LOOKED_AT = 2_000
+# Characters of a sender or a user's name that are kept: longer ones are neither.
+LONGEST_NAME = 400
 _ID = r"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4}))"
 _HEAD = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: [+-]\d{4})?) (?:\[\d+\] )?" + _ID + " ")
 _ANY_HEAD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
@@ -193,13 +199,15 @@ class Reader:
         if match is None:
             return [_refused("invalid_line", "The fields of the arrival cannot be read", where)]
         sender, reference, protocol, user = match.group(1, 2, 5, 6)
-        sender = "" if sender == "<>" else sender
+        sender = "" if sender == "<>" else sender[:LONGEST_NAME]
         # A message made here about another one.
         own = bool(reference) and not sender and protocol == "local"
         if _SECOND_HOST.search(text, match.end()):
             # A HELO name (helo_accept_junk_hosts) or a Message-ID that looks like a host: the login may be part of it.
             user = None
-        message = self.messages[head[2]] = Message(user, sender, at, own=own)
+        if len(self.messages) >= MOST_MESSAGES:
+            del self.messages[next(iter(self.messages))]
+        message = self.messages[head[2]] = Message(user[:LONGEST_NAME] if user else None, sender, at, own=own)
         if own:
             return []
         recipients = _recipients(text, match.end())
@@ -293,11 +301,14 @@ class Reader:
 def _recipients(text: str, start: int) -> list[str]:
     """Return the addresses after the last " for " behind which nothing but addresses stands: a Message-ID may hold one too."""
     end = len(text)
+    # Each look goes to the line's end: where a sender made up a Message-ID of thousands of them, the nearest are enough.
+    left = len(text) + LOOKED_AT
     while True:
         found = text.rfind(" for ", start, end)
-        if found < 0:
+        if found < 0 or left < 0:
             return []
         rest = text[found + 5 :]
+        left -= len(rest)
         if _LIST.fullmatch(rest):
             return list(dict.fromkeys(_EACH.findall(rest)))
         end = found + 4

@@ -30,6 +30,12 @@ LIFETIME = 6 * 86400
 MEMORY = 86400
 MOST_REMEMBERED = 50_000
 MOST_HELD = 50_000
+# Messages whose state is kept: it is stored with each delivery of the log.
+MOST_MESSAGES = 200_000
+# Recipients of one message that are counted: what a line says is believed up to here.
+MOST_RECIPIENTS = 50_000
+# Characters of a sender or a user's name that are kept: longer ones are neither.
+LONGEST_NAME = 400
 
 Out = dict[str, Any]
 _KINDS = {"sent": "sent", "deferred": "deferred", "bounced": "bounced"}
@@ -72,6 +78,7 @@ class Reader:
         # By the queue id that is waited for: since when, which messages wait, and their events.
         self.held = {key: Held.from_json(values) for key, values in state.get("held", {}).items()}
         self.count_held = sum(len(each.outs) for each in self.held.values())
+        self.count_probed = sum(len(each.probe or ()) for each in self.messages.values())
         self._tail = state.get("tail", "").encode("utf-8", "surrogateescape")
         self._due = state.get("due", 0)
         self._handlers: dict[str, Callable[..., list[Out]]] = {
@@ -152,14 +159,14 @@ class Reader:
             rest = rest[method.end() :]
         if rest.startswith("sasl_username="):
             # The rest is the name: sasl_sender is of the client's making, and so would be all behind it.
-            server = rest[len("sasl_username=") :].split(", sasl_sender=", 1)[0] or None
+            server = rest[len("sasl_username=") :].split(", sasl_sender=", 1)[0][:LONGEST_NAME] or None
         else:
             # XFORWARD: the queue id at the instance before this one.
             forwarded = postfix_lines.ORIG.match(rest)
             orig = _key(forwarded[1], head[2]) if forwarded else None
             if orig is None and self._tenant_of is not None:
                 server = self._tenant_of(match[0].rpartition("[")[2].partition("]")[0])
-        message = self.messages[key] = Message(server, int(at))
+        message = self._begin(key, Message(server, int(at)))
         message.zone = self.times.zone_off(at, match[1])
         if orig is not None:
             message.incoming = True  # counted by the instance before
@@ -177,7 +184,7 @@ class Reader:
         at = int(self.times.of(head[1], match[1]))
         old = self.messages.pop(_key(match[2], head[2]), None) if match[2] else None
         if old is None:
-            message = self.messages[key] = Message(None, at)
+            message = self._begin(key, Message(None, at))
             # Requeued, and its first lines are not here: it was counted then.
             message.incoming = bool(match[2])
             message.probe = [] if not match[2] else None
@@ -198,11 +205,11 @@ class Reader:
             if message is None:
                 if not match[2]:
                     # Neither received nor picked up: a notification that Postfix made.
-                    message = self.messages[key] = Message(None, int(at))
+                    message = self._begin(key, Message(None, int(at)))
                     message.own = message.incoming = True
                 return []
-            message.touched, message.sender = int(at), match[2]
-            message.nrcpt = message.nrcpt or int(match[3])
+            message.touched, message.sender = int(at), match[2][:LONGEST_NAME]
+            message.nrcpt = message.nrcpt or min(int(match[3]), MOST_RECIPIENTS)
             if message.incoming:
                 return []
             message.incoming = True
@@ -210,9 +217,11 @@ class Reader:
                 self._event(message, "incoming", at, match[1], raw, str(number), where)
                 for number in range(message.nrcpt)
             ]
-            if message.probe is not None:
+            if message.probe is not None and self.count_probed + len(outs) <= MOST_HELD:
                 message.probe = outs
+                self.count_probed += len(outs)
                 return []
+            message.probe = None
             return self._out(message, outs)
         match = postfix_lines.EXPIRED.match(text, head.end())
         if match:
@@ -254,7 +263,7 @@ class Reader:
         message.touched = int(at)
         if message.own:
             return [{"ignored": "own_notification", "where": where}]
-        before, message.probe = message.probe or [], None
+        before = self._unprobed(message)
         kind = _KINDS.get(found.status)
         if kind is None:
             # deliverable, undeliverable: nothing was sent, and the message was none.
@@ -298,8 +307,7 @@ class Reader:
         at = self.times.of(head[1], match[1])
         if message is None or message.own:
             return []
-        outs = message.probe or []
-        message.probe = None
+        outs = self._unprobed(message)
         named = sorted(message.attempts.items())
         unnamed = max(0, message.nrcpt - len(message.done) - len(named))
         for number, (recipient, attempt) in enumerate(named + [(None, None)] * unnamed):
@@ -373,7 +381,24 @@ class Reader:
             outs = outs + self._resolve(key, server)
         return outs
 
+    def _begin(self, key: str, message: Message) -> Message:
+        """Keep the state of a message; of too many the one that was kept for the longest time goes."""
+        old = self.messages.pop(key, None)
+        if old is None and len(self.messages) >= MOST_MESSAGES:
+            old = self.messages.pop(next(iter(self.messages)))
+        if old is not None:
+            self._unprobed(old)
+        self.messages[key] = message
+        return message
+
+    def _unprobed(self, message: Message) -> list[Out]:
+        """Return what waited for the message's first outcome, which waits no longer."""
+        outs, message.probe = message.probe or [], None
+        self.count_probed -= len(outs)
+        return outs
+
     def _remember(self, key: str, message: Message) -> None:
+        self._unprobed(message)
         if message.handed and message.waits is None:
             self.gone[key] = (message.server, message.touched)
             while len(self.gone) > MOST_REMEMBERED:
@@ -384,7 +409,7 @@ class Reader:
         clock = self.times.clock or 0
         oldest, older = clock - LIFETIME, clock - MEMORY
         for key in [key for key, message in self.messages.items() if message.touched < oldest]:
-            del self.messages[key]
+            self._unprobed(self.messages.pop(key))
         for key in [key for key, value in self.gone.items() if value[1] < older]:
             del self.gone[key]
         late = [orig for orig, each in self.held.items() if each.since < older]

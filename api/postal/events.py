@@ -22,6 +22,7 @@ from servers.access import Caller, InvalidKey
 from servers.models import Server
 from stats.intake import event_sources, sources, tokens
 from stats.intake.delivery import StateMoved, deliver
+from stats.intake.effort import TooMuchWork, bounded
 from stats.intake.ingest import MOST_EVENTS, Directory, Reporter, ingest
 from stats.intake.tally import Tally
 from stats.models import EventSource, IngestToken
@@ -101,9 +102,11 @@ class EventViewSet(PostalViewSet):
         reporting = cast(Reporting, request.auth)
         if isinstance(reporting, EventSource):
             self.renderer = source_renderer
-            tally = self._deliver(reporting)
-        else:
-            tally = self._ingest(reporting)
+        try:
+            with bounded():
+                tally = self._deliver(reporting) if isinstance(reporting, EventSource) else self._ingest(reporting)
+        except TooMuchWork as problem:
+            raise event_bodies.too_large(problem.message) from None
         if tally.counts["accepted"]:
             request_fold()
         return Answer(tally.document(), {"truncated": True} if tally.is_truncated else {})

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from stats import reasons
 from stats.intake import replies
 from stats.intake.details import MOST_REPLY, Details
+from stats.intake.effort import spend_on_reply
 from stats.intake.numbering import Name, number
 from stats.intake.replies import Classifier, Rule
 from stats.models import ReplyRule, Signature
@@ -65,6 +66,7 @@ class Explanations:
         samples: dict[Name, Reply] = {}
         for reply in new:
             code, enhanced, text, provider = reply
+            spend_on_reply(text or "")
             said = self._classifier.classify(
                 None if code is None else str(code), enhanced, text or "", self._providers.get(provider)
             )

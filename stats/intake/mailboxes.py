@@ -2,7 +2,8 @@
 
 from functools import lru_cache
 
-from throttling.domains import NotADomain, domain_name
+from stats.intake.effort import spend_on_domain
+from throttling.domains import MAX_DOMAIN_LENGTH, NotADomain, domain_name
 
 MAX_LENGTH = 320
 _MAX_LOCAL_LENGTH = 64
@@ -29,10 +30,17 @@ def parse(text: str) -> tuple[str, str]:
     return f"{local}@{name}", name
 
 
-# A platform's mail has far fewer domains than mailboxes, and what a text means depends on nothing else.
-@lru_cache(50_000)
 def domain_of(text: str) -> str | None:
     """Return the domain as a lower-case A-label, or None if it is invalid."""
+    # What is longer is not even remembered: the memory of it would have no bound.
+    return _domain_of(text) if len(text) <= MAX_DOMAIN_LENGTH + 1 else None
+
+
+# A platform's mail has far fewer domains than mailboxes, and what a text means depends on nothing else.
+@lru_cache(50_000)
+def _domain_of(text: str) -> str | None:
+    if not text.isascii():
+        spend_on_domain(text)
     try:
         return domain_name(text)
     except NotADomain:

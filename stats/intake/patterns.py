@@ -22,6 +22,8 @@ from dataclasses import dataclass
 # A reply of 1,000 characters has fewer, unless it is made to be slow.
 MOST_WORDS = 200
 _WORDS_REMEMBERED = 20_000
+# Longer words are made up, and would be most of what is remembered.
+_LONGEST_REMEMBERED = 100
 
 
 def words(text: str) -> frozenset[str]:
@@ -122,9 +124,10 @@ class Lexicon:
             if length > len(word):
                 break
             found += self._beginnings.get(word[:length], ())
-        if len(self._known) >= _WORDS_REMEMBERED:
-            self._known.clear()
-        self._known[word] = found
+        if len(word) <= _LONGEST_REMEMBERED:
+            if len(self._known) >= _WORDS_REMEMBERED:
+                self._known.clear()
+            self._known[word] = found
         return found
 
     def names(self, word: str) -> bool:

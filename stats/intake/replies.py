@@ -38,6 +38,8 @@ CLASSES = (
 )
 _OTHER = CLASSES[-1]
 _REMEMBERED = 50_000
+# Some 10 MB, and four times as many where the texts are not Latin.
+_CHARACTERS_REMEMBERED = 8_000_000
 _HERE = Path(__file__).parent
 _CODE_ITEM = re.compile(r"[245](?:xx|\d\d)\Z|[245*]\.(?:\d{1,3}|x)\.(?:\d{1,3}|x)\Z")
 
@@ -113,8 +115,8 @@ class Classifier:
                 self._begun_by[place] = self._begun_by.get(place, 0) | 1 << at
         self._lexicon = lexicon
         self._masker = signatures.Masker(lexicon.names)
-        self._by_text: dict[tuple[str | None, str | None, str, str | None], Classified] = {}
-        self._by_skeleton: dict[tuple[str | None, str | None, str, str | None], Classified] = {}
+        self._by_text = _Memory()
+        self._by_skeleton = _Memory()
 
     def classify(self, code: str | None, enhanced: str | None, text: str, provider: str | None = None) -> Classified:
         """Return class, signature and rule of a reply; what is longer than LONGEST_REPLY characters is cut."""
@@ -125,10 +127,10 @@ class Classifier:
             masked = code, enhanced, self._masker.skeleton(text), provider
             known = self._by_skeleton.get(masked)
             if known is None:
-                known = _remember(self._by_skeleton, masked, self._decided(*masked))
+                known = self._by_skeleton.remember(masked, self._decided(*masked))
             # What has a mask in it comes once as it is.
             if "<" not in masked[2]:
-                _remember(self._by_text, as_given, known)
+                self._by_text.remember(as_given, known)
         return known
 
     def mask(self, text: str) -> str:
@@ -167,11 +169,18 @@ def _items_for(code: str, enhanced: str) -> set[str]:
     return items
 
 
-def _remember[K](memory: dict[K, Classified], key: K, classified: Classified) -> Classified:
-    if len(memory) >= _REMEMBERED:
-        memory.clear()
-    memory[key] = classified
-    return classified
+class _Memory(dict[tuple[str | None, str | None, str, str | None], Classified]):
+    """What was classified, by codes, text and provider; bounded in number and in characters."""
+
+    _characters = 0
+
+    def remember(self, key: tuple[str | None, str | None, str, str | None], classified: Classified) -> Classified:
+        if len(self) >= _REMEMBERED or self._characters >= _CHARACTERS_REMEMBERED:
+            self.clear()
+            self._characters = 0
+        self[key] = classified
+        self._characters += len(key[2])
+        return classified
 
 
 def built_in_rules() -> list[Rule]:

@@ -76,6 +76,8 @@ _PLAIN = re.compile(
 _LONGEST_WORD = 24
 _DIGITS_OF_AN_ID = 4
 _PIECES_REMEMBERED = 20_000
+# Longer pieces are made up, and would be most of what is remembered.
+_LONGEST_REMEMBERED = 100
 
 
 class Masker:
@@ -164,7 +166,7 @@ class _Pieces(dict[str, str]):
                 if word and not self._ordinary(word):
                     return name + ID
         masked = self._judge(piece)
-        if masked not in _COME_ONCE:
+        if masked not in _COME_ONCE and len(piece) <= _LONGEST_REMEMBERED:
             if len(self) >= _PIECES_REMEMBERED:
                 self.clear()
             self[piece] = masked

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent import exim_log
 from agent.exim_log import LIFETIME, Reader
 from tests.stats.intake.goldens import NOW
 
@@ -246,3 +247,22 @@ def test_no_line_takes_long(junk):
         delivered(to=long), delivered(fields=long), deferred(reason=long), deferred(to=long), deferred(errno=long),
     )  # fmt: skip
     assert time.process_time() - began < 1.5
+
+
+def test_a_line_that_says_for_thousands_of_times_is_read_as_fast_as_others():
+    """A sender can make up such a Message-ID. It took 21 seconds: each was read to the line's end."""
+    began = time.process_time()
+    assert kinds(read(arrival(rest=" S=323 id=" + " for a" * 10_000 + " <", to=""))) == ["arrival_without_recipients"]
+    assert kinds(read(arrival(rest=" S=323 id=" + " for a <" * 5_000))) == [("incoming", "u0@big.example")]
+    assert time.process_time() - began < 0.5
+
+
+def test_the_state_of_a_log_is_bounded(monkeypatch):
+    """It is read and written with each delivery of the log, however small that is."""
+    monkeypatch.setattr(exim_log, "MOST_MESSAGES", 3)
+    reader = Reader(now=NOW)
+    long = "x" * 30_000
+    for number in range(5):
+        read(arrival(sender=long, login=f" A=plain:{long}").replace("Jb-36", f"Jb-0{number}"), reader=reader)
+    assert [key[-1] for key in reader.messages] == ["2", "3", "4"]
+    assert len(json.dumps(reader.state())) < 3 * 1_200

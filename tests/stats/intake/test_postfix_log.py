@@ -1,8 +1,10 @@
 import datetime
+import json
 
 import pytest
 
-from agent.postfix_log import Reader
+from agent import postfix_log
+from agent.postfix_log import MOST_HELD, MOST_RECIPIENTS, Reader
 from tests.stats.intake.goldens import NOW
 
 QID = "4jbHZJ098gzMVFV"
@@ -365,3 +367,41 @@ def test_a_short_queue_id_that_comes_again_is_another_message():
     later = [line.replace("02:35:04", "02:36:04").replace("acme/marketing", "globex/news") for line in lines]
     outs = read(*lines, removed, *later)
     assert [out["event"]["server"] for out in outs] == ["acme/marketing"] * 2 + ["globex/news"] * 2
+
+
+def test_a_line_does_not_make_as_many_events_as_it_says():
+    """One line of a hundred bytes made a billion events, one for each recipient that it named."""
+    assert len(read(client(), active(nrcpt=999_999_999))) == MOST_RECIPIENTS
+
+
+def test_what_waits_for_a_first_outcome_is_bounded():
+    """Messages of the machine's own are held back until they have an outcome: of many recipients, of few messages only."""
+    reader = Reader(now=NOW)
+
+    def pickup(number):
+        return f"{STAMP}postfix/pickup[1]: {qid(number)}: uid=0 from=<root>"
+
+    def qid(number):
+        return f"4jbHZJ098gzMV{number}"
+
+    half = MOST_HELD // 2
+    for number in (111, 112):
+        assert read(pickup(number), active(qid(number), nrcpt=half), reader=reader) == []
+    assert len(read(pickup(113), active(qid(113), nrcpt=2), reader=reader)) == 2
+    # A message that is gone, or begins anew, makes room.
+    assert read(f"{STAMP}postfix/qmgr[2]: {qid(111)}: removed", pickup(112), reader=reader) == []
+    assert read(active(qid(112), nrcpt=half), pickup(114), active(qid(114), nrcpt=half), reader=reader) == []
+    again = Reader(now=NOW, state=json.loads(json.dumps(reader.state())))
+    assert again.count_probed == reader.count_probed == 2 * half
+
+
+def test_the_state_of_a_log_is_bounded(monkeypatch):
+    """It is read and written with each delivery of the log, however small that is."""
+    monkeypatch.setattr(postfix_log, "MOST_MESSAGES", 3)
+    reader = Reader(now=NOW)
+    long = "x" * 60_000
+    for qid in ("4jbHZJ098gzMVFV", "4jbHZJ098gzMVFW", "4jbHZJ098gzMVFX", "4jbHZJ098gzMVFY"):
+        login = f", sasl_method=PLAIN, sasl_username={long}"
+        read(client(qid, login), active(qid, sender=long), reader=reader)
+    assert list(reader.messages) == ["4jbHZJ098gzMVFW", "4jbHZJ098gzMVFX", "4jbHZJ098gzMVFY"]
+    assert len(json.dumps(reader.state())) < 3 * 1_000

@@ -355,3 +355,15 @@ def test_what_is_remembered_is_bounded(monkeypatch):
     assert len(classifier._by_skeleton) <= 10
     assert len(classifier._masker._masked) <= 20
     assert len(classifier._lexicon._known) <= 30
+
+
+def test_what_is_remembered_is_bounded_in_characters(monkeypatch):
+    """By number alone, made-up replies of a thousand characters stayed in memory as hundreds of megabytes."""
+    monkeypatch.setattr(replies, "_CHARACTERS_REMEMBERED", 5_000)
+    classifier = replies.Classifier(replies.built_in_rules(), replies.built_in_words())
+    for number in range(50):
+        classifier.classify("550", None, f"{chr(0x4E00 + number)} " * 450)
+        classifier.classify("550", None, "ж" * 900 + chr(0x430 + number % 30))
+    assert sum(len(key[2]) for memory in (classifier._by_text, classifier._by_skeleton) for key in memory) < 12_000
+    remembered = (classifier._masker._masked, classifier._lexicon._known)
+    assert max(len(text) for memory in remembered for text in memory) <= 100

@@ -1,0 +1,63 @@
+"""Bounds the work of a request that depends on what its events say, and not on how many bytes they have.
+
+A domain that is not ASCII takes some two hundred times as long to read as one that is, and a reply takes time by its length,
+unless the same was read before. A body's size and shape tell neither, and each format writes them in its own way: so they are
+counted where the work is done. Files that operators read are not bounded.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+# Characters of domains that are not ASCII, which are converted to A-labels.
+MOST_INTERNATIONAL = 100_000
+# Characters of replies that are classified.
+MOST_REPLIES = 8 * 1024 * 1024
+INTERNATIONAL = f"The domains of a request that are not ASCII must not have more than {MOST_INTERNATIONAL:,} characters"
+REPLIES = f"The different replies of a request must not have more than {MOST_REPLIES:,} characters"
+
+
+class TooMuchWork(Exception):
+    """The events of a request would take too long. What was stored before stays stored."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(message)
+
+
+class _Left:
+    """The characters that the current request may still bring."""
+
+    def __init__(self) -> None:
+        self.international, self.replies = MOST_INTERNATIONAL, MOST_REPLIES
+
+
+_left: ContextVar[_Left | None] = ContextVar("sluice_effort_left", default=None)
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Bound what is read inside; TooMuchWork is raised where the bound is passed."""
+    token = _left.set(_Left())
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def spend_on_domain(text: str) -> None:
+    """Count a domain that is about to be converted; raises TooMuchWork."""
+    left = _left.get()
+    if left is not None:
+        left.international -= len(text)
+        if left.international < 0:
+            raise TooMuchWork(INTERNATIONAL)
+
+
+def spend_on_reply(text: str) -> None:
+    """Count a reply that is about to be classified; raises TooMuchWork."""
+    left = _left.get()
+    if left is not None:
+        left.replies -= len(text)
+        if left.replies < 0:
+            raise TooMuchWork(REPLIES)
