@@ -23,7 +23,6 @@ from servers.models import (
     Credential,
     Domain,
     DomainKey,
-    DomainVerification,
     FormerPermalink,
     IPPoolRule,
     Membership,
@@ -279,15 +278,6 @@ class DomainKeyFactory(DjangoModelFactory):
     dkim_identifier = "ident"
     dkim_private_key = ""
     dkim_public_key = ""
-
-
-class DomainVerificationFactory(DjangoModelFactory):
-    class Meta:
-        model = DomainVerification
-
-    server = factory.SubFactory(ServerFactory)
-    name = factory.Sequence("domain-{}.example".format)
-    since = datetime.datetime(2026, 11, 18, tzinfo=datetime.UTC)
 
 
 class WebhookFactory(DjangoModelFactory):

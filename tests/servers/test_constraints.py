@@ -2,13 +2,12 @@
 
 import datetime
 
-from servers.models import Credential, Domain, Organization, SendLimitMark, Server
+from servers.models import Credential, Domain, DomainVerification, Organization, SendLimitMark, Server
 from tests.factories import (
     A_MOMENT,
     CredentialFactory,
     DomainFactory,
     DomainKeyFactory,
-    DomainVerificationFactory,
     FormerPermalinkFactory,
     IPPoolRuleFactory,
     MembershipFactory,
@@ -75,29 +74,33 @@ def _():
     FormerPermalinkFactory(since=A_MOMENT, until=A_MOMENT)
 
 
+def verification(**columns):
+    values = {"name": "example.com", "since": A_MOMENT} | columns
+    return DomainVerification.objects.create(**{"server": ServerFactory()} | values)
+
+
 @refusals.by("servers_domainverification_unique")
 def _():
-    period = DomainVerificationFactory(until=A_MOMENT + A_DAY)
+    period = verification(until=A_MOMENT + A_DAY)
     # Other names and other servers.
-    DomainVerificationFactory(server=period.server)
-    DomainVerificationFactory(name=period.name)
-    DomainVerificationFactory(server=period.server, name=period.name, until=A_MOMENT + HOUR)
+    verification(server=period.server, name="example.org")
+    verification()
+    verification(server=period.server, until=A_MOMENT + HOUR)
 
 
 @refusals.by("servers_domainverification_open")
 def _():
-    period = DomainVerificationFactory()
-    DomainVerificationFactory(server=period.server, name=period.name, since=A_MOMENT + A_DAY)
+    verification(server=verification().server, since=A_MOMENT + A_DAY)
 
 
 @refusals.by("servers_domainverification_name_not_empty")
 def _():
-    DomainVerificationFactory(name="")
+    verification(name="")
 
 
 @refusals.by("servers_domainverification_times")
 def _():
-    DomainVerificationFactory(since=A_MOMENT, until=A_MOMENT)
+    verification(until=A_MOMENT)
 
 
 @refusals.by("servers_membership_unique")
