@@ -149,8 +149,14 @@ exports.whose = function (next, connection) {
     const deferral = policy.deferral(server, Date.now()) || used_up(server, Date.now())
     if (deferral) return next(DENYSOFT, deferral)
     connection.notes.sluice_server = server
+    connection.notes.sluice_uuid = policy.uuid_of(server)
     connection.relaying = true
     return next()
+}
+
+// The name of the server of a connection or message, as the policy has it now; undefined: mail of others.
+function server_of(notes) {
+    return policy ? policy.name_of(notes) : notes.sluice_server
 }
 
 // Why a server's send limit lets no more mail in; null: it does.
@@ -162,16 +168,17 @@ function used_up(server, now) {
 }
 
 exports.to_whom = function (next, connection, [to]) {
-    const server = connection.notes.sluice_server
+    const server = server_of(connection.notes)
     if (!server || !policy) return next()
     const from = connection.transaction.mail_from.address || ''
     return policy.pool(server, from, to.address) === null ? next(DENY, 'This server has no IP pool for this mail') : next()
 }
 
 exports.note = function (next, connection) {
-    const server = connection.notes.sluice_server
+    const server = server_of(connection.notes)
     if (server) {
         connection.transaction.notes.sluice_server = server
+        connection.transaction.notes.sluice_uuid = connection.notes.sluice_uuid
         const from = connection.transaction.mail_from.address || ''
         if (connection.transaction.rcpt_to.every((to) => policy.pool(server, from, to.address) === null)) {
             return next(DENY, 'This server has no IP pool for this mail')
@@ -182,7 +189,7 @@ exports.note = function (next, connection) {
 
 exports.incoming = function (next, connection) {
     const { transaction } = connection
-    const server = transaction && transaction.notes.sluice_server
+    const server = transaction && server_of(transaction.notes)
     if (server) {
         transaction.rcpt_to.forEach((to, number) => {
             write({ id: `${transaction.uuid}/in${number}`, type: 'incoming', at: new Date().toISOString(), server, from: transaction.mail_from.address || '', to: to.address })
@@ -195,7 +202,7 @@ exports.incoming = function (next, connection) {
 
 function pool_of(todo) {
     const to = todo.rcpt_to[0]?.address || ''
-    const server = todo.notes.sluice_server
+    const server = server_of(todo.notes)
     if (server) return policy.pool(server, todo.mail_from.address || '', to)
     // A notification that Haraka made has no server.
     return Object.keys(policy.document.pools).sort()[0] || null
@@ -203,7 +210,7 @@ function pool_of(todo) {
 
 exports.gate = function (next, hmail) {
     if (!policy) return next(DELAY, LOOK_AGAIN)
-    const server = hmail.todo.notes.sluice_server
+    const server = server_of(hmail.todo.notes)
     if (server && (policy.deferral(server, Date.now()) || used_up(server, Date.now()))) return next(DELAY, LOOK_LATER)
     const [, domain] = parts(hmail.todo.rcpt_to[0]?.address || `@${hmail.todo.domain}`)
     const candidates = policy.candidates(pool_of(hmail.todo), domain)
@@ -356,7 +363,7 @@ function answer(hmail, to, err) {
 }
 
 function outcome(hmail, type, to, more) {
-    const server = hmail.todo.notes.sluice_server
+    const server = server_of(hmail.todo.notes)
     if (!server) return
     const source = policy && policy.document.sources[hmail.notes.sluice_tag]
     const at = new Date().toISOString()

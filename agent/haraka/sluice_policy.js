@@ -13,6 +13,7 @@ class Policy {
             if (typeof document[name] !== 'object' || document[name] === null) throw new Error(`sluice.json has no ${name}`)
         }
         this.document = document
+        this.names = new Map(Object.entries(document.tenants).map(([name, each]) => [each.server, name]))
         this.paused = new Set(overlay.paused || [])
         this.suspended = new Map((overlay.suspended || []).map((each) => [each.server, moment(each.until)]))
         this.deferred = new Map((overlay.deferred || []).map((each) => [each.server, { ...each, until: moment(each.until) }]))
@@ -32,6 +33,16 @@ class Policy {
             this.resting.get(each.source).push({ domains: each.domains, until: moment(each.until) })
         }
         this.networks = (overlay.networks || []).map(network).sort((a, b) => b.bits - a.bits || a.id - b.id)
+    }
+
+    // What the policy calls the server of a message: by its UUID, which outlives a renaming. A server that the policy does not
+    // have keeps the UUID, since another one may have the name by now. Messages of older plug-ins have the name alone.
+    name_of({ sluice_server, sluice_uuid }) {
+        return sluice_uuid ? this.names.get(sluice_uuid) || sluice_uuid : sluice_server
+    }
+
+    uuid_of(server) {
+        return own(this.document.tenants, server)?.server
     }
 
     // Whether this is the password of an SMTP credential of the server, which may send now.

@@ -41,4 +41,15 @@ found.deferrals = ['acme/mail', 'acme/full', 'acme/held'].map((name) => waits.de
 found.later = waits.deferral('acme/full', NOW + 1800e3)
 found.refusals = ['acme/mail', 'acme/held', 'acme/none', 'globex/mail'].map((name) => waits.refusal(name, NOW))
 found.limits = [waits.send_limits('acme/mail'), waits.send_limits('globex/mail')]
+const renamed = new Policy({ ...DOCUMENT, tenants: { 'acme-inc/mail': tenant({ server: 'u1' }), 'acme/mail': tenant({ server: 'u2', pool: 'p2' }) } }, {})
+const told = [
+    { sluice_server: 'acme/mail', sluice_uuid: 'u1' },
+    { sluice_server: 'acme/mail', sluice_uuid: 'u2' },
+    { sluice_server: 'acme/mail', sluice_uuid: 'u3' },
+    { sluice_server: 'acme/mail' },
+    {},
+]
+found.names = told.map((notes) => renamed.name_of(notes) ?? null)
+found.pools = found.names.slice(0, 3).map((name) => renamed.pool(name, '', 'x@x.example'))
+found.uuids = ['acme-inc/mail', 'acme/mail', 'acme/none', 'constructor'].map((name) => renamed.uuid_of(name) ?? null)
 console.log(JSON.stringify(found))

@@ -33,4 +33,9 @@ def test_it_works() -> None:
         # A suspension is no refusal: the client keeps its mail.
         "refusals": [None, None, "This server has no IP pool", "This server does not send by this machine"],
         "limits": [{"hour": 5, "day": None, "month": None}, {}],
+        # Its organization was renamed and another has its name; that other one; one that the node no longer has; an older
+        # plug-in's message; mail of others.
+        "names": ["acme-inc/mail", "acme/mail", "u3", "acme/mail", None],
+        "pools": ["p1", "p2", None],
+        "uuids": ["u1", "u2", None, None],
     }
