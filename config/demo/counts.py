@@ -6,40 +6,56 @@ events, passes them over, and holds the coarser tiers to the finer ones as every
 
 import datetime
 import random
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from django.db import models
 
 from config.demo import cast, platform, traffic
 from config.demo.cast import ServerRow
+from config.demo.replies import Replies
 from ippools.models import IPAddress
 from servers.models import Server
 from stats.counts import buckets, fold, tiers
 from stats.counts.buckets import Grain
 from stats.intake.directory import Directory, Reporter
+from stats.intake.explanations import NOTHING
 from stats.kinds import COLUMNS, NUMBERS
 from stats.ledger import storage, storing
 from stats.ledger.keys import MILLISECONDS_A_DAY, event_key
 from stats.ledger.row import Row
 from stats.models import (
     AddressCount,
-    Count,
+    AddressReasonCount,
     Day,
     DomainCount,
     Provider,
     ProviderCount,
+    ReasonCount,
     SenderCount,
     ServerCount,
+    ServerProviderCount,
+    SignatureCount,
 )
 
 DAYS = 365
 # Today and yesterday.
 RAW_DAYS = 2
-_MODELS: dict[str, type[Count]] = {
+# What receivers answered, and whose mail they answered, is known since so many days: by address a week, as it is much.
+_EXPLAINED_DAYS, _EXPLAINED_BY_ADDRESS_DAYS = 35, 7
+_MODELS: dict[str, type[models.Model]] = {
     "server": ServerCount,
     "address": AddressCount,
     "domain": DomainCount,
     "sender": SenderCount,
     "provider": ProviderCount,
+    "server and provider": ServerProviderCount,
+    "class": ReasonCount,
+    "class of an address": AddressReasonCount,
+    "signature": SignatureCount,
 }
+# Counts by scope, tier, number of the hour or day, and keys.
+type Rows = dict[tuple[str, int, int, tuple[int, ...]], dict[str, int]]
 _MINUTE = datetime.timedelta(minutes=1)
 
 
@@ -53,6 +69,7 @@ class Counts:
         self._addresses = dict(IPAddress.objects.values_list("ipv4", "pk"))
         self._providers = dict(Provider.objects.values_list("name", "pk"))
         self._pools = {pool.name: pool.ips for pool in cast.POOLS}
+        self._replies = Replies(self._providers, today=self.today)
         self._directory = Directory(Reporter(), now=now)
 
     def write(self) -> int:
@@ -94,28 +111,22 @@ class Counts:
 
     def _write_days(self, days: Sequence[int]) -> None:
         """Write the counts of some days of one month at their finest kept tiers; the coarser ones follow by the fold's SQL."""
-        rows: dict[tuple[str, int, int, tuple[int, ...]], dict[str, int]] = {}
+        rows: Rows = {}
         for day in days:
             for row, server in self._servers:
                 self._count(rows, row, server, day)
-        models: dict[str, list[Count]] = {name: [] for name in _MODELS}
+        made: dict[str, list[models.Model]] = {name: [] for name in _MODELS}
         for (name, grain, bucket, keys), counts in rows.items():
             columns = dict(zip(_KEYS[name], keys, strict=True))
-            models[name].append(_MODELS[name](grain=grain, bucket=bucket, **columns, **counts))
+            made[name].append(_MODELS[name](grain=grain, bucket=bucket, **columns, **counts))
         with storage.aggregating():
             storage.wait_for_folds()
             Day.objects.bulk_create(self._closed(day) for day in days)
-            for name, instances in models.items():
+            for name, instances in made.items():
                 _MODELS[name]._default_manager.bulk_create(instances, batch_size=2_000)
             self._sum_up(days)
 
-    def _count(
-        self,
-        rows: dict[tuple[str, int, int, tuple[int, ...]], dict[str, int]],
-        row: ServerRow,
-        server: Server,
-        day: int,
-    ) -> None:
+    def _count(self, rows: Rows, row: ServerRow, server: Server, day: int) -> None:
         cells = self._cells(row, day)
         if not cells:
             return
@@ -138,6 +149,29 @@ class Counts:
                 for key in (("address", Grain.DAY, day, (address,)), ("provider", Grain.DAY, day, (address, provider))):
                     present = rows.get(key)
                     rows[key] = {kind: cell.counts[kind] + (present[kind] if present else 0) for kind in COLUMNS}
+        if self.today - day < _EXPLAINED_DAYS:
+            self._explain(rows, row, server, day, cells)
+
+    def _explain(self, rows: Rows, row: ServerRow, server: Server, day: int, cells: Sequence[traffic.Cell]) -> None:
+        """Count by provider and by reply, by hour and by day."""
+        age = self.today - day
+        found: dict[tuple[str, tuple[int, ...]], Counter[str]] = defaultdict(Counter)
+        for cell in cells:
+            address, provider = self._addresses.get(cell.address, 0), self._providers.get(cell.provider, 0)
+            found["server and provider", (server.pk, provider)].update(cell.counts)
+            for kind in ("deferred", "bounced"):
+                for explained, number in self._replies.split(cell, kind, age=age):
+                    found["class", (server.pk, explained.reason)][kind] += number
+                    found["signature", (address, explained.signature)][kind] += number
+                    if address and age < _EXPLAINED_BY_ADDRESS_DAYS:
+                        found["class of an address", (address, provider, explained.reason)][kind] += number
+        for (name, keys), counts in found.items():
+            _add(rows, (name, Grain.DAY, day, keys), counts)
+            if name != "signature":
+                spread = {kind: traffic.by_hour(row, number) for kind, number in counts.items() if number}
+                for hour in range(buckets.HOURS_A_DAY):
+                    if part := {kind: numbers[hour] for kind, numbers in spread.items() if numbers[hour]}:
+                        _add(rows, (name, Grain.HOUR, day * buckets.HOURS_A_DAY + hour, keys), part)
 
     def _sum_up(self, days: Sequence[int]) -> None:
         dates = [buckets.date_of(day) for day in days]
@@ -187,8 +221,15 @@ class Counts:
             provider = self._providers.get(cell.provider, 0)
             happened = list(traffic.kinds(cell.counts))
             at_hours = dice.choices(range(buckets.HOURS_A_DAY), hours, k=len(happened))
+            replies = {
+                kind: (
+                    each for each, times in self._replies.split(cell, kind, age=self.today - day) for _ in range(times)
+                )
+                for kind in ("deferred", "bounced")
+            }
             for kind, hour in zip(happened, at_hours, strict=True):
                 number += 1
+                reason, signature = next(replies[kind]) if kind in replies else NOTHING
                 at = day * MILLISECONDS_A_DAY + hour * 3_600_000 + int(dice.random() * 3_600_000)
                 if at > until:
                     continue
@@ -196,7 +237,7 @@ class Counts:
                 place = number % len(senders)
                 yield (
                     key, at // 60_000, server.pk, address, domains[place % len(domains)], senders[place],
-                    provider, NUMBERS[kind], 0, -1, 0, 0, -1,
+                    provider, NUMBERS[kind], reason, -1, signature, 0, -1,
                 )  # fmt: skip
 
     def _domain_ids(self, row: ServerRow, server: Server) -> list[int]:
@@ -207,6 +248,13 @@ class Counts:
 
 
 _KEYS = {scope.name: scope.keys for scope in tiers.SCOPES}
+
+
+def _add(rows: Rows, key: tuple[str, int, int, tuple[int, ...]], counts: Mapping[str, int]) -> None:
+    present = rows.setdefault(key, {})
+    for kind, number in counts.items():
+        if number:
+            present[kind] = present.get(kind, 0) + number
 
 
 def _shares(ids: Sequence[int]) -> list[float]:

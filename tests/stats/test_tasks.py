@@ -40,6 +40,8 @@ def test_every_scheduled_task_exists() -> None:
         f"stats.tasks.{name}"
         for name in (
             "decide_backoff",
+            "decide_send_limits",
+            "decide_warm_up",
             "fold_batches",
             "roll_up_day",
             "audit_counts",
@@ -59,8 +61,9 @@ def test_a_fold_delivered_twice_counts_once(acme: Tenant) -> None:
     tasks.fold_batches.delay()
     assert_counted(events)
     rows = sum(RollupRun.objects.values_list("rows", flat=True))
-    # Five tiers of the server, four of the address, two of the domain, two of the throttle, one each of sender and provider.
-    assert rows == 15
+    # Five tiers of the server, four of the address, two each of domain, throttle, and server and provider, one each of sender
+    # and provider.
+    assert rows == 17
     assert runs() == [("fold", "done", 1, 3, 15, 90.0, "")]
     assert str(RollupRun.objects.get()) == "Fold, 2026-03-11 15:30:20"
     assert RollupRun.objects.get().duration_seconds == 0.0
