@@ -6,7 +6,7 @@ cannot say: the tooltip's last line (`notes`), and which points are named below 
 
 import datetime
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -247,11 +247,16 @@ def line(label: str, data: list[Any], colour: str, dash: Sequence[int] = ()) -> 
         "backgroundColor": f"var({colour})",
         "borderWidth": 2,
         "borderDash": list(dash),
-        "pointRadius": 0,
+        # A line needs two points: one without a neighbour is drawn as a dot.
+        "pointRadius": [0 if before is not None or after is not None else 3 for before, after in _neighbours(data)],
         "pointHitRadius": 8,
         "spanGaps": False,
         "order": -1,
     }
+
+
+def _neighbours(data: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
+    return zip([None, *data[:-1]], [*data[1:], None], strict=True)
 
 
 def _percent(share: float | None) -> float | None:

@@ -33,9 +33,9 @@ def of_complaints(answer: Answer) -> dict[str, Any] | None:
     shares = [rates.rate(counts, "complaint") for _, counts in answer.series]
     data = [None if share is None else round(share * 100, 4) for share in shares]
     datasets = [
-        charts.line("Complaints %", data, "--sluice-bounced"),
+        charts.line("Complaints %", data, "--sluice-line-1"),
         charts.line("0.1 %: high", [0.1] * len(data), "--sluice-deferred", dash=[4, 4]),
-        charts.line("0.3 %: too high", [0.3] * len(data), "--sluice-accepted", dash=[4, 4]),
+        charts.line("0.3 %: too high", [0.3] * len(data), "--sluice-bounced", dash=[4, 4]),
     ]
     ticks, marks = _ticks(answer)
     text = rates.shown(answer.total, "complaint")

@@ -19,10 +19,11 @@ pytestmark = pytest.mark.server
 NUMBER = 5
 SWEEP = ["shell", "--no-imports", "-v", "0", "-c", "from servers.tasks import check_domains; check_domains()"]
 MAKE = f"""
+from django.utils import timezone
 from core.audit import Actor
 from servers.models import Domain
 from servers.provisioning import create_organization, create_server
-organization = create_organization(name="ACME Inc", actor=Actor.system())
+organization = create_organization(name="ACME Inc", at=timezone.now(), actor=Actor.system())
 server = create_server(organization=organization, name="Mail", actor=Actor.system()).server
 Domain.objects.bulk_create(Domain(server=server, name=f"d{{n}}.example") for n in range({NUMBER}))
 """

@@ -64,7 +64,7 @@ def test_a_fold_delivered_twice_counts_once(acme: Tenant) -> None:
     # Five tiers of the server, four of the address, two each of domain, throttle, and server and provider, one each of sender
     # and provider.
     assert rows == 17
-    assert runs() == [("fold", "done", 1, 3, 15, 90.0, "")]
+    assert runs() == [("fold", "done", 1, 3, 17, 90.0, "")]
     assert str(RollupRun.objects.get()) == "Fold, 2026-03-11 15:30:20"
     assert RollupRun.objects.get().duration_seconds == 0.0
 
