@@ -9,6 +9,8 @@ from typing import IO, Any, NamedTuple, Protocol
 
 MAX_REPLY = 1000
 MAX_TEXT = 255
+# Recipients of one record.
+MOST_RECIPIENTS = 5_000
 # A time in numbers is of seconds, or of milliseconds where it is so large that seconds would be after the year 5000.
 _MILLISECONDS_FROM = 1e11
 _LATEST = 1e14
@@ -170,6 +172,18 @@ def text(value: Any) -> str:
     if type(value) is str:
         return value
     return str(value) if type(value) in (int, float) else ""
+
+
+def each_of(value: Any) -> list[Any]:
+    """Return the recipients of a record, of which each has an event; [None] where they are no list, or an empty one.
+
+    Raises Unreadable where they are more than any service names at once: as events they take five hundred times their bytes.
+    """
+    if type(value) is not list or not value:
+        return [None]
+    if len(value) > MOST_RECIPIENTS:
+        raise Unreadable("too_many_recipients", f"A record must not have more than {MOST_RECIPIENTS:,} recipients")
+    return value
 
 
 def record_of(value: Any) -> dict[str, Any]:

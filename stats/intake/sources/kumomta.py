@@ -13,6 +13,7 @@ from stats.intake.sources.base import (
     Settings,
     Unreadable,
     digest,
+    each_of,
     earlier,
     host,
     identifier,
@@ -107,9 +108,8 @@ def _message(index: int, record: dict[str, Any], word: str, kind: str, settings:
         fields.party("to", recipients)
         return [fields.event(index, vmta=source, texts=texts)]
     whose = fields.event(index, vmta=source, texts=texts)
-    if type(recipients) is not list or not recipients:
-        recipients = [recipients]
-    return [_to(whose, fields, base, record, each) for each in recipients]
+    parties = each_of(recipients) if type(recipients) is list and recipients else [recipients]
+    return [_to(whose, fields, base, record, each) for each in parties]
 
 
 def _tenant(record: dict[str, Any], settings: Settings) -> str | None:

@@ -25,6 +25,7 @@ from stats.intake.sources.base import (
     Settings,
     Unreadable,
     digest,
+    each_of,
     identifier,
     mapping,
     moment,
@@ -85,7 +86,7 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
         return [Ignored(index, f"DeliveryDelay {own.get('delayType')}")]
     parties = own.get(recipients) if recipients else mail.get("destination")
     one = _Notification(index, word, kind, mail, own, record, settings)
-    return [one.event(party) for party in (parties if type(parties) is list and parties else [None])]
+    return [one.event(party) for party in each_of(parties)]
 
 
 class _Notification:

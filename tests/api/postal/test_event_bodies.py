@@ -163,3 +163,16 @@ def test_long_domains_are_not_remembered():
     before = mailboxes._domain_of.cache_info().currsize
     assert mailboxes.domain_of("a" * 60_000) is None
     assert mailboxes._domain_of.cache_info().currsize == before
+
+
+@pytest.mark.parametrize("form", ["ses", "kumomta"])
+def test_the_recipients_of_a_record_are_bounded(call, acme, form):
+    """Two kilobytes of gzip, one record with a million recipients, took 14 seconds and a gigabyte."""
+    source = event_sources.make_source(name="Service", format=form, default_server=acme.server, actor=ACTOR)
+    one = record("ses", 1, names=False) if form == "ses" else {"type": "Bounce", "id": "x", "timestamp": 1_790_000_000}
+    (one["bounce"] if form == "ses" else one)["bouncedRecipients" if form == "ses" else "recipient"] = [1] * 900_000
+    began = time.process_time()
+    answer = post(call, source.token, gzip.compress(json.dumps([one], separators=(",", ":")).encode()))
+    refused = remarks((0, "too_many_recipients", "A record must not have more than 5,000 recipients"))
+    assert answer.json()["data"] == document(refused=refused)
+    assert time.process_time() - began < 1
