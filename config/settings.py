@@ -86,6 +86,7 @@ INSTALLED_APPS = [
     "webhooks",
     "stats",
     "nodes",
+    "alerts",
     "api",
     "panel",
     "config",
@@ -320,3 +321,22 @@ SLUICE_WEBHOOK_HOST_CONNECTIONS = env.number("SLUICE_WEBHOOK_HOST_CONNECTIONS", 
 SLUICE_WEBHOOK_BACKLOG = env.number("SLUICE_WEBHOOK_BACKLOG", default=250_000, least=1)
 # Days that deliveries are kept after they came into being, and with them the recipients' mailboxes.
 SLUICE_WEBHOOK_RETENTION = env.number("SLUICE_WEBHOOK_RETENTION", default=7, least=1)
+
+# --- Alerts ----------------------------------------------------------------------------------------------------------
+
+# The panel's address, as in https://panel.example.com, for links in messages. Empty: without links.
+SLUICE_PANEL_URL = env.text("SLUICE_PANEL_URL")
+# The mail server that takes alerts. Embedded and without one, messages are files.
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = env.number("EMAIL_PORT", default=25, least=1)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", default=f"alerts@{SLUICE_HOSTNAME_SUFFIX}")
+if EMAIL_HOST or IS_PRODUCTION:
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_HOST = EMAIL_HOST or "localhost"
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = SLUICE_DATA_DIR / "mail"

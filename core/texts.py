@@ -49,3 +49,8 @@ def quoted(text: str) -> str:
     """Return untrusted text in quotes, fit for a sentence: short, and encodable."""
     shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
     return '"' + shown.encode("utf-8", "replace").decode() + '"'
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {one if number == 1 else many}"

@@ -2,6 +2,8 @@
 
 from panel.pages import (  # noqa: F401
     addresses,
+    alert_channels,
+    alerts,
     api_tokens,
     audit,
     caps,

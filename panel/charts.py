@@ -12,6 +12,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from alerts.links import slug
 from panel.explorer import links, rates
 from stats.counts import buckets
 from stats.counts.buckets import Grain
@@ -230,11 +231,6 @@ def shown_share(counts: Counts) -> dict[str, Any]:
     if share is None:
         return {"share": None, "text": "–", "step": "none"}
     return {"share": share, "text": f"{int(share * 100)} %", "step": str(sum(share >= each for each in STEPS))}
-
-
-def slug(name: str) -> str:
-    """Return the anchor of a provider's row on an address's page."""
-    return "provider-" + "-".join("".join(sign if sign.isalnum() else " " for sign in name.lower()).split())
 
 
 def line(label: str, data: list[Any], colour: str, dash: Sequence[int] = ()) -> dict[str, Any]:

@@ -14,11 +14,6 @@ def _limit(value: int | None, unit: str) -> str:
     return f"unlimited {unit}" if value == 0 else f"{value:,} {unit}"
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
 # Of more names these are said.
 NAMED = 3
 

@@ -66,6 +66,13 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
         ],
     ),
     (
+        "Alerts",
+        [
+            ("notifications", "alerts.alert"),
+            ("campaign", "alerts.channel"),
+        ],
+    ),
+    (
         "Records",
         [
             ("history", "core.auditentry"),

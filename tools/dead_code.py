@@ -18,6 +18,7 @@ import django
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = (
+    "alerts",
     "api",
     "config",
     "core",

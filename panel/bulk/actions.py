@@ -18,9 +18,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from core import jobs
+from core.texts import counted
 from panel.bulk.registry import ACTS, BulkAct, Doing, apply
 from panel.bulk.running import KIND, SHOWN_REFUSALS
-from panel.formatting import counted
 from panel.record_actions import actor_of
 from panel.tasks import run_bulk_acts
 

@@ -11,10 +11,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils import timezone
 
+from alerts.attention import Item
+from alerts.conditions import CONDITIONS
 from core import alerts
 from core.errors import Refused
 from core.models import SetAside
-from panel.dashboard.attention import Item
 from panel.viewer import Viewer, viewer_of
 
 # What one may choose, by hours; an acknowledged alert stays in sight for as long as any may.
@@ -30,10 +31,9 @@ class ShownAlert:
     token: str
     aside: SetAside | None
 
-
-def key_of(item: Item) -> str:
-    """Return the key that identifies the alert between pages: its subject, not the numbers in its text."""
-    return f"{item.icon}:{item.url}"[: alerts.KEY_LENGTH]
+    @property
+    def icon(self) -> str:
+        return CONDITIONS[self.item.condition].icon
 
 
 def audience_of(viewer: Viewer) -> str:
@@ -44,10 +44,7 @@ def audience_of(viewer: Viewer) -> str:
 def grouped_alerts(items: Sequence[Item], viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
     """Return the alerts to show, those that are acknowledged last, and those that are snoozed. One query."""
     aside = alerts.in_force(audience=audience_of(viewer), at=now)
-    shown = [
-        ShownAlert(item, signing.dumps([key_of(item), item.text], salt=_SALT), aside.get(key_of(item)))
-        for item in items
-    ]
+    shown = [ShownAlert(item, signing.dumps([item.key, item.text], salt=_SALT), aside.get(item.key)) for item in items]
     return {
         "attention": [each for each in shown if each.aside is None],
         "acknowledged": [each for each in shown if each.aside is not None and not each.aside.is_hidden],

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from django.db.models import Exists
 from django.urls import NoReverseMatch, reverse
 
+from alerts.scope import Scope, among
 from core.models import User
 from ippools.models import IPPool, IPPoolMember
-from panel.dashboard.scope import Scope, among
 from panel.viewer import Viewer
 from servers.models import Organization, Server
 from stats.counts.buckets import Grain

@@ -4,25 +4,26 @@ A page costs at most 20 queries, however large the platform is; sums over many r
 """
 
 import datetime
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
 
-from ippools.models import IPPool
-from panel import charts, pool_load
-from panel.dashboard import alerts, attention, first_steps, limits
-from panel.dashboard.attention import Load, change_url
-from panel.dashboard.scope import Scope, pools_with_addresses, scope_of
+from alerts import conditions, measures, pool_load
+from alerts.attention import UNEVEN, Load
+from alerts.links import change_url, slug
+from alerts.measures import Measures
+from alerts.scope import Scope
+from panel import charts
+from panel.dashboard import alerts, first_steps
+from panel.dashboard.scope import scope_of
 from panel.explorer import links
 from panel.viewer import viewer_of
 from stats.counts import buckets
 from stats.reports import queries, recent, reputation
 from stats.reports.queries import Point
 from stats.reports.reader import COLUMNS, ZERO, Counts
-from stats.reports.reputation import NOTHING, Attempts
 
 # The number of days of loads, busiest servers and reputation, including today.
 DAYS = pool_load.DAYS
@@ -36,33 +37,23 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     """Return the dashboard's context; unfold calls it (DASHBOARD_CALLBACK)."""
     now = timezone.now()
     scope, viewer = scope_of(request), viewer_of(request)
-    sums = scope.cached("front", lambda: _sums(scope, now))
+    sums = scope.cached("front_page", lambda: _sums(scope, now))
     # Where mail was counted lately, the first steps are behind one.
     steps = [] if sums["has_counts"] else first_steps.steps(scope, viewer)
-    items = [
-        *attention.of_silent_servers(scope),
-        *attention.of_reputation(sums["cells"], sums["known"], sums["providers"], DAYS),
-        *attention.of_loads(sums["loads"], DAYS),
-        *(attention.of_counting(now) if viewer.is_platform else []),
-        *attention.of_refusals(scope, now),
-        *attention.of_records(scope),
-        *limits.of_servers(scope, now),
-        *limits.of_addresses(scope, now),
-    ]
-    order = ("bad", "warn", "note")
+    measured = sums["measured"]
     return {
         **given,
         "title": "Dashboard",
         "as_of": sums["at"],
         "steps": steps,
         "has_counts": sums["has_counts"],
-        **alerts.grouped_alerts(sorted(items, key=lambda item: order.index(item.level)), viewer, now),
+        **alerts.grouped_alerts(conditions.found(scope, measured, now), viewer, now),
         "today": sums["today"],
         "daily": charts.daily(sums["days"], now, explore=links.of_last_days(now, charts.DAYS)),
         "hourly": charts.hourly(sums["hours"], explore=links.of_last_hours(now, charts.HOURS)),
         "busiest": sums["busiest"],
-        "loads": _bars(sums["loads"]),
-        "hidden_pools": max(0, len(sums["loads"]) - MOST_POOLS),
+        "loads": _bars(measured.loads),
+        "hidden_pools": max(0, len(measured.loads) - MOST_POOLS),
         "grid": sums["grid"],
         "window_days": DAYS,
     }
@@ -73,11 +64,7 @@ def _sums(scope: Scope, now: datetime.datetime) -> dict[str, Any]:
     today = buckets.day_of(now)
     first = today - DAYS + 1
     days, hours = recent.of_servers(scope.server_ids, now, days=charts.DAYS, hours=2 * charts.HOURS)
-    by_day = reputation.by_address_and_day(scope.address_ids, first, today)
-    totals = {address: reputation.total(days.values()) for address, days in by_day.items()}
-    worst = _worst(totals)
-    cells, providers = reputation.by_address_and_named_provider(worst, first, today)
-    known = attention.known_addresses(worst)
+    measured = measures.measure(scope, now, worst=MOST_ADDRESSES)
     return {
         "at": now,
         "days": days,
@@ -85,11 +72,8 @@ def _sums(scope: Scope, now: datetime.datetime) -> dict[str, Any]:
         "has_counts": any(point.counts != ZERO for point in days),
         "today": _today(hours, now),
         "busiest": _busiest(scope, first, today),
-        "loads": _loads(scope, totals, by_day),
-        "cells": cells,
-        "known": known,
-        "providers": providers,
-        "grid": _grid(worst, cells, {pk: each.ipv4 for pk, each in known.items()}, providers, total=len(totals)),
+        "measured": measured,
+        "grid": _grid(measured),
     }
 
 
@@ -176,25 +160,6 @@ def _busiest(scope: Scope, first: int, last: int) -> list[dict[str, Any]]:
     ]
 
 
-def _loads(scope: Scope, totals: dict[int, Attempts], by_day: reputation.ByDay) -> list[Load]:
-    """Return the pools with the most messages per address first. An address in two pools counts in both."""
-    pools = pools_with_addresses(IPPool.objects.all()) if scope.pools is None else scope.pools
-    means = {pk: pool_load.per_address(pool.address_ids, by_day) for pk, pool in pools.items()}
-    median = statistics.median([mean for mean in means.values() if mean] or [0.0])
-    loads = [
-        Load(
-            pool_id=pk,
-            name=pool.name,
-            addresses=len(pool.address_ids),
-            sent=sum(totals.get(each, NOTHING).sent for each in pool.address_ids),
-            per_address=means[pk],
-            times_median=means[pk] / median if median else 0.0,
-        )
-        for pk, pool in pools.items()
-    ]
-    return sorted(loads, key=lambda load: (-load.per_address, load.pool_id))
-
-
 def _bars(loads: Sequence[Load]) -> list[dict[str, Any]]:
     most = max((load.per_address for load in loads), default=0.0)
     return [
@@ -205,7 +170,7 @@ def _bars(loads: Sequence[Load]) -> list[dict[str, Any]]:
             "sent": load.sent,
             "per_address": round(load.per_address),
             "width": _width(load.per_address, most),
-            "tone": "bad" if load.times_median >= attention.UNEVEN else "even",
+            "tone": "bad" if load.times_median >= UNEVEN else "even",
         }
         for load in loads[:MOST_POOLS]
     ]
@@ -218,26 +183,9 @@ def _width(number: float, most: float) -> str:
 # --- Addresses and providers -----------------------------------------------------------------------------------------
 
 
-def _worst(totals: dict[int, Attempts]) -> list[int]:
-    """Return the addresses with the lowest acceptance, of those with enough attempts."""
-    shares = {
-        address: share
-        for address, counts in totals.items()
-        if (share := reputation.accepted_share(counts)) is not None
-        and counts.sent + counts.deferred + counts.bounced >= attention.LEAST_ATTEMPTS
-    }
-    return sorted(shares, key=lambda address: (shares[address], address))[:MOST_ADDRESSES]
-
-
-def _grid(
-    worst: Sequence[int],
-    cells: dict[int, dict[int, Counts]],
-    labels: dict[int, str],
-    providers: dict[int, str],
-    *,
-    total: int,
-) -> dict[str, Any]:
+def _grid(measured: Measures) -> dict[str, Any]:
     """Return rows of addresses and columns of providers, the providers with most mail first and all others last."""
+    cells, providers = measured.cells, measured.providers
     sums: dict[int, int] = {}
     for row in cells.values():
         for provider, counts in row.items():
@@ -245,19 +193,19 @@ def _grid(
     known = sorted((each for each in sums if each), key=lambda each: (-sums[each], each))[:MOST_PROVIDERS]
     columns = known + ([0] if 0 in sums else [])
     rows = []
-    for address in worst:
+    for address in measured.worst:
         # An address that was deleted has counts, but no page.
-        if address in labels:
+        if address in measured.known:
             url = change_url("ippools.ipaddress", address)
             shown = [
                 {
                     "provider": providers.get(provider, queries.OTHER_PROVIDERS),
-                    "url": f"{url}#{charts.slug(providers.get(provider, queries.OTHER_PROVIDERS))}",
+                    "url": f"{url}#{slug(providers.get(provider, queries.OTHER_PROVIDERS))}",
                     "counts": cells.get(address, {}).get(provider, ZERO),
                     **charts.shown_share(cells.get(address, {}).get(provider, ZERO)),
                 }
                 for provider in columns
             ]
-            rows.append({"label": labels[address], "url": url, "cells": shown})
+            rows.append({"label": measured.known[address].ipv4, "url": url, "cells": shown})
     names = [providers.get(provider, queries.OTHER_PROVIDERS) if provider else "Others" for provider in columns]
-    return {"columns": names, "rows": rows, "total": total}
+    return {"columns": names, "rows": rows, "total": measured.addresses}

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from alerts.links import change_url
 from ippools.models import IPAddress, IPPool, IPPoolMember
-from panel.dashboard.attention import change_url
 from servers.access import pools_seen_by
 from servers.models import Organization, Server
 from stats import reasons

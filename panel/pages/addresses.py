@@ -11,13 +11,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils import formats, timezone
 from unfold.decorators import display
 
+from alerts import pool_load
 from core.references import Reference
 from core.related_counts import count_of
 from dnschecks.checked import DNSStatus
 from ippools import identity, ip_addresses, pausing, redirects, warm_ups
 from ippools.models import IPAddress, IPPoolMember, WarmUp
 from nodes import address_file
-from panel import charts, csv_file, pool_load
+from panel import charts, csv_file
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
 from panel.formatting import in_short, limits_in_words

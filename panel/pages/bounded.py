@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from alerts.limits import recipients_of
 from ippools.models import AddressCap
 from panel.formatting import limits_in_words
 from stats.counts import buckets
@@ -35,15 +36,6 @@ def of_address(address_id: int, now: datetime.datetime) -> dict[str, Any]:
         today = buckets.day_of(now)
         context["bounding_replies"] = reasons.by_signature([address_id], today, today, limit=MOST_REPLIES)
     return context
-
-
-def recipients_of(cap: AddressCap) -> str:
-    """Return to whom mail is bounded."""
-    if cap.domains:
-        return ", ".join(cap.domains)
-    if cap.is_default:
-        return "domains that no rule matches"
-    return ", ".join(each.pattern for each in cap.rule.domains.all()) if cap.rule is not None else "everybody"
 
 
 def _row(cap: AddressCap) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from django.utils import timezone
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from core.texts import counted
 from panel import revealed_keys
 from panel.bulk import actions, acts
 from panel.filters import RecordFilter, by_emptiness
-from panel.formatting import counted
 from panel.forms.fields import text_input
 from panel.pages.server_children import ServerChildAdmin, ServerChildForm
 from panel.record_actions import ActForm, act, actor_of

@@ -12,10 +12,10 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.decorators import display
 
+from alerts import attention
 from core.errors import Refused
 from dnschecks.checked import DNSStatus
 from panel import charts
-from panel.dashboard import attention
 from panel.filters import RecordFilter, by_emptiness
 from panel.forms import errors
 from panel.forms.fields import text_area, text_input

@@ -5,9 +5,9 @@ import datetime
 from django.conf import settings
 from django.utils import formats
 
+from core.texts import counted
 from ippools.models import IPPoolMember
 from nodes.models import NodeAddress
-from panel.formatting import counted
 from panel.forms.previews import SHOWN_LINES, Effect
 from servers.models import Organization, Server
 from servers.pools import addresses_of

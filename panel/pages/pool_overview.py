@@ -3,9 +3,9 @@
 import datetime
 from typing import Any
 
+from alerts import pool_load
 from ippools.models import IPAddress, IPPool
 from ippools.public_addresses import BOUND_AND_PUBLIC, hidden
-from panel import pool_load
 from panel.explorer import links
 from panel.viewer import Viewer
 from servers import pools

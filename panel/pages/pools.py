@@ -12,13 +12,13 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.decorators import display
 
+from alerts import pool_load
 from core.errors import Fault, Invalid, Refused
 from core.references import whole_id
 from core.related_counts import count_of
+from core.texts import counted
 from ippools import ranges
 from ippools.models import IPAddress, IPPool, IPPoolMember, WarmUp
-from panel import pool_load
-from panel.formatting import counted
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import RecordField, select, text_area

@@ -9,8 +9,8 @@ from unfold.decorators import display
 
 from core.audit import snapshot
 from core.related_counts import count_of
+from core.texts import counted
 from ippools.models import AddressCap
-from panel.formatting import counted
 from panel.forms.previews import Effect, PreviewedForm
 from panel.pages import bounded
 from panel.pages.base import PanelAdmin

@@ -3,8 +3,8 @@
 import datetime
 from typing import Any
 
+from alerts import limits
 from panel import charts
-from panel.dashboard import limits
 from panel.explorer import links
 from panel.pages import deliveries
 from servers import send_limits

@@ -11,10 +11,11 @@ from unfold.decorators import display
 
 from core.errors import Invalid
 from core.related_counts import count_of
+from core.texts import counted
 from ippools.models import AddressCap
 from panel import csv_file
 from panel.bulk import csv_import
-from panel.formatting import counted, limits_in_words
+from panel.formatting import limits_in_words
 from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.rules import LIMITS, RulesForm
 from panel.pages import bounded

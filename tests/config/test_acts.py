@@ -13,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from alerts import channels
 from core import alerts, tokens, users
 from core.models import AuditEntry, User
 from ippools import caps, ip_addresses, pausing, relay_servers, routing_rules
@@ -25,6 +26,7 @@ from stats.intake import tokens as ingest_tokens
 from stats.reasons import Reason
 from tests import words
 from tests.cast import ANN, NOW, SYSTEM, make_pool, make_tenant
+from tests.factories import ChannelFactory
 from throttling import programs, rules, templates, warm_up_plans
 from throttling.limits import CapKind
 
@@ -60,6 +62,7 @@ class World:
         self.webhook = webhooks.create_webhook(
             server=self.server, name="Hook", url="https://acme.example/", actor=SYSTEM
         )
+        self.channel = ChannelFactory()
         self.route = routes.create_route(server=self.server, name="*", mode="accept", actor=SYSTEM)
         self.pool_rule = pool_rules.create_rule(
             owner=self.server, pool=self.pool, from_conditions=["a.example"], actor=SYSTEM
@@ -128,6 +131,9 @@ def world(db):
 
 # By the act's name, a call of it that gives what is there already.
 UNCHANGED = {
+    "alerts.channels.change_channel": lambda w: channels.change_channel(
+        channel=w.channel, name=w.channel.name, target="ops@example.com", least="warn", conditions=[], actor=ANN
+    ),
     "core.alerts.set_aside": lambda w: alerts.set_aside(**w.alert, actor=ANN),
     "core.alerts.take_back": lambda w: alerts.take_back(audience="platform", key="other", actor=ANN),
     "core.tokens.revoke_token": lambda w: tokens.revoke_token(token=w.token, at=LATER, actor=ANN),
@@ -261,6 +267,7 @@ WRITES = {
     "servers.routes": {"create_route", "delete_route"},
     "servers.send_limits": {"begin", "end"},
     "servers.webhooks": {"create_webhook", "delete_webhook"},
+    "alerts.channels": {"create_channel", "delete_channel", "send_test"},
     "stats.intake.event_sources": {"make_source", "rotate_source", "unmap_text"},
     "stats.intake.reply_rules": {"create_rule", "delete_rule"},
     "stats.intake.tokens": {"make_ingest_token"},
@@ -298,7 +305,7 @@ def same_overrides(routing):
 def acts():
     """Return every function with a parameter `actor` by its whole name, as the product's modules have it."""
     found = {}
-    for app in ("core", "dnschecks", "throttling", "ippools", "servers", "webhooks", "stats", "nodes"):
+    for app in ("core", "dnschecks", "throttling", "ippools", "servers", "webhooks", "stats", "nodes", "alerts"):
         for info in pkgutil.walk_packages(importlib.import_module(app).__path__, f"{app}."):
             if {"migrations", "management", "models"} & set(info.name.split(".")):
                 continue

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("api", "core", "dnschecks", "ippools", "nodes", "servers", "webhooks", "stats", "throttling")
+PRODUCT = ("alerts", "api", "core", "dnschecks", "ippools", "nodes", "servers", "webhooks", "stats", "throttling")
 CLOCKS = {
     "timezone.now",
     "datetime.now",

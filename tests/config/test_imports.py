@@ -2,7 +2,7 @@
 
 from django.apps import apps
 
-ORDER = ["config", "panel", "api", "nodes", "stats", "webhooks", "servers", "ippools", "throttling", "core"]
+ORDER = ["config", "panel", "api", "alerts", "nodes", "stats", "webhooks", "servers", "ippools", "throttling", "core"]
 
 
 def test_every_relation_points_along_the_arrow() -> None:

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.utils import timezone
 
+from alerts.models import Alert, Channel
 from core.audit import Actor
 from core.models import ApiToken, AuditEntry, Job, User
 from ippools.caps import begin as begin_cap
@@ -36,7 +37,7 @@ from stats.intake.event_sources import make_source
 from stats.intake.reply_rules import create_rule as create_reply_rule
 from stats.intake.tokens import make_ingest_token
 from stats.models import Provider, RollupRun
-from tests.factories import DeliveryFactory
+from tests.factories import AlertFactory, ChannelFactory, DeliveryFactory, NoticeFactory
 from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
 from throttling.limits import CapKind
 from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
@@ -63,6 +64,8 @@ class Furnished:
     address: IPAddress
     rule: IPPoolRule
     delivery: Delivery
+    alert: Alert
+    channel: Channel
     owner: User
     operator: User
     analyst: User
@@ -87,6 +90,9 @@ def furnished(name: str, ip: str) -> Furnished:
     FormerPermalink.objects.create(
         permalink=f"{name.lower()}-before", organization=organization, until=NOW, held_until=HELD_UNTIL
     )
+    channel = ChannelFactory(organization=organization, name=f"{name} alerts")
+    alert = AlertFactory(organization=organization, text=f"{name} fails its DNS checks", key="domain_dns:/same")
+    NoticeFactory(alert=alert, channel=channel)
     webhook = create_webhook(server=server, name=f"{name} hook", url="https://hook.example/", actor=SYSTEM)
     return Furnished(
         organization=organization,
@@ -94,6 +100,8 @@ def furnished(name: str, ip: str) -> Furnished:
         credential=create_credential(server=server, kind="api", name=f"{name} key", actor=SYSTEM).credential,
         domain=domain,
         webhook=webhook,
+        alert=alert,
+        channel=channel,
         delivery=DeliveryFactory(webhook=webhook, body='{"to":"bob@example.com"}'),
         route=create_route(server=server, name=f"{name.lower()}-info", mode="accept", actor=SYSTEM),
         pool=pool,
@@ -117,6 +125,8 @@ class Platform:
     routing_rule: RoutingRule
     address: IPAddress
     pool: IPPool
+    alert: Alert
+    channel: Channel
 
 
 @pytest.fixture
@@ -200,6 +210,8 @@ def platform(db: None) -> Platform:
         routing_rule=routing_rule,
         address=address,
         pool=create_platform_pool(name="Shared", actor=SYSTEM),
+        alert=AlertFactory(),
+        channel=ChannelFactory(),
     )
 
 

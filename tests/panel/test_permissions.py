@@ -25,6 +25,8 @@ TENANT_MODELS = {
     "servers.domain",
     "servers.webhook",
     "webhooks.delivery",
+    "alerts.alert",
+    "alerts.channel",
     "servers.route",
     "servers.ippoolrule",
     "servers.membership",
@@ -48,6 +50,8 @@ def records_of(tenant):
         "servers.domain": tenant.domain,
         "servers.webhook": tenant.webhook,
         "webhooks.delivery": tenant.delivery,
+        "alerts.alert": tenant.alert,
+        "alerts.channel": tenant.channel,
         "servers.route": tenant.route,
         "servers.ippoolrule": tenant.rule,
         "servers.membership": membership,
@@ -67,6 +71,8 @@ def platform_records(platform):
         "ippools.ippool": platform.pool,
         "ippools.ipaddress": platform.address,
         "core.user": platform.superuser,
+        "alerts.alert": platform.alert,
+        "alerts.channel": platform.channel,
     }
     for model in admin.site._registry:
         label = model._meta.label_lower

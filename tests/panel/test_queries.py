@@ -23,7 +23,7 @@ from servers.webhooks import create_webhook
 from stats.counts.buckets import Grain, day_of, hour_of, month_number
 from stats.intake.tokens import make_ingest_token
 from stats.models import AddressCount, Provider, ProviderCount, RollupRun, ServerCount
-from tests.factories import DeliveryFactory
+from tests.factories import AlertFactory, ChannelFactory, DeliveryFactory, MessageFactory, NoticeFactory
 from tests.panel.conftest import HELD_UNTIL, NOW, SYSTEM, make_person, sign_in
 from tests.panel.urls import looks
 from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
@@ -61,6 +61,9 @@ def grow_tenant(tenant, platform, n):
     create_credential(server=server, kind="smtp", name=f"More {n}", actor=SYSTEM)
     hook = create_webhook(server=server, name=f"More {n}", url="https://hook.example/", actor=SYSTEM)
     DeliveryFactory(webhook=hook)
+    channel = ChannelFactory(organization=organization)
+    AlertFactory(organization=organization)
+    NoticeFactory(alert=tenant.alert, channel=channel, message=MessageFactory(channel=tenant.channel))
     create_route(server=server, name=f"more{n}", mode="accept", actor=SYSTEM)
     create_pool(organization=organization, name=f"More {n}", ips=[], actor=SYSTEM)
     Domain.objects.create(server=server, name=f"more{n}.example", dkim_public_key="p", spf_status="missing")

@@ -1,25 +1,23 @@
-"""The alerts of “Needs attention”: a sentence, a severity, and a link to the page that resolves it."""
+"""Conditions of records and counts: a sentence, a severity, and a link to the page that resolves it."""
 
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.admin.utils import quote
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Window
 from django.urls import reverse
 
+from alerts.links import change_url, slug
+from alerts.scope import Scope, among
+from core.alerts import KEY_LENGTH
+from core.texts import counted
 from ippools.models import IPAddress, IPPoolMember
-from panel.charts import shown_share, slug
-from panel.dashboard.scope import Scope, among
-from panel.formatting import counted
 from servers.models import Domain, Organization, Server
 from stats.intake import refusals
 from stats.reports import health, reputation
 from stats.reports.reader import ZERO, Counts
 
-# Of each kind so many are named; the rest is a number and a link to the list.
-MOST_NAMED = 4
 # An address with fewer attempts at a provider says nothing about what the provider thinks.
 LEAST_ATTEMPTS = 100
 BAD_SHARE = 0.7
@@ -39,13 +37,22 @@ _WRONG = ("missing", "invalid")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One alert. `level` is `bad` (mail is affected), `warn` (it soon may be) or `note` (intended by an operator)."""
+    """What a condition found. `level` is `bad` (mail is affected), `warn` (it soon may be) or `note` (intended by an operator).
+
+    `condition` is a name of `alerts.conditions.CONDITIONS`; `is_group`: it stands for more records than are named.
+    """
 
     level: str
-    icon: str
+    condition: str
     text: str
     detail: str
     url: str
+    is_group: bool = False
+
+    @property
+    def key(self) -> str:
+        """What identifies it from one look to the next: its subject, not the numbers in its text."""
+        return f"{self.condition}:{self.url}"[:KEY_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +76,25 @@ def of_records(scope: Scope) -> list[Item]:
     domains = among(failing, "server__organization_id", tenants)
     items: list[Item] = []
     many = AlertGroup(
-        "warn", "domain_disabled", "organizations are suspended", "servers.organization", "suspended_at__isempty=0"
+        "warn",
+        "organization_suspended",
+        "organizations are suspended",
+        "servers.organization",
+        "suspended_at__isempty=0",
     )
-    for organization in _some(organizations, items, many):
+    for organization in _some(organizations, items, many, scope.named):
         url = change_url("servers.organization", organization.pk)
         text = f"Organization {organization.name} is suspended"
-        items.append(Item("warn", "domain_disabled", text, organization.suspension_reason, url))
-    many = AlertGroup("bad", "dns", "domains fail their DNS checks", "servers.domain", "checks=failing")
-    for domain in _some(domains.order_by("name", "pk"), items, many):
+        items.append(Item("warn", "organization_suspended", text, organization.suspension_reason, url))
+    many = AlertGroup("bad", "domain_dns", "domains fail their DNS checks", "servers.domain", "checks=failing")
+    for domain in _some(domains.order_by("name", "pk"), items, many, scope.named):
         wrong = ", ".join(
             f"{word} {getattr(domain, field)}" for field, word in RECORDS if getattr(domain, field) in _WRONG
         )
         url = change_url("servers.domain", domain.pk)
-        items.append(Item("bad", "dns", f"{domain.name} fails its DNS checks", f"{wrong}; server {domain.server}", url))
+        items.append(
+            Item("bad", "domain_dns", f"{domain.name} fails its DNS checks", f"{wrong}; server {domain.server}", url)
+        )
     return items
 
 
@@ -100,19 +113,19 @@ def of_silent_servers(scope: Scope) -> list[Item]:
             poolless.append((customer, customer_id, number))
         else:
             pools.setdefault((pool, pool_id), []).append((customer, number))
-    return [*_of_pools(pools), *_of_poolless(poolless)]
+    return [*_of_pools(pools, scope.named), *_of_poolless(poolless, scope.named)]
 
 
-def _of_pools(pools: dict[tuple[str, int], list[tuple[str, int]]]) -> list[Item]:
-    if len(pools) > MOST_NAMED:
+def _of_pools(pools: dict[tuple[str, int], list[tuple[str, int]]], named: int) -> list[Item]:
+    if len(pools) > named:
         servers = sum(number for customers in pools.values() for _, number in customers)
         text = f"No address of {len(pools)} pools sends: {counted(servers, 'server sends', 'servers send')} nothing"
         url = reverse("admin:ippools_ippool_changelist") + "?sends=used"
-        return [Item("bad", "mail_off", text, "Their addresses are paused, or they have none", url)]
+        return [Item("bad", "pool_silent", text, "Their addresses are paused, or they have none", url, is_group=True)]
     return [
         Item(
             "bad",
-            "mail_off",
+            "pool_silent",
             f"No address of {name} sends: {_idle(customers)}",
             "Its addresses are paused, or it has none",
             change_url("ippools.ippool", pool_id),
@@ -121,17 +134,17 @@ def _of_pools(pools: dict[tuple[str, int], list[tuple[str, int]]]) -> list[Item]
     ]
 
 
-def _of_poolless(customers: list[tuple[str, int, int]]) -> list[Item]:
+def _of_poolless(customers: list[tuple[str, int, int]], named: int) -> list[Item]:
     url = reverse("admin:servers_server_changelist") + "?ip_pool__isempty=1&mode__exact=live"
     detail = "Mail that no pool rule matches is not sent"
-    if len(customers) > MOST_NAMED:
+    if len(customers) > named:
         servers = sum(number for *_, number in customers)
         text = f"{counted(servers, 'live server', 'live servers')} of {len(customers)} customers have no IP pool"
-        return [Item("bad", "link_off", text, detail, url)]
+        return [Item("bad", "server_without_pool", text, detail, url, is_group=True)]
     return [
         Item(
             "bad",
-            "link_off",
+            "server_without_pool",
             f"{_possessive(customer)} {counted(number, 'live server has', 'live servers have')} no IP pool",
             detail,
             f"{url}&organization__id__exact={customer_id}",
@@ -156,13 +169,13 @@ def _possessive(name: str) -> str:
 def of_counting(now: datetime.datetime) -> list[Item]:
     """Return alerts on the statistics; for the platform's staff."""
     url = reverse("admin:stats_rolluprun_changelist")
-    return [Item("bad", "hourglass_disabled", sentence, "", url) for sentence in health.problems(now)]
+    return [Item("bad", "statistics", sentence, "", url) for sentence in health.problems(now)]
 
 
 def of_refusals(scope: Scope, now: datetime.datetime) -> list[Item]:
     """Return alerts on events refused today or yesterday, with the reasons."""
     items = []
-    for refused in refusals.lately(scope.server_ids, now)[:MOST_NAMED]:
+    for refused in refusals.lately(scope.server_ids, now)[: scope.named]:
         if refused.server_id is None:
             who, url = "an ingest token or file", reverse("admin:stats_ingesttoken_changelist")
         elif refused.server is None:
@@ -171,7 +184,7 @@ def of_refusals(scope: Scope, now: datetime.datetime) -> list[Item]:
             who, url = refused.server, change_url("servers.server", refused.server_id)
         reasons = ", ".join(f"{number:,} × {code}" for code, number in list(refused.codes.items())[:3])
         detail = f"{reasons}, today and yesterday; the answers of /api/v1/events say which"
-        items.append(Item("warn", "report", f"{refused.number:,} events of {who} were refused", detail, url))
+        items.append(Item("warn", "events_refused", f"{refused.number:,} events of {who} were refused", detail, url))
     return items
 
 
@@ -197,7 +210,11 @@ def known_addresses(ids: Sequence[int]) -> dict[int, AddressFacts]:
 
 
 def of_reputation(
-    cells: dict[int, dict[int, Counts]], addresses: dict[int, AddressFacts], providers: dict[int, str], days: int
+    cells: dict[int, dict[int, Counts]],
+    addresses: dict[int, AddressFacts],
+    providers: dict[int, str],
+    days: int,
+    named: int,
 ) -> list[Item]:
     """Return alerts on addresses with low acceptance by a provider, worst first, with hints on the cause."""
     bad = []
@@ -208,7 +225,7 @@ def of_reputation(
                 bad.append((share, address, provider, counts))
     bad.sort(key=lambda each: each[:3])
     items = []
-    for _, address, provider, counts in bad[:MOST_NAMED]:
+    for _, address, provider, counts in bad[:named]:
         name, known = providers.get(provider, "others"), addresses[address]
         text = f"Delivery problems of address {known.ipv4}: {name} accepts {_percent(counts)} of the attempts"
         others = sum((each for other, each in cells[address].items() if other != provider), ZERO)
@@ -218,37 +235,33 @@ def of_reputation(
         if known.wrong_names:
             detail += f". In DNS: {', '.join(known.wrong_names)}"
         items.append(
-            Item("bad", "trending_down", text, detail, f"{change_url('ippools.ipaddress', address)}#{slug(name)}")
+            Item("bad", "address_refused", text, detail, f"{change_url('ippools.ipaddress', address)}#{slug(name)}")
         )
     return items
 
 
 def _percent(counts: Counts) -> str:
     # A line may not end between the number and its sign.
-    return str(shown_share(counts)["text"]).replace(" ", "\N{NO-BREAK SPACE}")
+    share = reputation.accepted_share(counts) or 0.0
+    return f"{int(share * 100)}\N{NO-BREAK SPACE}%"
 
 
 def _tried(counts: Counts) -> int:
     return counts.sent + counts.deferred + counts.bounced
 
 
-def of_loads(loads: Sequence[Load], days: int) -> list[Item]:
+def of_loads(loads: Sequence[Load], days: int, named: int) -> list[Item]:
     """Return alerts on pools whose addresses have far more load than others."""
     items = []
-    for load in sorted(loads, key=lambda each: -each.times_median)[:MOST_NAMED]:
+    for load in sorted(loads, key=lambda each: -each.times_median)[:named]:
         if load.times_median >= UNEVEN:
             text = f"Pool {load.name} is overloaded: {load.times_median:.1f} times the median load"
             number = counted(load.addresses, "address", "addresses")
             detail = (
                 f"Each of its {number} sent" if load.addresses > 1 else "Its one address sent"
             ) + f" {load.per_address:,.0f} messages in {days} days: add addresses, or move servers to other pools"
-            items.append(Item("bad", "balance", text, detail, change_url("ippools.ippool", load.pool_id)))
+            items.append(Item("bad", "pool_overloaded", text, detail, change_url("ippools.ippool", load.pool_id)))
     return items
-
-
-def change_url(model: str, pk: int) -> str:
-    """Return the URL of a record's change page; `model` is `app.model`."""
-    return reverse(f"admin:{model.replace('.', '_')}_change", args=[quote(pk)])
 
 
 def failing_domains() -> Q:
@@ -264,18 +277,18 @@ class AlertGroup:
     """One line for many alerts of a kind: their number, and a link to a list of these records."""
 
     level: str
-    icon: str
+    condition: str
     words: str
     model: str
     query: str
 
 
-def _some(rows: QuerySet[Any], items: list[Item], many: AlertGroup) -> list[Any]:
+def _some(rows: QuerySet[Any], items: list[Item], many: AlertGroup, named: int) -> list[Any]:
     """Return the records if they are few; otherwise none, and add one alert with their number."""
     # Counted with the rows, so that it is one query however many there are.
-    found = list(rows.annotate(of_all=Window(Count("pk")))[: MOST_NAMED + 1])
-    if len(found) <= MOST_NAMED:
+    found = list(rows.annotate(of_all=Window(Count("pk")))[: named + 1])
+    if len(found) <= named:
         return found
     url = f"{reverse(f'admin:{many.model.replace(".", "_")}_changelist')}?{many.query}"
-    items.append(Item(many.level, many.icon, f"{found[0].of_all:,} {many.words}", "", url))
+    items.append(Item(many.level, many.condition, f"{found[0].of_all:,} {many.words}", "", url, is_group=True))
     return []

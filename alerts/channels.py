@@ -1,0 +1,144 @@
+"""Create, change, delete and test alert channels."""
+
+import datetime
+import hashlib
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from alerts import wording
+from alerts.conditions import CONDITIONS
+from alerts.models import Channel, Message
+from core.acts import locked, save_change
+from core.atomic_acts import atomic_act
+from core.audit import Actor, record, snapshot
+from core.encryption import encrypt
+from core.errors import Conflict, Fault, Invalid, QuotaExceeded
+from core.locks import advisory
+from core.texts import clean_name, is_storable
+from servers.models import Organization
+from servers.webhook_urls import BadURL, parse
+
+# Channels of one organization, or of the platform.
+MOST = 20
+# Between two tests of an organization: they go to addresses that somebody wrote into a form.
+BETWEEN_TESTS = datetime.timedelta(minutes=1)
+# A test is tried for less time than an alert: its sender waits for it.
+_TEST_TRIED_FOR = datetime.timedelta(hours=1)
+CHANGEABLE = frozenset({"name", "target", "least", "conditions", "enabled"})
+
+
+@atomic_act
+def create_channel(*, organization: Organization | None, kind: str, actor: Actor, **columns: Any) -> Channel:
+    """Create a channel with `name` and `target`: an e-mail address or a URL, by `kind`. Raises Invalid, QuotaExceeded."""
+    if kind not in Channel.Kind.values:
+        raise Invalid(Fault("kind", "is not a kind of channel"))
+    advisory(_lock(organization.pk if organization else None))
+    if Channel.objects.filter(organization=organization).count() >= MOST:
+        raise QuotaExceeded(f"There are {MOST} channels already, which is the most")
+    channel = Channel(organization=organization, kind=kind)
+    _assign(channel, {"target": "", **columns})
+    channel.save(force_insert=True)
+    _record(actor, "created", channel, after=snapshot(channel))
+    return channel
+
+
+@atomic_act
+def change_channel(*, channel: Channel, actor: Actor, **changes: Any) -> Channel:
+    """Change name, target, least, conditions or enabled; omitted fields are kept. Raises Invalid and NotFound."""
+    changed = locked(Channel.objects.all(), channel.pk)
+    before = snapshot(changed)
+    _assign(changed, changes)
+    save_change(
+        changed,
+        before,
+        act="channel.changed",
+        actor=actor,
+        organization_id=changed.organization_id,
+        unrecorded={"target"},
+    )
+    return changed
+
+
+@atomic_act
+def delete_channel(*, channel: Channel, actor: Actor) -> None:
+    """Delete the channel with its messages, those that wait too; raises NotFound."""
+    deleted = locked(Channel.objects.all(), channel.pk, no_key=False)
+    _record(actor, "deleted", deleted, before=snapshot(deleted))
+    deleted.delete()
+
+
+@atomic_act
+def send_test(*, channel: Channel, at: datetime.datetime, actor: Actor) -> Message:
+    """Write a test message to the channel; raises Conflict where it is disabled or one was sent a moment ago, and NotFound."""
+    advisory(_lock(channel.organization_id))
+    tested = locked(Channel.objects.select_related("organization"), channel.pk)
+    if not tested.enabled:
+        raise Conflict("The channel is disabled")
+    siblings = Channel.objects.filter(organization=tested.organization_id)
+    if siblings.filter(tested_at__gt=at - BETWEEN_TESTS).exists():
+        raise Conflict("A test was sent less than a minute ago")
+    tested.tested_at = at
+    tested.save(update_fields=["tested_at"])
+    message = Message(channel=tested, created_at=at, due_at=at, until=at + _TEST_TRIED_FOR)
+    message.subject, message.body = wording.of_test(tested, message.uuid, tested.organization, at)
+    message.save(force_insert=True)
+    _record(actor, "tested", tested, before={}, after={"message": str(message.uuid)})
+    return message
+
+
+def _lock(organization_id: int | None) -> str:
+    return f"alerts.channels.{organization_id or 'platform'}"
+
+
+def _assign(channel: Channel, columns: dict[str, Any]) -> None:
+    if unknown := set(columns) - CHANGEABLE:
+        raise TypeError(f"{', '.join(sorted(unknown))} cannot be set by this act")
+    given = dict(columns)
+    faults: list[Fault] = []
+    if "name" in given or channel._state.adding:
+        channel.name = clean_name(given.pop("name", ""))
+    if "target" in given:
+        faults += _aim(channel, str(given.pop("target")).strip())
+    for name, value in given.items():
+        setattr(channel, name, value)
+    if channel.least not in Channel.Least.values:
+        faults.append(Fault("least", "is not a severity"))
+    if not isinstance(channel.conditions, list) or set(map(str, channel.conditions)) - CONDITIONS.keys():
+        faults.append(Fault("conditions", "are not all known"))
+    if faults:
+        raise Invalid(*faults)
+
+
+def _aim(channel: Channel, target: str) -> list[Fault]:
+    """Set the target, encrypted, if it is another; return what is wrong with it."""
+    try:
+        shown = _shown(channel.kind, target)
+    except ValueError as problem:
+        return [Fault("target", str(problem))]
+    if shown != channel.shown_target:
+        channel.target, channel.shown_target = encrypt(target), shown
+    return []
+
+
+def _shown(kind: str, target: str) -> str:
+    """Return what is shown of a target; raises ValueError with the end of a sentence."""
+    if not target or not is_storable(target):
+        raise ValueError("is required, without control characters")
+    if kind == Channel.Kind.EMAIL:
+        try:
+            validate_email(target)
+        except ValidationError:
+            raise ValueError("must be an e-mail address") from None
+        return target
+    try:
+        host = parse(target).host
+    except BadURL as problem:
+        raise ValueError(str(problem)) from None
+    # Enough to see that it is another, and nothing to call it by.
+    return f"{host} ({hashlib.sha256(target.encode()).hexdigest()[:8]})"
+
+
+def _record(actor: Actor, verb: str, channel: Channel, **states: Any) -> None:
+    record(actor=actor, act=f"channel.{verb}", target=channel, organization_id=channel.organization_id, **states)

@@ -1,0 +1,124 @@
+"""Messages sent: each claimed by one worker, tried again until it is taken or its time is over."""
+
+import datetime
+import smtplib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db.models import F, Q
+
+from alerts.models import Channel, Message
+from core.encryption import decrypt
+from webhooks import signing
+from webhooks.calling import call
+from webhooks.resolving import resolve
+
+logger = structlog.get_logger(__name__)
+
+# Between attempts: doubled from the first to the longest.
+FIRST_WAIT = datetime.timedelta(minutes=1)
+LONGEST_WAIT = datetime.timedelta(minutes=15)
+# After this a message that was claimed is taken for lost: its worker was killed.
+LOST_AFTER = datetime.timedelta(minutes=5)
+_MOST_ERROR = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a message was not taken, and whether no mail can be sent now, to whomever."""
+
+    error: str
+    is_mail_down: bool = False
+
+
+def run(*, clock: Callable[[], datetime.datetime], seconds: float) -> int:
+    """Send what is due for so many seconds, and return how many messages were taken.
+
+    New messages go before those that failed; of a channel that fails, the others wait for the next run. So does all mail when
+    the mail server is down: the other channels do not wait for its time-outs.
+    """
+    end = time.monotonic() + seconds
+    left_out = Q(pk=None)
+    sent = 0
+    give_up(at=clock())
+    while time.monotonic() < end and (message := claim(at=clock(), without=left_out)):
+        problem = _attempt(message, clock())
+        _write(message, problem, clock())
+        if problem is None:
+            sent += 1
+            continue
+        left_out |= Q(channel__kind=Channel.Kind.EMAIL) if problem.is_mail_down else Q(channel=message.channel_id)
+        logger.info("alert_not_sent", channel_id=message.channel_id, attempts=message.attempts, cause=problem.error)
+    return sent
+
+
+def claim(*, at: datetime.datetime, without: Q) -> Message | None:
+    """Take the next due message; of workers that claim at once, one gets it."""
+    rows = Message.objects.due(at).exclude(without).order_by("attempts", "pk")
+    while (message := rows.select_related("channel").first()) is not None:
+        mine = Message.objects.filter(pk=message.pk, due_at=message.due_at, attempts=message.attempts)
+        if mine.update(due_at=at + LOST_AFTER, attempts=F("attempts") + 1):
+            message.attempts += 1
+            return message
+    return None
+
+
+def give_up(*, at: datetime.datetime) -> int:
+    """End what was tried for long enough, and what waits for a disabled channel; return how many there were."""
+    return Message.objects.filter(due_at__lte=at, until__lt=at).update(state=Message.State.FAILED, due_at=None)
+
+
+def wait(attempts: int) -> datetime.timedelta:
+    """Return how long after its last attempt, one of so many, a message is tried again."""
+    return min(FIRST_WAIT * (1 << min(attempts - 1, 10)), LONGEST_WAIT)
+
+
+def _attempt(message: Message, at: datetime.datetime) -> Problem | None:
+    """Send the message; return why it was not taken, None if it was."""
+    channel = message.channel
+    target = decrypt(channel.target)
+    if channel.kind == Channel.Kind.EMAIL:
+        return _mail(message, target)
+    body = message.body.encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "Sluice"}
+    if channel.kind == Channel.Kind.WEBHOOK:
+        headers |= signing.signer(at=at).headers(body)
+    outcome = call(target, body=body, headers=headers, resolve=resolve)
+    return None if outcome.is_success else Problem(outcome.error or f"The answer was {outcome.status}")
+
+
+def _mail(message: Message, address: str) -> Problem | None:
+    domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].strip("> ")
+    # Whoever answers automatically does not answer these (RFC 3834).
+    headers = {"Message-ID": f"<{message.uuid}@{domain}>", "Auto-Submitted": "auto-generated"}
+    try:
+        EmailMessage(message.subject, message.body, None, [address], headers=headers).send()
+    except smtplib.SMTPRecipientsRefused as refused:
+        return Problem(_short("; ".join(f"{code} {reason!r}" for code, reason in refused.recipients.values())))
+    except smtplib.SMTPDataError as refused:
+        return Problem(_short(str(refused)))
+    except ValueError as problem:
+        return Problem(_short(str(problem)))
+    except OSError as problem:
+        # smtplib's other errors are of this class too: no connection, no login, no greeting.
+        return Problem(_short(str(problem) or type(problem).__name__), is_mail_down=True)
+    return None
+
+
+def _short(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)[:_MOST_ERROR]
+
+
+def _write(message: Message, problem: Problem | None, at: datetime.datetime) -> None:
+    """Write down what came of an attempt. What was taken for lost and claimed by another meanwhile is the other's to write."""
+    state, due_at = Message.State.SENT, None
+    if problem is not None:
+        again = at + wait(message.attempts)
+        is_over = again > message.until
+        state, due_at = (Message.State.FAILED, None) if is_over else (Message.State.WAITING, again)
+    mine = Message.objects.filter(pk=message.pk, attempts=message.attempts, state=Message.State.WAITING)
+    mine.update(state=state, due_at=due_at, attempted_at=at, error=problem.error[:_MOST_ERROR] if problem else "")

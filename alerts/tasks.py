@@ -1,0 +1,31 @@
+"""The tasks of alerts: each finds its work in rows, may run late, twice or beside itself, and reads the clock here."""
+
+import datetime
+
+from celery import shared_task
+from django.utils import timezone
+
+from alerts import evaluating, sending
+
+# A worker has other tasks: what is left waits for the next run.
+RUN_SECONDS = 10.0
+# For so long ended alerts and their messages are kept.
+KEPT = datetime.timedelta(days=90)
+
+
+@shared_task
+def evaluate() -> None:
+    """Look at all conditions, and write what is to be told."""
+    evaluating.evaluate_all(at=timezone.now())
+
+
+@shared_task
+def send() -> None:
+    """Send the messages that are due."""
+    sending.run(clock=timezone.now, seconds=RUN_SECONDS)
+
+
+@shared_task
+def forget_old() -> None:
+    """Delete alerts that ended long ago, and old messages."""
+    evaluating.forget_old(at=timezone.now(), kept=KEPT)

@@ -1,0 +1,114 @@
+"""The words and the JSON of messages. Plain functions."""
+
+import datetime
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+
+from alerts.conditions import CONDITIONS
+from alerts.models import Alert, Channel, Notice
+from servers.models import Organization
+
+SUBJECT_LENGTH = 200
+# Slack refuses longer texts, and shows less.
+_SLACK_LENGTH = 3_000
+# What each kind of telling is called: in a subject, and as an event of JSON.
+WORDS = {
+    Notice.What.BEGAN: ("Alert", "began"),
+    Notice.What.WORSE: ("Worse", "got worse"),
+    Notice.What.REMINDER: ("Still", "last"),
+    Notice.What.ENDED: ("Ended", "ended"),
+}
+
+type Tellings = Sequence[tuple[Notice.What, int, Alert]]
+
+
+def of_alerts(
+    channel: Channel, message: uuid.UUID, organization: Organization | None, tellings: Tellings, at: datetime.datetime
+) -> tuple[str, str]:
+    """Return the subject and the body of a message of these alerts."""
+    subject = _subject(tellings)
+    whose = organization.name if organization is not None else "the platform"
+    if channel.kind == Channel.Kind.WEBHOOK:
+        listed = [{"what": str(what), **_document(alert)} for what, _, alert in tellings]
+        return subject, _json(message, organization, "alerts", listed, at)
+    lines = [f"Alerts of {whose}, {_clock(at)}"]
+    for what in WORDS:
+        for alert in (alert for each, _, alert in tellings if each == what):
+            lines += ["", f"{WORDS[what][0]}: {alert.text}", *([alert.detail] if alert.detail else []), _span(alert)]
+            if settings.SLUICE_PANEL_URL:
+                lines.append(settings.SLUICE_PANEL_URL.rstrip("/") + alert.url)
+    text = "\n".join(lines)
+    return subject, _slack(text) if channel.kind == Channel.Kind.SLACK else text + "\n"
+
+
+def of_test(
+    channel: Channel, message: uuid.UUID, organization: Organization | None, at: datetime.datetime
+) -> tuple[str, str]:
+    """Return the subject and the body of a test message."""
+    whose = organization.name if organization is not None else "the platform"
+    subject, text = "Test of an alert channel", f"This is a test of the alert channel {channel.name} of {whose}."
+    if channel.kind == Channel.Kind.WEBHOOK:
+        return subject, _json(message, organization, "test", [], at)
+    return subject, _slack(text) if channel.kind == Channel.Kind.SLACK else text + "\n"
+
+
+def _subject(tellings: Tellings) -> str:
+    if len(tellings) == 1:
+        [(what, _, alert)] = tellings
+        subject = f"{WORDS[what][0]}: {alert.text}"
+    else:
+        numbers = [(sum(each == what for each, *_ in tellings), word) for what, (_, word) in WORDS.items()]
+        subject = "Alerts: " + ", ".join(f"{number} {word}" for number, word in numbers if number)
+    # One line, whatever the records are called.
+    return " ".join(subject.split())[:SUBJECT_LENGTH]
+
+
+def _document(alert: Alert) -> dict[str, Any]:
+    return {
+        "id": alert.pk,
+        "condition": alert.condition,
+        "title": CONDITIONS[alert.condition].title,
+        "severity": alert.level,
+        "text": alert.text,
+        "detail": alert.detail,
+        "url": alert.url,
+        "since": alert.since.isoformat(),
+        "until": alert.ended_at.isoformat() if alert.ended_at else None,
+    }
+
+
+def _json(
+    message: uuid.UUID,
+    organization: Organization | None,
+    event: str,
+    listed: list[dict[str, Any]],
+    at: datetime.datetime,
+) -> str:
+    document = {
+        "event": event,
+        "uuid": str(message),
+        "timestamp": at.timestamp(),
+        "organization": organization.permalink if organization is not None else None,
+        "alerts": listed,
+    }
+    return json.dumps(document, separators=(",", ":"))
+
+
+def _slack(text: str) -> str:
+    # The three characters that Slack's texts are marked up with.
+    for sign, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(sign, name)
+    return json.dumps({"text": text if len(text) <= _SLACK_LENGTH else text[: _SLACK_LENGTH - 1] + "…"})
+
+
+def _span(alert: Alert) -> str:
+    until = f", until {_clock(alert.ended_at)}" if alert.ended_at else ""
+    return f"Since {_clock(alert.since)}{until}"
+
+
+def _clock(at: datetime.datetime) -> str:
+    return at.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

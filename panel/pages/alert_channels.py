@@ -1,0 +1,124 @@
+"""Alert channels: where alerts are sent, and “Send a test”."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from alerts import channels
+from alerts.conditions import CONDITIONS
+from alerts.models import Channel, Message
+from panel.filters import RecordFilter
+from panel.forms.base import ActingForm
+from panel.forms.fields import text_input
+from panel.pages.alerts import title_of
+from panel.pages.base import TenantAdmin
+from panel.record_actions import ActForm, act, actor_of
+from panel.viewer import viewer_of
+from servers.access import organizations_changed_by
+
+# Messages on the page of a channel.
+SHOWN = 20
+
+
+class ChannelForm(ActingForm):
+    """A channel's own fields. The organization and the kind stay as they are."""
+
+    target = forms.CharField(
+        max_length=2000, label="E-mail address or URL", required=False, widget=text_input(autocomplete="off")
+    )
+    conditions = forms.MultipleChoiceField(
+        choices=[(name, condition.title) for name, condition in CONDITIONS.items()],
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget(),
+        help_text="Choose none for all.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.limit_choices("organization", organizations_changed_by(self.request.user))
+        is_platform = viewer_of(self.request).is_platform
+        if "organization" in self.fields:
+            self.fields["organization"].required = not is_platform
+            self.fields["organization"].help_text = "Leave empty for the platform’s own alerts." if is_platform else ""
+        if "target" in self.fields:
+            self.fields["target"].required = self.is_new
+            self.fields["target"].help_text = (
+                "A URL is stored encrypted and not shown again." if self.is_new else "Leave empty to keep it."
+            )
+        if not is_platform and "conditions" in self.fields:
+            field: Any = self.fields["conditions"]
+            field.choices = [(name, each.title) for name, each in CONDITIONS.items() if not each.is_platforms]
+
+    def act(self) -> Channel:
+        values = dict(self.cleaned_data)
+        if self.is_new:
+            return channels.create_channel(actor=self.actor, **values)
+        if not values.get("target"):
+            values.pop("target", None)
+        return channels.change_channel(channel=self.instance, actor=self.actor, **values)
+
+
+@admin.register(Channel)
+class ChannelAdmin(TenantAdmin):
+    """Alert channels of organizations and of the platform."""
+
+    form = ChannelForm
+    list_display = ["name", "kind", "shown_target", "whose", "least", "condition_titles", "enabled"]
+    list_filter = [("organization", RecordFilter), "kind", "enabled"]
+    list_select_related = ["organization"]
+    search_fields = ["name"]
+    autocomplete_fields = ["organization"]
+    add_fieldsets = ((None, {"fields": ["organization", "name", "kind", "target", "least", "conditions", "enabled"]}),)
+    fields = ["whose", "name", "kind", "shown_target", "target", "least", "conditions", "enabled"]
+    restorable = ("name", "least", "conditions", "enabled")
+    actions_detail = ["send_test"]
+    change_form_outer_before_template = "panel/alert_channel/summary.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
+        return super().get_queryset(request).select_related("organization")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        if obj is None:
+            return self.add_fieldsets
+        # Who only reads has no field to enter a new target in.
+        shown = self.has_change_permission(request, obj)
+        return ((None, {"fields": [name for name in self.fields if shown or name != "target"]}),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
+        return [] if obj is None else ["whose", "kind", "shown_target"]
+
+    @display(description="Organization", ordering="organization", empty_value="The platform")
+    def whose(self, record: Channel) -> Any:
+        return record.organization
+
+    @display(description="Conditions")
+    def condition_titles(self, record: Channel) -> str:
+        return ", ".join(title_of(each) for each in record.conditions) or "all"
+
+    def summary_of(self, request: HttpRequest, record: Channel) -> dict[str, Any]:
+        return {"channel_messages": Message.objects.filter(channel=record).defer("body")[:SHOWN]}
+
+    def consequences(self, record: Any) -> list[str]:
+        return ["Its messages go with it, those that are waiting too."]
+
+    def delete_act(self, request: HttpRequest, record: Any) -> None:
+        channels.delete_channel(channel=record, actor=actor_of(request))
+
+    def restore(self, request: HttpRequest, record: Channel, state: dict[str, Any]) -> None:
+        channels.change_channel(channel=record, actor=actor_of(request), **state)
+
+    @act(
+        title="Send a test",
+        description="A message is sent by the channel within some seconds. It says that it is a test.",
+        icon="send",
+        fits=lambda record: record.enabled,
+    )
+    def send_test(self, request: HttpRequest, record: Channel, form: ActForm) -> str:
+        channels.send_test(channel=record, at=timezone.now(), actor=actor_of(request))
+        return "The test is sent within some seconds; its state is below."

@@ -1,0 +1,140 @@
+"""Alerts, open and ended: the platform's staff see all, an organization's people their own."""
+
+import datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin import SimpleListFilter
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.decorators import display
+
+from alerts.conditions import CONDITIONS
+from alerts.models import Alert, Notice
+from core import alerts as set_aside
+from panel.dashboard.alerts import SNOOZES
+from panel.filters import RecordFilter
+from panel.forms.fields import select
+from panel.pages.base import TenantAdmin
+from panel.record_actions import ActForm, act, actor_of
+
+LEVELS = {"Mail is affected": "danger", "Mail may soon be affected": "warning", "Intended by an operator": "info"}
+# Of what was told of an alert, so much is shown.
+SHOWN = 20
+
+
+class StateFilter(SimpleListFilter):
+    """Open or ended."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "Open"), ("ended", "Ended")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        is_ended = {"open": False, "ended": True}.get(self.value() or "")
+        return queryset if is_ended is None else queryset.filter(ended_at__isnull=not is_ended)
+
+
+class ConditionFilter(SimpleListFilter):
+    """By what was found."""
+
+    title = "condition"
+    parameter_name = "condition"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, condition.title) for name, condition in CONDITIONS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(condition=self.value()) if self.value() else queryset
+
+
+class SnoozeForm(ActForm):
+    """For how long no reminder is sent."""
+
+    hours = forms.TypedChoiceField(choices=SNOOZES, coerce=int, label="For", widget=select())
+
+
+@admin.register(Alert)
+class AlertAdmin(TenantAdmin):
+    """Alerts. They begin and end by themselves; people acknowledge them."""
+
+    is_added = is_changed = is_deleted = False
+    list_display = ["text", "condition_title", "level_label", "organization", "since", "ended_at"]
+    list_filter = [StateFilter, "level", ConditionFilter, ("organization", RecordFilter)]
+    list_select_related = ["organization"]
+    search_fields = ["text"]
+    search_help_text = "Words of the alert"
+    ordering: ClassVar[Any] = [F("ended_at").desc(nulls_first=True), "-id"]
+    fields = ["text", "detail", "condition_title", "level_label", "organization", "since", "began_at", "ended_at"]
+    readonly_fields = ["condition_title", "level_label"]
+    actions_detail = ["acknowledge", "snooze", "take_back"]
+    change_form_outer_before_template = "panel/alert/summary.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
+        return super().get_queryset(request).filter(began_at__isnull=False).select_related("organization")
+
+    @display(description="Condition", ordering="condition")
+    def condition_title(self, record: Alert) -> str:
+        return title_of(record.condition)
+
+    @display(description="Severity", ordering="level", label=LEVELS)
+    def level_label(self, record: Alert) -> str:
+        return record.get_level_display()
+
+    def summary_of(self, request: HttpRequest, record: Alert) -> dict[str, Any]:
+        rows = Notice.objects.filter(alert=record).select_related("channel", "message").order_by("-pk")
+        aside = set_aside.in_force(audience=record.audience, at=timezone.now())
+        return {"alert": record, "aside": aside.get(record.key), "notices": rows[:SHOWN]}
+
+    @act(
+        title="Acknowledge",
+        description="No reminders are sent for seven days. The end of the alert is told.",
+        icon="done",
+        fits=lambda record: record.ended_at is None,
+    )
+    def acknowledge(self, request: HttpRequest, record: Alert, form: ActForm) -> str:
+        _set_aside(request, record, is_hidden=False, lasts=set_aside.LONGEST)
+        return "The alert is acknowledged: no reminders are sent for seven days."
+
+    @act(
+        title="Snooze",
+        description="No reminders are sent for a time, and the dashboard of the platform hides the alert.",
+        form=SnoozeForm,
+        icon="snooze",
+        fits=lambda record: record.ended_at is None,
+    )
+    def snooze(self, request: HttpRequest, record: Alert, form: ActForm) -> str:
+        hours = form.cleaned_data["hours"]
+        _set_aside(request, record, is_hidden=True, lasts=datetime.timedelta(hours=hours))
+        return "The alert is snoozed."
+
+    @act(title="Remind again", description="Acknowledging or snoozing is undone.", icon="undo")
+    def take_back(self, request: HttpRequest, record: Alert, form: ActForm) -> str:
+        set_aside.take_back(audience=record.audience, key=record.key, actor=actor_of(request))
+        return "Reminders are sent again."
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+
+
+def title_of(condition: str) -> str:
+    """Return the title of a condition; one that no longer exists is shown by its name."""
+    known = CONDITIONS.get(condition)
+    return known.title if known else condition
+
+
+def _set_aside(request: HttpRequest, alert: Alert, *, is_hidden: bool, lasts: datetime.timedelta) -> None:
+    now = timezone.now()
+    set_aside.set_aside(
+        audience=alert.audience,
+        key=alert.key,
+        label=" ".join(alert.text.split()),
+        is_hidden=is_hidden,
+        until=now + lasts,
+        at=now,
+        actor=actor_of(request),
+    )

@@ -1,0 +1,46 @@
+"""What the tables of alerts refuse."""
+
+from tests.factories import A_MOMENT, AlertFactory, ChannelFactory, MessageFactory, NoticeFactory, OrganizationFactory
+from tests.refusals import Refusals
+
+refusals = Refusals("alerts")
+
+
+@refusals.by("alerts_alert_one_open_of_platform")
+def _():
+    AlertFactory(key=AlertFactory().key, began_at=None)
+
+
+@refusals.by("alerts_alert_one_open_of_organization")
+def _():
+    alert = AlertFactory(organization=OrganizationFactory())
+    AlertFactory(organization=alert.organization, key=alert.key)
+
+
+@refusals.by("alerts_alert_ends_after_it_began")
+def _():
+    AlertFactory(began_at=None, ended_at=A_MOMENT)
+
+
+@refusals.by("alerts_channel_has_a_target")
+def _():
+    ChannelFactory(target="")
+
+
+@refusals.by("alerts.Message.uuid")
+def _():
+    MessageFactory(uuid=MessageFactory().uuid)
+
+
+@refusals.by("alerts_message_due")
+def _():
+    MessageFactory(state="sent")
+
+
+@refusals.by("alerts_notice_once")
+def _():
+    notice = NoticeFactory()
+    NoticeFactory(alert=notice.alert, channel=notice.channel)
+
+
+test_the_database_refuses = refusals.as_test()
