@@ -4,10 +4,11 @@ from django.db import models
 class SetAside(models.Model):
     """An alert that a user has acknowledged (it stays visible) or snoozed (it is hidden), until a time.
 
-    Alerts themselves are no rows: each page finds them anew. `key` is what makes one the same alert from page to page.
+    The dashboard finds them anew for each page. `key` is what makes one the same alert from page to page, and that of its row.
     """
 
-    # Who no longer needs to see it: "platform" for all of its staff, or one person, "user:<id>".
+    # Who no longer needs to see it: "platform" for all of its staff, one person, "user:<id>", or "organization:<id>", whose
+    # channels send no reminders.
     audience = models.CharField(max_length=40)
     key = models.CharField(max_length=300)
     label = models.CharField(max_length=300)
