@@ -56,7 +56,7 @@ def change_channel(*, channel: Channel, actor: Actor, **changes: Any) -> Channel
         act="channel.changed",
         actor=actor,
         organization_id=changed.organization_id,
-        unrecorded={"target"},
+        unrecorded={"sealed_target"},
     )
     return changed
 
@@ -118,7 +118,7 @@ def _aim(channel: Channel, target: str) -> list[Fault]:
     except ValueError as problem:
         return [Fault("target", str(problem))]
     if shown != channel.shown_target:
-        channel.target, channel.shown_target = encrypt(target), shown
+        channel.sealed_target, channel.shown_target = encrypt(target), shown
     return []
 
 

@@ -80,7 +80,7 @@ def wait(attempts: int) -> datetime.timedelta:
 def _attempt(message: Message, at: datetime.datetime) -> Problem | None:
     """Send the message; return why it was not taken, None if it was."""
     channel = message.channel
-    target = decrypt(channel.target)
+    target = decrypt(channel.sealed_target)
     if channel.kind == Channel.Kind.EMAIL:
         return _mail(message, target)
     body = message.body.encode()

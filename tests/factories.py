@@ -420,7 +420,7 @@ class ChannelFactory(DjangoModelFactory):
 
     name = factory.Sequence("Channel {}".format)
     kind = "email"
-    target = factory.LazyFunction(lambda: encrypt("ops@example.com"))
+    sealed_target = factory.LazyFunction(lambda: encrypt("ops@example.com"))
     shown_target = "ops@example.com"
 
 

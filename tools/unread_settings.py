@@ -17,6 +17,8 @@ from tools.dead_code import PRODUCT, ROOT
 SETTINGS = ROOT / "config" / "settings.py"
 # Libraries that find some of their settings by this beginning and a name.
 PREFIXES = ("DJANGO_STRUCTLOG_",)
+# Django's own that have no default: its backend of e-mails as files asks for it by name.
+DJANGOS = {"EMAIL_FILE_PATH"}
 
 
 def main() -> int:
@@ -28,7 +30,7 @@ def main() -> int:
         name
         for name in sorted(_names(SETTINGS, ast.Store) - _names(SETTINGS, ast.Load))
         if not hasattr(global_settings, name)
-        and name not in of_celery
+        and name not in of_celery | DJANGOS
         and not re.search(rf"\bsettings\.{name}\b|\"{name}\"", ours)
         and not _is_a_librarys(name)
     ]

@@ -25,7 +25,7 @@ class Channel(models.Model):
     name = models.CharField(max_length=200)
     kind = models.CharField(max_length=7, choices=Kind.choices)
     # A URL of Slack's lets its holder write there: it is not shown again.
-    target = CiphertextField(editable=False)
+    sealed_target = CiphertextField(editable=False)
     # What is shown of it: the e-mail address, or the URL's host with a digest of the whole.
     shown_target = models.CharField("sends to", max_length=330)
     least = models.CharField("severity", max_length=4, choices=Least.choices, default=Least.WARN)
@@ -41,7 +41,7 @@ class Channel(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="alerts_channel_has_a_target",
-                condition=~Q(target="") & ~Q(shown_target=""),
+                condition=~Q(sealed_target="") & ~Q(shown_target=""),
                 violation_error_message="A channel has a target",
             ),
         ]

@@ -23,7 +23,7 @@ def make(**more):
 
 def test_it_is_created_and_a_url_is_nowhere_in_clear():
     channel = make(kind="slack", target=f" {SECRET} ")
-    assert decrypt(channel.target) == SECRET
+    assert decrypt(channel.sealed_target) == SECRET
     assert channel.shown_target.startswith("hooks.slack.com (")
     row = Channel.objects.filter(pk=channel.pk).values().get()
     entry = AuditEntry.objects.get(act="channel.created")
@@ -37,7 +37,7 @@ def test_another_target_is_a_change_and_the_same_is_none():
     assert not AuditEntry.objects.filter(act="channel.changed").exists()
     changed = change_channel(channel=channel, target=f"{SECRET}2", actor=ANN)
     changed.refresh_from_db()
-    assert decrypt(changed.target) == f"{SECRET}2"
+    assert decrypt(changed.sealed_target) == f"{SECRET}2"
     assert AuditEntry.objects.filter(act="channel.changed").count() == 1
 
 

@@ -24,7 +24,7 @@ def _():
 
 @refusals.by("alerts_channel_has_a_target")
 def _():
-    ChannelFactory(target="")
+    ChannelFactory(sealed_target="")
 
 
 @refusals.by("alerts.Message.uuid")

@@ -41,7 +41,7 @@ def receiver(settings):
 
 
 def hook(url, kind="webhook", **more):
-    return ChannelFactory(kind=kind, target=encrypt(url), shown_target="hook", **more)
+    return ChannelFactory(kind=kind, sealed_target=encrypt(url), shown_target="hook", **more)
 
 
 def test_an_e_mail_arrives(mail_server, settings):
@@ -67,7 +67,7 @@ def test_an_e_mail_arrives(mail_server, settings):
 @pytest.mark.parametrize("way", ["connections are refused", "421 4.3.2 shutting down", "554 5.7.1 no service"])
 def test_none_is_lost_and_none_comes_twice_when_mail_is_down_for_an_hour(way, mail_server, settings):
     for n in range(3):
-        ChannelFactory(name=f"ops {n}", target=encrypt(f"ops{n}@example.com"))
+        ChannelFactory(name=f"ops {n}", sealed_target=encrypt(f"ops{n}@example.com"))
     if way == "connections are refused":
         settings.EMAIL_PORT = closed_port()
     else:
@@ -108,7 +108,7 @@ def test_other_channels_do_not_wait_for_a_mail_server_that_is_down(mail_server, 
 
 def test_a_mailbox_that_is_refused_keeps_no_other_from_its_mail(mail_server):
     mail_server.unknown = {"gone@example.com"}
-    ChannelFactory(name="gone", target=encrypt("gone@example.com"))
+    ChannelFactory(name="gone", sealed_target=encrypt("gone@example.com"))
     ChannelFactory(name="ops")
     minutes = Minutes()
     minutes.see(item(), times=2)
