@@ -9,7 +9,8 @@ from core.encryption import decrypt
 from core.errors import Conflict, Invalid, NotFound, QuotaExceeded
 from core.models import AuditEntry
 from tests.alerts.conftest import MINUTE
-from tests.factories import A_MOMENT, ChannelFactory, OrganizationFactory
+from tests.alerts.factories import ChannelFactory
+from tests.factories import A_MOMENT, OrganizationFactory
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 ANN = Actor.system()

@@ -1,6 +1,7 @@
 """What the tables of alerts refuse."""
 
-from tests.factories import A_MOMENT, AlertFactory, ChannelFactory, MessageFactory, NoticeFactory, OrganizationFactory
+from tests.alerts.factories import AlertFactory, ChannelFactory, MessageFactory, NoticeFactory
+from tests.factories import A_MOMENT, OrganizationFactory
 from tests.refusals import Refusals
 
 refusals = Refusals("alerts")

@@ -12,7 +12,8 @@ from core import alerts as set_aside
 from core.audit import Actor
 from servers.models import Domain
 from tests.alerts.conftest import MINUTE, Minutes, item
-from tests.factories import A_MOMENT, AlertFactory, ChannelFactory, MessageFactory, OrganizationFactory, ServerFactory
+from tests.alerts.factories import AlertFactory, ChannelFactory, MessageFactory
+from tests.factories import A_MOMENT, OrganizationFactory, ServerFactory
 from tests.races import at_once, in_the_open
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]

@@ -15,7 +15,8 @@ from alerts import sending
 from alerts.models import Alert, Message
 from core.encryption import encrypt
 from tests.alerts.conftest import MINUTE, Minutes, item
-from tests.factories import A_MOMENT, ChannelFactory, MessageFactory, OrganizationFactory
+from tests.alerts.factories import ChannelFactory, MessageFactory
+from tests.factories import A_MOMENT, OrganizationFactory
 from tests.races import at_once, in_the_open
 from tests.webhooks.receivers import Receiver, answers, never
 from webhooks.models import SigningKey

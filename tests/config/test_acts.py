@@ -25,8 +25,8 @@ from stats.intake import event_sources, reply_rules
 from stats.intake import tokens as ingest_tokens
 from stats.reasons import Reason
 from tests import words
+from tests.alerts.factories import ChannelFactory
 from tests.cast import ANN, NOW, SYSTEM, make_pool, make_tenant
-from tests.factories import ChannelFactory
 from throttling import programs, rules, templates, warm_up_plans
 from throttling.limits import CapKind
 

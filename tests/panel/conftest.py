@@ -37,7 +37,8 @@ from stats.intake.event_sources import make_source
 from stats.intake.reply_rules import create_rule as create_reply_rule
 from stats.intake.tokens import make_ingest_token
 from stats.models import Provider, RollupRun
-from tests.factories import AlertFactory, ChannelFactory, DeliveryFactory, NoticeFactory
+from tests.alerts.factories import AlertFactory, ChannelFactory, NoticeFactory
+from tests.factories import DeliveryFactory
 from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
 from throttling.limits import CapKind
 from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan

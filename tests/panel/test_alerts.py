@@ -7,7 +7,8 @@ from alerts.models import Channel, Message
 from core.encryption import decrypt
 from core.models import AuditEntry, SetAside
 from servers.models import Domain
-from tests.factories import A_MOMENT, AlertFactory, ChannelFactory, MessageFactory
+from tests.alerts.factories import AlertFactory, ChannelFactory, MessageFactory
+from tests.factories import A_MOMENT
 from tests.panel.conftest import sign_in
 
 pytestmark = pytest.mark.django_db

@@ -23,7 +23,8 @@ from servers.webhooks import create_webhook
 from stats.counts.buckets import Grain, day_of, hour_of, month_number
 from stats.intake.tokens import make_ingest_token
 from stats.models import AddressCount, Provider, ProviderCount, RollupRun, ServerCount
-from tests.factories import AlertFactory, ChannelFactory, DeliveryFactory, MessageFactory, NoticeFactory
+from tests.alerts.factories import AlertFactory, ChannelFactory, MessageFactory, NoticeFactory
+from tests.factories import DeliveryFactory
 from tests.panel.conftest import HELD_UNTIL, NOW, SYSTEM, make_person, sign_in
 from tests.panel.urls import looks
 from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
