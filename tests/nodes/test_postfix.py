@@ -1,6 +1,5 @@
 """Postfix's files, held by what a Postfix would do with them: the same addresses, weights and limits as the policy."""
 
-import datetime
 from fractions import Fraction
 from random import Random
 from typing import NamedTuple
@@ -10,21 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodes.policy import postfix, postfix_transports
-from nodes.policy.compiled import Fidelity
 from nodes.policy.flat import Flat
 from nodes.policy.model import (
-    Deferral,
     NodeIdentity,
     Overlay,
     Policy,
     Pool,
-    PoolRule,
     Rest,
     SmtpKey,
     Source,
-    Suspension,
     Table,
-    Tenant,
     Way,
 )
 from nodes.policy.postfix import compile_policy
@@ -268,65 +262,6 @@ def test_shards_never_exceed_the_limit_and_reach_four_fifths_of_it(per_hour: int
         assert found.per_hour >= Fraction(4, 5) * per_hour
 
 
-def test_one_pool_takes_mail_itself() -> None:
-    files = compile_policy(small(tenants=(Tenant(1, "u1", "acme/mail", 1, 7),)), Overlay()).files
-
-    assert {name.partition("/")[0] for name in files} == {"pool-7"}
-    assert Instance(files, "pool-7").pool_of("acme/mail") == "here"
-    assert Instance(files, "pool-7").pool_of("globex/mail") is None
-
-
-def test_a_default_limit_for_each_domain_needs_a_front() -> None:
-    """Postfix counts deliveries: a message of several recipients would count once."""
-    files = compile_policy(small(default=(5, 360)), Overlay()).files
-
-    assert {name.partition("/")[0] for name in files} == {"front", "pool-7"}
-    leaving = Instance(files, "pool-7").leaving("else.where")
-    assert {each.is_by_domain for each in leaving.values()} == {True}
-
-
-def test_the_front_gives_each_tenant_to_its_pool() -> None:
-    policy = small(
-        Pool(7, "Pool", (11,)),
-        Pool(8, "Other", (12,)),
-        tenants=(
-            Tenant(1, "u1", "acme/mail", 1, 7),
-            Tenant(2, "u2", "globex/mail", 2, 8),
-            Tenant(3, "u3", "acme/none", 1, None),
-            Tenant(4, "u4", "acme/new", 1, 7, is_development=True),
-            Tenant(5, "u5", "acme/late", 1, 7),
-            Tenant(6, "u6", "globex/full", 2, 8, send_limit=5),
-        ),
-    )
-    reason = "This server has reached its send limit of 5 messages an hour; try again after 14:00 UTC"
-    overlay = Overlay(
-        suspended=(Suspension("acme/late"),),
-        deferred=(Deferral("globex/full", datetime.datetime(2026, 7, 27, 14, tzinfo=datetime.UTC), reason),),
-    )
-    compiled = compile_policy(policy, overlay)
-    front = Instance(compiled.files, "front")
-    # A suspension and a send limit are for a time: the client keeps its mail.
-    assert compiled.files["front/tenants"].split("\n")[1:] == [
-        "acme/late 450 4.7.1 This server is suspended",
-        "acme/mail pool_7",
-        "acme/new REJECT 5.7.1 This server is in development mode: nodes deliver no mail of it",
-        "acme/none REJECT 5.7.1 This server has no IP pool",
-        f"globex/full 450 4.7.1 {reason}",
-        "globex/mail pool_8",
-        "",
-    ]
-
-    assert [front.pool_of(tenant.name) for tenant in policy.tenants] == [
-        "127.128.0.7:10025",
-        "127.128.0.8:10025",
-        None,
-        None,
-        None,
-        None,
-    ]
-    assert compiled.files["pool-8/master.cf"].split("\n")[1].startswith("127.128.0.8:10025 inet ")
-
-
 def test_an_address_that_rests_leaves_its_mail_to_the_others() -> None:
     policy = small(Pool(7, "Pool", (11, 12)), Pool(8, "Alone", (11,)))
 
@@ -353,33 +288,6 @@ def test_an_address_that_rests_leaves_its_mail_to_the_others() -> None:
         Instance(compile_policy(policy, each).files, "pool-7").services.keys() for each in (Overlay(), rests, some)
     ]
     assert services[0] == services[1] == services[2]
-
-
-def test_pool_rules_are_tried_in_order() -> None:
-    rules = (
-        PoolRule(4, ("news@acme.example",), ("big.example",), 8),
-        PoolRule(5, (), ("bob@else.example",), 7),
-        PoolRule(6, ("acme.example",), (), 8),
-    )
-    policy = small(
-        Pool(7, "Pool", (11,)), Pool(8, "Other", (12,)), tenants=(Tenant(1, "u1", "acme/mail", 1, None, rules),)
-    )
-    compiled = compile_policy(policy, Overlay())
-    settings_of = Instance(compiled.files, "front").settings
-
-    assert settings_of["rules_4_0_1"] == (
-        "check_sender_access lmdb:$config_directory/rules_4_0_1_4-from,"
-        " check_recipient_access lmdb:$config_directory/rules_4_0_1_5-to,"
-        " check_sender_access lmdb:$config_directory/rules_4_0_1_6-from,"
-        " check_client_access static:{REJECT 5.7.1 This server has no IP pool for this mail}"
-    )
-    assert settings_of["rules_4_0_1_4"] == "check_recipient_access lmdb:$config_directory/rules_4_0_1_4-to"
-    assert compiled.files["front/rules_4_0_1_4-from"].endswith("\nnews@acme.example rules_4_0_1_4\n")
-    assert compiled.files["front/rules_4_0_1_4-to"].endswith("\nbig.example pool_8\n")
-    assert compiled.files["front/rules_4_0_1_6-from"].endswith("\nacme.example pool_8\n")
-    assert ("pool_rules_by_message", Fidelity.NOT_ENFORCED, ("acme/mail",)) in [
-        (each.code, each.fidelity, each.about) for each in compiled.fidelity
-    ]
 
 
 def test_all_addresses_paused_means_that_mail_waits() -> None:

@@ -1,0 +1,62 @@
+"""The time of a line of Postfix's log: a traditional stamp has neither year nor zone."""
+
+import datetime
+
+import pytest
+
+from agent.postfix_log import Reader
+from tests.stats.intake.test_postfix_log import NOW, STAMP, active, client, delivery, read
+
+
+@pytest.mark.parametrize(
+    ("stamp", "zone", "at"),
+    [
+        ("Nov 27 02:35:04", "UTC", "2026-11-27T02:35:04.000Z"),
+        ("Nov 26 21:35:04", "America/New_York", "2026-11-27T02:35:04.000Z"),
+        ("Nov 28 02:35:04", "UTC", "2026-11-28T02:35:04.000Z"),
+        ("Jan  2 00:00:01", "UTC", "2027-01-02T00:00:01.000Z"),
+        ("2026-11-27T02:35:04.518649+00:00", "UTC", "2026-11-27T02:35:04.518Z"),
+        ("2026-11-27T03:35:04+0100", "Asia/Tokyo", "2026-11-27T02:35:04.000Z"),
+        ("2026-11-27T02:35:04z", "UTC", "2026-11-27T02:35:04.000Z"),
+    ],
+)
+def test_times(stamp, zone, at):
+    lines = (client(), active(), delivery(stamp=f"{stamp} node1 "))
+    assert read(*lines, time_zone=zone)[-1]["event"]["at"] == at
+
+
+def test_the_year_comes_from_a_long_queue_id_whatever_the_clock_says():
+    lines = (client(), active(), delivery())
+    found = {read(*lines, reader=Reader(now=now))[-1]["event"]["at"] for now in (0.0, NOW, NOW + 4e7, NOW - 4e7)}
+    assert found == {"2026-11-27T02:35:04.000Z"}
+
+
+@pytest.mark.parametrize(
+    ("now", "stamps", "years"),
+    [
+        (
+            datetime.datetime(2027, 1, 1, 0, 10, tzinfo=datetime.UTC),
+            ["Dec 31 23:59:59", "Jan  1 00:00:01"],
+            [2026, 2027],
+        ),
+        (datetime.datetime(2028, 3, 1, tzinfo=datetime.UTC), ["Feb 29 10:00:00", "Feb 29 10:00:01"], [2028, 2028]),
+        (datetime.datetime(2026, 11, 27, tzinfo=datetime.UTC), ["Dec  1 10:00:00", "Apr  1 10:00:01"], [2025, 2026]),
+    ],
+)
+def test_the_year_of_short_queue_ids_is_the_last_one_and_goes_on_with_the_log(now, stamps, years):
+    reader = Reader(now=now.timestamp())
+    found = []
+    for stamp in stamps:
+        lines = [
+            line.replace(STAMP, f"{stamp} node1 ") for line in (client(qid="3C0452A09E5"), active(qid="3C0452A09E5"))
+        ]
+        found += [int(out["event"]["at"][:4]) for out in read(*lines, reader=reader)]
+    assert found == years
+
+
+def test_a_wrong_time_zone_is_told_and_no_year_is_lost():
+    """The queue id says when the message came: the log of a machine in New York was taken for one in UTC."""
+    lines = [line.replace("Nov 27 02:35", "Nov 26 21:35") for line in (client(), active())]
+    (out,) = read(*lines)
+    assert out["event"]["at"] == "2026-11-26T21:35:04.000Z"
+    assert out["warnings"] == [["time_zone", "The log's time is -18000 s off the queue id's: check the time zone"]]
