@@ -59,7 +59,9 @@ class Cast:
         return {
             **ids,
             "organization": [random.choice(self.tenants).organization],
-            "server": state.servers() or [""],
+            "server": state.uuids("servers_server"),
+            "webhook": state.uuids("servers_webhook"),
+            "delivery": state.uuids("webhooks_delivery"),
         }
 
     def again(self, url: str, state: State) -> "Cast":

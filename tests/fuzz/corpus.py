@@ -65,6 +65,9 @@ _POSTAL_BODIES: dict[str, list[Any]] = {
     "domains/delete/example.com": [{}],
     "domains/verify": [{"name": "example.com"}],
     "domains/dns_records": [{"domain_name": "example.com"}],
+    "webhooks/list": [{}],
+    "webhooks/deliveries": [{"webhook_id": "{webhook}", "status": "Waiting", "before": "{delivery}", "limit": 5}],
+    "webhooks/resend": [{"delivery_id": "{delivery}"}],
     "events": [
         [
             {
@@ -77,6 +80,23 @@ _POSTAL_BODIES: dict[str, list[Any]] = {
             }
         ],
         {"id": "m2", "type": "bounced", "at": "2026-11-20T10:00:00+01:00", "domain": "example.com"},
+        {
+            "id": "m3",
+            "type": "deferred",
+            "at": "2026-11-27T01:00:00Z",
+            "server": "acme/first",
+            "ip": "192.0.2.11",
+            "from": "a@example.com",
+            "to": "b@gmail.com",
+            "code": 451,
+            "enhanced": "4.7.0",
+            "reply": "451 4.7.0 try later",
+            "class": "throttled",
+            "mx": "mx.example.net",
+            "rule": 1,
+            "seconds": 0.5,
+            "attempt": 2,
+        },
     ],
 }
 

@@ -10,7 +10,7 @@ NAMES = ("ACME Inc", "Globex")
 
 
 def main() -> None:
-    """Make two tenants, a template and a program that are not built in, and a user of the GreenArrow dialect with a token."""
+    """Make two tenants with a webhook each, a template and a program that are not built in, and a user with a token."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     from django.utils import timezone
@@ -21,7 +21,9 @@ def main() -> None:
     from core.tokens import create_token
     from servers.pools import create_pool
     from servers.provisioning import create_organization, create_server
+    from servers.webhooks import create_webhook
     from tests.words import programs, templates
+    from webhooks.queueing import queue, targets_of
 
     actor = Actor.of_command("fuzz")
     tenants = []
@@ -30,6 +32,10 @@ def main() -> None:
         ips = [f"192.0.2.{10 * number + last}" for last in range(1, 4)]
         create_pool(organization=organization, name="Main Pool", ips=ips, actor=actor)
         created = create_server(organization=organization, name="First", actor=actor)
+        # No worker runs, so that the delivery waits.
+        create_webhook(server=created.server, name="Hook", url="https://hooks.example/", actor=actor)
+        [target] = targets_of([created.server.pk])[created.server.pk]
+        queue([(target, "MessageSent", {"details": "fuzz"})], now=timezone.now())
         key = decrypt(created.api_credential.key_ciphertext)
         tenants.append({"organization": str(organization.uuid), "key": key})
     default = {"max_concurrent_connections": 2, "max_messages_per_hour": 70}

@@ -101,9 +101,10 @@ class State:
         key = "virtualmta_ptr_id" if table in KINDS_OF_VIRTUAL_MTA else "id"
         return [str(pk) for (pk,) in self.reader.rows(f"SELECT {key} FROM {table} LIMIT 50")]
 
-    def servers(self) -> list[str]:
-        """Return the uuids of all servers, deleted ones too, as the API writes them."""
-        return [str(UUID(str(uuid))) for (uuid,) in self.reader.rows("SELECT uuid FROM servers_server")]
+    def uuids(self, table: str) -> list[str]:
+        """Return the last uuids of a table, as the API writes them, those of deleted servers too; of an empty one, ""."""
+        rows = self.reader.rows(f"SELECT uuid FROM {table} ORDER BY id DESC LIMIT 50")
+        return [str(UUID(str(uuid))) for (uuid,) in rows] or [""]
 
     def working_digests(self) -> set[str]:
         """Return the hashes of the API keys whose server lives."""

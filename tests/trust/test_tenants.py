@@ -30,6 +30,7 @@ from tests.api.greenarrow.conftest import basic
 from tests.api.postal.endpoints import ENDPOINTS
 from tests.cast import SYSTEM, make_pool
 from tests.dns_server import LocalDNS
+from tests.factories import DeliveryFactory, WebhookFactory
 from tests.watched import digest
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +88,7 @@ IN_BODIES = [
 
 
 def test_the_matrix_is_whole():
-    assert (len(POSTAL), len(GREENARROW)) == (22, 22)
+    assert (len(POSTAL), len(GREENARROW)) == (25, 22)
 
 
 # --- the cast and what is compared -------------------------------------------------------------------------------------
@@ -106,9 +107,12 @@ def theirs(globex, acme) -> dict[str, list[Any]]:
     Domain.objects.create(
         server=acme.server, name="acme.example", verification_token="t", dkim_identifier="d", dkim_public_key="p"
     )
+    hook = WebhookFactory(server=globex.server, name="Globex Hook", url="https://hooks.globex.example/")
+    told = DeliveryFactory(webhook=hook, body='{"event":"MessageSent","to":"u@globex.example"}')
+    DeliveryFactory(webhook=WebhookFactory(server=acme.server))
     address = IPAddress.objects.get(ipv4="198.51.100.9")
     return {
-        "uuid": [str(each.uuid) for each in (globex.organization, globex.server, pool, domain)],
+        "uuid": [str(each.uuid) for each in (globex.organization, globex.server, pool, domain, hook, told)],
         # The pool's: it is the only kind that Postal's dialect takes by number.
         "id": [pool.pk],
         "address": [address.pk],
