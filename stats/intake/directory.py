@@ -132,10 +132,10 @@ class Directory:
         return servers
 
     def _find_by_users(self, users: dict[str, tuple[str, str]]) -> None:
-        # All holders of a name, whoever may be named: who comes after one is not meant by what was said of that one.
-        found, rows = tenures.find(set(users.values()))
+        found, rows = tenures.find(set(users.values()), only=self.reporter.server)
+        # Each holder of a name has its own time, whether or not another holder may be named.
         reported = set(rows)
-        if self.reporter.server is not None or self.reporter.servers is not None:
+        if self.reporter.servers is not None:
             named = Server.objects.filter(pk__in=storage.ids(rows))
             reported = set(self._reported(named).values_list("pk", flat=True))
         entries = {pk: self._enter(*row) for pk, row in rows.items() if pk in reported}

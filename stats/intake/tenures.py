@@ -64,9 +64,10 @@ class Row(NamedTuple):
     permalink: str
 
 
-def find(names: Collection[Name]) -> tuple[dict[Name, list[Tenure]], dict[int, Row]]:
+def find(names: Collection[Name], *, only: Server | None = None) -> tuple[dict[Name, list[Tenure]], dict[int, Row]]:
     """Return when each name (two permalinks) means which living server, and those servers by id.
 
+    `only`: a server that may name itself alone. No other is looked up, so that the work does not tell whether there is one.
     One query where all names have had one holder; at most three.
     """
     rows: dict[int, Row] = {}
@@ -74,6 +75,9 @@ def find(names: Collection[Name]) -> tuple[dict[Name, list[Tenure]], dict[int, R
     servers = _with_history(
         Server.objects.living().filter(permalink__in=storage.texts({server for _, server in names}))
     )
+    former = FormerPermalink.objects.all()
+    if only is not None:
+        servers, former = servers.filter(pk=only.pk), former.filter(organization_id=only.organization_id)
     unsure = {organization for organization, _ in names}
     current = servers.filter(organization__permalink__in=storage.texts(unsure))
     for each in current.values_list(*_COLUMNS):
@@ -85,14 +89,16 @@ def find(names: Collection[Name]) -> tuple[dict[Name, list[Tenure]], dict[int, R
             # The first to have it.
             unsure.discard(row.organization)
     if unsure:
-        _find_former(servers, unsure, rows, tenures)
+        _find_former(servers, former.filter(permalink__in=storage.texts(unsure)), rows, tenures)
     return tenures, rows
 
 
 def _find_former(
-    servers: QuerySet[Server], permalinks: Collection[str], rows: dict[int, Row], tenures: dict[Name, list[Tenure]]
+    servers: QuerySet[Server],
+    former: QuerySet[FormerPermalink],
+    rows: dict[int, Row],
+    tenures: dict[Name, list[Tenure]],
 ) -> None:
-    former = FormerPermalink.objects.filter(permalink__in=storage.texts(permalinks))
     had: defaultdict[int, list[tuple[str, int, int]]] = defaultdict(list)
     for organization_id, permalink, since, until in former.values_list(
         "organization_id", "permalink", "since", "held_until"

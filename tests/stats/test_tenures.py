@@ -169,6 +169,16 @@ def test_a_machine_may_name_its_own_servers_only_whoever_had_the_name(acme: Tena
         Event.objects.all().delete()
 
 
+def test_a_servers_key_names_that_server_only_whoever_had_the_name(acme: Tenant, globex: Tenant) -> None:
+    rename(acme.organization, "acme-inc", NOW - 40 * DAY)
+    rename(globex.organization, "acme", NOW - 5 * DAY)
+    make_server(acme.organization, NOW, "Other")
+    named_then = [named("acme/mailer", NOW - 41 * DAY), named("acme/mailer", NOW - DAY), named("acme-inc/other", NOW)]
+    for tenant, expected in ((acme, [acme.server.pk, None, None]), (globex, [None, globex.server.pk, None])):
+        assert owners(*named_then, reporter=Reporter(server=tenant.server)) == expected
+        Event.objects.all().delete()
+
+
 def test_one_batch_has_events_of_all_holders(acme: Tenant, globex: Tenant) -> None:
     rename(acme.organization, "acme-inc", NOW - 38 * DAY)
     rename(globex.organization, "acme", NOW - 5 * DAY)

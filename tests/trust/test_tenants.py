@@ -30,7 +30,7 @@ from tests.api.greenarrow.conftest import basic
 from tests.api.postal.endpoints import ENDPOINTS
 from tests.cast import SYSTEM, make_pool
 from tests.dns_server import LocalDNS
-from tests.factories import DeliveryFactory, WebhookFactory
+from tests.factories import DeliveryFactory, FormerPermalinkFactory, WebhookFactory
 from tests.watched import digest
 
 pytestmark = pytest.mark.django_db
@@ -110,15 +110,19 @@ def theirs(globex, acme) -> dict[str, list[Any]]:
     hook = WebhookFactory(server=globex.server, name="Globex Hook", url="https://hooks.globex.example/")
     told = DeliveryFactory(webhook=hook, body='{"event":"MessageSent","to":"u@globex.example"}')
     DeliveryFactory(webhook=WebhookFactory(server=acme.server))
+    FormerPermalinkFactory(organization=globex.organization, permalink="globex-was")
     address = IPAddress.objects.get(ipv4="198.51.100.9")
     return {
         "uuid": [str(each.uuid) for each in (globex.organization, globex.server, pool, domain, hook, told)],
         # The pool's: it is the only kind that Postal's dialect takes by number.
         "id": [pool.pk],
         "address": [address.pk],
-        "name": ["Globex", "Globex Server", "Globex Pool", "globex.example", "globex", "globex/globex-server"],
+        "name": [
+            "Globex", "Globex Server", "Globex Pool", "globex.example", "globex", "globex/globex-server",
+            "globex-was/globex-server",
+        ],
         "ip": ["198.51.100.9"],
-    }
+    }  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
