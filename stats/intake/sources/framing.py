@@ -26,6 +26,8 @@ _LARGEST_WINDOW = 25
 BOM = b"\xef\xbb\xbf"
 # An SNS notification has up to 256 KiB, a KumoMTA record of a thousand recipients less than that.
 LONGEST_LINE = 1024 * 1024
+# Columns of CSV; PowerMTA has some sixty.
+MOST_COLUMNS = 500
 # An array is parsed as a whole, and as objects it takes ten times the room.
 LARGEST_ARRAY = 16 * 1024 * 1024
 # One object over several lines.
@@ -234,10 +236,13 @@ def csv_records(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
             yield number, Refused(number, "invalid_csv", "The row is not CSV: a quoted field does not end")
             number += 1
             continue
-        if row[0] == "type":
+        if row[0] == "type" and len(row) <= MOST_COLUMNS:
             names = row
             continue
-        if not names:
+        if len(row) > MOST_COLUMNS:
+            # Each would be read again for each row.
+            yield number, Refused(number, "invalid_csv", f"A row must not have more than {MOST_COLUMNS} fields")
+        elif not names:
             yield number, Refused(number, "no_header", "The first line must name the columns, beginning with type")
         elif len(row) != len(names):
             message = f"The row has {len(row)} fields, and the header {len(names)}"

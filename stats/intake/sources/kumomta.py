@@ -39,6 +39,7 @@ _KINDS = {
 }
 _ATTEMPTS = {"Delivery", "TransientFailure", "Bounce"}
 _INTERNAL = "KumoMTA internal:"
+_LONGEST_OWN = 2_000
 # Of its own words those that tell of a failed attempt at a receiver; all others are its own doing.
 _TRIED = re.compile(
     r"failed to connect|connection (?:timeout|timed out|refused|reset|closed)|timed? ?out|refused|unreachable|no route"
@@ -194,7 +195,8 @@ def is_own_doing(content: str) -> bool:
     """Return whether a failure without a peer was local to KumoMTA, not an attempt at a receiver."""
     if not content.startswith(_INTERNAL):
         return False
-    words = content[len(_INTERNAL) :].lstrip()
+    # Its own words come first; what is longer quotes somebody, and takes its time by its length.
+    words = content[len(_INTERNAL) : _LONGEST_OWN].lstrip()
     if words.startswith(("failed to connect ", "failed to send message")):
         # Names of hosts and sources follow: only KumoMTA's own summaries are looked for.
         return any(summary in words for summary in _OWN_FAILURES)
