@@ -37,6 +37,7 @@ FILLED_BY_MIGRATIONS = frozenset(
         "throttling.RuleSet",
         "throttling.ThrottlingTemplate",
         "throttling.ThrottleProgram",
+        "throttling.WarmUpPlan",
         "stats.Provider",
         "stats.ProviderDomain",
     }
