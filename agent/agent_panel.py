@@ -34,6 +34,10 @@ class Refused(Exception):
         self.status = status
 
 
+class TooLarge(Refused):
+    """The panel answered that it is more than one request may hold."""
+
+
 class NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect would take the key elsewhere."""
 
@@ -86,13 +90,28 @@ class Panel:
         return json.loads(self._ask("POST", "/api/node/v1/report", json.dumps(report).encode())[2])
 
     def events(self, bodies):
-        """Send events (JSON texts); return those refused as [(position, code, message)]."""
+        """Send events (JSON texts); return those refused as [(position, code, message)].
+
+        What is more than the panel takes in one request is sent in halves. Sent again after a failure in between, the first
+        half counts once.
+        """
+        try:
+            return self._send_events(bodies)
+        except TooLarge as error:
+            if len(bodies) == 1:
+                return [(0, "too_large", str(error))]
+        half = len(bodies) // 2
+        refused = self.events(bodies[:half])
+        return refused + [(half + index, code, message) for index, code, message in self.events(bodies[half:])]
+
+    def _send_events(self, bodies):
         body = gzip.compress(("\n".join(bodies) + "\n").encode("utf-8", "replace"), 1)
         headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
         answer = json.loads(self._ask("POST", "/api/v1/events", body, headers, timeout=60)[2])
         if answer.get("status") != "success":
             # Postal's dialect says so with status 200.
-            raise Refused(200, _sentence(answer))
+            is_too_large = isinstance(answer.get("data"), dict) and answer["data"].get("code") == "RequestTooLarge"
+            raise (TooLarge if is_too_large else Refused)(200, _sentence(answer))
         return [(each["index"], each.get("code", ""), each.get("message", "")) for each in answer["data"]["refused"]]
 
     def _ask(self, method, path, body=None, headers=None, timeout=20):
@@ -114,7 +133,8 @@ class Panel:
                     raise Unreachable(
                         f"the panel answered {error.code}", _seconds(error.headers.get("Retry-After"))
                     ) from None
-                raise Refused(error.code, _refusal(error.code, text)) from None
+                kind = TooLarge if error.code == 413 else Refused
+                raise kind(error.code, _refusal(error.code, text)) from None
         except (OSError, HTTPException, socket.timeout) as error:
             raise Unreachable(f"the panel cannot be reached: {error}") from None
 
