@@ -6,7 +6,7 @@ cannot say: the tooltip's last line (`notes`), and which points are named below 
 
 import datetime
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -147,18 +147,25 @@ def chart(
     ticks: Sequence[str],
     marks: Sequence[int],
     *,
+    kinds: Collection[str] = ("sent", "deferred", "bounced"),
     explore: str = "",
 ) -> dict[str, Any]:
-    """Return a stacked bar chart of what was sent, deferred and bounced, with the accepted share as a line over it."""
+    """Return a stacked bar chart of what was sent, deferred and bounced, with the accepted share as a line over it.
+
+    Of `kinds` without "sent", such as those of replies, there is no share: what was accepted is not among them.
+    """
+    series = [each for each in SERIES if each[0] in kinds]
+    has_share = "sent" in kinds
     labels = [label(point.at) for point in points]
-    values = {name: [getattr(point.counts, name) for point in points] for name, _, _ in SERIES}
+    values = {name: [getattr(point.counts, name) for point in points] for name, _, _ in series}
     datasets: list[dict[str, Any]] = [
         {"label": word, "data": values[name], "yAxisID": "y", "backgroundColor": f"var({colour})", "borderRadius": 2}
-        for name, word, colour in SERIES
+        for name, word, colour in series
     ]
     shares = [reputation.accepted_share(point.counts) for point in points]
-    datasets.append(line("Accepted %", [_percent(each) for each in shares], "--sluice-accepted"))
-    totals = [{"name": name, "label": word, "total": sum(values[name])} for name, word, _ in SERIES]
+    if has_share:
+        datasets.append(line("Accepted %", [_percent(each) for each in shares], "--sluice-accepted"))
+    totals = [{"name": name, "label": word, "total": sum(values[name])} for name, word, _ in series]
     whole = reputation.accepted_share(sum((point.counts for point in points), ZERO))
     return {
         "title": title,
@@ -171,14 +178,18 @@ def chart(
                 "datasets": datasets,
                 "ticks": list(ticks),
                 "marks": list(marks),
-                "notes": [_note(point.counts) for point in points],
+                "notes": [_note(point.counts) for point in points] if has_share else [],
             }
         ),
-        "options": json.dumps(options(column)),
+        "options": json.dumps(options(column, has_share=has_share)),
         "series": totals,
-        "accepted": rates.percent(whole),
+        "accepted": rates.percent(whole) if has_share else "",
         "rows": [
-            {"label": text, "values": [values[name][position] for name, _, _ in SERIES], "share": rates.percent(share)}
+            {
+                "label": text,
+                "values": [values[name][position] for name, _, _ in series],
+                "share": rates.percent(share) if has_share else "",
+            }
             for position, (text, share) in enumerate(zip(labels, shares, strict=True))
         ],
         "is_empty": not any(each["total"] for each in totals),
@@ -274,10 +285,13 @@ def hour_ticks(times: Sequence[datetime.datetime]) -> tuple[list[str], list[int]
     return ticks, [(at.date() - first).days * 24 + at.hour for at in times] if first else []
 
 
-def options(column: str, *, is_share: bool = False, is_rate: bool = False, ticks: int = 0) -> dict[str, Any]:
+def options(
+    column: str, *, is_share: bool = False, is_rate: bool = False, has_share: bool = True, ticks: int = 0
+) -> dict[str, Any]:
     """Return all options: unfold drops its defaults for a chart with options.
 
     With `ticks`, so many points are named at most and there is no axis of shares; otherwise `panel.js` chooses the points.
+    Without `has_share`, there is no axis of shares either.
     """
     share: dict[str, Any] = {
         "position": "left" if is_share or is_rate else "right",
@@ -300,7 +314,7 @@ def options(column: str, *, is_share: bool = False, is_rate: bool = False, ticks
             "title": {"display": True, "text": column, "color": _INK},
         },
     }
-    if not ticks:
+    if has_share and not ticks:
         scales["share"] = share
     if not (is_share or is_rate):
         scales["y"] = {

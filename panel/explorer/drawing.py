@@ -21,7 +21,7 @@ def of_answer(answer: Answer, now: datetime.datetime) -> dict[str, Any]:
         return moment_of(at, question) + (", so far" if at == last else "")
 
     ticks, marks = _ticks(answer)
-    return charts.chart("Messages", points, label, column_of(question), ticks, marks)
+    return charts.chart("Messages", points, label, column_of(question), ticks, marks, kinds=answer.kinds)
 
 
 def of_complaints(answer: Answer) -> dict[str, Any] | None:

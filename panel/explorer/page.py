@@ -259,13 +259,18 @@ def ranked_of(asked: Asked, found: Found) -> list[tuple[Any, Counts]]:
 
 def tile(found: Found, kind: str) -> dict[str, Any]:
     """Return the number of one kind, its rate, and what both were in the period before."""
-    tile = {**rates.shown(found.answer.total, kind), "change": ""}
+    tile = {**_shown(found, found.answer.total, kind), "change": ""}
     if found.past:
         number, past = tile["number"], getattr(found.past.total, kind)
-        before = rates.shown(found.past.total, kind)
+        before = _shown(found, found.past.total, kind)
         share = f" ({before['rate']})" if before["rate"] else ""
         tile["change"] = f"{_change(number, past)}, {past:,}{share} before"
     return tile
+
+
+def _shown(found: Found, counts: Counts, kind: str) -> dict[str, Any]:
+    """Return a sum with its rate; without it where only replies are counted, as what was accepted is not known then."""
+    return rates.shown(counts, kind) | ({} if "sent" in found.kinds else {"rate": "", "tone": ""})
 
 
 def _change(number: int, past: int) -> str:

@@ -14,6 +14,8 @@ from throttling.limits import CapKind
 
 # So many are listed, the newest.
 SHOWN = 20
+# So many domains of a cap's recipients stand in a list.
+FEW = 3
 # So many kinds of replies of today are told of an address that backs off.
 MOST_REPLIES = 3
 
@@ -38,11 +40,19 @@ def of_address(address_id: int, now: datetime.datetime) -> dict[str, Any]:
     return context
 
 
+def recipients_in_short(cap: AddressCap) -> str:
+    """Return the same in a line: a provider has dozens of domains, of which the first few say which it is."""
+    first, *others = recipients_of(cap).split(", ")
+    shown = [first, *others[: FEW - 1]]
+    more = len(others) + 1 - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
 def _row(cap: AddressCap) -> dict[str, Any]:
     return {
         "cap": cap,
         "kind": cap.get_kind_display(),
         "is_back_off": cap.kind == CapKind.THROTTLE_PROGRAM.value,
-        "recipients": recipients_of(cap),
+        "recipients": recipients_in_short(cap),
         "bounds": limits_in_words(cap.max_concurrent_connections or 0, cap.max_messages_per_hour or 0),
     }

@@ -66,7 +66,7 @@ class AddressCapAdmin(PanelAdmin):
 
     form = AddressCapForm
     is_changed = is_deleted = False
-    list_display = ["address", "kind", "recipients", "bounds", "state", "began_at", "until", "reason"]
+    list_display = ["address", "kind", "recipients_in_short", "bounds", "state", "began_at", "until", "reason"]
     list_filter = ["kind", ("ended_at", by_emptiness("state", empty="Not ended", filled="Ended"))]
     list_select_related = ["address"]
     search_fields = ["address__ipv4", "address__name_key"]
@@ -85,6 +85,10 @@ class AddressCapAdmin(PanelAdmin):
     @display(description="Recipients")
     def recipients(self, record: AddressCap) -> str:
         return bounded.recipients_of(record)
+
+    @display(description="Recipients")
+    def recipients_in_short(self, record: AddressCap) -> str:
+        return bounded.recipients_in_short(record)
 
     @display(description="At most")
     def bounds(self, record: AddressCap) -> str:

@@ -32,7 +32,7 @@ class DeliveryAdmin(TenantAdmin):
     list_filter = [("server", RecordFilter), ("webhook", RecordFilter), "state"]
     list_select_related = ["webhook", "server"]
     search_fields = ["uuid"]
-    search_help_text = "Uuid"
+    search_help_text = "UUID"
     fields = ["uuid", "webhook", "event", "state_label", "created_at", "attempts", "attempted_at", "due_at", "until"]
     readonly_fields = ["state_label"]
     actions_detail = ["send_again"]

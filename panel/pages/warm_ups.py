@@ -76,8 +76,8 @@ class WarmUpPlanAdmin(PanelAdmin):
     search_fields = ["name_key"]
     fieldsets = (
         (None, {"fields": ["name", "schedule"]}),
-        ("What must hold for the next day", {"fields": ["least_accepted", "most_blocked", "most_complained"]}),
-        ("Rails", {"fields": ["largest_step", "floor"]}),
+        ("Conditions for the next day", {"fields": ["least_accepted", "most_blocked", "most_complained"]}),
+        ("Limits of the plan", {"fields": ["largest_step", "floor"]}),
     )
     restorable = ("name", "days", "providers", *RATES)
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from core.models import AuditEntry
 from ippools import caps
 from ippools.models import AddressCap
+from panel.pages import bounded
 from tests.panel.conftest import SYSTEM, sign_in
 from tests.words import ip_addresses
 from throttling.limits import CapKind
@@ -59,6 +60,13 @@ def test_the_list_says_what_is_bounded_and_why(cap, platform, root):
         assert text in page
 
 
+def test_a_list_names_the_first_few_of_many_recipients():
+    few, many = (AddressCap(domains=[f"{number}.example" for number in range(size)]) for size in (3, 30))
+    assert bounded.recipients_in_short(few) == "0.example, 1.example, 2.example"
+    assert bounded.recipients_in_short(many) == "0.example, 1.example, 2.example and 27 more"
+    assert bounded.recipients_of(many).count(", ") == 29
+
+
 def test_an_operator_ends_one(cap, platform, root):
     url = reverse("admin:ippools_addresscap_end", args=[cap.pk])
     # Whoever ends one says why.
@@ -103,7 +111,7 @@ def test_pages_of_what_is_bounded_tell_it(acme, platform, root):
         until=timezone.now() + datetime.timedelta(hours=1), max_messages_per_hour=12,
         reason="45 of 60 attempts were deferred",
     )  # fmt: skip
-    words = ("Bounded just now", "gmail.com", "12 messages per hour", "45 of 60 attempts were deferred")
+    words = ("Caps in effect", "gmail.com", "12 messages per hour", "45 of 60 attempts were deferred")
     for name, pk in (
         ("ippools_ipaddress", acme.address.pk),
         ("throttling_throttleprogram", platform.program.pk),

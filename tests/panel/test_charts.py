@@ -9,6 +9,7 @@ from panel import charts
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.models import AddressCount, Provider, ProviderCount, ServerCount
+from stats.reports.queries import Point
 from stats.reports.reader import Counts
 from tests.panel.conftest import NOW
 
@@ -32,6 +33,18 @@ def test_a_servers_charts_have_thirty_days_and_a_day_of_hours():
     assert (daily["rows"][-1]["label"], hourly["column"]) == ("18 Nov, so far", "Hour from (UTC)")
     assert hourly["rows"][13]["label"] == "18 Nov, 00:00"
     assert drawn["labels"] == [row["label"] for row in daily["rows"]]
+
+
+def test_a_chart_of_replies_has_no_accepted_share():
+    points = [Point(NOW, Counts(deferred=30, bounced=4))]
+    drawn = charts.chart(
+        "Messages", points, str, "Day (UTC)", ["18 Nov"], [0], kinds=("deferred", "bounced", "late_bounce")
+    )
+    assert [each["label"] for each in json.loads(drawn["data"])["datasets"]] == ["Deferred", "Bounced"]
+    assert "share" not in json.loads(drawn["options"])["scales"]
+    assert json.loads(drawn["data"])["notes"] == []
+    assert (drawn["accepted"], drawn["rows"]) == ("", [{"label": str(NOW), "values": [30, 4], "share": ""}])
+    assert drawn["description"] == "Messages: 30 deferred, 4 bounced"
 
 
 def test_an_addresss_chart_comes_with_how_providers_took_its_mail(django_assert_num_queries):

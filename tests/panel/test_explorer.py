@@ -125,6 +125,16 @@ def test_rows_by_anything(group, expected, counted, root):
     assert rows(context(root, **YESTERDAY, group=group)) == expected
 
 
+def test_replies_are_counted_without_what_was_accepted_so_there_is_no_rate_of_the_attempts(counted, root):
+    shown = context(root, **YESTERDAY, group="reason")
+    assert [(tile["kind"], tile["number"], tile["rate"]) for tile in shown["tiles"]] == [
+        ("deferred", 80, ""),
+        ("bounced", 70, ""),
+    ]
+    assert [each["name"] for each in shown["chart"]["series"]] == ["deferred", "bounced"]
+    assert shown["chart"]["accepted"] == ""
+
+
 def test_a_row_leads_to_just_what_it_is_about(counted, acme, root):
     shown = context(root, **YESTERDAY, group="server", sort="bounced")
     assert [row["label"] for row in shown["rows"]] == ["Globex server (Globex)", "Acme server (Acme)"]
