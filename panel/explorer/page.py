@@ -160,8 +160,8 @@ def offers(asked: Asked, lack: NotKept, now: datetime.datetime) -> list[tuple[st
             given = {each: value for each, value in asked.given.items() if each != name}
             left = subjects(given, asked)
             if explore.is_kept_together(left):
-                title = "without grouping" if name == "group" else f"without “{GROUPS[name][0]}”"
-                found.append((title.capitalize(), links.url(**given)))
+                title = "Without grouping" if name == "group" else f"Without “{GROUPS[name][0]}”"
+                found.append((title, links.url(**given)))
         return found
     question = asked.question
     days = replace(

@@ -232,7 +232,8 @@ def plan(question: Question, now: datetime.datetime) -> Plan:
     """Return how a question is answered; raises NotKept. At most one query."""
     views = [view for view in VIEWS if view.answers(question.subjects)]
     if not views:
-        words = ", ".join(sorted(question.subjects))
+        *others, last = sorted(question.subjects)
+        words = f"{', '.join(others)} and {last}" if others else last
         raise NotKept(Lack.TOGETHER, f"Counts are not kept by {words} together.")
     edges = question.edges()
     lacks = []
