@@ -16,7 +16,7 @@ class ReplyRuleForm(ActingForm):
     """A rule's own fields."""
 
     helps = {
-        "pattern": "Words of the reply, such as “mailbox ~ full”: ~ stands for up to five words between. Leave empty for any text.",
+        "pattern": "Words of the reply, such as “mailbox ~ full”: ~ stands for up to five words. Empty: by code alone.",
         "code": "SMTP codes, separated by commas, such as 550, 5xx, 5.7.1 or *.2.2. Leave empty for any code.",
         "provider": "The name of a provider, such as Gmail. Leave empty for all.",
         "position": "Rules are read in this order, and before the built-in ones; the first that matches decides.",

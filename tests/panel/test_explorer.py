@@ -163,7 +163,7 @@ def test_what_is_not_kept_is_said_and_what_is_kept_is_offered(counted, acme, roo
     both = {**YESTERDAY, "server": acme.server.pk, "address": acme.address.pk}
     shown = context(root, **both)
     assert "Counts are not kept by address and server together." in shown["lack"]
-    assert [title for title, _ in shown["offers"]] == ["Without “server”", "Without “IP address”"]
+    assert [title for title, _ in shown["offers"]] == ["Without “Server”", "Without “IP address”"]
     assert "tiles" not in shown
     hours = context(root, **TEN_TO_TWELVE, address=acme.address.pk)
     assert hours["lack"] == "Counts by address are kept by whole UTC days, no finer."
