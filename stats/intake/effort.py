@@ -1,8 +1,9 @@
 """Bounds the work of a request that depends on what its events say, and not on how many bytes they have.
 
 A domain that is not ASCII takes some two hundred times as long to read as one that is, and a reply takes time by its length,
-unless the same was read before. A body's size and shape tell neither, and each format writes them in its own way: so they are
-counted where the work is done. Files that operators read are not bounded.
+unless the same was read before. An event takes time for each webhook that is told of it. A body's size and shape tell none of
+these, and each format writes them in its own way: so they are counted where the work is done. Files that operators read are not
+bounded.
 """
 
 from collections.abc import Iterator
@@ -13,8 +14,14 @@ from contextvars import ContextVar
 MOST_INTERNATIONAL = 100_000
 # Characters of replies that are classified.
 MOST_REPLIES = 8 * 1024 * 1024
+# Deliveries of webhooks that are written: one for each event and webhook.
+MOST_DELIVERIES = 20_000
 INTERNATIONAL = f"The domains of a request that are not ASCII must not have more than {MOST_INTERNATIONAL:,} characters"
 REPLIES = f"The different replies of a request must not have more than {MOST_REPLIES:,} characters"
+
+DELIVERIES = (
+    f"The events of a request must not make more than {MOST_DELIVERIES:,} deliveries of webhooks: send fewer at once"
+)
 
 
 class TooMuchWork(Exception):
@@ -26,10 +33,10 @@ class TooMuchWork(Exception):
 
 
 class _Left:
-    """The characters that the current request may still bring."""
+    """The characters that the current request may still bring, and the deliveries that it may still make."""
 
     def __init__(self) -> None:
-        self.international, self.replies = MOST_INTERNATIONAL, MOST_REPLIES
+        self.international, self.replies, self.deliveries = MOST_INTERNATIONAL, MOST_REPLIES, MOST_DELIVERIES
 
 
 _left: ContextVar[_Left | None] = ContextVar("sluice_effort_left", default=None)
@@ -61,3 +68,12 @@ def spend_on_reply(text: str) -> None:
         left.replies -= len(text)
         if left.replies < 0:
             raise TooMuchWork(REPLIES)
+
+
+def spend_on_deliveries(number: int) -> None:
+    """Count deliveries that are about to be written; raises TooMuchWork."""
+    left = _left.get()
+    if left is not None:
+        left.deliveries -= number
+        if left.deliveries < 0:
+            raise TooMuchWork(DELIVERIES)

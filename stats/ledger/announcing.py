@@ -8,6 +8,7 @@ from django.db import transaction
 
 from core.texts import is_storable
 from stats.intake.details import MOST_REPLY
+from stats.intake.effort import spend_on_deliveries
 from stats.intake.mailboxes import NotAMailbox, parse
 from stats.kinds import Kind
 from stats.ledger import storage
@@ -51,6 +52,7 @@ def _deliveries(
         name, _ = MESSAGE_EVENTS[kind]
         wanting = [each for each in told.get(row[SERVER], ()) if each.wants(name)]
         if wanting:
+            spend_on_deliveries(len(wanting))
             event = _message(row, kind, event_of(row[KEY]))
             for target in wanting:
                 yield target, name, of_message(event, is_private=target.is_private)

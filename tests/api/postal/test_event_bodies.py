@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from api.postal import event_bodies
+from servers.models import Webhook
 from stats.intake import effort, event_sources, mailboxes
 from stats.intake.sources import framing
+from stats.models import Event
 from tests.api.postal.test_events import document, one, post, remarks
 from tests.fuzz.bodies import FOUND, bounce
 from tests.stats.conftest import ACTOR
+from webhooks.models import Delivery
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 
@@ -157,6 +160,21 @@ def test_work_is_bounded_for_event_sources(call, acme, form, names):
     message = effort.INTERNATIONAL if names else effort.REPLIES
     assert (answer.status_code, answer.json()["data"]["message"]) == (413, message)
     assert time.process_time() - began < SECONDS
+
+
+def test_the_deliveries_of_webhooks_are_bounded(call, acme):
+    """A tenant's 10,000 webhooks and 50,000 events of one request would have been 500 million rows of one transaction."""
+    Webhook.objects.bulk_create(
+        Webhook(server=acme.server, name="Hook", url=f"https://hooks.example/{number}") for number in range(200)
+    )
+    events = [{"id": str(n), "type": "sent", "at": 1_790_000_000} for n in range(101)]
+    answer = post(call, acme.key, json.dumps(events).encode())
+    expected = {"code": "RequestTooLarge", "message": effort.DELIVERIES}
+    assert (answer.status_code, answer.json()["data"]) == (413, expected)
+    assert (Event.objects.count(), Delivery.objects.count()) == (0, 0)
+    # Fewer events at once are taken.
+    assert post(call, acme.key, json.dumps(events[:10]).encode()).json()["data"] == document(10)
+    assert (Event.objects.count(), Delivery.objects.count()) == (10, 2_000)
 
 
 def test_long_domains_are_not_remembered():
