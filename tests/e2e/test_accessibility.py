@@ -8,10 +8,13 @@ from tests.e2e.browser import context_of
 LISTS = (
     "servers/organization", "servers/server", "servers/domain", "ippools/ippool", "ippools/ipaddress",
     "throttling/throttlingtemplate", "throttling/throttleprogram", "core/auditentry",
+    "servers/webhook",
+    "ippools/addresscap", "ippools/warmup", "throttling/warmupplan",
 )  # fmt: skip
 RECORDS = (
     "servers/organization", "servers/server", "ippools/ippool", "ippools/ipaddress", "throttling/throttlingtemplate",
-    "throttling/throttleprogram",
+    "throttling/throttleprogram", "servers/webhook", "servers/domain", "stats/provider",
+    "ippools/addresscap", "ippools/warmup", "throttling/warmupplan",
 )  # fmt: skip
 OTHERS = ("/admin/", "/admin/account/", "/admin/account/second-factor/")
 

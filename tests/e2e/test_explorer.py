@@ -48,7 +48,7 @@ def test_what_happened_to_mail_to_yahoo_yesterday_from_10_to_12(visit):
     page.get_by_label("To", exact=True).press("Enter")
     page.wait_for_url(re.compile("T10"))
     shown = page.locator("[data-kind=sent] dd").inner_text()
-    assert re.match(r"[\d,]+ 9\d\.\d %", shown), shown
+    assert re.match(r"[\d,]+\s9\d\.\d %", shown), shown
     again = visit(f"/{page.url.split('/', 3)[3]}")
     assert again.locator("[data-kind=sent] dd").inner_text() == shown
 

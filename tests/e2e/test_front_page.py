@@ -87,7 +87,10 @@ def luminance(colour):
 
 def test_it_fits_on_a_phone(visit):
     page = visit(phone=True)
-    lists = ("servers/organization", "servers/server", "servers/ippoolrule", "ippools/ippool", "ippools/ipaddress")
+    lists = (
+        "servers/organization", "servers/server", "servers/ippoolrule", "servers/webhook", "ippools/ippool",
+        "ippools/ipaddress", "ippools/addresscap", "ippools/warmup", "throttling/warmupplan",
+    )  # fmt: skip
     paths = ["/admin/", "/admin/account/", "/admin/core/auditentry/", "/admin/throttling/throttlingtemplate/"]
     for each in lists:
         page.goto(f"/admin/{each}/")
