@@ -91,6 +91,9 @@ class Explorer:
     def explorer_file(self, request: HttpRequest) -> HttpResponse:
         """Answer with the same rows as CSV; 400 with a sentence where there are none because nothing is kept."""
         self._check(request)
+        if not request.GET:
+            # Without a question there are no rows; the page has one to begin with.
+            return HttpResponseRedirect(reverse("admin:explorer"))
         form = AskForm(request.GET, request)
         if not form.is_valid():
             return HttpResponse("What is asked cannot be read.", status=400, content_type="text/plain")

@@ -125,13 +125,6 @@ def providers_by_day(address_id: int, first_day: int, last_day: int) -> dict[tup
     return found
 
 
-def providers_of_address(address_id: int, first_day: int, last_day: int) -> dict[str, Counts]:
-    """Return an address's counts by the recipients' provider, most sent first; `other` is all providers not known."""
-    found = providers_by_day(address_id, first_day, last_day)
-    merged = {name: sum(days.values(), ZERO) for (_, name), days in found.items()}
-    return dict(sorted(merged.items(), key=lambda item: (-item[1].sent, item[0])))
-
-
 # --- Servers ---------------------------------------------------------------------------------------------------------
 
 

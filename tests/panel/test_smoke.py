@@ -29,6 +29,8 @@ PARTS = {
     "nodes.nodeaddress",
     # Keeps the keys of names that are deleted and added again.
     "servers.domainkey",
+    # Say whose domain it was at an event's time.
+    "servers.domainverification",
     # The server's page and the front page show it.
     "servers.sendlimitmark",
     "nodes.nodereport",

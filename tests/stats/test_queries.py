@@ -244,8 +244,8 @@ def test_series_and_providers_of_addresses() -> None:
             grain=Grain.DAY, bucket=TODAY, address_id=1, provider_id=provider_id, sent=sent, bounced=1
         )
     assert [point.counts.sent for point in queries.address_series([1, 2], TODAY - 1, TODAY)] == [5, 7]
-    assert list(queries.providers_of_address(1, TODAY, TODAY).items()) == [
+    assert queries.providers_by_day(1, TODAY - 1, TODAY) == {
         # A provider that was deleted counts among the others.
-        ("other", Counts(sent=10, bounced=2)),
-        ("Gmail", Counts(sent=2, bounced=1)),
-    ]
+        (0, "other"): {TODAY: Counts(sent=10, bounced=2)},
+        (gmail.pk, "Gmail"): {TODAY: Counts(sent=2, bounced=1)},
+    }
