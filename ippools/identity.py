@@ -59,7 +59,7 @@ def examine(identity: Identity, resolver: Resolver) -> Findings:
     """Return a finding for each of CHECKS."""
     if not identity.addresses:
         finding = moot(
-            f"{' and '.join(identity.hidden)}: not a public address, so DNS is not asked. "
+            f"{' and '.join(identity.hidden)}: not a public address, so DNS is not queried. "
             "Enter the public address that receivers see."
         )
         return dict.fromkeys(CHECKS, finding)
