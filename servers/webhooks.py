@@ -5,7 +5,7 @@ from typing import Any
 
 from core.atomic_acts import atomic_act
 from core.audit import Actor
-from core.errors import Fault
+from core.errors import Fault, QuotaExceeded
 from core.texts import is_storable
 from servers import quotas
 from servers.locks import lock_organization_of
@@ -14,6 +14,8 @@ from servers.parts import PartKind
 from servers.webhook_urls import BadURL, parse
 
 NAME_LENGTH = 200
+# An event makes a delivery for each: a server with thousands would make the events of all that share its node slow.
+MOST_OF_A_SERVER = 50
 # Postal's names of webhook events.
 EVENTS = (
     "MessageSent",
@@ -50,8 +52,11 @@ WEBHOOKS = PartKind(Webhook, CHANGEABLE, frozenset({"name", "url"}), _faults)
 
 @atomic_act
 def create_webhook(*, server: Server, actor: Actor, **columns: Any) -> Webhook:
-    """Create a webhook with `name` and `url`; `events` empty: it is called for all."""
+    """Create a webhook with `name` and `url`; `events` empty: it is called for all. Raises Invalid, QuotaExceeded."""
+    # Under this lock nobody else adds one to the server either.
     quotas.refuse_beyond(lock_organization_of(server), "max_webhooks")
+    if Webhook.objects.filter(server=server).count() >= MOST_OF_A_SERVER:
+        raise QuotaExceeded(f"A server may have at most {MOST_OF_A_SERVER} webhooks")
     return WEBHOOKS.create(server, columns, actor)
 
 

@@ -86,6 +86,18 @@ def test_parts_of_servers():
 
 
 @pytest.mark.django_db
+def test_a_server_has_few_webhooks(monkeypatch):
+    monkeypatch.setattr(webhooks, "MOST_OF_A_SERVER", 1)
+    organization = organization_with()
+    one, other = server_of(organization, "A"), server_of(organization, "B")
+    for server in (one, other):
+        webhooks.create_webhook(server=server, name="W", url="https://a.example/", actor=ANN)
+    refused = refusal(lambda: webhooks.create_webhook(server=one, name="X", url="https://a.example/", actor=ANN))
+    assert refused == "A server may have at most 1 webhooks"
+    assert one.webhooks.count() == 1
+
+
+@pytest.mark.django_db
 def test_addresses_of_its_own_pools_count_once():
     organization = organization_with(max_addresses=2)
     pool_of(organization, "One", "192.0.2.1", "192.0.2.2")
