@@ -28,7 +28,7 @@ MOST_OBJECTS = 250_000
 # Objects and arrays of all lines together: each takes time, however short it is.
 MOST_NESTED = 1_000_000
 # Bytes of all lines together, beyond those of a usual event in each: replies and names take time by their length.
-MOST_TEXT = 4 * bodies.MEBIBYTE
+MOST_TEXT = 2 * bodies.MEBIBYTE
 USUAL_LINE = 250
 # Lines are parsed together up to this many bytes: ten thousand events of the usual length.
 PARSED_AT_ONCE = 5 * bodies.MEBIBYTE // 2
@@ -39,7 +39,7 @@ ARRAY_TOO_LARGE = "A JSON array must not be larger than 16 MiB; send newline-del
 TOO_MANY_RECORDS = f"A request must not have more than {MOST_RECORDS:,} events"
 TOO_MANY_VALUES = f"A JSON array must not have more than {MOST_VALUES:,} values and {MOST_OBJECTS:,} objects or arrays"
 TOO_MANY_NESTED = f"A request must not have more than {MOST_NESTED:,} objects and arrays"
-TOO_MUCH_TEXT = f"The lines of a request must not have more than 4 MiB beyond the first {USUAL_LINE} bytes of each"
+TOO_MUCH_TEXT = f"The lines of a request must not have more than 2 MiB beyond the first {USUAL_LINE} bytes of each"
 TOO_MANY_PARTS = f"Packed data must not have more than {MOST_PARTS:,} members or frames"
 BROKEN_GZIP = "The request's body is not valid gzip"
 BROKEN_ZSTD = "The request's body is not valid zstd"

@@ -48,6 +48,7 @@ def test_it_rejects_what_no_key_opens(keys, ciphertext):
 
 def test_it_knows_every_column_of_secrets():
     assert [(model.__name__, name) for model, name in ciphertext_fields()] == [
+        ("Channel", "sealed_target"),
         ("RelayServer", "destination_password"),
         ("Credential", "key_ciphertext"),
         ("Domain", "dkim_private_key"),

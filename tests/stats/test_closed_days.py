@@ -15,7 +15,7 @@ from stats.models import ClosedDay, Day, Event, ServerCount
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import event
 
-pytestmark = [pytest.mark.storage, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.storage, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_partitions")]
 
 PLATFORM = Reporter()
 OLD = "2026-01-10T12:00:00Z"

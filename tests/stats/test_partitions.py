@@ -2,7 +2,6 @@
 
 import datetime
 import threading
-from collections.abc import Iterator
 
 import pytest
 from django.db import transaction
@@ -19,19 +18,11 @@ from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counted, event
 from tests.stats.test_retention import elsewhere
 
-pytestmark = [pytest.mark.storage, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.storage, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_partitions")]
 
 PLATFORM = Reporter()
 FAR = buckets.day_number(datetime.date(2023, 5, 1))
 LATER = NOW + datetime.timedelta(days=31)
-
-
-@pytest.fixture(autouse=True)
-def no_partitions() -> Iterator[None]:
-    """Partitions are no rows: emptying the tables between tests leaves them."""
-    yield
-    for partition in partitions.existing():
-        partitions.drop(partition)
 
 
 def on(tenant: Tenant, day: int, **changes: str) -> dict[str, str]:

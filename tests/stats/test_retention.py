@@ -2,7 +2,7 @@
 
 import datetime
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,21 +21,13 @@ from tests.stats.conftest import NOW, Tenant, make_tenant
 from tests.stats.events import assert_counted, event
 
 # Dropping needs real transactions, and a partition cannot be detached in one.
-pytestmark = [pytest.mark.storage, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.storage, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_partitions")]
 
 PLATFORM = Reporter()
 OLD = "2026-01-10T12:00:00Z"
 OLD_DAY = buckets.day_number(datetime.date(2026, 1, 10))
 RECEIVED = datetime.datetime(2026, 1, 10, 13, tzinfo=datetime.UTC)
 MONTH = datetime.timedelta(days=30)
-
-
-@pytest.fixture(autouse=True)
-def no_partitions() -> Iterator[None]:
-    """Partitions are no rows: emptying the tables between tests leaves them."""
-    yield
-    for partition in partitions.existing():
-        partitions.drop(partition)
 
 
 @pytest.fixture
