@@ -17,6 +17,7 @@ from core.errors import Refused
 from ippools.models import IPPool
 from panel.forms import errors
 from panel.forms.fields import text_input, time_zone_field
+from panel.site_mixin import SiteMixin
 from panel.viewer import viewer_of
 from servers import pools, provisioning
 from servers.models import Organization, Server
@@ -60,17 +61,12 @@ class CustomerForm(forms.Form):
         ]
 
 
-class Customers:
+class Customers(SiteMixin):
     """Mixin of the admin site: the “New customer” page."""
-
-    admin_view: Any
-    each_context: Any
-    name: str
-    _registry: Any
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [path("customers/new/", self.admin_view(self.new_customer), name="new_customer")]
-        return [*own, *super().get_urls()]  # type: ignore[misc]
+        return [*own, *super().get_urls()]
 
     def new_customer(self, request: HttpRequest) -> HttpResponse:
         """Show the form, then the card to hand over, in this response only."""

@@ -1,9 +1,7 @@
 """The usage report: all servers' counts of a month, sortable, as a page and as CSV."""
 
 import datetime
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +12,7 @@ from django.utils.http import urlencode
 
 from panel import csv_file
 from panel.pages.organization_overview import first_day
+from panel.site_mixin import SiteMixin
 from panel.viewer import viewer_of
 from servers.access import servers_of
 from servers.models import Server
@@ -52,20 +51,15 @@ class Row:
         return round(100 * self.counts.sent / attempts, 1) if attempts else None
 
 
-class Usage:
+class Usage(SiteMixin):
     """Mixin of the admin site: the usage report."""
-
-    admin_view: Any
-    each_context: Callable[[HttpRequest], dict[str, Any]]
-    name: str
-    _registry: Any
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [
             path("usage/", self.admin_view(self.usage), name="usage"),
             path("usage.csv", self.admin_view(self.usage_file), name="usage_file"),
         ]
-        return [*own, *super().get_urls()]  # type: ignore[misc]
+        return [*own, *super().get_urls()]
 
     def usage(self, request: HttpRequest) -> HttpResponse:
         """Show the month's usage of every customer that the user can view."""

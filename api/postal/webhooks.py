@@ -1,21 +1,17 @@
 """`webhooks/…`: the webhooks of the key's server, and their deliveries. Postal has no such endpoints; these are ours."""
 
-from typing import Any
-
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from api.postal import parameters, serializers
 from api.postal.problems import DISABLED_WEBHOOK, INVALID_DELIVERY, INVALID_WEBHOOK, refuse
-from api.postal.views import PostalViewSet, changes, reads
+from api.postal.views import Given, PostalViewSet, changes, reads
 from core.errors import NotFound
 from servers.access import Caller
 from servers.models import Webhook
 from webhooks import deliveries
 from webhooks.models import Delivery
 from webhooks.tasks import request_delivery
-
-type Given = dict[str, Any]
 
 
 class WebhookViewSet(PostalViewSet):

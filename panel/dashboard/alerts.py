@@ -16,6 +16,7 @@ from alerts.conditions import CONDITIONS
 from core import alerts
 from core.errors import Refused
 from core.models import SetAside
+from panel.site_mixin import SiteMixin
 from panel.viewer import Viewer, viewer_of
 
 # What one may choose, by hours; an acknowledged alert stays in sight for as long as any may.
@@ -53,14 +54,12 @@ def grouped_alerts(items: Sequence[Item], viewer: Viewer, now: datetime.datetime
     }
 
 
-class Alerts:
+class Alerts(SiteMixin):
     """Mixin of the admin site: acknowledging and snoozing alerts."""
-
-    admin_view: Any
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [path("alerts/", self.admin_view(self.set_alert_aside), name="alerts")]
-        return [*own, *super().get_urls()]  # type: ignore[misc]
+        return [*own, *super().get_urls()]
 
     def set_alert_aside(self, request: HttpRequest) -> HttpResponse:
         """Acknowledge or snooze an alert of the front page, or show it again."""

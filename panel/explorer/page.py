@@ -2,7 +2,7 @@
 not kept and offers what is."""
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.utils.http import urlencode
 from panel import csv_file
 from panel.explorer import drawing, links, names, rates
 from panel.explorer.asked import FILTERS, GRAINS, GROUPS, PERIODS, Asked, AskForm, canonical
+from panel.site_mixin import SiteMixin
 from panel.viewer import viewer_of
 from servers.models import Server
 from stats.counts.buckets import Grain
@@ -47,20 +48,15 @@ class Found:
         return "sent" if "sent" in self.kinds else "bounced"
 
 
-class Explorer:
+class Explorer(SiteMixin):
     """What the panel's site adds to Django's for exploring counts."""
-
-    admin_view: Any
-    each_context: Callable[[HttpRequest], dict[str, Any]]
-    name: str
-    _registry: Any
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [
             path("explorer/", self.admin_view(self.explorer), name="explorer"),
             path("explorer.csv", self.admin_view(self.explorer_file), name="explorer_file"),
         ]
-        return [*own, *super().get_urls()]  # type: ignore[misc]
+        return [*own, *super().get_urls()]
 
     def explorer(self, request: HttpRequest) -> HttpResponse:
         """Show what was counted of what is asked."""

@@ -29,6 +29,7 @@ from core.models import User
 from panel.forms import errors
 from panel.forms.fields import text_input, time_zone_field
 from panel.sign_in.login import LOCKED_OUT, OUT_OF_ORDER, WRONG_CODE, CodeForm
+from panel.site_mixin import SiteMixin
 
 
 class ProfileForm(forms.Form):
@@ -80,19 +81,15 @@ class ChangePassword(PasswordChangeView):
         return {**super().get_form_kwargs(), "address": client_address(self.request)}
 
 
-class Account:
+class Account(SiteMixin):
     """Mixin of the admin site: the user's own account."""
-
-    admin_view: Any
-    each_context: Any
-    name: str
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [
             path("account/", self.admin_view(self.profile), name="account"),
             path("account/second-factor/", self.admin_view(self.second_factor), name="second_factor"),
         ]
-        return [*own, *super().get_urls()]  # type: ignore[misc]
+        return [*own, *super().get_urls()]
 
     def profile(self, request: HttpRequest) -> HttpResponse:
         """Name, address and time zone."""

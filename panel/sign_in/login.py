@@ -4,7 +4,6 @@ Failures are counted by core.lockout, as those of HTTP Basic are: one limit for 
 """
 
 import datetime
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -31,6 +30,7 @@ from core import lockout, second_factor
 from core.clients import client_address
 from core.lockout import LockedOut, Secret
 from core.models import User
+from panel.site_mixin import SiteMixin
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Who gave the right password has so long to give the code.
@@ -100,17 +100,14 @@ class PasswordView(LoginView):
         return super().form_valid(form)
 
 
-class SignIn:
+class SignIn(SiteMixin):
     """Mixin of the admin site: sign-in."""
 
     login_form = PasswordForm
-    # Of unfold's site, which this is mixed into.
-    each_context: Callable[[HttpRequest], dict[str, Any]]
-    name: str
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [path("login/code/", self.login_code, name="login_code")]
-        return [*own, *super().get_urls()]  # type: ignore[misc]
+        return [*own, *super().get_urls()]
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Users with a second factor need it in every session, whatever its origin."""
