@@ -1,4 +1,4 @@
-"""Which channels are to be told of which alerts, and the messages of it."""
+"""Write messages to channels about alerts that begin, change, continue and end."""
 
 import datetime
 from collections import defaultdict
@@ -10,7 +10,7 @@ from servers.models import Organization
 
 # For so long a message is tried.
 TRIED_FOR = datetime.timedelta(days=3)
-# A channel that was disabled is not told of what ended longer ago.
+# A channel that was disabled gets no message about what ended longer ago.
 TOLD_WITHIN = datetime.timedelta(days=1)
 _DAY = datetime.timedelta(days=1)
 _WORST_FIRST = ("bad", "warn", "note")
@@ -19,7 +19,7 @@ type Telling = tuple[Notice.What, int, Alert]
 
 
 def announce(*, organization: Organization | None, at: datetime.datetime) -> int:
-    """Write one message to each channel that has not been told of something, and return how many.
+    """Write one message to each channel that has something new to report, and return how many.
 
     Belongs inside the transaction that wrote the alerts, and under its lock; the notices' constraint holds without it.
     """
@@ -61,7 +61,7 @@ def _due(
     *,
     is_aside: bool,
 ) -> tuple[Notice.What, int] | None:
-    """Return what the channel is to be told of an open alert now, with the day; None: nothing."""
+    """Return which notice of an open alert the channel gets now, with the day; None: no notice."""
     if not channel.wants(alert.condition, alert.level) or alert.began_at is None:
         return None
     day = max(0, (at - alert.began_at) // _DAY)
