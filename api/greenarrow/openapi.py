@@ -128,6 +128,11 @@ class GreenArrowSchema(DialectSchema):
         schema: Schema = super()._map_serializer_field(field, direction, bypass_extensions)
         return schema
 
+    def _map_serializer(self, serializer: Any, direction: Direction, bypass_extensions: bool = False) -> Schema:  # noqa: FBT001, FBT002 - drf-spectacular's signature
+        schema: Schema = super()._map_serializer(serializer, direction, bypass_extensions)
+        # A change leaves the fields that it does not name as they are, so nothing holds between those that it does.
+        return schema if serializer.partial else {**schema, **getattr(serializer, "schema_rules", {})}
+
     def _get_serializer_field_meta(self, field: Any, direction: Direction) -> Schema:
         meta: Schema = {} if isinstance(field, Described) else super()._get_serializer_field_meta(field, direction)
         return meta

@@ -15,7 +15,10 @@ class Record(serializers.Serializer[Any]):
     """A record, or a part of one, as a request gives it. What is not declared is ignored.
 
     `source` is the act's word for a field that the dialect calls otherwise; "*" is a part whose fields are the record's own.
+    `schema_rules` says in JSON Schema what holds between fields, where the act refuses what does not keep it.
     """
+
+    schema_rules: ClassVar[Mapping[str, Any]] = {}
 
     def bind(self, field_name: str, parent: Any) -> None:
         """A part is as partial as the record; entries of lists are always whole."""

@@ -203,6 +203,13 @@ class TriggersSerializer(Record):
 
 
 class NewTriggersSerializer(Record):
+    schema_rules = {
+        "anyOf": [
+            {"properties": {name: {"type": "integer"}}, "required": [name]}
+            for name in ("failure_rate", "deferral_rate")
+        ]
+    }
+
     failure_rate = Integer(1, 100, allow_null=True, required=False)
     deferral_rate = Integer(1, 100, allow_null=True, required=False)
 

@@ -60,6 +60,7 @@ RULES_BEYOND_SCHEMAS = {
     r"too long": "a length after normalisation",
     r"redirect": "loops",
     r"more than \d+ rules|at most \d+ throttling rules": "a sum with the rules that are there already",
+    r"must have a failure_rate or a deferral_rate": "a change together with what the program has already",
     r"is not a token of this list": "tokens, which are opaque",
     r"Invalid date format": "the calendar",
     r"custom_mx_records is invalid": "JSON as text",

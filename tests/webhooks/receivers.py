@@ -5,7 +5,8 @@ import socketserver
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -59,7 +60,7 @@ class Receiver:
         self.answer = answer or answers()
         self.got: list[Received] = []
         self.tls = tls
-        # Calls under way at once, and the most there were.
+        # Of what `counting` counts: how many at once, and the most there were.
         self.under_way = self.most = 0
         self._lock = threading.Lock()
         receiver = self
@@ -84,9 +85,6 @@ class Receiver:
         return f"http://{self.host}:{self.port}/hook"
 
     def handle(self, peer: socket.socket) -> None:
-        with self._lock:
-            self.under_way += 1
-            self.most = max(self.most, self.under_way)
         try:
             if self.tls is None:
                 self._serve(peer)
@@ -95,6 +93,15 @@ class Receiver:
                     self._serve(encrypted)
         except (OSError, ValueError):
             pass
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count a call as under way. It ends before the answer: who has that may call again before this thread goes on."""
+        with self._lock:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+        try:
+            yield
         finally:
             with self._lock:
                 self.under_way -= 1

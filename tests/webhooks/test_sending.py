@@ -157,14 +157,14 @@ def test_silent_receivers_hold_up_no_other(receive: Any) -> None:
     receiver, fresh = receive(), receive(host="127.0.0.2")
     well = make_hook(receiver.url)
     CircuitFactory(webhook=well, answered_at=timezone.now())
-    make_deliveries(well, 300)
+    make_deliveries(well, 100)
     for n in range(40):
         dead = make_hook(f"http://127.0.1.{n + 1}:{silent.port}/")
         CircuitFactory(webhook=dead, failures=1)
         make_deliveries(dead, 20)
     make_deliveries(make_hook(fresh.url), 50)
     send(seconds=4.0)
-    assert numbers(receiver) == list(range(300))
+    assert numbers(receiver) == list(range(100))
     assert numbers(fresh) == list(range(50))
     assert max(each.at for each in (*receiver.got, *fresh.got)) - receiver.got[0].at < 4
 
@@ -187,14 +187,15 @@ def test_one_host_has_so_many_calls_at_once_and_one_webhook_does_not_take_them_a
     settings.SLUICE_WEBHOOK_HOST_CONNECTIONS = 3
 
     def slowly(peer: Any) -> None:
-        time.sleep(0.02)
+        with receiver.counting():
+            time.sleep(0.1)
         answers()(peer)
 
     receiver = receive(slowly)
     for _ in range(4):
-        make_deliveries(make_hook(receiver.url), 20)
-    assert send() == Sent(delivered=80)
-    assert receiver.most <= 3
+        make_deliveries(make_hook(receiver.url), 10)
+    assert send() == Sent(delivered=40)
+    assert receiver.most == 3
 
 
 def test_a_crash_of_one_call_is_that_deliverys_alone(receive: Any, monkeypatch: pytest.MonkeyPatch) -> None:

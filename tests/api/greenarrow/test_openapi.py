@@ -69,3 +69,23 @@ def test_the_document_knows_good_bodies_from_bad_ones(payload, is_good):
     schema = body["schema"] | {"components": document()["components"]}
     checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
     assert jsonschema.Draft202012Validator(schema, format_checker=checker).is_valid(payload) is is_good
+
+
+@pytest.mark.parametrize(
+    ("triggers", "is_good"),
+    [
+        ({"failure_rate": 50}, True),
+        ({"failure_rate": None, "deferral_rate": 50}, True),
+        ({"failure_rate": None}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize(("path", "method", "is_new"), [("", "post", True), ("/{program_id}", "put", False)])
+def test_a_new_program_has_a_trigger(triggers, is_good, path, method, is_new):
+    body = operations()[f"{PREFIX}throttle_programs{path}", method]["requestBody"]["content"]["application/json"]
+    backoff = {
+        name: {"mode": "percent", "value": 1} for name in ("max_concurrent_connections", "max_messages_per_hour")
+    }
+    payload = {"throttle_program": {"name": "a", "backoff": {**backoff, "return_after": 1}, "triggers": triggers}}
+    schema = body["schema"] | {"components": document()["components"]}
+    assert jsonschema.Draft202012Validator(schema).is_valid(payload) is (is_good or not is_new)
