@@ -26,7 +26,7 @@ from api.greenarrow.reading import Record, many
 from core.references import HIGHEST_ID
 from ippools.models.relay_server import HIGHEST_PORT
 from ippools.models.routing_rule import Randomization
-from throttling.models.program import BackoffMode
+from throttling.models.program import HIGHEST_PERCENT, BackoffMode
 from throttling.models.rule import MAX_RULES
 
 NOT_ON_AN_UPDATE = (
@@ -181,12 +181,25 @@ class ThrottlingTemplateSerializer(Record):
 # --- Programs ----------------------------------------------------------------------------------------------------------
 
 
+# A back-off does not raise a limit.
+LOWERS = {
+    "anyOf": [
+        {"properties": {"mode": {"const": BackoffMode.FIXED.value}}},
+        {"properties": {"value": {"maximum": HIGHEST_PERCENT}}},
+    ]
+}
+
+
 class ConnectionsBackoffSerializer(Record):
+    schema_rules = LOWERS
+
     mode = Choice(*BackoffMode.values, source="backoff_connections_mode")
     value = Integer(lowest=1, source="backoff_connections_value")
 
 
 class MessagesBackoffSerializer(Record):
+    schema_rules = LOWERS
+
     mode = Choice(*BackoffMode.values, source="backoff_messages_mode")
     value = Integer(lowest=1, source="backoff_messages_value")
 

@@ -132,11 +132,11 @@ class _Delivery:
                 receipt.ignored += 1
                 self._account.add("ignored", outcome.word[:_LONGEST_WORD])
             elif type(outcome) is Refused:
-                receipt.refused.append(Remark(outcome.index, outcome.code, outcome.message))
+                receipt.refused.append(Remark(outcome.index, outcome.code, outcome.message, outcome.stream))
         self._account.note_remarks("refused", receipt.refused)
         natives, warnings = self._who.resolve(events)
         self._account.note_remarks("warnings", warnings, natives)
-        receipt.warnings += [each._replace(position=events[each.position].index) for each in warnings]
+        receipt.warnings += [_in_its_stream(each, events) for each in warnings]
         self._account.note_latest(natives)
         places = list(range(len(events)))
         while places:
@@ -144,7 +144,7 @@ class _Delivery:
                 [natives[place] for place in places], [events[place] for place in places], receipt, places
             )
         for name in LISTS:
-            getattr(receipt, name).sort()
+            getattr(receipt, name).sort(key=lambda remark: (remark.stream, remark.position))
         self._tally.add(receipt)
         self._on_receipt(receipt)
 
@@ -159,7 +159,7 @@ class _Delivery:
         receipt.ignored += stored.ignored
         for name in LISTS:
             told: list[Remark] = getattr(receipt, name)
-            told += [each._replace(position=events[each.position].index) for each in getattr(stored, name)]
+            told += [_in_its_stream(each, events) for each in getattr(stored, name)]
         return later
 
     def _keep_state(self) -> None:
@@ -174,6 +174,12 @@ class _Delivery:
             state=state, version=self._version + 1, updated_at=self._now
         ):
             raise StateMoved
+
+
+def _in_its_stream(remark: Remark, events: Sequence[Event]) -> Remark:
+    """Return the remark on one of the events with the event's place in its stream."""
+    event = events[remark.position]
+    return remark._replace(position=event.index, stream=event.stream)
 
 
 def _position(streams: Sequence[IO[bytes]]) -> int:

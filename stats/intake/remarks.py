@@ -9,6 +9,8 @@ class Remark(NamedTuple):
     position: int
     code: str
     message: str
+    # Which of the files that were sent together, from 0.
+    stream: int = 0
 
 
 class EventRefused(Exception):

@@ -44,10 +44,11 @@ class Account:
 
     def note_remarks(self, outcome: str, remarks: Sequence[Remark], records: Sequence[Any] | None = None) -> None:
         """Count remarks by their codes, and keep a sample of each; `records` are what their positions are positions in."""
-        for position, code, message in remarks:
-            self.add(outcome, code)
-            if (outcome, code) not in self._samples and len(self._samples) < _MOST_SAMPLES:
-                self._samples[outcome, code] = message, _sample(records[position]) if records else ""
+        for each in remarks:
+            self.add(outcome, each.code)
+            if (outcome, each.code) not in self._samples and len(self._samples) < _MOST_SAMPLES:
+                sample = _sample(records[each.position]) if records else ""
+                self._samples[outcome, each.code] = each.message, sample
 
     def note_receipt(self, receipt: Receipt, events: Sequence[Any]) -> None:
         """Count the outcomes of events."""

@@ -1,6 +1,7 @@
 """Adds up the outcomes of many events: all are counted, and the first remarks of each kind are kept."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from stats.intake.ingest import Receipt
@@ -38,9 +39,11 @@ class Tally:
     def is_truncated(self) -> bool:
         return any(self.total(name) > len(self.remarks[name]) for name in LISTS)
 
-    def document(self) -> dict[str, Any]:
-        """Return it in the form of API responses."""
-        return self.counts | {
-            name: [{"index": index, "code": code, "message": message} for index, code, message in self.remarks[name]]
-            for name in LISTS
-        }
+    def document(self, files: Sequence[str] = ()) -> dict[str, Any]:
+        """Return it in the form of API responses; of several files, each remark names its own."""
+        return self.counts | {name: [_document(each, files) for each in self.remarks[name]] for name in LISTS}
+
+
+def _document(remark: Remark, files: Sequence[str]) -> dict[str, Any]:
+    file = {"file": files[remark.stream]} if len(files) > 1 else {}
+    return {**file, "index": remark.position, "code": remark.code, "message": remark.message}

@@ -4,6 +4,7 @@ import gzip
 import http.cookiejar
 import json
 import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -59,12 +60,17 @@ def a_full_run(installation: Installation) -> tuple[dict[str, str], dict[str, st
     assert created is not None
     made = created.body["data"]["server"]
     ingest = installation.sluice.manage_json("ingest_token", "make", "collector")["key"]
+    make_source = ("make", "relay", "--format", "native", "--server", "acme/mail", "--json")
+    source = installation.sluice.manage_json("event_source", *make_source)
+    node = installation.sluice.manage_json("create_node", "mta1", "--kind", "postfix", "--json")
     secrets = {
         "the first key": client.key,
         "an API key": made["api_key"],
         "an SMTP key": made["smtp_key"],
         "an API token": client.token,
         "an ingest token": ingest,
+        "an event source's token": source["token"],
+        "a node's key": node["key"],
         "a password": PASSWORD,
         "a wrong password": WRONG,
     }
@@ -81,6 +87,15 @@ def a_full_run(installation: Installation) -> tuple[dict[str, str], dict[str, st
     note(
         "events", client.ask("POST", "/api/v1/events", some_events(installation, "e", 3), {"X-Server-API-Key": ingest})
     )
+    by_source = {"an address": ("/" + source["token"], {}), "a header": ("", {"X-Server-API-Key": source["token"]})}
+    for number, (name, (tail, headers)) in enumerate(by_source.items()):
+        event = {"id": f"s{number}", "type": "incoming", "at": time.time()}
+        note(f"events by {name}", client.ask("POST", f"/api/v1/events{tail}", event, headers))
+        assert '"accepted": 1' in answers[f"events by {name}"]
+        note(f"broken events by {name}", client.ask("POST", f"/api/v1/events{tail}", "{", headers))
+    note("unknown verb", client.ask("GET", f"/api/v1/events/{source['token']}"))
+    note("policy", client.ask("GET", "/api/node/v1/policy", headers={"Authorization": f"Bearer {node['key']}"}))
+    note("a node's key in an address", client.ask("POST", f"/api/v1/events/{node['key']}", {}))
     # Keys where they do not belong: in the address, in a body that is wrong, as the other dialect's password.
     note("query", client.ask("GET", f"/api/v1/servers/list?key={client.key}&api_key={client.key}"))
     note("wrong mode", client.postal("servers/update-mode", {"mode": "x", "api_key": client.key}))

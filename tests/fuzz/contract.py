@@ -56,11 +56,11 @@ RULES_BEYOND_SCHEMAS = {
     r"NUL|not valid JSON|control characters": "characters that JSON Schema cannot exclude",
     r"start_date must be before|page and page_token": "two parameters in relation",
     r"(organization_uuid|domain_name) is required": "one of two names of one parameter",
-    r"per_page must be|(top_pools_limit|ip_pool_id|page) is invalid": "a number's range, where it is written as text",
+    r"(per_page|limit) must be|(top_pools_limit|ip_pool_id|page) is invalid": "a number's range, where it is written as text",
     r"too long": "a length after normalisation",
     r"redirect": "loops",
     r"more than \d+ rules|at most \d+ throttling rules": "a sum with the rules that are there already",
-    r"must have a failure_rate or a deferral_rate": "a change together with what the program has already",
+    r"must have a failure_rate or a deferral_rate|at most 100 with mode percent": "what a change leaves as it is",
     r"is not a token of this list": "tokens, which are opaque",
     r"Invalid date format": "the calendar",
     r"custom_mx_records is invalid": "JSON as text",
@@ -238,8 +238,9 @@ def _sentences(response: schemathesis.Response) -> list[str]:
 
 
 def _is_refused_within(response: schemathesis.Response) -> bool:
-    """Whether it is a batch of events, which keeps the good ones and refuses each bad one in the answer's data."""
-    return bool(orjson.loads(response.content).get("data", {}).get("refused"))
+    """Whether it is a batch of events: the answer's data refuses each bad one, and of an ignored one no field is read."""
+    data = orjson.loads(response.content).get("data", {})
+    return bool(data.get("refused") or data.get("ignored"))
 
 
 def _is_blank(case: schemathesis.Case, response: schemathesis.Response) -> bool:

@@ -15,9 +15,10 @@ from django.utils import timezone
 
 from core.models import AuditEntry
 from stats.counts.buckets import Grain
+from stats.intake import event_sources
 from stats.intake.tokens import find_ingest_token
 from stats.models import AddressCount, Batch, Event, IngestToken, RollupRun, ServerCount
-from tests.stats.conftest import NOW, Tenant
+from tests.stats.conftest import ACTOR, NOW, Tenant
 from tests.stats.events import assert_counts, event, random_events
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
@@ -122,6 +123,33 @@ def test_it_says_which_lines_are_refused_and_keeps_the_others(acme: Tenant, tmp_
     _, err = run("ingest_events", str(path))
     assert err.splitlines()[0] == "line 3: invalid_json: The line is not JSON"
     assert_counts(good, now=now)
+
+
+def test_of_several_files_it_says_which_has_the_line(acme: Tenant, tmp_path: Path, now: Any) -> None:
+    event_sources.make_source(name="relay", format="native", default_server=acme.server, actor=ACTOR)
+    good = event(acme, at=now.isoformat())
+    contents = {"a.ndjson": [good], "b.ndjson": [good, {**good, "id": "2", "code": "x"}, {**good, "type": "lost"}]}
+    files = [tmp_path / name for name in contents]
+    for file, content in zip(files, contents.values(), strict=True):
+        file.write_bytes(lines(content))
+    types = "type must be one of incoming, sent, deferred, bounced, held, spam, complaint, late_bounce"
+    refused, warned = (
+        ("unknown_type", types),
+        ("invalid_code", "code is left out: it must be an SMTP reply code, 200 to 599"),
+    )
+    second, log = str(files[1]), tmp_path / "refused.ndjson"
+    arguments = ["ingest_events", *map(str, files), "--source", "relay"]
+    assert answer(*arguments, "--refused", str(log)) == {
+        "accepted": 2,
+        "duplicates": 1,
+        "ignored": 0,
+        "conflicts": [],
+        "warnings": [{"file": second, "index": 1, "code": warned[0], "message": warned[1]}],
+        "refused": [{"file": second, "index": 2, "code": refused[0], "message": refused[1]}],
+    }
+    assert json.loads(log.read_text()) == {"file": second, "line": 3, "code": refused[0], "message": refused[1]}
+    _, err = run(*arguments)
+    assert err.splitlines() == [f"{second} line 2: {': '.join(warned)}", f"{second} line 3: {': '.join(refused)}"]
 
 
 def test_it_shows_the_first_refusals_and_counts_the_rest(acme: Tenant, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +19,7 @@ from stats.intake import event_sources
 from stats.intake.delivery import StateMoved, deliver
 from stats.intake.files import open_events, read_lines
 from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
+from stats.intake.remarks import Remark
 from stats.intake.tally import COUNTS, LISTS, Tally
 from stats.ledger.storage import yield_to_writers
 from stats.tasks import request_fold
@@ -87,8 +88,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(run.result()))
             return
         for name in LISTS:
-            for index, code, message in run.tally.remarks[name][:MOST_SHOWN]:
-                self.stderr.write(f"line {index + 1}: {code}: {message}")
+            for remark in run.tally.remarks[name][:MOST_SHOWN]:
+                self.stderr.write(f"{run.file_of(remark)}line {remark.position + 1}: {remark.code}: {remark.message}")
             if (more := run.tally.total(name) - MOST_SHOWN) > 0:
                 self.stderr.write(f"and {more:,} more {name}")
         self.stdout.write(run.summary())
@@ -97,8 +98,8 @@ class Command(BaseCommand):
 class Run(ABC):
     """The ingestion of files."""
 
-    def __init__(self, log: IO[str] | None) -> None:
-        self._log = log
+    def __init__(self, log: IO[str] | None, files: Sequence[str] = ()) -> None:
+        self._log, self.files = log, files
         self._began = time.monotonic()
         self.tally = Tally()
 
@@ -109,12 +110,18 @@ class Run(ABC):
     def note(self, receipt: Receipt) -> None:
         """Log what was refused."""
         if self._log:
-            for position, code, message in receipt.refused:
-                self._log.write(json.dumps({"line": position + 1, "code": code, "message": message}) + "\n")
+            for each in receipt.refused:
+                file = {"file": self.files[each.stream]} if len(self.files) > 1 else {}
+                said = {**file, "line": each.position + 1, "code": each.code, "message": each.message}
+                self._log.write(json.dumps(said) + "\n")
+
+    def file_of(self, remark: Remark) -> str:
+        """Return the name of the remark's file with a blank; the empty text where there is one file."""
+        return f"{self.files[remark.stream]} " if len(self.files) > 1 else ""
 
     def result(self) -> dict[str, Any]:
         """Return the result in the form of the API's response."""
-        return self.tally.document() | ({"flags": {"truncated": True}} if self.tally.is_truncated else {})
+        return self.tally.document(self.files) | ({"flags": {"truncated": True}} if self.tally.is_truncated else {})
 
     def summary(self) -> str:
         """Return the outcome as a sentence."""
@@ -130,8 +137,8 @@ class SourceRun(Run):
     """The files of a source, read together."""
 
     def __init__(self, source: str, files: list[str], log: IO[str] | None) -> None:
-        super().__init__(log)
-        self._source, self._files = event_sources.source_named(source), files
+        super().__init__(log, files)
+        self._source = event_sources.source_named(source)
 
     def to_the_end(self) -> None:
         with ExitStack() as stack:
@@ -139,7 +146,7 @@ class SourceRun(Run):
             def opened() -> list[IO[bytes]]:
                 stack.close()
                 return [
-                    sys.stdin.buffer if file == "-" else stack.enter_context(open(file, "rb")) for file in self._files
+                    sys.stdin.buffer if file == "-" else stack.enter_context(open(file, "rb")) for file in self.files
                 ]
 
             self.tally = deliver(self._source, opened, now=timezone.now(), is_whole=True, on_receipt=self.note)

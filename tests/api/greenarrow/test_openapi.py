@@ -71,21 +71,26 @@ def test_the_document_knows_good_bodies_from_bad_ones(payload, is_good):
     assert jsonschema.Draft202012Validator(schema, format_checker=checker).is_valid(payload) is is_good
 
 
+FIXED, HALF, TWICE = (
+    {"mode": mode, "value": value} for mode, value in (("fixed", 200), ("percent", 50), ("percent", 200))
+)
+
+
 @pytest.mark.parametrize(
-    ("triggers", "is_good"),
+    ("triggers", "connections", "is_good"),
     [
-        ({"failure_rate": 50}, True),
-        ({"failure_rate": None, "deferral_rate": 50}, True),
-        ({"failure_rate": None}, False),
-        ({}, False),
+        ({"failure_rate": 50}, HALF, True),
+        ({"failure_rate": None, "deferral_rate": 50}, FIXED, True),
+        ({"failure_rate": None}, HALF, False),
+        ({}, HALF, False),
+        ({"failure_rate": 50}, TWICE, False),
     ],
 )
 @pytest.mark.parametrize(("path", "method", "is_new"), [("", "post", True), ("/{program_id}", "put", False)])
-def test_a_new_program_has_a_trigger(triggers, is_good, path, method, is_new):
+def test_a_new_program_has_a_trigger_and_lowers_its_limits(triggers, connections, is_good, path, method, is_new):
+    """What a change does not name may already be so."""
     body = operations()[f"{PREFIX}throttle_programs{path}", method]["requestBody"]["content"]["application/json"]
-    backoff = {
-        name: {"mode": "percent", "value": 1} for name in ("max_concurrent_connections", "max_messages_per_hour")
-    }
-    payload = {"throttle_program": {"name": "a", "backoff": {**backoff, "return_after": 1}, "triggers": triggers}}
+    backoff = {"max_concurrent_connections": connections, "max_messages_per_hour": HALF, "return_after": 1}
+    payload = {"throttle_program": {"name": "a", "backoff": backoff, "triggers": triggers}}
     schema = body["schema"] | {"components": document()["components"]}
     assert jsonschema.Draft202012Validator(schema).is_valid(payload) is (is_good or not is_new)
