@@ -28,15 +28,22 @@ MOST_MESSAGES = 200_000
 LOOKED_AT = 2_000
 # Characters of a sender or a user's name that are kept: longer ones are neither.
 LONGEST_NAME = 400
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID = r"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4}))"
-_HEAD = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: [+-]\d{4})?) (?:\[\d+\] )?" + _ID + " ")
-_ANY_HEAD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+# With `log_file_path = syslog` a line begins as those of a syslog do.
+_SYSLOG = (
+    r"(?:(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:?\d\d))"
+    r" \S+ exim4?(?:\[\d+\])?: )?"
+)
+_HEAD = re.compile(_SYSLOG + r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: [+-]\d{4})?) (?:\[\d+\] )?" + _ID + " ")
+_ANY_HEAD = re.compile(_SYSLOG + r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _PLAIN = r'(?:"(?:[^"\\]|\\.)*"|[^"<>\s\\\[\]])+(?:\[(?:[^\]\\]|\\.)*\])?'  # an address: a quoted string, a literal
 _ADDRESS = "(" + _PLAIN + ")"
 _ANGLE = r"<(?:" + _PLAIN + ")?>"
 _SENDER = "(<>|" + _PLAIN + ")"
-_HOST = r" H=(?:[^\s()\[\]]+ )?(?:\([^()\s]*\) )?\[[0-9A-Fa-f.:]+\](?::\d+)?"
-_INTERFACE = r" I=\[([0-9A-Fa-f.:]+)\](?::\d+)?"
+# In Exim's order, with all that log_selector can add (`+all`): DS is +dnssec, PRX +proxy, L +pipelining.
+_HOST = r"(?: DS)? H=(?:[^\s()\[\]]+ )?(?:\([^()\s]*\) )?\[[0-9A-Fa-f.:]+\](?::\d+)?"
+_INTERFACE = r" I=\[([0-9A-Fa-f.:]+)\](?::?\d+)?"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ARRIVAL = re.compile(
     "<= "
@@ -47,17 +54,26 @@ _ARRIVAL = re.compile(
     + _HOST
     + ")?(?:"
     + _INTERFACE
-    + r")?(?: U=\S+)?(?: P=(\S+))?(?: X=\S+)?(?: CV=\S+)?"
-    r"(?: DN=" + _QUOTED + r")?(?: SNI=\S+)?(?: A=[\w-]+(?::(\S+))?)?(?= |$)"
+    + r")?(?: TFO\*{0,2})?(?: U=\S+)?(?: P=(\S+))?(?: L[*.]?-?)?(?: X=\S+)?(?: CV=\S+)?"
+    # +smtp_mailauth adds the sender that the client named to its login.
+    r"(?: DN=" + _QUOTED + r")?(?: SNI=\S+)?(?: A=[\w-]+(?::([^\s:]+)(?::\S+)?)?)?(?= |$)"
 )
 _SECOND_HOST = re.compile(r"\) \[[0-9A-Fa-f.:]+\](?::\d+)?(?: I=\S+)?(?: U=\S+)? P=")
-_TO = _ADDRESS + "(?: (" + _ANGLE + "))?(?: F=" + _ANGLE + ")?(?: P=" + _ANGLE + r")?(?: R=\S+)?(?: T=\S+)?(?: S=\d+)?"
-_REMOTE = r"(?: H=(\S+) \[([0-9A-Fa-f.:]+)\](?::\d+)?\*?)?(?:" + _INTERFACE + r"\*?)?"
-_TLS = r"(?: (?:X|CV|PRX|SNI)=\S+| DN=" + _QUOTED + r"| (?:L|K|PRDR|TFO\*?))*"
+# Between the address and the one that it was redirected from, +all_parents shows those between them.
+_PARENTS = r"(?: \(" + _PLAIN + "(?: " + _PLAIN + r")*(?<=\)))?"
+_TO = (
+    _ADDRESS + _PARENTS + "(?: (" + _ANGLE + "))?(?: F=" + _ANGLE + r")?(?: Q=\S+)?(?: SRS=" + _ANGLE + ")?"
+    "(?: P=" + _ANGLE + r")?(?: R=\S+)?(?: T=\S+)?(?: S=\d+)?"
+)
+_REMOTE = (
+    r"(?: H=(\S+)(?: DS)? \[([0-9A-Fa-f.:]+)\](?::\d+)?\*?(?: PRX=\[[0-9A-Fa-f.:]*\](?::?\d+)?)?)?"
+    "(?:" + _INTERFACE + r"\*?)?"
+)
+_TLS = r"(?: (?:X|CV|PRX|SNI|A)=\S+| DN=" + _QUOTED + r"| (?:L\*?|K|PRDR|TFO\*{0,2}))*"
 _DELIVERED = re.compile("(?:=>|->|>>) " + _TO + _REMOTE + _TLS + '(?: C=("(?:[^"\\\\]|\\\\.)*"?))?')
 _FAILED = re.compile(r"\*\* " + _TO + _REMOTE + _TLS + "(?:: |$)")
 _DEFERRED = re.compile(
-    "== " + _TO + r"(?: routing)? defer \((-?\d+)\)(?:: [^:\[\]]*?)?" + _REMOTE + _TLS + r"(?: DT=[\d.]+m?s)?(?:: |$)"
+    "== " + _TO + r"(?: routing)? defer \((-?\d+)\)(?:: [^:\[\]]*?)?" + _REMOTE + _TLS + r"(?: DT=[\d.smhdw]+)?(?:: |$)"
 )
 _QUEUE_TIME = re.compile(r" QT=([\d.]+)s(?: DT=[\d.]+m?s)?$")
 _TIMES = re.compile(r"(?: QT=[\d.smhdw]+)?(?: DT=[\d.smhdw]+)?$")
@@ -110,7 +126,7 @@ class Reader:
 
     def __init__(self, time_zone: str = "UTC", state: dict[str, Any] | None = None, now: float = 0.0) -> None:
         state = state or {}
-        self.times = Times(time_zone, now, state.get("clock"))
+        self.times = Times(time_zone, now, state.get("clock"), arrival)
         self.messages = {key: Message.from_json(values) for key, values in state.get("messages", {}).items()}
         self._hour = state.get("hour", 0)
         self._tail = state.get("tail", "").encode("utf-8", "surrogateescape")
@@ -150,7 +166,7 @@ class Reader:
                 return []
             return [{"refused": "invalid_line", "message": "The line is not one of a main log", "where": where}]
         try:
-            at = self.times.of(head[1])
+            at = self.times.of(head[1], head[2])
         except BadStamp:
             return [{"refused": "invalid_at", "message": "The line's time cannot be read", "where": where}]
         outs = self._read(text, head, at, raw, where, whole=whole)
@@ -227,6 +243,9 @@ class Reader:
         if match is None:
             return []
         recipient, parent, host, number, interface, reply = match.groups()
+        if host is None and text.startswith(" H=", match.end()) and " [" in text[match.end() :]:
+            # To a host, whose fields are of an unknown form: counted, it would lack its address.
+            return []
         attempt = log_attempts.note(message.attempts, recipient, interface or "", raw, tried=host is not None)
         _close(message, recipient, parent)
         event = self._event(message, head[2], "sent", at, raw, "", recipient, interface)
@@ -296,6 +315,14 @@ class Reader:
         if kind != "incoming":
             event["seconds"] = max(0.0, round(at - message.received, 3))
         return event
+
+
+def arrival(key: str) -> float:
+    """Return when the message of an id arrived: it begins with the seconds since 1970, in base 62."""
+    seconds = 0
+    for c in key[:6]:
+        seconds = seconds * 62 + _DIGITS.index(c)
+    return float(seconds)
 
 
 def _recipients(text: str, start: int) -> list[str]:

@@ -6,6 +6,7 @@ import bisect
 import datetime
 import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
 _DIGITS = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
@@ -17,6 +18,7 @@ _MONTHS = {
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(?:([Zz])|([+-])(\d\d):?(\d\d))?", re.ASCII
 )
+_SECONDS = re.compile(r"\d{10}\.\d{1,9}", re.ASCII)
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 DAY = 86400
 YEAR = 366 * DAY
@@ -31,9 +33,19 @@ class BadStamp(ValueError):
 
 
 class Times:
-    """Finds the moments of stamps, as seconds since 1970. `clock` is the latest so far: it tells the year of what follows."""
+    """Finds the moments of stamps, as seconds since 1970. `clock` is the latest so far: it tells the year of what follows.
 
-    def __init__(self, time_zone: str, now: float, clock: float | None) -> None:
+    `arrival_of` returns when the message of an id arrived, None where the id does not say it.
+    """
+
+    def __init__(
+        self,
+        time_zone: str,
+        now: float,
+        clock: float | None,
+        arrival_of: Callable[[str], float | None] | None = None,
+    ) -> None:
+        self._arrival = arrival_of or arrival
         self.zone: datetime.tzinfo | None = None
         if time_zone and time_zone != "UTC":
             import zoneinfo
@@ -50,12 +62,9 @@ class Times:
         if stamp[0].isdigit():
             moment = self._exact.get(stamp)
             if moment is None:
-                moment = iso(stamp, self.zone)
-                if moment is None:
-                    raise BadStamp(stamp)
-                _keep(self._exact, stamp, moment)
+                moment = self._written(stamp, qid)
         else:
-            arrived = arrival(qid)
+            arrived = self._arrival(qid)
             about = arrived or self.clock or self.now
             key = stamp, about // YEAR
             moments = self._candidates.get(key)
@@ -68,6 +77,20 @@ class Times:
         if self.clock is None or moment > self.clock:
             self.clock = moment
         return moment
+
+    def _written(self, stamp: str, qid: str) -> float:
+        """Return the moment of a stamp with a year, or of seconds since 1970."""
+        if _SECONDS.fullmatch(stamp):
+            return int(float(stamp) * 1000) / 1000
+        moments = moments_of(stamp, self.zone)
+        if not moments:
+            raise BadStamp(stamp)
+        if len(moments) > 1:
+            # By the message and not by the clock: read again, a line must mean the same moment.
+            arrived = self._arrival(qid)
+            return moments[0] if arrived is None else _first_after(moments, arrived)
+        _keep(self._exact, stamp, moments[0])
+        return moments[0]
 
     def zone_off(self, at: float, qid: str) -> int:
         """Return the seconds between a line's time and its queue id's, where they say that the zone is wrong; else 0."""
@@ -145,29 +168,28 @@ def arrival(qid: str) -> float | None:
     return seconds + micros / 1e6 if 1.2e9 < seconds < 4.2e9 else None
 
 
-def iso(stamp: str, zone: datetime.tzinfo | None = None) -> float | None:
-    """Return the moment of an ISO 8601 stamp, cut off at milliseconds; None for what is none.
+def moments_of(stamp: str, zone: datetime.tzinfo | None) -> list[float]:
+    """Return the moments that an ISO 8601 stamp may mean, cut off at milliseconds: one, none for what is no stamp.
 
-    One without an offset is in `zone`, a tzinfo (None: UTC).
+    One without an offset is in `zone` (None: UTC), where it may mean two in the hour that autumn repeats.
     """
     match = _ISO.fullmatch(stamp)
     if match is None:
-        return None
+        return []
     year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
     millis = int((match[7] or "0").ljust(3, "0")[:3])
     try:
         local = datetime.datetime(year, month, day, hour, minute, min(second, 59))  # noqa: DTZ001 - local time
     except ValueError:
-        return None
-    base: float
+        return []
     if match[8]:
-        base = _seconds(local)
+        bases = [float(_seconds(local))]
     elif match[9]:
         offset = int(match[10]) * 3600 + int(match[11]) * 60
-        base = _seconds(local) - (offset if match[9] == "+" else -offset)
+        bases = [float(_seconds(local) - (offset if match[9] == "+" else -offset))]
     else:
-        base = utc(local, zone)[0]
-    return base + millis / 1000 if millis else base
+        bases = utc(local, zone)
+    return [base + millis / 1000 for base in bases] if millis else bases
 
 
 def utc(local: datetime.datetime, zone: datetime.tzinfo | None) -> list[float]:

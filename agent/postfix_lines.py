@@ -26,11 +26,24 @@ _QID = r"([0-9A-F]{6,20}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10}z[0-9B-DF-HJ-NP-
 _ADDRESS = (
     r'((?:(?:"(?:[^"\\]|\\.)*"|[^"<>\s,@\\\[\]])+(?:@(?:\[(?:[^\]\\]|\\.)*\]|[^\s<>,"@\[\]]*))?)?)'  # local@domain
 )
+# syslogd and `maillog_file`, journalctl's short-precise, ISO 8601 of rsyslog, journalctl and others, seconds of short-unix.
 _STAMP = (
-    r"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|z|[+-]\d\d:?\d\d))"
+    r"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
+    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|z|[+-]\d\d:?\d\d)?"
+    r"|\d{10}\.\d{1,9})"
 )
-HEAD = re.compile(_STAMP + r" (\S+) ([\w.-]+(?:/[\w.-]+)*)/([\w-]+)\[\d+\]: ")
-ANY_HEAD = re.compile(_STAMP + r" \S+ \S")
+# RFC 5424 begins with the priority and its version; FreeBSD's `syslogd -v` and busybox name the priority, before and after the
+# host.
+_BEGIN = r"(?:<\d{1,3}>)?(?:1 )?" + _STAMP + r"(?: <[a-z0-9]+\.[a-z]+>)? "
+HEAD = re.compile(
+    _BEGIN + r"(\S+) (?:[a-z0-9]+\.[a-z]+ )?([\w.-]+(?:/[\w.-]+)*)/([\w-]+)"
+    r"(?:\[\d+\]: (?:\[ID \d+ \w+\.\w+\] )?| \d+ - (?:-|\[[^\]]*\]) (?:\ufeff)? ?)"
+)
+ANY_HEAD = re.compile(_BEGIN + r"\S+ \S|-- ")
+# A line of another program, whatever it says.
+OF_ANOTHER = re.compile(_BEGIN + r"\S+ [^\s:]+: ")
+# Every line of a delivery has this, whatever stands before it.
+OF_A_DELIVERY = re.compile(r", dsn=\d\.\d{1,3}\.\d{1,3}, status=[a-z-]+ \(")
 CLIENT = re.compile(_QID + r": client=[^\s\[\],]+\[[^\s\[\],]+\](?::\d+)?(?:, |$)")
 SASL_METHOD = re.compile(r"sasl_method=[\w-]+, ")
 ORIG = re.compile(r"orig_queue_id=" + _QID + r"(?=, orig_client=|$)")

@@ -130,7 +130,12 @@ class Reader:
         text = raw.decode("utf-8", "surrogateescape")
         head = postfix_lines.HEAD.match(text)
         if head is None:
-            if not text or text.isspace() or (whole and postfix_lines.ANY_HEAD.match(text)):
+            if not text or text.isspace():
+                return []
+            if postfix_lines.OF_A_DELIVERY.search(text) and not postfix_lines.OF_ANOTHER.match(text):
+                message = "The line is one of a delivery, and does not begin as those of a mail log do"
+                return [{"refused": "invalid_line", "message": message, "where": where}]
+            if whole and postfix_lines.ANY_HEAD.match(text):
                 return []
             return [{"refused": "invalid_line", "message": "The line is not one of a mail log", "where": where}]
         handler = self._handlers.get(head[4], self._delivery)

@@ -1,8 +1,10 @@
-"""Splits bytes into records: lines, three shapes of JSON, CSV with a header; gzip and zstd are detected."""
+"""Splits bytes into records: lines, three shapes of JSON, CSV with a header; compressed data is detected."""
 
+import bz2
 import csv
 import gzip
 import io
+import lzma
 import sys
 import zlib
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ else:
     from backports import zstd as zstd
 
 GZIP_MAGIC = b"\x1f\x8b"
+BZIP2_MAGIC = b"BZh"
+XZ_MAGIC = b"\xfd7zX"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # zstd's skippable frames, of which a file may begin with one.
 _SKIPPABLE = bytes(range(0x50, 0x60))
@@ -35,6 +39,14 @@ LARGEST_OBJECT = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
 
 
+_PACKINGS: tuple[tuple[type, str], ...] = (
+    (gzip.GzipFile, "gzip"),
+    (zstd.ZstdFile, "zstd"),
+    (bz2.BZ2File, "bzip2"),
+    (lzma.LZMAFile, "xz"),
+)
+
+
 class _Limited(io.RawIOBase):
     """A stream of at most `limit` bytes, which detects truncated compressed data."""
 
@@ -48,14 +60,11 @@ class _Limited(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             part = self._stream.read(len(buffer))
-        except (EOFError, OSError, zlib.error, zstd.ZstdError):
-            if isinstance(self._stream, gzip.GzipFile):
-                self.broken = "gzip"
-            elif isinstance(self._stream, zstd.ZstdFile):
-                self.broken = "zstd"
-            else:
+        except (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError):
+            packing = next((name for kind, name in _PACKINGS if isinstance(self._stream, kind)), "")
+            if not packing:
                 raise
-            part = b""
+            self.broken, part = packing, b""
         if self._left is not None:
             self._left -= len(part)
             if self._left < 0:
@@ -65,7 +74,11 @@ class _Limited(io.RawIOBase):
 
 
 def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
-    """Return the decompressed stream without a byte order mark. It need not be seekable."""
+    """Return the decompressed stream without a byte order mark. It need not be seekable.
+
+    bzip2 and xz, by which logrotate packs logs on some systems, are for files (`limit` None): of a request they could need any
+    memory.
+    """
     buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(cast(io.RawIOBase, stream))
     start = buffered.peek(4)[:4]
     opened: Any = buffered
@@ -75,6 +88,10 @@ def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
         # Of a request, a window of 32 MiB at most: it is held in memory.
         options = None if limit is None else {int(zstd.DecompressionParameter.window_log_max): _LARGEST_WINDOW}
         opened = zstd.ZstdFile(buffered, options=options)
+    elif limit is None and start[:3] == BZIP2_MAGIC:
+        opened = bz2.BZ2File(buffered)
+    elif limit is None and start == XZ_MAGIC:
+        opened = lzma.LZMAFile(buffered)  # noqa: SIM115 - closed by its caller
     result = io.BufferedReader(_Limited(opened, limit), _CHUNK)
     if result.peek(3)[:3] == BOM:
         result.read(3)

@@ -2,13 +2,17 @@
 
 import contextlib
 import heapq
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from agent import postfix_log
 from agent.log_times import BadStamp, Times
+from stats.intake.sources import journal
 from stats.intake.sources.base import Event, Ignored, Outcome, Refused, Settings, Warn
 from stats.intake.sources.framing import lines, open_stream
+
+type _Timed = tuple[float, int, int, Any, bool]
 
 
 class LogReader:
@@ -22,25 +26,37 @@ class LogReader:
         opened = [open_stream(stream, self._settings.limit) for stream in streams]
         read_line = self._log.line
         if len(opened) == 1:
-            for index, line, whole in lines(opened[0]):
+            for index, line, whole in _lines(opened[0]):
                 if type(line) is bytes:
                     for out in read_line(line, (0, index), whole=whole):
                         yield outcome_of(out)
                 elif isinstance(line, Refused):
                     yield line
             return
-        for _, stream, index, line, whole in heapq.merge(*map(self._timed, range(len(opened)), opened), key=_by_time):
+        for _, stream, index, line, whole in self._merged(opened):
             if isinstance(line, Refused):
                 yield line._replace(stream=stream)
                 continue
             for out in read_line(line, (stream, index), whole=whole):
                 yield outcome_of(out)
 
-    def _timed(self, number: int, stream: IO[bytes]) -> Iterator[tuple[float, int, int, Any, bool]]:
+    def _merged(self, opened: list[IO[bytes]]) -> Iterator[_Timed]:
+        """Yield the lines of all streams by time; of one second, those of the stream that begins earlier come first.
+
+        So a log that was rotated goes before its successor, whatever the order of the files: `mail.log*` begins with the last.
+        """
+        begun = []
+        for number, stream in enumerate(opened):
+            rest = self._timed(number, stream)
+            begun += [(first, rest) for first in itertools.islice(rest, 1)]
+        begun.sort(key=lambda each: each[0][0])
+        return heapq.merge(*(itertools.chain([first], rest) for first, rest in begun), key=_by_time)
+
+    def _timed(self, number: int, stream: IO[bytes]) -> Iterator[_Timed]:
         """Yield lines with their times; a line without one goes with the line before it."""
         times = Times(self._settings.time_zone, self._settings.now, None)
         at = 0.0
-        for index, line, whole in lines(stream):
+        for index, line, whole in _lines(stream):
             if not isinstance(line, Refused):
                 head = self._log.head(line)
                 if head:
@@ -83,5 +99,12 @@ def outcome_of(out: dict[str, Any]) -> Outcome:
     )
 
 
-def _by_time(each: tuple[float, int, int, Any, bool]) -> float:
+def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | Refused, bool]]:
+    for index, line, whole in lines(stream):
+        if type(line) is bytes and line.startswith(b"{"):
+            line = journal.as_line(line)
+        yield index, line, whole
+
+
+def _by_time(each: _Timed) -> float:
     return each[0]

@@ -72,6 +72,79 @@ def test_it_works():
     }
 
 
+# Each with all that log_selector = +all adds, in the order of Exim's receive.c and deliver.c.
+ALL_ARRIVAL = arrival(
+    host=" DS H=mail.client.example (app.client.example) [192.0.2.5]:40123 I=[192.0.2.1]:587 TFO* U=app P=esmtpsa L.-"
+    ' X=TLS1.3:TLS_AES_256_GCM_SHA384:256* CV=no DN="CN=app, O=ACME" SNI="mx.acme.example"',
+    login=" A=plain:acme/marketing:news@acme.example PRDR PRX=192.0.2.9 K",
+    rest=' S=323 M8S=8 DKIM=acme.example ARC RT=0.020s Q=bulk id=ei-0@acme.example T="News for you@home.example"'
+    " from <news@acme.example>",
+)
+ALL_TO = (
+    "u0@big.example (list@acme.example, all@acme.example) <everybody@acme.example> F=<news@acme.example> Q=bulk"
+    " P=<news@acme.example> R=out T=out_smtp S=1093"
+)
+ALL_REMOTE = (
+    " H=mx1.big.example DS [198.51.100.10]:25* PRX=[192.0.2.9]:1080 I=[192.0.2.71]:37199 TFO*"
+    ' X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=dane DN="CN=mx1.big.example" A=cram_md5:relay:news@acme.example L* PRDR K'
+)
+
+
+def test_everything_that_log_selector_adds_is_read():
+    incoming, sent = read(
+        ALL_ARRIVAL, f'{AT}{ID} => {ALL_TO}{ALL_REMOTE} C="250 2.0.0 Ok: queued as 1" QT=1h5m DT=2m7s'
+    )
+    assert (incoming["event"]["server"], incoming["event"]["to"]) == ("acme/marketing", "u0@big.example")
+    event = sent["event"]
+    said = {name: event.get(name) for name in ("server", "to", "ip", "mx", "code", "reply")}
+    assert said == {
+        "server": "acme/marketing",
+        "to": "u0@big.example",
+        "ip": "192.0.2.71",
+        "mx": "mx1.big.example",
+        "code": 250,
+        "reply": "250 2.0.0 Ok: queued as 1",
+    }
+
+
+def test_deferrals_and_failures_with_everything_that_log_selector_adds():
+    late = f"{AT}{ID} == {ALL_TO} defer (-44){ALL_REMOTE} DT=2m7s: SMTP error from remote mail server after end of data: 451 no"
+    _, deferred_, failed = read(arrival(), late, f"{AT}{ID} ** {ALL_TO}{ALL_REMOTE}: retry timeout exceeded DT=5m")
+    said = [
+        {name: out["event"].get(name) for name in ("type", "to", "ip", "mx", "reply")} for out in (deferred_, failed)
+    ]
+    place = {"to": "u0@big.example", "ip": "192.0.2.71", "mx": "mx1.big.example"}
+    assert said == [
+        {"type": "deferred", **place, "reply": "451 no"},
+        {"type": "bounced", **place, "reply": "retry timeout exceeded"},
+    ]
+
+
+def test_a_delivery_to_a_host_is_never_counted_without_it():
+    assert kinds(read(arrival(), delivered().replace("H=mx1", "H=new field mx1"))) == [IN, "invalid_line"]
+
+
+@pytest.mark.parametrize(
+    "begin", ["Nov 27 02:49:53 mx1 exim[5059]: ", "2026-11-27T02:49:53.963512+00:00 mx1 exim4[5059]: "]
+)
+def test_a_log_that_went_through_syslog(begin):
+    lines = [begin + line for line in (arrival(), delivered(), f"{AT}Start queue run: pid=1")]
+    assert kinds(read(*lines)) == [IN, OUT]
+
+
+def test_of_an_hour_that_comes_twice_the_message_says_which():
+    """Without log_timezone, both messages were delivered at 02:30: before and after the clock was set back."""
+    lines = [
+        line.replace(ID, key).replace(AT, "2026-10-25 02:30:00 ")
+        for key in ("1xKm7b-0001Jb-36", "1xKn3f-0001Jb-36")
+        for line in (arrival(), delivered())
+    ]
+    reader = Reader("Europe/Berlin", now=NOW)
+    found = [[out["event"]["at"] for out in read(*lines, reader=reader)] for _ in "12"]
+    # Read again, when the reader's clock is later, each event is the same.
+    assert found == [["2026-10-25T00:30:00.000Z"] * 2 + ["2026-10-25T01:30:00.000Z"] * 2] * 2
+
+
 @pytest.mark.parametrize(
     "message_id", ["x A=plain:globex/news", "x for v@big.example", 'x" for v@big.example', "x S=1 for v@a.example"]
 )

@@ -1,6 +1,8 @@
+import bz2
 import gzip
 import io
 import json
+import lzma
 import sys
 
 import pytest
@@ -38,6 +40,8 @@ def read(*bodies, format="native", **settings):  # noqa: A002
         zstd.compress(LINES),
         zstd.compress(LINES[: len(LINES) // 2]) + zstd.compress(LINES[len(LINES) // 2 :]),
         zstd.compress(b"\xef\xbb\xbf" + json.dumps([ONE, TWO]).encode()),
+        bz2.compress(LINES),
+        lzma.compress(LINES),
     ],
     ids=[
         "lines",
@@ -52,10 +56,18 @@ def read(*bodies, format="native", **settings):  # noqa: A002
         "zstd",
         "frames",
         "all",
+        "bzip2",
+        "xz",
     ],
 )
 def test_shapes_and_packings(body):
     assert read(body) == BOTH
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_a_request_is_not_unpacked_by_what_could_need_any_memory(pack):
+    (refused,) = read(pack(LINES), limit=10_000)[:1]
+    assert isinstance(refused, sources.Refused)
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -132,7 +144,15 @@ def test_a_line_of_64_mib_is_refused_and_its_neighbours_are_kept(place):
     assert (kept, refused) == (["1", "2"], ["line_too_long"])
 
 
-@pytest.mark.parametrize(("pack", "code"), [(gzip.compress, "invalid_gzip"), (zstd.compress, "invalid_zstd")])
+@pytest.mark.parametrize(
+    ("pack", "code"),
+    [
+        (gzip.compress, "invalid_gzip"),
+        (zstd.compress, "invalid_zstd"),
+        (bz2.compress, "invalid_bzip2"),
+        (lzma.compress, "invalid_xz"),
+    ],
+)
 @pytest.mark.parametrize("harm", ["cut", "flipped"])
 def test_damaged_packing_is_told_after_what_could_be_read(pack, code, harm):
     packed = pack(LINES * 5_000)
