@@ -43,6 +43,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("check domains", "servers.tasks.check_domains", timedelta(seconds=60), 55),
     ("resume paused addresses", "ippools.tasks.resume_addresses", timedelta(seconds=30), 30),
     ("check addresses", "ippools.tasks.check_addresses", timedelta(seconds=60), 55),
+    ("ask blocklists", "ippools.tasks.check_blocklists", timedelta(seconds=60), 55),
 ]
 
 app.conf.beat_schedule = {

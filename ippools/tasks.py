@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from ippools import pausing
+from ippools import blocklists, pausing
 from ippools.identity import check_due_addresses
 
 # With what is then still in its queue, a sweep is over before the next begins, or soon after.
@@ -20,3 +20,10 @@ def check_addresses() -> None:
 def resume_addresses() -> None:
     """Resume the addresses whose pause has ended."""
     pausing.resume_due(at=timezone.now())
+
+
+@shared_task
+def check_blocklists() -> None:
+    """Check the zones of blocklists, and ask those that can be believed about due addresses."""
+    blocklists.check_due_zones(seconds=10.0)
+    blocklists.check_due_listings(seconds=SWEEP_SECONDS)

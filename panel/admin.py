@@ -6,6 +6,7 @@ from panel.pages import (  # noqa: F401
     alerts,
     api_tokens,
     audit,
+    blocklists,
     caps,
     credentials,
     deliveries,

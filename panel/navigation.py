@@ -33,6 +33,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("forward_to_inbox", "ippools.relayserver"),
             ("alt_route", "ippools.routingrule"),
             ("outbound", "ippools.virtualmta"),
+            ("gpp_bad", "ippools.blocklist"),
         ],
     ),
     (

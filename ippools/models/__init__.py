@@ -1,4 +1,5 @@
 from ippools.models.address import IPAddress
+from ippools.models.blocklist import Blocklist, Listing
 from ippools.models.cap import AddressCap
 from ippools.models.identity import AddressIdentity
 from ippools.models.pool import IPPool, IPPoolMember
@@ -10,11 +11,13 @@ from ippools.models.warm_up import WarmUp, WarmUpDay
 __all__ = [
     "AddressCap",
     "AddressIdentity",
+    "Blocklist",
     "DeliveryTarget",
     "DomainOverride",
     "IPAddress",
     "IPPool",
     "IPPoolMember",
+    "Listing",
     "OverrideDomain",
     "RelayServer",
     "RoutingRule",

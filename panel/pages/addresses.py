@@ -15,7 +15,7 @@ from alerts import pool_load
 from core.references import Reference
 from core.related_counts import count_of
 from dnschecks.checked import DNSStatus
-from ippools import identity, ip_addresses, pausing, redirects, warm_ups
+from ippools import blocklists, identity, ip_addresses, pausing, redirects, warm_ups
 from ippools.models import IPAddress, IPPoolMember, WarmUp
 from nodes import address_file
 from panel import charts, csv_file
@@ -208,6 +208,7 @@ class IPAddressAdmin(TenantAdmin):
             # Templates are the platform's.
             "template_url": template_url(record.template_id) if viewer_of(request).is_platform else "",
             **identity_of(record),
+            "listings": blocklists.of_address(record.pk),
             **bounded.of_address(record.pk, now),
             "may_end_caps": viewer_of(request).is_platform,
         }

@@ -16,7 +16,7 @@ from django.utils import timezone
 from alerts import channels
 from core import alerts, tokens, users
 from core.models import AuditEntry, User
-from ippools import caps, ip_addresses, pausing, relay_servers, routing_rules
+from ippools import blocklists, caps, ip_addresses, pausing, relay_servers, routing_rules
 from ippools.models import IPAddress
 from nodes import nodes
 from servers import credentials, domains, people, pool_rules, pools, provisioning, routes, webhooks
@@ -82,6 +82,7 @@ class World:
         )
         self.paused = IPAddress.objects.get(ipv4="192.0.2.1")
         pausing.pause(self.paused.pk, reason="Listed", until=LATER, at=NOW, actor=SYSTEM)
+        self.blocklist = blocklists.create(name="bl.example", actor=SYSTEM)
         self.plan = warm_up_plans.create(name="Plan", days=[50], actor=SYSTEM)
         self.program = programs.create(actor=SYSTEM, name="P", failure_rate=5)
         self.relay = relay_servers.create(
@@ -148,6 +149,9 @@ UNCHANGED = {
         w.template.pk, **w.same_rules(w.template, templates.fields_of(w.template.document())), actor=ANN
     ),
     "throttling.warm_up_plans.change": lambda w: warm_up_plans.change(w.plan.pk, name="Plan", days=[50], actor=ANN),
+    "ippools.blocklists.change": lambda w: blocklists.change(
+        w.blocklist.pk, name="BL.example", ranges="127.0.0.2 - 127.0.0.11", interval=60, actor=ANN
+    ),
     "ippools.caps.extend": lambda w: caps.extend(w.cap.pk, until=LATER, reason="Listed", at=NOW, actor=ANN),
     "ippools.ip_addresses.change": lambda w: ip_addresses.change(
         w.address.pk, **w.same_rules(w.address, ip_addresses.fields_of(w.address.document())), actor=ANN
@@ -244,6 +248,7 @@ WRITES = {
     "throttling.templates": {"create", "delete"},
     "throttling.warm_up_plans": {"create", "delete"},
     "ippools.addresses": {"create_many", "create_one"},
+    "ippools.blocklists": {"create", "delete"},
     "ippools.caps": {"begin", "end"},
     "ippools.ip_addresses": {"create", "delete"},
     "ippools.relay_servers": {"create", "delete"},

@@ -6,8 +6,10 @@ import uuid
 from ippools.models import (
     AddressCap,
     AddressIdentity,
+    Blocklist,
     DeliveryTarget,
     IPAddress,
+    Listing,
     OverrideDomain,
     VirtualMTA,
     WarmUp,
@@ -291,6 +293,59 @@ def _():
 @refusals.by("ippools_warm_up_day_number")
 def _():
     WarmUpDay.objects.create(warm_up=warm_up(), on=NOON.date(), number=0, cap=50, change="began", reason="day 0")
+
+
+@refusals.by("ippools_blocklist_name_unique")
+def _():
+    Blocklist.objects.create(name="bl.example")
+    Blocklist.objects.create(name="bl.example")
+
+
+@refusals.by("ippools_blocklist_name_not_empty")
+def _():
+    Blocklist.objects.create(name="")
+
+
+@refusals.by("ippools_blocklist_ranges_not_empty")
+def _():
+    Blocklist.objects.create(name="bl.example", ranges="")
+
+
+@refusals.by("ippools_blocklist_interval")
+def _():
+    Blocklist.objects.create(name="bl.example", interval=9)
+
+
+@refusals.by("ippools_blocklist_families")
+def _():
+    Blocklist.objects.create(name="bl.example", lists_ipv4=False)
+
+
+@refusals.by("ippools_blocklist_status")
+def _():
+    Blocklist.objects.create(name="bl.example", zone_status="fine")
+
+
+def listing(**columns: object) -> Listing:
+    row = {"blocklist": Blocklist.objects.get_or_create(name="bl.example")[0]}
+    return Listing.objects.create(**({"address": IPAddressFactory()} | row | columns))
+
+
+@refusals.by("ippools_listing_one")
+def _():
+    address = IPAddressFactory()
+    listing(address=address)
+    listing(address=address)
+
+
+@refusals.by("ippools_listing_status")
+def _():
+    listing(listing_status="maybe")
+
+
+@refusals.by("ippools_listing_seen")
+def _():
+    listing(first_seen_at=NOON)
 
 
 test_the_database_refuses = refusals.as_test()

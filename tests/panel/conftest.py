@@ -12,6 +12,7 @@ from django.utils import timezone
 from alerts.models import Alert, Channel
 from core.audit import Actor
 from core.models import ApiToken, AuditEntry, Job, User
+from ippools.blocklists import create as create_blocklist
 from ippools.caps import begin as begin_cap
 from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
 from ippools.warm_ups import begin as begin_warm_up
@@ -195,6 +196,7 @@ def platform(db: None) -> Platform:
     begin_warm_up(
         address_id=address.pk, plan_id=WarmUpPlan.objects.order_by("pk")[0].pk, on=NOW.date(), at=NOW, actor=SYSTEM
     )
+    create_blocklist(name="bl.example", ranges="127.0.0.2", actor=SYSTEM)
     make_source(name="mail log", format="postfix", actor=SYSTEM)
     create_reply_rule(pattern="nobody home", reason=1, actor=SYSTEM)
     ApiToken.objects.create(user=staff, name="deploy", key_prefix="abcdef", key_digest="0" * 64)

@@ -23,6 +23,8 @@ PARTS = {
     "ippools.overridedomain",
     "ippools.deliverytarget",
     "ippools.addressidentity",
+    # Shown by its address and by its blocklist.
+    "ippools.listing",
     # Shown by their warm-up.
     "ippools.warmupday",
     "stats.providerdomain",
