@@ -75,6 +75,12 @@ _PLAIN = re.compile(
 )
 _LONGEST_WORD = 24
 _DIGITS_OF_AN_ID = 4
+_FOUR_DIGITS = re.compile(r"\D*\d\D*\d\D*\d\D*\d")
+# An id of several parts is longer than the one, and one of its parts is longer than the other.
+_SHORT_ID = 12
+_PART_OF_AN_ID = 3
+# No word with digits and no provider's code is longer.
+_LONGEST_WITH_DIGITS = 9
 _PIECES_REMEMBERED = 20_000
 # Longer pieces are made up, and would be most of what is remembered.
 _LONGEST_REMEMBERED = 100
@@ -165,12 +171,27 @@ class _Pieces(dict[str, str]):
                     return name + NUMBER
                 if word and not self._ordinary(word):
                     return name + ID
+            elif (
+                len(piece) > _LONGEST_WITH_DIGITS and piece[0].isalnum() and piece[-1].isalnum() and self._is_id(piece)
+            ):
+                return ID
         masked = self._judge(piece)
         if masked not in _COME_ONCE and len(piece) <= _LONGEST_REMEMBERED:
             if len(self) >= _PIECES_REMEMBERED:
                 self.clear()
             self[piece] = masked
         return masked
+
+    def _is_id(self, piece: str) -> bool:
+        """Return whether a long piece is an id by its letters, digits, full stops and hyphens; where in doubt, it is not."""
+        core = piece.replace(".", "").replace("-", "")
+        if not (core.isalnum() and core.isascii()) or core.isalpha() or core.isdigit() or _WITH_UNIT.match(piece):
+            return False
+        if core == piece:
+            return not self._ordinary(piece)
+        hyphens = piece.count("-")
+        is_long = len(piece) > max(_SHORT_ID, _PART_OF_AN_ID * (hyphens + 1) + hyphens)
+        return is_long and not piece.rpartition(".")[2].isalpha() and _FOUR_DIGITS.match(core) is not None
 
 
 class _Judge:
@@ -304,7 +325,7 @@ class _Judge:
             # What a rule names is kept: "RL000001", "TSS04".
             return core if self._ordinary(core) or (not core.isascii() and digits < _DIGITS_OF_AN_ID) else ID
         parts = _INNER.split(core)
-        if digits >= _DIGITS_OF_AN_ID and len(core) > 12 and max(map(len, parts)) > 3:
+        if digits >= _DIGITS_OF_AN_ID and len(core) > _SHORT_ID and max(map(len, parts)) > _PART_OF_AN_ID:
             return ID
         return "".join(part if at % 2 or not part else self._inner(part) for at, part in enumerate(parts))
 

@@ -210,6 +210,22 @@ def test_a_signature_has_no_mailbox_no_number_and_no_ip(text):
     assert not re.search(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}", signature)
 
 
+CLASSIFIER = replies.with_rules([])
+# Ids, host names, numbers and words with digits, without what may stand around them.
+PIECES = st.from_regex(r"[abZ01-9]{1,14}([.-]{1,2}[abszZ019]{1,14}){0,3}", fullmatch=True)
+
+
+@given(PIECES)
+@example("a1b2c3d4e5f6-7a8b9c0d1e2fsi123456789b3a.12")
+@example("1234567890.5s")
+@example("a1-b2-c3-d4-e5")
+@example("mx1234.example")
+@example("8bitmime8bitmime")
+def test_the_short_way_masks_an_id_as_the_general_one(piece):
+    masker = signatures.Masker(CLASSIFIER._lexicon.names)
+    assert masker._masked[piece] == masker._masked._judge(piece)
+
+
 @given(ANY_TEXT)
 @example("<address>" * 200)
 @example("a@b,c " * 300)
@@ -274,9 +290,6 @@ ADVERSARIES = [
     ),
     *("rate limit exceeded too many ", "jane@x jane ", "a@x a "),
 ]
-
-
-CLASSIFIER = replies.with_rules([])
 
 
 def forget(classifier):
