@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 POLICIES = ("none", "quarantine", "reject")
-# The version comes first and is exact in case; a separator or the end follows.
-_VERSION = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
+# The version comes first, its value exact in case (RFC 7489, 6.4: the name is not); a separator or the end follows.
+_VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
 _LOOKS_MEANT = re.compile(r"v[ \t]*=[ \t]*dmarc", re.IGNORECASE)
-_TAG = re.compile(r"([A-Za-z][A-Za-z0-9]*)[ \t]*=[ \t]*(.*)\Z", re.DOTALL)
+# Names of unknown tags may be anything: they are ignored.
+_TAG = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)[ \t]*=[ \t]*(.*)\Z", re.DOTALL)
 # RFC 7489, 6.2: an optional size limit follows the address, such as !10m.
 _SIZE = re.compile(r"![0-9]+[kmgt]?\Z")
+# Tags of a faulty record, and addresses of a tag, that are looked at.
+MOST_TAGS = 100
+_POLICY_TAGS = ("p", "sp", "np")
 _MODES = frozenset({"r", "s"})
 
 
@@ -45,6 +49,60 @@ def looks_meant(text: str) -> bool:
     return _LOOKS_MEANT.match(text.strip()) is not None
 
 
+def as_received(text: str) -> Policy | None:
+    """Return the policy that receivers apply by a record, perhaps a faulty one; None: they ignore it.
+
+    A faulty tag counts as absent (RFC 7489, 6.3). Without a valid `p=`, or with a faulty `sp=` or `np=`, the policy is none
+    where there is an address for reports, and else there is no record (6.6.3; RFC 9989, 4.7).
+    """
+    if not is_record(text):
+        return None
+    kept, is_broken = _faultless(text)
+    rua = [part for part in kept if _names(part, "rua")]
+    if is_broken or not any(_names(part, "p") for part in kept):
+        return parse(f"v=DMARC1; p=none; {rua[0]}") if rua else None
+    return parse("; ".join(["v=DMARC1", *kept]))
+
+
+def repaired(text: str) -> str:
+    """Return a record without its faulty tags; "" where it then has no policy."""
+    if not is_record(text):
+        return ""
+    kept, _ = _faultless(text)
+    return "; ".join(["v=DMARC1", *kept]) if any(_names(part, "p") for part in kept) else ""
+
+
+def _faultless(text: str) -> tuple[list[str], bool]:
+    """Return the tags after the version that are right, the first of each name, and whether a policy was left out."""
+    kept: dict[str, str] = {}
+    is_broken = False
+    for part in text.split(";")[1 : MOST_TAGS + 1]:
+        part = part.strip(" \t")
+        match = _TAG.match(part)
+        if match is None or match[1].lower() in kept:
+            continue
+        name = match[1].lower()
+        if _is_right(name, part):
+            kept[name] = part
+        elif name in _POLICY_TAGS:
+            is_broken = True
+        elif uris := [uri for uri in match[2].split(",")[:MOST_TAGS] if _is_right(name, f"{name}={uri}")]:
+            kept[name] = f"{name}={','.join(uris)}"
+    return list(kept.values()), is_broken
+
+
+def _is_right(name: str, part: str) -> bool:
+    try:
+        parse(f"v=DMARC1; {part}" if name == "p" else f"v=DMARC1; p=none; {part}")
+    except BadRecord:
+        return False
+    return True
+
+
+def _names(part: str, tag: str) -> bool:
+    return part.partition("=")[0].strip(" \t").lower() == tag
+
+
 def parse(text: str) -> Policy:
     """Parse a record; raises BadRecord. Unknown tags are ignored, as receivers do."""
     if not is_record(text):
@@ -58,7 +116,7 @@ def parse(text: str) -> Policy:
         if not rua:
             raise BadRecord("it names no policy (p=none, p=quarantine or p=reject)")
         p = "none"
-    for tag in ("p", "sp", "np"):
+    for tag in _POLICY_TAGS:
         if tag in tags and tags[tag].lower() not in POLICIES:
             raise BadRecord(f"“{tag}={_shown(tags[tag])}” is not none, quarantine or reject")
     for tag in ("adkim", "aspf"):
@@ -105,7 +163,12 @@ def _report_addresses(tags: dict[str, str], tag: str) -> tuple[str, ...]:
             parts = urlsplit(text)
         except ValueError:
             parts = urlsplit("")
-        if parts.scheme.lower() not in ("mailto", "https", "http") or not (parts.path or parts.netloc):
+        if (
+            parts.scheme.lower() not in ("mailto", "https", "http")
+            or not (parts.path or parts.netloc)
+            or " " in text
+            or "\t" in text
+        ):
             raise BadRecord(f"“{tag}={_shown(uri.strip())}” is not an address such as mailto:dmarc@example.com")
         if parts.scheme.lower() == "mailto" and "@" not in parts.path.strip("@"):
             raise BadRecord(f"“{tag}={_shown(uri.strip())}” names no mailbox")

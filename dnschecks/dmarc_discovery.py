@@ -76,13 +76,9 @@ def _parents(name: str) -> list[str]:
 
 def _record(domain: str, answer: Answer) -> _Found | None:
     texts = [text for text in answer.texts if dmarc.is_record(text)]
-    # Several count as none, and so does one that receivers cannot read.
-    if len(texts) != 1:
-        return None
-    try:
-        return _Found(domain, texts[0], dmarc.parse(texts[0]))
-    except dmarc.BadRecord:
-        return None
+    # Several count as none, and so does one that receivers ignore.
+    policy = dmarc.as_received(texts[0]) if len(texts) == 1 else None
+    return None if policy is None else _Found(domain, texts[0], policy)
 
 
 def _counting(name: str, found: list[_Found]) -> _Found | None:

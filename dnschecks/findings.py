@@ -46,9 +46,9 @@ def missing(sentence: str, *answers: Answer, facts: Mapping[str, str] | None = N
     return Finding(DNSStatus.MISSING, sentence, raw(*answers), facts=facts or {})
 
 
-def invalid(sentence: str, *answers: Answer) -> Finding:
+def invalid(sentence: str, *answers: Answer, facts: Mapping[str, str] | None = None) -> Finding:
     """The record exists and is wrong."""
-    return Finding(DNSStatus.INVALID, sentence, raw(*answers))
+    return Finding(DNSStatus.INVALID, sentence, raw(*answers), facts=facts or {})
 
 
 def moot(sentence: str) -> Finding:

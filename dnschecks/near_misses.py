@@ -15,13 +15,18 @@ _VERSION = re.compile(r"v=spf1", re.IGNORECASE)
 
 
 def unwrapped(text: str) -> tuple[str, str]:
-    """Return the text without quotation marks and blanks around it, and what is wrong with them ("" where there are none)."""
+    """Return the text without quotation marks and blanks around it, and what is wrong with them ("" where there are none).
+
+    Also without the backslashes that semicolons have in zone files.
+    """
     # Answers hold a character for each byte; what a person typed is UTF-8.
     typed = text.encode("latin-1", "replace").decode("utf-8", "replace")
     inner = typed.strip(_BLANKS + _QUOTES)
     ends = typed[: len(typed) - len(typed.lstrip(_BLANKS + _QUOTES))] + typed[len(typed.rstrip(_BLANKS + _QUOTES)) :]
     if set(ends) & set(_QUOTES):
-        return inner, "it has quotation marks as part of its text: remove them"
+        return inner.replace("\\;", ";"), "it has quotation marks as part of its text: remove them"
+    if "\\;" in inner:
+        return inner.replace("\\;", ";"), "it has backslashes before its semicolons: remove them"
     if typed[:1] and typed[0] in _BLANKS:
         return inner, "it begins with a blank: remove it"
     return (inner, "it ends with a blank: remove it") if ends else (inner, "")

@@ -1,6 +1,7 @@
 """Checks whether a DMARC policy applies to a domain, and recommends changes that do not weaken it."""
 
 import re
+from collections.abc import Sequence
 
 from dnschecks import dmarc
 from dnschecks.dmarc_discovery import Inherited, discover
@@ -26,19 +27,25 @@ def check_dmarc(expected: Expected, resolver: Resolver) -> Finding:
         return failed(answer)
     records = [text for text in answer.texts if dmarc.is_record(text)]
     if len(records) > 1:
-        return invalid(f"There are {len(records)} DMARC records, so receivers ignore all of them: keep one.", answer)
+        sentence = f"There are {len(records)} DMARC records, so receivers ignore all of them: keep one."
+        return invalid(sentence, answer, facts=_meant(records, in_force=""))
     if records:
         try:
             own = dmarc.parse(records[0])
         except dmarc.BadRecord as error:
-            return invalid(f"The DMARC record is wrong: {error}.", answer)
-        return ok(answer, warning=_weakness(expected, own, resolver), facts=_kept(records[0], own))
+            received = dmarc.as_received(records[0])
+            facts = _meant(records, in_force=received.p if received else "")
+            return invalid(f"The DMARC record is wrong: {error}.", answer, facts=facts)
+        return ok(answer, warning=_weakness(expected, own, resolver), facts=_kept(records[0], own.p))
     meant = [text for text in answer.texts if dmarc.looks_meant(unwrapped(text)[0])]
+    found = discover(expected.name, resolver, exists=_exists(expected, resolver))
     if meant:
         fault = unwrapped(meant[0])[1] if dmarc.is_record(unwrapped(meant[0])[0]) else ""
         fault = fault or "it must begin with “v=DMARC1;”"
-        return invalid(f"“{shown(meant[0])}” is not a DMARC record: {fault}.", answer)
-    found = discover(expected.name, resolver, exists=_exists(expected, resolver))
+        # What cannot be learned here is not needed to say so.
+        above = "" if found.is_failure or found.inherited is None else found.inherited.policy
+        facts = _meant([unwrapped(text)[0] for text in meant], in_force=above)
+        return invalid(f"“{shown(meant[0])}” is not a DMARC record: {fault}.", answer, facts=facts)
     if found.is_failure:
         return failed(answer, *found.answers)
     publish = f"Publish the TXT record “{expected.dmarc_text or DMARC_PROPOSAL}” at {expected.dmarc_name}."
@@ -71,8 +78,17 @@ def _weakness(expected: Expected, own: dmarc.Policy, resolver: Resolver) -> str:
     )
 
 
-def _kept(text: str, own: dmarc.Policy) -> dict[str, str]:
-    facts = {IN_FORCE: own.p}
+def _meant(texts: Sequence[str], *, in_force: str) -> dict[str, str]:
+    """Return what is known of wrong records: the policy in force, and the strictest that they say, put right.
+
+    One that would be weaker than what is in force is not to be published.
+    """
+    right = max(filter(None, map(dmarc.repaired, texts)), key=strictness, default="")
+    return _kept(right, in_force) if right and strictness(right) >= strictness(in_force) else {IN_FORCE: in_force}
+
+
+def _kept(text: str, in_force: str) -> dict[str, str]:
+    facts = {IN_FORCE: in_force}
     if len(text) <= LONGEST_KEPT and _PRINTABLE.fullmatch(text):
         facts[PUBLISHED] = text
     return facts

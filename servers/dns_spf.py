@@ -60,10 +60,10 @@ def _warning(expected: Expected, resolver: Resolver) -> str:
         return ""
     verdict = spf.evaluate(ANYBODYS_ADDRESS, sender=expected.name, helo=expected.name, resolver=resolver)
     if verdict.result is spf.Result.PASS:
-        return (
-            f"“{shown(verdict.term)}” passes every address, so anyone can send as {expected.name}. "
-            f"End the record with “~all” or “-all”."
-        )
+        what = f"“{shown(verdict.term)}” passes every address, so anyone can send as {expected.name}."
+        if verdict.term.lower() in ("all", "+all"):
+            return f"{what} End the record with “~all” or “-all”."
+        return f"{what} Remove it, or replace it with terms for the addresses that send."
     if verdict.result is spf.Result.PERMERROR:
         return f"For mail from other addresses the record cannot be evaluated: {_broken(expected, verdict, resolver)}."
     return ""

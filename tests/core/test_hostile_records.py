@@ -70,6 +70,11 @@ def test_any_dmarc_record(text: str) -> None:
     for record in (text, f"v=DMARC1; {text}"):
         with contextlib.suppress(dmarc.BadRecord):
             assert dmarc.parse(record).p in dmarc.POLICIES
+            # What is right is received and kept as it is.
+            assert dmarc.as_received(record) == dmarc.parse(record)
+        dmarc.as_received(record)
+        if right := dmarc.repaired(record):
+            dmarc.parse(right)
     dmarc.looks_meant(text)
 
 

@@ -208,15 +208,19 @@ def test_the_dkim_record_must_have_our_key(dns: LocalDNS, text: str, status: DNS
     assert (finding.status, finding.error) == (status, error + publish if error else "")
 
 
-def test_a_dkim_record_in_quotation_marks_is_told_as_such(dns: LocalDNS) -> None:
-    put(dns, DKIM_NAME, f'"{DKIM}"')
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (f'"{DKIM}"', "it has quotation marks as part of its text: remove them"),
+        (DKIM.replace(";", "\\;"), "it has backslashes before its semicolons: remove them"),
+    ],
+)
+def test_a_dkim_record_as_a_zone_file_has_it_is_told_as_such(dns: LocalDNS, text: str, fault: str) -> None:
+    put(dns, DKIM_NAME, text)
     finding = find("dkim")
     assert (finding.status, finding.error) == (
         INVALID,
-        (
-            "Verifiers cannot use the DKIM record: it has quotation marks as part of its text: remove them. "
-            f"Publish the TXT record “{DKIM}” at {DKIM_NAME}."
-        ),
+        (f"Verifiers cannot use the DKIM record: {fault}. Publish the TXT record “{DKIM}” at {DKIM_NAME}."),
     )
 
 

@@ -13,7 +13,7 @@ from servers.domains import change_domain, create_domain, verify_domain
 from servers.models import Domain, Server
 from tests.dns_server import SERVFAIL, LocalDNS
 from tests.servers.conftest import SYSTEM
-from tests.servers.dns_example import EXPECTED, INVALID, MISSING, OK
+from tests.servers.dns_example import EXPECTED, INVALID, MISSING, OK, put
 
 pytestmark = [pytest.mark.server, pytest.mark.storage]
 
@@ -62,6 +62,15 @@ def applies(domain: str, text: str, policy: str) -> str:
             "mail.example.com",
             "reject",
         ),
+        # A faulty tag does not take the policy away (RFC 7489, 6.3): it must not be weakened.
+        ({"example.com": "v=DMARC1; p=reject; rua=d@example.com"}, "example.com", "reject"),
+        ({"example.com": "v=DMARC1; p=reject; rua=mailto:a@example.com,"}, "example.com", "reject"),
+        ({"example.com": "v=DMARC1; p=quarantine; pct=100%; adkim=strict"}, "example.com", "quarantine"),
+        ({"example.com": "v=DMARC1;p=reject;fo=1:d:s;rf=afrf;ri=86400;t=n;x-unknown=1;"}, "example.com", "reject"),
+        ({"example.com": "V=DMARC1; P=REJECT"}, "example.com", "reject"),
+        # One of the policy itself leaves none, where reports are asked for (6.6.3).
+        ({"example.com": "v=DMARC1; p=reject; sp=all; rua=mailto:a@example.com"}, "example.com", "none"),
+        ({"example.com": "v=DMARC1; p=all; rua=d@example.com,mailto:a@example.com"}, "example.com", "none"),
         # What receivers cannot read, they do not use.
         ({"example.com": "v=DMARC1; p=all", "mail.example.com": "v=DMARC1; p=reject"}, "mail.example.com", "reject"),
     ],
@@ -198,3 +207,50 @@ def test_a_changed_text_is_advised_too(dns: LocalDNS, domain: Domain, settings: 
     assert advised(changed) == ["v=DMARC1; p=reject"]
     changed = change_domain(domain=domain, dmarc_record="v=DMARC1; p=none", actor=SYSTEM)
     assert advised(changed) == ["v=DMARC1; p=quarantine"]
+
+
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [
+        # Wrong, and in force.
+        (["v=DMARC1; p=reject; rua=d@example.com; fo=1"], "v=DMARC1; p=reject; fo=1"),
+        (
+            ["v=DMARC1; p=reject; rua=mailto:a@example.com, b@example.com"],
+            "v=DMARC1; p=reject; rua=mailto:a@example.com",
+        ),
+        (["v=DMARC1; p=reject; rua=mailto:a@example.com mailto:b@example.com"], "v=DMARC1; p=reject"),
+        # Meant, and not in force.
+        (
+            ["v=DMARC1; p=none", "v=DMARC1; p=reject; rua=mailto:a@example.com"],
+            "v=DMARC1; p=reject; rua=mailto:a@example.com",
+        ),
+        (['"v=DMARC1; p=reject"'], "v=DMARC1; p=reject"),
+        (["v=DMARC1\\; p=quarantine\\; fo=1"], "v=DMARC1; p=quarantine; fo=1"),
+        # Nobody knows what it means.
+        (["v=DMARC1; p=all"], "v=DMARC1; p=none"),
+    ],
+)
+def test_a_record_that_is_wrong_is_advised_put_right_and_never_weaker(
+    dns: LocalDNS, domain: Domain, published: list[str], expected: str
+) -> None:
+    put(dns, "_dmarc.example.com", *published)
+    assert verify_domain(domain=domain, actor=SYSTEM).dmarc_status == INVALID
+    assert advised(domain) == [expected]
+
+
+def test_a_subdomains_record_that_is_almost_right_is_not_advised_where_it_would_weaken(
+    dns: LocalDNS, server: Server
+) -> None:
+    domain = create_domain(at=timezone.now(), server=server, name=NAME, actor=SYSTEM).domain
+    dns.load("\n".join([HERE, record("example.com", "v=DMARC1; p=quarantine")]))
+    for meant, expected in (("none", []), ("reject", ["v=DMARC1; p=reject"])):
+        put(dns, f"_dmarc.{NAME}", f'"v=DMARC1; p={meant}"')
+        verify_domain(domain=domain, actor=SYSTEM)
+        assert advised(domain) == expected
+
+
+def test_what_stands_in_the_zone_file_is_told(dns: LocalDNS) -> None:
+    put(dns, "_dmarc.example.com", "v=DMARC1\\; p=reject")
+    assert check_dmarc(EXPECTED, Resolver()).error == (
+        "“v=DMARC1\\; p=reject” is not a DMARC record: it has backslashes before its semicolons: remove them."
+    )
