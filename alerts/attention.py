@@ -1,58 +1,28 @@
-"""Conditions of records and counts: a sentence, a severity, and a link to the page that resolves it."""
+"""Conditions of counts over days: addresses that providers refuse, loads of pools, refused events, the counting itself."""
 
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Window
 from django.urls import reverse
 
+from alerts.held import NOTHING_HELD, Held
+from alerts.items import Item
 from alerts.links import change_url, slug
-from alerts.scope import Scope, among
-from core.alerts import KEY_LENGTH
+from alerts.scope import Scope
+from alerts.topics.addresses import IDENTITY, wrong_names
 from core.texts import counted
-from ippools.models import IPAddress, IPPoolMember
-from servers.models import Domain, Organization, Server
+from ippools.models import IPAddress
 from stats.intake import refusals
 from stats.reports import health, reputation
 from stats.reports.reader import ZERO, Counts
 
 # An address with fewer attempts at a provider says nothing about what the provider thinks.
 LEAST_ATTEMPTS = 100
-BAD_SHARE = 0.7
-# A pool with this many times the messages per address of the median pool is named.
-UNEVEN = 3.0
-RECORDS = (
-    ("spf_status", "SPF"),
-    ("dkim_status", "DKIM"),
-    ("mx_status", "MX"),
-    ("return_path_status", "return path"),
-    ("dmarc_status", "DMARC"),
-)
-# Of an address: the columns, and what the names are called.
-IDENTITY = (("ptr", "PTR"), ("fcrdns", "FCrDNS"), ("helo", "HELO name"))
-_WRONG = ("missing", "invalid")
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """What a condition found. `level` is `bad` (mail is affected), `warn` (it soon may be) or `note` (intended by an operator).
-
-    `condition` is a name of `alerts.conditions.CONDITIONS`; `is_group`: it stands for more records than are named.
-    """
-
-    level: str
-    condition: str
-    text: str
-    detail: str
-    url: str
-    is_group: bool = False
-
-    @property
-    def key(self) -> str:
-        """What identifies it from one look to the next: its subject, not the numbers in its text."""
-        return f"{self.condition}:{self.url}"[:KEY_LENGTH]
+# Of the attempts, the share below which a provider's acceptance is told of, and that from which on it no longer is.
+BAD_SHARE, GOOD_SHARE = 0.7, 0.75
+# A pool with this many times the messages per address of the median pool is named, until it has fewer than the second.
+UNEVEN, EVEN = 3.0, 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,104 +36,6 @@ class Load:
     per_address: float
     # Against the median of the pools that send; 0.0 where there is none.
     times_median: float
-
-
-def of_records(scope: Scope) -> list[Item]:
-    """Return which organizations are suspended, and what is wrong in DNS. Two queries, and each reads a few rows."""
-    tenants = scope.organization_ids
-    organizations = among(Organization.objects.exclude(suspended_at=None), "pk", tenants)
-    failing = Domain.objects.filter(failing_domains()).select_related("server")
-    domains = among(failing, "server__organization_id", tenants)
-    items: list[Item] = []
-    many = AlertGroup(
-        "warn",
-        "organization_suspended",
-        "organizations are suspended",
-        "servers.organization",
-        "suspended_at__isempty=0",
-    )
-    for organization in _some(organizations, items, many, scope.named):
-        url = change_url("servers.organization", organization.pk)
-        text = f"Organization {organization.name} is suspended"
-        items.append(Item("warn", "organization_suspended", text, organization.suspension_reason, url))
-    many = AlertGroup("bad", "domain_dns", "domains fail their DNS checks", "servers.domain", "checks=failing")
-    for domain in _some(domains.order_by("name", "pk"), items, many, scope.named):
-        wrong = ", ".join(
-            f"{word} {getattr(domain, field)}" for field, word in RECORDS if getattr(domain, field) in _WRONG
-        )
-        url = change_url("servers.domain", domain.pk)
-        items.append(
-            Item("bad", "domain_dns", f"{domain.name} fails its DNS checks", f"{wrong}; server {domain.server}", url)
-        )
-    return items
-
-
-def of_silent_servers(scope: Scope) -> list[Item]:
-    """Return alerts on pools of live servers that cannot send, and on live servers without a pool, by customer. One query."""
-    sending = IPPoolMember.objects.filter(pool=OuterRef("ip_pool"), ip_address__delivery_paused=False)
-    live = Server.objects.living().filter(mode=Server.Mode.LIVE)
-    silent = among(live, "organization_id", scope.organization_ids).filter(Q(ip_pool=None) | ~Exists(sending))
-    columns = ("ip_pool_id", "ip_pool__name", "organization__name", "organization_id")
-    pools: dict[tuple[str, int], list[tuple[str, int]]] = {}
-    poolless: list[tuple[str, int, int]] = []
-    for pool_id, pool, customer, customer_id, number in (
-        silent.order_by().values_list(*columns).annotate(number=Count("pk")).order_by("-number", "organization__name")
-    ):
-        if pool_id is None:
-            poolless.append((customer, customer_id, number))
-        else:
-            pools.setdefault((pool, pool_id), []).append((customer, number))
-    return [*_of_pools(pools, scope.named), *_of_poolless(poolless, scope.named)]
-
-
-def _of_pools(pools: dict[tuple[str, int], list[tuple[str, int]]], named: int) -> list[Item]:
-    if len(pools) > named:
-        servers = sum(number for customers in pools.values() for _, number in customers)
-        text = f"No address of {len(pools)} pools sends: {counted(servers, 'server sends', 'servers send')} nothing"
-        url = reverse("admin:ippools_ippool_changelist") + "?sends=used"
-        return [Item("bad", "pool_silent", text, "Their addresses are paused, or they have none", url, is_group=True)]
-    return [
-        Item(
-            "bad",
-            "pool_silent",
-            f"No address of {name} sends: {_idle(customers)}",
-            "Its addresses are paused, or it has none",
-            change_url("ippools.ippool", pool_id),
-        )
-        for (name, pool_id), customers in sorted(pools.items())
-    ]
-
-
-def _of_poolless(customers: list[tuple[str, int, int]], named: int) -> list[Item]:
-    url = reverse("admin:servers_server_changelist") + "?ip_pool__isempty=1&mode__exact=live"
-    detail = "Mail that no pool rule matches is not sent"
-    if len(customers) > named:
-        servers = sum(number for *_, number in customers)
-        text = f"{counted(servers, 'live server', 'live servers')} of {len(customers)} customers have no IP pool"
-        return [Item("bad", "server_without_pool", text, detail, url, is_group=True)]
-    return [
-        Item(
-            "bad",
-            "server_without_pool",
-            f"{_possessive(customer)} {counted(number, 'live server has', 'live servers have')} no IP pool",
-            detail,
-            f"{url}&organization__id__exact={customer_id}",
-        )
-        for customer, customer_id, number in customers
-    ]
-
-
-def _idle(customers: Sequence[tuple[str, int]]) -> str:
-    """Return a phrase such as "Northwind’s 2 servers and Acme’s 1 server send nothing"."""
-    named = [f"{_possessive(name)} {counted(number, 'server', 'servers')}" for name, number in customers[:2]]
-    if len(customers) > 2:
-        named.append(counted(len(customers) - 2, "other customer", "other customers"))
-    one = len(customers) == 1 and customers[0][1] == 1
-    return f"{', '.join(named[:-1])}{' and ' if named[:-1] else ''}{named[-1]} {'sends' if one else 'send'} nothing"
-
-
-def _possessive(name: str) -> str:
-    return f"{name}’" if name.endswith("s") else f"{name}’s"
 
 
 def of_counting(now: datetime.datetime) -> list[Item]:
@@ -198,15 +70,9 @@ class AddressFacts:
 
 def known_addresses(ids: Sequence[int]) -> dict[int, AddressFacts]:
     """Return the facts of these addresses, by id; deleted ones are omitted. One query."""
-    columns = [f"identity__{name}_status" for name, _ in IDENTITY]
-    rows = IPAddress.objects.filter(pk__in=ids).values_list("pk", "ipv4", *columns)
-    return {
-        pk: AddressFacts(
-            ipv4,
-            tuple(f"{word} {status}" for (_, word), status in zip(IDENTITY, found, strict=True) if status in _WRONG),
-        )
-        for pk, ipv4, *found in rows
-    }
+    columns = [f"{name}_status" for name, _ in IDENTITY]
+    rows = IPAddress.objects.filter(pk__in=ids).values_list("pk", "ipv4", *(f"identity__{each}" for each in columns))
+    return {pk: AddressFacts(ipv4, wrong_names(dict(zip(columns, found, strict=True)))) for pk, ipv4, *found in rows}
 
 
 def of_reputation(
@@ -215,13 +81,17 @@ def of_reputation(
     providers: dict[int, str],
     days: int,
     named: int,
+    held: Held = NOTHING_HELD,
 ) -> list[Item]:
     """Return alerts on addresses with low acceptance by a provider, worst first, with hints on the cause."""
     bad = []
     for address, row in cells.items():
         for provider, counts in row.items():
             share = reputation.accepted_share(counts)
-            if share is not None and share < BAD_SHARE and _tried(counts) >= LEAST_ATTEMPTS and address in addresses:
+            if share is None or _tried(counts) < LEAST_ATTEMPTS or address not in addresses:
+                continue
+            is_open = held.level("address_refused", _cell_url(address, providers.get(provider, "others")))
+            if share < (GOOD_SHARE if is_open else BAD_SHARE):
                 bad.append((share, address, provider, counts))
     bad.sort(key=lambda each: each[:3])
     items = []
@@ -234,10 +104,12 @@ def of_reputation(
             detail += f"; the other providers accept {_percent(others)}"
         if known.wrong_names:
             detail += f". In DNS: {', '.join(known.wrong_names)}"
-        items.append(
-            Item("bad", "address_refused", text, detail, f"{change_url('ippools.ipaddress', address)}#{slug(name)}")
-        )
+        items.append(Item("bad", "address_refused", text, detail, _cell_url(address, name)))
     return items
+
+
+def _cell_url(address: int, provider: str) -> str:
+    return f"{change_url('ippools.ipaddress', address)}#{slug(provider)}"
 
 
 def _percent(counts: Counts) -> str:
@@ -250,45 +122,16 @@ def _tried(counts: Counts) -> int:
     return counts.sent + counts.deferred + counts.bounced
 
 
-def of_loads(loads: Sequence[Load], days: int, named: int) -> list[Item]:
+def of_loads(loads: Sequence[Load], days: int, named: int, held: Held = NOTHING_HELD) -> list[Item]:
     """Return alerts on pools whose addresses have far more load than others."""
     items = []
     for load in sorted(loads, key=lambda each: -each.times_median)[:named]:
-        if load.times_median >= UNEVEN:
+        url = change_url("ippools.ippool", load.pool_id)
+        if load.times_median >= (EVEN if held.level("pool_overloaded", url) else UNEVEN):
             text = f"Pool {load.name} is overloaded: {load.times_median:.1f} times the median load"
             number = counted(load.addresses, "address", "addresses")
             detail = (
                 f"Each of its {number} sent" if load.addresses > 1 else "Its one address sent"
             ) + f" {load.per_address:,.0f} messages in {days} days: add addresses, or move servers to other pools"
-            items.append(Item("bad", "pool_overloaded", text, detail, change_url("ippools.ippool", load.pool_id)))
+            items.append(Item("bad", "pool_overloaded", text, detail, url))
     return items
-
-
-def failing_domains() -> Q:
-    """Return the condition of domains that send and fail a check."""
-    condition = Q()
-    for field, _ in RECORDS[:4]:
-        condition |= Q(**{f"{field}__in": _WRONG})
-    return condition & Q(server__deleted_at=None, outgoing=True)
-
-
-@dataclass(frozen=True, slots=True)
-class AlertGroup:
-    """One line for many alerts of a kind: their number, and a link to a list of these records."""
-
-    level: str
-    condition: str
-    words: str
-    model: str
-    query: str
-
-
-def _some(rows: QuerySet[Any], items: list[Item], many: AlertGroup, named: int) -> list[Any]:
-    """Return the records if they are few; otherwise none, and add one alert with their number."""
-    # Counted with the rows, so that it is one query however many there are.
-    found = list(rows.annotate(of_all=Window(Count("pk")))[: named + 1])
-    if len(found) <= named:
-        return found
-    url = f"{reverse(f'admin:{many.model.replace(".", "_")}_changelist')}?{many.query}"
-    items.append(Item(many.level, many.condition, f"{found[0].of_all:,} {many.words}", "", url, is_group=True))
-    return []

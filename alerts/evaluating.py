@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef
 
 from alerts import conditions, measures
 from alerts.announcing import announce
-from alerts.attention import Item
+from alerts.items import Item
 from alerts.models import Alert, Channel, Message
 from alerts.scope import PLATFORM, of_organization
 from core.locks import advisory

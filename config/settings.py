@@ -324,6 +324,9 @@ SLUICE_WEBHOOK_RETENTION = env.number("SLUICE_WEBHOOK_RETENTION", default=7, lea
 
 # --- Alerts ----------------------------------------------------------------------------------------------------------
 
+# Percent of free space below which the disk of an embedded installation is told of as low; 0: never.
+SLUICE_DISK_WARNING = env.number("SLUICE_DISK_WARNING", default=10, least=0)
+
 # The panel's address, as in https://panel.example.com, for links in messages. Empty: without links.
 SLUICE_PANEL_URL = env.text("SLUICE_PANEL_URL")
 # The mail server that takes alerts. Embedded and without one, messages are files.

@@ -69,6 +69,11 @@ _COUNTS: Mapping[str, tuple[str, Callable[[Organization], int]]] = {
 FIELDS = (*_COUNTS, KEYLESS)
 
 
+def noun_of(field: str) -> str:
+    """Return what a quota counts, as "servers"."""
+    return _COUNTS[field][0]
+
+
 def limit_of(organization: Organization, field: str) -> int:
     """Return the limit that applies."""
     own: int | None = getattr(organization, field)

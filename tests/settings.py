@@ -49,5 +49,8 @@ STORAGES = {
 # Nobody answers there, and UDP does not say so: a test that asks DNS starts a server of its own, or waits for nothing.
 SLUICE_DNS_SERVERS = ["127.0.0.1:1"]
 
+# Whether the disk of the machine that runs the tests is nearly full changes no page.
+SLUICE_DISK_WARNING = 0
+
 # As embedded, on PostgreSQL too: a test of the other way says so.
 SLUICE_PUBLISH = "auto"

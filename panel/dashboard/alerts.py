@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils import timezone
 
-from alerts.attention import Item
 from alerts.conditions import CONDITIONS
+from alerts.items import Item
 from core import alerts
 from core.errors import Refused
 from core.models import SetAside

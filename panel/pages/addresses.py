@@ -26,7 +26,7 @@ from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
 from panel.forms.warm_ups import WarmUpForm
 from panel.pages import bounded, limit_lookup, warm_up_overview
-from panel.pages.address_filters import WarmUpFilter
+from panel.pages.address_filters import IdentityFilter, WarmUpFilter
 from panel.pages.address_states import IDENTITY_CHECKS, delivery_state, identity_of, identity_state, template_url
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of, is_within_page
@@ -97,7 +97,7 @@ class IPAddressAdmin(TenantAdmin):
     list_display = [
         "ipv4", "state", "pool_names", "accepted", "dns_identity", "sent_today", "sent_this_month", "template", "hostname",
     ]  # fmt: skip
-    list_filter = ["delivery_paused", WarmUpFilter, ("template", RecordFilter), ("pools", RecordFilter)]
+    list_filter = ["delivery_paused", WarmUpFilter, IdentityFilter, ("template", RecordFilter), ("pools", RecordFilter)]
     list_select_related = ["template", "redirect"]
     search_fields = ["ipv4__startswith", "ipv6__startswith", "hostname__startswith", "name_key"]
     search_help_text = "IPv4, IPv6, host name or name"

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from alerts.limits import recipients_of
+from alerts.topics.addresses import recipients_of
 from ippools.models import AddressCap
 from panel.formatting import limits_in_words
 from stats.counts import buckets

@@ -12,7 +12,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.decorators import display
 
-from alerts import attention
+from alerts.topics import domains as conditions
 from core.errors import Refused
 from dnschecks.checked import DNSStatus
 from panel import charts
@@ -105,7 +105,7 @@ class FailingFilter(admin.SimpleListFilter):
         return [("failing", "Failing")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(attention.failing_domains()) if self.value() == "failing" else queryset
+        return queryset.filter(conditions.failing()) if self.value() == "failing" else queryset
 
 
 @admin.register(Domain)

@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 
-from alerts import limits
+from alerts.topics.servers import words
 from panel import charts
 from panel.explorer import links
 from panel.pages import deliveries
@@ -31,7 +31,7 @@ def summary(server: Server, now: datetime.datetime) -> dict[str, Any]:
             {
                 "period": send_limits.Period(each.period).label,
                 "usage": each,
-                "words": limits.words(each.level, each),
+                "words": words(each.level, each),
                 "is_reached": each.level == send_limits.Level.EXCEEDED,
                 "is_near": each.level is not None,
             }

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from alerts.attention import Item
 from alerts.evaluating import note
+from alerts.items import Item
 from tests.alerts.mail_server import MailServer
 from tests.factories import A_MOMENT
 
