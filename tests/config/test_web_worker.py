@@ -15,16 +15,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.web_worker import CUT_TARGET, LONGEST_BODY, LONGEST_HEAD, Arriving
+from config.web_arriving import CUT_TARGET, LONGEST_BODY, LONGEST_HEAD, MOST_CHUNKS, Arriving
 from tools.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import hashlib
+import os
 
 def application(environ, start_response):
     length = environ.get("CONTENT_LENGTH")
-    if length and int(length) > 20_000_000:
+    if environ["PATH_INFO"] == "/large":
+        body = b"a" * 10_000_000
+    elif environ["PATH_INFO"] == "/file":
+        file = open(__file__, "rb")
+        start_response("200 OK", [("Content-Length", str(os.path.getsize(__file__)))])
+        return environ["wsgi.file_wrapper"](file)
+    elif length and int(length) > 20_000_000:
         body = b"refused"
     else:
         body = environ["wsgi.input"].read()
@@ -36,6 +43,7 @@ CONFIG = """
 from config import web_worker
 web_worker.ARRIVAL_TIMEOUT = {timeout}
 web_worker.MOST_HELD = {held}
+web_worker.TAKING_TIMEOUT, web_worker.MOST_WAITING = {timeout}, {waiting}
 worker_class = "config.web_worker.BufferedWorker"
 workers, threads, keepalive, graceful_timeout, worker_connections = 1, 2, 2, 20, 400
 limit_request_line = 0
@@ -46,10 +54,10 @@ NOTHING = "0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 @contextlib.contextmanager
-def serving(folder, *, timeout=60, held=128 * 1024 * 1024):
+def serving(folder, *, timeout=60, held=128 * 1024 * 1024, waiting=1024 * 1024 * 1024):
     """Run the program; yield its port and process."""
     (folder / "slow_clients_program.py").write_text(PROGRAM)
-    (folder / "configuration.py").write_text(CONFIG.format(timeout=timeout, held=held))
+    (folder / "configuration.py").write_text(CONFIG.format(timeout=timeout, held=held, waiting=waiting))
     port = free_port()
     command = [
         sys.executable, "-m", "gunicorn", "--config", str(folder / "configuration.py"), "--bind", f"127.0.0.1:{port}",
@@ -109,6 +117,105 @@ def test_half_sent_headers_and_slow_bodies_keep_nobody(port):
             head = b"POST /admin/login/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\na"
             stack.enter_context(connect(port)).sendall(head)
         assert [get(port) for _ in range(5)] == [(200, f"{NOTHING} 1")] * 5
+
+
+# Bodies that the event loop and gunicorn may take for complete at different bytes, none of which comes to its end.
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+UNFINISHED = {
+    "zeros before the length": HEAD + b"Content-Length: 0000000000000000000001000\r\n\r\na",
+    "a length with a blank": HEAD + b"Content-Length: 1000 \r\n\r\na",
+    "a length in other digits": HEAD + b"Content-Length: \xb2\r\n\r\na",
+    "more than is read ahead": HEAD + b"Content-Length: 19000000\r\n\r\na",
+    "a long chunk extension": CHUNKED + b"5;" + b"a" * 2_000,
+    "long trailers": CHUNKED + b"0\r\nX: " + b"a" * 70_000,
+    "a chunk's size that only Python reads": CHUNKED + b"0x0\r\n\r\n1_0\r\n",
+    "two codings": HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n5\r\na",
+    "no coding": HEAD + b"Transfer-Encoding: identity\r\nContent-Length: 10\r\n\r\na",
+}
+
+
+@pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED)
+def test_no_unfinished_body_keeps_a_thread(port, sent):
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(connect(port)).sendall(sent)
+        assert get(port) == (200, f"{NOTHING} 1")
+
+
+def slow_reader(stack, port, path="/large"):
+    """Ask for an answer and take nothing of it."""
+    sock = stack.enter_context(socket.socket())
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    sock.settimeout(30)
+    sock.connect(("127.0.0.1", port))
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return sock
+
+
+def test_clients_that_read_slowly_keep_nobody(port):
+    with contextlib.ExitStack() as stack:
+        readers = [slow_reader(stack, port) for _ in range(10)]
+        assert [get(port) for _ in range(5)] == [(200, f"{NOTHING} 1")] * 5
+        # They have lost nothing of it, and their connection goes on.
+        assert answer(readers[-1]) == (200, "a" * 10_000_000)
+        readers[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer(readers[-1]) == (200, f"{NOTHING} 1")
+
+
+def test_an_answer_that_nobody_takes_is_ended(tmp_path):
+    with serving(tmp_path, timeout=1) as (port, _), contextlib.ExitStack() as stack:
+        reader = slow_reader(stack, port)
+        time.sleep(4)
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            answer(reader)
+        assert get(port) == (200, f"{NOTHING} 1")
+
+
+def test_the_answers_that_wait_are_bounded(tmp_path):
+    with serving(tmp_path, waiting=15_000_000) as (port, _), contextlib.ExitStack() as stack:
+        readers = [slow_reader(stack, port) for _ in range(4)]
+        # The two threads have answered them all when they answer this.
+        assert get(port) == (200, f"{NOTHING} 1")
+        whole = 0
+        for reader in readers:
+            with contextlib.suppress(http.client.IncompleteRead, ConnectionResetError):
+                assert answer(reader) == (200, "a" * 10_000_000)
+                whole += 1
+        assert 1 <= whole < len(readers)
+
+
+def test_a_file_comes_whole(port):
+    assert get(port, "/file") == (200, PROGRAM)
+
+
+def test_clients_that_do_not_hang_up_keep_nobody(port):
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(port)) for _ in range(20)]
+        for sock in clients:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        for sock in clients:
+            assert answer(sock) == (200, f"{NOTHING} 1")
+        # gunicorn's own worker waits two seconds for each, one after the other.
+        began = time.monotonic()
+        assert get(port) == (200, f"{NOTHING} 1")
+        assert time.monotonic() - began < 20
+
+
+def test_who_sends_more_than_is_read_reads_the_answer(port):
+    with connect(port) as sock:
+        sock.sendall(HEAD + b"Connection: close\r\nContent-Length: 30000000\r\n\r\n")
+        for _ in range(10):
+            sock.sendall(b"a" * 1_000_000)
+        assert answer(sock) == (200, "refused")
+
+
+def test_a_body_in_a_great_many_chunks_is_cut(port):
+    with connect(port) as sock:
+        # Without an end, so that only the bound ends it. The program reads it, and finds that it was cut.
+        sock.sendall(CHUNKED + b"1\r\na\r\n" * (MOST_CHUNKS + 1))
+        assert sock.recv(100) == b""
+    assert get(port) == (200, f"{NOTHING} 1")
 
 
 def test_more_clients_than_connections_make_way_for_each_other(port):

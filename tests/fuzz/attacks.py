@@ -130,6 +130,7 @@ def attack(sluice: panel.Panel, cast: Cast, random: Random, *, seconds: float) -
         "a search for worse bodies": lambda: worse_bodies(sluice, attacker, random, seconds=seconds),
         "acts of unbounded size": lambda: large_acts(sluice.url, attacker, cast),
         "slow clients": lambda: slow_clients(sluice.url),
+        "bodies of many chunks": lambda: many_chunks(sluice, attacker),
         "made-up keys": lambda: made_up_keys(sluice.url),
         "headers of proxies": lambda: proxy_headers(sluice.url),
     }
@@ -220,19 +221,48 @@ def large_acts(url: str, attacker: Tenant, cast: Cast) -> None:
 
 
 def slow_clients(url: str) -> None:
-    """Begin headers and bodies of the sign-in page, and leave them at that for a while."""
+    """Begin headers and bodies of the sign-in page, read nothing of large answers, never hang up; then wait for a while."""
+    head = b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\n"
+    # The page reads a body to look for the token that goes with the cookie.
+    reads = head + b"Cookie: sluice_csrf=" + b"a" * 32 + b"\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    chunked = reads + b"Transfer-Encoding: chunked\r\n\r\n"
     with contextlib.ExitStack() as stack:
         for _ in range(HALF_SENT):
-            begun(stack, url).sendall(b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\nX-")
+            begun(stack, url).sendall(head + b"X-")
         for _ in range(SLOW):
-            head = b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\na"
-            begun(stack, url).sendall(head)
+            for sent in (
+                head + b"Content-Length: 1000\r\n\r\na",
+                reads + b"Content-Length: 0000000000000000000001000\r\n\r\na",
+                chunked + b"5;" + b"a" * 2_000,
+                chunked + b"0\r\nX: " + b"a" * 70_000,
+                b"GET /api/schema/ HTTP/1.1\r\nHost: localhost\r\n\r\n" * 30,
+                b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+                b"POST /api/v1/servers/create HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n\r\na",
+            ):
+                begun(stack, url).sendall(sent)
         time.sleep(5)
 
 
 def begun(stack: contextlib.ExitStack, url: str) -> socket.socket:
     where = urlsplit(url)
     return stack.enter_context(socket.create_connection((where.hostname or "", where.port or 80), timeout=30))
+
+
+def many_chunks(sluice: panel.Panel, attacker: Tenant) -> None:
+    """Send bodies whose chunks have a byte each, to those who read them with a key and without."""
+    for path, key in (("servers/create", ""), ("events", attacker.key)):
+        workers = Workers(sluice.web.pid)
+        before, began = workers.forget_peaks(), workers.seconds()
+        where = urlsplit(sluice.url)
+        with socket.create_connection((where.hostname or "", where.port or 80), timeout=60) as connection:
+            head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+            head += f"X-Server-API-Key: {key}\r\n\r\n" if key else "\r\n"
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(head.encode() + b"1\r\n{\r\n" * 2_700_000 + b"0\r\n\r\n")
+                connection.recv(1_000)
+        grown = max(after - now for after, now in zip(workers.peaks(), before, strict=True))
+        if (seconds := workers.seconds() - began) > bodies.SECONDS or grown > bodies.MEMORY:
+            raise Worked(f"{path} in chunks of a byte: {seconds:.1f} s and {grown >> 20} MiB for one request")
 
 
 def made_up_keys(url: str) -> None:
