@@ -37,6 +37,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("tell webhooks of domains", "webhooks.tasks.announce_domain_errors", timedelta(seconds=60), 55),
     ("keep webhooks in bounds", "webhooks.tasks.keep_in_bounds", timedelta(seconds=60), 55),
     ("forget old deliveries", "webhooks.tasks.forget_old", crontab(minute=25), 3600),
+    ("forget old suppressions", "suppressions.tasks.forget_old", crontab(minute=15, hour=2), 3600),
     ("evaluate alerts", "alerts.tasks.evaluate", timedelta(seconds=60), 55),
     ("send alerts", "alerts.tasks.send", timedelta(seconds=15), 15),
     ("forget old alerts", "alerts.tasks.forget_old", crontab(minute=35, hour=1), 3600),

@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "ippools",
     "servers",
     "webhooks",
+    "suppressions",
     "stats",
     "nodes",
     "alerts",
@@ -321,6 +322,11 @@ SLUICE_WEBHOOK_HOST_CONNECTIONS = env.number("SLUICE_WEBHOOK_HOST_CONNECTIONS", 
 SLUICE_WEBHOOK_BACKLOG = env.number("SLUICE_WEBHOOK_BACKLOG", default=250_000, least=1)
 # Days that deliveries are kept after they came into being, and with them the recipients' mailboxes.
 SLUICE_WEBHOOK_RETENTION = env.number("SLUICE_WEBHOOK_RETENTION", default=7, least=1)
+
+# --- Suppressions ----------------------------------------------------------------------------------------------------
+
+# Entries of one organization's suppression list.
+SLUICE_MAX_SUPPRESSIONS = env.number("SLUICE_MAX_SUPPRESSIONS", default=5_000_000)
 
 # --- Alerts ----------------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Mapping
 
+from core import sql_lists
 from nodes.models import PolicyText
-from stats.ledger import storage
 
 
 def digest_of(text: bytes) -> str:
@@ -16,7 +16,7 @@ def digest_of(text: bytes) -> str:
 def store(texts: Iterable[bytes]) -> None:
     """Store new texts."""
     by_digest = {digest_of(text): text for text in texts}
-    held = PolicyText.objects.filter(digest__in=storage.texts(by_digest)).values_list("digest", flat=True)
+    held = PolicyText.objects.filter(digest__in=sql_lists.texts(by_digest)).values_list("digest", flat=True)
     fresh = sorted(by_digest.keys() - set(held))
     # Two publications may bring the same text at once; it is the same.
     PolicyText.objects.bulk_create(
@@ -28,5 +28,5 @@ def store(texts: Iterable[bytes]) -> None:
 
 def load(digests: Iterable[str]) -> Mapping[str, bytes]:
     """Return the texts with these digests, by one query."""
-    rows = PolicyText.objects.filter(digest__in=storage.texts(set(digests))).values_list("digest", "body")
+    rows = PolicyText.objects.filter(digest__in=sql_lists.texts(set(digests))).values_list("digest", "body")
     return {digest: zlib.decompress(bytes(body)) for digest, body in rows}

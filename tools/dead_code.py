@@ -28,6 +28,7 @@ PRODUCT = (
     "panel",
     "servers",
     "stats",
+    "suppressions",
     "throttling",
     "webhooks",
 )

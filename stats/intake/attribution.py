@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.names import fold
+from core.sql_lists import texts
 from ippools.models import IPAddress
 from stats.intake import timestamps, verified_domains
 from stats.intake.mailboxes import domain_of
@@ -82,7 +83,7 @@ class Attribution:
         names = {event.vmta for event in unaddressed if event.vmta} - self._by_name.keys()
         if names:
             folded = {name: fold(name) for name in names if name.isprintable()}
-            rows_by_name = IPAddress.objects.filter(name_key__in=storage.texts(set(folded.values())))
+            rows_by_name = IPAddress.objects.filter(name_key__in=texts(set(folded.values())))
             found = dict(rows_by_name.values_list("name_key", "ipv4"))
             self._by_name |= {name: found.get(folded.get(name, "")) for name in names}
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Max
 
+from core.sql_lists import texts
 from stats.counts import buckets
-from stats.ledger import storage
 from stats.models import ReportedName
 
 DAYS_KEPT = 30
@@ -27,8 +27,8 @@ def note(names: Collection[tuple[str, str]], *, reporter: str, today: int) -> No
     rows = ReportedName.objects.filter(
         reporter=reporter,
         last_day=today,
-        organization__in=storage.texts({organization for organization, _ in names}),
-        server__in=storage.texts({server for _, server in names}),
+        organization__in=texts({organization for organization, _ in names}),
+        server__in=texts({server for _, server in names}),
     )
     fresh = set(names) - set(rows.order_by().values_list("organization", "server"))
     ReportedName.objects.bulk_create(

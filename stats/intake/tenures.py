@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Exists, Max, Min, OuterRef, QuerySet, Subquery
 
+from core.sql_lists import texts
 from servers.models import FormerPermalink, Server
 from stats.counts import buckets
 from stats.ledger import storage
@@ -72,14 +73,12 @@ def find(names: Collection[Name], *, only: Server | None = None) -> tuple[dict[N
     """
     rows: dict[int, Row] = {}
     tenures: defaultdict[Name, list[Tenure]] = defaultdict(list)
-    servers = _with_history(
-        Server.objects.living().filter(permalink__in=storage.texts({server for _, server in names}))
-    )
+    servers = _with_history(Server.objects.living().filter(permalink__in=texts({server for _, server in names})))
     former = FormerPermalink.objects.all()
     if only is not None:
         servers, former = servers.filter(pk=only.pk), former.filter(organization_id=only.organization_id)
     unsure = {organization for organization, _ in names}
-    current = servers.filter(organization__permalink__in=storage.texts(unsure))
+    current = servers.filter(organization__permalink__in=texts(unsure))
     for each in current.values_list(*_COLUMNS):
         row, since, _, server = _read(each)
         rows[row.id] = row
@@ -89,7 +88,7 @@ def find(names: Collection[Name], *, only: Server | None = None) -> tuple[dict[N
             # The first to have it.
             unsure.discard(row.organization)
     if unsure:
-        _find_former(servers, former.filter(permalink__in=storage.texts(unsure)), rows, tenures)
+        _find_former(servers, former.filter(permalink__in=texts(unsure)), rows, tenures)
     return tenures, rows
 
 

@@ -11,10 +11,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from core.sql_lists import texts
 from servers.models import DomainVerification
 from stats.counts import buckets
 from stats.intake.tenures import ALWAYS
-from stats.ledger import storage
 from stats.ledger.keys import MILLISECONDS_A_DAY
 
 
@@ -33,7 +33,7 @@ class Owners:
 
 def find(names: Collection[str]) -> dict[str, str | Owners | None]:
     """Return each name's server (a UUID; None: no server), or its owners where the server depends on the time. One query."""
-    rows = DomainVerification.objects.filter(name__in=storage.texts(names)).order_by()
+    rows = DomainVerification.objects.filter(name__in=texts(names)).order_by()
     periods: defaultdict[str, list[tuple[datetime.datetime, datetime.datetime | None, str]]] = defaultdict(list)
     for name, since, until, deleted_at, server in rows.values_list(
         "name", "since", "until", "server__deleted_at", "server__uuid"

@@ -61,14 +61,6 @@ def ids(values: Iterable[int]) -> RawSQL:
     return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(numbers)])
 
 
-def texts(values: Iterable[str]) -> RawSQL:
-    """Return a subquery of these texts, for `__in`: SQLite takes only so many parameters."""
-    words = list(values)
-    if is_postgresql():
-        return RawSQL("SELECT unnest(%s::text[])", [words])
-    return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(words)])
-
-
 def addresses(values: Iterable[str]) -> RawSQL:
     """Return a subquery of these IP addresses, for `__in`."""
     words = list(values)

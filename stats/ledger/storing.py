@@ -9,7 +9,7 @@ import structlog
 from django.db import DatabaseError, connection, transaction
 
 from stats.counts import buckets
-from stats.ledger import announcing, closing, partitions, storage, throttle_buckets
+from stats.ledger import announcing, closing, partitions, storage, suppressing, throttle_buckets
 from stats.ledger.announcing import EventOf
 from stats.ledger.row import KEY, MINUTE, Row
 from stats.models import Batch, Day
@@ -35,7 +35,8 @@ class Stored:
 def store(rows: Iterable[Row], *, now: datetime.datetime, event_of: EventOf | None = None) -> Stored:
     """Store at most `storage.batch_limit()` rows with distinct keys; on return they are committed.
 
-    `event_of` returns the event that a row was read from: the servers' webhooks are told of those that are new. None: of none.
+    `event_of` returns the event that a row was read from: the servers' webhooks and suppressions are told of those that are
+    new. None: of none.
 
     Rows of days whose events of the same server have been dropped are left out: they could be replays of what was counted and
     thrown away.
@@ -89,14 +90,18 @@ def _insert(ordered: Sequence[Row], now: datetime.datetime, event_of: EventOf | 
     if accepted:
         recent = throttle_buckets.recent_attempts(ordered, now)
         told = announcing.targets(ordered) if event_of is not None else {}
+        evidence = suppressing.evidence_in(ordered) if event_of is not None else []
         new = None
-        if accepted < len(ordered) and (recent or told):
+        if accepted < len(ordered) and (recent or told or evidence):
             new = storage.keys_of_batch(batch.pk, batch.least_key, batch.greatest_key)
             recent = [row for row in recent if row[KEY] in new]
         if recent:
             throttle_buckets.add(recent)
         if told and event_of is not None:
             announcing.announce(ordered, told, event_of, new, now=now)
+        if evidence and event_of is not None:
+            # The last: it holds the organizations' lists until the end.
+            suppressing.suppress(evidence, event_of, new, now=now)
     return accepted, conflicts
 
 

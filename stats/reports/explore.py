@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
+from core.sql_lists import texts
 from stats.counts import buckets, tiers
 from stats.counts.buckets import Grain
 from stats.counts.tiers import Scope
@@ -345,7 +346,7 @@ def _of_domains(rows: QuerySet[Any], only: Mapping[By, Sequence[Any]]) -> QueryS
     if By.SERVER in only:
         known = known.filter(server_id__in=storage.ids(only[By.SERVER]))
     if By.DOMAIN in only:
-        known = known.filter(name__in=storage.texts(only[By.DOMAIN]))
+        known = known.filter(name__in=texts(only[By.DOMAIN]))
     return rows.filter(domain_id__in=known.values("pk")) if only else rows
 
 

@@ -24,6 +24,7 @@ from servers.models import Membership
 from stats.intake import event_sources, reply_rules
 from stats.intake import tokens as ingest_tokens
 from stats.reasons import Reason
+from suppressions import rules as suppression_rules
 from tests import words
 from tests.alerts.factories import ChannelFactory
 from tests.cast import ANN, NOW, SYSTEM, make_pool, make_tenant
@@ -217,6 +218,9 @@ UNCHANGED = {
     "servers.webhooks.change_webhook": lambda w: webhooks.change_webhook(
         webhook=w.webhook, name="Hook", enabled=True, actor=ANN
     ),
+    "suppressions.rules.change_rules": lambda w: suppression_rules.change_rules(
+        organization=w.organization, bounce_threshold=1, actor=ANN
+    ),
     "stats.intake.event_sources.change_source": lambda w: event_sources.change_source(
         source=w.source, name="Vendor", time_zone="UTC", is_active=True, actor=ANN
     ),
@@ -277,12 +281,16 @@ WRITES = {
     "stats.intake.reply_rules": {"create_rule", "delete_rule"},
     "stats.intake.tokens": {"make_ingest_token"},
     "stats.programs": {"end", "extend"},
+    "suppressions.acts": {"suppress", "remove", "remove_one"},
     "webhooks.deliveries": {"send_again"},
     "webhooks.signing": {"rotate_key"},
     "nodes.address_file": {"import_rows"},
     "nodes.nodes": {"create_node", "rotate_key", "delete_node"},
     "nodes.publishing": {"publish", "roll_back"},
 }  # fmt: skip
+APPS = (
+    "core", "dnschecks", "throttling", "ippools", "servers", "suppressions", "webhooks", "stats", "nodes", "alerts",
+)  # fmt: skip
 # What acts are made with.
 TOOLS = {"core.acts.save_change", "core.audit.record", "core.audit.record_creations"}
 # DNS is asked between two transactions, or the transaction begins after a lock that is not the database's.
@@ -310,7 +318,7 @@ def same_overrides(routing):
 def acts():
     """Return every function with a parameter `actor` by its whole name, as the product's modules have it."""
     found = {}
-    for app in ("core", "dnschecks", "throttling", "ippools", "servers", "webhooks", "stats", "nodes", "alerts"):
+    for app in APPS:
         for info in pkgutil.walk_packages(importlib.import_module(app).__path__, f"{app}."):
             if {"migrations", "management", "models"} & set(info.name.split(".")):
                 continue

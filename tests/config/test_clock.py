@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("alerts", "api", "core", "dnschecks", "ippools", "nodes", "servers", "webhooks", "stats", "throttling")
+PRODUCT = (
+    "alerts", "api", "core", "dnschecks", "ippools", "nodes", "servers", "stats", "suppressions", "throttling", "webhooks",
+)  # fmt: skip
 CLOCKS = {
     "timezone.now",
     "datetime.now",

@@ -6,7 +6,7 @@ import pytest
 
 from tests.refusals import Refusals, constraints_of
 
-APPS = ["core", "throttling", "ippools", "servers", "webhooks", "stats", "nodes", "alerts"]
+APPS = ["core", "throttling", "ippools", "servers", "webhooks", "suppressions", "stats", "nodes", "alerts"]
 
 
 @pytest.mark.parametrize("app", APPS)

@@ -17,6 +17,7 @@ FOLDERS = [
     "panel",
     "servers",
     "stats",
+    "suppressions",
     "templates",
     "tests",
     "throttling",

@@ -2,7 +2,10 @@
 
 from django.apps import apps
 
-ORDER = ["config", "panel", "api", "alerts", "nodes", "stats", "webhooks", "servers", "ippools", "throttling", "core"]
+ORDER = [
+    "config", "panel", "api", "alerts", "nodes", "stats", "suppressions", "webhooks", "servers", "ippools", "throttling",
+    "core",
+]  # fmt: skip
 
 
 def test_every_relation_points_along_the_arrow() -> None:

@@ -20,7 +20,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 class Delivery(models.Model):
     """One call of a webhook for one event, and what came of it.
 
-    It is the only place where Sluice keeps the recipient's mailbox, and goes with it: `body` and `answer` may hold one.
+    It keeps the recipient's mailbox, which goes with it: `body` and `answer` may hold one.
     """
 
     class State(models.TextChoices):

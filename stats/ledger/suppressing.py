@@ -1,0 +1,39 @@
+"""Suppressions are told of the bounces and complaints of a batch, in its transaction: no row keeps their recipients."""
+
+import datetime
+from collections.abc import Collection, Sequence
+
+from stats.kinds import Kind
+from stats.ledger.announcing import EventOf
+from stats.ledger.row import KEY, KIND, REASON, RECIPIENT, SERVER, Row
+from stats.reasons import Reason
+from suppressions.models import Reason as Why
+from suppressions.noticing import Evidence, notice
+
+_BOUNCES = frozenset({Kind.BOUNCED.value, Kind.LATE_BOUNCE.value})
+_TIME_BYTES = 6
+
+
+def evidence_in(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that may suppress their recipients. No query: most batches have none."""
+    return [row for row in rows if row[RECIPIENT] and _reason(row) is not None]
+
+
+def suppress(rows: Sequence[Row], event_of: EventOf, new: Collection[bytes] | None, *, now: datetime.datetime) -> None:
+    """Suppress the recipients of those of the rows whose key is `new`; None: all are."""
+    notice([_evidence(row, event_of) for row in rows if new is None or row[KEY] in new], now=now)
+
+
+def _reason(row: Row) -> Why | None:
+    if row[KIND] == Kind.COMPLAINT.value:
+        return Why.COMPLAINT
+    return Why.HARD_BOUNCE if row[KIND] in _BOUNCES and row[REASON] == Reason.NO_SUCH_MAILBOX.value else None
+
+
+def _evidence(row: Row, event_of: EventOf) -> Evidence:
+    event = event_of(row[KEY])
+    milliseconds = int.from_bytes(row[KEY][:_TIME_BYTES], "big")
+    at = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
+    reason = _reason(row)
+    assert reason is not None
+    return Evidence(row[SERVER], event["to"], reason, event["id"], at)
