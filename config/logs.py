@@ -27,7 +27,7 @@ SECRETS = frozenset(
 # The token of an event source, in whatever a server or a library says of a request: gunicorn logs its path at DEBUG.
 # Whatever is spelled in an odd way counts as one; only the paths that hold no key are left as they are.
 _KEY_IN_PATH = re.compile(
-    r"((?:/|%2[fF])[A-Za-z0-9%._-]*v1(?:/|%2[fF])+(?!(?:servers|domains|organizations|webhooks)/)[A-Za-z0-9%]+(?:/|%2[fF])+)"
+    r"((?:/|%2[fF])[A-Za-z0-9%._-]*v1(?:/|%2[fF])+(?!(?:servers|domains|organizations|suppressions|webhooks)/)[A-Za-z0-9%]+(?:/|%2[fF])+)"
     r"[^\s'\"?#,;)\]]+"
 )
 

@@ -10,12 +10,11 @@ from core.errors import Fault, Invalid, NotFound, QuotaExceeded
 from core.sql_lists import texts
 from servers.models import Organization, Server
 from suppressions import lists
-from suppressions.addresses import NotAnAddress, masked, normalized
+from suppressions.addresses import NotAnAddress, masked, normalized, refuse_too_many
 from suppressions.keys import Keys
 from suppressions.lists import Entry, Written
 from suppressions.models import Reason, Suppression, SuppressionList
 
-MOST_AT_ONCE = 1_000
 _NAMED = 20
 
 
@@ -63,7 +62,7 @@ def remove(
     found = read_addresses(addresses)
     server_id = server_id_of(server, organization)
     held = lists.held([organization.pk])
-    keys = Keys(at=at)
+    keys = Keys.ensured(at=at)
     digests = {keys.digest(organization.uuid, address) for address in found}
     rows = Suppression.objects.filter(organization=organization, server=server_id, digest__in=texts(digests))
     removed = lists.remove(rows, held, at=at)
@@ -87,8 +86,7 @@ def remove_one(*, suppression: Suppression, at: datetime.datetime, actor: Actor)
 
 def read_addresses(texts_: Sequence[str]) -> list[str]:
     """Return normalized addresses, each once. Raises Invalid with a fault for each that is not one, and for too many."""
-    if len(texts_) > MOST_AT_ONCE:
-        raise Invalid(Fault("addresses", f"must be at most {MOST_AT_ONCE:,}"))
+    refuse_too_many(texts_)
     found: dict[str, None] = {}
     faults = []
     for position, text in enumerate(texts_):
@@ -113,7 +111,7 @@ def server_id_of(server: Server | None, organization: Organization) -> int | Non
 def _write(entries: Sequence[Entry], organization: Organization, *, at: datetime.datetime, actor: Actor) -> Written:
     """Write entries of one organization, in the caller's transaction; raises QuotaExceeded where not all of them fit."""
     held = lists.held([organization.pk])
-    written = lists.write(entries, held, Keys(at=at), at=at, actor_label=actor.label)
+    written = lists.write(entries, held, Keys.ensured(at=at), at=at, actor_label=actor.label)
     if written.beyond:
         raise QuotaExceeded("The organization has as many suppressions as the platform allows")
     return written

@@ -1,13 +1,25 @@
 """Addresses of suppressed recipients: normalized, and masked. No database."""
 
 import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
 
+from core.errors import Fault, Invalid
 from core.texts import is_storable
 from throttling.domains import NotADomain, domain_name
 
 MAX_LENGTH = 320
 # As in events: RFC 5321, 4.5.3.1.1.
 MAX_LOCAL_LENGTH = 64
+
+# What one act or question takes. Characters of domains that are not ASCII are converted one by one: 1,000 of the longest would
+# take four seconds.
+MOST_AT_ONCE = 1_000
+MOST_INTERNATIONAL = 20_000
+TOO_MANY = Fault("addresses", f"must be at most {MOST_AT_ONCE:,}")
+TOO_INTERNATIONAL = Fault(
+    "addresses", f"must not have more than {MOST_INTERNATIONAL:,} characters in domains that are not ASCII"
+)
 
 
 class NotAnAddress(ValueError):
@@ -31,10 +43,28 @@ def normalized(text: str) -> str:
     is_readable = 0 < len(local) <= MAX_LOCAL_LENGTH and local.isprintable() and is_storable(local) and " " not in local
     if not at or not is_readable:
         raise NotAnAddress(text)
+    name = _domain(domain)
+    if name is None:
+        raise NotAnAddress(text)
+    return f"{local}@{name}"
+
+
+# A list has far fewer domains than addresses.
+@lru_cache(10_000)
+def _domain(text: str) -> str | None:
     try:
-        return f"{local}@{domain_name(domain)}"
+        return domain_name(text)
     except NotADomain:
-        raise NotAnAddress(text) from None
+        return None
+
+
+def refuse_too_many(addresses: Sequence[str]) -> None:
+    """Raise Invalid where addresses are more than one act or question takes, or take too long to read."""
+    domains = {domain[:MAX_LENGTH] for text in addresses if not (domain := text.rpartition("@")[2]).isascii()}
+    if len(addresses) > MOST_AT_ONCE:
+        raise Invalid(TOO_MANY)
+    if sum(map(len, domains)) > MOST_INTERNATIONAL:
+        raise Invalid(TOO_INTERNATIONAL)
 
 
 def masked(address: str) -> str:

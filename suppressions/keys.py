@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 import uuid
+from typing import Self
 
 from core.encryption import decrypt, encrypt
 from suppressions.models import PlatformKey
@@ -18,16 +19,27 @@ _LENGTH = 32
 
 
 class Keys:
-    """The platform's key, read once for some work. Made at its first use: of several callers at once one makes it."""
+    """The platform's key, read once for some work."""
 
-    def __init__(self, *, at: datetime.datetime) -> None:
+    def __init__(self, row: PlatformKey) -> None:
+        self._secret = base64.b64decode(decrypt(row.secret))
+        self._of: dict[uuid.UUID, bytes] = {}
+
+    @classmethod
+    def ensured(cls, *, at: datetime.datetime) -> Self:
+        """Return the key, made at its first use: of several callers at once one makes it."""
         row = PlatformKey.objects.filter(pk=1).first()
         if row is None:
             secret = encrypt(base64.b64encode(secrets.token_bytes(_LENGTH)).decode())
             PlatformKey.objects.bulk_create([PlatformKey(secret=secret, created_at=at)], ignore_conflicts=True)
             row = PlatformKey.objects.get(pk=1)
-        self._secret = base64.b64decode(decrypt(row.secret))
-        self._of: dict[uuid.UUID, bytes] = {}
+        return cls(row)
+
+    @classmethod
+    def known(cls) -> Self | None:
+        """Return the key; None: nothing was ever suppressed."""
+        row = PlatformKey.objects.filter(pk=1).first()
+        return None if row is None else cls(row)
 
     def key_of(self, organization: uuid.UUID) -> bytes:
         """Return an organization's key, by its UUID: 32 bytes."""

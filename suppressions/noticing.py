@@ -84,7 +84,7 @@ def notice(found: Sequence[Evidence], *, now: datetime.datetime) -> None:
     if not wanted:
         return
     held = lists.held({owners[each.server_id].organization_id for each in wanted})
-    keys = Keys(at=now)
+    keys = Keys.ensured(at=now)
     cases = [case for each in wanted if (case := _case(each, owners[each.server_id], held, keys)) is not None]
     over = _over_threshold([case for case in cases if case.is_counted])
     entries = [

@@ -10,8 +10,10 @@ from rest_framework.fields import CharField, DictField, Field, FloatField, Integ
 
 from api.openapi import Schema
 from api.postal.parameters import MODES
+from core.encryption import decrypt
 from servers.domains import verification_string
 from servers.models import Domain
+from suppressions.models import Suppression
 from webhooks.models import Delivery as DeliveryRow
 
 STATUSES = {None: None, "ok": "OK", "missing": "Missing", "invalid": "Invalid"}
@@ -126,6 +128,29 @@ class Check(OfRecord):
             "error": getattr(value, f"{self.field_name}_error") or None,
             **({"warning": warning} if warning else {}),
         }
+
+
+class ClearAddress(OfRecord):
+    """The address of a suppression, where its organization keeps it."""
+
+    schema = {"type": ["string", "null"]}
+
+    def to_representation(self, value: Suppression) -> str | None:
+        return decrypt(value.address) if value.address else None
+
+
+class SourceEvent(OfRecord):
+    """The event that suppressed an address; null: no event did."""
+
+    schema = {
+        "type": ["object", "null"],
+        "properties": {"id": {"type": "string"}, "at": Timestamp.schema},
+        "required": ["id", "at"],
+        "additionalProperties": False,
+    }
+
+    def to_representation(self, value: Suppression) -> dict[str, str] | None:
+        return None if value.event_at is None else {"id": value.event_id, "at": timestamp(value.event_at)}
 
 
 class IPv6(Written):

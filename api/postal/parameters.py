@@ -12,8 +12,11 @@ from rest_framework.fields import empty
 
 from api.postal.fields import Choice, Flag, Identifier, Items, Moment, Names, Parameter, Text, Whole, Wrong
 from api.postal.problems import BACKWARDS, NO_DOMAIN_GIVEN, NO_ORGANIZATION_GIVEN, fault
+from core.errors import Invalid
 from servers.models import Server
 from stats.counts.buckets import Period
+from suppressions.addresses import MOST_AT_ONCE, TOO_INTERNATIONAL, TOO_MANY, refuse_too_many
+from suppressions.models import Reason
 from webhooks.models import Delivery
 
 MODES = {Server.Mode.LIVE.value: "Live", Server.Mode.DEVELOPMENT.value: "Development"}
@@ -214,6 +217,50 @@ class NamedOrganization(ShowOrganization):
         if given["organization_uuid"] is None and given["uuid"] is None:
             raise fault(NO_ORGANIZATION_GIVEN)
         return given
+
+
+# --- suppressions -----------------------------------------------------------------------------------------------------
+
+SCOPES = ("server", "organization")
+_ADDRESSES = f"E-mail addresses, at most {MOST_AT_ONCE:,}"
+
+
+class ListSuppressions(Parameters):
+    page = Whole("Which page, from 1", default=1, least=1)
+    per_page = Whole(
+        "Suppressions a page, at most 100", default=PER_PAGE, least=1, most=MOST_PER_PAGE,
+        wrong=f"per_page must be from 1 to {MOST_PER_PAGE}",
+    )  # fmt: skip
+    reason = Choice(
+        "Only suppressions for this reason", choices=tuple(Reason.values),
+        wrong=f"reason must be one of {', '.join(Reason.values)}",
+    )  # fmt: skip
+    address = Text("Only suppressions of this address, as a whole", example="roger@example.com")
+
+
+class ManyAddresses(Parameters):
+    """Up to a thousand addresses."""
+
+    addresses = Names(_ADDRESSES, required=True, example=["roger@example.com"])
+    faults = (str(TOO_MANY), str(TOO_INTERNATIONAL))
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        try:
+            refuse_too_many(given["addresses"])
+        except Invalid as refusal:
+            raise fault(str(refusal)) from None
+        return given
+
+
+class ChosenAddresses(ManyAddresses):
+    scope = Choice(
+        "Suppressions of the key's server, or those of all servers of its organization", choices=SCOPES, default="server",
+        wrong="scope must be server or organization",
+    )  # fmt: skip
+
+
+class AddSuppressions(ChosenAddresses):
+    expires_at = Moment("Until when; without it, until they are removed", example="2027-01-01T00:00:00Z")
 
 
 # --- webhooks ---------------------------------------------------------------------------------------------------------

@@ -26,6 +26,13 @@ INVALID_DOMAIN_ID: Refusal = ("InvalidDomain", "The domain could not be found wi
 INVALID_WEBHOOK: Refusal = ("InvalidWebhook", "The webhook could not be found with the provided webhook_id")
 INVALID_DELIVERY: Refusal = ("InvalidDelivery", "The delivery could not be found with the provided UUID")
 DISABLED_WEBHOOK: Refusal = ("Conflict", "The webhook is disabled")
+NO_ORGANIZATION_WIDE: Refusal = (
+    "AccessDenied",
+    "You don't have permission to change suppressions of the whole organization",
+)
+BAD_ADDRESS: Refusal = ("ValidationError", "Addresses[0] must be an e-mail address")
+PAST_EXPIRY: Refusal = ("ValidationError", "Expires at must be in the future")
+MANY_SUPPRESSIONS: Refusal = ("QuotaExceeded", "The organization has as many suppressions as the platform allows")
 VERIFICATION_FAILED: Refusal = (
     "VerificationFailed",
     "We couldn't verify your domain. Please double check you've added the TXT record correctly.",

@@ -11,6 +11,7 @@ from rest_framework.serializers import Serializer
 
 from api.postal.answer_fields import (
     Check,
+    ClearAddress,
     Count,
     CountsByName,
     DeliveryState,
@@ -18,6 +19,7 @@ from api.postal.answer_fields import (
     Mode,
     OptionalTimestamp,
     Rate,
+    SourceEvent,
     Status,
     Texts,
     Timestamp,
@@ -25,6 +27,7 @@ from api.postal.answer_fields import (
     VerificationString,
     WholeSeconds,
 )  # fmt: skip
+from suppressions.models import Reason
 
 
 # A record as others mention it. (A docstring would describe every serializer built on it.)
@@ -358,6 +361,23 @@ class Webhook(Named):
     consecutive_failures = Count()
     held_back_since = OptionalTimestamp()
     dropped_deliveries = Count()
+
+
+class Suppression(Serializer):
+    masked_address = CharField(source="masked")
+    address = ClearAddress()
+    server = Named(allow_null=True, help_text="null: all servers of the organization")
+    reason = ChoiceField(choices=Reason.choices)
+    source_event = SourceEvent()
+    suppressed_by = CharField(source="actor_label")
+    suppressed_at = Timestamp(source="created_at")
+    expires_at = OptionalTimestamp()
+
+
+class CheckedAddress(Serializer):
+    address = CharField(help_text="As it was given")
+    suppressed = BooleanField()
+    suppression = Suppression(allow_null=True)
 
 
 class Delivery(Serializer):

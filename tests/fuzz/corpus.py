@@ -65,6 +65,12 @@ _POSTAL_BODIES: dict[str, list[Any]] = {
     "domains/delete/example.com": [{}],
     "domains/verify": [{"name": "example.com"}],
     "domains/dns_records": [{"domain_name": "example.com"}],
+    "suppressions/list": [{"page": 1, "per_page": 30, "reason": "complaint", "address": "roger@example.com"}],
+    "suppressions/add": [
+        {"addresses": ["roger@example.com"], "scope": "organization", "expires_at": "2036-01-01T00:00:00Z"}
+    ],
+    "suppressions/remove": [{"addresses": ["roger@example.com"], "scope": "server"}],
+    "suppressions/check": [{"addresses": ["roger@example.com", "ann@bücher.example"]}],
     "webhooks/list": [{}],
     "webhooks/deliveries": [{"webhook_id": "{webhook}", "status": "Waiting", "before": "{delivery}", "limit": 5}],
     "webhooks/resend": [{"delivery_id": "{delivery}"}],

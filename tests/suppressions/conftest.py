@@ -53,5 +53,5 @@ def rows() -> list[tuple[Any, ...]]:
     """Return all entries: whose, what is shown, why, by which event, until when, removed when."""
     return [
         (each.server and each.server.name, each.masked, each.reason, each.event_id, each.expires_at, each.removed_at)
-        for each in Suppression.objects.order_by("pk").select_related("server")
+        for each in Suppression.objects.order_by("organization", "pk").select_related("server")
     ]

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from api.bodies import MEBIBYTE
-from api.postal.fields import Flag, Items, Moment, Text, Whole
+from api.postal.fields import Flag, Items, Moment, Names, Text, Whole
 from api.postal.renderers import ip_pools_renderer
 from servers.models import Credential, Server
 from tests.api.postal.conftest import NO_KEY, NOW, SUSPENDED, WRONG_KEY, error, make_pool
@@ -299,6 +299,8 @@ def good(tenant, path: str) -> dict[str, object]:
         match parameter:
             case Moment():
                 values[parameter.field_name] = "2025-01-01"
+            case Names():
+                values[parameter.field_name] = ["roger@gmail.com"]
             case Items():
                 values[parameter.field_name] = ["1.1.1.1"]
             case Text(field_name="organization_uuid"):
