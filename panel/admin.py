@@ -30,6 +30,7 @@ from panel.pages import (  # noqa: F401
     routes,
     routing_rules,
     servers,
+    suppressions,
     templates,
     users,
     virtual_mtas,

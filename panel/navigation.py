@@ -22,6 +22,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("call_split", "servers.route"),
             ("webhook", "servers.webhook"),
             ("outbox", "webhooks.delivery"),
+            ("block", "suppressions.suppression"),
         ],
     ),
     (

@@ -18,6 +18,7 @@ from panel.filters import by_emptiness
 from panel.formatting import in_short
 from panel.forms.fields import text_input, time_zone_field
 from panel.forms.previews import Effect, PreviewedForm
+from panel.forms.suppression_rules import SuppressionRulesForm
 from panel.pages import organization_overview, organization_renaming
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of
@@ -25,6 +26,7 @@ from panel.viewer import Viewer, viewer_of
 from servers import organization_deletion, provisioning, quotas
 from servers.access import organizations_of
 from servers.models import Organization
+from suppressions import rules
 
 # What the platform decides, and an organization's people read.
 PLATFORMS = ("allow_keyless_create", *quotas.FIELDS)
@@ -88,7 +90,7 @@ class OrganizationAdmin(TenantAdmin):
     search_fields = ["name_key", "permalink", "uuid"]
     search_help_text = "Name, permalink or uuid"
     fields = ["name", "permalink", "time_zone", *PLATFORMS]
-    actions_detail = ["suspend", "resume"]
+    actions_detail = ["suspend", "resume", "suppression_rules"]
     list_before_template = "panel/parts/file_tools.html"
     change_form_outer_before_template = "panel/organization/summary.html"
     change_form_before_template = "panel/parts/preview.html"
@@ -102,6 +104,18 @@ class OrganizationAdmin(TenantAdmin):
 
     def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
         return verb not in ("add", "delete") and super().role_allows(viewer, verb, record)
+
+    @act(
+        title="Suppression rules",
+        description="Which events suppress their recipients, and what nodes do with mail to them. Existing entries are kept.",
+        submit="Save",
+        form=SuppressionRulesForm,
+        icon="block",
+    )
+    def suppression_rules(self, request: HttpRequest, record: Organization, form: SuppressionRulesForm) -> str:
+        values = {name: form.cleaned_data[name] for name in rules.CHANGEABLE}
+        rules.change_rules(organization=record, actor=actor_of(request), **values)
+        return "The suppression rules are saved."
 
     def has_suspend_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         """Only the platform's staff can suspend organizations."""

@@ -282,6 +282,7 @@ WRITES = {
     "stats.intake.tokens": {"make_ingest_token"},
     "stats.programs": {"end", "extend"},
     "suppressions.acts": {"suppress", "remove", "remove_one"},
+    "suppressions.suppression_file": {"import_rows"},
     "webhooks.deliveries": {"send_again"},
     "webhooks.signing": {"rotate_key"},
     "nodes.address_file": {"import_rows"},

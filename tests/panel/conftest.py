@@ -38,6 +38,8 @@ from stats.intake.event_sources import make_source
 from stats.intake.reply_rules import create_rule as create_reply_rule
 from stats.intake.tokens import make_ingest_token
 from stats.models import Provider, RollupRun
+from suppressions.acts import suppress
+from suppressions.models import Suppression
 from tests.alerts.factories import AlertFactory, ChannelFactory, NoticeFactory
 from tests.factories import DeliveryFactory
 from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
@@ -68,6 +70,7 @@ class Furnished:
     delivery: Delivery
     alert: Alert
     channel: Channel
+    suppression: Suppression
     owner: User
     operator: User
     analyst: User
@@ -96,9 +99,13 @@ def furnished(name: str, ip: str) -> Furnished:
     alert = AlertFactory(organization=organization, text=f"{name} fails its DNS checks", key="domain_dns:/same")
     NoticeFactory(alert=alert, channel=channel)
     webhook = create_webhook(server=server, name=f"{name} hook", url="https://hook.example/", actor=SYSTEM)
+    suppress(
+        organization=organization, server=server, addresses=["roger@gmail.com"], reason="manual", at=NOW, actor=SYSTEM
+    )
     return Furnished(
         organization=organization,
         server=server,
+        suppression=organization.suppressions.get(),
         credential=create_credential(server=server, kind="api", name=f"{name} key", actor=SYSTEM).credential,
         domain=domain,
         webhook=webhook,

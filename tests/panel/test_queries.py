@@ -23,6 +23,7 @@ from servers.webhooks import create_webhook
 from stats.counts.buckets import Grain, day_of, hour_of, month_number
 from stats.intake.tokens import make_ingest_token
 from stats.models import AddressCount, Provider, ProviderCount, RollupRun, ServerCount
+from suppressions.acts import suppress
 from tests.alerts.factories import AlertFactory, ChannelFactory, MessageFactory, NoticeFactory
 from tests.factories import DeliveryFactory
 from tests.panel.conftest import HELD_UNTIL, NOW, SYSTEM, make_person, sign_in
@@ -62,6 +63,9 @@ def grow_tenant(tenant, platform, n):
     create_credential(server=server, kind="smtp", name=f"More {n}", actor=SYSTEM)
     hook = create_webhook(server=server, name=f"More {n}", url="https://hook.example/", actor=SYSTEM)
     DeliveryFactory(webhook=hook)
+    suppress(
+        organization=organization, server=server, addresses=[f"m{n}@x.example"], reason="manual", at=NOW, actor=SYSTEM
+    )
     channel = ChannelFactory(organization=organization)
     AlertFactory(organization=organization)
     NoticeFactory(alert=tenant.alert, channel=channel, message=MessageFactory(channel=tenant.channel))

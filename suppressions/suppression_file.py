@@ -1,0 +1,163 @@
+"""Suppression lists as CSV files: import, with every fault named by its line, and export."""
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from core.atomic_acts import atomic_act
+from core.audit import Actor, record
+from core.csv_table import Row
+from core.encryption import decrypt
+from core.errors import Fault, Invalid, QuotaExceeded
+from servers.models import Organization, Server
+from suppressions import lists
+from suppressions.addresses import MOST_INTERNATIONAL, NotAnAddress, normalized
+from suppressions.keys import Keys
+from suppressions.lists import Entry
+from suppressions.models import Reason, Suppression, SuppressionList
+
+COLUMNS = ("organization", "server", "address", "expires_at")
+EXPORTED = (
+    "organization", "server", "address", "masked_address", "reason", "event", "suppressed_by", "suppressed_at", "expires_at",
+)  # fmt: skip
+MOST_ROWS = 20_000
+# Rows of a file that is exported, the newest.
+MOST_EXPORTED = 100_000
+_INTERNATIONAL = 5 * MOST_INTERNATIONAL
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many addresses a file suppressed, and how many of its addresses were suppressed already."""
+
+    added: int
+    present: int
+
+
+@atomic_act
+def import_rows(
+    rows: Sequence[Row], *, organizations: QuerySet[Organization], at: datetime.datetime, actor: Actor
+) -> Imported:
+    """Suppress the addresses of a file, in some of these organizations. All or nothing.
+
+    Raises Invalid with a fault for each line that is refused (`line 3.address`), and QuotaExceeded. An empty organization
+    stands for the only one that there is, an empty server for all of the organization's.
+    """
+    if len(rows) > MOST_ROWS:
+        line = rows[MOST_ROWS].line
+        raise Invalid(Fault(f"line {line}", f"is over the limit: a file can have {MOST_ROWS:,} rows"))
+    reader = _Reader(rows, organizations, at)
+    entries = [entry for row in rows if (entry := reader.entry(row)) is not None]
+    if reader.faults:
+        raise Invalid(*reader.faults)
+    added = present = 0
+    if entries:
+        held = lists.held({entry.organization_id for entry in entries})
+        sizes = {pk: of.number for pk, of in held.items()}
+        written = lists.write(entries, held, Keys.ensured(at=at), at=at, actor_label=actor.label)
+        if written.beyond:
+            raise QuotaExceeded("An organization of the file has as many suppressions as the platform allows")
+        added, present = written.added, written.present
+        for pk, of in held.items():
+            _record(of, of.number - sizes[pk], actor)
+    return Imported(added, present)
+
+
+def _record(of: SuppressionList, changes: int, actor: Actor) -> None:
+    if changes:
+        after = {"changes": changes, "reason": Reason.IMPORT.value}
+        record(actor=actor, act="suppression.imported", target=of, after=after, organization_id=of.pk)
+
+
+class _BadCell(Exception):
+    def __init__(self, column: str, message: str) -> None:
+        self.column, self.message = column, message
+        super().__init__(message)
+
+
+class _Reader:
+    """Reads the rows of a file, and collects their faults."""
+
+    def __init__(self, rows: Sequence[Row], organizations: QuerySet[Organization], at: datetime.datetime) -> None:
+        self.faults: list[Fault] = []
+        self._at = at
+        self._characters = 0
+        named = {row.code("organization") for row in rows} - {""}
+        self._organizations = {each.permalink: each for each in organizations.filter(permalink__in=sorted(named))}
+        if any(not row.code("organization") for row in rows):
+            # Two tell that the choice is not clear.
+            only = list(organizations.order_by("pk")[:2])
+            if len(only) == 1:
+                self._organizations[""] = only[0]
+        servers = Server.objects.living().filter(
+            organization__in=[each.pk for each in self._organizations.values()],
+            permalink__in=sorted({row.code("server") for row in rows} - {""}),
+        )
+        self._servers: Mapping[tuple[int, str], int] = {
+            (organization, permalink): pk
+            for organization, permalink, pk in servers.values_list("organization_id", "permalink", "pk")
+        }
+
+    def entry(self, row: Row) -> Entry | None:
+        """Return what a row suppresses; None where it is refused."""
+        try:
+            return self._read(row)
+        except _BadCell as bad:
+            self.faults.append(Fault(f"line {row.line}.{bad.column}", bad.message))
+            return None
+
+    def _read(self, row: Row) -> Entry:
+        named = row.code("organization")
+        organization = self._organizations.get(named)
+        if organization is None:
+            raise _BadCell("organization", "could not be found" if named else "is required")
+        server = self._servers.get((organization.pk, row.code("server")))
+        if server is None and row.code("server"):
+            raise _BadCell("server", "could not be found")
+        expires_at = _moment(row.code("expires_at"))
+        if expires_at is not None and expires_at <= self._at:
+            raise _BadCell("expires_at", "must be in the future")
+        address = self._address(row.code("address"))
+        return Entry(organization.pk, organization.uuid, server, address, Reason.IMPORT, expires_at)
+
+    def _address(self, text: str) -> str:
+        domain = text.rpartition("@")[2]
+        self._characters += 0 if domain.isascii() else len(domain)
+        if self._characters > _INTERNATIONAL:
+            raise _BadCell("address", "is over the limit: import fewer domains that are not ASCII at once")
+        try:
+            return normalized(text)
+        except NotAnAddress:
+            raise _BadCell("address", "must be an e-mail address") from None
+
+
+def _moment(text: str) -> datetime.datetime | None:
+    """Return the time that a cell names, a date's midnight in UTC; None where it is empty. Raises _BadCell."""
+    if not text:
+        return None
+    try:
+        # It reads dates too.
+        found = datetime.datetime.fromisoformat(text)
+        return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+    except ValueError:
+        raise _BadCell("expires_at", "must be a date or time, such as 2027-01-31") from None
+
+
+def rows_of(suppressions: QuerySet[Suppression]) -> Iterator[tuple[Any, ...]]:
+    """Yield a row for each of the newest entries; the address where it is kept."""
+    chosen = suppressions.select_related("organization", "server").order_by("-pk")[:MOST_EXPORTED]
+    for each in chosen.iterator(chunk_size=2_000):
+        yield (
+            each.organization.permalink,
+            each.server.permalink if each.server else "",
+            decrypt(each.address) if each.address else "",
+            each.masked,
+            each.reason,
+            each.event_id,
+            each.actor_label,
+            each.created_at.isoformat(),
+            each.expires_at.isoformat() if each.expires_at else "",
+        )
