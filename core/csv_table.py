@@ -12,7 +12,8 @@ MOST_FAULTS = 50
 SEPARATORS = ",;\t"
 # Excel's own first line, which sets the separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
-_WHOLE_NUMBER = re.compile(r"[0-9]{1,10}|[0-9]{1,3}(,[0-9]{3}){1,2}", re.ASCII)
+# Thousands as in English, French (blanks of three kinds) and Swiss; a point would be German thousands or an English decimal.
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,10}|[0-9]{1,3}([, '\u00a0\u2009\u202f\u2019])[0-9]{3}(?:\1[0-9]{3})?", re.ASCII)
 _SAVE_AS = "save it as “CSV UTF-8 (comma delimited)”"
 
 
@@ -87,8 +88,8 @@ def read(text: str, columns: Sequence[str], *, needed: Sequence[str]) -> list[Ro
 
 
 def whole_number(text: str) -> int | None:
-    """Return the number, or None if it is invalid. Commas can separate thousands; “1,5” is not an integer."""
-    return int(text.replace(",", "")) if _WHOLE_NUMBER.fullmatch(text) else None
+    """Return the number, or None if it is invalid. Commas, blanks and apostrophes can separate thousands; “1,5” is not one."""
+    return int("".join(filter(str.isdecimal, text))) if _WHOLE_NUMBER.fullmatch(text) else None
 
 
 def at_line(row: Row, refusal: Invalid) -> list[Fault]:

@@ -10,10 +10,13 @@ from core.names import without_invisible
 # Of one paste; a typing error such as /8 for /28 must not become sixteen million addresses.
 MOST_ADDRESSES = 4_096
 LONGEST_ENTRY = 60
-_SEPARATORS = re.compile(r"[\s,;]+")
-# Hyphens, dashes and the minus sign, as mail programs and word processors make them, with blanks around them.
-_DASH = re.compile(r"[^\S\r\n]*[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d][^\S\r\n]*")
-_SLASH = re.compile(r"[^\S\r\n]*/[^\S\r\n]*")
+# With those of Chinese and Japanese, and the quotation marks of spreadsheets.
+_SEPARATORS = re.compile(r"[\s,;\"\u3001\uff0c\uff1b]+")
+_BLANKS = re.compile(r"[^\S\r\n]+")
+# What stands in a span: hyphens, dashes and the minus sign, as mail programs and word processors make them, the tildes of
+# Japanese, arrows, and the word for it.
+_DASH = re.compile(r" ?(?:[-\u2010-\u2015\u2212\u301c\ufe58\ufe63\uff0d\uff5e]>?|\u2192) ?| (?:to|bis|à) ")
+_SLASH = re.compile(r" ?/ ?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ def read(text: str, *, most: int = MOST_ADDRESSES) -> Pasted:
     A network's first and last address are not used, but for /31 and /32. A span's end may be its last number alone. Blanks may
     stand around a span's dash. What goes beyond `most` is refused, entry by entry.
     """
-    text = _SLASH.sub("/", _DASH.sub("-", without_invisible(text)))
+    # Of a run of blanks one is left first: looked for before a dash, each of many would be looked through to their end.
+    text = _SLASH.sub("/", _DASH.sub("-", _BLANKS.sub(" ", without_invisible(text))))
     found: dict[str, None] = {}
     refused: list[tuple[str, str]] = []
     for entry in filter(None, _SEPARATORS.split(text)):

@@ -24,13 +24,13 @@ def read_back(text: str) -> str:
 
 
 def answer(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> HttpResponse:
-    """Answer with a file of this name."""
+    """Answer with a file of this name. It begins with a byte order mark: without one, Excel takes it for its own code page."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows([safe(value) for value in row] for row in rows)
     return HttpResponse(
-        text.getvalue(),
+        "\ufeff" + text.getvalue(),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -114,7 +114,7 @@ def test_people_see_the_usage_of_their_organizations(counted, acme, platform):
 
 def test_the_file_has_the_same_rows(counted, platform, root):
     response = root.get(FILE, {"month": "2026-11", "by": "server", "sort": "complaint"})
-    head, *rows = list(csv.reader(io.StringIO(response.content.decode())))
+    head, *rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
     assert head[:4] == ["month", "organization", "organization_permalink", "server"]
     assert [(row[0], row[1], row[5], row[-2], row[-1]) for row in rows] == [
         ("2026-11", "Globex", "50", "9", "10.0"),

@@ -176,12 +176,12 @@ def test_what_is_not_kept_is_said_and_what_is_kept_is_offered(counted, acme, roo
 def test_the_file_has_the_same_rows(counted, root):
     response = root.get(FILE, {**YESTERDAY, "group": "organization"})
     assert response.headers["Content-Disposition"] == 'attachment; filename="counts.csv"'
-    head, *lines = list(csv.reader(io.StringIO(response.content.decode())))
+    head, *lines = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
     assert head[:6] == ["since", "until", "organization", "sent", "deferred", "bounced"]
     assert [line[2:6] for line in lines] == [["Acme", "907", "80", "20"], ["Globex", "50", "0", "50"]]
     assert lines[0][:2] == ["2026-11-17T00:00:00+00:00", "2026-11-18T00:00:00+00:00"]
     assert dict(zip(head, lines[0], strict=True))["sent_rate"] == "0.900695"
-    by_time = list(csv.reader(io.StringIO(root.get(FILE, YESTERDAY).content.decode())))
+    by_time = list(csv.reader(io.StringIO(root.get(FILE, YESTERDAY).content.decode("utf-8-sig"))))
     assert (len(by_time), by_time[12][0], by_time[12][3]) == (25, "2026-11-17T11:00:00+00:00", "950")
 
 

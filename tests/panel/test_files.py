@@ -29,7 +29,7 @@ IMPORT = reverse("admin:ippools_ipaddress_import")
 
 
 def table(response):
-    return list(csv.DictReader(io.StringIO(response.content.decode())))
+    return list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
 
 
 def test_what_is_exported_imports_as_unchanged(acme, globex, platform, root):
@@ -55,6 +55,13 @@ def test_what_is_exported_imports_as_unchanged(acme, globex, platform, root):
     assert root.post(IMPORT, {"text": text}).context["effect"] == [("created", 0), ("changed", 0), ("unchanged", 3)]
     root.post(IMPORT, {"text": text, "confirmed": "1"})
     assert AuditEntry.objects.count() == audited
+
+
+def test_excel_knows_the_encoding_of_an_export(platform, root):
+    content = root.get(EXPORT).content
+    assert content.startswith(b"\xef\xbb\xbfipv4,")
+    file = SimpleUploadedFile("addresses.csv", content)
+    assert root.post(IMPORT, {"file": file}).context["effect"][1] == ("changed", 0)
 
 
 def test_the_export_holds_what_the_list_shows(acme, platform, root):

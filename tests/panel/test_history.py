@@ -324,7 +324,7 @@ def test_an_entry_leads_to_its_record_and_back(acme, platform):
 def test_the_trail_is_exported_as_it_is_filtered(acme, globex, platform):
     change_server(server=acme.server, name="=Renamed", actor=SYSTEM)
     response = sign_in(acme.owner).get(reverse("admin:core_auditentry_export"), {"kind": "servers.server"})
-    head, *rows = list(csv.reader(io.StringIO(response.content.decode())))
+    head, *rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
     assert head == ["at", "who", "kind of actor", "what", "record", "changes", "request id"]
     assert tuple(rows[0][3:6]) == (
         "Server changed",

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.core.management import CommandError, call_command
 
 from core.errors import Invalid, NotFound
@@ -107,6 +109,23 @@ def test_what_a_key_cannot_be(tmp_path: Path) -> None:
     for kind in ("postal", "ses", "sendgrid", "native"):
         with pytest.raises(Invalid, match="verification_key cannot be used"):
             event_sources.make_source(name=kind, format=kind, verification_key="no key", actor=ACTOR)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_key_that_is_not_text_is_refused(tmp_path: Path, encoding: str) -> None:
+    key = tmp_path / "key.pem"
+    key.write_bytes("-----BEGIN PUBLIC KEY----- é".encode(encoding))
+    with pytest.raises(CommandError, match=r"key\.pem is not text in UTF-8: a key or certificate is needed as PEM"):
+        call_command("event_source", "make", "x", "--format", "postal", "--verification-key", str(key))
+
+
+def test_a_key_can_have_what_windows_adds(tmp_path: Path) -> None:
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    key = tmp_path / "key.pem"
+    key.write_bytes(b"\xef\xbb\xbf" + pem.replace(b"\n", b"\r\n"))
+    call_command("event_source", "make", "x", "--format", "sendgrid", "--verification-key", str(key))
+    assert EventSource.objects.get().verification_key
 
 
 def test_it_is_changed_and_switched_off() -> None:

@@ -79,7 +79,7 @@ class Command(BaseCommand):
             time_zone=options["time_zone"],
             tenant_field=options["tenant_field"],
             default_server=event_sources.server_called(server) if server else None,
-            verification_key=key.read_text() if key else "",
+            verification_key=_text_of(key) if key else "",
             actor=ACTOR,
         )
         return _with_token(made), f"{made.token}\nPOST to {URL.format(made.token)}"
@@ -110,6 +110,13 @@ class Command(BaseCommand):
         source = event_sources.source_named(options["name"])
         event_sources.unmap_text(source=source, text=options["text"], actor=ACTOR)
         return _shape(source), f"{options['text']} is no longer mapped."
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise CommandError(f"{file} is not text in UTF-8: a key or certificate is needed as PEM, not as DER.") from None
 
 
 def _with_token(made: MadeSource) -> dict[str, Any]:
