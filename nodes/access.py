@@ -6,7 +6,7 @@ from django.db.models import Q, QuerySet
 
 from core import keys
 from core.errors import Refused
-from ippools.models import IPPoolMember
+from ippools.models import IPAddress, IPPoolMember
 from nodes.models import Node, NodePolicy
 from servers.models import IPPoolRule, Server
 from stats.ledger.storage import ids
@@ -31,13 +31,17 @@ def servers_of(node: Node) -> QuerySet[Server]:
 
     Those whose pools, or pools of whose rules, have addresses on it, and those of the policy that it is to apply.
     """
-    pools = IPPoolMember.objects.filter(ip_address__node_address__node=node).values("pool_id")
-    rules = IPPoolRule.objects.filter(pool_id__in=pools)
     published = NodePolicy.objects.filter(node_id=node.pk, revisions__revision=node.revision_id)
     served = [pk for servers in published.values_list("servers", flat=True) for pk in servers]
-    return Server.objects.filter(
+    return Server.objects.filter(send_by(IPAddress.objects.filter(node_address__node=node)) | Q(pk__in=ids(served)))
+
+
+def send_by(addresses: QuerySet[IPAddress]) -> Q:
+    """Return the condition of the servers whose pools, or pools of whose rules, have some of these addresses."""
+    pools = IPPoolMember.objects.filter(ip_address__in=addresses).values("pool_id")
+    rules = IPPoolRule.objects.filter(pool_id__in=pools)
+    return (
         Q(ip_pool_id__in=pools)
         | Q(pk__in=rules.filter(server__isnull=False).values("server_id"))
         | Q(organization_id__in=rules.filter(organization__isnull=False).values("organization_id"))
-        | Q(pk__in=ids(served))
     )

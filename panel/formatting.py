@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
+from core.texts import counted
+
 
 def limits_in_words(connections: int | None, messages: int | None) -> str:
     """Return two limits as text; 0 is unlimited, None is the template's."""
-    return f"{_limit(connections, 'connections')}, {_limit(messages, 'messages per hour')}"
+    return f"{_limit(connections, 'connection')}, {_limit(messages, 'message', ' per hour')}"
 
 
-def _limit(value: int | None, unit: str) -> str:
+def _limit(value: int | None, one: str, tail: str = "") -> str:
     if value is None:
-        return f"{unit} by the template"
-    return f"unlimited {unit}" if value == 0 else f"{value:,} {unit}"
+        return f"{one}s{tail} by the template"
+    return f"unlimited {one}s{tail}" if value == 0 else counted(value, one, f"{one}s") + tail
 
 
 # Of more names these are said.

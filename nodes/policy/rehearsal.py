@@ -5,7 +5,7 @@ receivers would have answered.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nodes.policy.flat import Limit, limit_tables
@@ -82,44 +82,39 @@ def rehearse(before: Policy, after: Policy, attempts: Attempts, *, last_hour: in
     for counter in changed:
         if limits[counter].per_hour:
             grouped[counter.rule, counter.domain, limits[counter].per_hour].append(counter)
-    delays = [_delay(limit, counters, used, by_domain, ip_of, last_hour) for (_, _, limit), counters in grouped.items()]
-    delays.sort(key=lambda each: (-each.longest_minutes, -each.delayed, each.rule, each.domains))
-    return Rehearsal(tuple(delays), first_hour, last_hour, moves)
+    delays = []
+    for (rule, _, limit), counters in grouped.items():
+        counters.sort(key=lambda each: each.source)
+        totals: defaultdict[str, int] = defaultdict(int)
+        for counter in counters:
+            for domain, count in by_domain[counter].items():
+                totals[domain] += count
+        busiest_first = sorted(totals, key=lambda domain: (-totals[domain], domain))
+        of_addresses = {ip_of[counter.source]: used[counter] for counter in counters}
+        delays.append(delay_of(rule, limit, busiest_first, of_addresses, last_hour=last_hour))
+    return Rehearsal(longest_first(delays), first_hour, last_hour, moves)
 
 
-def _delay(
-    limit: int,
-    counters: list[Counter],
-    used: Mapping[Counter, Mapping[int, int]],
-    by_domain: Mapping[Counter, Mapping[str, int]],
-    ip_of: Mapping[int, str],
-    last_hour: int,
+def longest_first(delays: Iterable[Delay]) -> tuple[Delay, ...]:
+    """Return the delays in the order in which they are shown."""
+    return tuple(sorted(delays, key=lambda each: (-each.longest_minutes, -each.delayed, each.rule, each.domains)))
+
+
+def delay_of(
+    rule: int, limit: int, domains: Sequence[str], used: Mapping[str, Mapping[int, int]], *, last_hour: int
 ) -> Delay:
+    """Replay the attempts by address and hour against an hourly limit that each address has."""
     hours: set[int] = set()
     delayed = attempts = longest = busiest = 0
-    totals: defaultdict[str, int] = defaultdict(int)
-    for counter in sorted(counters, key=lambda each: each.source):
-        of_counter = used[counter]
-        waited, number, most_waiting = waiting(of_counter, limit)
+    for of_address in used.values():
+        waited, number, most_waiting = waiting(of_address, limit)
         hours |= waited
         delayed += number
-        attempts += sum(of_counter.values())
+        attempts += sum(of_address.values())
         # The last of those that wait leaves when all before it have.
         longest = max(longest, -(-most_waiting * 60 // limit))
-        busiest = max([busiest, *(count for hour, count in of_counter.items() if hour > last_hour - 24)])
-        for domain, count in by_domain[counter].items():
-            totals[domain] += count
-    return Delay(
-        domains=tuple(sorted(totals, key=lambda domain: (-totals[domain], domain))),
-        rule=counters[0].rule,
-        per_hour=limit,
-        addresses=tuple(ip_of[pk] for pk in sorted({counter.source for counter in counters})),
-        attempts=attempts,
-        delayed=delayed,
-        hours=len(hours),
-        longest_minutes=longest,
-        busiest=busiest,
-    )
+        busiest = max([busiest, *(count for hour, count in of_address.items() if hour > last_hour - 24)])
+    return Delay(tuple(domains), rule, limit, tuple(used), attempts, delayed, len(hours), longest, busiest)
 
 
 def waiting(used: Mapping[int, int], limit: int) -> tuple[set[int], int, int]:
@@ -150,8 +145,14 @@ def waiting(used: Mapping[int, int], limit: int) -> tuple[set[int], int, int]:
 
 def sentences(found: Rehearsal) -> list[str]:
     """Return the rehearsal as sentences, one per limit."""
-    lines = [_sentence(each) for each in found.delays if each.delayed]
-    quiet = sum(not each.delayed for each in found.delays)
+    return sentences_of(found.delays)
+
+
+def sentences_of(delays: Iterable[Delay]) -> list[str]:
+    """Return delays as sentences, one per limit that would have delayed something."""
+    delays = list(delays)
+    lines = [_sentence(each) for each in delays if each.delayed]
+    quiet = len(delays) - len(lines)
     if quiet:
         lines.append(f"{quiet:,} changed limit{'' if quiet == 1 else 's'} would have delayed nothing")
     return lines

@@ -22,10 +22,11 @@ SHOWN_LINES = 25
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The effect of a change: a sentence, and lines of (what, before, after), of which some are shown."""
+    """The effect of a change: a sentence, lines of (what, before, after), of which some are shown, and more sentences."""
 
     summary: str
     lines: list[tuple[str, str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def shown(self) -> list[tuple[str, str, str]]:

@@ -18,10 +18,11 @@ from dnschecks.checked import DNSStatus
 from ippools import blocklists, identity, ip_addresses, pausing, redirects, warm_ups
 from ippools.models import IPAddress, IPPoolMember, WarmUp
 from nodes import address_file
-from panel import charts, csv_file
+from panel import charts, csv_file, limit_effects
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
 from panel.formatting import in_short, limits_in_words
+from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
 from panel.forms.warm_ups import WarmUpForm
@@ -35,6 +36,7 @@ from servers.access import addresses_seen_by, pools_seen_by
 from stats.reports import reputation
 from stats.reports.queries import sent_by_address
 from throttling import rule_sets
+from throttling.limits import LimitTable
 
 OWN_FIELDS = (
     "name", "ipv4", "ipv6", "public_ipv4", "public_ipv6", "hostname", "priority", "template", "redirect", "delivery_paused",
@@ -43,7 +45,7 @@ SHOWN_POOLS = 20
 LONGEST_CHAIN = 20
 
 
-class IPAddressForm(RulesForm):
+class IPAddressForm(PreviewedForm, RulesForm):
     """An address with its own rules."""
 
     helps = {
@@ -72,6 +74,12 @@ class IPAddressForm(RulesForm):
         if self.is_new:
             return ip_addresses.create(actor=self.actor, **values)
         return ip_addresses.change(self.instance.pk, actor=self.actor, **values)
+
+    def state_before(self) -> tuple[str, LimitTable]:
+        return limit_effects.state_of_address(self.instance.pk)
+
+    def effect(self, record: IPAddress, before: tuple[str, LimitTable]) -> Effect | None:
+        return limit_effects.of_address(record, before, now=timezone.now())
 
 
 def values_of(given: dict[str, Any]) -> dict[str, Any]:
@@ -113,6 +121,7 @@ class IPAddressAdmin(TenantAdmin):
     ]
     actions_detail = ["pause", "resume_delivery", "check_identity", "warm_up"]
     list_before_template = "panel/parts/file_tools.html"
+    change_form_before_template = "panel/parts/preview.html"
     change_form_outer_before_template = "panel/address/summary.html"
     change_form_after_template = "panel/parts/rules.html"
     restorable = ("name", "ipv4", "ipv6", "public_ipv4", "public_ipv6", "hostname", "priority", "template_id",
@@ -388,6 +397,12 @@ class IPAddressAdmin(TenantAdmin):
     def state_of(self, record: IPAddress) -> dict[str, Any]:
         rule_sets.load_rules(record.rules)
         return record.document()
+
+    def state_before(self, record: IPAddress) -> tuple[str, LimitTable]:
+        return limit_effects.state_of_address(record.pk)
+
+    def effect(self, record: IPAddress, before: tuple[str, LimitTable]) -> Effect | None:
+        return limit_effects.of_address(record, before, now=timezone.now())
 
     def restore(self, request: HttpRequest, record: IPAddress, state: dict[str, Any]) -> None:
         ip_addresses.change(record.pk, actor=actor_of(request), **ip_addresses.fields_of(state))

@@ -11,9 +11,8 @@ from unfold.decorators import display
 
 from core.errors import Invalid
 from core.related_counts import count_of
-from core.texts import counted
 from ippools.models import AddressCap
-from panel import csv_file
+from panel import csv_file, limit_effects
 from panel.bulk import csv_import
 from panel.formatting import limits_in_words
 from panel.forms.previews import Effect, PreviewedForm
@@ -22,8 +21,8 @@ from panel.pages import bounded
 from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
 from throttling import rule_sets, rules_file, templates
-from throttling.limits import LimitRule, LimitTable
-from throttling.models import ThrottleProgram, ThrottlingTemplate
+from throttling.limits import LimitTable
+from throttling.models import ThrottlingTemplate
 
 SHOWN_ADDRESSES = 20
 
@@ -44,52 +43,10 @@ class TemplateForm(PreviewedForm, RulesForm):
         return templates.change(self.instance.pk, actor=self.actor, **values)
 
     def state_before(self) -> LimitTable:
-        return table_of(ThrottlingTemplate.objects.select_related("rules").get(pk=self.instance.pk))
+        return limit_effects.table_of(ThrottlingTemplate.objects.select_related("rules").get(pk=self.instance.pk).rules)
 
     def effect(self, record: ThrottlingTemplate, before: LimitTable) -> Effect | None:
-        return effect_on_addresses(record, before)
-
-
-def effect_on_addresses(template: ThrottlingTemplate, before: LimitTable) -> Effect | None:
-    """Return the effects of a change of the template on its addresses; None: nothing."""
-    lines = changed_limits(before, table_of(template))
-    addresses = template.ip_addresses.count()
-    if not addresses or not lines:
-        return None
-    own = template.ip_addresses.filter(rules__rules__isnull=False).distinct().count()
-    patterns = counted(len(lines), "domain pattern", "domain patterns")
-    summary = f"{counted(addresses, 'address', 'addresses')} with this template: other limits for {patterns}."
-    if own:
-        summary += f" {counted(own, 'of them has', 'of them have')} own rules, which come before these."
-    return Effect(summary, lines)
-
-
-def table_of(template: ThrottlingTemplate) -> LimitTable:
-    """Return the template's rules by pattern, as they are in the database now."""
-    return rule_sets.limit_table(template.rules, rule_sets.rules_of(template.rules_id))
-
-
-def changed_limits(before: LimitTable, after: LimitTable) -> list[tuple[str, str, str]]:
-    """Return each pattern whose limits differ between two tables, with both as text; the default comes first."""
-    programs = dict(ThrottleProgram.objects.values_list("pk", "name"))
-    lines = []
-    old, new = (
-        limits_in_words(each.max_concurrent_connections, each.max_messages_per_hour) for each in (before, after)
-    )
-    if old != new:
-        lines.append(("all other domains", old, new))
-    for pattern in sorted({*before.rule_of, *after.rule_of}):
-        old, new = (_in_words(each.rule_of.get(pattern), programs) for each in (before, after))
-        if old != new:
-            lines.append((pattern, old, new))
-    return lines
-
-
-def _in_words(rule: LimitRule | None, programs: dict[int, str]) -> str:
-    if rule is None:
-        return "no rule"
-    words = limits_in_words(rule.max_concurrent_connections, rule.max_messages_per_hour)
-    return f"{words}, {programs[rule.throttle_program_id]}" if rule.throttle_program_id else words
+        return limit_effects.of_template(record, before, now=timezone.now())
 
 
 @admin.register(ThrottlingTemplate)
@@ -180,13 +137,13 @@ class ThrottlingTemplateAdmin(PanelAdmin):
             raise PermissionDenied
 
         def importing(rows: csv_import.Rows) -> csv_import.Effect:
-            before = table_of(record)
+            before = limit_effects.table_of(record.rules)
             rules = rules_file.read(rows, record.rules)
             try:
                 templates.change(record.pk, actor=actor_of(request), rules=rules)
             except Invalid as refusal:
                 raise rules_file.at_lines(refusal, rows) from None
-            changed = changed_limits(before, table_of(record))
+            changed = limit_effects.changed_limits(before, limit_effects.table_of(record.rules))
             figures = [
                 ("rules", len(rows)),
                 ("domain patterns with other limits", len(changed)),
@@ -217,10 +174,10 @@ class ThrottlingTemplateAdmin(PanelAdmin):
         return record.document()
 
     def state_before(self, record: ThrottlingTemplate) -> LimitTable:
-        return table_of(record)
+        return limit_effects.table_of(record.rules)
 
     def effect(self, record: ThrottlingTemplate, before: LimitTable) -> Effect | None:
-        return effect_on_addresses(record, before)
+        return limit_effects.of_template(record, before, now=timezone.now())
 
     def restore(self, request: HttpRequest, record: ThrottlingTemplate, state: dict[str, Any]) -> None:
         templates.change(record.pk, actor=actor_of(request), **templates.fields_of(state))

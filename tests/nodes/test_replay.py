@@ -7,15 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.policy.rehearsal import rehearse, sentences, waiting
+from nodes.counted_replay import CountedReplay, replay_counts
+from nodes.policy.rehearsal import Delay, delay_of, rehearse, sentences, waiting
 from nodes.publishing import publish, read_draft
 from nodes.replay import replay
+from stats.counts import buckets
+from stats.counts.buckets import Grain
 from stats.intake.ingest import Reporter, ingest
+from stats.models import ThrottleCount
 from tests.cast import ANN, NOW
 from tests.nodes.platform import rule
 from tests.nodes.test_meaning import GMAIL, policy
 from tests.words import ip_addresses
-from throttling.limits import LimitRule
+from throttling.limits import LimitRule, LimitTable
 from throttling.models import Rule
 
 
@@ -105,3 +109,53 @@ def test_it_works(site, acme):
             }
         ],
     }  # fmt: skip
+
+
+def table(*rules: LimitRule, per_hour: int = 0) -> LimitTable:
+    return LimitTable.of(rules, max_concurrent_connections=0, max_messages_per_hour=per_hour)
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+def test_counts_are_replayed_by_address_and_rule():
+    hour = buckets.hour_of(NOW)
+    ips = {1: "192.0.2.1", 2: "192.0.2.2", 3: "192.0.2.3"}
+    for address, rule_id, ago, sent in [
+        (1, 7, 30, 90), (1, 7, 29, 20), (1, 7, 2, 60), (2, 7, 2, 41), (3, 7, 2, 40),
+        # Another rule, another address, and what is older than seven days.
+        (1, 8, 2, 900), (4, 7, 2, 900), (1, 7, 7 * 24, 900),
+    ]:  # fmt: skip
+        ThrottleCount.objects.create(
+            grain=Grain.HOUR, bucket=hour - ago, address_id=address, rule_id=rule_id, sent=sent, deferred=0, bounced=0
+        )
+    before = table(LimitRule(7, ("gmail.com", "*.gmail.com"), 0, 0), LimitRule(8, ("a.example",), 0, 50))
+    after = table(LimitRule(7, ("gmail.com", "*.gmail.com"), 0, 40), LimitRule(8, ("a.example",), 0, 60))
+    found = replay_counts(ips, before, after, now=NOW)
+    assert found == CountedReplay(
+        (
+            Delay(
+                ("*.gmail.com", "gmail.com"), rule=7, per_hour=40, addresses=("192.0.2.1", "192.0.2.2"),
+                attempts=251, delayed=91, hours=3, longest_minutes=75, busiest=60,
+            ),
+        ),
+        is_whole=True,
+    )  # fmt: skip
+    assert replay_counts({}, before, after, now=NOW) == CountedReplay((), is_whole=True)
+    # What moves between rules, and the default, need the events.
+    moved = table(LimitRule(7, ("gmail.com",), 0, 40), LimitRule(8, ("a.example", "*.gmail.com"), 0, 60))
+    assert not replay_counts(ips, before, moved, now=NOW).is_whole
+    lower = table(*before.rule_of.values(), per_hour=5)
+    assert replay_counts(ips, before, lower, now=NOW) == CountedReplay((), is_whole=False)
+
+
+@given(
+    st.dictionaries(st.tuples(st.integers(1, 3), st.integers(0, 12)), st.integers(0, 30), max_size=12),
+    st.integers(1, 12),
+)
+def test_a_delay_is_the_sum_of_its_addresses(used, limit):
+    of_addresses = {str(a): {hour: n for (b, hour), n in used.items() if a == b} for a in range(1, 4)}
+    found = delay_of(7, limit, ["a.example"], of_addresses, last_hour=12)
+    each = [slowly(hours, limit) for hours in of_addresses.values()]
+    assert found.delayed == sum(delayed for _, delayed, _ in each)
+    assert found.hours == len(set().union(*(hours for hours, _, _ in each)))
+    assert found.attempts == sum(used.values())

@@ -4,9 +4,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from core.models import AuditEntry
 from panel.forms.rows import CHANGED_MEANWHILE, INCOMPLETE
+from stats.counts import buckets
+from stats.counts.buckets import Grain
+from stats.models import ThrottleCount
 from tests.panel.conftest import SYSTEM, sign_in
 from tests.words import ip_addresses, templates
 from throttling import rule_sets
@@ -60,6 +64,13 @@ def change_url(address):
     return reverse("admin:ippools_ipaddress_change", args=[address.pk])
 
 
+def save(client, address, posted):
+    """Post the form and, after its preview, once more; return the last response."""
+    form = client.post(change_url(address), posted).context["adminform"].form
+    assert form.preview is not None
+    return client.post(change_url(address), {**posted, "_confirmed": form.confirmation})
+
+
 def documents(rules_id):
     found = rule_sets.document(RuleSet.objects.get(pk=rules_id))["rules"]
     return [{name: value for name, value in each.items() if name != "id"} for each in found]
@@ -77,7 +88,7 @@ def test_an_address_behind_nat_says_what_the_world_sees(acme, platform, root):
 
 def test_250_rules_are_saved_and_shown_in_at_most_20_queries(platform, root):
     address = platform.address
-    response = root.post(change_url(address), address_form(address, [row(n) for n in range(1, 251)]))
+    response = save(root, address, address_form(address, [row(n) for n in range(1, 251)]))
     assert response.status_code == 302
     assert documents(address.rules_id) == [rule(n) for n in range(1, 251)]
     with CaptureQueriesContext(connection) as queries:
@@ -119,9 +130,41 @@ def test_a_rule_is_changed_and_another_removed(platform, root):
     ip_addresses.update(address.pk, {"rules_new": [rule(1), rule(2)]}, actor=SYSTEM)
     ids = [each["id"] for each in rule_sets.document(RuleSet.objects.get(pk=address.rules_id))["rules"]]
     rules = [row(7, id=ids[0]), row(2, id=ids[1], DELETE="on")]
-    response = root.post(change_url(address), address_form(address, rules, **{"rules-INITIAL_FORMS": 2}))
+    response = save(root, address, address_form(address, rules, **{"rules-INITIAL_FORMS": 2}))
     assert response.status_code == 302
     assert rule_sets.document(RuleSet.objects.get(pk=address.rules_id))["rules"] == [{"id": ids[0], **rule(7)}]
+
+
+def test_an_address_shows_what_a_lower_limit_would_have_delayed(acme, platform, root):
+    address = acme.address
+    ip_addresses.update(address.pk, {"rules_new": [rule(1, domains=["gmail.com"]), rule(2)]}, actor=SYSTEM)
+    ids = [each["id"] for each in rule_sets.document(RuleSet.objects.get(pk=address.rules_id))["rules"]]
+    hour = buckets.hour_of(timezone.now())
+    for number, counts in ((ids[0], (12, 3, 1)), (ids[1], (100, 0, 0))):
+        sent, deferred, bounced = counts
+        ThrottleCount.objects.create(
+            grain=Grain.HOUR, bucket=hour - 2, address_id=address.pk, rule_id=number,
+            sent=sent, deferred=deferred, bounced=bounced,
+        )  # fmt: skip
+    rows = [row(1, id=ids[0], domains="gmail.com", max_messages_per_hour=8), row(2, id=ids[1])]
+    posted = address_form(address, rows, **{"rules-INITIAL_FORMS": 2})
+    preview = root.post(change_url(address), posted).context["adminform"].form.preview
+    assert preview.lines == [("gmail.com", "1 connection, 10 messages per hour", "1 connection, 8 messages per hour")]
+    assert preview.notes == [
+        "1 server of 1 customer can send by these addresses.",
+        (
+            "In the last seven days, gmail.com: 8 an hour would have delayed 8 of 16 attempts in 1 hour, by 60 minutes at most;"
+            " it leaves 50 % of the last day's busiest hour."
+        ),
+    ]
+    assert documents(address.rules_id)[0]["max_messages_per_hour"] == 10
+    moved = address_form(address, [{**rows[0], "domains": "gmail.com\nd2.example"}, {**rows[1], "DELETE": "on"}],
+                         template=platform.template.pk, **{"rules-INITIAL_FORMS": 2})  # fmt: skip
+    preview = root.post(change_url(address), moved).context["adminform"].form.preview
+    assert preview.lines[0] == ("what no own rule is for", f"template {address.template.name}", "template Careful")
+    assert preview.notes[-1] == (
+        "For domains that come under another rule or the default, Revisions → Publish can replay the events still held."
+    )
 
 
 def test_which_limit_applies_tells_the_winner_and_the_way(platform, root):
