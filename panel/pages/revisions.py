@@ -17,6 +17,7 @@ from nodes import preview, publishing
 from nodes.models import Node, NodeReport, Revision, RevisionPolicy
 from nodes.replay import replay
 from panel.forms import errors
+from panel.pages import trial
 from panel.pages.base import ReadOnlyAdmin
 from panel.record_actions import actor_of
 
@@ -31,6 +32,7 @@ class RevisionAdmin(ReadOnlyAdmin):
     search_help_text = "Number or name"
     fields = ["kind", "created_at", "actor_label", "repeats", "digest"]
     actions_list = ["publish_button"]
+    list_before_template = "panel/revision/trial.html"
     change_form_outer_before_template = "panel/revision/summary.html"
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
@@ -59,6 +61,10 @@ class RevisionAdmin(ReadOnlyAdmin):
     def where_applied(self, record: Any) -> str:
         told = f"{record.applied_total} of {record.node_total} nodes"
         return told if record.is_wanted else f"{told} (superseded)"
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        found = trial.running(now=timezone.now())
+        return super().changelist_view(request, {**(extra_context or {}), "trial": found})
 
     @action(description="Publish", url_path="publish-button", permissions=["publish"])
     def publish_button(self, request: HttpRequest) -> HttpResponse:
@@ -103,14 +109,20 @@ class RevisionAdmin(ReadOnlyAdmin):
         """Preview publishing, then publish."""
         if not self.has_publish_permission(request):
             raise PermissionDenied
-        if request.method == "POST":
-            return self._done(request, lambda: publishing.publish(actor=actor_of(request), now=timezone.now()))
+        draft = publishing.read_draft()
+        form = trial.TrialForm(request.POST if request.method == "POST" else None, draft=draft)
+        if form.is_valid():
+            return self._done(
+                request, lambda: publishing.publish(actor=actor_of(request), now=timezone.now(), trial=form.trial)
+            )
         notice = "Every node gets the current configuration."
         if publishing.is_held():
             notice += " An earlier revision was published again, so changes are not published automatically until you publish."
         elif settings.SLUICE_PUBLISH == publishing.AUTOMATIC:
             notice += " Changes are published automatically within seconds."
-        return self._page(request, publishing.read_draft(), "Publish", notice)
+        if (running := trial.running(now=timezone.now())) is not None:
+            notice = f"All nodes get the current configuration, which ends the trial of {running['revision']}."
+        return self._page(request, draft, "Publish", notice, form=form if trial.may_begin(draft) else None)
 
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Preview publishing an earlier revision again, then publish it."""
@@ -134,10 +146,19 @@ class RevisionAdmin(ReadOnlyAdmin):
         except Refused as refusal:
             messages.error(request, f"Not published. {errors.sentence(refusal.message)}.")
             return HttpResponseRedirect(reverse("admin:nodes_revision_changelist"))
-        messages.success(request, f"{revision} is published.")
+        first = revision.kind == Revision.Kind.CANARY
+        messages.success(request, f"{revision} is on trial." if first else f"{revision} is published.")
         return HttpResponseRedirect(self.url_of(revision.pk))
 
-    def _page(self, request: HttpRequest, draft: publishing.Draft, title: str, notice: str) -> HttpResponse:
+    def _page(
+        self,
+        request: HttpRequest,
+        draft: publishing.Draft,
+        title: str,
+        notice: str,
+        *,
+        form: trial.TrialForm | None = None,
+    ) -> HttpResponse:
         # It reads a week of events: only when it is asked for.
         is_replayed = "replay" in request.GET
         context = {
@@ -148,6 +169,7 @@ class RevisionAdmin(ReadOnlyAdmin):
             "replays": [each.document() for each in replay(draft, now=timezone.now())] if is_replayed else [],
             "is_replayed": is_replayed,
             "notice": notice,
+            "trial_form": form,
             "submit": title,
             "back": reverse("admin:nodes_revision_changelist"),
         }

@@ -1,13 +1,14 @@
 """Nodes and revisions in the panel."""
 
+import datetime
 import re
 
 import pytest
 from django.urls import reverse
 
 from core import keys
-from nodes.models import Node, Revision
-from nodes.nodes import addresses_on
+from nodes.models import Node, Publication, Revision
+from nodes.nodes import addresses_on, create_node
 from nodes.publishing import publish
 from tests.panel.conftest import NOW, SYSTEM, sign_in
 from tests.words import ip_addresses
@@ -65,6 +66,39 @@ def test_publishing_shows_first_what_it_does(platform, root):
     root.post(again)
     assert (Revision.objects.first().kind, Revision.objects.first().repeats) == ("rollback", 1)
     assert "changes are not published automatically until you publish" in text_of(root.get(url))
+
+
+def test_a_revision_is_tried_on_one_node_first(platform, root):
+    create_node(name="mta2", kind="haraka", addresses=[], actor=SYSTEM)
+    publish(actor=SYSTEM, now=NOW)
+    url, listed = reverse("admin:nodes_revision_publish"), reverse("admin:nodes_revision_changelist")
+    assert "Try it on some nodes first" in text_of(root.get(url))
+    ip_addresses.update(platform.address.pk, {"default": {"max_messages_per_hour": 77}}, actor=SYSTEM)
+    first = Node.objects.get(name="mta1")
+    refused = root.post(url, {"nodes": [first.pk], "minutes": "0", "margin": "101"})
+    assert refused.context["trial_form"].errors == {
+        "minutes": ["Ensure this value is greater than or equal to 1."],
+        "margin": ["Ensure this value is less than or equal to 100."],
+    }
+    assert "nodes" in root.post(url, {"nodes": ["999"]}).context["trial_form"].errors
+    done = root.post(url, {"nodes": [first.pk], "minutes": "20", "margin": "3"}, follow=True)
+    revision = Revision.objects.get(number=3)
+    assert f"{revision} is on trial." in text_of(done)
+    publication = Publication.objects.get()
+    assert publication.canary == revision
+    assert publication.canary_margin == 3
+    assert publication.canary_ends_at - publication.canary_began_at == datetime.timedelta(minutes=20)
+    assert set(Node.objects.filter(revision=revision)) == {first}
+    page = text_of(root.get(listed))
+    assert f"{revision} is on trial on mta1 until" in page
+    assert "On these nodes: receivers accepted 100.0 % of 0 attempts" in page
+    # Publishing to all ends it; while it lasts, no other can begin.
+    page = text_of(root.get(url))
+    assert f"which ends the trial of {revision}" in page
+    assert "Try it on some nodes first" not in page
+    root.post(url)
+    assert Publication.objects.get().canary is None
+    assert "is on trial" not in text_of(root.get(listed))
 
 
 def test_only_who_may_change_publishes(platform, acme):
