@@ -2,7 +2,7 @@
 # Everything happens in .venv, which `tools/install` makes from the locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test e2e shots docs-images check bench mta haraka faults soak fuzz mutants lock
+.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test e2e shots docs-images check bench mta haraka faults soak fuzz mutants wheel lock
 PYTHON_OF_VENV := .venv/bin/python
 # Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
@@ -81,6 +81,9 @@ fuzz: install-test ## requests that no client would send, schemathesis, attacks 
 
 mutants: install-test ## change three modules in every small way and see whether a test notices (at most 15 minutes)
 	@$(PYTHON_OF_VENV) -m tools.mutants $(ARGS)
+
+wheel: install-test ## build the wheel, install it into a fresh environment and use it there, outside this folder; some 2 minutes
+	@$(PYTHON_OF_VENV) -m tools.check_wheel
 
 lock: install-browser ## resolve pyproject.toml into requirements/ (ARGS=--upgrade: to the newest)
 	@tools/lock $(ARGS)

@@ -7,13 +7,13 @@ docs/operations.md tells what each variable does.
 
 import logging
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from config import embedded, logs, production
 from config import environment as env
 from panel import theme
+from sluice import __version__
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 production.refuse_half_configured(os.environ)
@@ -251,7 +251,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Sluice",
     "DESCRIPTION": "Mail servers, IP pools, throttling rules and statistics, in the dialects of Postal and GreenArrow.",
-    "VERSION": tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"],
+    "VERSION": __version__,
     # 3.1, whose schemas are JSON Schema itself.
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

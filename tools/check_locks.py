@@ -5,11 +5,17 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ADDRESS = re.compile(r"://|--(extra-)?index|--find-links|^-[if]\b", re.MULTILINE)
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 # Which groups of pyproject.toml each lock holds besides the product's own dependencies.
-GROUPS = {"base": [], "test": ["test"], "dev": ["test", "lint"], "browser": ["test", "lint", "browser"]}
+GROUPS = {
+    "base": [],
+    "test": ["test", "build"],
+    "dev": ["test", "build", "lint", "docs"],
+    "browser": ["test", "build", "lint", "docs", "browser"],
+}
 
 
 def canonical(name: str) -> str:
@@ -20,7 +26,9 @@ def canonical(name: str) -> str:
 def faults(root: Path) -> Iterator[str]:
     """Yield a sentence for each fault of a lock."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
-    for lock, groups in GROUPS.items():
+    locks = {lock: [*project["project"]["dependencies"], *_of(project, groups)] for lock, groups in GROUPS.items()}
+    # What builds the wheel, and nothing of the product.
+    for lock, wanted in {**locks, "build": _of(project, ["build"])}.items():
         path = root / "requirements" / f"{lock}.txt"
         text = path.read_text()
         if ADDRESS.search(text):
@@ -28,13 +36,15 @@ def faults(root: Path) -> Iterator[str]:
         if text.count("==") and len(PINNED.findall(text)) > text.count("--hash="):
             yield f"{path.name} contains a version without a hash; regenerate it with `make lock`."
         pinned = {canonical(name) for name in PINNED.findall(text)}
-        wanted = [*project["project"]["dependencies"]]
-        for group in groups:
-            wanted += project["dependency-groups"][group]
         for requirement in wanted:
             name = canonical(re.split(r"[\[<>=~!; ]", requirement, maxsplit=1)[0])
             if name not in pinned:
                 yield f"{path.name} does not hold {name}, which pyproject.toml asks for; run `make lock`."
+
+
+def _of(project: dict[str, Any], groups: list[str]) -> list[str]:
+    """Return what the groups ask for."""
+    return [each for group in groups for each in project["dependency-groups"][group]]
 
 
 def main() -> int:

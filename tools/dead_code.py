@@ -32,7 +32,7 @@ PRODUCT = (
     "throttling",
     "webhooks",
 )
-READ = (*PRODUCT, "agent", "templates", "tools", "manage.py", "Procfile", "pyproject.toml", "Makefile")
+READ = (*PRODUCT, "agent", "sluice", "templates", "tools", "manage.py", "Procfile", "pyproject.toml", "Makefile")
 READ_SUFFIXES = {".py", ".html", ".toml", ".js", ".json", ".sh", ""}
 _WORD = re.compile(r"\w+")
 # Decorators that do not register what they decorate.

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,10 +126,19 @@ def serving(environment: dict[str, str], log: Path) -> Iterator[Panel]:
 
 
 @contextlib.contextmanager
-def up(folder: Path) -> Iterator[Up]:
-    """Run `manage.py up`, as `make run` does: web, worker, beat and the static files, embedded in `folder`."""
-    environment, log = surroundings(folder), folder / "up.log"
-    with _process([sys.executable, "manage.py", "up"], environment, log, seconds=60) as watcher:
+def up(
+    folder: Path,
+    command: Sequence[str] = (sys.executable, "manage.py", "up"),
+    environment: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+) -> Iterator[Up]:
+    """Run `manage.py up`, as `make run` does: web, worker, beat and the static files, embedded in `folder`.
+
+    An installed Sluice has a command and an environment of its own, which says where its data is.
+    """
+    port = {"PORT": str(processes.free_port()), "PYTHONUNBUFFERED": "1"}
+    surrounding, log = surroundings(folder) if environment is None else {**environment, **port}, folder / "up.log"
+    with _process([*command], surrounding, log, seconds=60, cwd=cwd) as watcher:
         deadline = time.monotonic() + _UP_WITHIN
         while _IS_UP not in (said := log.read_text(errors="replace")):
             if watcher.poll() is not None or time.monotonic() > deadline:
@@ -140,8 +149,8 @@ def up(folder: Path) -> Iterator[Up]:
         greeted = _GREETING.search(said)
         if greeted is None:
             raise processes.NotReady(f"`up` names no operator:\n{said}")
-        url = f"http://127.0.0.1:{environment['PORT']}"
-        yield Up(url, environment, log, watcher, operator=greeted[1], password=greeted[2])
+        url = f"http://127.0.0.1:{surrounding['PORT']}"
+        yield Up(url, surrounding, log, watcher, operator=greeted[1], password=greeted[2])
 
 
 def answers(url: str) -> bool:
@@ -155,12 +164,12 @@ def answers(url: str) -> bool:
 
 @contextlib.contextmanager
 def _process(
-    command: list[str], environment: dict[str, str], log: Path, *, seconds: float = 30
+    command: list[str], environment: dict[str, str], log: Path, *, seconds: float = 30, cwd: Path = ROOT
 ) -> Iterator[processes.Server]:
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -16,6 +16,7 @@ FOLDERS = [
     "nodes",
     "panel",
     "servers",
+    "sluice",
     "stats",
     "suppressions",
     "templates",

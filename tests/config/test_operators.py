@@ -69,3 +69,17 @@ def test_reset_password_works_and_ends_sessions(client: Client) -> None:
 def test_reset_password_rejects_a_stranger() -> None:
     with pytest.raises(CommandError, match=r"The user 'nobody' could not be found\."):
         call_command("reset_password", "nobody")
+
+
+def test_the_command_prints_the_password_once(client: Client) -> None:
+    output = io.StringIO()
+    call_command("first_operator", stdout=output)
+    begin = "Sign in as operator with the password "
+    assert output.getvalue().startswith(begin)
+    assert client.login(username="operator", password=output.getvalue().removeprefix(begin).strip())
+    assert AuditEntry.objects.get(act="user.created").actor_label == "first_operator"
+
+    again = io.StringIO()
+    call_command("first_operator", stdout=again)
+    assert again.getvalue() == "There is a superuser already; `reset_password NAME` gives a new password.\n"
+    assert User.objects.count() == 1

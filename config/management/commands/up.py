@@ -9,11 +9,13 @@ import urllib.error
 import urllib.request
 from argparse import ArgumentParser
 from contextlib import ExitStack
+from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 
+import sluice
 from config import checks, embedded, environment
 from config.operators import make_first_operator
 from config.supervisor import Supervisor, how_it_ended
@@ -21,6 +23,12 @@ from core.audit import Actor
 
 # Celery warns whoever is root, in nine lines. Who says `make run` as root has decided that.
 KNOWN_WARNINGS = "ignore:You're running the worker with superuser privileges"
+# What to call, for the person at the terminal.
+RUN, RESET_PASSWORD, DEMO = (
+    ("sluice up --port {port}", "sluice reset_password", "sluice load_demo")
+    if sluice.IS_INSTALLED
+    else ("make run PORT={port}", "make reset-password", "make demo")
+)
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
@@ -41,7 +49,8 @@ class Command(BaseCommand):
             checks.refuse_unreadable_secrets()
             self.say("Preparing the database and the static files …")
             call_command("migrate", interactive=False, verbosity=0)
-            call_command("collectstatic", interactive=False, verbosity=0)
+            if not static_files_are_given():
+                call_command("collectstatic", interactive=False, verbosity=0)
             # The children must not inherit connections.
             checks.leave_pools()
             supervisor = Supervisor()
@@ -75,7 +84,7 @@ class Command(BaseCommand):
         if operator := make_first_operator(actor=Actor.of_command("up")):
             lines += [
                 f"Sign in as {operator.username} with the password {operator.password}",
-                "The password is shown only now; `make reset-password` generates another. `make demo` loads demo data.",
+                f"The password is shown only now; `{RESET_PASSWORD}` generates another. `{DEMO}` loads demo data.",
             ]
         lines.append("Press Ctrl-C to stop.")
         self.say("", *(f"  {line}" for line in lines), "")
@@ -99,6 +108,12 @@ def only_one() -> IO[str]:
     return lock
 
 
+def static_files_are_given() -> bool:
+    """Tell whether they came with the installation, in a folder that is not ours to write (Dockerfile)."""
+    root = Path(settings.STATIC_ROOT)
+    return (root / "staticfiles.json").exists() and not os.access(root, os.W_OK)
+
+
 def refuse_full_disk() -> None:
     """End with a sentence instead of SQLite's traceback."""
     if fault := embedded.fault_of(settings.SLUICE_DATA_DIR):
@@ -117,7 +132,7 @@ def refuse_busy_port(bind: str, port: int) -> None:
         except OSError as problem:
             if problem.errno == errno.EADDRINUSE:
                 raise CommandError(
-                    f"Port {port} of {bind} is in use; choose another: make run PORT={port + 1}"
+                    f"Port {port} of {bind} is in use; choose another: {RUN.format(port=port + 1)}"
                 ) from None
             raise CommandError(f"Port {port} of {bind} cannot be listened on: {problem.strerror or problem}.") from None
 
