@@ -48,7 +48,7 @@ def installed(folder: Path) -> Path:
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python, user = builder / "bin" / "python", home / "bin" / "python"
     subprocess.run([python, *PIP, "install", "--require-hashes", "-r", ROOT / "requirements/build.txt"], check=True)
-    wheel = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    wheel = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
     subprocess.run([python, *PIP, *wheel, ROOT], check=True)
     [built] = folder.glob("sluice-*.whl")
     subprocess.run([user, *PIP, "install", "--require-hashes", "-r", ROOT / "requirements/base.txt"], check=True)

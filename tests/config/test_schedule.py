@@ -2,13 +2,16 @@
 
 import datetime
 import time
+from pathlib import Path
 
 import pytest
 import time_machine
 from celery.beat import ScheduleEntry
 
 from config.celery import SCHEDULE, app
-from config.schedule import Schedule
+from config.last_runs import InFile
+from config.leader import FileLock
+from config.schedule import STANDING_BY, Schedule
 
 NAMES = {name for name, *_ in SCHEDULE}
 NOON = datetime.datetime(2026, 11, 18, 12, 0, tzinfo=datetime.UTC)
@@ -17,26 +20,43 @@ INTERVALS = {name for name, _, when, _ in SCHEDULE if isinstance(when, datetime.
 
 
 class Recorded(Schedule):
-    """Notes what it would send."""
+    """Notes what it would send, and keeps files whichever way the tests run."""
 
-    def apply_entry(self, entry: ScheduleEntry, producer: object = None) -> None:
+    @staticmethod
+    def shared(path: Path) -> tuple[InFile, FileLock]:
+        return InFile(path.with_suffix(".json")), FileLock(path.with_suffix(".lock"))
+
+    def apply_async(self, entry: ScheduleEntry, **kwargs: object) -> None:
         self.sent.append(entry.name)
 
 
 @pytest.fixture
-def open_schedule(tmp_path):
+def open_beside(tmp_path):
+    """Open one more schedule of the same installation."""
+    opened = []
+
+    def open_one_more() -> Recorded:
+        opened.append(Recorded(app, schedule_filename=str(tmp_path / "not there yet" / "beat")))
+        opened[-1].sent = []
+        return opened[-1]
+
+    yield open_one_more
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def open_schedule(open_beside):
+    """Open the schedule again, after the end of the beat that had it."""
     opened = []
 
     def open_again() -> Recorded:
         for earlier in opened:
             earlier.close()
-        opened[:] = [Recorded(app, schedule_filename=str(tmp_path / "not there yet" / "beat"))]
-        opened[0].sent = []
+        opened[:] = [open_beside()]
         return opened[0]
 
-    yield open_again
-    for each in opened:
-        each.close()
+    return open_again
 
 
 def run(schedule: Recorded) -> set[str]:
@@ -51,6 +71,7 @@ def run(schedule: Recorded) -> set[str]:
 def remember(schedule: Recorded, moment: datetime.datetime) -> None:
     for entry in schedule.schedule.values():
         entry.last_run_at = moment
+    schedule.memory.write(dict.fromkeys(schedule.schedule, moment))
 
 
 def test_a_new_memory_waits_for_each_task_s_moment(open_schedule):
@@ -93,3 +114,54 @@ def test_a_clock_corrected_by_a_little_changes_nothing(open_schedule):
         schedule = open_schedule()
         remember(schedule, NOON + datetime.timedelta(seconds=2))
         assert run(schedule) == set()
+
+
+def test_only_the_leader_sends(open_beside):
+    with time_machine.travel(NOON, tick=False) as clock:
+        leader, other = open_beside(), open_beside()
+        run(leader)
+        assert other.tick() == STANDING_BY
+        clock.shift(5)
+        assert {"count new events", "deliver webhooks"} <= run(leader)
+        assert other.tick() == STANDING_BY
+        assert other.sent == []
+
+
+@pytest.mark.parametrize("seconds", [3, 5, 30, 90_000])
+def test_another_goes_on_where_a_killed_leader_stopped(open_beside, seconds):
+    """What is due in between is sent once, and nothing that was sent is sent again."""
+    with time_machine.travel(NOON, tick=False) as clock:
+        leader, other = open_beside(), open_beside()
+        run(leader)
+        clock.shift(5)
+        before = run(leader)
+        # As the kernel does when a process ends, however it ends: nothing is written.
+        leader.lock.release()
+        clock.shift(seconds)
+        intervals = {name: when for name, _, when, _ in SCHEDULE if isinstance(when, datetime.timedelta)}
+        due = {
+            name for name, when in intervals.items() if when.total_seconds() <= seconds + (0 if name in before else 5)
+        }
+        after = run(other)
+        assert after & set(intervals) == due
+        assert (after - set(intervals) == NAMES - set(intervals)) is (seconds > 86_400)
+        assert run(other) == set()
+
+
+def test_a_leader_that_comes_back_sends_nothing_twice(open_beside):
+    with time_machine.travel(NOON, tick=False) as clock:
+        first, second = open_beside(), open_beside()
+        run(first)
+        first.lock.release()
+        clock.shift(60)
+        assert run(second) >= {"count new events", "check domains"}
+        second.lock.release()
+        assert run(first) == set()
+
+
+def test_what_cannot_be_read_is_forgotten(open_schedule):
+    with time_machine.travel(NOON, tick=False):
+        schedule = open_schedule()
+        run(schedule)
+        schedule.memory.path.write_text('{"count new events": 7')
+        assert run(open_schedule()) == set()
