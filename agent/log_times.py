@@ -123,7 +123,12 @@ class Times:
         return sorted(set(moments))
 
     def _nearest(self, moments: list[float]) -> float:
-        """Return the moment next to the last one of the log; of its first, the last one that is past."""
+        """Return the moment next to the last one of the log; of its first, the last one that is past.
+
+        Of the two in the hour that autumn repeats it is always the first: by the clock, a line that is read again could mean
+        the other, and be another event.
+        """
+        moments = [each for before, each in zip([0.0, *moments], moments) if each - before > DAY]
         clock = self.clock
         if clock is None:
             return next((each for each in reversed(moments) if each <= self.now + DAY), moments[0])

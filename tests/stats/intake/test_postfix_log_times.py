@@ -54,6 +54,20 @@ def test_the_year_of_short_queue_ids_is_the_last_one_and_goes_on_with_the_log(no
     assert found == years
 
 
+def test_of_an_hour_that_comes_twice_a_line_that_is_read_again_means_the_same():
+    """Short queue ids do not say when the message came. Later lines move the log's clock on."""
+    stamps = ["Oct 25 01:59:59", "Oct 25 02:30:00", "Oct 26 10:00:00"]
+    lines = [
+        line.replace(STAMP, f"{stamp} node1 ")
+        for number, stamp in enumerate(stamps)
+        for line in (client(qid=f"3C0452A09E{number}"), active(qid=f"3C0452A09E{number}"))
+    ]
+    reader = Reader("Europe/Berlin", now=NOW)
+    found = [[out["event"]["at"] for out in read(*lines, reader=reader)] for _ in "12"]
+    assert found[0] == found[1]
+    assert found[0] == ["2026-10-24T23:59:59.000Z", "2026-10-25T00:30:00.000Z", "2026-10-26T09:00:00.000Z"]
+
+
 def test_a_wrong_time_zone_is_told_and_no_year_is_lost():
     """The queue id says when the message came: the log of a machine in New York was taken for one in UTC."""
     lines = [line.replace("Nov 27 02:35", "Nov 26 21:35") for line in (client(), active())]
