@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from alerts import wording
+from alerts import pagerduty, wording
 from alerts.conditions import CONDITIONS
 from alerts.models import Channel, Message
 from core.acts import locked, save_change
@@ -16,6 +16,7 @@ from core.audit import Actor, record, snapshot
 from core.encryption import encrypt
 from core.errors import Conflict, Fault, Invalid, QuotaExceeded
 from core.locks import advisory
+from core.models.user import validate_time_zone
 from core.texts import clean_name, is_storable
 from servers.models import Organization
 from servers.webhook_urls import BadURL, parse
@@ -26,12 +27,17 @@ MOST = 20
 BETWEEN_TESTS = datetime.timedelta(minutes=1)
 # A test is tried for less time than an alert: its sender waits for it.
 _TEST_TRIED_FOR = datetime.timedelta(hours=1)
-CHANGEABLE = frozenset({"name", "target", "least", "conditions", "enabled"})
+_TIMES = ("quiet_from", "quiet_until", "digest_at")
+CHANGEABLE = frozenset({"name", "target", "least", "conditions", "enabled", "time_zone", *_TIMES, "urgent_at_once"})
 
 
 @atomic_act
 def create_channel(*, organization: Organization | None, kind: str, actor: Actor, **columns: Any) -> Channel:
-    """Create a channel with `name` and `target`: an e-mail address or a URL, by `kind`. Raises Invalid, QuotaExceeded."""
+    """Create a channel with `name` and `target`: an e-mail address, a URL or a key, by `kind`. Raises Invalid, QuotaExceeded.
+
+    It is told of things as they happen, unless it has quiet hours (`quiet_from`, `quiet_until`) or a daily digest
+    (`digest_at`): hours of the day in `time_zone`.
+    """
     if kind not in Channel.Kind.values:
         raise Invalid(Fault("kind", "is not a kind of channel"))
     advisory(_lock(organization.pk if organization else None))
@@ -46,7 +52,7 @@ def create_channel(*, organization: Organization | None, kind: str, actor: Actor
 
 @atomic_act
 def change_channel(*, channel: Channel, actor: Actor, **changes: Any) -> Channel:
-    """Change name, target, least, conditions or enabled; omitted fields are kept. Raises Invalid and NotFound."""
+    """Change what can be given when it is created, but the kind; omitted fields are kept. Raises Invalid and NotFound."""
     changed = locked(Channel.objects.all(), channel.pk)
     before = snapshot(changed)
     _assign(changed, changes)
@@ -84,6 +90,11 @@ def send_test(*, channel: Channel, at: datetime.datetime, actor: Actor) -> Messa
     message = Message(channel=tested, created_at=at, due_at=at, until=at + _TEST_TRIED_FOR)
     message.subject, message.body = wording.of_test(tested, message.uuid, tested.organization, at)
     message.save(force_insert=True)
+    if tested.kind == Channel.Kind.PAGERDUTY:
+        _, resolved = pagerduty.of_test(message.uuid, "", "")
+        Message.objects.create(
+            channel=tested, created_at=at, due_at=at, until=message.until, subject="End of a test", body=resolved
+        )
     _record(actor, "tested", tested, before={}, after={"message": str(message.uuid)})
     return message
 
@@ -107,8 +118,32 @@ def _assign(channel: Channel, columns: dict[str, Any]) -> None:
         faults.append(Fault("least", "is not a severity"))
     if not isinstance(channel.conditions, list) or set(map(str, channel.conditions)) - CONDITIONS.keys():
         faults.append(Fault("conditions", "are not all known"))
+    faults += _time_faults(channel)
     if faults:
         raise Invalid(*faults)
+
+
+def _time_faults(channel: Channel) -> list[Fault]:
+    """Return what is wrong with when the channel is told; the table's constraints refuse the same."""
+    faults = [
+        Fault(name, "must be an hour from 0 to 23")
+        for name in _TIMES
+        if (hour := getattr(channel, name)) is not None and (type(hour) is not int or not 0 <= hour <= 23)
+    ]
+    try:
+        validate_time_zone(channel.time_zone)
+    except ValidationError:
+        faults.append(Fault("time_zone", "is not the name of a time zone"))
+    if (channel.quiet_from is None) != (channel.quiet_until is None):
+        faults.append(Fault("quiet_until", "is needed together with the beginning of the quiet hours"))
+    elif channel.quiet_from is not None and channel.quiet_from == channel.quiet_until:
+        faults.append(Fault("quiet_until", "must be another hour than that at which the quiet hours begin"))
+    if channel.kind == Channel.Kind.PAGERDUTY:
+        given = (name for name in ("digest_at", "quiet_from") if getattr(channel, name) is not None)
+        faults += [Fault(name, "is left to PagerDuty, which has schedules of its own") for name in given]
+    elif channel.digest_at is not None and channel.quiet_from is not None:
+        faults.append(Fault("digest_at", "cannot be combined with quiet hours"))
+    return faults
 
 
 def _aim(channel: Channel, target: str) -> list[Fault]:
@@ -132,6 +167,10 @@ def _shown(kind: str, target: str) -> str:
         except ValidationError:
             raise ValueError("must be an e-mail address") from None
         return target
+    if kind == Channel.Kind.PAGERDUTY:
+        if not pagerduty.ROUTING_KEY.fullmatch(target):
+            raise ValueError("must be an integration key of 32 letters and digits")
+        return f"PagerDuty ({hashlib.sha256(target.encode()).hexdigest()[:8]})"
     try:
         host = parse(target).host
     except BadURL as problem:

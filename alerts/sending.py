@@ -5,12 +5,14 @@ import smtplib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
+from alerts import pagerduty
 from alerts.models import Channel, Message
 from core.encryption import decrypt
 from webhooks import signing
@@ -33,6 +35,8 @@ class Problem:
 
     error: str
     is_mail_down: bool = False
+    # Whether trying again would be answered the same.
+    is_final: bool = False
 
 
 def run(*, clock: Callable[[], datetime.datetime], seconds: float) -> int:
@@ -57,8 +61,13 @@ def run(*, clock: Callable[[], datetime.datetime], seconds: float) -> int:
 
 
 def claim(*, at: datetime.datetime, without: Q) -> Message | None:
-    """Take the next due message; of workers that claim at once, one gets it."""
-    rows = Message.objects.due(at).exclude(without).order_by("attempts", "pk")
+    """Take the next due message; of workers that claim at once, one gets it.
+
+    Of PagerDuty's, the first that waits: an incident that is resolved before it is triggered would stay.
+    """
+    earlier = Message.objects.filter(channel=OuterRef("channel"), pk__lt=OuterRef("pk"), state=Message.State.WAITING)
+    out_of_turn = Q(channel__kind=Channel.Kind.PAGERDUTY) & Exists(earlier)
+    rows = Message.objects.due(at).exclude(without).exclude(out_of_turn).order_by("attempts", "pk")
     while (message := rows.select_related("channel").first()) is not None:
         mine = Message.objects.filter(pk=message.pk, due_at=message.due_at, attempts=message.attempts)
         if mine.update(due_at=at + LOST_AFTER, attempts=F("attempts") + 1):
@@ -83,12 +92,18 @@ def _attempt(message: Message, at: datetime.datetime) -> Problem | None:
     target = decrypt(channel.sealed_target)
     if channel.kind == Channel.Kind.EMAIL:
         return _mail(message, target)
-    body = message.body.encode()
+    body, url = message.body.encode(), target
     headers = {"Content-Type": "application/json", "User-Agent": "Sluice"}
     if channel.kind == Channel.Kind.WEBHOOK:
         headers |= signing.signer(at=at).headers(body)
-    outcome = call(target, body=body, headers=headers, resolve=resolve)
-    return None if outcome.is_success else Problem(outcome.error or f"The answer was {outcome.status}")
+    if channel.kind == Channel.Kind.PAGERDUTY:
+        body, url = pagerduty.with_key(message.body, target), settings.SLUICE_PAGERDUTY_URL
+    outcome = call(url, body=body, headers=headers, resolve=resolve)
+    if outcome.is_success:
+        return None
+    # Of a URL, 400 may be the fault of something before the receiver; PagerDuty says so of an event, or of the key.
+    is_final = channel.kind == Channel.Kind.PAGERDUTY and outcome.status == HTTPStatus.BAD_REQUEST
+    return Problem(outcome.error or f"The answer was {outcome.status}", is_final=is_final)
 
 
 def _mail(message: Message, address: str) -> Problem | None:
@@ -118,7 +133,7 @@ def _write(message: Message, problem: Problem | None, at: datetime.datetime) -> 
     state, due_at = Message.State.SENT, None
     if problem is not None:
         again = at + wait(message.attempts)
-        is_over = again > message.until
+        is_over = problem.is_final or again > message.until
         state, due_at = (Message.State.FAILED, None) if is_over else (Message.State.WAITING, again)
     mine = Message.objects.filter(pk=message.pk, attempts=message.attempts, state=Message.State.WAITING)
     mine.update(state=state, due_at=due_at, attempted_at=at, error=problem.error[:_MOST_ERROR] if problem else "")

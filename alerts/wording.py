@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 
+from alerts import pagerduty, teams
 from alerts.conditions import CONDITIONS
 from alerts.models import Alert, Channel, Notice
 from servers.models import Organization
@@ -21,6 +23,8 @@ WORDS = {
     Notice.What.WORSE: ("Worse", "got worse"),
     Notice.What.REMINDER: ("Still", "last"),
     Notice.What.ENDED: ("Ended", "ended"),
+    # Only PagerDuty is told of it.
+    Notice.What.ACKNOWLEDGED: ("Acknowledged", "acknowledged"),
 }
 
 type Tellings = Sequence[tuple[Notice.What, int, Alert]]
@@ -29,13 +33,20 @@ type Tellings = Sequence[tuple[Notice.What, int, Alert]]
 def of_alerts(
     channel: Channel, message: uuid.UUID, organization: Organization | None, tellings: Tellings, at: datetime.datetime
 ) -> tuple[str, str]:
-    """Return the subject and the body of a message of these alerts."""
+    """Return the subject and the body of a message of these alerts; of one, where the channel is PagerDuty."""
     subject = _subject(tellings)
     whose = organization.name if organization is not None else "the platform"
-    if channel.kind == Channel.Kind.WEBHOOK:
-        listed = [{"what": str(what), **_document(alert)} for what, _, alert in tellings]
-        return subject, _json(message, organization, "alerts", listed, at)
-    lines = [f"Alerts of {whose}, {_clock(at)}"]
+    title = f"Alerts of {whose}, {_clock(at)}"
+    match channel.kind:
+        case Channel.Kind.WEBHOOK:
+            listed = [{"what": str(what), **_document(alert)} for what, _, alert in tellings]
+            return subject, _json(message, organization, "alerts", listed, at)
+        case Channel.Kind.TEAMS:
+            return subject, _card(subject, title, tellings)
+        case Channel.Kind.PAGERDUTY:
+            [(what, _, alert)] = tellings
+            return subject, pagerduty.of_alert(what, alert, organization)
+    lines = [title]
     for what in WORDS:
         for alert in (alert for each, _, alert in tellings if each == what):
             lines += ["", f"{WORDS[what][0]}: {alert.text}", *([alert.detail] if alert.detail else []), _span(alert)]
@@ -48,11 +59,17 @@ def of_alerts(
 def of_test(
     channel: Channel, message: uuid.UUID, organization: Organization | None, at: datetime.datetime
 ) -> tuple[str, str]:
-    """Return the subject and the body of a test message."""
+    """Return the subject and the body of a test message; of PagerDuty's, the event that triggers an incident."""
     whose = organization.name if organization is not None else "the platform"
     subject, text = "Test of an alert channel", f"This is a test of the alert channel {channel.name} of {whose}."
-    if channel.kind == Channel.Kind.WEBHOOK:
-        return subject, _json(message, organization, "test", [], at)
+    match channel.kind:
+        case Channel.Kind.WEBHOOK:
+            return subject, _json(message, organization, "test", [], at)
+        case Channel.Kind.TEAMS:
+            return subject, teams.card(subject, text, [])
+        case Channel.Kind.PAGERDUTY:
+            source = organization.permalink if organization is not None else "platform"
+            return subject, pagerduty.of_test(message, text, source)[0]
     return subject, _slack(text) if channel.kind == Channel.Kind.SLACK else text + "\n"
 
 
@@ -65,6 +82,18 @@ def _subject(tellings: Tellings) -> str:
         subject = "Alerts: " + ", ".join(f"{number} {word}" for number, word in numbers if number)
     # One line, whatever the records are called.
     return " ".join(subject.split())[:SUBJECT_LENGTH]
+
+
+def _card(subject: str, title: str, tellings: Tellings) -> str:
+    entries = []
+    for what in WORDS:
+        for alert in (alert for each, _, alert in tellings if each == what):
+            color = "Good" if what == Notice.What.ENDED else teams.COLORS[alert.level]
+            below = ". ".join(filter(None, (alert.detail, _span(alert))))
+            entries.append((color, f"{WORDS[what][0]}: {alert.text}", below))
+    panel = settings.SLUICE_PANEL_URL.rstrip("/")
+    path = tellings[0][2].url if len(tellings) == 1 else reverse("admin:index")
+    return teams.card(subject, title, entries, url=panel + path if panel else "")
 
 
 def _document(alert: Alert) -> dict[str, Any]:

@@ -335,6 +335,8 @@ SLUICE_DISK_WARNING = env.number("SLUICE_DISK_WARNING", default=10, least=0)
 
 # The panel's address, as in https://panel.example.com, for links in messages. Empty: without links.
 SLUICE_PANEL_URL = env.text("SLUICE_PANEL_URL")
+# Where events for PagerDuty go: the service region of the EU has an address of its own.
+SLUICE_PAGERDUTY_URL = env.text("SLUICE_PAGERDUTY_URL", default="https://events.pagerduty.com/v2/enqueue")
 # The mail server that takes alerts. Embedded and without one, messages are files.
 EMAIL_HOST = env.text("EMAIL_HOST")
 EMAIL_PORT = env.number("EMAIL_PORT", default=25, least=1)

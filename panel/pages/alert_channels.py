@@ -15,7 +15,7 @@ from alerts.conditions import CONDITIONS
 from alerts.models import Channel, Message
 from panel.filters import RecordFilter
 from panel.forms.base import ActingForm
-from panel.forms.fields import text_input
+from panel.forms.fields import select, text_input, time_zone_field
 from panel.pages.alerts import title_of
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of
@@ -26,12 +26,26 @@ from servers.access import organizations_changed_by
 SHOWN = 20
 
 
+HOURS = [("", "–"), *((hour, f"{hour:02}:00") for hour in range(24))]
+
+
+def hour_field(label: str, help_text: str = "") -> forms.TypedChoiceField:
+    """Return a choice of an hour of the day, or none."""
+    return forms.TypedChoiceField(
+        choices=HOURS, coerce=int, empty_value=None, required=False, label=label, help_text=help_text, widget=select()
+    )
+
+
 class ChannelForm(ActingForm):
     """A channel's own fields. The organization and the kind stay as they are."""
 
     target = forms.CharField(
-        max_length=2000, label="E-mail address or URL", required=False, widget=text_input(autocomplete="off")
+        max_length=2000, label="E-mail address, URL or key", required=False, widget=text_input(autocomplete="off")
     )
+    time_zone = time_zone_field()
+    quiet_from = hour_field("Quiet from", "Alerts wait until the quiet hours are over, and are one message then.")
+    quiet_until = hour_field("Quiet until")
+    digest_at = hour_field("Daily digest at", "One message a day, at this hour, instead of quiet hours.")
     conditions = forms.MultipleChoiceField(
         choices=[(name, condition.title) for name, condition in CONDITIONS.items()],
         required=False,
@@ -49,8 +63,12 @@ class ChannelForm(ActingForm):
         if "target" in self.fields:
             self.fields["target"].required = self.is_new
             self.fields["target"].help_text = (
-                "A URL is stored encrypted and not shown again." if self.is_new else "Leave empty to keep it."
+                "A URL or a key is stored encrypted and not shown again." if self.is_new else "Leave empty to keep it."
             )
+        if self.is_new and "time_zone" in self.fields:
+            self.fields["time_zone"].initial = viewer_of(self.request).user.time_zone
+        if "urgent_at_once" in self.fields:
+            self.fields["urgent_at_once"].help_text = "In quiet hours and before a digest, too."
         if not is_platform and "conditions" in self.fields:
             field: Any = self.fields["conditions"]
             field.choices = [(name, each.title) for name, each in CONDITIONS.items() if not each.is_platforms]
@@ -74,9 +92,9 @@ class ChannelAdmin(TenantAdmin):
     list_select_related = ["organization"]
     search_fields = ["name"]
     autocomplete_fields = ["organization"]
-    add_fieldsets = ((None, {"fields": ["organization", "name", "kind", "target", "least", "conditions", "enabled"]}),)
-    fields = ["whose", "name", "kind", "shown_target", "target", "least", "conditions", "enabled"]
-    restorable = ("name", "least", "conditions", "enabled")
+    own_fields = ("name", "kind", "target", "least", "enabled", "conditions")
+    time_fields = ("time_zone", "quiet_from", "quiet_until", "digest_at", "urgent_at_once")
+    restorable = ("name", "least", "conditions", "enabled", *time_fields)
     actions_detail = ["send_test"]
     change_form_outer_before_template = "panel/alert_channel/summary.html"
 
@@ -84,11 +102,13 @@ class ChannelAdmin(TenantAdmin):
         return super().get_queryset(request).select_related("organization")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
-        if obj is None:
-            return self.add_fieldsets
-        # Who only reads has no field to enter a new target in.
-        shown = self.has_change_permission(request, obj)
-        return ((None, {"fields": [name for name in self.fields if shown or name != "target"]}),)
+        names = ["organization" if obj is None else "whose", *self.own_fields]
+        if obj is not None:
+            names.insert(names.index("target"), "shown_target")
+            # Who only reads has no field to enter a new target in.
+            if not self.has_change_permission(request, obj):
+                names.remove("target")
+        return ((None, {"fields": names}), ("When", {"fields": self.time_fields}))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         return [] if obj is None else ["whose", "kind", "shown_target"]

@@ -55,6 +55,16 @@ def test_another_target_is_a_change_and_the_same_is_none():
         ({"least": "worst"}, "least"),
         ({"conditions": ["weather"]}, "conditions"),
         ({"conditions": "domain_dns"}, "conditions"),
+        ({"kind": "teams", "target": "ops@example.com"}, "target"),
+        ({"kind": "pagerduty", "target": "https://events.pagerduty.com/"}, "target"),
+        ({"kind": "pagerduty", "target": "a" * 31}, "target"),
+        ({"kind": "pagerduty", "target": "a" * 32, "digest_at": 8}, "digest_at"),
+        ({"time_zone": "Europe/Nowhere"}, "time_zone"),
+        ({"digest_at": 24}, "digest_at"),
+        ({"digest_at": "8"}, "digest_at"),
+        ({"quiet_from": 22}, "quiet_until"),
+        ({"quiet_from": 22, "quiet_until": 22}, "quiet_until"),
+        ({"quiet_from": 22, "quiet_until": 6, "digest_at": 8}, "digest_at"),
     ],
 )
 def test_it_rejects(bad, path):

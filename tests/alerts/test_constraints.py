@@ -28,6 +28,31 @@ def _():
     ChannelFactory(sealed_target="")
 
 
+@refusals.by("alerts_channel_kind")
+def _():
+    ChannelFactory(kind="pigeon")
+
+
+@refusals.by("alerts_channel_quiet_hours")
+def _():
+    ChannelFactory(quiet_from=22)
+
+
+@refusals.by("alerts_channel_digest")
+def _():
+    ChannelFactory(digest_at=8, quiet_from=22, quiet_until=6)
+
+
+@refusals.by("alerts_channel_pagerduty_at_once")
+def _():
+    ChannelFactory(kind="pagerduty", digest_at=8)
+
+
+@refusals.by("alerts_notice_pending")
+def _():
+    NoticeFactory(is_pending=True, message=MessageFactory())
+
+
 @refusals.by("alerts.Message.uuid")
 def _():
     MessageFactory(uuid=MessageFactory().uuid)

@@ -78,6 +78,7 @@ def form(**more):
         "target": "night@example.com",
         "least": "warn",
         "enabled": "on",
+        "time_zone": "UTC",
     } | more
 
 
@@ -128,7 +129,7 @@ def test_a_url_is_not_shown_again_and_kept_where_none_is_entered(acme):
     assert client.post(path, form(name="Renamed", target="")).status_code == 302
     channel.refresh_from_db()
     assert (channel.name, decrypt(channel.sealed_target)) == ("Renamed", url)
-    assert b"E-mail address or URL" not in sign_in(acme.analyst).get(path).content
+    assert b"E-mail address, URL or key" not in sign_in(acme.analyst).get(path).content
 
 
 def test_a_messages_error_is_shown_as_text(acme):
