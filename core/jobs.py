@@ -5,8 +5,10 @@ is still the job's: one that fell silent, lost the job and wakes up again gets S
 """
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.db.models import F
 
@@ -23,9 +25,12 @@ __all__ = [
     "finish",
     "heartbeat",
     "release",
+    "run_all",
     "start",
     "step",
 ]
+
+log = structlog.get_logger(__name__)
 
 # A job that was taken up so often and never ended kills its workers, by memory or by a crash no `except` sees.
 MOST_ATTEMPTS = 20
@@ -86,6 +91,18 @@ def claim_next(*, kind: str, at: datetime.datetime) -> Job | None:
         if job is not None:
             return job
     return None
+
+
+def run_all(kind: str, run: Callable[..., None], *, now: Callable[[], datetime.datetime]) -> None:
+    """Do every job of this kind that waits or was left behind, one after the other, by `run(job, now=now)`."""
+    while (job := claim_next(kind=kind, at=now())) is not None:
+        try:
+            run(job, now=now)
+        except Superseded:
+            log.info("job_superseded", job=job.pk)
+        except Exception as error:
+            log.exception("job_failed", job=job.pk)
+            fail(job, at=now(), failure=f"{type(error).__name__}: see the log")
 
 
 def heartbeat(job: Job, *, at: datetime.datetime) -> None:

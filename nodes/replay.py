@@ -1,7 +1,7 @@
 """Replays the attempts of the last seven days against limits before they are published."""
 
 import datetime
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,46 +57,56 @@ class Replay:
 
 
 def replay(draft: Draft, *, now: datetime.datetime) -> list[Replay]:
-    """Replay the last seven days for each node whose policy the draft changes; three queries a node, over its events."""
+    """Replay the last seven days for each node whose policy the draft changes."""
+    return [replay_node(draft, pk, now=now) for pk in changed_nodes(draft)]
+
+
+def changed_nodes(draft: Draft) -> list[int]:
+    """Return the ids of the nodes that would get another policy than they have."""
     held = {} if draft.based_on is None else policies_in(draft.based_on)
-    changed = [pk for pk in draft.policies if pk in held and held[pk].digest != draft.digests[pk]]
-    stored = texts.load(held[pk].policy for pk in changed)
+    return sorted(pk for pk in draft.policies if pk in held and held[pk].digest != draft.digests[pk])
+
+
+def replay_node(draft: Draft, pk: int, *, now: datetime.datetime, on_day: Callable[[], None] = lambda: None) -> Replay:
+    """Replay the last seven days for a changed node, with two queries a day; `on_day` is called before each day."""
+    if draft.based_on is None:
+        raise ValueError("nothing is published that could be changed")
+    held = policies_in(draft.based_on)[pk]
+    before, after = documents.from_json(texts.load([held.policy])[held.policy]), draft.policies[pk]
+    sources = before.source_of.keys() & after.source_of.keys()
     since, last_hour = _since(now), buckets.hour_of(now)
-    replays = []
-    for pk in changed:
-        before, after = documents.from_json(stored[held[pk].policy]), draft.policies[pk]
-        sources = before.source_of.keys() & after.source_of.keys()
-        attempts = attempts_of(sources, since=since, now=now)
-        found = rehearse(before, after, attempts, last_hour=last_hour, hours=last_hour - buckets.hour_of(since) + 1)
-        replays.append(Replay(after.node.name, found, since))
-    return replays
+    attempts = attempts_of(sources, since=since, now=now, on_day=on_day)
+    hours = last_hour - buckets.hour_of(since) + 1
+    return Replay(after.node.name, rehearse(before, after, attempts, last_hour=last_hour, hours=hours), since)
 
 
 def attempts_of(
-    addresses: Collection[int], *, since: datetime.datetime, now: datetime.datetime
+    addresses: Collection[int], *, since: datetime.datetime, now: datetime.datetime, on_day: Callable[[], None]
 ) -> Iterator[tuple[int, str, int, int]]:
     """Yield the attempts by address, recipient domain and hour; those to domains without a number are left out."""
-    first, last = buckets.minute_of(since), buckets.minute_of(now)
-    rows = (
-        Event.objects.filter(
-            key__gte=keys.least_key(buckets.day_of(since)),
-            key__lt=keys.least_key(buckets.day_of(now) + 1),
-            minute__range=(first, last),
-            kind__in=_ATTEMPTS,
-            address_id__in=storage.ids(addresses),
+    names: dict[int, str] = {}
+    for day in range(buckets.day_of(since), buckets.day_of(now) + 1):
+        on_day()
+        rows = (
+            Event.objects.filter(
+                key__gte=keys.least_key(day),
+                key__lt=keys.least_key(day + 1),
+                minute__range=(buckets.minute_of(since), buckets.minute_of(now)),
+                kind__in=_ATTEMPTS,
+                address_id__in=storage.ids(addresses),
+            )
+            .annotate(hour=Cast(F("minute") / 60, IntegerField()))
+            .order_by()
+            .values_list("address_id", "recipient_id", "hour")
+            .annotate(total=Count("*"))
         )
-        .annotate(hour=Cast(F("minute") / 60, IntegerField()))
-        .order_by()
-        .values_list("address_id", "recipient_id", "hour")
-        .annotate(total=Count("*"))
-    )
-    counted = list(rows)
-    numbers = {recipient for _, recipient, _, _ in counted}
-    names = dict(RecipientDomain.objects.filter(pk__in=storage.ids(numbers)).values_list("pk", "name"))
-    for address, recipient, hour, total in counted:
-        name = names.get(recipient, OTHER)
-        if name != OTHER:
-            yield address, name, hour, total
+        counted = list(rows)
+        numbers = {recipient for _, recipient, _, _ in counted} - names.keys()
+        names |= RecipientDomain.objects.filter(pk__in=storage.ids(numbers)).values_list("pk", "name")
+        for address, recipient, hour, total in counted:
+            name = names.get(recipient, OTHER)
+            if name != OTHER:
+                yield address, name, hour, total
 
 
 def _since(now: datetime.datetime) -> datetime.datetime:

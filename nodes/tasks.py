@@ -3,7 +3,8 @@
 from celery import shared_task
 from django.utils import timezone
 
-from nodes import canary, former_names, publishing
+from core import jobs
+from nodes import canary, former_names, publishing, replay_jobs
 
 
 @shared_task
@@ -22,3 +23,9 @@ def keep_former_names() -> None:
 def watch_trial() -> None:
     """Check the trial, if there is one."""
     canary.watch(now=timezone.now())
+
+
+@shared_task
+def run_replays() -> None:
+    """Do every replay that waits or was left behind, one after the other."""
+    jobs.run_all(replay_jobs.KIND, replay_jobs.run, now=timezone.now)

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -13,9 +14,9 @@ from django.utils import timezone
 from unfold.decorators import action, display
 
 from core.errors import Refused
-from nodes import preview, publishing
+from nodes import preview, publishing, replay_jobs
 from nodes.models import Node, NodeReport, Revision, RevisionPolicy
-from nodes.replay import replay
+from nodes.tasks import run_replays
 from panel.forms import errors
 from panel.pages import trial
 from panel.pages.base import ReadOnlyAdmin
@@ -110,6 +111,8 @@ class RevisionAdmin(ReadOnlyAdmin):
         if not self.has_publish_permission(request):
             raise PermissionDenied
         draft = publishing.read_draft()
+        if "replay" in request.POST:
+            return self._replay(request, draft)
         form = trial.TrialForm(request.POST if request.method == "POST" else None, draft=draft)
         if form.is_valid():
             return self._done(
@@ -129,6 +132,8 @@ class RevisionAdmin(ReadOnlyAdmin):
         record = self.seen(request, object_id)
         if record is None or not self.has_publish_permission(request):
             raise PermissionDenied
+        if "replay" in request.POST:
+            return self._replay(request, publishing.rollback_draft(record), repeats=record.number)
         if request.method == "POST":
             return self._done(
                 request,
@@ -139,6 +144,13 @@ class RevisionAdmin(ReadOnlyAdmin):
             " changes are not published automatically until you publish."
         )
         return self._page(request, publishing.rollback_draft(record), f"Publish r{record.number} again", notice)
+
+    def _replay(self, request: HttpRequest, draft: publishing.Draft, *, repeats: int | None = None) -> HttpResponse:
+        with transaction.atomic():
+            replay_jobs.request_replay(draft, repeats=repeats, user_id=request.user.pk, now=timezone.now())
+            # Only a reminder: the schedule finds the job all the same.
+            transaction.on_commit(run_replays.delay)
+        return HttpResponseRedirect(request.path)
 
     def _done(self, request: HttpRequest, publish: Any) -> HttpResponse:
         try:
@@ -159,15 +171,14 @@ class RevisionAdmin(ReadOnlyAdmin):
         *,
         form: trial.TrialForm | None = None,
     ) -> HttpResponse:
-        # It reads a week of events: only when it is asked for.
-        is_replayed = "replay" in request.GET
+        job = replay_jobs.latest(draft, now=timezone.now())
         context = {
             **self.admin_site.each_context(request),
             "title": title,
             "opts": self.opts,
             "preview": preview.preview(draft),
-            "replays": [each.document() for each in replay(draft, now=timezone.now())] if is_replayed else [],
-            "is_replayed": is_replayed,
+            "replay_job": job,
+            "is_replaying": job is not None and job.finished_at is None,
             "notice": notice,
             "trial_form": form,
             "submit": title,

@@ -4,13 +4,18 @@ import dataclasses
 import datetime
 
 import pytest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import jobs
+from core.models import Job
 from nodes.counted_replay import CountedReplay, replay_counts
 from nodes.policy.rehearsal import Delay, delay_of, rehearse, sentences, waiting
 from nodes.publishing import publish, read_draft
-from nodes.replay import replay
+from nodes.replay import changed_nodes, replay
+from nodes.replay_jobs import CURRENT_FOR, KIND, latest, request_replay
+from nodes.tasks import run_replays
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.intake.ingest import Reporter, ingest
@@ -109,6 +114,37 @@ def test_it_works(site, acme):
             }
         ],
     }  # fmt: skip
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+def test_as_a_job_it_goes_on_where_it_was_and_knows_its_draft(site, acme):
+    publish(actor=ANN, now=NOW)
+    for address in (site.first, site.second):
+        ip_addresses.update(address.pk, {"default": {"max_messages_per_hour": 9}}, actor=ANN)
+    draft = read_draft()
+    job = request_replay(draft, repeats=None, user_id=None, now=NOW)
+    assert request_replay(draft, repeats=None, user_id=None, now=NOW) == job
+    run_replays()
+    job.refresh_from_db()
+    expected = {"replays": [each.document() for each in replay(draft, now=timezone.now())]}
+    assert (job.state, job.outcome, job.progress_done) == ("done", expected, len(changed_nodes(draft)))
+    assert latest(draft, now=NOW) == job
+    assert latest(draft, now=timezone.now() + 2 * CURRENT_FOR) is None
+    # A node's step that was done is not done again.
+    again = jobs.start(kind=KIND, label="Again", parameters=job.parameters, total=len(changed_nodes(draft)))
+    Job.objects.filter(pk=again.pk).update(cursor=[{"node": "kept"}])
+    run_replays()
+    again.refresh_from_db()
+    assert again.outcome["replays"][0] == {"node": "kept"}
+    ip_addresses.update(site.first.pk, {"default": {"max_messages_per_hour": 8}}, actor=ANN)
+    late = jobs.start(kind=KIND, label="Late", parameters=job.parameters, total=1)
+    run_replays()
+    late.refresh_from_db()
+    assert (late.state, late.failure) == (
+        "failed", "The configuration has changed since the replay was requested; request it again",
+    )  # fmt: skip
+    assert latest(read_draft(), now=NOW) is None
 
 
 def table(*rules: LimitRule, per_hour: int = 0) -> LimitTable:

@@ -7,9 +7,12 @@ import pytest
 from django.urls import reverse
 
 from core import keys
+from core.models import Job
 from nodes.models import Node, Publication, Revision
 from nodes.nodes import addresses_on, create_node
 from nodes.publishing import publish
+from nodes.replay_jobs import KIND
+from nodes.tasks import run_replays
 from tests.panel.conftest import NOW, SYSTEM, sign_in
 from tests.words import ip_addresses
 
@@ -52,7 +55,14 @@ def test_publishing_shows_first_what_it_does(platform, root):
     url = reverse("admin:nodes_revision_publish")
     page = text_of(root.get(url))
     assert "gmail.com on 1 address 100 → 6,000 an hour, 10 → 5 connections" in page
-    assert "The last seven days on mta1" in text_of(root.get(url, {"replay": "1"}))
+    assert "Replay the mail of the last seven days" in page
+    assert root.post(url, {"replay": "1"})["Location"] == url
+    assert "A worker replays the events: 0 of 1 nodes done" in text_of(root.get(url))
+    # Once, however often it is requested.
+    root.post(url, {"replay": "1"})
+    run_replays()
+    assert "mta1 No hourly limit of this mail changes. From the events still held, since" in text_of(root.get(url))
+    assert Job.objects.filter(kind=KIND).count() == 1
     assert Revision.objects.count() == 1
     done = root.post(url)
     revision = Revision.objects.get(number=2)

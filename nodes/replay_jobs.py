@@ -1,0 +1,61 @@
+"""Replays of a draft as background jobs: the events of a week are too many to read while a page is made."""
+
+import datetime
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from django.db import transaction
+
+from core import jobs
+from core.models import Job
+from nodes.models import Revision
+from nodes.publishing import Draft, read_draft, rollback_draft
+from nodes.replay import changed_nodes, replay_node
+
+KIND = "nodes.replay"
+# What was computed longer ago is computed again: the last seven days are others now.
+CURRENT_FOR = datetime.timedelta(hours=1)
+_CHANGED = "The configuration has changed since the replay was requested; request it again"
+
+
+def latest(draft: Draft, *, now: datetime.datetime) -> Job | None:
+    """Return the newest replay of exactly this draft that is not too old; None: there is none."""
+    of_draft = Job.objects.filter(kind=KIND, parameters__draft=fingerprint(draft), created_at__gte=now - CURRENT_FOR)
+    return of_draft.order_by("-pk").first()
+
+
+def request_replay(draft: Draft, *, repeats: int | None, user_id: int | None, now: datetime.datetime) -> Job:
+    """Return the replay of this draft: one that runs or is done, or a new one. `repeats` is the revision of a rollback."""
+    found = latest(draft, now=now)
+    if found is not None and found.state != Job.State.FAILED:
+        return found
+    parameters = {"draft": fingerprint(draft), "repeats": repeats}
+    total = len(changed_nodes(draft))
+    return jobs.start(
+        kind=KIND, label=f"Replay before r{draft.number}", parameters=parameters, total=total, user_id=user_id
+    )
+
+
+def run(job: Job, *, now: Callable[[], datetime.datetime]) -> None:
+    """Replay the job's draft node by node, each a step; the outcome is `{"replays": […]}`."""
+    repeats = job.parameters["repeats"]
+    draft = read_draft() if repeats is None else rollback_draft(Revision.objects.get(number=repeats))
+    if fingerprint(draft) != job.parameters["draft"]:
+        jobs.fail(job, at=now(), failure=_CHANGED)
+        return
+    began = now()
+    done: list[dict[str, Any]] = job.cursor or []
+    for pk in changed_nodes(draft)[len(done) :]:
+        found = replay_node(draft, pk, now=began, on_day=lambda: jobs.heartbeat(job, at=now()))
+        done = [*done, found.document()]
+        with transaction.atomic():
+            jobs.step(job, cursor=done, done=len(done), at=now())
+    jobs.finish(job, at=now(), outcome={"replays": done})
+
+
+def fingerprint(draft: Draft) -> str:
+    """Return what tells this draft from any other: what it would publish, and against what it is compared."""
+    based_on = 0 if draft.based_on is None else draft.based_on.number
+    return hashlib.sha256(orjson.dumps([based_on, sorted(draft.digests.items())])).hexdigest()
