@@ -9,6 +9,7 @@ import hmac
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from http import HTTPStatus
 
 import structlog
@@ -18,12 +19,16 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 import stats.reports.health
+from alerts import metrics
 from core.models import Job
+from stats.counts.buckets import Grain
+from stats.models import ServerCount
+from stats.reports.reader import ZERO, rows_of, sums_of
 
 logger = structlog.get_logger(__name__)
 
@@ -82,6 +87,22 @@ class Installation(Collector):
         yield GaugeMetricFamily("sluice_open_batches", "Batches of events that are not counted yet.", behind.batches)
         yield GaugeMetricFamily("sluice_open_events", "Events that are stored but not counted yet.", behind.events)
         yield GaugeMetricFamily("sluice_fold_lag_seconds", "How long the oldest open batch has waited.", behind.seconds)
+        messages = CounterMetricFamily("sluice_messages", "Counted messages of all servers, by kind.", labels=["kind"])
+        counted = sums_of(rows_of(ServerCount, Grain.TOTAL, [0]), "grain")
+        for kind, number in asdict(next(iter(counted.values()), ZERO)).items():
+            messages.add_metric([kind], number)
+        yield messages
+        alerts = GaugeMetricFamily(
+            "sluice_alerts", "Open alerts of the platform, by condition and severity.", labels=["condition", "severity"]
+        )
+        for (condition, severity), number in metrics.open_alerts().items():
+            alerts.add_metric([condition, severity], number)
+        yield alerts
+        waiting = metrics.waiting(timezone.now())
+        yield GaugeMetricFamily("sluice_alert_messages", "Messages of alerts that are not sent yet.", waiting.messages)
+        yield GaugeMetricFamily(
+            "sluice_alert_message_age_seconds", "How long the oldest of them has waited.", waiting.seconds
+        )
 
 
 def page(request: HttpRequest) -> HttpResponse:
