@@ -1,16 +1,19 @@
 """Middleware of every request: trusted proxies, request ids, logging."""
 
+import codecs
 import time
 from collections.abc import Callable
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import BadRequest, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
 
+from api.fallbacks import dialect_of
 from core.clients import client_address, comes_by_trusted_proxy
 
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 # Characters; gunicorn's own limit is 4,094, and its answer a page of its own.
 LONGEST_ADDRESS = 32_000
 
@@ -43,6 +46,25 @@ class LongAddresses:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if len(request.META.get("RAW_URI", request.get_full_path())) > LONGEST_ADDRESS:
             raise RequestDataTooBig("The request's address is too long")
+        return self.get_response(request)
+
+
+class Encodings:
+    """Reads addresses and forms as UTF-8, whatever charset the Content-Type names; the panel refuses forms in another."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.encoding = "utf-8"
+        if request.content_type in FORMS and dialect_of(request.path_info) is None:
+            declared = (request.content_params or {}).get("charset", "utf-8")
+            try:
+                is_utf8 = codecs.lookup(declared).name in {"utf-8", "ascii"}
+            except (LookupError, ValueError):
+                is_utf8 = False
+            if not is_utf8:
+                raise BadRequest("The form must be UTF-8")
         return self.get_response(request)
 
 

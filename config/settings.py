@@ -114,6 +114,8 @@ MIDDLEWARE = [
     "panel.time_zone.ViewersZone",
     # After the user is known; what it frames comes from everything below.
     "panel.error_pages.PanelErrorPages",
+    # Nothing above reads the query string or the form.
+    "config.middleware.Encodings",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

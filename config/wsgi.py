@@ -1,8 +1,25 @@
 """The WSGI entry point of the web process."""
 
 import os
+from typing import Any
 
+from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
+from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+
+class Utf8Request(WSGIRequest):
+    """A request whose address is UTF-8, whatever charset the Content-Type names; config.middleware.Encodings reads it.
+
+    Django takes any codec of Python's and decodes the query string by it, before any middleware: one that makes no text
+    (`base64`) would be a crash of the server.
+    """
+
+    def _set_content_type_params(self, meta: Any) -> None:
+        self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
+
+
 application = get_wsgi_application()
+application.request_class = Utf8Request

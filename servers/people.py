@@ -9,6 +9,7 @@ from core.audit import Actor, record, snapshot
 from core.errors import Conflict, Fault, Invalid
 from core.models import User
 from core.users import clean_username, make_password, make_user
+from servers.access import sees_platform
 from servers.locks import lock_organization
 from servers.models import Membership, Organization
 
@@ -23,7 +24,10 @@ class AddedPerson:
 
 @atomic_act
 def add_person(*, organization: Organization, username: str, role: str, actor: Actor, email: str = "") -> AddedPerson:
-    """Add a person to the organization. A missing account is created, with a password to hand over."""
+    """Add a person to the organization. A missing account is created, with a password to hand over.
+
+    Accounts of the platform are refused: membership would take their access to GreenArrow's API away.
+    """
     username = clean_username(username)
     _refuse_unknown_role(role)
     # So that the organization is not deleted meanwhile.
@@ -35,6 +39,8 @@ def add_person(*, organization: Organization, username: str, role: str, actor: A
         user = make_user(username=username, password=password, email=email, is_staff=True, actor=actor)
     elif not user.is_staff:
         raise Invalid(Fault("username", "has an account that may not sign in to the panel"))
+    elif user.api_level != User.ApiLevel.NO or sees_platform(user):
+        raise Invalid(Fault("username", "has an account of the platform, which belongs to no organization"))
     if Membership.objects.filter(organization=organization, user=user).exists():
         raise Invalid(Fault("username", "belongs to the organization already"))
     membership = Membership.objects.create(organization=organization, user=user, role=role)

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import BadRequest
 from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,6 +18,7 @@ from unfold.dataclasses import UnfoldAction
 from core.audit import snapshot
 from core.errors import Refused
 from core.models import User
+from core.references import whole_id
 from panel import deletion, history, revealed_keys
 from panel.forms import errors
 from panel.forms.base import ActingForm
@@ -153,6 +156,12 @@ class PanelAdmin(ModelAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         # Django's would delete without the acts.
         return {name: each for name, each in super().get_actions(request).items() if name != "delete_selected"}
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Perform a list action; a chosen id that no record can have is a bad request: neither database can look for it."""
+        if not all(whole_id(each) for each in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise BadRequest("A chosen record has no such id")
+        return super().response_action(request, queryset)
 
     def allowed_ids(self, request: HttpRequest, ids: list[int], permission: str) -> list[int]:
         """Return the ids of those of the records for which the person has a `has_…_permission` of this page."""

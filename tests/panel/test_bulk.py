@@ -19,6 +19,7 @@ from tests.panel.conftest import NOW, SYSTEM, sign_in
 
 ADDRESSES = reverse("admin:ippools_ipaddress_changelist")
 SERVERS = reverse("admin:servers_server_changelist")
+CREDENTIALS = reverse("admin:servers_credential_changelist")
 
 
 # What the forms of acts ask for.
@@ -219,3 +220,12 @@ def test_a_job_of_an_account_that_is_inactive_changes_nothing(platform):
     assert not IPAddress.objects.filter(delivery_paused=True).exists()
     job.refresh_from_db()
     assert job.outcome["refusals"] == [running.FORBIDDEN]
+
+
+@pytest.mark.parametrize("chosen", ["9" * 30, "\x00", "-1", "x", "²"])
+@pytest.mark.parametrize(
+    ("url", "action"), [(ADDRESSES, "pause_addresses"), (SERVERS, "suspend_servers"), (CREDENTIALS, "hold_credentials")]
+)
+def test_a_chosen_id_that_no_record_can_have_is_a_bad_request(url, action, chosen, acme, platform, root):
+    response = root.post(url, {"action": action, ACTION_CHECKBOX_NAME: [str(acme.server.pk), chosen]})
+    assert response.status_code == 400

@@ -1,10 +1,12 @@
 """People and their roles: who makes, changes and lets in whom."""
 
+import pytest
 from django.urls import reverse
 
+from api.greenarrow.authentication import level_of
 from core.models import User
 from servers.models import Membership
-from tests.panel.conftest import PASSWORD, sign_in
+from tests.panel.conftest import PASSWORD, make_person, sign_in
 from tests.panel.posting import YES, add, change, errors, last
 
 
@@ -53,6 +55,19 @@ def test_a_role_is_changed_by_owners(acme, globex, platform):
     foreign = {"organization": globex.organization.pk, "username": "spy", "role": "owner"}
     assert "organization" in errors(add(sign_in(acme.owner), "servers_membership", foreign))
     assert not Membership.objects.filter(user__username="spy").exists()
+
+
+@pytest.mark.parametrize("whose", ["program", "superuser", "staff"])
+def test_an_owner_takes_no_access_from_the_platforms_accounts(whose, acme, platform):
+    program = make_person("program", api_level="read_only")
+    user = program if whose == "program" else getattr(platform, whose)
+    given = {"organization": acme.organization.pk, "username": user.username, "role": "analyst"}
+    assert errors(add(sign_in(acme.owner), "servers_membership", given)) == {
+        "username": ["Has an account of the platform, which belongs to no organization"]
+    }
+    assert not Membership.objects.filter(user=user).exists()
+    # A member has no access to GreenArrow's API, whatever the account's level.
+    assert level_of(program) == "read_only"
 
 
 def test_a_persons_page_shows_memberships_and_second_factor(acme, platform, root):
