@@ -1,6 +1,7 @@
 """What every test stands on: closed sockets, an empty cache, and a fixed cast."""
 
 import gc
+import signal
 import socket
 from collections.abc import Iterator
 from importlib import import_module
@@ -23,6 +24,11 @@ REAL_CONNECT, REAL_CONNECT_EX, REAL_SENDTO = socket.socket.connect, socket.socke
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked `long`, too")
+
+
+def pytest_configure() -> None:
+    """End on SIGTERM as on Ctrl-C: what fixtures started, and namespaces that they made, must not stay behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -226,7 +226,8 @@ def _is_about(report: dict[str, Any], document: dict[str, Any]) -> bool:
 
 def _python() -> str:
     """Return the machine's own Python: the agent needs no environment."""
-    return shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+    chosen = os.environ.get("SLUICE_AGENT_PYTHON")
+    return chosen or shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
 
 
 @contextlib.contextmanager
