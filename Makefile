@@ -2,7 +2,7 @@
 # Everything happens in .venv, which `tools/install` makes from the locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test e2e shots docs-images check bench mta haraka faults soak fuzz mutants wheel lock
+.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test e2e shots docs-images check bench mta haraka faults soak fuzz mutants docs wheel image deploy-check lock
 PYTHON_OF_VENV := .venv/bin/python
 # Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
@@ -82,8 +82,17 @@ fuzz: install-test ## requests that no client would send, schemathesis, attacks 
 mutants: install-test ## change three modules in every small way and see whether a test notices (at most 15 minutes)
 	@$(PYTHON_OF_VENV) -m tools.mutants $(ARGS)
 
+docs: install-dev ## build the documentation as a site, into site/
+	@tools/build_docs "$(CURDIR)/site"
+
 wheel: install-test ## build the wheel, install it into a fresh environment and use it there, outside this folder; some 2 minutes
 	@$(PYTHON_OF_VENV) -m tools.check_wheel
+
+image: install-test ## build the image by buildah and use it as compose.yaml does, without a container engine (root)
+	@$(PYTHON_OF_VENV) -m tools.check_image
+
+deploy-check: install-test ## validate Dockerfile, compose.yaml, CI and deploy/ by the tools of each (fetches them into a temporary folder)
+	@$(PYTHON_OF_VENV) -m tools.check_deployment
 
 lock: install-browser ## resolve pyproject.toml into requirements/ (ARGS=--upgrade: to the newest)
 	@tools/lock $(ARGS)

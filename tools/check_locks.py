@@ -27,8 +27,9 @@ def faults(root: Path) -> Iterator[str]:
     """Yield a sentence for each fault of a lock."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
     locks = {lock: [*project["project"]["dependencies"], *_of(project, groups)] for lock, groups in GROUPS.items()}
-    # What builds the wheel, and nothing of the product.
-    for lock, wanted in {**locks, "build": _of(project, ["build"])}.items():
+    # Tools, and nothing of the product.
+    locks |= {name: _of(project, [name]) for name in ("build", "deploy")}
+    for lock, wanted in locks.items():
         path = root / "requirements" / f"{lock}.txt"
         text = path.read_text()
         if ADDRESS.search(text):

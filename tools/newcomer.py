@@ -35,6 +35,8 @@ def sign_in(url: str, username: str, password: str) -> str:
     address = f"{url}/admin/login/?next=/admin/"
     [token] = set(re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', browser.open(address).read().decode()))
     form = {"csrfmiddlewaretoken": token, "username": username, "password": password, "next": "/admin/"}
+    # As browsers do; Django wants it by HTTPS.
+    browser.addheaders = [("Referer", address)]
     with browser.open(address, urllib.parse.urlencode(form).encode()) as answer:
         page: str = answer.read().decode()
         if answer.geturl() != f"{url}/admin/":

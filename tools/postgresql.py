@@ -24,7 +24,9 @@ ATTEMPTS = 5
 
 
 def installed() -> Path | None:
-    """Return the newest installed PostgreSQL's folder of programs, or None."""
+    """Return the newest installed PostgreSQL's folder of programs, or that of SLUICE_POSTGRESQL=15; None if there is none."""
+    if version := os.environ.get("SLUICE_POSTGRESQL"):
+        return Path("/usr/lib/postgresql") / version / "bin"
     folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     folders.sort(key=lambda folder: [int(part) for part in folder.parent.name.split(".") if part.isdigit()])
     if folders:
