@@ -9,13 +9,13 @@ from alerts.held import held_in
 from alerts.items import Item
 from alerts.measures import DAYS, Measures
 from alerts.scope import Scope
-from alerts.topics import addresses, disk, domains, nodes, organizations, pools, servers, sources, traffic
+from alerts.topics import addresses, disk, domains, drains, nodes, organizations, pools, servers, sources, traffic
 from alerts.topics.look import Look
 
 # The worst first.
 LEVELS = ("bad", "warn", "note")
 # Each asks records and counts, and makes lines of the answers; of one severity, the first topic's come first.
-TOPICS = (pools, nodes, sources, traffic, organizations, domains, servers, addresses)
+TOPICS = (pools, nodes, sources, traffic, organizations, domains, servers, drains, addresses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ CONDITIONS = {
     "pool_silent": Condition("Pool without a sending address", "mail_off"),
     "server_without_pool": Condition("Live server without a pool", "link_off"),
     "address_refused": Condition("Address refused by a provider", "trending_down"),
+    "address_listed": Condition("Address listed by a blocklist", "gpp_bad"),
     "address_identity": Condition("Address fails its DNS checks", "badge"),
     "pool_overloaded": Condition("Pool with far more load than others", "balance"),
     "complaint_rate": Condition("High complaint rate", "thumb_down"),
@@ -38,6 +39,7 @@ CONDITIONS = {
     "domain_dns": Condition("Domain fails its DNS checks", "dns"),
     "domain_unverified": Condition("Domain not verified", "gpp_maybe"),
     "back_off": Condition("Address backs off", "slow_motion_video"),
+    "address_drained": Condition("Address drained or in trouble", "healing"),
     "warm_up_repeated": Condition("Warm-up does not advance", "replay"),
     "send_limit": Condition("Send limit approached or reached", "speed"),
     "quota": Condition("Quota nearly used", "production_quantity_limits"),

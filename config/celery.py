@@ -27,6 +27,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("check all counts", "stats.tasks.audit_counts", crontab(minute=40, hour=2), 3600),
     ("publish policies", "nodes.tasks.publish", timedelta(seconds=5), 5),
     ("keep names of published policies", "nodes.tasks.keep_former_names", crontab(minute=45), 1800),
+    ("decide drains", "nodes.tasks.decide_drains", timedelta(seconds=60), 55),
     ("watch a revision on trial", "nodes.tasks.watch_trial", timedelta(seconds=10), 10),
     ("replay drafts of revisions", "nodes.tasks.run_replays", timedelta(seconds=30), 30),
     ("make partitions ahead", "stats.tasks.make_partitions", crontab(minute=20, hour=1), 3600),

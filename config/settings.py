@@ -284,6 +284,8 @@ SLUICE_EVENT_RETENTION = env.number("SLUICE_EVENT_RETENTION", default=30, least=
 SLUICE_EVENT_MAX_AGE = env.number("SLUICE_EVENT_MAX_AGE", default=5 * 366, least=1)
 # Whether configuration changes are published to the nodes automatically (`auto`) or on request (`manual`).
 SLUICE_PUBLISH = env.choice("SLUICE_PUBLISH", ["auto", "manual"], default="manual" if IS_PRODUCTION else "auto")
+# What becomes of addresses in trouble in pools that say nothing of their own: nothing, it is told, or they are drained.
+SLUICE_DRAIN = env.choice("SLUICE_DRAIN", ["off", "watch", "act"], default="off")
 # Long-polling requests of nodes that a web process holds; further requests are answered with a retry interval.
 SLUICE_NODE_WAITERS = env.number("SLUICE_NODE_WAITERS", default=max(1, SLUICE_WEB_THREADS // 2), least=1)
 SLUICE_NODE_RETRY = 5

@@ -15,7 +15,7 @@ from django.db.models.expressions import Combinable
 
 from core.atomic_acts import atomic_act
 from core.errors import NotFound
-from dnschecks.checked import DNSCheckedQuerySet
+from dnschecks.checked import DNSCheckedQuerySet, DNSStatus
 from dnschecks.findings import Finding, Findings, failed, invalid, missing, moot, ok
 from dnschecks.resolver import CHECK_TIMEOUT, Answer, Resolver
 from dnschecks.sweep import Swept, check_now, make_due, sweep
@@ -173,9 +173,21 @@ class IdentityChecks:
         return examine(plan, resolver)
 
     def write(self, row: AddressIdentity, findings: Findings, at: datetime.datetime) -> dict[str, Any]:
-        """Store the names with the statuses, unless the check failed."""
+        """Store the names with the statuses, unless the check failed, and since when the identity is broken."""
         ptr = findings["ptr"]
-        return {} if ptr.is_failure else {"names": _names_in(ptr.answer)}
+        names = {} if ptr.is_failure else {"names": _names_in(ptr.answer)}
+        known = {
+            name: getattr(row, f"{name}_status") if finding.is_failure else finding.status
+            for name, finding in findings.items()
+        }
+        return {**names, "broken_since": (row.broken_since or at) if is_broken(known) else None}
+
+
+def is_broken(statuses: Mapping[str, str | None]) -> bool:
+    """Whether receivers have a reason to refuse the address: it has no name, its name does not lead back to it, or its HELO
+    name is not its own. A PTR name that differs from the HELO name, and is confirmed, is common and no reason."""
+    wrong = (DNSStatus.MISSING, DNSStatus.INVALID)
+    return statuses["ptr"] == DNSStatus.MISSING or statuses["fcrdns"] in wrong or statuses["helo"] in wrong
 
 
 def check_due_addresses(*, at: datetime.datetime, seconds: float, limit: int | None = None) -> Swept:

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from core import jobs
-from nodes import canary, former_names, publishing, replay_jobs
+from nodes import canary, former_names, healing, publishing, replay_jobs
 
 
 @shared_task
@@ -29,3 +29,9 @@ def watch_trial() -> None:
 def run_replays() -> None:
     """Do every replay that waits or was left behind, one after the other."""
     jobs.run_all(replay_jobs.KIND, replay_jobs.run, now=timezone.now)
+
+
+@shared_task
+def decide_drains() -> None:
+    """Drain addresses in trouble, and restore those that are well, where the operator lets it."""
+    healing.decide(now=timezone.now())

@@ -11,6 +11,7 @@ from panel.pages import (  # noqa: F401
     credentials,
     deliveries,
     domains,
+    drains,
     event_sources,
     former_permalinks,
     grants,

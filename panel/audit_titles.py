@@ -20,9 +20,10 @@ _VERBS = {
     "password_changed": "changed the password",
     "default_changed": "default changed",
     "revealed": "key shown",
-    "ended": "shown again",
     "rotated": "key rotated",
 }
+# Acts whose verb means something else of other records.
+_ALONE = {"set_aside.ended": "shown again"}
 
 
 def noun(label: str) -> str:
@@ -35,5 +36,5 @@ def noun(label: str) -> str:
 
 def title(entry: AuditEntry) -> str:
     """Return the title of an entry: the kind of record and the act."""
-    verb = entry.act.partition(".")[2] or entry.act
+    verb = _ALONE.get(entry.act, entry.act.partition(".")[2] or entry.act)
     return f"{capfirst(noun(entry.target_type))} {_VERBS.get(verb, verb.replace('_', ' '))}"

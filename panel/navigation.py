@@ -43,6 +43,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("tune", "throttling.throttlingtemplate"),
             ("speed", "throttling.throttleprogram"),
             ("compress", "ippools.addresscap"),
+            ("healing", "ippools.addressdrain"),
             ("event_repeat", "throttling.warmupplan"),
             ("device_thermostat", "ippools.warmup"),
         ],

@@ -1,6 +1,7 @@
 from ippools.models.address import IPAddress
 from ippools.models.blocklist import Blocklist, Listing
 from ippools.models.cap import AddressCap
+from ippools.models.drain import AddressDrain
 from ippools.models.identity import AddressIdentity
 from ippools.models.pool import IPPool, IPPoolMember
 from ippools.models.relay_server import RelayServer
@@ -10,6 +11,7 @@ from ippools.models.warm_up import WarmUp, WarmUpDay
 
 __all__ = [
     "AddressCap",
+    "AddressDrain",
     "AddressIdentity",
     "Blocklist",
     "DeliveryTarget",

@@ -20,6 +20,8 @@ class AddressIdentity(DNSChecked):
     fcrdns_error = error_field()
     helo_status = status_field()
     helo_error = error_field()
+    # The first of the checks in a row that found it broken (ippools.identity.is_broken). Null: the last one did not.
+    broken_since = models.DateTimeField(null=True, editable=False)
 
     objects = DNSCheckedQuerySet["AddressIdentity"].as_manager()
 

@@ -1,11 +1,15 @@
 import uuid
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
 from core.constraints import not_empty
 from core.names import NameKeyField
 from ippools.models.address import IPAddress
+from throttling.drain import DEFAULT_SHARE, MODES
+
+HIGHEST_SHARE = 50
 
 
 class IPPool(models.Model):
@@ -22,6 +26,14 @@ class IPPool(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     # When addresses last came or went. None: not since the pool was created.
     members_changed_at = models.DateTimeField(null=True, editable=False)
+    # What may become of addresses in trouble; empty: what SLUICE_DRAIN says. The platform's to decide (ippools.drains).
+    drain_mode = models.CharField(
+        "draining", max_length=5, blank=True, choices=[(mode.value, mode.value) for mode in MODES], editable=False
+    )
+    # Percent of its addresses that may be drained at once.
+    drain_share = models.PositiveSmallIntegerField(
+        default=DEFAULT_SHARE, validators=[MinValueValidator(1), MaxValueValidator(HIGHEST_SHARE)], editable=False
+    )
     addresses = models.ManyToManyField(IPAddress, through="IPPoolMember", related_name="pools")
 
     class Meta:
@@ -52,6 +64,16 @@ class IPPool(models.Model):
                 fields=["is_default"],
                 condition=Q(is_default=True, namespace=None),
                 violation_error_message="There can be one default pool",
+            ),
+            models.CheckConstraint(
+                name="ippools_ippool_drain_mode",
+                condition=Q(drain_mode__in=["", *(mode.value for mode in MODES)]),
+                violation_error_message="Draining is off, watch, act or what the platform says",
+            ),
+            models.CheckConstraint(
+                name="ippools_ippool_drain_share",
+                condition=Q(drain_share__range=(1, HIGHEST_SHARE)),
+                violation_error_message="From 1 to 50 percent of a pool may be drained",
             ),
         ]
 

@@ -218,7 +218,7 @@ class Deferral:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """That a source has no part in draws until a time, because its warm-up allows no more before.
+    """That a source has no part in draws, because its warm-up allows no more until a time, or because it is drained.
 
     `domains` are normalized patterns of recipients' domains; none: all.
     """

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from ippools import caps
-from ippools.models import IPAddress
+from ippools import caps, drains
+from ippools.models import AddressDrain, IPAddress
 from nodes.policy.model import (
     DEFAULT_POOL,
     Deferral,
@@ -22,6 +22,7 @@ from nodes.policy.model import (
     Tenant,
 )
 from nodes.policy.platform import Platform, ServerRow
+from nodes.stand_ins import of_addresses
 from servers import send_limits
 from servers.models import Credential, SendLimitMark, Server
 from stats import warm_up
@@ -151,7 +152,7 @@ def read_overlay(*, ways: Collection[int], servers: Mapping[int, str], at: datet
     The servers come with their names in the policy, which keeps former names until the next one is published: with other names
     the overlay would end the servers' log-ins, and would not suspend them.
 
-    4 queries; one more if a send limit is reached, five more if an address is warmed up.
+    5 queries; one more if a send limit is reached, five more if an address is warmed up, nine more if one is drained.
     """
     with snapshot():
         paused = IPAddress.objects.filter(pk__in=ids(ways), delivery_paused=True).order_by("pk")
@@ -185,11 +186,34 @@ def read_overlay(*, ways: Collection[int], servers: Mapping[int, str], at: datet
             keys=tuple(keys),
             networks=tuple(networks),
             caps={pk: tuple(found) for pk, found in sorted(found_caps.items())},
-            resting=tuple(
-                Rest(each.address_id, each.domains, each.until)
-                for each in (warm_up.resting(warming, at) if warming else ())
-            ),
+            resting=_resting(ways, warming, at),
         )
+
+
+def _resting(ways: Collection[int], warming: Collection[int], at: datetime.datetime) -> tuple[Rest, ...]:
+    """Return which sources have no part in draws: their warm-up allows no more before the next hour, or they are drained."""
+    full = [
+        Rest(each.address_id, each.domains, each.until) for each in (warm_up.resting(warming, at) if warming else ())
+    ]
+    resting = {each.source for each in full if not each.domains}
+    drained = [Rest(each.address_id, tuple(each.domains)) for each in _drained(ways, resting)]
+    return tuple(sorted({*full, *drained}, key=lambda each: (each.source, each.domains, str(each.until))))
+
+
+def _drained(ways: Collection[int], resting: Collection[int]) -> Iterable[AddressDrain]:
+    """Yield the drains that apply. Where nothing else could send for a while (the others were paused since it was decided, or
+    rest), what is drained sends: mail does not wait for a decision that is a minute old."""
+    found = drains.in_effect(ways)
+    if not found:
+        return
+    stand_ins = of_addresses([each.address_id for each in found])
+    gone = {each.address_id for each in drains.in_effect(stand_ins.senders)}
+    needed: set[int] = set()
+    for group in stand_ins.groups:
+        left = (stand_ins.senders[pk] for pk in group.members if pk not in gone and pk not in resting)
+        if not any(sender.sends for sender in left):
+            needed.update(group.members)
+    yield from (each for each in found if each.address_id not in needed)
 
 
 def _deferrals(reached: QuerySet[SendLimitMark], servers: Mapping[int, str]) -> Iterable[Deferral]:

@@ -25,7 +25,7 @@ class Entry:
     weight: int
     # Addresses that redirect here: the entry has no part while one of them, or the source itself, is paused.
     unless: tuple[int, ...] = ()
-    # It has no part just now: a warm-up allows no more (`Rest`).
+    # It has no part just now: a warm-up allows no more, or it is drained (`Rest`).
     rests: bool = False
 
 

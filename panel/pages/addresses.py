@@ -26,7 +26,7 @@ from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
 from panel.forms.warm_ups import WarmUpForm
-from panel.pages import bounded, limit_lookup, warm_up_overview
+from panel.pages import bounded, drains, limit_lookup, warm_up_overview
 from panel.pages.address_filters import IdentityFilter, WarmUpFilter
 from panel.pages.address_states import IDENTITY_CHECKS, delivery_state, identity_of, identity_state, template_url
 from panel.pages.base import TenantAdmin
@@ -219,8 +219,11 @@ class IPAddressAdmin(TenantAdmin):
             **identity_of(record),
             "listings": blocklists.of_address(record.pk),
             **bounded.of_address(record.pk, now),
+            **drains.of_addresses([record.pk], is_platform=viewer_of(request).is_platform),
             "may_end_caps": viewer_of(request).is_platform,
         }
+        if context["state"] == "sending" and any(each["drain"].is_in_effect() for each in context["drains"]):
+            context["state"] = "drained"
         if (found := warm_up_overview.of_address(record.pk)) is not None:
             # Its own page is the platform's.
             context["warm_up"] = {**found, "may_act": viewer_of(request).is_platform}

@@ -3,10 +3,14 @@
 import datetime
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from alerts import pool_load
-from ippools.models import IPAddress, IPPool
+from ippools.drains import mode_of
+from ippools.models import AddressDrain, IPAddress, IPPool
 from ippools.public_addresses import BOUND_AND_PUBLIC, hidden
 from panel.explorer import links
+from panel.pages import drains
 from panel.viewer import Viewer
 from servers import pools
 from servers.access import servers_of
@@ -21,8 +25,10 @@ EXPLORED_DAYS = 30
 
 def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
     """Return the context of `panel/pool/summary.html`: the same queries however many members there are."""
-    columns = ("pk", "hostname", "delivery_paused", "redirect_id", *BOUND_AND_PUBLIC)
-    members = list(IPAddress.objects.filter(memberships__pool=pool).order_by("pk").values(*columns))
+    columns = ("pk", "hostname", "delivery_paused", "redirect_id", "is_drained", *BOUND_AND_PUBLIC)
+    drained = Exists(AddressDrain.objects.in_effect().filter(address=OuterRef("pk")))
+    found = IPAddress.objects.filter(memberships__pool=pool).annotate(is_drained=drained)
+    members = list(found.order_by("pk").values(*columns))
     unseen = [each for member in members for each in hidden(*(member[name] for name in BOUND_AND_PUBLIC))]
     ids = [member["pk"] for member in members]
     month, total = sent_by_address(ids, "month", now), sent_by_address(ids, None, now)
@@ -41,6 +47,9 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, A
         "explore_url": links.of_last_days(now, EXPLORED_DAYS, pool=pool.pk) if viewer.is_platform else "",
         "members": members[:SHOWN_MEMBERS],
         "member_total": len(members),
+        **drains.of_addresses(ids, is_platform=viewer.is_platform),
+        # What may become of addresses in trouble is the platform's to say.
+        "drain_mode": mode_of(pool.drain_mode).value if viewer.is_platform else "",
         "unseen": unseen[:SHOWN_UNSEEN],
         "unseen_more": max(0, len(unseen) - SHOWN_UNSEEN),
         "paused_total": sum(member["delivery_paused"] for member in members),

@@ -17,18 +17,20 @@ from core.errors import Fault, Invalid, Refused
 from core.references import whole_id
 from core.related_counts import count_of
 from core.texts import counted
-from ippools import ranges
+from ippools import drains, ranges
 from ippools.models import IPAddress, IPPool, IPPoolMember, WarmUp
 from panel.forms import errors
 from panel.forms.base import ActingForm
+from panel.forms.drains import DrainingForm
 from panel.forms.fields import RecordField, select, text_area
 from panel.pages import pool_overview
 from panel.pages.base import TenantAdmin
-from panel.record_actions import actor_of
+from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer, viewer_of
 from servers import pool_addresses, pools
 from servers.access import organizations_changed_by, organizations_of, pools_seen_by
 from servers.models import Organization, Server
+from throttling.drain import Mode
 from throttling.models import WarmUpPlan
 
 SHOWN = 40
@@ -133,6 +135,7 @@ class IPPoolAdmin(TenantAdmin):
     search_help_text = "Name or uuid"
     add_fieldsets = ((None, {"fields": ["organization", "name", "is_default"]}),)
     fieldsets = ((None, {"fields": ["name", "is_default"]}),)
+    actions_detail = ["drain"]
     change_form_outer_before_template = "panel/pool/summary.html"
     restorable = ("name", "is_default")
 
@@ -213,6 +216,28 @@ class IPPoolAdmin(TenantAdmin):
             "add_url": self.url_of(record.pk, "add_addresses"),
             "remove_url": self.url_of(record.pk, "remove_addresses"),
         }
+
+    def has_drain_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        """Whether the person may say what becomes of addresses in trouble: addresses are in the pools of several tenants."""
+        return viewer_of(request).is_platform and self.has_change_permission(request, obj)
+
+    @act(
+        title="Draining",
+        description="What becomes of the pool’s addresses that are in trouble. An address in several pools follows the least.",
+        submit="Save",
+        form=DrainingForm,
+        icon="healing",
+        permission="drain",
+    )
+    def drain(self, request: HttpRequest, record: IPPool, form: ActForm) -> str:
+        chosen = form.cleaned_data["mode"]
+        drains.configure(
+            record.pk,
+            mode=Mode(chosen) if chosen else None,
+            share=form.cleaned_data["share"],
+            actor=actor_of(request),
+        )
+        return f"Draining of {record} is changed."
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view

@@ -16,7 +16,7 @@ from django.utils import timezone
 from alerts import channels
 from core import alerts, tokens, users
 from core.models import AuditEntry, User
-from ippools import blocklists, caps, ip_addresses, pausing, relay_servers, routing_rules
+from ippools import blocklists, caps, drains, ip_addresses, pausing, relay_servers, routing_rules
 from ippools.models import IPAddress
 from nodes import nodes
 from servers import credentials, domains, people, pool_rules, pools, provisioning, routes, webhooks
@@ -153,6 +153,7 @@ UNCHANGED = {
     "ippools.blocklists.change": lambda w: blocklists.change(
         w.blocklist.pk, name="BL.example", ranges="127.0.0.2 - 127.0.0.11", interval=60, actor=ANN
     ),
+    "ippools.drains.configure": lambda w: drains.configure(w.pool.pk, mode=None, share=30, actor=ANN),
     "ippools.caps.extend": lambda w: caps.extend(w.cap.pk, until=LATER, reason="Listed", at=NOW, actor=ANN),
     "ippools.ip_addresses.change": lambda w: ip_addresses.change(
         w.address.pk, **w.same_rules(w.address, ip_addresses.fields_of(w.address.document())), actor=ANN
@@ -254,6 +255,8 @@ WRITES = {
     "ippools.addresses": {"create_many", "create_one"},
     "ippools.blocklists": {"create", "delete"},
     "ippools.caps": {"begin", "end"},
+    # Where a step changes nothing: tests/nodes/test_healing.py.
+    "ippools.drains": {"take", "spare"},
     "ippools.ip_addresses": {"create", "delete"},
     "ippools.relay_servers": {"create", "delete"},
     "ippools.routing_rules": {"create", "delete"},

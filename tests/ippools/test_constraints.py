@@ -5,6 +5,7 @@ import uuid
 
 from ippools.models import (
     AddressCap,
+    AddressDrain,
     AddressIdentity,
     Blocklist,
     DeliveryTarget,
@@ -346,6 +347,44 @@ def _():
 @refusals.by("ippools_listing_seen")
 def _():
     listing(first_seen_at=NOON)
+
+
+def drain(**columns: object) -> AddressDrain:
+    row = {"effect": "told", "reason": "Listed", "began_at": NOON}
+    return AddressDrain.objects.create(**({"address": IPAddressFactory()} | row | columns))
+
+
+@refusals.by("ippools_drain_effect")
+def _():
+    drain(effect="flushed")
+
+
+@refusals.by("ippools_drain_one")
+def _():
+    address = IPAddressFactory()
+    drain(address=address, ended_at=NOON)
+    drain(address=address)
+    drain(address=address)
+
+
+@refusals.by("ippools_drain_drained_at")
+def _():
+    drain(effect="drained")
+
+
+@refusals.by("ippools_drain_spared")
+def _():
+    drain(spared_until=NOON)
+
+
+@refusals.by("ippools_ippool_drain_mode")
+def _():
+    IPPoolFactory(drain_mode="maybe")
+
+
+@refusals.by("ippools_ippool_drain_share")
+def _():
+    IPPoolFactory(drain_share=51)
 
 
 test_the_database_refuses = refusals.as_test()

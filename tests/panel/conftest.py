@@ -14,6 +14,7 @@ from core.audit import Actor
 from core.models import ApiToken, AuditEntry, Job, User
 from ippools.blocklists import create as create_blocklist
 from ippools.caps import begin as begin_cap
+from ippools.drains import take as take_step
 from ippools.models import IPAddress, IPPool, RelayServer, RoutingRule
 from ippools.warm_ups import begin as begin_warm_up
 from nodes.nodes import create_node
@@ -43,6 +44,7 @@ from suppressions.models import Suppression
 from tests.alerts.factories import AlertFactory, ChannelFactory, NoticeFactory
 from tests.factories import DeliveryFactory
 from tests.words import ip_addresses, programs, relay_servers, routing_rules, templates
+from throttling.drain import Effect, Step, TroubleKind
 from throttling.limits import CapKind
 from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
 from webhooks.models import Delivery
@@ -203,6 +205,10 @@ def platform(db: None) -> Platform:
     begin_warm_up(
         address_id=address.pk, plan_id=WarmUpPlan.objects.order_by("pk")[0].pk, on=NOW.date(), at=NOW, actor=SYSTEM
     )
+    take_step(
+        Step(address.pk, Effect.TOLD, reason="Listed", kinds=(TroubleKind.LISTED,)), domains={}, at=NOW, actor=SYSTEM
+    )
+    take_step(Step(address.pk, None, reason="Well"), domains={}, at=NOW, actor=SYSTEM)
     create_blocklist(name="bl.example", ranges="127.0.0.2", actor=SYSTEM)
     make_source(name="mail log", format="postfix", actor=SYSTEM)
     create_reply_rule(pattern="nobody home", reason=1, actor=SYSTEM)
