@@ -153,6 +153,10 @@ SERVERS = (
 # Mail by this address is pushed back by Gmail, since so many days.
 TROUBLED_ADDRESS, TROUBLED_SINCE_DAYS, TROUBLED_AT = "198.51.100.23", 6, "Gmail"
 PAUSED_ADDRESS = "192.0.2.83"
+# Within the last hour its PTR record was missing for a while, and was there again.
+RECOVERED_ADDRESS = "198.51.100.24"
+# Who gets e-mails of alerts: one of that address's customer, and one of the platform's staff.
+ALERTED = tuple(person for person in PEOPLE if person.username in ("olivia", "petra"))[::-1]
 # On day 9 of its warm-up by this plan: one day was repeated.
 WARMING_ADDRESS, WARMING_PLAN = "192.0.2.80", "Fast"
 
