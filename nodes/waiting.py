@@ -1,7 +1,10 @@
 """Long polling for nodes: waits for changes without holding a database connection."""
 
+import collections
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 
 from django.conf import settings
 from django.db import connection
@@ -18,11 +21,16 @@ INTERVAL = 0.5
 # So often a look reads the counts too.
 SECONDS_OF_COUNTS = 10
 
+# Requests of one node that wait in a process: one, and that of before its agent was started anew.
+MOST_OF_NODE = 2
+
 _places = threading.BoundedSemaphore(settings.SLUICE_NODE_WAITERS)
+_lock = threading.Lock()
+_of_node: collections.Counter[int] = collections.Counter()
 
 
 class TooMany(Exception):
-    """The limit of waiting requests of this process is reached."""
+    """The limit of waiting requests of this process, or of this node, is reached."""
 
 
 def until_changed(node: Node, known: Wanted, *, seconds: float) -> Wanted | None:
@@ -31,12 +39,25 @@ def until_changed(node: Node, known: Wanted, *, seconds: float) -> Wanted | None
     Raises TooMany, InvalidNodeKey where the key stops meanwhile, and NoRevision. Each look is a few short queries; only an
     entry of the audit trail makes it read more.
     """
-    if not _places.acquire(blocking=False):
-        raise TooMany
-    try:
+    with _place(node.pk):
         return _wait(node, known, time.monotonic() + seconds)
+
+
+@contextlib.contextmanager
+def _place(node_id: int) -> Iterator[None]:
+    """Hold one of the places; raises TooMany. One node, or whoever has its key, cannot take the places of the others."""
+    with _lock:
+        if _of_node[node_id] >= MOST_OF_NODE or not _places.acquire(blocking=False):
+            raise TooMany
+        _of_node[node_id] += 1
+    try:
+        yield
     finally:
-        _places.release()
+        with _lock:
+            _of_node[node_id] -= 1
+            if not _of_node[node_id]:
+                del _of_node[node_id]
+            _places.release()
 
 
 def _wait(node: Node, known: Wanted, end: float) -> Wanted | None:

@@ -8,19 +8,22 @@ from typing import Any
 
 from django.http import HttpResponse
 
-# A cell that begins so is a formula to a spreadsheet, also behind blanks; a tab or line end hides one. With apostrophes before
-# it, it is what `safe` made of one.
-_FORMULA = re.compile(r"'* *[=+@\t\r\n-]")
+# What begins so is a formula to a spreadsheet, also behind blanks and quotes; a tab or line end hides one, and some read the
+# wide signs too. With apostrophes before it, it is what `safe` made of one. Where a country's separator is the semicolon, a
+# cell may also begin behind one, or on a new line: quotes in the middle of what is a cell there do not hold it together.
+_FORMULA = "[ '\"]*[=+@\t\uff1d\uff0b\uff20\uff0d-]"
+_BEGINS = re.compile(rf"(\A)(?=[ '\"]*[\r\n]|{_FORMULA})|([;\r\n])(?={_FORMULA})")
+_MARKED = re.compile(rf"(\A)'(?=[ '\"]*[\r\n]|{_FORMULA})|([;\r\n])'(?={_FORMULA})")
 
 
 def safe(value: Any) -> Any:
-    """Return the cell as it is written to a file: a text that would be a formula gets a leading apostrophe."""
-    return "'" + value if isinstance(value, str) and _FORMULA.match(value) else value
+    """Return the cell as it is written to a file: an apostrophe stands before what would be a formula."""
+    return _BEGINS.sub(r"\1\2'", value) if isinstance(value, str) else value
 
 
 def read_back(text: str) -> str:
     """Return a cell as it was before `safe`, so that what was exported can be imported."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
+    return _MARKED.sub(r"\1\2", text)
 
 
 def answer(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> HttpResponse:

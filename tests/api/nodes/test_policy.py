@@ -9,6 +9,7 @@ from django.test import Client
 
 from agent.agent_logins import Logins
 from core import lockout
+from nodes import waiting
 from nodes.models import Node, NodePolicy, Revision
 from nodes.nodes import create_node, delete_node, rotate_key
 from nodes.publishing import publish, roll_back
@@ -307,6 +308,25 @@ def test_too_many_waiting_are_told_to_come_again(site, monkeypatch):
     monkeypatch.setattr("nodes.waiting._places.acquire", lambda *, blocking: False)
     answer = get(site.key, "?wait=25", **{"If-None-Match": tag})
     assert (answer.status_code, answer["Retry-After"]) == (304, "5")
+
+
+def test_one_node_does_not_take_the_places_of_the_others(site, monkeypatch):
+    tag = get(site.key)["ETag"]
+    places = []
+
+    def wait(node, known, end):
+        """Ask again while waiting, as many times as a node may, and as the other node."""
+        places.append(node.pk)
+        answer = get(site.key, "?wait=25", **{"If-None-Match": tag})
+        if len(places) == waiting.MOST_OF_NODE:
+            assert (answer.status_code, answer["Retry-After"]) == (304, "5")
+            with waiting._place(site.there.pk):
+                places.append(site.there.pk)
+
+    monkeypatch.setattr(waiting, "_wait", wait)
+    assert get(site.key, "?wait=25", **{"If-None-Match": tag}).status_code == 304
+    assert len(places) == waiting.MOST_OF_NODE + 1
+    assert not waiting._of_node
 
 
 def test_a_poll_costs_the_same_however_much_there_is(site, django_assert_max_num_queries):
