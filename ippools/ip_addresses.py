@@ -6,6 +6,7 @@ Acts raise Invalid with all faults at once, and then have changed nothing.
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack, cast
 
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from core.acts import assign, locked, save_change
@@ -16,7 +17,7 @@ from core.names import fold
 from core.references import Reference, resolve
 from ippools import values
 from ippools.addresses import lock_addresses
-from ippools.models import IPAddress, VirtualMTA
+from ippools.models import FormerAddressName, IPAddress, VirtualMTA
 from ippools.models.address import HIGHEST_PRIORITY
 from ippools.public_addresses import BOUND_AND_PUBLIC, canonical, public_faults
 from ippools.redirects import validate_redirect
@@ -83,7 +84,7 @@ def change(address_id: int, *, actor: Actor, faults: Faults | None = None, **giv
     faults = Faults() if faults is None else faults
     if given.get("redirect") is not None:
         lock_addresses()
-    address = locked_address(address_id)
+    address = locked_address(address_id, name=given.get("name", ""))
     columns = _validated(address, given, faults)
     drafts = validate_rules(given, address.rules.rules.all(), kind=KIND, faults=faults)
     faults.refuse()
@@ -94,6 +95,8 @@ def change(address_id: int, *, actor: Actor, faults: Faults | None = None, **giv
         # By a caller who gives no reason. (ippools/pausing.py: with reason and end.)
         columns |= {"pause_reason": "", "paused_until": None}
     changed = assign(address, columns)
+    if fold(address.name) != fold(before["name"]):
+        _give_up_name(address.pk, before["name"])
     rule_sets.change(address.rules, default_of(given), drafts, replaces="rules" in given)
     save_change(
         address,
@@ -113,9 +116,15 @@ def delete(address_id: int, *, actor: Actor) -> None:
     address = locked_address(address_id)
     refuse_deletion(address)
     record(actor=actor, act="ip_address.deleted", target=address, before=address.document())
-    rule_set = address.rules
+    rule_set, pk = address.rules, address.pk
     address.delete()
     rule_set.delete()
+    _give_up_name(pk, address.name)
+
+
+def _give_up_name(address_id: int, name: str) -> None:
+    """Note that the address had this name until now: events of its time may come later."""
+    FormerAddressName.objects.create(name=name, address_id=address_id, until=Now())
 
 
 def fields_of(document: Mapping[str, Any]) -> AddressFields:
@@ -162,7 +171,8 @@ def _validated(address: IPAddress, given: AddressFields, faults: Faults) -> dict
             faults.add(name, message)
         columns[name] = text if messages else canonical(text)
     new = {name: value for name, value in columns.items() if address.pk is None or getattr(address, name) != value}
-    validate_columns(new, pk=address.pk, faults=faults)
+    is_name_taken = getattr(address, "is_name_taken", None) if "name" in new else None
+    validate_columns(new, pk=address.pk, faults=faults, is_name_taken=is_name_taken)
     for message in values.hostname_faults(new["hostname"]) if "hostname" in new else ():
         faults.add("hostname", message)
     if "priority" in columns:
@@ -186,10 +196,16 @@ def _template_of(address: IPAddress) -> ThrottlingTemplate | None:
     return None if address.pk is None else address.template
 
 
-def locked_address(address_id: int) -> IPAddress:
-    """Return the address with its rules, locked until the transaction ends; raises NotFound."""
+def locked_address(address_id: int, *, name: str = "") -> IPAddress:
+    """Return the address with its rules, locked until the transaction ends; raises NotFound.
+
+    With a valid `name`, its `is_name_taken` says whether another VirtualMTA has it.
+    """
     # Not the template's row, on which every address hangs.
     rows = IPAddress.objects.select_related("redirect", "template", "rules")
+    if name and not values.name_faults(name):
+        others = VirtualMTA.objects.filter(name_key=fold(name)).exclude(pk=OuterRef("pk"))
+        rows = rows.annotate(is_name_taken=Exists(others))
     address = locked(rows, address_id, no_key=False, of=("self", "rules"))
     rule_sets.load_rules(address.rules)
     return address

@@ -17,9 +17,15 @@ from ippools.models import IPAddress, VirtualMTA
 from ippools.redirects import NOUN
 
 
-def validate_columns(given: Mapping[str, Any], *, pk: int | None, faults: Faults) -> None:
-    """Validate the given name, IPv4 and IPv6, and that they are unique: one query at most."""
+def validate_columns(
+    given: Mapping[str, Any], *, pk: int | None, faults: Faults, is_name_taken: bool | None = None
+) -> None:
+    """Validate the given name, IPv4 and IPv6, and that they are unique: one query at most.
+
+    `is_name_taken` is what the caller knows of the name; None: it is looked up.
+    """
     queries = []
+    taken = {"name"} if is_name_taken else set()
     others = {"pk": pk or 0}
     for column, found in (
         ("name", values.name_faults),
@@ -31,7 +37,7 @@ def validate_columns(given: Mapping[str, Any], *, pk: int | None, faults: Faults
         messages = found(given[column])
         for message in messages:
             faults.add(column, message)
-        if messages or given[column] is None:
+        if messages or given[column] is None or (column == "name" and is_name_taken is not None):
             continue
         if column == "name":
             rows = VirtualMTA.objects.filter(name_key=fold(given["name"])).exclude(**others)
@@ -39,10 +45,10 @@ def validate_columns(given: Mapping[str, Any], *, pk: int | None, faults: Faults
             rows = IPAddress.objects.filter(**{column: given[column]}).exclude(**others)
         queries.append(rows.order_by().annotate(column=Value(column)).values_list("column", flat=True))
     if queries:
-        taken = set(queries[0].union(*queries[1:]))
-        for column in ("name", "ipv4", "ipv6"):
-            if column in taken:
-                faults.add(column, TAKEN)
+        taken |= set(queries[0].union(*queries[1:]))
+    for column in ("name", "ipv4", "ipv6"):
+        if column in taken:
+            faults.add(column, TAKEN)
 
 
 def default_virtual_mta() -> VirtualMTA | None:

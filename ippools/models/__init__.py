@@ -2,6 +2,7 @@ from ippools.models.address import IPAddress
 from ippools.models.blocklist import Blocklist, Listing
 from ippools.models.cap import AddressCap
 from ippools.models.drain import AddressDrain
+from ippools.models.former_name import FormerAddressName
 from ippools.models.identity import AddressIdentity
 from ippools.models.pool import IPPool, IPPoolMember
 from ippools.models.relay_server import RelayServer
@@ -16,6 +17,7 @@ __all__ = [
     "Blocklist",
     "DeliveryTarget",
     "DomainOverride",
+    "FormerAddressName",
     "IPAddress",
     "IPPool",
     "IPPoolMember",

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.names import fold
-from core.sql_lists import texts
 from ippools.models import IPAddress
-from stats.intake import timestamps, verified_domains
+from stats.intake import address_names, timestamps, verified_domains
+from stats.intake.address_names import Bearers
 from stats.intake.mailboxes import domain_of
 from stats.intake.remarks import EventRefused, Remark
 from stats.intake.sources import Event
@@ -32,7 +32,7 @@ class Attribution:
         }
         self._domains: dict[str, str | Owners | None] = {}
         self._by_id: dict[int, str | None] = {}
-        self._by_name: dict[str, str | None] = {}
+        self._by_name: dict[str, str | Bearers | None] = {}
 
     def resolve(self, events: Sequence[Event]) -> tuple[list[Any], list[Remark]]:
         """Return the native events with server and address, and the warnings by position."""
@@ -67,7 +67,8 @@ class Attribution:
     def _address_of(self, event: Event) -> str | None:
         if event.vmta_id is not None:
             return self._by_id.get(event.vmta_id)
-        return self._by_name.get(event.vmta)
+        found = self._by_name.get(event.vmta)
+        return _at(event, found) if isinstance(found, Bearers) else found
 
     def _look_up(self, events: Sequence[Event]) -> None:
         nameless = [event for event in events if type(event.fields) is dict and event.fields.get("server") is None]
@@ -83,8 +84,7 @@ class Attribution:
         names = {event.vmta for event in unaddressed if event.vmta} - self._by_name.keys()
         if names:
             folded = {name: fold(name) for name in names if name.isprintable()}
-            rows_by_name = IPAddress.objects.filter(name_key__in=texts(set(folded.values())))
-            found = dict(rows_by_name.values_list("name_key", "ipv4"))
+            found = address_names.find(set(folded.values()))
             self._by_name |= {name: found.get(folded.get(name, "")) for name in names}
 
 
@@ -95,7 +95,7 @@ def _domain(event: Event) -> str:
     return (domain_of(text.strip("<>")) or "") if text else ""
 
 
-def _at(event: Event, owners: Owners) -> str | None:
+def _at(event: Event, owners: Owners | Bearers) -> str | None:
     try:
         return owners.at(timestamps.parse(event.fields.get("at")))
     except EventRefused:

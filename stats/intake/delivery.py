@@ -6,7 +6,7 @@ from typing import IO, Any
 
 from django.db import DatabaseError, connection
 
-from ippools.models import IPAddress
+from ippools.models import FormerAddressName, IPAddress
 from stats.intake import sources
 from stats.intake.attribution import Attribution
 from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
@@ -79,7 +79,7 @@ class _Delivery:
             tenant_field=source.tenant_field,
             now=now.timestamp(),
             limit=limit,
-            vmtas=frozenset(IPAddress.objects.values_list("name", flat=True)) if self._is_stateful else frozenset(),
+            vmtas=_address_names() if self._is_stateful else frozenset(),
         )
         self._reader = sources.make(source.format, settings, stored.state if stored else None)
         self._directory = Directory(Reporter(name=f"event source {source.name}"), now=now)
@@ -185,3 +185,9 @@ def _in_its_stream(remark: Remark, events: Sequence[Event]) -> Remark:
 def _position(streams: Sequence[IO[bytes]]) -> int:
     """Return the number of bytes read of a seekable single stream."""
     return streams[0].tell() if len(streams) == 1 and streams[0].seekable() else 0
+
+
+def _address_names() -> frozenset[str]:
+    """Return the names that addresses have or had."""
+    former = FormerAddressName.objects.order_by().values_list("name", flat=True)
+    return frozenset(IPAddress.objects.order_by().values_list("name", flat=True).union(former))

@@ -9,6 +9,7 @@ from ippools.models import (
     AddressIdentity,
     Blocklist,
     DeliveryTarget,
+    FormerAddressName,
     IPAddress,
     Listing,
     OverrideDomain,
@@ -342,6 +343,11 @@ def _():
 @refusals.by("ippools_listing_status")
 def _():
     listing(listing_status="maybe")
+
+
+@refusals.by("ippools_formeraddressname_name_not_empty")
+def _():
+    FormerAddressName.objects.create(name="", address_id=1, until=NOON)
 
 
 @refusals.by("ippools_listing_seen")

@@ -25,6 +25,8 @@ PARTS = {
     "ippools.addressidentity",
     # Shown by its address and by its blocklist.
     "ippools.listing",
+    # Read by the intake of events; the address's history has its renames.
+    "ippools.formeraddressname",
     # Shown by their warm-up.
     "ippools.warmupday",
     "stats.providerdomain",

@@ -199,8 +199,9 @@ def statements(call, url, **values):
 
 
 def test_three_changed_fields_take_at_most_11_statements(call, url):
-    """Who asks and their memberships; a savepoint; the address with its rule set, locked; its rules and their domains; whether
-    the name is taken; both tables of the address; the audit trail; the savepoint's release."""
+    """Who asks and their memberships; a savepoint; the address with its rule set, locked, and whether the name is taken; its
+    rules and their domains; the name that it gives up; both tables of the address and the rule set; the audit trail; the
+    savepoint's release. With another address, whether that is taken."""
     for fields in (
         {"name": "other", "hostname": "other.example.com", "delivery_paused": True},
         {"name": "third", "ip": "10.0.0.77", "hostname": "third.example.com"},
