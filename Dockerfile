@@ -7,11 +7,13 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /source
 
 # Dependencies first: a change of the code leaves this layer as it is. Without pip and without byte code, which comes below.
-COPY requirements/base.txt requirements/build.txt requirements/
+# --build-arg REQUIREMENTS=otlp brings what SLUICE_OTLP_ENDPOINT needs.
+ARG REQUIREMENTS=base
+COPY requirements/*.txt requirements/
 RUN python -m venv /build \
     && /build/bin/pip install --quiet --require-hashes --requirement requirements/build.txt \
     && python -m venv --without-pip /opt/sluice \
-    && /build/bin/pip --python /opt/sluice/bin/python install --quiet --no-compile --require-hashes --requirement requirements/base.txt
+    && /build/bin/pip --python /opt/sluice/bin/python install --quiet --no-compile --require-hashes --requirement requirements/${REQUIREMENTS}.txt
 
 COPY . .
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \

@@ -66,13 +66,24 @@ def prepare_worker(**_: object) -> None:
 
     A pool made before the worker forks would be shared by processes that know nothing of each other.
     """
-    from config import checks
-
-    checks.refuse_unreadable_secrets()
-    checks.leave_pools()
+    prepare("worker")
 
 
 @beat_init.connect
 def prepare_beat(**_: object) -> None:
     """Refuse to start where the web process would."""
-    prepare_worker()
+    prepare("beat")
+
+
+def prepare(process: str) -> None:
+    """Do what a worker and beat have in common before they start."""
+    from django.conf import settings
+
+    from config import checks
+
+    checks.refuse_unreadable_secrets()
+    checks.leave_pools()
+    if settings.SLUICE_OTLP_ENDPOINT:
+        from config import tracing
+
+        tracing.start(process)

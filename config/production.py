@@ -3,6 +3,7 @@
 Production means that DATABASE_URL is set. What is missing or unsafe is told in one sentence each, that names the variable.
 """
 
+import importlib.util
 import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,6 +28,7 @@ def refusals(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each missing or unsafe variable."""
     yield from _proxy_refusals(environment)
     yield from _dns_refusals(environment.get("SLUICE_DNS_SERVERS", ""))
+    yield from _trace_refusals(environment.get("SLUICE_OTLP_ENDPOINT", "").strip())
     if not environment.get("DATABASE_URL"):
         return
     if urlsplit(environment["DATABASE_URL"]).scheme not in {"postgres", "postgresql"}:
@@ -78,6 +80,15 @@ def _dns_refusals(text: str) -> Iterator[str]:
             server_of(server)
         except BadServer as error:
             yield f"SLUICE_DNS_SERVERS: {error}."
+
+
+def _trace_refusals(endpoint: str) -> Iterator[str]:
+    if not endpoint:
+        return
+    if urlsplit(endpoint).scheme not in {"http", "https"}:
+        yield "SLUICE_OTLP_ENDPOINT must be the address of a collector: http://127.0.0.1:4318, without /v1/traces."
+    if importlib.util.find_spec("opentelemetry") is None:
+        yield "SLUICE_OTLP_ENDPOINT needs the packages of requirements/otlp.txt: pip install 'sluice[otlp]'."
 
 
 def refuse_half_configured(environment: Mapping[str, str]) -> None:

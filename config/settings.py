@@ -202,6 +202,11 @@ LOGGING = logs.configure(form=SLUICE_LOG_FORMAT, level=env.text("SLUICE_LOG_LEVE
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 # One line a request, at its end; what it was is in that line.
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+# The collector that traces go to, as in http://127.0.0.1:4318, and how many of 100 requests are traced.
+SLUICE_OTLP_ENDPOINT = env.text("SLUICE_OTLP_ENDPOINT")
+SLUICE_OTLP_PERCENT = min(100, env.number("SLUICE_OTLP_PERCENT", default=100))
+if SLUICE_OTLP_ENDPOINT:
+    MIDDLEWARE.insert(MIDDLEWARE.index("config.metrics.Measure"), "config.tracing.Requests")
 # Where it is set, /metrics wants it as a bearer token.
 SLUICE_METRICS_TOKEN = env.text("SLUICE_METRICS_TOKEN")
 

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
@@ -21,5 +22,9 @@ class Utf8Request(WSGIRequest):
         self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
 
 
+if settings.SLUICE_OTLP_ENDPOINT:
+    from config import tracing
+
+    tracing.start("web")
 application = get_wsgi_application()
 application.request_class = Utf8Request

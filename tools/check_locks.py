@@ -12,6 +12,7 @@ PINNED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 # Which groups of pyproject.toml each lock holds besides the product's own dependencies.
 GROUPS = {
     "base": [],
+    "otlp": [],
     "test": ["test", "build"],
     "dev": ["test", "build", "lint", "docs"],
     "browser": ["test", "build", "lint", "docs", "browser"],
@@ -27,6 +28,8 @@ def faults(root: Path) -> Iterator[str]:
     """Yield a sentence for each fault of a lock."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
     locks = {lock: [*project["project"]["dependencies"], *_of(project, groups)] for lock, groups in GROUPS.items()}
+    for lock in locks.keys() - {"base"}:
+        locks[lock] += project["project"]["optional-dependencies"]["otlp"]
     # Tools, and nothing of the product.
     locks |= {name: _of(project, [name]) for name in ("build", "deploy")}
     for lock, wanted in locks.items():
