@@ -35,7 +35,8 @@ _SYSLOG = (
     r"(?:(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:?\d\d))"
     r" \S+ exim4?(?:\[\d+\])?: )?"
 )
-_HEAD = re.compile(_SYSLOG + r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: [+-]\d{4})?) (?:\[\d+\] )?" + _ID + " ")
+_OWN_HEAD = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: [+-]\d{4})?) (?:\[\d+\] )?" + _ID + " "
+_HEAD, _SYSLOG_HEAD = re.compile(_OWN_HEAD), re.compile(_SYSLOG + _OWN_HEAD)
 _ANY_HEAD = re.compile(_SYSLOG + r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _PLAIN = r'(?:"(?:[^"\\]|\\.)*"|[^"<>\s\\\[\]])+(?:\[(?:[^\]\\]|\\.)*\])?'  # an address: a quoted string, a literal
 _ADDRESS = "(" + _PLAIN + ")"
@@ -149,7 +150,8 @@ class Reader:
     @staticmethod
     def head(raw: bytes) -> tuple[str, str] | None:
         """Return the stamp of a line, and no queue id; None where it is not one of a main log."""
-        head = _HEAD.match(raw.decode("utf-8", "surrogateescape"))
+        text = raw.decode("utf-8", "surrogateescape")
+        head = _HEAD.match(text) or _SYSLOG_HEAD.match(text)
         return (head[1], "") if head else None
 
     def finish(self) -> list[Out]:
@@ -160,7 +162,7 @@ class Reader:
         """Read one line, of bytes, without its line feed; not `whole`: the input ended without one."""
         raw = raw.rstrip(b"\r")
         text = raw.decode("utf-8", "surrogateescape")
-        head = _HEAD.match(text)
+        head = _HEAD.match(text) or _SYSLOG_HEAD.match(text)
         if head is None:
             if not text or text.isspace() or (whole and _ANY_HEAD.match(text)):
                 return []

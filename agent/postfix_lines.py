@@ -26,18 +26,24 @@ _QID = r"([0-9A-F]{6,20}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10}z[0-9B-DF-HJ-NP-
 _ADDRESS = (
     r'((?:(?:"(?:[^"\\]|\\.)*"|[^"<>\s,@\\\[\]])+(?:@(?:\[(?:[^\]\\]|\\.)*\]|[^\s<>,"@\[\]]*))?)?)'  # local@domain
 )
-# syslogd and `maillog_file`, journalctl's short-precise, ISO 8601 of rsyslog, journalctl and others, seconds of short-unix.
 _STAMP = (
+    r"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|z|[+-]\d\d:?\d\d))"
+)
+_NAME = r"([\w.-]+(?:/[\w.-]+)*)/([\w-]+)"
+# `maillog_file` and most syslogs: nearly all lines, so it is tried first.
+_HEAD = re.compile(_STAMP + r" (\S+) " + _NAME + r"\[\d+\]: ")
+# journalctl's short-precise, ISO 8601 without an offset, seconds of short-unix.
+_OTHER_STAMP = (
     r"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|z|[+-]\d\d:?\d\d)?"
     r"|\d{10}\.\d{1,9})"
 )
 # RFC 5424 begins with the priority and its version; FreeBSD's `syslogd -v` and busybox name the priority, before and after the
 # host.
-_BEGIN = r"(?:<\d{1,3}>)?(?:1 )?" + _STAMP + r"(?: <[a-z0-9]+\.[a-z]+>)? "
-HEAD = re.compile(
-    _BEGIN + r"(\S+) (?:[a-z0-9]+\.[a-z]+ )?([\w.-]+(?:/[\w.-]+)*)/([\w-]+)"
-    r"(?:\[\d+\]: (?:\[ID \d+ \w+\.\w+\] )?| \d+ - (?:-|\[[^\]]*\]) (?:\ufeff)? ?)"
+_BEGIN = r"(?:<\d{1,3}>)?(?:1 )?" + _OTHER_STAMP + r"(?: <[a-z0-9]+\.[a-z]+>)? "
+_OTHER_HEAD = re.compile(
+    _BEGIN + r"(\S+) (?:[a-z0-9]+\.[a-z]+ )?" + _NAME + r"(?:\[\d+\]: (?:\[ID \d+ \w+\.\w+\] )?"
+    r"| \d+ - (?:-|\[[^\]]*\]) (?:\ufeff)? ?)"
 )
 ANY_HEAD = re.compile(_BEGIN + r"\S+ \S|-- ")
 # A line of another program, whatever it says.
@@ -114,6 +120,12 @@ def delivery(text: str, start: int, *, whole: bool) -> Delivery | Unread | None:
         return Unread("truncated", "The line of a delivery has been cut")
     relay, delay, dsn, status = fields
     return Delivery(to[1], recipient, relay, delay, dsn, status, reason)
+
+
+def head(text: str) -> re.Match[str] | None:
+    """Return the match of a line's beginning: its stamp, host, and the name and daemon of an instance."""
+    found = _HEAD.match(text)
+    return _OTHER_HEAD.match(text) if found is None or text.startswith("[ID ", found.end()) else found
 
 
 @functools.lru_cache(10_000)

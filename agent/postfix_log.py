@@ -111,7 +111,7 @@ class Reader:
     def head(raw: bytes) -> tuple[str, str] | None:
         """Return stamp and queue id of a line ("" where it has none); None where it is not one of a mail log."""
         text = raw.decode("utf-8", "surrogateescape")
-        head = postfix_lines.HEAD.match(text)
+        head = postfix_lines.head(text)
         if head is None:
             return None
         qid = postfix_lines.NAMED.match(text, head.end())
@@ -128,7 +128,7 @@ class Reader:
         """
         raw = raw.rstrip(b"\r")
         text = raw.decode("utf-8", "surrogateescape")
-        head = postfix_lines.HEAD.match(text)
+        head = postfix_lines.head(text)
         if head is None:
             if not text or text.isspace():
                 return []
