@@ -3,7 +3,7 @@
 import datetime
 from dataclasses import dataclass
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 
 from alerts.conditions import CONDITIONS
 from alerts.models import Alert, Message
@@ -26,8 +26,8 @@ def open_alerts() -> dict[tuple[str, str], int]:
 
 
 def waiting(now: datetime.datetime) -> Waiting:
-    """Return the messages to enabled channels that wait. One query."""
-    rows = Message.objects.filter(due_at__isnull=False, channel__enabled=True)
+    """Return the reports, and the messages to enabled channels, that wait. One query."""
+    rows = Message.objects.filter(Q(channel=None) | Q(channel__enabled=True), due_at__isnull=False)
     found = rows.aggregate(number=Count("pk"), oldest=Min("created_at"))
     oldest = found["oldest"]
     return Waiting(found["number"], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)

@@ -3,7 +3,7 @@
 import datetime
 import smtplib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db.models import Exists, F, OuterRef, Q
 
-from alerts import pagerduty
-from alerts.models import Channel, Message
+from alerts import pagerduty, reports
+from alerts.models import Channel, Message, Report
 from core.encryption import decrypt
 from webhooks import signing
 from webhooks.calling import call
@@ -55,8 +55,11 @@ def run(*, clock: Callable[[], datetime.datetime], seconds: float) -> int:
         if problem is None:
             sent += 1
             continue
-        left_out |= Q(channel__kind=Channel.Kind.EMAIL) if problem.is_mail_down else Q(channel=message.channel_id)
-        logger.info("alert_not_sent", channel_id=message.channel_id, attempts=message.attempts, cause=problem.error)
+        if problem.is_mail_down:
+            left_out |= Q(channel__kind=Channel.Kind.EMAIL) | Q(channel=None)
+        elif message.channel_id is not None:
+            left_out |= Q(channel=message.channel_id)
+        logger.info("alert_not_sent", message=str(message.uuid), attempts=message.attempts, cause=problem.error)
     return sent
 
 
@@ -68,7 +71,7 @@ def claim(*, at: datetime.datetime, without: Q) -> Message | None:
     earlier = Message.objects.filter(channel=OuterRef("channel"), pk__lt=OuterRef("pk"), state=Message.State.WAITING)
     out_of_turn = Q(channel__kind=Channel.Kind.PAGERDUTY) & Exists(earlier)
     rows = Message.objects.due(at).exclude(without).exclude(out_of_turn).order_by("attempts", "pk")
-    while (message := rows.select_related("channel").first()) is not None:
+    while (message := rows.select_related("channel", "report__user").first()) is not None:
         mine = Message.objects.filter(pk=message.pk, due_at=message.due_at, attempts=message.attempts)
         if mine.update(due_at=at + LOST_AFTER, attempts=F("attempts") + 1):
             message.attempts += 1
@@ -88,10 +91,14 @@ def wait(attempts: int) -> datetime.timedelta:
 
 def _attempt(message: Message, at: datetime.datetime) -> Problem | None:
     """Send the message; return why it was not taken, None if it was."""
-    channel = message.channel
+    channel, report = message.channel, message.report
+    if channel is None:
+        if report is None or not reports.is_wanted(report):
+            return Problem("The person wants no reports, or is no longer one of the organization", is_final=True)
+        return _mail(message, report.user.email, _of_report(report))
     target = decrypt(channel.sealed_target)
     if channel.kind == Channel.Kind.EMAIL:
-        return _mail(message, target)
+        return _mail(message, target, {})
     body, url = message.body.encode(), target
     headers = {"Content-Type": "application/json", "User-Agent": "Sluice"}
     if channel.kind == Channel.Kind.WEBHOOK:
@@ -106,10 +113,16 @@ def _attempt(message: Message, at: datetime.datetime) -> Problem | None:
     return Problem(outcome.error or f"The answer was {outcome.status}", is_final=is_final)
 
 
-def _mail(message: Message, address: str) -> Problem | None:
+def _of_report(report: Report) -> dict[str, str]:
+    """Return the headers by which a mail program stops the reports with one click (RFC 8058)."""
+    link = reports.stop_url(report.user_id, report.organization_id)
+    return {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"} if link else {}
+
+
+def _mail(message: Message, address: str, more: Mapping[str, str]) -> Problem | None:
     domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].strip("> ")
     # Whoever answers automatically does not answer these (RFC 3834).
-    headers = {"Message-ID": f"<{message.uuid}@{domain}>", "Auto-Submitted": "auto-generated"}
+    headers = {"Message-ID": f"<{message.uuid}@{domain}>", "Auto-Submitted": "auto-generated", **more}
     try:
         EmailMessage(message.subject, message.body, None, [address], headers=headers).send()
     except smtplib.SMTPRecipientsRefused as refused:

@@ -5,7 +5,7 @@ import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from alerts import evaluating, sending
+from alerts import evaluating, reports, sending
 
 # A worker has other tasks: what is left waits for the next run.
 RUN_SECONDS = 10.0
@@ -26,6 +26,13 @@ def send() -> None:
 
 
 @shared_task
+def write_reports() -> None:
+    """Write the weekly reports that are due."""
+    reports.write_due(at=timezone.now())
+
+
+@shared_task
 def forget_old() -> None:
-    """Delete alerts that ended long ago, and old messages."""
+    """Delete alerts that ended long ago, and old messages and reports."""
     evaluating.forget_old(at=timezone.now(), kept=KEPT)
+    reports.forget_old(at=timezone.now(), kept=KEPT)

@@ -42,6 +42,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("forget old suppressions", "suppressions.tasks.forget_old", crontab(minute=15, hour=2), 3600),
     ("evaluate alerts", "alerts.tasks.evaluate", timedelta(seconds=60), 55),
     ("send alerts", "alerts.tasks.send", timedelta(seconds=15), 15),
+    ("write weekly reports", "alerts.tasks.write_reports", crontab(minute=25), 1800),
     ("forget old alerts", "alerts.tasks.forget_old", crontab(minute=35, hour=1), 3600),
     ("check domains", "servers.tasks.check_domains", timedelta(seconds=60), 55),
     ("resume paused addresses", "ippools.tasks.resume_addresses", timedelta(seconds=30), 30),

@@ -5,23 +5,25 @@ from django.db import models
 from django.db.models import Q
 
 from alerts.models.channel import Channel
+from alerts.models.report import Report
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def due(self, at: object) -> Self:
-        """Messages of enabled channels that may be sent now."""
-        return self.filter(due_at__lte=at, channel__enabled=True)
+        """Reports, and messages of enabled channels, that may be sent now."""
+        return self.filter(Q(channel=None) | Q(channel__enabled=True), due_at__lte=at)
 
 
 class Message(models.Model):
-    """One message to a channel, of one alert or of many, and what came of it."""
+    """One message to a channel, of one alert or of many, or the e-mail of a report; and what came of it."""
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"
         SENT = "sent", "Sent"
         FAILED = "failed", "Failed"
 
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="messages")
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, null=True, related_name="messages")
+    report = models.OneToOneField(Report, on_delete=models.CASCADE, null=True, related_name="message")
     # The same at each attempt: the Message-ID of an e-mail, `uuid` in JSON. A receiver knows a repetition by it.
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     subject = models.CharField(max_length=300)
@@ -47,6 +49,11 @@ class Message(models.Model):
                 condition=Q(state="waiting", due_at__isnull=False)
                 | Q(state__in=["sent", "failed"], due_at__isnull=True),
                 violation_error_message="A message is due exactly while it is waiting",
+            ),
+            models.CheckConstraint(
+                name="alerts_message_recipient",
+                condition=Q(channel=None, report__isnull=False) | Q(channel__isnull=False, report=None),
+                violation_error_message="A message is for a channel, or of a report",
             ),
         ]
         indexes = [

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.views import PasswordChangeView
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget
 
+from alerts import reports
 from core import lockout, second_factor, users
 from core.audit import Actor, record
 from core.clients import client_address
@@ -87,6 +88,7 @@ class Account(SiteMixin):
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [
             path("account/", self.admin_view(self.profile), name="account"),
+            path("account/reports/", self.admin_view(self.weekly_reports), name="weekly_reports"),
             path("account/second-factor/", self.admin_view(self.second_factor), name="second_factor"),
         ]
         return [*own, *super().get_urls()]
@@ -104,8 +106,29 @@ class Account(SiteMixin):
             else:
                 messages.success(request, "Your account has been changed.")
                 return redirect("admin:account")
-        context = {"title": "Your account", "form": form, "status": second_factor.status(user)}
+        context = {
+            "title": "Your account",
+            "form": form,
+            "status": second_factor.status(user),
+            "subscriptions": reports.subscriptions(user),
+        }
         return self._page(request, "panel/account.html", context)
+
+    def weekly_reports(self, request: HttpRequest) -> HttpResponse:
+        """Stop or resume the weekly reports of one of the user's organizations."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        user: Any = request.user
+        act = reports.resume_reports if request.POST.get("do") == "resume" else reports.stop_reports
+        found = [each.organization for each in reports.subscriptions(user)]
+        wanted = next((each for each in found if str(each.pk) == request.POST.get("organization")), None)
+        if wanted is None:
+            messages.error(request, "The organization could not be found.")
+        elif act(user=user, organization=wanted, actor=Actor.of_user(user)):
+            is_stopped = act is reports.stop_reports
+            words = "You get no more weekly reports of" if is_stopped else "You get the weekly reports of"
+            messages.success(request, f"{words} {wanted}.")
+        return redirect("admin:account")
 
     @method_decorator(sensitive_post_parameters())
     @method_decorator(never_cache)

@@ -1,7 +1,8 @@
 """What the tables of alerts refuse."""
 
+from alerts.models import Report, ReportOptOut
 from tests.alerts.factories import AlertFactory, ChannelFactory, MessageFactory, NoticeFactory
-from tests.factories import A_MOMENT, OrganizationFactory
+from tests.factories import A_MOMENT, OrganizationFactory, UserFactory
 from tests.refusals import Refusals
 
 refusals = Refusals("alerts")
@@ -61,6 +62,30 @@ def _():
 @refusals.by("alerts_message_due")
 def _():
     MessageFactory(state="sent")
+
+
+@refusals.by("alerts_message_recipient")
+def _():
+    MessageFactory(channel=None)
+
+
+@refusals.by("alerts.Message.report")
+def _():
+    report = Report.objects.create(organization=OrganizationFactory(), user=UserFactory(), week_on=A_MOMENT.date())
+    MessageFactory(channel=None, report=report)
+    MessageFactory(channel=None, report=report)
+
+
+@refusals.by("alerts_report_once")
+def _():
+    Report.objects.create(organization=OrganizationFactory(), user=UserFactory(), week_on=A_MOMENT.date())
+    Report.objects.create(**Report.objects.values("organization_id", "user_id", "week_on").get())
+
+
+@refusals.by("alerts_report_opt_out_once")
+def _():
+    ReportOptOut.objects.create(organization=OrganizationFactory(), user=UserFactory())
+    ReportOptOut.objects.create(**ReportOptOut.objects.values("organization_id", "user_id").get())
 
 
 @refusals.by("alerts_notice_once")

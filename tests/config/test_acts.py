@@ -280,6 +280,8 @@ WRITES = {
     "servers.send_limits": {"begin", "end"},
     "servers.webhooks": {"create_webhook", "delete_webhook"},
     "alerts.channels": {"create_channel", "delete_channel", "send_test"},
+    # They return whether they changed something; tests/alerts/test_reports.py.
+    "alerts.reports": {"stop_reports", "resume_reports"},
     "stats.intake.event_sources": {"make_source", "rotate_source", "unmap_text"},
     "stats.intake.reply_rules": {"create_rule", "delete_rule"},
     "stats.intake.tokens": {"make_ingest_token"},
