@@ -14,6 +14,12 @@ import subprocess
 from agent_grammar import InvalidPolicy
 from agent_logins import Logins
 
+# What stops suppressed recipients, asked by the service that customers submit to. Where it is away, mail is taken.
+MILTER = (
+    " -o smtpd_milters=unix:private/sluice-milter -o milter_default_action=accept -o milter_protocol=6"
+    " -o milter_connect_timeout=3s -o milter_command_timeout=5s"
+)
+
 
 class Place:
     """What is of this machine: where Postfix keeps its queues and its log, where customers submit mail, the certificate."""
@@ -50,8 +56,10 @@ def write(place, files, retired, document, now):
         name, _, kind = path.partition("/")
         if kind == "main.cf":
             text += place.settings(name)
-        elif kind == "master.cf" and place.submission:
-            text = re.sub(r"(?m)^127\.0\.0\.1:587 inet", f"{place.submission} inet", text)
+        elif kind == "master.cf":
+            text = re.sub(r"(?m)^(127\.0\.0\.1:587 inet .*)$", rf"\1{MILTER}", text)
+            if place.submission:
+                text = re.sub(r"(?m)^127\.0\.0\.1:587 inet", f"{place.submission} inet", text)
         elif kind == "networks":
             text += _networks(document["overlay"], files.get(f"{name}/tenants", ""), now)
         written[path] = text

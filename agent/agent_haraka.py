@@ -89,6 +89,10 @@ class Haraka:
         """Haraka's plug-in decides about log-ins itself."""
         return []
 
+    def stop_sockets(self, sockets):
+        """Return where the plug-in will ask about recipients."""
+        return [os.path.join(self._config, "sluice-suppressions")]
+
     def logins(self):
         """Return how many log-ins were accepted and refused, as the plug-in says it."""
         return self._status().get("logins")

@@ -264,16 +264,16 @@ async def serve(state, sockets_file):
     listening = {}
     alone_since = None
     while True:
-        wanted = _wanted(sockets_file)
+        wanted = wanted_sockets(sockets_file)
         for path in list(listening):
-            if path not in wanted or not _is_ours(path, listening[path][1]):
+            if path not in wanted or not is_ours(path, listening[path][1]):
                 listening.pop(path)[0].close()
         for path in wanted:
             if path not in listening:
                 with contextlib.suppress(OSError):
-                    listening[path] = await _listen(server, path)
+                    listening[path] = await listen(server.connected, path)
         server.write_counts()
-        if _agent_is_there(state):
+        if agent_is_there(state):
             alone_since = None
         elif alone_since is None:
             alone_since = time.monotonic()
@@ -282,7 +282,8 @@ async def serve(state, sockets_file):
         await asyncio.sleep(0.5)
 
 
-def _wanted(path):
+def wanted_sockets(path):
+    """Return the paths that the agent wrote down."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
@@ -290,25 +291,31 @@ def _wanted(path):
         return []
 
 
-def _is_ours(path, inode):
+def is_ours(path, inode):
+    """Tell whether a socket is still the one that was made."""
     try:
         return os.stat(path).st_ino == inode
     except OSError:
         return False
 
 
-async def _listen(server, path):
+async def listen(speaker, path):
+    """Listen on a socket, and return (what listens, its inode). It appears at once, by renaming."""
     beside = path + ".new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(beside)
-    found = await asyncio.start_unix_server(server.connected, beside, limit=LONGEST_LINE)
-    # The folder (`private`) is Postfix's alone.
-    os.chmod(beside, 0o666)
+    found = await asyncio.start_unix_server(speaker, beside, limit=LONGEST_LINE)
+    # Postfix's folder (`private`) is its alone; that of Haraka's plug-in others may enter.
+    folder = os.stat(os.path.dirname(path))
+    os.chmod(beside, 0o660)
+    if os.geteuid() == 0:
+        os.chown(beside, folder.st_uid, folder.st_gid)
     os.replace(beside, path)
     return found, os.stat(path).st_ino
 
 
-def _agent_is_there(state):
+def agent_is_there(state):
+    """Tell whether an agent runs in this folder."""
     try:
         with open(os.path.join(state, "agent.lock"), "r+", encoding="utf-8") as file:
             try:

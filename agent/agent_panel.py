@@ -85,6 +85,10 @@ class Panel:
             return None, etag, _seconds(answer.get("Retry-After"))
         return json.loads(body), answer.get("ETag"), 0
 
+    def suppressions(self, have):
+        """Return what changed in suppression lists since what the node has."""
+        return json.loads(self._ask("POST", "/api/node/v1/suppressions", json.dumps(have).encode(), timeout=60)[2])
+
     def report(self, report):
         """Send a report, and return what is wanted now."""
         return json.loads(self._ask("POST", "/api/node/v1/report", json.dumps(report).encode())[2])

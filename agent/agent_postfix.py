@@ -179,6 +179,10 @@ class Postfix:
                 found.append(os.path.join(folder, "sluice-auth"))
         return found
 
+    def stop_sockets(self, sockets):
+        """Return where Postfix will ask about recipients: beside the sockets for log-ins."""
+        return [os.path.join(os.path.dirname(path), "sluice-milter") for path in sockets]
+
     def logins(self):
         """Return how many log-ins were accepted and refused, as the process says that decides."""
         try:

@@ -66,6 +66,13 @@ class Spool:
             )
             db.execute("insert or replace into memory values ('reader', ?)", (json.dumps(state),))
 
+    def add(self, events, most):
+        """Keep events that no log has; none where so many are waiting already."""
+        rows = [(str(event.get("at", "")), json.dumps(event, ensure_ascii=False)) for event in events]
+        with self.transaction() as db:
+            if db.execute("select count(*) from event").fetchone()[0] < most:
+                db.executemany("insert into event(at, body) values (?, ?)", rows)
+
     def waiting(self):
         """Return the number of unsent events, and the time of the oldest (None if there are no events)."""
         with self._lock:

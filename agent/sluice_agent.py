@@ -16,14 +16,13 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
 
 import agent_settings
 from agent_commands import check, status
-from agent_files import is_locked, read_json, replace
+from agent_files import read_json, replace
 from agent_generation import addresses_present
 from agent_grammar import InvalidPolicy
 from agent_haraka import Haraka
@@ -32,13 +31,16 @@ from agent_logins import Logins
 from agent_panel import Panel, Refused, Unreachable
 from agent_postfix import Postfix, RolledBack
 from agent_reading import Known, Reading
+from agent_servers import Servers
 from agent_settings import VERSION, BadSettings
 from agent_spool import Spool
+from agent_suppressions import Suppressions
 
 WAIT = 25
 EVENTS_AT_A_TIME = 5000
 SECONDS_BETWEEN_REPORTS = 30.0
 SECONDS_BETWEEN_TRIES = 60.0
+SECONDS_BETWEEN_LISTS = 5.0
 LONGEST_PAUSE = 30.0
 # Files of each log that were read, and are kept for people.
 LOGS_KEPT = 14
@@ -51,7 +53,6 @@ class Agent:
     _failed_at = None
     _networks_until = None
     _complaint = None
-    _has_sockets = False
 
     def __init__(self, settings):
         self.settings = settings
@@ -75,7 +76,8 @@ class Agent:
         self.known = Known()
         self.known.learn(read_json(self._path("overlay.json")) or {}, self.spool.recall("addresses", {}))
         self.reading = None
-        self._children = []
+        self.suppressions = Suppressions(self._path("suppressions.db"))
+        self.servers = Servers(settings.state)
 
     def _path(self, name):
         return os.path.join(self.settings.state, name)
@@ -182,26 +184,14 @@ class Agent:
         replace(self._path("overlay.json"), json.dumps(document["overlay"]), 0o600)
         sockets = set(driver.sockets(document))
         self.listen(sorted(sockets.union(driver.sockets(self.applied) if self.applied else ())))
-        self.ensure_login_server()
+        self.servers.ensure()
         deadline = time.monotonic() + 5
         while not all(map(os.path.exists, sockets)) and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def listen(self, sockets):
-        """Tell the login server which sockets to listen on."""
-        replace(self._path("sockets.json"), json.dumps(sockets), 0o600)
-        self._has_sockets = bool(sockets)
-
-    def ensure_login_server(self):
-        """Start the login server, unless it is running (it outlives an agent that is killed)."""
-        self._children = [child for child in self._children if child.poll() is None]
-        if self._has_sockets and not self._children and not is_locked(self._path("logins.lock")):
-            program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent_logins.py")
-            self._children.append(
-                subprocess.Popen(
-                    [sys.executable, program, self.settings.state], stdin=subprocess.DEVNULL, start_new_session=True
-                )
-            )
+        """Tell the servers beside the agent which sockets to listen on."""
+        self.servers.want(sockets, self.driver.stop_sockets(sockets))
 
     def read_log(self):
         """Read a piece of the MTA's log; tell whether there was anything."""
@@ -223,6 +213,12 @@ class Agent:
             rows, [(rows[index], code, message) for index, code, message in refused if index < len(rows)]
         )
         return True
+
+    def pull_suppressions(self):
+        """Ask for what changed in the suppression lists; tell whether there is more at once."""
+        answer = self.panel.suppressions(self.suppressions.have())
+        self.suppressions.take(answer, time.time())
+        return not answer["is_complete"]
 
     def report(self):
         """Tell the panel how things are."""
@@ -275,7 +271,7 @@ class Agent:
         else:
             if self.driver:
                 self.driver.maintain()
-                self.ensure_login_server()
+                self.servers.ensure()
             with self.news:
                 if self.wanted is document:
                     self.news.wait(0.5)
@@ -298,6 +294,18 @@ class Agent:
         """Send events."""
         if not self.send_events():
             self.stopping.wait(0.2)
+
+    def suppressing(self):
+        """Keep the suppression lists."""
+        has_more = False
+        try:
+            has_more = self.pull_suppressions()
+        except Refused as error:
+            # No revision yet, or a panel of before there were lists.
+            if error.status != 404:
+                raise
+        if not has_more:
+            self.stopping.wait(SECONDS_BETWEEN_LISTS)
 
     def reporting(self):
         """Report after each change, and now and then."""
@@ -338,7 +346,7 @@ class Agent:
         self.start_mta()
         threads = [
             threading.Thread(target=self.repeat, args=(step,), daemon=True)
-            for step in (self.pulling, self.applying, self.reading_on, self.sending, self.reporting)
+            for step in (self.pulling, self.applying, self.reading_on, self.sending, self.suppressing, self.reporting)
         ]
         for thread in threads:
             thread.start()
@@ -349,8 +357,7 @@ class Agent:
             self.news.notify_all()
         # An act on the MTA is finished; a request to the panel is not waited for.
         threads[1].join(30)
-        for child in self._children:
-            child.terminate()
+        self.servers.end()
         return 0
 
     def once(self):
@@ -366,6 +373,8 @@ class Agent:
             pass
         try:
             while self.send_events():
+                pass
+            while self.pull_suppressions():
                 pass
             self.report()
         except (Unreachable, Refused) as error:

@@ -24,3 +24,5 @@ COLUMNS: tuple[str, ...] = tuple(NUMBERS)
 IGNORED = "ignored"
 # What a receiver's reply explains.
 REPLIED = frozenset({Kind.DEFERRED.value, Kind.BOUNCED.value, Kind.LATE_BOUNCE.value})
+# Of what a reply is read; of held messages it has a class only where it says that the recipient is suppressed.
+EXPLAINED = REPLIED | {Kind.HELD.value}

@@ -17,6 +17,7 @@ const outbound_queue = require('./outbound/queue')
 const { Policy, draw, parts } = require('./sluice_policy')
 const { Pace, PasswordDelay } = require('./sluice_pace')
 const { Counts, end_of } = require('./sluice_counts')
+const { Suppressions, REPLY } = require('./sluice_suppressions')
 
 const VERSION = '1.0'
 const FOLDER = '/var/lib/sluice-agent/haraka'
@@ -39,6 +40,7 @@ const counted = new WeakMap()
 const logins = { accepted: 0, refused: 0 }
 let folder = FOLDER
 let policy = null
+let suppressions = null
 let seen = {}
 let digests = {}
 let trouble = ''
@@ -50,6 +52,7 @@ exports.register = function () {
         throw new Error('sluice: smtp.ini must not have `nodes`: limits are counted in one process')
     }
     folder = (this.config.get('sluice.ini').main || {}).folder || process.env.SLUICE_AGENT_CONFIG || FOLDER
+    suppressions = new Suppressions(folder)
     this.inherits('auth/auth_base')
     // auth_base keeps the password in the connection's notes otherwise.
     this.blankout_password = true
@@ -167,15 +170,37 @@ function used_up(server, now) {
     return `This server has reached its send limit of ${limits[name]} messages ${name === 'hour' ? 'an' : 'a'} ${name}; try again after ${new Date(end_of(name, now)).toISOString().slice(0, 16)}Z`
 }
 
-exports.to_whom = function (next, connection, [to]) {
+exports.to_whom = async function (next, connection, [to]) {
     const server = server_of(connection.notes)
+    const { transaction } = connection
     if (!server || !policy) return next()
-    const from = connection.transaction.mail_from.address || ''
-    return policy.pool(server, from, to.address) === null ? next(DENY, 'This server has no IP pool for this mail') : next()
+    const from = transaction.mail_from.address || ''
+    if (policy.pool(server, from, to.address) === null) return next(DENY, 'This server has no IP pool for this mail')
+    const stop = await suppressions.ask(server, to.address)
+    // The client may be gone meanwhile.
+    if (!stop || connection.transaction !== transaction) return next()
+    hold(transaction, server, to)
+    if (stop === 'refuse') return next(DENY, `5.7.1 ${REPLY}`)
+    transaction.notes.sluice_dropped = [...(transaction.notes.sluice_dropped || []), to.address]
+    return next()
+}
+
+// A suppressed recipient: the attempt ends here.
+function hold(transaction, server, to) {
+    write({
+        id: `suppressed/${crypto.randomUUID()}`, type: 'held', at: new Date().toISOString(), server,
+        from: transaction.mail_from.address || '', to: to.address, code: 550, enhanced: '5.7.1', reply: `550 5.7.1 ${REPLY}`,
+    })
 }
 
 exports.note = function (next, connection) {
     const server = server_of(connection.notes)
+    const dropped = connection.transaction.notes.sluice_dropped
+    if (dropped) {
+        connection.transaction.rcpt_to = connection.transaction.rcpt_to.filter((to) => !dropped.includes(to.address))
+        // It is accepted, and nothing is left of it.
+        if (!connection.transaction.rcpt_to.length) return next(OK)
+    }
     if (server) {
         connection.transaction.notes.sluice_server = server
         connection.transaction.notes.sluice_uuid = connection.notes.sluice_uuid

@@ -95,8 +95,14 @@ SERVER_PROVIDERS = Scope(
     hours_kept=datetime.timedelta(days=35),
 )
 # Why: what receivers said, by server, by address and provider, and by the kind of reply.
+# Beside that what Sluice itself held back, because the recipient is suppressed.
 REASONS = Scope(
-    "class", "stats_reasoncount", ("server_id", "reason"), (Grain.HOUR, Grain.DAY), _is_one_of(_REPLIED), _REPLIED
+    "class",
+    "stats_reasoncount",
+    ("server_id", "reason"),
+    (Grain.HOUR, Grain.DAY),
+    f"({_is_one_of(_REPLIED)} OR ({_is_one_of(('held',))} AND reason <> 0))",
+    (*_REPLIED, "held"),
 )
 ADDRESS_REASONS = Scope(
     "class of an address",

@@ -23,6 +23,7 @@ from stats.intake.throttles import UNKNOWN
 from stats.intake.timestamps import Timestamps
 from stats.ledger.keys import MILLISECONDS_A_MINUTE, event_key
 from stats.ledger.row import Row, is_same
+from stats.reasons import Reason
 
 MAX_IDENTIFIER_LENGTH = 128
 _NO_TEXTS = {
@@ -179,7 +180,7 @@ def _look_up_names(noted: Sequence[PendingEvent], directory: Directory) -> None:
         reply
         for each in noted
         if each.details is not details.NONE
-        and each.kind in kinds.REPLIED
+        and each.kind in kinds.EXPLAINED
         and (reply := reply_of(each.details, _provider(each, directory))) is not None
     )
     directory.throttles.load({address for each in noted if each.ip and (address := addresses[each.ip]) and address > 0})
@@ -290,10 +291,12 @@ def _row(noted: PendingEvent, directory: Directory, reading: Reading) -> Row:
     if to:
         recipient, to = _recipient(to, to_domain, position, directory, reading)
     reason = NOTHING
-    if explained is not details.NONE and kind in kinds.REPLIED:
+    if explained is not details.NONE and kind in kinds.EXPLAINED:
         reply = reply_of(explained, _provider(noted, directory))
         if reply is not None:
             reason = directory.explanations.known[reply]
+            if kind not in kinds.REPLIED and reason.reason != Reason.SUPPRESSED:
+                reason = NOTHING
     return (
         event_key(at, server.uuid, kind, identifier, to),
         at // MILLISECONDS_A_MINUTE,

@@ -113,8 +113,9 @@ class ReasonOf(Bucket):
 
 
 class ReasonCount(ReasonOf):
-    """By server and class of the reply: hours (90 days), days."""
+    """By server and class of the reply: hours (90 days), days. Held messages are those of class `suppressed`."""
 
+    held = models.BigIntegerField(default=0)
     server_id = models.BigIntegerField()
     reason = models.SmallIntegerField(choices=Reason.choices)
     pk = models.CompositePrimaryKey("grain", "bucket", "server_id", "reason")

@@ -60,6 +60,8 @@ class SmallPanel:
         self.reports: list[dict[str, Any]] = []
         self.events: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.repeats = 0
+        # What is answered to a node that asks for suppression lists; None: as a panel that has none.
+        self.lists: dict[str, Any] | None = None
         # Shares of requests that are answered 503, cut before they are taken, and cut after.
         self.unavailable = self.cut_before = self.cut_after = 0.0
         self._changed = threading.Condition()
@@ -113,6 +115,16 @@ class SmallPanel:
         self.repeats += duplicates
         return {"accepted": accepted, "duplicates": duplicates, "refused": []}
 
+    def changed_lists(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Return the lists, or what says that the node has them."""
+        assert self.lists is not None
+        lists = [
+            each
+            for each in self.lists["lists"]
+            if asked["have"].get(each["organization"]) != {"number": each["number"], "whole": True}
+        ]
+        return {**self.lists, "lists": lists}
+
     def fails(self) -> str | None:
         drawn = self._random.random()
         for name in ("unavailable", "cut_before", "cut_after"):
@@ -155,6 +167,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/api/node/v1/report":
             self.owner.reports.append(json.loads(body))
             answer: dict[str, Any] = {"revision": self.owner.policy and self.owner.policy["revision"], "overlay": 1}
+        elif self.path == "/api/node/v1/suppressions":
+            if self.owner.lists is None:
+                return self._answer(404, {"error": {"code": "no_revision", "message": "No revision is published yet"}})
+            answer = self.owner.changed_lists(json.loads(body))
         else:
             assert self.path == "/api/v1/events", self.path
             events = [json.loads(line) for line in body.decode().split("\n") if line]

@@ -42,6 +42,7 @@ REASONS = {
     "550 5.1.1 <bob@example.com>: user unknown": "no_such_mailbox",
     "550 5.1.1 <eve@example.com>: user unknown": "no_such_mailbox",
     "452 4.2.2 mailbox of this user is full": "mailbox_full",
+    "550 5.7.1 Sluice: this recipient is suppressed": "suppressed",
 }
 SIGNATURES = {reply: reply.partition("<")[0] or reply for reply in REASONS}
 # table -> (grain, bucket, what) -> kind -> count
@@ -93,7 +94,7 @@ def recount(
         for table, keys, buckets in _subjects(event, day, month, year):
             for grain, bucket in buckets:
                 counts[table][grain, bucket, *keys][kind] += 1
-        if kind in REPLIED:
+        if kind in REPLIED or (kind == "held" and reason_of(event) == "suppressed"):
             _count_reply(counts, event, at, day, hours_from)
         if kind in ATTEMPTS and event.get("ip"):
             _count_attempt(counts, event, at, day, minutes_from)
@@ -112,9 +113,9 @@ def _count_reply(counts: Counts, event: Any, at: datetime.datetime, day: str, ho
     hours = [("hour", at.strftime("%Y-%m-%d %H"))] if at >= hours_from else []
     for grain, bucket in [("day", day), *hours]:
         counts["class"][grain, bucket, event["server"], reason][kind] += 1
-        if ip:
+        if ip and kind in REPLIED:
             counts["class of an address"][grain, bucket, ip, provider_of(event.get("to")), reason][kind] += 1
-    if event.get("reply"):
+    if event.get("reply") and kind in REPLIED:
         counts["signature"]["day", day, ip, SIGNATURES[event["reply"]]][kind] += 1
 
 

@@ -40,9 +40,14 @@ ZONES = [
 COUNTED: dict[frozenset[By], Any] = {
     frozenset({By.DOMAIN}): lambda event: bool(sender_domain(event)),
     frozenset({By.SENDER}): lambda event: bool(event.get("from")),
-    frozenset({By.REASON}): lambda event: event["type"] in REPLIED,
+    frozenset({By.REASON}): lambda event: event["type"] in REPLIED or is_stopped(event),
     frozenset({By.SIGNATURE}): lambda event: event["type"] in REPLIED and event.get("reply"),
 }
+
+
+def is_stopped(event: dict[str, Any]) -> bool:
+    """Whether a node held a message because its recipient is suppressed."""
+    return event["type"] == "held" and reason_of(event) == "suppressed"
 
 
 def sender_domain(event: dict[str, Any]) -> str:
@@ -118,6 +123,9 @@ class Recount:
         of_addresses = By.ADDRESS in question.subjects or {By.REASON, By.PROVIDER} <= question.subjects
         if of_addresses and By.SIGNATURE not in question.subjects:
             found = [each for each in found if each.get("ip")]
+            # What a node stopped was on its way to nobody: it has a class for its server alone.
+            if By.REASON in question.subjects:
+                found = [each for each in found if not is_stopped(each)]
         return found
 
     def series(self, points: list[datetime.datetime], chosen: list[dict[str, Any]]) -> list[Any]:
