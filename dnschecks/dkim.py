@@ -72,6 +72,11 @@ def public_key_of(text: str) -> str:
     return tags["p"]
 
 
+def is_testing(text: str) -> bool:
+    """Whether a record that can be used says that the domain is testing DKIM; raises BadRecord."""
+    return "y" in _tags(text).get("t", "").lower().split(":")
+
+
 def is_usable_key(public: str) -> bool:
     """Whether the text is base64 of an RSA public key at all; a key that was cut when it was pasted is not."""
     try:

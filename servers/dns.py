@@ -10,12 +10,17 @@ from dnschecks.findings import Finding, Findings, failed, invalid, missing, ok
 from dnschecks.near_misses import token_fault, unwrapped
 from dnschecks.resolver import Resolver
 from servers.dns_dmarc import check_dmarc
+from servers.dns_doubled import doubled
 from servers.dns_phrases import listed, shown, why_none
 from servers.dns_records import VERIFICATION_PREFIX, Expected, dkim_text
 from servers.dns_spf import check_spf
 
 CHECKS = ("verification", "spf", "dkim", "return_path", "mx", "dmarc")
 CNAME_STEPS = 5
+# RFC 6376, 3.6.1
+TESTING = (
+    "The record says that DKIM is being tested (“t=y”), so receivers may treat signed mail as unsigned: remove “y”."
+)
 
 
 def examine(expected: Expected, resolver: Resolver) -> Findings:
@@ -37,7 +42,9 @@ def check_verification(expected: Expected, resolver: Resolver) -> Finding:
     others = [text for text in answer.texts if VERIFICATION_PREFIX in text]
     if others:
         return invalid(f"The TXT record “{shown(others[0])}” is not this domain's. {publish}", answer)
-    return missing(f"{why_none(answer, 'TXT record')} {publish}", answer)
+    # Nearly every domain has others: SPF's, those of other services.
+    what = "verification record" if answer.records else "TXT record"
+    return missing(f"{why_none(answer, what)} {publish}", answer)
 
 
 def check_dkim(expected: Expected, resolver: Resolver) -> Finding:
@@ -47,7 +54,8 @@ def check_dkim(expected: Expected, resolver: Resolver) -> Finding:
         return failed(answer)
     publish = f"Publish the TXT record “{dkim_text(expected)}” at {expected.dkim_name}."
     if not answer.records:
-        return missing(f"{why_none(answer, 'DKIM record')} {publish}", answer)
+        elsewhere = doubled(expected.dkim_name, expected.name, "TXT", resolver)
+        return missing(f"{why_none(answer, 'DKIM record')} {elsewhere}{publish}", answer)
     if len(answer.records) > 1:
         return invalid(
             f"There are {len(answer.records)} TXT records at {expected.dkim_name}: leave only the DKIM record.", answer
@@ -61,7 +69,10 @@ def check_dkim(expected: Expected, resolver: Resolver) -> Finding:
     except dkim.BadRecord as error:
         return invalid(f"The DKIM record is wrong: {error}. {publish}", answer)
     if public == expected.dkim_public_key:
-        return ok(answer)
+        return ok(answer, warning=TESTING if dkim.is_testing(answer.texts[0]) else "")
+    if '"' in public:
+        # It was pasted as the strings of a zone file.
+        return invalid(f"The DKIM record's key has quotation marks in it: remove them. {publish}", answer)
     if not dkim.is_usable_key(public):
         return invalid(f"The DKIM record's key is damaged, perhaps cut when it was pasted. {publish}", answer)
     return invalid(f"The DKIM record has another key. {publish}", answer)
@@ -93,7 +104,8 @@ def check_return_path(expected: Expected, resolver: Resolver) -> Finding:
                 f"(“DNS only”). {publish}",
                 *seen,
             )
-        return missing(f"{why_none(seen[0], 'CNAME')} {publish}", *seen)
+        elsewhere = doubled(expected.return_path_name, expected.name, "CNAME", resolver)
+        return missing(f"{why_none(seen[0], 'CNAME')} {elsewhere}{publish}", *seen)
     return invalid(f"{expected.return_path_name} leads to {name}. {publish}", *seen)
 
 

@@ -224,6 +224,57 @@ def test_a_dkim_record_as_a_zone_file_has_it_is_told_as_such(dns: LocalDNS, text
     )
 
 
+def test_a_dkim_record_with_the_strings_of_a_zone_file_in_it_is_told_as_such(dns: LocalDNS) -> None:
+    put(dns, DKIM_NAME, f'v=DKIM1; p={KEY[:200]}" "{KEY[200:]}')
+    assert find("dkim").error == (
+        f"The DKIM record's key has quotation marks in it: remove them. Publish the TXT record “{DKIM}” at {DKIM_NAME}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "is_testing"),
+    [(f"v=DKIM1; k=rsa; t=y; p={KEY}", True), (f"k=rsa; t=s:Y; p={KEY}", True), (f"v=DKIM1; t=s; p={KEY}; n=y", False)],
+)
+def test_a_dkim_record_that_is_being_tested_deserves_a_warning(dns: LocalDNS, text: str, *, is_testing: bool) -> None:
+    put(dns, DKIM_NAME, text)
+    finding = find("dkim")
+    warning = (
+        "The record says that DKIM is being tested (“t=y”), so receivers may treat signed mail as unsigned: remove “y”."
+    )
+    assert (finding.status, finding.error, finding.warning) == (OK, "", warning if is_testing else "")
+
+
+@pytest.mark.parametrize(
+    ("check", "short", "record"),
+    [
+        ("dkim", "postal-abc._domainkey", 'TXT "v=DKIM1; p=x"'),
+        ("return_path", "rp", "CNAME rp.postal."),
+        ("dmarc", "_dmarc", 'TXT "v=DMARC1; p=none"'),
+    ],
+)
+def test_a_record_with_the_domain_twice_is_found(dns: LocalDNS, check: str, short: str, record: str) -> None:
+    dns.load(f"{short}.example.com.example.com. 60 IN {record}")
+    finding = find(check)
+    begin, _, publish = finding.error.partition("Publish ")
+    assert (finding.status, begin) == (
+        MISSING,
+        (
+            f"The name {short}.example.com does not exist. There is one at {short}.example.com.example.com: "
+            f"the DNS host appends the domain, so enter the name as “{short}”. "
+        ),
+    )
+    assert publish
+
+
+def test_other_texts_of_the_domain_are_not_denied(dns: LocalDNS) -> None:
+    put(dns, "example.com", "v=spf1 -all", "google-site-verification=x")
+    finding = find("verification")
+    assert (finding.status, finding.error) == (
+        MISSING,
+        "There is no verification record at example.com. Publish the TXT record “postal-verify TOKEN” at example.com.",
+    )
+
+
 def test_two_dkim_records_are_wrong(dns: LocalDNS) -> None:
     put(dns, DKIM_NAME, DKIM, "v=DKIM1; p=")
     finding = find("dkim")

@@ -117,7 +117,7 @@ def test_nothing_above_means_that_one_is_missing(dns: LocalDNS) -> None:
     assert (finding.status, finding.error) == (MISSING, f"The name _dmarc.{NAME} does not exist. {PUBLISH}")
     assert finding.facts == {"in_force": ""}
     assert {name for name, _ in dns.questions()} == {
-        f"_dmarc.{NAME}", "_dmarc.mail.example.com", "_dmarc.example.com", "_dmarc.com", NAME,
+        f"_dmarc.{NAME}", "_dmarc.mail.example.com", "_dmarc.example.com", "_dmarc.com", NAME, f"_dmarc.{NAME}.{NAME}",
     }  # fmt: skip
 
 
