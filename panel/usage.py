@@ -98,7 +98,7 @@ class Usage(SiteMixin):
              "" if row.accepted is None else row.accepted]
             for row in rows_of(request, month, kind, by)
         )  # fmt: skip
-        return csv_file.answer(f"usage-{name}.csv", COLUMNS, cells)
+        return csv_file.answer(request, f"usage-{name}.csv", COLUMNS, cells)
 
     def _asked(self, request: HttpRequest) -> tuple[int, str, str]:
         page = self._registry.get(Server)

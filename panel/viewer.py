@@ -28,8 +28,11 @@ class Viewer:
 
     @property
     def counts_as(self) -> str | int:
-        """Whose share of a common bound this person uses: an organization's (its id), or a share of their own."""
-        return min(self.roles) if self.roles else f"user {self.user.pk}"
+        """Whose share of a common bound this person uses: that of their one organization (its id), or a share of their own.
+
+        Whoever is added to another organization too does not share with it.
+        """
+        return next(iter(self.roles)) if len(self.roles) == 1 else f"user {self.user.pk}"
 
     def sees(self, organization_id: int | None) -> bool:
         return self.is_platform or organization_id in self.roles

@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from core import csv_table
 from core.errors import Fault, Invalid, Refused
-from panel import csv_file
+from panel import csv_file, long_work
 from panel.forms.fields import text_area
 
 LARGEST = 2 * 1024 * 1024
@@ -94,7 +94,7 @@ def page(
         is_confirmed = "confirmed" in request.POST
         try:
             rows = rows_of(form.cleaned_data["text"], columns, needed=needed)
-            with transaction.atomic():
+            with long_work.slot(request), transaction.atomic():
                 effect = importing(rows)
                 if not is_confirmed:
                     raise _DryRun(effect)

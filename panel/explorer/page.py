@@ -99,7 +99,7 @@ class Explorer(SiteMixin):
         except NotKept as lack:
             return HttpResponse(lack.sentence, status=400, content_type="text/plain")
         columns = ("since", "until", asked.group or "time", *found.kinds, *(f"{kind}_rate" for kind in found.kinds))
-        return csv_file.answer("counts.csv", columns, cells(asked, found))
+        return csv_file.answer(request, "counts.csv", columns, cells(asked, found))
 
     def _check(self, request: HttpRequest) -> None:
         page = self._registry.get(Server)

@@ -262,7 +262,7 @@ class IPAddressAdmin(TenantAdmin):
         if not self.may_use_files(request):
             raise PermissionDenied
         chosen = self.get_changelist_instance(request).get_queryset(request)
-        return csv_file.answer("addresses.csv", address_file.COLUMNS, address_file.rows_of(chosen))
+        return csv_file.answer(request, "addresses.csv", address_file.COLUMNS, address_file.rows_of(chosen))
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Import addresses from a file, after a dry run."""

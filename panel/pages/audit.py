@@ -106,7 +106,7 @@ class AuditEntryAdmin(TenantAdmin):
             raise PermissionDenied
         entries = list(self.get_changelist_instance(request).get_queryset(request)[:MOST_EXPORTED])
         reader = Reader(request, entries)
-        return csv_file.answer("audit-trail.csv", EXPORTED, (_row(entry, reader) for entry in entries))
+        return csv_file.answer(request, "audit-trail.csv", EXPORTED, (_row(entry, reader) for entry in entries))
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         # What tells of others has no history of its own.

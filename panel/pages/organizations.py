@@ -174,7 +174,7 @@ class OrganizationAdmin(TenantAdmin):
         if record is None or not self.has_view_permission(request, record):
             raise Http404
         rows = organization_overview.usage_rows(record, timezone.now())
-        return csv_file.answer(f"usage-{record.permalink}.csv", organization_overview.USAGE_COLUMNS, rows)
+        return csv_file.answer(request, f"usage-{record.permalink}.csv", organization_overview.USAGE_COLUMNS, rows)
 
     def days_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Return a CSV file of the organization's usage by day, in its time zone."""
@@ -182,7 +182,7 @@ class OrganizationAdmin(TenantAdmin):
         if record is None or not self.has_view_permission(request, record):
             raise Http404
         rows = organization_overview.daily_rows(record, timezone.now())
-        return csv_file.answer(f"days-{record.permalink}.csv", organization_overview.DAILY_COLUMNS, rows)
+        return csv_file.answer(request, f"days-{record.permalink}.csv", organization_overview.DAILY_COLUMNS, rows)
 
     @act(
         title="Suspend",

@@ -128,7 +128,7 @@ class ThrottlingTemplateAdmin(PanelAdmin):
         record = self.seen(request, object_id)
         if record is None or not self.has_view_permission(request, record):
             raise Http404
-        return csv_file.answer(f"rules-{record.pk}.csv", rules_file.COLUMNS, rules_file.rows_of(record.rules))
+        return csv_file.answer(request, f"rules-{record.pk}.csv", rules_file.COLUMNS, rules_file.rows_of(record.rules))
 
     def import_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Replace the template's rules by those of a file, after a dry run."""

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dnschecks.slots import Slots, TooManyChecks
+from core.slots import Slots
+from dnschecks.slots import TooManyChecks
 
 
 def test_it_works() -> None:
-    slots = Slots()
+    slots = Slots(TooManyChecks)
     with slots.taken("acme", slots=2), pytest.raises(TooManyChecks), slots.taken("acme", slots=2):
         pytest.fail("acme alone has taken everything")
     with slots.taken("acme", slots=2):
@@ -19,7 +20,7 @@ def test_it_works() -> None:
 
 @pytest.mark.parametrize(("number", "alone"), [(1, 1), (2, 1), (3, 2), (4, 2), (8, 4)])
 def test_one_alone_takes_half_and_a_second_still_gets_a_place(number: int, alone: int) -> None:
-    slots = Slots()
+    slots = Slots(TooManyChecks)
     held = []
     for _ in range(alone):
         held.append(slots.taken("acme", slots=number))
@@ -36,7 +37,7 @@ def test_one_alone_takes_half_and_a_second_still_gets_a_place(number: int, alone
 
 
 def test_a_place_is_given_back_when_what_it_was_for_fails() -> None:
-    slots = Slots()
+    slots = Slots(TooManyChecks)
     with pytest.raises(ZeroDivisionError), slots.taken("acme", slots=1):
         raise ZeroDivisionError
     with slots.taken("globex", slots=1):
@@ -44,7 +45,7 @@ def test_a_place_is_given_back_when_what_it_was_for_fails() -> None:
 
 
 def test_many_threads_never_hold_more_than_there_are() -> None:
-    slots, lock = Slots(), threading.Lock()
+    slots, lock = Slots(TooManyChecks), threading.Lock()
     now: Counter[int] = Counter()
     most = 0
 
