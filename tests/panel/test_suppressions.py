@@ -209,7 +209,7 @@ def test_an_analyst_exports_and_does_not_import(acme, globex):
     assert upload(client, "address\nann@x.example\n").status_code == 403
     assert "Import" not in client.get(reverse(LIST)).content.decode().split('class="panel-tools"')[1].split("</p>")[0]
     response = client.get(reverse("admin:suppressions_suppression_export"))
-    rows = list(csv.reader(io.StringIO(response.content.decode())))
+    rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
     assert rows[0] == list(suppression_file.EXPORTED)
     assert [row[:5] for row in rows[1:]] == [
         ["acme", "", "", "'=…n@x.example", "api"],
