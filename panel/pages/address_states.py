@@ -11,8 +11,11 @@ IDENTITY_CHECKS = {"ptr": "Name (PTR)", "fcrdns": "Name leads back (FCrDNS)", "h
 
 
 def identity_of(record: IPAddress) -> dict[str, Any]:
-    """Return the DNS identity of the address: each check with its status and the sentence on what to change."""
-    found = AddressIdentity.objects.filter(ip_address=record).first()
+    """Return the DNS identity of the address: each check with its status and the sentence on what to change.
+
+    The identity should have been read with the address.
+    """
+    found: AddressIdentity | None = getattr(record, "identity", None)
     checks = [
         {
             "label": label,

@@ -15,10 +15,10 @@ from alerts import pool_load
 from core.references import Reference
 from core.related_counts import count_of
 from dnschecks.checked import DNSStatus
-from ippools import blocklists, identity, ip_addresses, pausing, redirects, warm_ups
+from ippools import identity, ip_addresses, pausing, redirects, warm_ups
 from ippools.models import IPAddress, IPPoolMember, WarmUp
 from nodes import address_file
-from panel import charts, csv_file, limit_effects
+from panel import csv_file, limit_effects
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
 from panel.formatting import in_short, limits_in_words
@@ -26,9 +26,9 @@ from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
 from panel.forms.warm_ups import WarmUpForm
-from panel.pages import bounded, drains, limit_lookup, warm_up_overview
+from panel.pages import address_overview, limit_lookup
 from panel.pages.address_filters import IdentityFilter, WarmUpFilter
-from panel.pages.address_states import IDENTITY_CHECKS, delivery_state, identity_of, identity_state, template_url
+from panel.pages.address_states import IDENTITY_CHECKS, delivery_state, identity_state
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of, is_within_page
 from panel.viewer import Viewer, viewer_of
@@ -41,7 +41,6 @@ from throttling.limits import LimitTable
 OWN_FIELDS = (
     "name", "ipv4", "ipv6", "public_ipv4", "public_ipv6", "hostname", "priority", "template", "redirect", "delivery_paused",
 )  # fmt: skip
-SHOWN_POOLS = 20
 LONGEST_CHAIN = 20
 
 
@@ -204,29 +203,11 @@ class IPAddressAdmin(TenantAdmin):
 
     def summary_of(self, request: HttpRequest, record: IPAddress) -> dict[str, Any]:
         """Return the summary above the form: state, counts, charts, pools, redirect, limit."""
-        now = timezone.now()
-        shown = pools_seen_by(viewer_of(request).user).filter(members__ip_address=record).distinct()
         context = {
-            "address": record,
-            "state": delivery_state(record),
-            "chart": charts.address_chart(record.pk, now, explores=viewer_of(request).is_platform),
-            "address_pools": shown.order_by("pk")[:SHOWN_POOLS],
+            **address_overview.summary(record, viewer_of(request), timezone.now()),
             "chain": self.chain_of(request, record),
-            "sent": {period: sent_by_address([record.pk], period, now)[record.pk] for period in ("today", "month")},
             "limits_url": self.url_of(record.pk, "limits"),
-            # Templates are the platform's.
-            "template_url": template_url(record.template_id) if viewer_of(request).is_platform else "",
-            **identity_of(record),
-            "listings": blocklists.of_address(record.pk),
-            **bounded.of_address(record.pk, now),
-            **drains.of_addresses([record.pk], is_platform=viewer_of(request).is_platform),
-            "may_end_caps": viewer_of(request).is_platform,
         }
-        if context["state"] == "sending" and any(each["drain"].is_in_effect() for each in context["drains"]):
-            context["state"] = "drained"
-        if (found := warm_up_overview.of_address(record.pk)) is not None:
-            # Its own page is the platform's.
-            context["warm_up"] = {**found, "may_act": viewer_of(request).is_platform}
         if not self.has_change_permission(request, record):
             context["rules_shown"] = rule_sets.rules_of(record.rules_id)
         return context

@@ -63,6 +63,16 @@ class PanelAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.visible_to(viewer_of(request), super().get_queryset(request))
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any | None:
+        """Return the record, read once per request that only shows it: Django, unfold and `seen` each ask for it."""
+        if request.method != "GET" or from_field is not None:
+            return super().get_object(request, object_id, from_field)
+        cache = request.__dict__.setdefault("_sluice_found", {})
+        key = self.model, str(object_id)
+        if key not in cache:
+            cache[key] = super().get_object(request, object_id)
+        return cache[key]
+
     def seen(self, request: HttpRequest, object_id: object) -> Any | None:
         """Return the record with this id if the user can view it, looked up once per request."""
         cache = request.__dict__.setdefault("_sluice_seen", {})

@@ -10,9 +10,8 @@ from ippools.drains import mode_of
 from ippools.models import AddressDrain, IPAddress, IPPool
 from ippools.public_addresses import BOUND_AND_PUBLIC, hidden
 from panel.explorer import links
-from panel.pages import drains
+from panel.pages import drains, identity_watch
 from panel.viewer import Viewer
-from servers import pools
 from servers.access import servers_of
 from servers.models import IPPoolRule
 from stats.reports.queries import rank_pools, sent_by_address
@@ -23,12 +22,23 @@ SHOWN_UNSEEN = 10
 EXPLORED_DAYS = 30
 
 
-def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
-    """Return the context of `panel/pool/summary.html`: the same queries however many members there are."""
-    columns = ("pk", "hostname", "delivery_paused", "redirect_id", "is_drained", *BOUND_AND_PUBLIC)
+def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime, *, owner_id: int | None) -> dict[str, Any]:
+    """Return the context of `panel/pool/summary.html`: the same queries however many members there are.
+
+    `owner_id` is the organization whose pool it is; None: the platform's.
+    """
+    columns = (
+        "pk",
+        "hostname",
+        "delivery_paused",
+        "redirect_id",
+        "is_drained",
+        *BOUND_AND_PUBLIC,
+        *identity_watch.COLUMNS.values(),
+    )
     drained = Exists(AddressDrain.objects.in_effect().filter(address=OuterRef("pk")))
     found = IPAddress.objects.filter(memberships__pool=pool).annotate(is_drained=drained)
-    members = list(found.order_by("pk").values(*columns))
+    members = list(found.order_by("pk").values(*columns, *identity_watch.COLUMNS.values()))
     unseen = [each for member in members for each in hidden(*(member[name] for name in BOUND_AND_PUBLIC))]
     ids = [member["pk"] for member in members]
     month, total = sent_by_address(ids, "month", now), sent_by_address(ids, None, now)
@@ -37,7 +47,6 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, A
         member["month"], member["total"] = month[member["pk"]], total[member["pk"]]
         member["share"] = round(100 * member["month"] / whole, 1) if whole else 0.0
     members.sort(key=lambda member: (-member["month"], member["pk"]))
-    owner_id = pools.owner_id_of(pool)
     ranking = rank_pools(owner_id) if owner_id is not None else []
     servers = servers_of(viewer.user).filter(ip_pool=pool, deleted_at=None).select_related("organization")
     rules = IPPoolRule.objects.filter(pool=pool)
@@ -47,6 +56,7 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime) -> dict[str, A
         "explore_url": links.of_last_days(now, EXPLORED_DAYS, pool=pool.pk) if viewer.is_platform else "",
         "members": members[:SHOWN_MEMBERS],
         "member_total": len(members),
+        **identity_watch.of_pool(pool, members, viewer),
         **drains.of_addresses(ids, is_platform=viewer.is_platform),
         # What may become of addresses in trouble is the platform's to say.
         "drain_mode": mode_of(pool.drain_mode).value if viewer.is_platform else "",

@@ -211,7 +211,9 @@ class IPPoolAdmin(TenantAdmin):
 
     def summary_of(self, request: HttpRequest, record: IPPool) -> dict[str, Any]:
         return {
-            **pool_overview.summary(record, viewer_of(request), timezone.now()),
+            **pool_overview.summary(
+                record, viewer_of(request), timezone.now(), owner_id=self.organization_id_of(record)
+            ),
             "may_add": self.has_change_permission(request, record),
             "add_url": self.url_of(record.pk, "add_addresses"),
             "remove_url": self.url_of(record.pk, "remove_addresses"),
