@@ -160,7 +160,8 @@ class Reader:
 
     def line(self, raw: bytes, where: Any = None, *, whole: bool = True) -> list[Out]:
         """Read one line, of bytes, without its line feed; not `whole`: the input ended without one."""
-        raw = raw.rstrip(b"\r")
+        # A machine that lost its power leaves NULs where the lines before were to be.
+        raw = (raw.lstrip(b"\0") or raw).rstrip(b"\r")
         text = raw.decode("utf-8", "surrogateescape")
         head = _HEAD.match(text) or _SYSLOG_HEAD.match(text)
         if head is None:

@@ -38,9 +38,13 @@ _OTHER_STAMP = (
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|z|[+-]\d\d:?\d\d)?"
     r"|\d{10}\.\d{1,9})"
 )
-# RFC 5424 begins with the priority and its version; FreeBSD's `syslogd -v` and busybox name the priority, before and after the
-# host.
-_BEGIN = r"(?:<\d{1,3}>)?(?:1 )?" + _OTHER_STAMP + r"(?: <[a-z0-9]+\.[a-z]+>)? "
+# Container engines put their own time before a line (Docker's `logs -t`, the files of Kubernetes). RFC 5424 begins with the
+# priority and its version; FreeBSD's `syslogd -v` and busybox name the priority, before and after the host.
+_BEGIN = (
+    r"(?:\d{4}-\d\d-\d\dT[\d:.]{8,18}Z (?:std(?:out|err) [FP] )?)?(?:<\d{1,3}>)?(?:1 )?"
+    + _OTHER_STAMP
+    + r"(?: <[a-z0-9]+\.[a-z]+>)? "
+)
 _OTHER_HEAD = re.compile(
     _BEGIN + r"(\S+) (?:[a-z0-9]+\.[a-z]+ )?" + _NAME + r"(?:\[\d+\]: (?:\[ID \d+ \w+\.\w+\] )?"
     r"| \d+ - (?:-|\[[^\]]*\]) (?:\ufeff)? ?)"

@@ -126,7 +126,8 @@ class Reader:
 
         Not `whole`: the input ended without a line feed, so the line may have been cut.
         """
-        raw = raw.rstrip(b"\r")
+        # A machine that lost its power leaves NULs where the lines before were to be.
+        raw = (raw.lstrip(b"\0") or raw).rstrip(b"\r")
         text = raw.decode("utf-8", "surrogateescape")
         head = postfix_lines.head(text)
         if head is None:

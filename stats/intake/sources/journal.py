@@ -1,4 +1,4 @@
-"""The journal of systemd as `journalctl -o json` writes it: each entry as a line of a syslog."""
+"""Logs whose lines are JSON, as lines of a syslog: the journal of systemd by `journalctl -o json`, and Docker's files."""
 
 import datetime
 
@@ -14,12 +14,16 @@ _MOST_DIGITS = 16
 def as_line(line: bytes) -> bytes:
     """Return the entry's message with time, host and program before it; what is no such entry as it is.
 
+    Of Docker's files (json-file), the line that the container wrote.
+
     journalctl leaves out messages over 4 KiB without `--all`, and writes those that are not UTF-8 as numbers.
     """
     try:
         entry = mapping(orjson.loads(line))
     except orjson.JSONDecodeError:
         return line
+    if type(written := entry.get("log")) is str:
+        return written.rstrip("\r\n").encode("utf-8", "surrogateescape")
     message, micros = entry.get("MESSAGE"), text(entry.get("__REALTIME_TIMESTAMP"))
     if type(message) is list:
         try:

@@ -132,6 +132,10 @@ def test_a_log_that_went_through_syslog(begin):
     assert kinds(read(*lines)) == [IN, OUT]
 
 
+def test_what_a_loss_of_power_leaves_is_no_part_of_a_line():
+    assert kinds(read("\0" * 300 + arrival(), delivered())) == [IN, OUT]
+
+
 def test_of_an_hour_that_comes_twice_the_message_says_which():
     """Without log_timezone, both messages were delivered at 02:30: before and after the clock was set back."""
     lines = [

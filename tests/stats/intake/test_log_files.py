@@ -65,6 +65,11 @@ def test_the_journal_is_read():
     assert found == [("incoming", "acme/marketing", at), ("sent", "acme/marketing", at)]
 
 
+def test_dockers_files_are_read():
+    written = [json.dumps({"log": f"{each}\n", "stream": "stdout"}) for each in (client(), active(), delivery())]
+    assert read(text(*written)) == [(0, each, "acme/marketing") for each in ("incoming", "sent")]
+
+
 def test_a_message_of_the_journal_that_is_not_utf8_is_numbers():
     message = delivery(to="grün@big.example").partition("]: ")[2].encode("latin-1")
     lines = text(entry(client()), entry(active()), entry(delivery(), MESSAGE=list(message)))
