@@ -17,6 +17,10 @@ _BLANKS = re.compile(r"[^\S\r\n]+")
 # Japanese, arrows, and the word for it.
 _DASH = re.compile(r" ?(?:[-\u2010-\u2015\u2212\u301c\ufe58\ufe63\uff0d\uff5e]>?|\u2192) ?| (?:to|bis|à) ")
 _SLASH = re.compile(r" ?/ ?")
+_AND = re.compile(r"(?<=[0-9]) (?:and|und|et|&) (?=[0-9])")
+# Another word between two addresses may be that of a span in a further language.
+_JOINED = "\u2060"  # an invisible character, so that no text has it
+_WORD = re.compile(r"(?<=[0-9]) ([^\W\d_]+) (?=[0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,12 @@ def read(text: str, *, most: int = MOST_ADDRESSES) -> Pasted:
     """
     # Of a run of blanks one is left first: looked for before a dash, each of many would be looked through to their end.
     text = _SLASH.sub("/", _DASH.sub("-", _BLANKS.sub(" ", without_invisible(text))))
+    # Both addresses are refused with the word: alone, they would be the ends of what was meant.
+    text = _WORD.sub(rf"{_JOINED}\1{_JOINED}", _AND.sub(" ", text))
     found: dict[str, None] = {}
     refused: list[tuple[str, str]] = []
     for entry in filter(None, _SEPARATORS.split(text)):
-        shown = entry if len(entry) <= LONGEST_ENTRY else entry[:LONGEST_ENTRY] + "…"
+        shown = (entry if len(entry) <= LONGEST_ENTRY else entry[:LONGEST_ENTRY] + "…").replace(_JOINED, " ")
         try:
             first, last = _span(entry)
         except ValueError:

@@ -31,6 +31,7 @@ def url(pool, page="change"):
         ("192.0.2.9\u2013192.0.2.11", ["192.0.2.9", "192.0.2.10", "192.0.2.11"]),
         ("192.0.2.9 to 192.0.2.11", ["192.0.2.9", "192.0.2.10", "192.0.2.11"]),
         ("192.0.2.9 bis 192.0.2.10\n192.0.2.11 à 12", ["192.0.2.9", "192.0.2.10", "192.0.2.11", "192.0.2.12"]),
+        ("192.0.2.9 and 192.0.2.11 und 192.0.2.13", ["192.0.2.9", "192.0.2.11", "192.0.2.13"]),
         ("192.0.2.9 -> 192.0.2.11", ["192.0.2.9", "192.0.2.10", "192.0.2.11"]),
         ("192.0.2.9～11、192.0.2.1，192.0.2.2", ["192.0.2.9", "192.0.2.10", "192.0.2.11", "192.0.2.1", "192.0.2.2"]),
         ('"192.0.2.9";"192.0.2.1"\r\n"192.0.2.2"', ["192.0.2.9", "192.0.2.1", "192.0.2.2"]),
@@ -44,7 +45,15 @@ def test_addresses_are_read_as_people_paste_them(text, addresses):
     assert ranges.read(text) == ranges.Pasted(addresses, [])
 
 
-@pytest.mark.parametrize("blank", [" ", "\u00a0", " - ", "\t/"])
+@pytest.mark.parametrize("word", ["hasta", "até", "から", "through"])
+def test_a_span_in_words_that_are_not_known_is_refused_whole(word):
+    [(entry, why)] = ranges.read(f"192.0.2.9 {word} 192.0.2.11\n").refused
+    assert entry == f"192.0.2.9 {word} 192.0.2.11"
+    assert why.startswith("is not an IPv4 address")
+    assert ranges.read(f"192.0.2.9 {word} 192.0.2.11 192.0.2.1").addresses == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize("blank", [" ", "1", " a 1", "\u00a0", " - ", "\t/"])
 def test_a_paste_full_of_blanks_costs_no_more_than_its_length(blank):
     """A run of 200,000 took twenty minutes of a web thread."""
     began = time.process_time()
