@@ -48,14 +48,15 @@ def of_refusals(scope: Scope, now: datetime.datetime) -> list[Item]:
     """Return alerts on events refused today or yesterday, with the reasons."""
     items = []
     for refused in refusals.lately(scope.server_ids, now)[: scope.named]:
+        url = reverse("admin:refused")
         if refused.server_id is None:
-            who, url = "an ingest token or file", reverse("admin:stats_ingesttoken_changelist")
+            who = "an ingest token or file"
         elif refused.server is None:
             continue
         else:
-            who, url = refused.server, change_url("servers.server", refused.server_id)
+            who, url = refused.server, f"{url}?server={refused.server_id}"
         reasons = ", ".join(f"{number:,} × {code}" for code, number in list(refused.codes.items())[:3])
-        detail = f"{reasons}, today and yesterday; the answers of /api/v1/events say which"
+        detail = f"{reasons}, today and yesterday"
         items.append(Item("warn", "events_refused", f"{refused.number:,} events of {who} were refused", detail, url))
     return items
 

@@ -88,6 +88,14 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
 ]
 
 
+# Pages of the site, beside the dashboard: (URL name, title, icon).
+SITE_PAGES = (
+    ("explorer", "Explorer", "query_stats"),
+    ("usage", "Usage", "bar_chart"),
+    ("refused", "Refused events", "report"),
+)
+
+
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return unfold's navigation for this person."""
     pages = {model._meta.label_lower: page for model, page in admin.site._registry.items()}
@@ -95,7 +103,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     if pages["servers.server"].has_module_permission(request):
         match = request.resolver_match
         there = match.url_name if match is not None else ""
-        for name, title, icon in (("explorer", "Explorer", "query_stats"), ("usage", "Usage", "bar_chart")):
+        for name, title, icon in SITE_PAGES:
             first.append({"title": title, "icon": icon, "link": reverse(f"admin:{name}"), "active": there == name})
     groups: list[dict[str, Any]] = [{"items": first}]
     for title, entries in GROUPS:

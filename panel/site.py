@@ -12,6 +12,7 @@ from panel.customers import Customers
 from panel.dashboard.alerts import Alerts
 from panel.explorer.page import Explorer
 from panel.record_actions import is_within_page
+from panel.refusals import Refusals
 from panel.sign_in.account import Account
 from panel.sign_in.login import SignIn
 from panel.usage import Usage
@@ -25,7 +26,7 @@ class Choices(AutocompleteJsonView):
         return {**super().serialize_result(obj, to_field_name), "text": label}
 
 
-class PanelSite(SignIn, Account, Alerts, Customers, Usage, Explorer, UnfoldAdminSite):
+class PanelSite(SignIn, Account, Alerts, Customers, Usage, Explorer, Refusals, UnfoldAdminSite):
     """The panel."""
 
     index_template = "panel/dashboard.html"

@@ -51,7 +51,7 @@ def ingest(
         remarks.sort()
     if not reporter.is_source:
         server_id = reporter.server.pk if reporter.server else None
-        refusals.note([*receipt.refused, *receipt.conflicts], server_id=server_id, now=now)
+        refusals.note([*receipt.refused, *receipt.conflicts], events, server_id=server_id, now=now)
     return receipt
 
 

@@ -4,11 +4,13 @@ import datetime
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Max, Min, OuterRef, QuerySet, Subquery, Sum
 
 from servers.models import Server
 from stats.counts import buckets
+from stats.intake import samples
 from stats.intake.remarks import Remark
 from stats.ledger import storage
 from stats.models import RefusalCount
@@ -29,18 +31,85 @@ class Refused:
     codes: dict[str, int]
 
 
-def note(refused: Sequence[Remark], *, server_id: int | None, now: datetime.datetime) -> None:
-    """Add to the day's counts, in the order of their keys, to prevent deadlocks."""
+def note(refused: Sequence[Remark], events: Sequence[Any], *, server_id: int | None, now: datetime.datetime) -> None:
+    """Add to the day's counts, in the order of their keys, to prevent deadlocks; `events` has the remarks' positions."""
     day = buckets.day_of(now)
     rows = sorted(Counter(each.code for each in refused).items())
     if not rows:
         return
-    values = ", ".join(["(%s, %s, %s, %s)"] * len(rows))
+    latest = {each.code: each for each in refused}
+    values = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(rows))
     storage.execute(
-        f"INSERT INTO stats_refusalcount (day, server_id, code, number) VALUES {values}"
-        " ON CONFLICT (day, server_id, code) DO UPDATE SET number = stats_refusalcount.number + excluded.number",
-        [value for code, number in rows for value in (day, server_id or PLATFORM, code, number)],
-    )
+        f"INSERT INTO stats_refusalcount (day, server_id, code, number, message, sample) VALUES {values}"
+        " ON CONFLICT (day, server_id, code) DO UPDATE SET number = stats_refusalcount.number + excluded.number,"
+        " message = excluded.message, sample = excluded.sample",
+        [
+            value
+            for code, number in rows
+            for remark in (latest[code],)
+            for value in (
+                day, server_id or PLATFORM, code, number,
+                remark.message[: samples.LONGEST_MESSAGE], samples.masked(events[remark.position]),
+            )
+        ],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The refusals of one reporter for one reason, in some days; `server` is None for reporters of the platform."""
+
+    server_id: int | None
+    server: str | None
+    organization: str | None
+    code: str
+    number: int
+    first_day: datetime.date
+    last_day: datetime.date
+    # Of the latest one.
+    message: str
+    sample: str
+
+
+def lines(server_ids: Iterable[int] | None, now: datetime.datetime, *, days: int, most: int) -> tuple[list[Line], int]:
+    """Return the refusals of the last days by reporter and reason, most first, and how many more there are. Three queries.
+
+    Of some servers, or of all reporters (None).
+    """
+    today = buckets.day_of(now)
+    rows: QuerySet[RefusalCount] = RefusalCount.objects.filter(day__gt=today - days, day__lte=today)
+    if server_ids is not None:
+        rows = rows.filter(server_id__in=storage.ids(server_ids))
+    grouped = rows.order_by().values_list("server_id", "code")
+    sums = grouped.annotate(total=Sum("number"), first=Min("day"), last=Max("day"))
+    summed = list(sums.order_by("-total", "code", "server_id")[: most + 1])
+    more = max(0, grouped.distinct().count() - most) if len(summed) > most else 0
+    shown = summed[:most]
+    names = {
+        pk: (name, organization)
+        for pk, name, organization in Server.objects.filter(
+            pk__in=storage.ids({server for server, *_ in shown})
+        ).values_list("pk", "name", "organization__name")
+    }
+    wanted = {(last, server, code) for server, code, _, _, last in shown}
+    latest = {
+        (row.day, row.server_id, row.code): row
+        for row in rows.filter(
+            day__in={day for day, _, _ in wanted}, server_id__in=storage.ids({s for _, s, _ in wanted})
+        )
+        if (row.day, row.server_id, row.code) in wanted
+    }
+    found = []
+    for server, code, total, first, last in shown:
+        name, organization = names.get(server, (None, None))
+        row = latest[last, server, code]
+        days_seen = _date(first), _date(last)
+        found.append(Line(server or None, name, organization, code, total, *days_seen, row.message, row.sample))
+    return found, more
+
+
+def _date(day: int) -> datetime.date:
+    return buckets.start_of_day(day).date()
 
 
 def lately(server_ids: Iterable[int] | None, now: datetime.datetime, *, days: int = 2) -> list[Refused]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-from django.db.models import Sum
+from django.db.models import Max, Min, Sum
 
 from stats.counts import buckets
+from stats.intake import samples
 from stats.intake.ingest import Receipt
 from stats.intake.remarks import Remark
 from stats.ledger import storage
@@ -20,10 +20,7 @@ HOURS_KEPT = 30 * 24
 _MOST_CODES = 50
 _REST = "other"
 _MOST_SAMPLES = 20
-_LONGEST_SAMPLE = 1000
-_LONGEST_MESSAGE = 300
 # Of these a sample keeps the domain alone.
-_MAILBOXES = ("from", "to")
 
 
 class Account:
@@ -47,7 +44,7 @@ class Account:
         for each in remarks:
             self.add(outcome, each.code)
             if (outcome, each.code) not in self._samples and len(self._samples) < _MOST_SAMPLES:
-                sample = _sample(records[each.position]) if records else ""
+                sample = samples.masked(records[each.position]) if records else ""
                 self._samples[outcome, each.code] = each.message, sample
 
     def note_receipt(self, receipt: Receipt, events: Sequence[Any]) -> None:
@@ -83,7 +80,7 @@ class Account:
                     source=self._source,
                     outcome=outcome,
                     code=code,
-                    message=message[:_LONGEST_MESSAGE],
+                    message=message[: samples.LONGEST_MESSAGE],
                     sample=sample,
                     at=self._now,
                 )
@@ -146,19 +143,42 @@ def prune(*, now: datetime.datetime) -> None:
     SourceCount.objects.filter(hour__lt=buckets.hour_of(now) - HOURS_KEPT).delete()
 
 
-def _sample(event: Any) -> str:
-    """Return a record as truncated JSON, without mailboxes."""
-    if type(event) is dict:
-        event = {
-            name: value.rpartition("@")[2] if name in _MAILBOXES and type(value) is str else value
-            for name, value in event.items()
-            if name != "reply"
-        }
-    try:
-        text = orjson.dumps(event).decode()
-    except (TypeError, ValueError):
-        return ""
-    return text.replace("\\u0000", "")[:_LONGEST_SAMPLE]
+@dataclass(frozen=True, slots=True)
+class RefusedOfSource:
+    """The records of a source that were refused, or contradict stored ones, for one reason, with the latest of them."""
+
+    source: EventSource
+    code: str
+    number: int
+    first_day: datetime.date
+    last_day: datetime.date
+    message: str
+    sample: str
+
+
+def refusing(now: datetime.datetime, *, days: int, most: int = 200) -> list[RefusedOfSource]:
+    """Return what sources were refused in the last days, most first. Three queries."""
+    since = buckets.hour_of(now) - 24 * days
+    outcomes = (SourceOutcome.REFUSED, SourceOutcome.CONFLICT)
+    rows = SourceCount.objects.filter(hour__gt=since, outcome__in=outcomes).order_by()
+    summed = (
+        rows.values_list("source_id", "outcome", "code")
+        .annotate(total=Sum("number"), first=Min("hour"), last=Max("hour"))
+        .order_by("-total", "source_id", "code")[:most]
+    )
+    found = list(summed)
+    chosen = EventSource.objects.in_bulk({source for source, *_ in found})
+    samples_of = {
+        (each.source_id, each.outcome, each.code): each
+        for each in SourceSample.objects.filter(source__in=chosen, outcome__in=outcomes)
+    }
+    lines = []
+    for source, outcome, code, total, first, last in found:
+        sample = samples_of.get((source, outcome, code))
+        first_day, last_day = (buckets.start_of_hour(hour).date() for hour in (first, last))
+        message, text = (sample.message, sample.sample) if sample else ("", "")
+        lines.append(RefusedOfSource(chosen[source], code, total, first_day, last_day, message, text))
+    return lines
 
 
 def _moment(at: str | float | None) -> datetime.datetime | None:

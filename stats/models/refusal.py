@@ -5,7 +5,8 @@ from django.db.models import Q
 class RefusalCount(models.Model):
     """How many events were refused, by day, reporter and reason: what a reporter overlooks in answers, operators see.
 
-    The events themselves are not kept. Not a count of messages: an event that is sent again is refused again.
+    Of the events themselves one sample is kept, without mailboxes. Not a count of messages: an event that is sent again is
+    refused again.
     """
 
     # Days since 1970, by our clock.
@@ -14,6 +15,9 @@ class RefusalCount(models.Model):
     server_id = models.BigIntegerField()
     code = models.CharField(max_length=40)
     number = models.BigIntegerField()
+    # The sentence and the record of the latest one.
+    message = models.CharField(max_length=300, blank=True, default="")
+    sample = models.CharField(max_length=1000, blank=True, default="")
     pk = models.CompositePrimaryKey("day", "server_id", "code")
 
     class Meta:

@@ -7,7 +7,8 @@ from playwright.sync_api import Page
 # Pages that no list leads to; the last is the one that there is not.
 ALSO = (
     "/admin/account/", "/admin/account/second-factor/", "/admin/password_change/", "/admin/servers/",
-    "/admin/search/?s=Newsletter", "/admin/ippools/ipaddress/import/", "/admin/customers/new/", "/admin/usage/", "/nowhere/",
+    "/admin/search/?s=Newsletter", "/admin/ippools/ipaddress/import/", "/admin/customers/new/", "/admin/usage/",
+    "/admin/refused/", "/nowhere/",
 )  # fmt: skip
 # Links that are acts, not pages.
 NOT_PAGES = ("logout", "jsi18n", "export", "login", "/r/", "javascript:")
