@@ -22,6 +22,8 @@ def open_events(stream: IO[bytes]) -> IO[bytes]:
         buffered = io.BufferedReader(gzip.GzipFile(fileobj=buffered))
     elif framing.is_zstd(start):
         buffered = io.BufferedReader(framing.zstd.ZstdFile(buffered))
+    else:
+        buffered = framing.recoded(buffered) or buffered
     if buffered.peek(3)[:3] == framing.BOM:
         buffered.read(3)
     return cast(IO[bytes], buffered)

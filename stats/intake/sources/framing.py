@@ -1,6 +1,7 @@
 """Splits bytes into records: lines, three shapes of JSON, CSV with a header; compressed data is detected."""
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
@@ -73,11 +74,39 @@ class _Limited(io.RawIOBase):
         return len(part)
 
 
+class _Recoded(io.RawIOBase):
+    """A stream of UTF-16, with its byte order mark, as UTF-8."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._decode = codecs.getincrementaldecoder("utf-16")("replace").decode
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        is_end = False
+        while not self._rest and not is_end:
+            part = self._stream.read(_CHUNK)
+            is_end = not part
+            self._rest = self._decode(part, is_end).encode()
+        part, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def recoded(stream: IO[bytes]) -> IO[bytes] | None:
+    """Return the stream as UTF-8 if it is UTF-16, as PowerShell writes what other programs print; else None."""
+    is_wide = cast(io.BufferedReader, stream).peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return cast(IO[bytes], io.BufferedReader(_Recoded(stream))) if is_wide else None
+
+
 def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
     """Return the decompressed stream without a byte order mark. It need not be seekable.
 
-    bzip2 and xz, by which logrotate packs logs on some systems, are for files (`limit` None): of a request they could need any
-    memory.
+    bzip2 and xz, by which logrotate packs logs on some systems, and UTF-16 are for files (`limit` None): of a request they
+    could need any memory.
     """
     buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(cast(io.RawIOBase, stream))
     start = buffered.peek(4)[:4]
@@ -92,6 +121,8 @@ def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
         opened = bz2.BZ2File(buffered)
     elif limit is None and start == XZ_MAGIC:
         opened = lzma.LZMAFile(buffered)  # noqa: SIM115 - closed by its caller
+    elif limit is None:
+        opened = recoded(buffered) or buffered
     result = io.BufferedReader(_Limited(opened, limit), _CHUNK)
     if result.peek(3)[:3] == BOM:
         result.read(3)

@@ -40,6 +40,8 @@ def read(*bodies, format="native", **settings):  # noqa: A002
         zstd.compress(LINES),
         zstd.compress(LINES[: len(LINES) // 2]) + zstd.compress(LINES[len(LINES) // 2 :]),
         zstd.compress(b"\xef\xbb\xbf" + json.dumps([ONE, TWO]).encode()),
+        LINES.decode().encode("utf-16"),
+        b"\xfe\xff" + LINES.decode().replace("\n", "\r\n").encode("utf-16-be"),
         bz2.compress(LINES),
         lzma.compress(LINES),
     ],
@@ -56,6 +58,8 @@ def read(*bodies, format="native", **settings):  # noqa: A002
         "zstd",
         "frames",
         "all",
+        "utf-16",
+        "utf-16-be",
         "bzip2",
         "xz",
     ],
@@ -64,7 +68,13 @@ def test_shapes_and_packings(body):
     assert read(body) == BOTH
 
 
-@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_a_long_file_in_utf_16_is_read_whole():
+    lines = "".join(f'{{"id": "{number}", "to": "用户@例え.jp"}}\r\n' for number in range(20_000))
+    ids = [each.fields["id"] for each in read(lines.encode("utf-16"))]
+    assert ids == [str(number) for number in range(20_000)]
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress, lambda lines: lines.decode().encode("utf-16")])
 def test_a_request_is_not_unpacked_by_what_could_need_any_memory(pack):
     (refused,) = read(pack(LINES), limit=10_000)[:1]
     assert isinstance(refused, sources.Refused)
