@@ -1,6 +1,7 @@
 """Middleware of every request: trusted proxies, request ids, logging."""
 
 import codecs
+import re
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from api.fallbacks import dialect_of
 from core.clients import client_address, comes_by_trusted_proxy
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+# What may be the token of an event source, in an address that was mistyped. No page's or endpoint's address has such a word.
+_KEY = re.compile(r"[A-Za-z0-9]{24,}")
 # Characters; gunicorn's own limit is 4,094, and its answer a page of its own.
 LONGEST_ADDRESS = 32_000
 
@@ -88,4 +91,4 @@ class RequestLog(RequestMiddleware):
 
     @staticmethod
     def format_request(request: HttpRequest) -> str:
-        return f"{request.method} {request.path}"
+        return f"{request.method} {_KEY.sub('[removed]', request.path)}"

@@ -180,6 +180,9 @@ def test_no_log_has_the_token(call, acme, source, everything, monkeypatch):
     post(path=f"{EVENTS}/{token}/x")
     post(path=f"/api/v1/events//{token}")
     post(path=f"/api/v1/nothing/{token}")
+    # As people mistype it.
+    for path in ("/events", "/api/v2/events", "/api/v1/./events", "/api/v1/events;", "/x/api/events"):
+        post(path=f"{path}/{token}")
     Client().get(f"{EVENTS}/{token}")
     Server.objects.update(deleted_at=NOW)
     monkeypatch.setattr("api.postal.events.deliver", lambda *args, **kwargs: 1 / 0)
