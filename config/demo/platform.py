@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth.models import Permission
 from django.db import transaction
 
-from config.demo import cast, routing
+from config.demo import cast, routing, suppressions
 from core.audit import Actor, record, snapshot
 from core.encryption import encrypt
 from core.models import User
@@ -49,6 +49,7 @@ def make(*, now: datetime.datetime) -> None:
             _server(row, organizations[row.organization], pools[row.pool], now)
     with transaction.atomic():
         routing.make(servers(), ACTOR)
+        suppressions.make(servers(), ACTOR, now=now)
         _pause(cast.PAUSED_ADDRESS, now)
         # Pool rules made their servers' domains due.
         Domain.objects.filter(dns_checked_at=now, dns_next_check_at=None).update(dns_next_check_at=now + NEVER)

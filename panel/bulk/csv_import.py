@@ -85,8 +85,9 @@ def page(
     needed: Sequence[str],
     importing: Importing,
     back: str,
+    is_exported: bool = True,
 ) -> HttpResponse:
-    """Show the form or the dry run, or import and redirect."""
+    """Show the form or the dry run, or import and redirect. `is_exported`: the export of the same list can be imported."""
     posted = request.method == "POST"
     form = FileForm(request.POST if posted else None, request.FILES if posted else None)
     effect = Effect(())
@@ -121,6 +122,7 @@ def page(
         "more_changes": len(effect.changes[SHOWN_CHANGES:]),
         "help_text": help_text,
         "columns": columns,
+        "is_exported": is_exported,
         "back": back,
     }
     return TemplateResponse(request, "panel/import.html", context)

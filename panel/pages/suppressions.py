@@ -113,7 +113,7 @@ class SuppressionAdmin(TenantAdmin):
         if obj is None:
             return [*self.fields]
         return [
-            "masked", "clear_address", "organization", "server", "reason", "event_id", "event_at", "actor_label", "created_at",
+            "masked", "clear_address", "whose", "reason", "event_id", "event_at", "actor_label", "created_at",
             "expires_at",
         ]  # fmt: skip
 
@@ -212,4 +212,6 @@ class SuppressionAdmin(TenantAdmin):
             needed=["address"],
             importing=importing,
             back=reverse("admin:suppressions_suppression_changelist"),
+            # It has no addresses where the organization does not keep them.
+            is_exported=False,
         )

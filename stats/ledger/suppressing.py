@@ -11,12 +11,14 @@ from suppressions.models import Reason as Why
 from suppressions.noticing import Evidence, notice
 
 _BOUNCES = frozenset({Kind.BOUNCED.value, Kind.LATE_BOUNCE.value})
+_KINDS = _BOUNCES | {Kind.COMPLAINT.value}
 _TIME_BYTES = 6
 
 
 def evidence_in(rows: Sequence[Row]) -> list[Row]:
     """Return the rows that may suppress their recipients. No query: most batches have none."""
-    return [row for row in rows if row[RECIPIENT] and _reason(row) is not None]
+    # By the kind first: nearly all rows are of another, and all rows of all batches come by here.
+    return [row for row in rows if row[KIND] in _KINDS and row[RECIPIENT] and _reason(row) is not None]
 
 
 def suppress(rows: Sequence[Row], event_of: EventOf, new: Collection[bytes] | None, *, now: datetime.datetime) -> None:

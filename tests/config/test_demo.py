@@ -1,6 +1,7 @@
 """Demo data: whole, the same when it is loaded again, and consistent in every tier."""
 
 import datetime
+from collections import Counter
 from io import StringIO
 
 import pytest
@@ -20,6 +21,7 @@ from stats.counts.nightly import audit_counts
 from stats.ledger import storage
 from stats.models import AddressCount, Day, Event, Provider, ServerCount
 from stats.reports import reputation
+from suppressions.models import Suppression
 from throttling.models import ThrottlingTemplate
 
 NOW = datetime.datetime(2026, 3, 11, 15, 30, tzinfo=datetime.UTC)
@@ -47,10 +49,15 @@ def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, 
     load(settings)
     numbers = [
         model.objects.count()
-        for model in (Organization, Server, IPAddress, IPPool, Domain, Event, ServerCount, AuditEntry)
+        for model in (Organization, Server, IPAddress, IPPool, Domain, Event, ServerCount, AuditEntry, Suppression)
     ]
     assert numbers[:4] == [3, 12, 40, 8]
     assert Membership.objects.count() == 6
+    assert Counter(Suppression.objects.values_list("reason", flat=True)) == {
+        "hard_bounce": 5,
+        "complaint": 3,
+        "manual": 2,
+    }
     [warm_up] = WarmUp.objects.all()
     assert [(day.number, day.reason.split(":")[0]) for day in warm_up.days.order_by("-on")][:5:4] == [
         (9, "day 9"),
@@ -61,7 +68,7 @@ def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, 
     load(settings)
     assert numbers == [
         model.objects.count()
-        for model in (Organization, Server, IPAddress, IPPool, Domain, Event, ServerCount, AuditEntry)
+        for model in (Organization, Server, IPAddress, IPPool, Domain, Event, ServerCount, AuditEntry, Suppression)
     ]
 
     # No sweep asks real DNS about the demo's invented names.

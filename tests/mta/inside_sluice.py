@@ -69,12 +69,14 @@ def counts() -> dict[str, Any]:
     from nodes.models import NodeReport
     from stats.kinds import Kind
     from stats.models import Event
+    from stats.reasons import Reason
 
     report = NodeReport.objects.filter(node__name="mta1").first()
     return {
         "events": Counter(Kind(number).label for number in Event.objects.values_list("kind", flat=True)),
         "without_address": Event.objects.filter(address_id=0).exclude(kind=Kind.INCOMING).count(),
         "version": report.version if report else "",
+        "suppressed": Event.objects.filter(kind=Kind.HELD, reason=Reason.SUPPRESSED).count(),
     }
 
 

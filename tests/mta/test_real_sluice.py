@@ -41,6 +41,11 @@ def test_what_is_saved_is_obeyed_and_what_happens_is_counted(machine: Machine, t
         assert act(sluice, "counts")["without_address"] == 0
         assert act(sluice, "counts")["version"] == "1.0"
 
+        # A mailbox that does not exist is not written to again.
+        machine.until(lambda: stops(machine, made["password"], "nobody3@d3.example"), 30, "the suppression")
+        assert not stops(machine, made["password"], "fine3@d3.example")
+        machine.until(lambda: act(sluice, "counts")["suppressed"] >= 1, 30, "the held message")
+
         # From Save to the sink.
         seconds = [change(machine, sluice, made, round_) for round_ in range(20)]
         print(
@@ -79,6 +84,15 @@ def act(sluice: panel.Panel, *arguments: str) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def stops(machine: Machine, password: str, to: str) -> bool:
+    """Tell whether the MTA refuses a recipient as suppressed."""
+    with machine.session(SERVER, password) as client:
+        client.mail("news@acme.example")
+        code, text = client.rcpt(to)
+        client.rset()
+    return code == 550 and b"suppressed" in text
 
 
 def logs_in(machine: Machine, password: str) -> bool:

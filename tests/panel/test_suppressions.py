@@ -127,6 +127,7 @@ def test_its_page_shows_the_clear_address_only_where_it_is_kept(acme):
     url = reverse("admin:suppressions_suppression_change", args=[acme.suppression.pk])
     page = sign_in(acme.analyst).get(url).content.decode()
     assert "r…r@gmail.com" in page
+    assert "Acme server (Acme)" in page
     assert "not kept" in page
     rules.change_rules(organization=acme.organization, keeps_addresses=True, actor=SYSTEM)
     suppress(acme, "ann@x.example")
