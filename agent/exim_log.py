@@ -74,7 +74,12 @@ _TLS = r"(?: (?:X|CV|PRX|SNI|A)=\S+| DN=" + _QUOTED + r"| (?:L\*?|K|PRDR|TFO\*{0
 _DELIVERED = re.compile("(?:=>|->|>>) " + _TO + _REMOTE + _TLS + '(?: C=("(?:[^"\\\\]|\\\\.)*"?))?')
 _FAILED = re.compile(r"\*\* " + _TO + _REMOTE + _TLS + "(?:: |$)")
 _DEFERRED = re.compile(
-    "== " + _TO + r"(?: routing)? defer \((-?\d+)\)(?:: [^:\[\]]*?)?" + _REMOTE + _TLS + r"(?: DT=[\d.smhdw]+)?(?:: |$)"
+    "== "
+    + _TO
+    + r"(?: routing)? defer \((-?\d+)\)(?:: ([^:\[\]]*?))?"
+    + _REMOTE
+    + _TLS
+    + r"(?: DT=[\d.smhdw]+)?(?:: |$)"
 )
 _QUEUE_TIME = re.compile(r" QT=([\d.]+)s(?: DT=[\d.]+m?s)?$")
 _TIMES = re.compile(r"(?: QT=[\d.smhdw]+)?(?: DT=[\d.smhdw]+)?$")
@@ -251,7 +256,7 @@ class Reader:
             return []
         attempt = log_attempts.note(message.attempts, recipient, interface or "", raw, tried=host is not None)
         _close(message, recipient, parent)
-        event = self._event(message, head[2], "sent", at, raw, "", recipient, interface)
+        event = self._event(message, head[2], "sent", at, raw, "", _given(recipient, parent), interface)
         if reply:
             _explain(event, re.sub(r"\\(.)", r"\1", reply.strip('"')))
         queued = _QUEUE_TIME.search(text)
@@ -272,7 +277,14 @@ class Reader:
         )
         _close(message, recipient, parent)
         event = self._event(
-            message, head[2], "bounced", at, raw, "", recipient, interface or (last if expired else None)
+            message,
+            head[2],
+            "bounced",
+            at,
+            raw,
+            "",
+            _given(recipient, parent),
+            interface or (last if expired else None),
         )
         _explain(event, reason)
         return [{"event": _placed(event, host or number, attempt), "where": where}]
@@ -283,16 +295,16 @@ class Reader:
         match = _DEFERRED.match(text, head.end())
         if match is None:
             return []
-        recipient, _, errno, host, number, interface = match.groups()
-        reason = _TIMES.sub("", text[match.end() :])
+        recipient, parent, errno, trouble, host, number, interface = match.groups()
+        reason = _TIMES.sub("", text[match.end() :]) or trouble or ""
+        if not host:
+            # "defer (111): Connection refused DT=0.000s", "defer (-1): lowest numbered MX record points to local host: x"
+            reason = _TIMES.sub("", text[match.start() :].partition(" defer (")[2].partition("): ")[2]) or reason
         tried = errno not in _NOT_TRIED and not reason.startswith(_NOT_TRIED_TEXT)
         attempt = log_attempts.note(message.attempts, recipient, interface or "", raw, tried=tried)
         if not tried:
             return [{"ignored": "retry_time_not_reached", "where": where}]
-        event = self._event(message, head[2], "deferred", at, raw, "", recipient, interface)
-        if not reason or not host:
-            # "defer (111): Connection refused DT=0.000s"
-            reason = reason or _TIMES.sub("", text[match.start() :].partition(" defer (")[2].partition("): ")[2])
+        event = self._event(message, head[2], "deferred", at, raw, "", _given(recipient, parent), interface)
         _explain(event, reason)
         return [{"event": _placed(event, host or number, attempt), "where": where}]
 
@@ -342,6 +354,11 @@ def _recipients(text: str, start: int) -> list[str]:
         if _LIST.fullmatch(rest):
             return list(dict.fromkeys(_EACH.findall(rest)))
         end = found + 4
+
+
+def _given(recipient: str, parent: str | None) -> str:
+    """Return the recipient, or the address that was given where it is a user, a file or a program of this machine."""
+    return recipient if "@" in recipient or parent is None else parent[1:-1] or recipient
 
 
 def _close(message: Message, recipient: str, parent: str | None) -> None:

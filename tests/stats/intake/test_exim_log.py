@@ -132,6 +132,41 @@ def test_a_log_that_went_through_syslog(begin):
     assert kinds(read(*lines)) == [IN, OUT]
 
 
+@pytest.mark.parametrize(
+    ("said", "reply"),
+    [
+        ("(110): Connection timed out H=mx1.big.example [198.51.100.10]", "Connection timed out"),
+        ("(110): Connection timed out", "Connection timed out"),
+        ("(110) H=mx1.big.example [198.51.100.10]:25 DT=2m7s: Connection timed out", "Connection timed out"),
+        (
+            "(-1): lowest numbered MX record points to local host: x",
+            "lowest numbered MX record points to local host: x",
+        ),
+        # Before Exim 4.94 the same number was of another reason.
+        ("(-51): retry time not reached", None),
+        ("(-53) DT=0s: retry time not reached for any host for 'big.example'", None),
+    ],
+)
+def test_what_a_deferral_says(said, reply):
+    _, out = read(arrival(), f"{AT}{ID} == u0@big.example R=out T=out_smtp defer {said}")
+    assert (out["event"]["reply"] if "event" in out else out["ignored"]) == (reply or "retry_time_not_reached")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "=> u0 <u0@big.example> R=local_user T=mail_spool",
+        "=> |/usr/bin/vacation <u0@big.example> R=userforward T=address_pipe",
+        "=> /dev/null <u0@big.example> R=aliases T=**bypassed**",
+        "** |/usr/bin/vacation <u0@big.example> R=userforward T=address_pipe: Child process returned 1",
+        "== /var/mail/u0 <u0@big.example> R=local T=spool defer (-22): mailbox is full",
+    ],
+)
+def test_what_stays_on_this_machine_counts_for_the_address_that_was_given(line):
+    _, out = read(arrival(), f"{AT}{ID} {line}")
+    assert out["event"]["to"] == "u0@big.example"
+
+
 def test_what_a_loss_of_power_leaves_is_no_part_of_a_line():
     assert kinds(read("\0" * 300 + arrival(), delivered())) == [IN, OUT]
 
