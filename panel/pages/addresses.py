@@ -26,7 +26,7 @@ from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
 from panel.forms.warm_ups import WarmUpForm
-from panel.pages import address_overview, limit_lookup
+from panel.pages import address_overview, limit_lookup, neighbours
 from panel.pages.address_filters import IdentityFilter, WarmUpFilter
 from panel.pages.address_states import IDENTITY_CHECKS, delivery_state, identity_state
 from panel.pages.base import TenantAdmin
@@ -233,10 +233,16 @@ class IPAddressAdmin(TenantAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("<path:object_id>/limits/", wrap(self.limits_view), name="ippools_ipaddress_limits"),
+            path("<path:object_id>/neighbours/", wrap(self.neighbours_view), name="ippools_ipaddress_neighbours"),
             path("export.csv", wrap(self.export_view), name="ippools_ipaddress_export"),
             path("import/", wrap(self.import_view), name="ippools_ipaddress_import"),
             *super().get_urls(),
         ]
+
+    def neighbours_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Return whose mail brought the address its refusals."""
+        record = self.seen(request, object_id)
+        return neighbours.page(self, request, record, [] if record is None else [record.pk])
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """Return a CSV file of all addresses of the filtered list, with their pools."""

@@ -23,7 +23,7 @@ from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.drains import DrainingForm
 from panel.forms.fields import RecordField, select, text_area
-from panel.pages import pool_overview
+from panel.pages import neighbours, pool_overview
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer, viewer_of
@@ -245,9 +245,16 @@ class IPPoolAdmin(TenantAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("<path:object_id>/add/", wrap(self.add_view_of_addresses), name="ippools_ippool_add_addresses"),
+            path("<path:object_id>/neighbours/", wrap(self.neighbours_view), name="ippools_ippool_neighbours"),
             path("<path:object_id>/remove/", wrap(self.remove_view), name="ippools_ippool_remove_addresses"),
             *super().get_urls(),
         ]
+
+    def neighbours_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Return whose mail brought the pool's addresses their refusals."""
+        record = self.seen(request, object_id)
+        members = IPPoolMember.objects.filter(pool=record).values_list("ip_address_id", flat=True)
+        return neighbours.page(self, request, record, [] if record is None else list(members))
 
     def changeable(self, request: HttpRequest, object_id: str) -> IPPool:
         """Return the pool of this id if the person may change it."""
