@@ -26,6 +26,7 @@ EXPORTED = (
 MOST_ROWS = 20_000
 # Rows of a file that is exported, the newest.
 MOST_EXPORTED = 100_000
+_LINK = "mailto:"
 _INTERNATIONAL = 5 * MOST_INTERNATIONAL
 
 
@@ -124,6 +125,8 @@ class _Reader:
         return Entry(organization.pk, organization.uuid, server, address, Reason.IMPORT, expires_at)
 
     def _address(self, text: str) -> str:
+        # Spreadsheets make links of addresses, and some keep the scheme.
+        text = text[len(_LINK) :] if text[: len(_LINK)].lower() == _LINK else text
         domain = text.rpartition("@")[2]
         self._characters += 0 if domain.isascii() else len(domain)
         if self._characters > _INTERNATIONAL:
@@ -141,8 +144,9 @@ def _moment(text: str) -> datetime.datetime | None:
     try:
         # It reads dates too.
         found = datetime.datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
-    except ValueError:
+        return found.astimezone(datetime.UTC) if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+    except (ValueError, OverflowError):
+        # The last hours of the year 9999 are after it in UTC.
         raise _BadCell("expires_at", "must be a date or time, such as 2027-01-31") from None
 
 

@@ -175,6 +175,7 @@ def test_a_file_is_refused_as_a_whole_with_every_line(acme, globex, settings):
         "acme,,nobody,\n"
         "acme,,ann@x.example,soon\n"
         "acme,,ann@x.example,2020-01-01\n"
+        "acme,,ann@x.example,9999-12-31T23:59:59-05:00\n"
     )
     response = upload(client, text)
     assert [str(each) for each in response.context["form"].non_field_errors()] == [
@@ -183,11 +184,17 @@ def test_a_file_is_refused_as_a_whole_with_every_line(acme, globex, settings):
         "line 5.address must be an e-mail address",
         "line 6.expires_at must be a date or time, such as 2027-01-31",
         "line 7.expires_at must be in the future",
+        "line 8.expires_at must be a date or time, such as 2027-01-31",
     ]
     settings.SLUICE_MAX_SUPPRESSIONS = 1
     response = upload(client, "address\nann@x.example\n", confirmed="yes")
     assert "as many suppressions as the platform allows" in str(response.context["form"].non_field_errors())
     assert Suppression.objects.filter(organization=acme.organization).count() == 1
+
+
+def test_a_link_to_an_address_is_the_address(acme):
+    upload(sign_in(acme.operator), "address\nMailto:ann@x.example\n", confirmed="yes")
+    assert Suppression.objects.exclude(pk=acme.suppression.pk).get().masked == "a…n@x.example"
 
 
 def test_who_changes_several_organizations_names_one(acme, globex, platform):
