@@ -87,7 +87,7 @@ class ChannelAdmin(TenantAdmin):
     """Alert channels of organizations and of the platform."""
 
     form = ChannelForm
-    list_display = ["name", "kind", "shown_target", "whose", "least", "condition_titles", "enabled"]
+    list_display = ["name", "kind", "shown_target", "whose", "least", "condition_titles", "when", "enabled"]
     list_filter = [("organization", RecordFilter), "kind", "enabled"]
     list_select_related = ["organization"]
     search_fields = ["name"]
@@ -120,6 +120,14 @@ class ChannelAdmin(TenantAdmin):
     @display(description="Conditions")
     def condition_titles(self, record: Channel) -> str:
         return ", ".join(title_of(each) for each in record.conditions) or "all"
+
+    @display(description="When")
+    def when(self, record: Channel) -> str:
+        if record.digest_at is not None:
+            return f"daily at {record.digest_at:02}:00"
+        if record.quiet_from is not None and record.quiet_until is not None:
+            return f"quiet from {record.quiet_from:02}:00 to {record.quiet_until:02}:00"
+        return "at once"
 
     def summary_of(self, request: HttpRequest, record: Channel) -> dict[str, Any]:
         return {"channel_messages": Message.objects.filter(channel=record).defer("body")[:SHOWN]}

@@ -20,7 +20,9 @@ from panel.forms.fields import select
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of
 
-LEVELS = {"Mail is affected": "danger", "Mail may soon be affected": "warning", "Intended by an operator": "info"}
+# In a list, what the documentation calls them: the whole words would fill a phone's screen.
+SHORT = {Alert.Level.BAD: "Bad", Alert.Level.WARN: "Warning", Alert.Level.NOTE: "Note"}
+LEVELS = {"Bad": "danger", "Warning": "warning", "Note": "info"}
 # Of what was told of an alert, so much is shown.
 SHOWN = 20
 
@@ -63,14 +65,14 @@ class AlertAdmin(TenantAdmin):
     """Alerts. They begin and end by themselves; people acknowledge them."""
 
     is_added = is_changed = is_deleted = False
-    list_display = ["text", "condition_title", "level_label", "organization", "since", "ended_at"]
+    list_display = ["text", "level_label", "since", "ended_at", "condition_title", "organization"]
     list_filter = [StateFilter, "level", ConditionFilter, ("organization", RecordFilter)]
     list_select_related = ["organization"]
     search_fields = ["text"]
     search_help_text = "Words of the alert"
     ordering: ClassVar[Any] = [F("ended_at").desc(nulls_first=True), "-id"]
-    fields = ["text", "detail", "condition_title", "level_label", "organization", "since", "began_at", "ended_at"]
-    readonly_fields = ["condition_title", "level_label"]
+    fields = ["text", "detail", "condition_title", "level", "organization", "since", "began_at", "ended_at"]
+    readonly_fields = ["condition_title"]
     actions_detail = ["acknowledge", "snooze", "take_back"]
     change_form_outer_before_template = "panel/alert/summary.html"
 
@@ -83,7 +85,7 @@ class AlertAdmin(TenantAdmin):
 
     @display(description="Severity", ordering="level", label=LEVELS)
     def level_label(self, record: Alert) -> str:
-        return record.get_level_display()
+        return SHORT[Alert.Level(record.level)]
 
     def summary_of(self, request: HttpRequest, record: Alert) -> dict[str, Any]:
         rows = Notice.objects.filter(alert=record).select_related("channel", "message").order_by("-pk")
@@ -112,7 +114,12 @@ class AlertAdmin(TenantAdmin):
         _set_aside(request, record, is_hidden=True, lasts=datetime.timedelta(hours=hours))
         return "The alert is snoozed."
 
-    @act(title="Remind again", description="Acknowledging or snoozing is undone.", icon="undo")
+    @act(
+        title="Remind again",
+        description="Acknowledging or snoozing is undone.",
+        icon="undo",
+        fits=lambda record: record.ended_at is None,
+    )
     def take_back(self, request: HttpRequest, record: Alert, form: ActForm) -> str:
         set_aside.take_back(audience=record.audience, key=record.key, actor=actor_of(request))
         return "Reminders are sent again."
