@@ -185,7 +185,8 @@ def _moment(at: str | float | None) -> datetime.datetime | None:
     try:
         if type(at) is str:
             moment = datetime.datetime.fromisoformat(at)
-            return moment if moment.tzinfo else None
+            # The last hours of the year 9999 are after it in UTC, in which it is stored.
+            return moment.astimezone(datetime.UTC) if moment.tzinfo else None
         if at is not None:
             seconds = float(at) / 1000 if float(at) >= 1e11 else float(at)
             return datetime.datetime.fromtimestamp(seconds, datetime.UTC)

@@ -81,6 +81,16 @@ def test_without_a_default_an_event_of_nobody_is_refused(acme: Tenant) -> None:
     assert RefusalCount.objects.count() == 0
 
 
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00", "0001-01-01T00:00:00Z"])
+def test_a_time_at_the_end_of_the_calendar_refuses_its_event_alone(acme: Tenant, at: str) -> None:
+    """The source's latest event was stored: its time in UTC is beyond what there is, and no delivery ended."""
+    answer = report(make("native", default_server=acme.server), lines(native(), native(id="2", at=at)))
+    assert (answer["accepted"], len(answer["refused"])) == (1, 1)
+    record = {"type": "Delivery", "id": "a", "timestamp": 1, "event_time": at, "created_time": at, "nodeid": "n"}
+    answer = report(make("kumomta", default_server=acme.server), lines(record))
+    assert (answer["accepted"], len(answer["refused"])) == (0, 1)
+
+
 def test_a_mapping_comes_before_the_senders_domain(acme: Tenant, globex: Tenant) -> None:
     source = make("kumomta")
     event_sources.map_text(source=source, text="out-7", server=acme.server, actor=ACTOR)
