@@ -43,7 +43,7 @@ LABEL org.opencontainers.image.title="Sluice" \
 # By number: Kubernetes checks `runAsNonRoot` by it.
 RUN groupadd --gid 10001 sluice \
     && useradd --uid 10001 --gid sluice --no-create-home --home-dir /data --shell /usr/sbin/nologin sluice \
-    && install --directory --owner sluice --group sluice --mode 0700 /data
+    && install --directory --owner sluice --group sluice --mode 0700 /data /backups
 
 COPY --from=build /opt/sluice /opt/sluice
 

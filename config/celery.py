@@ -30,6 +30,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("decide drains", "nodes.tasks.decide_drains", timedelta(seconds=60), 55),
     ("watch a revision on trial", "nodes.tasks.watch_trial", timedelta(seconds=10), 10),
     ("replay drafts of revisions", "nodes.tasks.run_replays", timedelta(seconds=30), 30),
+    ("make a backup", "config.tasks.make_backup", crontab(minute=20, hour=3), 3600),
     ("make partitions ahead", "stats.tasks.make_partitions", crontab(minute=20, hour=1), 3600),
     ("drop old events", "stats.tasks.drop_old_events", crontab(minute=30, hour=1), 3600),
     ("forget expired sessions", "core.tasks.forget_sessions", crontab(minute=50, hour=1), 3600),

@@ -28,6 +28,7 @@ def refusals(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each missing or unsafe variable."""
     yield from _proxy_refusals(environment)
     yield from _dns_refusals(environment.get("SLUICE_DNS_SERVERS", ""))
+    yield from _backup_refusals(environment.get("SLUICE_BACKUP_FOLDER", "").strip())
     yield from _trace_refusals(environment.get("SLUICE_OTLP_ENDPOINT", "").strip())
     if not environment.get("DATABASE_URL"):
         return
@@ -80,6 +81,11 @@ def _dns_refusals(text: str) -> Iterator[str]:
             server_of(server)
         except BadServer as error:
             yield f"SLUICE_DNS_SERVERS: {error}."
+
+
+def _backup_refusals(folder: str) -> Iterator[str]:
+    if folder and not folder.startswith("/"):
+        yield f"SLUICE_BACKUP_FOLDER must be an absolute path, not {folder}: workers run in folders of their own."
 
 
 def _trace_refusals(endpoint: str) -> Iterator[str]:

@@ -295,6 +295,10 @@ SLUICE_DRAIN = env.choice("SLUICE_DRAIN", ["off", "watch", "act"], default="off"
 SLUICE_NODE_WAITERS = env.number("SLUICE_NODE_WAITERS", default=max(1, SLUICE_WEB_THREADS // 2), least=1)
 SLUICE_NODE_RETRY = 5
 
+# The folder of scheduled backups; empty: none are made. And how many are kept.
+SLUICE_BACKUP_FOLDER = env.text("SLUICE_BACKUP_FOLDER")
+SLUICE_BACKUP_KEEP = env.number("SLUICE_BACKUP_KEEP", default=14, least=1)
+
 # --- DNS -------------------------------------------------------------------------------------------------------------
 
 # What an organization may have where the platform gave it no limits of its own (servers/quotas.py).
