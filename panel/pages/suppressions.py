@@ -149,6 +149,10 @@ class SuppressionAdmin(TenantAdmin):
     def clear_address(self, record: Suppression) -> str:
         return decrypt(record.address) if record.address else "not kept"
 
+    def summary_of(self, request: HttpRequest, record: Suppression) -> dict[str, Any]:
+        # It has no history of its own: acts are recorded for many addresses at once, in the audit trail of the list.
+        return {"show_history": False}
+
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         written = request.__dict__[_OUTCOME]
         added = counted(written.added, "address is", "addresses are")
@@ -162,7 +166,6 @@ class SuppressionAdmin(TenantAdmin):
         return ["Mail is sent to this address again. Only events from after the removal suppress it again."]
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        # Its acts are recorded for many addresses at once, in the audit trail of the list.
         return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
 
     # --- Files -------------------------------------------------------------------------------------------------------

@@ -128,6 +128,7 @@ def test_its_page_shows_the_clear_address_only_where_it_is_kept(acme):
     page = sign_in(acme.analyst).get(url).content.decode()
     assert "r…r@gmail.com" in page
     assert "Acme server (Acme)" in page
+    assert "/history/" not in page
     assert "not kept" in page
     rules.change_rules(organization=acme.organization, keeps_addresses=True, actor=SYSTEM)
     suppress(acme, "ann@x.example")
