@@ -237,4 +237,5 @@ class Names(Text):
 
     def value_schema(self) -> Schema:
         names = {"type": "array", "items": {"type": "string"}}
-        return {"anyOf": [names, {"type": "string", "description": "The same array, as JSON text"}]}
+        text = {"type": "string", "pattern": r"^\s*\[", "description": "The same array, as JSON text"}
+        return {"anyOf": [names, text]}

@@ -63,7 +63,7 @@ RULES_BEYOND_SCHEMAS = {
     r"must have a failure_rate or a deferral_rate|at most 100 with mode percent": "what a change leaves as it is",
     r"is not a token of this list": "tokens, which are opaque",
     r"Invalid date format": "the calendar",
-    r"custom_mx_records is invalid": "JSON as text",
+    r"(custom_mx_records|addresses|ips) is invalid": "JSON as text",
     r"must be (null or )?an integer": "1.0, an integer to JSON Schema and a float to us",
 }
 BEYOND = re.compile("|".join(RULES_BEYOND_SCHEMAS))
