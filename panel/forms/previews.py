@@ -78,4 +78,4 @@ class PreviewedForm(ActingForm):
             errors.show(self, refusal)
         except _DryRun as dry_run:
             self.preview = dry_run.effect
-            self.add_error(None, "Not saved yet. Review the effects of the change below, and save again to confirm.")
+            self.add_error(None, "Not saved yet. Review the effects of the change, and save again to confirm.")
