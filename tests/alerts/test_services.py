@@ -13,6 +13,7 @@ from tests.alerts.conftest import MINUTE, Minutes, item
 from tests.alerts.factories import ChannelFactory
 from tests.alerts.test_sending import run
 from tests.factories import A_MOMENT, OrganizationFactory
+from tests.races import at_once, in_the_open
 from tests.webhooks.receivers import Receiver, answers
 
 pytestmark = [pytest.mark.storage, pytest.mark.server, pytest.mark.django_db]
@@ -178,3 +179,19 @@ def test_each_kind_sends_a_test(kind, target, requests, receiver):
         assert "test" in json.dumps(sent).lower()
     row = Channel.objects.filter(pk=channel.pk).values().get()
     assert KEY not in str(row)
+
+
+@in_the_open
+def test_two_workers_at_once_send_each_event_once_and_in_order(receiver):
+    ChannelFactory(kind="pagerduty", sealed_target=encrypt(KEY))
+    minutes = Minutes()
+    many = [item(f"d{n}.example") for n in range(5)]
+    minutes.see(*many, times=2)
+    minutes.see(times=6)
+    assert Message.objects.count() == 10
+    # A worker that finds the other's event under way has nothing to send: its next run is later.
+    while Message.objects.filter(state="waiting").exists():
+        at_once(*[lambda: run(minutes.at)] * 2)
+    sent = [(each["event_action"], each["dedup_key"]) for each in bodies(receiver)]
+    assert len(sent) == len(set(sent)) == 10
+    assert [action for action, _ in sent] == ["trigger"] * 5 + ["resolve"] * 5

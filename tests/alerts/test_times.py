@@ -4,10 +4,11 @@ import datetime
 
 import pytest
 
-from alerts.evaluating import Outcome
+from alerts.evaluating import Outcome, note
 from alerts.models import Message, Notice
 from tests.alerts.conftest import MINUTE, Minutes, item
 from tests.alerts.factories import ChannelFactory
+from tests.races import at_once, in_the_open
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 HOUR, DAY = datetime.timedelta(hours=1), datetime.timedelta(days=1)
@@ -139,3 +140,17 @@ def test_an_urgent_alert_does_not_wait_for_the_digest():
     minutes = Minutes(at=NIGHT)
     minutes.see(item("a.example"), item("b.example", **WARN), times=2)
     assert subjects() == ["Alert: a.example fails its DNS checks"]
+
+
+@in_the_open
+@pytest.mark.parametrize(
+    "times", [{"quiet_from": 22, "quiet_until": 7}, {"digest_at": 7, "digested_on": datetime.date(2026, 6, 30)}]
+)
+def test_two_workers_at_once_tell_once_what_waited(times):
+    ChannelFactory(time_zone="Europe/Amsterdam", **times)
+    minutes, many = Minutes(at=NIGHT), [item(f"d{n}.example", **WARN) for n in range(10)]
+    minutes.see(*many, times=2)
+    outcomes = at_once(*[lambda: note(organization=None, items=many, at=NIGHT + 4 * HOUR)] * 4)
+    assert sorted(each.messages for each in outcomes) == [0, 0, 0, 1]
+    assert subjects() == ["Alerts: 10 began"]
+    assert not Notice.objects.filter(is_pending=True).exists()
