@@ -15,6 +15,8 @@ from alerts.models import Alert, Channel, Notice
 from servers.models import Organization
 
 SUBJECT_LENGTH = 200
+# Of one condition so many alerts have a paragraph each; more are one with a line each.
+_SINGLE = 3
 # Slack refuses longer texts, and shows less.
 _SLACK_LENGTH = 3_000
 # What each kind of telling is called: in a subject, and as an event of JSON.
@@ -46,13 +48,7 @@ def of_alerts(
         case Channel.Kind.PAGERDUTY:
             [(what, _, alert)] = tellings
             return subject, pagerduty.of_alert(what, alert, organization)
-    lines = [title]
-    for what in WORDS:
-        for alert in (alert for each, _, alert in tellings if each == what):
-            lines += ["", f"{WORDS[what][0]}: {alert.text}", *([alert.detail] if alert.detail else []), _span(alert)]
-            if settings.SLUICE_PANEL_URL:
-                lines.append(settings.SLUICE_PANEL_URL.rstrip("/") + alert.url)
-    text = "\n".join(lines)
+    text = "\n".join([title, *_paragraphs(tellings)])
     return subject, _slack(text) if channel.kind == Channel.Kind.SLACK else text + "\n"
 
 
@@ -82,6 +78,38 @@ def _subject(tellings: Tellings) -> str:
         subject = "Alerts: " + ", ".join(f"{number} {word}" for number, word in numbers if number)
     # One line, whatever the records are called.
     return " ".join(subject.split())[:SUBJECT_LENGTH]
+
+
+def _paragraphs(tellings: Tellings) -> list[str]:
+    """Return the lines of a text: a paragraph for each alert, or for all of one condition where there are many."""
+    panel = settings.SLUICE_PANEL_URL.rstrip("/")
+    lines: list[str] = []
+    for what in WORDS:
+        by_condition: dict[str, list[Alert]] = {}
+        for alert in (alert for each, _, alert in tellings if each == what):
+            by_condition.setdefault(alert.condition, []).append(alert)
+        for condition, alerts in by_condition.items():
+            if len(alerts) > _SINGLE:
+                lines += ["", f"{WORDS[what][0]}: {CONDITIONS[condition].title}, {len(alerts)} times", _spans(alerts)]
+                lines += [f"* {alert.text}{f' ({alert.detail})' if alert.detail else ''}" for alert in alerts]
+                lines += [panel + reverse("admin:alerts_alert_changelist")] if panel else []
+                continue
+            for alert in alerts:
+                lines += [
+                    "",
+                    f"{WORDS[what][0]}: {alert.text}",
+                    *([alert.detail] if alert.detail else []),
+                    _span(alert),
+                ]
+                lines += [panel + alert.url] if panel else []
+    return lines
+
+
+def _spans(alerts: Sequence[Alert]) -> str:
+    """Return since when the first of several alerts has been there, and until when the last was."""
+    since, ends = min(alert.since for alert in alerts), [alert.ended_at for alert in alerts if alert.ended_at]
+    until = f", until {_clock(max(ends))}" if len(ends) == len(alerts) else ""
+    return f"Since {_clock(since)}{until}"
 
 
 def _card(subject: str, title: str, tellings: Tellings) -> str:

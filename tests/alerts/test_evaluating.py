@@ -82,6 +82,17 @@ def test_twenty_that_begin_together_are_one_message():
     assert message.subject == "Alerts: 20 began"
     assert all(each.text in message.body for each in many)
     assert message.notices.count() == 20
+    # A line each below one heading.
+    assert message.body == "\n".join(
+        [
+            "Alerts of the platform, 2026-11-18 10:32 UTC",
+            "",
+            "Alert: Domain fails its DNS checks, 20 times",
+            "Since 2026-11-18 10:31 UTC",
+            *(f"* d{n}.example fails its DNS checks (SPF missing)" for n in range(20)),
+            "",
+        ]
+    )
 
 
 def test_more_than_are_named_take_the_place_of_each_without_a_message_of_their_ends():
