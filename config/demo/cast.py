@@ -157,8 +157,13 @@ PAUSED_ADDRESS = "192.0.2.83"
 RECOVERED_ADDRESS = "198.51.100.24"
 # Who gets e-mails of alerts: one of that address's customer, and one of the platform's staff.
 ALERTED = tuple(person for person in PEOPLE if person.username in ("olivia", "petra"))[::-1]
-# On day 9 of its warm-up by this plan: one day was repeated.
-WARMING_ADDRESS, WARMING_PLAN = "192.0.2.80", "Fast"
+# It is drained, as its identity is broken and Gmail accepts less of it than of the pool's others: this pool lets Sluice act.
+HEALING_POOL, WATCHING_POOL = "Newsletters", "Shared Europe"
+# On day 9 of its warm-up by this plan. One day was repeated, because this provider deferred mail on the day before.
+WARMING_ADDRESS, WARMING_PLAN, WARMING_REFUSED_AT = "192.0.2.43", "Standard", "GMX and WEB.DE"
+WARMING_ORGANIZATION, WARMING_SERVER = "brightmail", "Product mail"
+# Messages on each day so far: most of what the plan allows. The fifth is the one with the deferrals.
+WARMING_SENT, WARMING_REFUSED_DAY = (85, 127, 191, 286, 429, 429, 643, 965, 1_446, 2_170), 4
 
 TEMPLATES: tuple[dict[str, Any], ...] = (
     {

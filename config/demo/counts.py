@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from django.db import models
 
-from config.demo import cast, platform, traffic
+from config.demo import cast, platform, traffic, warming
 from config.demo.cast import ServerRow
 from config.demo.replies import Replies
 from ippools.models import IPAddress
@@ -70,6 +70,7 @@ class Counts:
         self._providers = dict(Provider.objects.values_list("name", "pk"))
         self._pools = {pool.name: pool.ips for pool in cast.POOLS}
         self._replies = Replies(self._providers, today=self.today)
+        self._warm_since = buckets.day_number(warming.begins_on(now))
         self._directory = Directory(Reporter(), now=now)
 
     def write(self) -> int:
@@ -105,7 +106,7 @@ class Counts:
     def _cells(self, row: ServerRow, day: int) -> list[traffic.Cell]:
         weekday = buckets.date_of(day).weekday()
         ips = [ip for ip in self._pools[row.pool] if ip in self._addresses]
-        return traffic.cells(row, ips, weekday=weekday, age=self.today - day, day=day)
+        return traffic.cells(row, ips, weekday=weekday, age=self.today - day, day=day, warm_day=day - self._warm_since)
 
     # --- Days without events -----------------------------------------------------------------------------------------
 

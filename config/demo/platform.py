@@ -17,17 +17,16 @@ from core.models import User
 from core.names import fold
 from core.references import Reference
 from dnschecks.checked import DNSStatus
-from ippools import ip_addresses, warm_ups
+from ippools import ip_addresses
 from ippools.addresses import NewAddress, create_many
 from ippools.models import AddressIdentity, IPAddress, IPPool
 from servers import credentials, provisioning
 from servers.domains import verification_token
 from servers.models import Credential, Domain, DomainVerification, Membership, Organization, OrganizationPool, Server
 from servers.pools import add_members, grant_pool
-from stats.warm_up import domains_of_providers
-from throttling import templates, warmup
+from throttling import templates
 from throttling.drafts import RuleFields
-from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
+from throttling.models import ThrottleProgram, ThrottlingTemplate
 
 ACTOR = Actor.of_command("load_demo")
 DAY = datetime.timedelta(days=1)
@@ -53,7 +52,6 @@ def make(*, now: datetime.datetime) -> None:
         _pause(cast.PAUSED_ADDRESS, now)
         # Pool rules made their servers' domains due.
         Domain.objects.filter(dns_checked_at=now, dns_next_check_at=None).update(dns_next_check_at=now + NEVER)
-        _warm_up(cast.WARMING_ADDRESS, cast.WARMING_PLAN, now)
 
 
 def servers() -> dict[tuple[str, str], Server]:
@@ -173,6 +171,7 @@ def _identity(address: IPAddress, now: datetime.datetime) -> AddressIdentity:
             f"{address.ipv4} has no name. Have its network's owner publish {pointer}. PTR {address.hostname}."
         )
         found.fcrdns_error = f"{address.ipv4} has no name that could be confirmed."
+        found.broken_since = now - DAY
     return found
 
 
@@ -243,28 +242,3 @@ def _pause(ipv4: str, now: datetime.datetime) -> None:
     address = IPAddress.objects.filter(ipv4=ipv4, delivery_paused=False).first()
     if address is not None:
         ip_addresses.change(address.pk, delivery_paused=True, actor=ACTOR)
-
-
-def _warm_up(ipv4: str, plan_name: str, now: datetime.datetime) -> None:
-    """Put an address on a plan ten days ago, and let it come to day 9: its fifth day was repeated."""
-    address = IPAddress.objects.filter(ipv4=ipv4, warm_ups=None).first()
-    plan = WarmUpPlan.objects.filter(name=plan_name, is_builtin=True).first()
-    if address is None or plan is None:
-        return
-    value, first = plan.value(), now - 9 * DAY
-    domains = domains_of_providers(plan.providers.keys())
-    begun = warm_ups.begin(
-        address_id=address.pk, plan_id=plan.pk, on=first.astimezone(datetime.UTC).date(), at=first, actor=ACTOR
-    )
-    day: warmup.Day | None = warmup.first_day(value)
-    for number in range(10):
-        if day is None:
-            return
-        at = first + number * DAY
-        warm_ups.decide(
-            day=day, warm_up=begun, on=at.astimezone(datetime.UTC).date(), domains=domains, at=at, actor=ACTOR
-        )
-        happened = {"Gmail": warmup.Counts(sent=day.cap // 2), "Yahoo": warmup.Counts(sent=day.cap // 4)}
-        if number == 4:
-            happened["Yahoo"] = warmup.Counts(sent=69, deferred=31)
-        day = warmup.next_day(value, day, happened)

@@ -11,6 +11,12 @@ from config.demo.cast import (
     TROUBLED_ADDRESS,
     TROUBLED_AT,
     TROUBLED_SINCE_DAYS,
+    WARMING_ADDRESS,
+    WARMING_ORGANIZATION,
+    WARMING_REFUSED_AT,
+    WARMING_REFUSED_DAY,
+    WARMING_SENT,
+    WARMING_SERVER,
     ServerRow,
 )
 from stats.kinds import COLUMNS
@@ -58,21 +64,43 @@ class Cell:
     counts: dict[str, int]
 
 
-def cells(server: ServerRow, addresses: Sequence[str], *, weekday: int, age: int, day: int) -> list[Cell]:
-    """Return a server's counts of one whole day. `age` is in days: 0 is today."""
+def cells(
+    server: ServerRow, addresses: Sequence[str], *, weekday: int, age: int, day: int, warm_day: int
+) -> list[Cell]:
+    """Return a server's counts of one whole day. `age` is in days: 0 is today. `warm_day` counts from the day on which the
+    warm-up began: 0 is that day."""
     dice = random.Random(f"{server.organization}/{server.name}/{day}")  # noqa: S311 - it decides nothing
     volume = _volume(server, weekday, age, day, dice)
     if server.suspension and age < SILENT_DAYS:
         return []
     if server.mode == DEVELOPMENT:
         return [Cell("", "", _counts(incoming=volume, held=volume))]
-    found = [Cell("", "", _counts(incoming=volume, held=volume // 2500, spam=volume // 1100))]
-    usable = [each for each in addresses if not (each == PAUSED_ADDRESS and age < PAUSED_DAYS)]
+    warming = _warming(server, warm_day)
+    incoming = volume + sum(cell.counts["sent"] for cell in warming)
+    found = [Cell("", "", _counts(incoming=incoming, held=volume // 2500, spam=volume // 1100))]
+    usable = [
+        each for each in addresses if each != WARMING_ADDRESS and not (each == PAUSED_ADDRESS and age < PAUSED_DAYS)
+    ]
     weights = [dice.uniform(0.9, 1.1) for _ in usable]
     for address, through in zip(usable, apportion(volume, weights), strict=True):
         shares = [share for share, _, _ in PROVIDERS.values()]
         for provider, messages in zip(PROVIDERS, apportion(through, shares), strict=True):
             found.append(_cell(server, address, provider, messages, age, dice))
+    return [*found, *warming]
+
+
+def _warming(server: ServerRow, warm_day: int) -> list[Cell]:
+    """Return what one server sends by the address that is warmed up: most of what its plan allows, and nearly all accepted."""
+    if (server.organization, server.name) != (WARMING_ORGANIZATION, WARMING_SERVER) or warm_day < 0:
+        return []
+    messages = WARMING_SENT[min(warm_day, len(WARMING_SENT) - 1)]
+    found = []
+    shares = [share for share, _, _ in PROVIDERS.values()]
+    for provider, sent in zip(PROVIDERS, apportion(messages, shares), strict=True):
+        is_refused = provider == WARMING_REFUSED_AT and warm_day == WARMING_REFUSED_DAY
+        # A third of the attempts, or one in a hundred.
+        deferred = sent // 2 if is_refused else sent // 100
+        found.append(Cell(WARMING_ADDRESS, provider, _counts(sent=sent, deferred=deferred)))
     return found
 
 

@@ -12,7 +12,7 @@ from config.demo import cast, traffic
 from config.demo.counts import DAYS, RAW_DAYS
 from core.models import AuditEntry, User
 from ippools import identity
-from ippools.models import AddressIdentity, IPAddress, IPPool, WarmUp
+from ippools.models import AddressDrain, AddressIdentity, IPAddress, IPPool, WarmUp
 from servers.due_domains import recheck_domains_of_changed_pools
 from servers.models import Domain, Membership, Organization, Server
 from stats.counts import audit, buckets
@@ -21,6 +21,7 @@ from stats.counts.nightly import audit_counts
 from stats.ledger import storage
 from stats.models import AddressCount, Day, Event, Provider, ServerCount
 from stats.reports import reputation
+from stats.warm_up import sent_by_day
 from suppressions.models import Suppression
 from throttling.models import ThrottlingTemplate
 
@@ -63,6 +64,18 @@ def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, 
         (9, "day 9"),
         (5, "day 5 repeated"),
     ]
+    # Its reasons are those of its counts: the chart, the caps and the sentences tell one story.
+    repeated = warm_up.days.get(reason__startswith="day 5 repeated")
+    assert repeated.reason == "day 5 repeated: GMX and WEB.DE deferred 32 % yesterday"
+    sent = sent_by_day(warm_up.address_id, warm_up.begins_on, NOW.date())
+    assert len(sent) == 10
+    for day in warm_up.days.all():
+        assert 0 < sent[day.on] <= day.cap
+    # At a hundredth of the mail, Gmail has answered too few attempts to be a second trouble.
+    [drain] = AddressDrain.objects.all()
+    assert (drain.address.ipv4, drain.effect, drain.kinds) == (cast.TROUBLED_ADDRESS, "drained", ["identity"])
+    assert "Its DNS identity is broken since 10 March 15:30 UTC: PTR missing, FCrDNS missing" in drain.reason
+    assert drain.reason.endswith("1 of 8 sending addresses of pool Newsletters is drained, at most 2 may be (30 %)")
     assert {user.has_usable_password() for user in User.objects.all()} == {False}
     assert ThrottlingTemplate.objects.count() == 1 + len(cast.TEMPLATES)
     load(settings)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from django.utils import timezone
 
-from config.demo import alerts, cast, platform
+from config.demo import alerts, cast, healing, platform, warming
 from config.demo.counts import Counts
 
 
@@ -39,7 +39,10 @@ class Command(BaseCommand):
             f" {sum(pool.count for pool in cast.POOLS)} addresses in {len(cast.POOLS)} pools; {stored:,} new events"
             f" and a year of counts, in {time.monotonic() - began:.0f} s."
         )
+        warming.make(now=now)
         mails = alerts.make(now=now)
+        # After them: the alerts are of a time before it.
+        healing.make(now=now)
         if mails and (folder := getattr(settings, "EMAIL_FILE_PATH", None)):
             self.stdout.write(
                 f"{mails} e-mails of alerts are in {folder}: {cast.RECOVERED_ADDRESS} went bad, and is well again."
