@@ -191,7 +191,9 @@ class Agent:
 
     def listen(self, sockets):
         """Tell the servers beside the agent which sockets to listen on."""
-        self.servers.want(sockets, self.driver.stop_sockets(sockets))
+        # After one round nobody keeps the lists up to date: mail is taken then.
+        stops = [] if self.settings.command == "once" else self.driver.stop_sockets(sockets)
+        self.servers.want(sockets, stops)
 
     def read_log(self):
         """Read a piece of the MTA's log; tell whether there was anything."""
@@ -216,7 +218,13 @@ class Agent:
 
     def pull_suppressions(self):
         """Ask for what changed in the suppression lists; tell whether there is more at once."""
-        answer = self.panel.suppressions(self.suppressions.have())
+        try:
+            answer = self.panel.suppressions(self.suppressions.have())
+        except Refused as error:
+            # No revision yet, or a panel of before there were lists.
+            if error.status == 404:
+                return False
+            raise
         self.suppressions.take(answer, time.time())
         return not answer["is_complete"]
 
@@ -297,14 +305,7 @@ class Agent:
 
     def suppressing(self):
         """Keep the suppression lists."""
-        has_more = False
-        try:
-            has_more = self.pull_suppressions()
-        except Refused as error:
-            # No revision yet, or a panel of before there were lists.
-            if error.status != 404:
-                raise
-        if not has_more:
+        if not self.pull_suppressions():
             self.stopping.wait(SECONDS_BETWEEN_LISTS)
 
     def reporting(self):

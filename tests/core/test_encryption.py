@@ -53,6 +53,8 @@ def test_it_knows_every_column_of_secrets():
         ("Credential", "key_ciphertext"),
         ("Domain", "dkim_private_key"),
         ("DomainKey", "dkim_private_key"),
+        ("PlatformKey", "secret"),
+        ("Suppression", "address"),
         ("SigningKey", "private_key"),
     ]
 
