@@ -1,9 +1,9 @@
 """Bounds the work of a request that depends on what its events say, and not on how many bytes they have.
 
 A domain that is not ASCII takes some two hundred times as long to read as one that is, and a reply takes time by its length,
-unless the same was read before. An event takes time for each webhook that is told of it. A body's size and shape tell none of
-these, and each format writes them in its own way: so they are counted where the work is done. Files that operators read are not
-bounded.
+unless the same was read before. An event takes time for each webhook that is told of it, and a bounce for the suppression of
+its recipient. A body's size and shape tell none of these, and each format writes them in its own way: so they are counted where
+the work is done. Files that operators read are not bounded.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,16 @@ MOST_INTERNATIONAL = 100_000
 MOST_REPLIES = 8 * 1024 * 1024
 # Deliveries of webhooks that are written: one for each event and webhook.
 MOST_DELIVERIES = 20_000
+# Bounces and complaints that may suppress their recipients.
+MOST_SUPPRESSIONS = 20_000
 INTERNATIONAL = f"The domains of a request that are not ASCII must not have more than {MOST_INTERNATIONAL:,} characters"
 REPLIES = f"The different replies of a request must not have more than {MOST_REPLIES:,} characters"
 
 DELIVERIES = (
     f"The events of a request must not make more than {MOST_DELIVERIES:,} deliveries of webhooks: send fewer at once"
+)
+SUPPRESSIONS = (
+    f"The events of a request must not suppress more than {MOST_SUPPRESSIONS:,} recipients: send fewer at once"
 )
 
 
@@ -33,10 +38,11 @@ class TooMuchWork(Exception):
 
 
 class _Left:
-    """The characters that the current request may still bring, and the deliveries that it may still make."""
+    """What the current request may still bring: characters, deliveries, suppressions."""
 
     def __init__(self) -> None:
         self.international, self.replies, self.deliveries = MOST_INTERNATIONAL, MOST_REPLIES, MOST_DELIVERIES
+        self.suppressions = MOST_SUPPRESSIONS
 
 
 _left: ContextVar[_Left | None] = ContextVar("sluice_effort_left", default=None)
@@ -77,3 +83,12 @@ def spend_on_deliveries(number: int) -> None:
         left.deliveries -= number
         if left.deliveries < 0:
             raise TooMuchWork(DELIVERIES)
+
+
+def spend_on_suppressions(number: int) -> None:
+    """Count recipients that may be suppressed; raises TooMuchWork."""
+    left = _left.get()
+    if left is not None:
+        left.suppressions -= number
+        if left.suppressions < 0:
+            raise TooMuchWork(SUPPRESSIONS)

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Collection, Sequence
 
+from stats.intake.effort import spend_on_suppressions
 from stats.kinds import Kind
 from stats.ledger.announcing import EventOf
 from stats.ledger.row import KEY, KIND, REASON, RECIPIENT, SERVER, Row
@@ -22,8 +23,10 @@ def evidence_in(rows: Sequence[Row]) -> list[Row]:
 
 
 def suppress(rows: Sequence[Row], event_of: EventOf, new: Collection[bytes] | None, *, now: datetime.datetime) -> None:
-    """Suppress the recipients of those of the rows whose key is `new`; None: all are."""
-    notice([_evidence(row, event_of) for row in rows if new is None or row[KEY] in new], now=now)
+    """Suppress the recipients of those of the rows whose key is `new`; None: all are. Raises TooMuchWork."""
+    telling = [row for row in rows if new is None or row[KEY] in new]
+    spend_on_suppressions(len(telling))
+    notice([_evidence(row, event_of) for row in telling], now=now)
 
 
 def _reason(row: Row) -> Why | None:

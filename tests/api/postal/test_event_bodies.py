@@ -177,6 +177,24 @@ def test_the_deliveries_of_webhooks_are_bounded(call, acme):
     assert (Event.objects.count(), Delivery.objects.count()) == (10, 2_000)
 
 
+def test_the_recipients_that_a_request_suppresses_are_bounded(call, acme, monkeypatch):
+    """45,000 bounces of one request, each of another mailbox, took more than five seconds of a processor."""
+    monkeypatch.setattr(effort, "MOST_SUPPRESSIONS", 20)
+
+    def bounces(first, last):
+        reply = {"type": "bounced", "at": 1_790_000_000, "reply": "550 5.1.1 No such user"}
+        return [{**reply, "id": str(n), "to": f"ann{n}@there.example"} for n in range(first, last)]
+
+    answer = post(call, acme.key, json.dumps(bounces(0, 21)).encode())
+    expected = {"code": "RequestTooLarge", "message": effort.SUPPRESSIONS}
+    assert (answer.status_code, answer.json()["data"]) == (413, expected)
+    assert Event.objects.count() == 0
+    for first in (0, 20):
+        assert post(call, acme.key, json.dumps(bounces(first, first + 20)).encode()).json()["data"] == document(20)
+    # What was stored before is not counted again.
+    assert post(call, acme.key, json.dumps(bounces(0, 40)).encode()).json()["data"]["duplicates"] == 40
+
+
 def test_long_domains_are_not_remembered():
     before = mailboxes._domain_of.cache_info().currsize
     assert mailboxes.domain_of("a" * 60_000) is None
