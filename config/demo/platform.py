@@ -225,7 +225,7 @@ def _domain(name: str, server: Server, failing: str, now: datetime.datetime) -> 
         else "",
         mx_status="ok",
         return_path_status="missing" if failing == "dkim" else "ok",
-        return_path_error=f"There is no CNAME record at psrp.{name}" if failing == "dkim" else "",
+        return_path_error=f"There is no CNAME record at rp.{name}" if failing == "dkim" else "",
         dmarc_status="ok",
         dns_checked_at=now,
         # Real DNS knows no `.example`: the next check would say that all of them fail.

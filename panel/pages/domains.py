@@ -15,7 +15,7 @@ from unfold.decorators import display
 from alerts.topics import domains as conditions
 from core.errors import Refused
 from dnschecks.checked import DNSStatus
-from panel import charts
+from panel import charts, dns_differences
 from panel.filters import RecordFilter, by_emptiness
 from panel.forms import errors
 from panel.forms.fields import text_area, text_input
@@ -122,8 +122,8 @@ class DomainAdmin(ServerChildAdmin):
     ]
     search_fields = ["name__startswith", "uuid", "server__name_key", "server__permalink"]
     search_help_text = "The beginning of a name, uuid or server"
-    fields = ["server", "name", "custom_mx_records", "dmarc_record", "outgoing", "incoming"]
-    readonly_fields = ["name"]
+    # The server and the name stand above.
+    fields = ["custom_mx_records", "dmarc_record", "outgoing", "incoming"]
     actions_detail = ["check_now"]
     change_form_outer_before_template = "panel/domain/summary.html"
     restorable = ("custom_mx_records", "dmarc_record", "outgoing", "incoming")
@@ -204,6 +204,8 @@ class DomainAdmin(ServerChildAdmin):
         return {
             "domain": record,
             "records": records_with_findings(record),
+            "right": sum(getattr(record, f"{check}_status") == DNSStatus.OK for check in CHECKS),
+            "checks": len(CHECKS),
             "is_checked_again": is_checked_again(record, timezone.now()),
             "zone_url": self.url_of(record.pk, "zone"),
             "chart": charts.of_subject(
@@ -247,24 +249,48 @@ def is_checked_again(domain: Domain, now: datetime.datetime) -> bool:
 
 
 def records_with_findings(domain: Domain) -> list[dict[str, Any]]:
-    """Return each record to publish with its finding: status, sentence, and DNS answer."""
-    records: list[tuple[str, DNSRecord | None]] = [(each.purpose, each) for each in records_of(expected_of(domain))]
+    """Return each check with the records to publish and its finding: status, sentence, DNS answer. What is right is last."""
+    records: dict[str, list[DNSRecord]] = {}
+    for each in records_of(expected_of(domain)):
+        records.setdefault(each.purpose, []).append(each)
     # A check without a record to publish has a finding all the same: a domain above has the record that counts.
-    records += [(check, None) for check in CHECKS if check not in dict(records)]
-    return [_with_finding(domain, purpose, record) for purpose, record in records]
+    found = [_with_finding(domain, check, records.get(check, [])) for check in [*records, *(CHECKS.keys() - records)]]
+    return sorted(found, key=lambda each: each["is_right"])
 
 
-def _with_finding(domain: Domain, purpose: str, record: DNSRecord | None) -> dict[str, Any]:
-    found = (domain.dns_answers or {}).get(purpose) or {}
+def _with_finding(domain: Domain, check: str, records: list[DNSRecord]) -> dict[str, Any]:
+    found = (domain.dns_answers or {}).get(check) or {}
+    status, error, warning = getattr(domain, f"{check}_status"), getattr(domain, f"{check}_error"), found.get("warning")
+    is_right = status == DNSStatus.OK
     return {
-        "label": CHECKS.get(purpose, purpose),
-        "record": record,
-        "status": getattr(domain, f"{purpose}_status"),
-        "error": getattr(domain, f"{purpose}_error"),
-        "warning": found.get("warning"),
+        "label": CHECKS[check],
+        "records": [_with_difference(each, "" if is_right else found.get("answer", "")) for each in records],
+        "status": status,
+        "is_right": is_right,
+        "error": _without_advice(error, records),
+        "warning": warning,
         "answer": found.get("answer"),
         "at": datetime.datetime.fromisoformat(found["at"]) if found.get("at") else None,
     }
+
+
+def _with_difference(record: DNSRecord, answer: str) -> dict[str, Any]:
+    """Return the record with what is in DNS in its place; `answer` is empty where that needs no telling."""
+    found = dns_differences.found_for(record, answer) if answer else None
+    wanted = dns_differences.wanted_for(record, found)
+    return {
+        "record": record,
+        "value": wanted,
+        "is_asked": bool(answer),
+        "is_found": found == wanted,
+        "difference": None if found is None else dns_differences.difference(wanted, found),
+    }
+
+
+def _without_advice(error: str, records: list[DNSRecord]) -> str:
+    """Return the sentence without its end “Publish …” where that repeats the records, which stand below to be copied."""
+    fact, _, advice = error.rpartition("Publish ")
+    return fact.rstrip() if fact and all(each.value in advice for each in records) else error
 
 
 def _label(record: Domain, name: str) -> str | None:

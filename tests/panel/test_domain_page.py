@@ -7,6 +7,7 @@ import pytest
 from django.contrib.messages import get_messages
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from core.audit import Actor
 from servers.dns_records import expected_of, records_of
@@ -40,6 +41,16 @@ def page(client, domain) -> str:
     return client.get(reverse("admin:servers_domain_change", args=[domain.pk])).content.decode()
 
 
+def summary(shown: str) -> str:
+    [line] = re.findall(r'<p id="records-summary">(.*?)</p>', shown)
+    return re.sub(r"<.*?>", "", line)
+
+
+def verified_on(domain) -> str:
+    domain.refresh_from_db()
+    return date_format(domain.verified_at, "DATETIME_FORMAT")
+
+
 def test_it_works(acme, domain):
     client = sign_in(acme.operator)
     assert check_now(client, domain) == "mail.example is verified."
@@ -50,6 +61,9 @@ def test_it_works(acme, domain):
     assert copied == [text for each in records_of(expected_of(domain)) for text in (each.name, each.value)]
     assert shown.count('<span class="panel-good">OK</span>') == 6
     assert "panel-bad" not in shown
+    assert summary(shown) == f"6 of 6 records are right; ownership is proven since {verified_on(domain)}."
+    # What is right is folded away.
+    assert shown.count('<summary class="cursor-pointer"><b>') == 6
     assert "rp.mail.example. 3600 IN CNAME rp.postal." in shown
     # The time is a reader's, not a machine's.
     assert re.search(r"What DNS answered \(\d+ \w+ \d{4}, ", shown)
@@ -64,7 +78,17 @@ def test_what_is_wrong_is_said_in_a_sentence(acme, domain, dns):
 
     assert check_now(client, domain) == "mail.example is verified. Failed checks: Return path, DMARC."
     shown = html.unescape(page(client, domain))
-    assert "rp.mail.example leads to elsewhere.postal. Publish the CNAME rp.mail.example → rp.postal." in shown
+    assert summary(shown) == f"4 of 6 records are right; ownership is proven since {verified_on(domain)}."
+    # What to publish stands once, to be copied: the sentence does not repeat it. What is wrong comes first, unfolded.
+    assert '<p class="panel-bad">rp.mail.example leads to elsewhere.postal.</p>' in shown
+    assert re.findall(r"<b>(.*?)</b> <span class=\"panel-(?:good|bad)", shown)[:3] == [
+        "Return path",
+        "DMARC",
+        "Proof of ownership",
+    ]
+    assert shown.count('<summary class="cursor-pointer"><b>') == 4
+    assert re.findall(r"<ins>(.*?)</ins>|<del>(.*?)</del>", shown) == [("rp", ""), ("", "elsewhere")]
+    assert shown.count("nothing in its place") == 1
     assert shown.count('<span class="panel-bad">Invalid</span>') == 1
     assert shown.count('<span class="panel-bad">Missing</span>') == 1
 

@@ -1,0 +1,79 @@
+"""Wanted and found values of a DNS record: which found value was meant, and where the two differ."""
+
+import itertools
+from dataclasses import dataclass
+
+from servers.dns_records import DNSRecord
+
+# At a name with records of many services, a value that shares less with the wanted one is another service's: "v=spf1".
+LEAST_SHARED = 6
+# A name of its own has nothing else to be confused with.
+OWN_NAMES = frozenset({"dkim", "return_path", "dmarc"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The wanted and the found value, cut where they differ: what both begin with, the two middles, what both end with."""
+
+    begin: str
+    wanted: str
+    found: str
+    end: str
+
+
+def difference(wanted: str, found: str) -> Difference:
+    """Return where two values differ; what they share is never counted twice."""
+    begin = _common_length(wanted, found)
+    rest, other = wanted[begin:], found[begin:]
+    end = _common_length(rest[::-1], other[::-1])
+    return Difference(wanted[:begin], rest[: len(rest) - end], other[: len(other) - end], rest[len(rest) - end :])
+
+
+def found_for(record: DNSRecord, answer: str) -> str | None:
+    """Return the value in DNS that was meant for this record; None: nothing like it. `answer` is in master-file form."""
+    values = list(dict.fromkeys(values_of(answer, record.type)))
+    if record.purpose == "mx":
+        # Each host is wanted, and others may be there: none of them is a wrong writing of this one.
+        return record.value if record.value in values else None
+    if not values:
+        return None
+    shared, best = max(((_shared(record.value, each), each) for each in values), key=lambda pair: pair[0])
+    return best if shared >= LEAST_SHARED or record.purpose in OWN_NAMES else None
+
+
+def wanted_for(record: DNSRecord, found: str | None) -> str:
+    """Return the value to publish. A name has one SPF record: what it lacks goes to its front, since `all` ends it."""
+    if record.purpose != "spf" or found is None:
+        return record.value
+    present = found.split()
+    lacking = [term for term in record.value.split()[1:-1] if term not in present]
+    return " ".join([present[0], *lacking, *present[1:]]) if lacking else record.value
+
+
+def values_of(answer: str, rdtype: str) -> list[str]:
+    """Return the values of the records of this type: texts joined from their strings, hosts without the last dot."""
+    lines = (line.split(" ", 4) for line in answer.splitlines())
+    data = [parts[4] for parts in lines if len(parts) == 5 and parts[2:4] == ["IN", rdtype]]
+    return [_text(each) if rdtype == "TXT" else each.rpartition(" ")[2].removesuffix(".").lower() for each in data]
+
+
+def _shared(wanted: str, found: str) -> int:
+    return _common_length(wanted.casefold(), found.strip(" \"'").casefold())
+
+
+def _common_length(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
+
+
+def _text(data: str) -> str:
+    """Join the quoted strings of a TXT record; a quotation mark or backslash in them stands behind a backslash."""
+    kept, is_inside, signs = [], False, iter(data)
+    for sign in signs:
+        if sign == '"':
+            is_inside = not is_inside
+        elif is_inside:
+            kept.append(sign)
+            if sign == "\\":
+                kept.extend(itertools.islice(signs, 1))
+    return "".join(kept).replace('\\"', '"').replace("\\\\", "\\")

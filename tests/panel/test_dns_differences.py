@@ -1,0 +1,56 @@
+"""Wanted and found values of DNS records: what is compared with what, and where they differ."""
+
+import pytest
+
+from panel.dns_differences import Difference, difference, found_for, values_of, wanted_for
+from servers.dns_records import DNSRecord
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "parts"),
+    [
+        ("rp.postal", "elsewhere.postal", ("", "rp", "elsewhere", ".postal")),
+        ("v=spf1 ip4:1 ~all", "v=spf1 ~all", ("v=spf1 ", "ip4:1 ", "", "~all")),
+        # What both begin with is not counted at their ends again.
+        ("aXaa", "aaa", ("a", "X", "", "aa")),
+        ("p=ABCDEF", "p=ABC", ("p=ABC", "DEF", "", "")),
+        ("same", "same", ("same", "", "", "")),
+    ],
+)
+def test_it_works(wanted, found, parts):
+    assert difference(wanted, found) == Difference(*parts)
+
+
+def test_values_are_read_from_master_files():
+    answer = (
+        'mail.example. 60 IN TXT "v=spf1 " "-all"\n'
+        'mail.example. 60 IN TXT "a \\"b\\" \\\\ c"\n'
+        "mail.example. 60 IN MX 10 MX.postal.\n"
+        "(mail.example A: no data)\n"
+        "rp.mail.example. 60 IN CNAME rp.postal.\n…"
+    )
+    assert values_of(answer, "TXT") == ["v=spf1 -all", 'a "b" \\ c']
+    assert values_of(answer, "MX") == ["mx.postal"]
+    assert values_of(answer, "CNAME") == ["rp.postal"]
+    assert values_of("(mail.example TXT: no such name)", "TXT") == []
+
+
+def test_the_record_that_was_meant_is_found():
+    proof = DNSRecord("verification", "TXT", "mail.example", "@", "postal-verify abc")
+    answer = 'mail.example. 60 IN TXT "v=spf1 -all"\nmail.example. 60 IN TXT "postal-verify abd"'
+    assert found_for(proof, answer) == "postal-verify abd"
+    assert found_for(proof, 'mail.example. 60 IN TXT "v=spf1 -all"') is None
+    # At a name of its own, whatever is there stands in its place.
+    key = DNSRecord("dkim", "TXT", "a._domainkey.mail.example", "a._domainkey", "v=DKIM1; p=A")
+    assert found_for(key, 'a._domainkey.mail.example. 60 IN TXT "hello"') == "hello"
+    mx = DNSRecord("mx", "MX", "mail.example", "@", "mx1.postal", 10)
+    both = "mail.example. 60 IN MX 10 other.example.\nmail.example. 60 IN MX 10 mx1.postal."
+    assert found_for(mx, both) == "mx1.postal"
+    assert found_for(mx, "mail.example. 60 IN MX 10 other.example.") is None
+
+
+def test_what_an_spf_record_lacks_goes_into_it():
+    spf = DNSRecord("spf", "TXT", "mail.example", "@", "v=spf1 ip4:192.0.2.1 ip4:192.0.2.8 ~all")
+    found = "v=spf1 include:other.example ip4:192.0.2.8 -all"
+    assert wanted_for(spf, found) == "v=spf1 ip4:192.0.2.1 include:other.example ip4:192.0.2.8 -all"
+    assert wanted_for(spf, None) == spf.value
