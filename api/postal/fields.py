@@ -239,3 +239,11 @@ class Names(Text):
         names = {"type": "array", "items": {"type": "string"}}
         text = {"type": "string", "pattern": r"^\s*\[", "description": "The same array, as JSON text"}
         return {"anyOf": [names, text]}
+
+    def in_query(self) -> Schema:
+        # A query string cannot say an empty array: it says nothing then.
+        schema = super().in_query()
+        if not self.required:
+            return schema
+        array, *others = schema["anyOf"]
+        return {**schema, "anyOf": [{**array, "minItems": 1}, *others]}
