@@ -13,6 +13,7 @@ import pytest
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.cache import caches
+from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.models.signals import post_migrate
 
 from servers.provisioning import suspend_server
@@ -139,6 +140,31 @@ def make_builtin_rows(sender: AppConfig, **_: Any) -> None:
 
 
 post_migrate.connect(make_builtin_rows)
+
+
+def delete_what_is_there(
+    self: DatabaseOperations,
+    style: Any,
+    tables: list[str],
+    *,
+    reset_sequences: bool = False,
+    allow_cascade: bool = False,
+) -> list[str]:
+    """Empty the few tables that a test has filled. Django's TRUNCATE of all hundred takes most of a second after each test."""
+    if reset_sequences:
+        return REAL_FLUSH(self, style, tables, reset_sequences=reset_sequences, allow_cascade=allow_cascade)
+    asked = " UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM \"{table}\")" for table in tables)
+    with self.connection.cursor() as cursor:
+        cursor.execute(asked)
+        # Entries of the audit trail are never deleted, says a trigger.
+        return [
+            f'TRUNCATE "{table}" CASCADE' if table == "core_auditentry" else f'DELETE FROM "{table}"'
+            for (table,) in cursor.fetchall()
+        ]
+
+
+REAL_FLUSH = DatabaseOperations.sql_flush
+DatabaseOperations.sql_flush = delete_what_is_there  # type: ignore[method-assign]
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("sluice", deadline=None)
