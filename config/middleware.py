@@ -4,10 +4,11 @@ import codecs
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import BadRequest, RequestDataTooBig
+from django.core.exceptions import BadRequest, RequestDataTooBig, TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
 
@@ -59,7 +60,9 @@ class Encodings:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.encoding = "utf-8"
+        # Django reads the query string here, to read it anew; what is wrong with it is for the view's dialect to say.
+        with suppress(TooManyFieldsSent):
+            request.encoding = "utf-8"
         if request.content_type in FORMS and dialect_of(request.path_info) is None:
             declared = (request.content_params or {}).get("charset", "utf-8")
             try:
