@@ -53,6 +53,7 @@ FOUND = re.compile(
     r"|to_url"  # Django: a path converter is no subclass of anything
     r"|save_m2m"  # Django: the admin calls it after a form's `save`
     r"|sendall|makefile"  # http.client: what it does with the socket that it is given
+    r"|sendfile|gettimeout"  # gunicorn: likewise
 )
 
 

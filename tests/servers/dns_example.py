@@ -11,6 +11,7 @@ from tests.dns_server import LocalDNS, name_of, text_record
 
 OK, MISSING, INVALID = DNSStatus.OK, DNSStatus.MISSING, DNSStatus.INVALID
 KEY = dkim.make_key_pair().public
+DKIM_NAME = "postal-abc._domainkey.example.com"
 DKIM = f"v=DKIM1; t=s; h=sha256; p={KEY}"
 EXPECTED = Expected(
     name="example.com",
