@@ -26,6 +26,8 @@ FAILURES_OF_ADDRESS = 100
 # Of one wrong key from one address (a client with an outdated key), and of any from one address.
 WRONG_KEYS_OF_KEY = 600
 WRONG_KEYS_OF_ADDRESS = 3_000
+# E-mails with a link to one account, wherever they were asked for.
+LINKS_OF_NAME = 3
 # Seconds from the first failure. Not more than the 300 that caches without a counter of their own reset an entry to.
 LOCKED_FOR = 300
 
@@ -35,6 +37,8 @@ class Secret(enum.StrEnum):
 
     PASSWORD = "password"  # noqa: S105 - the kind's name
     CODE = "code"
+    # No guess: a request for an e-mail with a link, of which each counts.
+    LINK = "link"
 
 
 class LockedOut(Refused):
@@ -78,6 +82,11 @@ def count_failure(secret: Secret, *, username: str, address: str) -> None:
 def forget_failures(secret: Secret, *, username: str, address: str) -> None:
     """After a correct secret, reset the name's failures of this kind from this address, but not the address's own."""
     _counters().delete(_key_of_name(secret, username, _network(address)))
+
+
+def count_link(*, username: str) -> bool:
+    """Count an e-mail with a link to this account, and return whether it may be sent: no mailbox is flooded."""
+    return _count(_counters(), _key("link", fold(username))) <= LINKS_OF_NAME
 
 
 def count_wrong_key(*, key: str, address: str) -> bool:

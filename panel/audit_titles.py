@@ -17,6 +17,8 @@ _VERBS = {
     "second_factor_removed": "switched the second factor off",
     "recovery_codes_renewed": "made new recovery codes",
     "password_set": "got a new password",
+    "password_link_sent": "was sent a link to set a password",
+    "invited": "was invited to set a password",
     "password_changed": "changed the password",
     "default_changed": "default changed",
     "revealed": "key shown",

@@ -15,6 +15,7 @@ from panel.record_actions import is_within_page
 from panel.refusals import Refusals
 from panel.sign_in.account import Account
 from panel.sign_in.login import SignIn
+from panel.sign_in.passwords import Passwords
 from panel.usage import Usage
 
 
@@ -26,7 +27,7 @@ class Choices(AutocompleteJsonView):
         return {**super().serialize_result(obj, to_field_name), "text": label}
 
 
-class PanelSite(SignIn, Account, Alerts, Customers, Usage, Explorer, Refusals, UnfoldAdminSite):
+class PanelSite(SignIn, Passwords, Account, Alerts, Customers, Usage, Explorer, Refusals, UnfoldAdminSite):
     """The panel."""
 
     index_template = "panel/dashboard.html"

@@ -3,9 +3,11 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminEmailInputWidget
 
+from core import password_links
 from panel.filters import RecordFilter
 from panel.forms.base import ActingForm
 from panel.forms.fields import text_input
@@ -23,12 +25,23 @@ class MembershipForm(ActingForm):
     username = forms.CharField(
         max_length=150,
         widget=text_input(),
-        help_text="If the person has no account, one is created with a password to hand over.",
+        help_text="If the person has no account, one is created.",
     )
+    email = forms.EmailField(
+        required=False,
+        label="E-mail address",
+        widget=UnfoldAdminEmailInputWidget(),
+        help_text="Of a new account: an invitation with a link to set a password is sent there.",
+    )
+    invited = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limit_choices("organization", organizations_owned_by(self.request.user))
+        if "email" in self.fields and not password_links.is_possible():
+            self.fields[
+                "email"
+            ].help_text = f"Of a new account. {password_links.WHY_NOT}: you get its password to hand over."
         if self.is_new and "role" in self.fields:
             # Nobody becomes an owner because that stood first.
             role: Any = self.fields["role"]
@@ -41,10 +54,17 @@ class MembershipForm(ActingForm):
             organization=self.cleaned_data["organization"],
             username=self.cleaned_data["username"],
             role=self.cleaned_data["role"],
+            email=self.cleaned_data["email"],
             actor=self.actor,
         )
-        if added.password is not None:
-            self.secrets = {"User name": added.membership.user.get_username(), "Password": added.password}
+        if added.password is None:
+            return added.membership
+        user = added.membership.user
+        if user.email and password_links.is_possible():
+            password_links.invite(user=user, actor=self.actor, organization_id=added.membership.organization_id)
+            self.invited = user.email
+        else:
+            self.secrets = {"User name": user.get_username(), "Password": added.password}
         return added.membership
 
 
@@ -58,7 +78,7 @@ class MembershipAdmin(TenantAdmin):
     list_select_related = ["user", "organization"]
     search_fields = ["user__username", "user__email", "organization__name_key"]
     autocomplete_fields = ["organization"]
-    add_fieldsets = ((None, {"fields": ["organization", "username", "role"]}),)
+    add_fieldsets = ((None, {"fields": ["organization", "username", "email", "role"]}),)
     fieldsets = ((None, {"fields": ["user", "organization", "role"]}),)
     shown_once_title = "New account"
     shown_once_notice = "Hand it over now: it is not shown again. The person can change it after signing in."
@@ -69,6 +89,11 @@ class MembershipAdmin(TenantAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         return [] if obj is None else ["user", "organization"]
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:  # noqa: FBT001 - Django's signature
+        if form.invited:
+            messages.success(request, f"An invitation is on its way to {form.invited}.")
+        return super().save_form(request, form, change)
 
     def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
         if verb == "view":

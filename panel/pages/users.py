@@ -12,7 +12,7 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from core import second_factor, users
+from core import password_links, second_factor, users
 from core.models import User
 from panel.forms.base import ActingForm
 from panel.forms.fields import time_zone_field
@@ -79,7 +79,7 @@ class UserAdmin(PanelAdmin):
     search_fields = ["username", "email", "first_name", "last_name"]
     filter_horizontal = ["groups", "user_permissions"]
     readonly_fields = ["last_login", "date_joined"]
-    actions_detail = ["give_password"]
+    actions_detail = ["give_password", "send_link"]
     change_form_outer_before_template = "panel/user.html"
     own_fields = ("username", "first_name", "last_name", "email", "time_zone", "is_active", "is_staff")
     # Only superusers grant permissions, also for GreenArrow's API; users cannot extend their own.
@@ -114,6 +114,16 @@ class UserAdmin(PanelAdmin):
     def give_password(self, request: HttpRequest, record: User, form: ActForm) -> str:
         users.set_password(user=record, password=form.cleaned_data["password"], actor=actor_of(request))
         return f"{record} has a new password."
+
+    @act(
+        title="Send a link",
+        description="By e-mail: it works once, and lets the person set a password. A second factor stays.",
+        icon="forward_to_inbox",
+        fits=lambda record: bool(record.email and record.is_active and record.is_staff),
+    )
+    def send_link(self, request: HttpRequest, record: User, form: ActForm) -> str:
+        password_links.invite(user=record, actor=actor_of(request))
+        return f"A link to set a password is on its way to {record.email}."
 
     def summary_of(self, request: HttpRequest, record: User) -> dict[str, Any]:
         memberships = (

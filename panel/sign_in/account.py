@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django_otp import login as note_second_factor
 from redis.exceptions import RedisError
 from unfold.forms import AdminOwnPasswordChangeForm
-from unfold.widgets import UnfoldAdminEmailInputWidget
+from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidget
 
 from alerts import reports
 from core import lockout, second_factor, users
@@ -42,6 +42,46 @@ class ProfileForm(forms.Form):
         label="E-mail address", required=False, widget=UnfoldAdminEmailInputWidget(attrs={"autocomplete": "email"})
     )
     time_zone = time_zone_field()
+    current_password = forms.CharField(
+        required=False,
+        strip=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "current-password"}),
+        help_text="Needed to change the e-mail address: links to set a password are sent there.",
+    )
+
+    def __init__(self, *args: Any, user: User, address: str, **kwargs: Any) -> None:
+        self.user, self.address = user, address
+        super().__init__(*args, **kwargs)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        given = cleaned.pop("current_password", "")
+        if "email" in cleaned and cleaned["email"] != self.user.email:
+            try:
+                is_right = bool(given) and is_own_password(self.user, given, self.address)
+            except forms.ValidationError as problem:
+                self.add_error("current_password", problem)
+            else:
+                if not is_right:
+                    self.add_error("current_password", "Is not your password")
+        return cleaned
+
+
+def is_own_password(user: User, given: str, address: str) -> bool:
+    """Whether this is the user's password. With a stolen session, an attacker must not be able to guess it."""
+    try:
+        return bool(
+            lockout.guess(
+                Secret.PASSWORD,
+                username=user.get_username(),
+                address=address,
+                look=lambda: user.check_password(given),
+            )
+        )
+    except LockedOut:
+        raise forms.ValidationError(LOCKED_OUT, code="locked_out") from None
+    except (RedisError, OSError):
+        raise forms.ValidationError(OUT_OF_ORDER, code="out_of_order") from None
 
 
 class PasswordForm(AdminOwnPasswordChangeForm):
@@ -52,16 +92,8 @@ class PasswordForm(AdminOwnPasswordChangeForm):
         super().__init__(*args, **kwargs)
 
     def clean_old_password(self) -> str:
-        """With a stolen session, an attacker must not be able to guess the password."""
-        given, username = self.cleaned_data["old_password"], self.user.get_username()
-        try:
-            is_right = lockout.guess(
-                Secret.PASSWORD, username=username, address=self.address, look=lambda: self.user.check_password(given)
-            )
-        except LockedOut:
-            raise forms.ValidationError(LOCKED_OUT, code="locked_out") from None
-        except (RedisError, OSError):
-            raise forms.ValidationError(OUT_OF_ORDER, code="out_of_order") from None
+        given = self.cleaned_data["old_password"]
+        is_right = is_own_password(self.user, given, self.address)
         if not is_right:
             raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
         return given
@@ -96,8 +128,8 @@ class Account(SiteMixin):
     def profile(self, request: HttpRequest) -> HttpResponse:
         """Name, address and time zone."""
         user: Any = request.user
-        shown = {name: getattr(user, name) for name in ProfileForm.base_fields}
-        form = ProfileForm(request.POST or None, initial=shown)
+        shown = {name: getattr(user, name) for name in ("first_name", "last_name", "email", "time_zone")}
+        form = ProfileForm(request.POST or None, initial=shown, user=user, address=client_address(request))
         if request.method == "POST" and form.is_valid():
             try:
                 users.change_user(user=user, actor=Actor.of_user(user), **form.cleaned_data)

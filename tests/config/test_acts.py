@@ -245,6 +245,7 @@ UNCHANGED = {
 
 # Acts that make, end or show something whenever they do not refuse.
 WRITES = {
+    "core.password_links": {"invite"},
     "core.second_factor": {"confirm", "renew_recovery_codes", "remove"},
     "core.tokens": {"create_token"},
     "core.users": {"make_user", "set_password"},

@@ -230,9 +230,15 @@ def test_one_changes_ones_time_zone_and_nothing_of_ones_rights(acme):
     url = reverse("admin:account")
     assert 'value="UTC" selected' in client.get(url).content.decode()
     form = {"first_name": "Ana", "last_name": "", "email": "ana@example.com", "time_zone": "Asia/Tokyo"}
+    # Links to set a password go to the address: a stolen session must not be enough to change it.
+    for wrong in ("", "wrong"):
+        refused = client.post(url, {**form, "current_password": wrong})
+        assert refused.context["form"].errors == {"current_password": ["Is not your password"]}
+    form["current_password"] = PASSWORD
     assert client.post(url, {**form, "is_superuser": "on", "api_level": "yes"}).status_code == 302
     acme.analyst.refresh_from_db()
     assert (acme.analyst.time_zone, acme.analyst.first_name) == ("Asia/Tokyo", "Ana")
+    assert acme.analyst.email == "ana@example.com"
     assert (acme.analyst.is_superuser, acme.analyst.api_level) == (False, "no")
     assert client.post(url, {**form, "time_zone": "Mars/Phobos"}).status_code == 200
 

@@ -1,0 +1,79 @@
+"""One-time links by e-mail to set a password: invitations, and for people who forgot theirs.
+
+A link holds Django's token of a password reset: it works once, for PASSWORD_RESET_TIMEOUT seconds, and not after a sign-in, a
+change of the password or of the e-mail address. It replaces the password alone: a second factor is still asked for.
+"""
+
+from celery import current_app
+from django.conf import settings
+from django.contrib.auth.tokens import default_token_generator
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.urls import reverse
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+
+from core import lockout
+from core.atomic_acts import atomic_act
+from core.audit import Actor, record
+from core.errors import Conflict
+from core.models import User
+
+WHY_NOT = "This installation sends no such e-mails: EMAIL_HOST and SLUICE_PANEL_URL are not both set"
+# Accounts may share an address; one request writes to no more of them.
+MOST_ACCOUNTS = 10
+
+
+def is_possible() -> bool:
+    """Whether links can be sent: there is a mail server, and the panel's address is known.
+
+    The address is never taken from a request: its Host header could lead the link to another server.
+    """
+    return bool(settings.EMAIL_HOST and settings.SLUICE_PANEL_URL)
+
+
+@atomic_act
+def invite(*, user: User, actor: Actor, organization_id: int | None = None) -> None:
+    """Send the user a link to set a password, after the transaction; raises Conflict where that is impossible.
+
+    `organization_id` is the organization whose people may read the audit entry, None for the platform alone.
+    """
+    if not is_possible():
+        raise Conflict(WHY_NOT)
+    if not user.email:
+        raise Conflict("The account has no e-mail address")
+    if not (user.is_active and user.is_staff):
+        raise Conflict("The account may not sign in to the panel")
+    record(actor=actor, act="user.invited", target=user, organization_id=organization_id)
+    task = current_app.signature("core.tasks.send_password_link", args=[user.pk])
+    transaction.on_commit(task.delay, robust=True)
+
+
+def send_forgotten(email: str) -> None:
+    """Send a link to each account with this e-mail address that may sign in to the panel; record that it was sent."""
+    found = User.objects.filter(email__iexact=email, is_active=True, is_staff=True).order_by("pk")
+    for user in found[:MOST_ACCOUNTS]:
+        # Some letters are equal for a database and belong to another mailbox.
+        if user.email.casefold() != email.casefold() or not user.has_usable_password():
+            continue
+        if lockout.count_link(username=user.get_username()):
+            send(user)
+            record(actor=Actor.system(), act="user.password_link_sent", target=user)
+
+
+def send(user: User) -> None:
+    """Send the link."""
+    hours = settings.PASSWORD_RESET_TIMEOUT // 3600
+    body = (
+        f"Set the password of your account {user.get_username()} here:\n\n{url_of(user)}\n\n"
+        f"The link works once, within {hours} hours. If you did not expect this message, ignore it: nothing has changed.\n"
+    )
+    headers = {"Auto-Submitted": "auto-generated"}
+    EmailMessage("Set your password for Sluice", body, None, [user.email], headers=headers).send()
+
+
+def url_of(user: User) -> str:
+    """Return the link."""
+    key = urlsafe_base64_encode(force_bytes(user.pk))
+    path = reverse("admin:password_reset_confirm", args=[key, default_token_generator.make_token(user)])
+    return settings.SLUICE_PANEL_URL.rstrip("/") + path
