@@ -12,7 +12,7 @@ from core.audit import Actor
 from core.compiled import Compiled
 from core.errors import Refused
 from core.keys import digest
-from core.models import User
+from core.models import AuditEntry, User
 from ippools.models import IPAddress, IPPool, IPPoolMember
 from servers.models import Credential, Membership, Organization, Server
 
@@ -104,6 +104,14 @@ CHANGING_ROLES = (Membership.Role.OWNER, Membership.Role.OPERATOR)
 def sees_platform(user: User | AnonymousUser) -> bool:
     """Whether the user sees every tenant's records: superusers, and staff with the permission `core.platform`."""
     return user.is_active and user.is_staff and user.has_perm("core.platform")
+
+
+def is_platforms(actor: Actor) -> bool:
+    """Whether the actor is the platform: its staff, a command, or Sluice itself; not an organization's people or keys."""
+    if actor.kind == AuditEntry.ActorKind.USER:
+        user = User.objects.filter(pk=actor.id or 0).first()
+        return user is not None and sees_platform(user)
+    return actor.kind in (AuditEntry.ActorKind.COMMAND, AuditEntry.ActorKind.SYSTEM)
 
 
 def organizations_of(user: User | AnonymousUser) -> QuerySet[Organization]:

@@ -14,12 +14,13 @@ from django.db.models import Manager, QuerySet
 from core import acts
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.errors import Conflict, Fault, Invalid, NotFound
+from core.errors import Conflict, Fault, Invalid, NotAllowed, NotFound
 from core.models.user import validate_time_zone
 from core.names import PERMALINK_LENGTH, fold, numbered, slugify
 from core.texts import clean_name, clean_text, is_storable, quoted
 from ippools.models import IPPool
 from servers import credentials, permalinks, pools, quotas, send_limits, verifications
+from servers.access import is_platforms
 from servers.due_domains import recheck_domains_of
 from servers.locks import lock_organization, lock_organization_of, lock_server
 from servers.models import Credential, Organization, OrganizationPool, Server
@@ -221,23 +222,36 @@ def suspend_server(
     actor: Actor,
     until: datetime.datetime | None = None,
 ) -> Server:
-    """Suspend the server: its keys are refused. `until` None: until it is resumed."""
+    """Suspend the server: its keys are refused. `until` None: until it is resumed.
+
+    Whoever of the organization acts on a server that the platform suspended gets NotAllowed.
+    """
     if until is not None and until <= at:
         raise Invalid(Fault("until", "must be in the future"))
     reason = clean_text(reason, field="reason", longest=REASON_LENGTH)
-    locked = lock_server(server)
+    locked = _suspendable(server, actor)
     before = snapshot(locked)
     locked.suspended_at, locked.suspended_until, locked.suspension_reason = at, until, reason
+    locked.suspended_by_platform = is_platforms(actor)
     return _saved(actor, "server.suspended", locked, before)
 
 
 @transaction.atomic
 def resume_server(*, server: Server, actor: Actor) -> Server:
-    """Resume the server; its organization's suspension is separate."""
-    locked = lock_server(server)
+    """Resume the server; its organization's suspension is separate. The platform's suspension only the platform ends."""
+    locked = _suspendable(server, actor)
     before = snapshot(locked)
     locked.suspended_at, locked.suspended_until, locked.suspension_reason = None, None, ""
+    locked.suspended_by_platform = False
     return _saved(actor, "server.resumed", locked, before)
+
+
+def _suspendable(server: Server, actor: Actor) -> Server:
+    """Lock the server for a change of its suspension; raises NotAllowed where it is not the actor's to change."""
+    locked = lock_server(server)
+    if locked.suspended_by_platform and not is_platforms(actor):
+        raise NotAllowed("The platform suspended this server, so only the platform can resume it")
+    return locked
 
 
 @transaction.atomic

@@ -52,6 +52,8 @@ class Server(models.Model):
     # None: until it is resumed.
     suspended_until = models.DateTimeField(null=True, blank=True, editable=False)
     suspension_reason = models.CharField(max_length=500, blank=True, editable=False)
+    # Then the organization's people cannot resume it.
+    suspended_by_platform = models.BooleanField(default=False, editable=False)
     privacy_mode = models.BooleanField(default=False)
     # Messages sent in a UTC hour, day and month. None: no limit.
     send_limit = models.PositiveIntegerField("send limit an hour", null=True, blank=True)
@@ -92,8 +94,9 @@ class Server(models.Model):
             ),
             models.CheckConstraint(
                 name="servers_server_suspension",
-                condition=Q(suspended_at__isnull=False) | Q(suspended_until=None, suspension_reason=""),
-                violation_error_message="Only a suspended server has a reason and an end of its suspension",
+                condition=Q(suspended_at__isnull=False)
+                | Q(suspended_until=None, suspension_reason="", suspended_by_platform=False),
+                violation_error_message="Only a suspended server has a reason, an end and an origin of its suspension",
             ),
         ]
 

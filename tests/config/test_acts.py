@@ -212,7 +212,7 @@ UNCHANGED = {
         server=w.server, name=w.server.name, mode="live", ip_pool=w.pool, send_limit=5, actor=ANN
     ),
     "servers.provisioning.suspend_server": lambda w: provisioning.suspend_server(
-        server=w.suspended.server, reason="Unpaid", at=NOW, actor=ANN
+        server=w.suspended.server, reason="Unpaid", at=NOW, actor=SYSTEM
     ),
     "servers.provisioning.resume_server": lambda w: provisioning.resume_server(server=w.server, actor=ANN),
     "servers.routes.change_route": lambda w: routes.change_route(route=w.route, name="*", mode="accept", actor=ANN),
@@ -299,7 +299,7 @@ APPS = (
     "core", "dnschecks", "throttling", "ippools", "servers", "suppressions", "webhooks", "stats", "nodes", "alerts",
 )  # fmt: skip
 # What acts are made with.
-TOOLS = {"core.acts.save_change", "core.audit.record", "core.audit.record_creations"}
+TOOLS = {"core.acts.save_change", "core.audit.record", "core.audit.record_creations", "servers.access.is_platforms"}
 # DNS is asked between two transactions, or the transaction begins after a lock that is not the database's.
 IN_PARTS = {
     "ippools.addresses.create_one",

@@ -130,6 +130,9 @@ def test_suspending_wants_a_reason_and_a_time_to_come(acme, platform):
     assert acme.server.suspension_reason == "Spam"
     assert last() == ("server.suspended", "Acme-operator", acme.organization.pk)
     assert change(client, acme.server, YES, "resume").status_code == 302
+    assert change(sign_in(platform.staff), acme.server, {**YES, "reason": "Complaints"}, "suspend").status_code == 302
+    refused = change(client, acme.server, YES, "resume").context["form"].errors
+    assert refused == {"__all__": ["The platform suspended this server, so only the platform can resume it"]}
 
 
 def test_a_deleted_server_can_be_restored_and_nothing_else(acme, platform):

@@ -3,9 +3,11 @@
 import datetime
 
 import pytest
+from django.contrib.auth.models import Permission
 
-from core.audit import snapshot
-from core.errors import Conflict, Invalid, NotFound
+from core.audit import Actor, snapshot
+from core.errors import Conflict, Invalid, NotAllowed, NotFound
+from core.models import AuditEntry, User
 from servers.access import InvalidKey, ServerSuspended, authenticate_key
 from servers.models import IPPoolRule, Server
 from servers.pools import withdraw_pool
@@ -20,6 +22,7 @@ from servers.provisioning import (
     suspend_server,
 )
 from tests.cast import ANN, NOW, SYSTEM, last_entry, make_pool, make_server, written_by
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 HOUR = datetime.timedelta(hours=1)
@@ -108,6 +111,32 @@ def test_a_suspended_servers_key_stops_and_works_again(acme):
     assert list(Server.objects.suspended(NOW)) == []
     assert authenticate_key(acme.key, at=NOW).server_id == acme.server.pk
     assert [act for act, _, _ in written_by(ANN)] == ["server.suspended", "server.resumed"]
+
+
+@pytest.mark.storage
+def test_what_the_platform_suspended_only_the_platform_resumes(acme):
+    """The people of an organization may suspend and resume their servers, and not end what was done to them."""
+    owner, staff = (Actor.of_user(UserFactory(is_staff=True)) for _ in range(2))
+    User.objects.get(pk=staff.id).user_permissions.add(Permission.objects.get(codename="platform"))
+    server = acme.server
+    suspend_server(server=server, reason="Full list", at=NOW, actor=owner)
+    assert not resume_server(server=server, actor=owner).suspended_by_platform
+    for platform in (staff, Actor.system(), Actor.of_command("x")):
+        assert suspend_server(server=server, reason="Complaints", at=NOW, actor=platform).suspended_by_platform
+        before = AuditEntry.objects.count()
+        for act in (
+            lambda: resume_server(server=server, actor=owner),
+            lambda: suspend_server(server=server, reason="Soon over", at=NOW, until=NOW + HOUR, actor=owner),
+            lambda: resume_server(server=server, actor=Actor.of_credential(1, "a key")),
+        ):
+            with pytest.raises(NotAllowed, match="The platform suspended this server"):
+                act()
+        server.refresh_from_db()
+        assert (server.suspension_reason, server.suspended_until, AuditEntry.objects.count()) == (
+            "Complaints", None, before,
+        )  # fmt: skip
+        resumed = resume_server(server=server, actor=staff)
+        assert (resumed.suspended_at, resumed.suspended_by_platform) == (None, False)
 
 
 @pytest.mark.storage
