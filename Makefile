@@ -2,7 +2,7 @@
 # Everything happens in .venv, which `tools/install` makes from the locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test e2e shots docs-images check bench mta haraka faults soak fuzz mutants docs wheel image deploy-check lock
+.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test e2e shots docs-images check bench lab mta haraka faults soak fuzz mutants docs wheel image deploy-check lock
 PYTHON_OF_VENV := .venv/bin/python
 # Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
@@ -56,6 +56,9 @@ check: install-dev ## lint, types, import contracts, missing migrations, OpenAPI
 
 bench: install-test ## measure against the physical limit, on a PostgreSQL and Valkey of its own (ARGS=postal: one of them)
 	@$(PYTHON_OF_VENV) -m tools.servers --durable $(PYTHON_OF_VENV) -m tests.benchmarks $(ARGS)
+
+lab: install-test ## run the closed loop in virtual time against receivers that are models (ARGS="overload --seed 2"); some minutes
+	@$(PYTHON_OF_VENV) -m tests.lab $(ARGS)
 
 haraka: ## install Haraka by npm into SLUICE_HARAKA (~/.cache/sluice/haraka), for the tests on real MTAs
 	@test -d "$(SLUICE_HARAKA)/node_modules/Haraka" || { mkdir -p "$(SLUICE_HARAKA)" && cd "$(SLUICE_HARAKA)" \

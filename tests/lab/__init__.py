@@ -1,0 +1,1 @@
+"""The laboratory: the closed loop in virtual time, against receivers that are models."""
