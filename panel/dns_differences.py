@@ -24,6 +24,9 @@ class Difference:
 def difference(wanted: str, found: str) -> Difference:
     """Return where two values differ; what they share is never counted twice."""
     begin = _common_length(wanted, found)
+    if " " in wanted[begin:] or " " in found[begin:]:
+        # Whole words are missing, as the terms of an SPF record; within one word, as a key, its letters are compared.
+        begin = wanted.rfind(" ", 0, begin) + 1
     rest, other = wanted[begin:], found[begin:]
     end = _common_length(rest[::-1], other[::-1])
     return Difference(wanted[:begin], rest[: len(rest) - end], other[: len(other) - end], rest[len(rest) - end :])

@@ -119,7 +119,6 @@ class IPAddressAdmin(TenantAdmin):
         actions.action(acts.delete_addresses),
     ]
     actions_detail = ["pause", "resume_delivery", "check_identity", "warm_up"]
-    list_before_template = "panel/parts/file_tools.html"
     change_form_before_template = "panel/parts/preview.html"
     change_form_outer_before_template = "panel/address/summary.html"
     change_form_after_template = "panel/parts/rules.html"
@@ -279,15 +278,13 @@ class IPAddressAdmin(TenantAdmin):
         """Only the platform's staff can use files, because they contain all pools and redirects of an address."""
         return viewer_of(request).is_platform and self.has_view_permission(request) and self.has_add_permission(request)
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        tools = []
-        if self.may_use_files(request):
-            query = request.GET.urlencode()
-            tools = [
-                ("Export", reverse("admin:ippools_ipaddress_export") + (f"?{query}" if query else "")),
-                ("Import", reverse("admin:ippools_ipaddress_import")),
-            ]
-        return super().changelist_view(request, {**(extra_context or {}), "file_tools": tools})
+    def file_tools(self, request: HttpRequest) -> list[tuple[str, str]]:
+        if not self.may_use_files(request):
+            return super().file_tools(request)
+        return [
+            ("Export", self.export_url(request, "export")),
+            ("Import", reverse("admin:ippools_ipaddress_import")),
+        ]
 
     def limits_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Answer “Which limit applies?” for `?domain=…`, inside the address's page or as a separate page."""

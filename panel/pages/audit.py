@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import formats, timezone
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
@@ -35,7 +35,6 @@ class AuditEntryAdmin(TenantAdmin):
     list_filter = [
         DayFilter, KindFilter, ActFilter, PersonFilter, OrganizationFilter, ("at", RangeDateTimeFilter), "actor_kind",
     ]  # fmt: skip
-    list_before_template = "panel/parts/file_tools.html"
     search_fields = ["act__startswith", "actor_label__startswith", "target_label__startswith", "request_id__exact"]
     search_help_text = "The beginning of an act, a person or a record, or a request id"
     fields = ["exactly_when", "who", "what", "of_what", "request_id"]
@@ -95,10 +94,8 @@ class AuditEntryAdmin(TenantAdmin):
         view = self.admin_site.admin_view(self.export_view)
         return [path("export.csv", view, name="core_auditentry_export"), *super().get_urls()]
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        query = request.GET.urlencode()
-        url = reverse("admin:core_auditentry_export") + (f"?{query}" if query else "")
-        return super().changelist_view(request, {**(extra_context or {}), "file_tools": [("Export", url)]})
+    def file_tools(self, request: HttpRequest) -> list[tuple[str, str]]:
+        return [("Export", self.export_url(request, "export"))]
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """Return a CSV file of the filtered entries, newest first."""

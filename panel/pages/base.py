@@ -5,13 +5,15 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
+from django.utils.text import slugify
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
 
@@ -19,7 +21,7 @@ from core.audit import snapshot
 from core.errors import Refused
 from core.models import User
 from core.references import whole_id
-from panel import deletion, history, revealed_keys
+from panel import csv_file, deletion, history, list_export, revealed_keys
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import LookUp, RecordField, RecordsField
@@ -30,6 +32,7 @@ from panel.viewer import Viewer, viewer_of
 from servers.access import organizations_of
 
 _SECRETS = "_sluice_secrets"
+_IS_EXPORT = "_sluice_is_export"
 # SQLite takes some 30,000 parameters in a statement.
 _BATCH = 10_000
 
@@ -44,6 +47,7 @@ class PanelAdmin(ModelAdmin):
     show_full_result_count = False
     list_filter_submit = True
     list_fullwidth = True
+    list_before_template = "panel/parts/file_tools.html"
     warn_unsaved_form = True
     # Whether there is an act for it. Without one, no user can do it, whatever their permissions.
     is_added = True
@@ -158,7 +162,40 @@ class PanelAdmin(ModelAdmin):
         return super().get_search_results(request, queryset, search_term)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PanelChangeList]:
-        return PanelChangeList
+        return list_export.WholeList if getattr(request, _IS_EXPORT, False) else PanelChangeList
+
+    def file_tools(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Return the links above the list: title and URL."""
+        return [("Export", self.export_url(request, "list_export"))]
+
+    def export_url(self, request: HttpRequest, view: str) -> str:
+        """Return the URL of a file of the list as it is filtered."""
+        query = request.GET.urlencode()
+        url = reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{view}")
+        return f"{url}?{query}" if query else url
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"file_tools": self.file_tools(request), **(extra_context or {})})
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.list_export_view)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_list_export"
+        return [path("list.csv", view, name=name), *super().get_urls()]
+
+    def list_export_view(self, request: HttpRequest) -> HttpResponse:
+        """Return a CSV file of the list's columns and of the rows that its filters leave."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        setattr(request, _IS_EXPORT, True)
+        name = f"{slugify(self.opts.verbose_name_plural)}.csv"
+        try:
+            found = self.get_changelist_instance(request)
+        except IncorrectLookupParameters:
+            raise BadRequest("The list cannot be filtered so") from None
+        except list_export.TooManyRows as refusal:
+            messages.error(request, f"Not exported. {errors.sentence(refusal.message)}.")
+            return HttpResponseRedirect(self.export_url(request, "changelist"))
+        return csv_file.answer(request, name, list_export.columns(self, found), list_export.rows(self, found))
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         """Add data of columns to the records of one page of the list."""

@@ -91,7 +91,6 @@ class OrganizationAdmin(TenantAdmin):
     search_help_text = "Name, permalink or uuid"
     fields = ["name", "permalink", "time_zone", *PLATFORMS]
     actions_detail = ["suspend", "resume", "suppression_rules"]
-    list_before_template = "panel/parts/file_tools.html"
     change_form_outer_before_template = "panel/organization/summary.html"
     change_form_before_template = "panel/parts/preview.html"
     restorable = ("name", "permalink", "time_zone", "allow_keyless_create")
@@ -164,9 +163,9 @@ class OrganizationAdmin(TenantAdmin):
             *super().get_urls(),
         ]
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def file_tools(self, request: HttpRequest) -> list[tuple[str, str]]:
         tools = [("New customer", reverse("admin:new_customer"))] if may_add(self.admin_site, request) else []
-        return super().changelist_view(request, {**(extra_context or {}), "file_tools": tools})
+        return [*tools, *super().file_tools(request)]
 
     def usage_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Return a CSV file of the organization's usage by month and server."""

@@ -107,7 +107,6 @@ class SuppressionAdmin(TenantAdmin):
     search_help_text = "A whole e-mail address"
     autocomplete_fields = ["organization", "server"]
     fields = ["organization", "server", "addresses", "expires_at"]
-    list_before_template = "panel/parts/file_tools.html"
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         if obj is None:
@@ -178,12 +177,11 @@ class SuppressionAdmin(TenantAdmin):
             *super().get_urls(),
         ]
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        query = request.GET.urlencode()
-        tools = [("Export", reverse("admin:suppressions_suppression_export") + (f"?{query}" if query else ""))]
+    def file_tools(self, request: HttpRequest) -> list[tuple[str, str]]:
+        tools = [("Export", self.export_url(request, "export"))]
         if self.has_add_permission(request):
             tools.append(("Import", reverse("admin:suppressions_suppression_import")))
-        return super().changelist_view(request, {**(extra_context or {}), "file_tools": tools})
+        return tools
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """Return a CSV file of the filtered list."""

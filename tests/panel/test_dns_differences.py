@@ -11,6 +11,8 @@ from servers.dns_records import DNSRecord
     [
         ("rp.postal", "elsewhere.postal", ("", "rp", "elsewhere", ".postal")),
         ("v=spf1 ip4:1 ~all", "v=spf1 ~all", ("v=spf1 ", "ip4:1 ", "", "~all")),
+        # Terms are marked whole.
+        ("v=spf1 ip4:1 include:x ~all", "v=spf1 include:x ~all", ("v=spf1 ", "ip4:1 ", "", "include:x ~all")),
         # What both begin with is not counted at their ends again.
         ("aXaa", "aaa", ("a", "X", "", "aa")),
         ("p=ABCDEF", "p=ABC", ("p=ABC", "DEF", "", "")),
