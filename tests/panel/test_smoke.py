@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import reverse
 
 from tests.panel.conftest import sign_in
-from tests.panel.urls import addresses
+from tests.panel.urls import ARGUMENTS, addresses
 
 PLACES = addresses()
 # Configuration that has no page of its own: it is shown and changed on the page of what it is a part of.
@@ -54,7 +54,7 @@ def address_of(place):
         return reverse("admin:app_list", kwargs={"app_label": "servers"})
     if place.name == "view_on_site":
         return "/admin/r/1/1/"
-    args = [first_record(place.model).pk] if place.has_record else []
+    args = [first_record(place.model).pk] if place.has_record else ARGUMENTS.get(place.name, [])
     return reverse(f"admin:{place.name}", args=args)
 
 
