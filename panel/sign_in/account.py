@@ -32,6 +32,8 @@ from panel.forms.fields import text_input, time_zone_field
 from panel.sign_in.login import LOCKED_OUT, OUT_OF_ORDER, WRONG_CODE, CodeForm
 from panel.site_mixin import SiteMixin
 
+NOT_YOURS = "Is not your password"
+
 
 class ProfileForm(forms.Form):
     """The fields that users can change of their own account."""
@@ -63,7 +65,7 @@ class ProfileForm(forms.Form):
                 self.add_error("current_password", problem)
             else:
                 if not is_right:
-                    self.add_error("current_password", "Is not your password")
+                    self.add_error("current_password", NOT_YOURS)
         return cleaned
 
 
@@ -82,6 +84,24 @@ def is_own_password(user: User, given: str, address: str) -> bool:
         raise forms.ValidationError(LOCKED_OUT, code="locked_out") from None
     except (RedisError, OSError):
         raise forms.ValidationError(OUT_OF_ORDER, code="out_of_order") from None
+
+
+class SetUpForm(CodeForm):
+    """The first code of a new second factor, and the password: whoever has a stolen session must not lock its owner out."""
+
+    current_password = forms.CharField(
+        strip=False, widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "current-password"})
+    )
+
+    def __init__(self, *args: Any, user: User, address: str, **kwargs: Any) -> None:
+        self.user, self.address = user, address
+        super().__init__(*args, **kwargs)
+
+    def clean_current_password(self) -> str:
+        given: str = self.cleaned_data["current_password"]
+        if not is_own_password(self.user, given, self.address):
+            raise forms.ValidationError(NOT_YOURS)
+        return given
 
 
 class PasswordForm(AdminOwnPasswordChangeForm):
@@ -169,6 +189,8 @@ class Account(SiteMixin):
         user: Any = request.user
         status = second_factor.status(user)
         form = CodeForm(request.POST or None)
+        if status.device is None:
+            form = SetUpForm(request.POST or None, user=user, address=client_address(request))
         codes: list[str] = []
         if request.method == "POST" and form.is_valid():
             try:

@@ -179,9 +179,13 @@ def test_one_sets_it_up_renews_the_codes_and_switches_it_off(ann, clock):
     assert not device.confirmed
     assert "<svg" in shown
     assert second_factor.secret(device) in shown
-    assert WRONG_CODE in client.post(url, {"code": "000000"}).content.decode()
+    assert WRONG_CODE in client.post(url, {"code": "000000", "current_password": PASSWORD}).content.decode()
+    # A stolen session is not enough to lock its owner out.
+    for wrong in ({}, {"current_password": "guessed"}):
+        refused = client.post(url, {"code": code_of(device), **wrong})
+        assert set(refused.context["form"].errors) == {"current_password"}
     assert not second_factor.is_set_up(ann)
-    codes = codes_in(client.post(url, {"code": code_of(device)}))
+    codes = codes_in(client.post(url, {"code": code_of(device), "current_password": PASSWORD}))
     assert len(codes) == second_factor.RECOVERY_CODES
     assert is_in(client), "this session goes on"
 
