@@ -10,8 +10,9 @@ What was measured, and why a decision waits to be confirmed: docs/closed-loop.md
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
 from typing import NamedTuple
+
+from throttling.significance import least_significant
 
 # Seconds.
 BUCKET = 10
@@ -156,24 +157,9 @@ def replay(state: State, buckets: Iterable[Bucket], program: Program, *, until: 
     return replace(state, at=max(state.at, until)), transitions
 
 
-@lru_cache(maxsize=10_000)
 def refusals_needed(attempts: int, trigger: int) -> int:
-    """Return the number of refusals required: the trigger's share, and significantly more than at half of that share.
-
-    Where the share is more than 50 refusals it decides alone: chance no longer gives twice what is usual.
-    """
-    share = -(-attempts * trigger // PERCENT)
-    if share > 50:
-        return share
-    usual = trigger / (2 * PERCENT)
-    # The chance of exactly `refusals`, and of at least as many.
-    exactly, at_least = (1 - usual) ** attempts, 1.0
-    refusals = 0
-    while refusals < share or (at_least >= LIKELIHOOD and refusals < attempts):
-        at_least -= exactly
-        exactly *= (attempts - refusals) / (refusals + 1) * usual / (1 - usual)
-        refusals += 1
-    return refusals
+    """Return the number of refusals required: the trigger's share, and significantly more than at half of that share."""
+    return least_significant(attempts, trigger, scale=PERCENT, likelihood=LIKELIHOOD)
 
 
 def reduced(normal: int, *, percent: int | None = None, fixed: int | None = None) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from throttling.significance import least_significant
+
 HOURS_A_DAY = 24
 PERCENT = 100
 # Complaints are told in ten-thousandths.
@@ -17,6 +19,8 @@ TEN_THOUSAND = 10_000
 LEAST_MESSAGES = HOURS_A_DAY
 # Fewer attempts say nothing about what a provider thinks.
 LEAST_ATTEMPTS = 20
+# What chance does less often than this, complaints of a day show.
+LIKELIHOOD = 0.01
 # Percent of a day's cap that must have been sent for the next day to follow.
 LEAST_USED = 20
 # So many days without an attempt take the address back, and each so many further ones again.
@@ -168,7 +172,9 @@ def _problems(plan: Plan, name: str, counts: Counts) -> list[_Problem]:
     if counts.blocked * PERCENT > plan.most_blocked * counts.attempts:
         sentence = f"{name} blocked {_share(counts.blocked, counts)}"
         found.append(_exceeding(counts.blocked, counts.attempts, PERCENT, plan.most_blocked, sentence))
-    if counts.complaint * TEN_THOUSAND > plan.most_complained * counts.sent:
+    # One complaint among a few hundred messages says nothing: lists that complain half as often as allowed have it, too.
+    needed = least_significant(counts.sent, plan.most_complained, scale=TEN_THOUSAND, likelihood=LIKELIHOOD)
+    if counts.complaint * TEN_THOUSAND > plan.most_complained * counts.sent and counts.complaint >= needed:
         share = counts.complaint * PERCENT / max(1, counts.sent)
         sentence = f"{share:.2g} % of the recipients at {name} complained yesterday"
         found.append(_exceeding(counts.complaint, max(1, counts.sent), TEN_THOUSAND, plan.most_complained, sentence))

@@ -24,6 +24,7 @@ ADDRESS = "192.0.2.1"
 STEP = 20 * 60
 # So many warm-ups are decided without receivers, and each for so many days at the most.
 RUNS = 200
+IN_TIME = 0.95
 LONGEST = 120
 # Each date is decided at 20 past the hour.
 DECIDED_AT = 20 * 60
@@ -68,6 +69,11 @@ def run(given: Mapping[str, Any], *, seed: int, days: int | None) -> Story:
         f"warm after at most {most:.1f} days ({bounds['days_to_warm_in_plans']} times the plan’s {planned})",
         "not warm" if warm_after is None else f"{warm_after} days",
         holds=warm_after is not None and warm_after <= most,
+    )
+    story.expect(
+        f"of {RUNS} warm-ups by the decision alone, in time: at least {IN_TIME:.0%}",
+        RUNS - late,
+        holds=RUNS - late >= IN_TIME * RUNS,
     )
     return story
 

@@ -35,6 +35,10 @@ def test_it_works() -> None:
         ({"Gmail": Counts(sent=92, bounced=8, blocked=8)}, 3, "day 3 repeated: Gmail blocked 8 % yesterday"),
         ({"Gmail": Counts(sent=1000, complaint=5)}, 1,
          "back from day 3 to day 1: 0.5 % of the recipients at Gmail complained yesterday"),
+        # A list that complains half as often as allowed sometimes has two among three hundred, and hardly ever three.
+        ({"Gmail": Counts(sent=300, complaint=2)}, 4, "day 4: 100 % of 300 attempts were accepted yesterday"),
+        ({"Gmail": Counts(sent=300, complaint=3)}, 1,
+         "back from day 3 to day 1: 1 % of the recipients at Gmail complained yesterday"),
         ({"Gmail": Counts(sent=79)}, 3, "day 3 repeated: only 79 of 400 messages were sent yesterday"),
         ({"Gmail": Counts(sent=80)}, 4, "day 4: 100 % of 80 attempts were accepted yesterday"),
         ({}, 3, "day 3 repeated: nothing was sent yesterday"),
