@@ -34,10 +34,10 @@ def main(arguments: list[str]) -> int:
 
 
 def workers(arguments: list[str]) -> list[str]:
-    """Return the number of processes, unless the caller says one."""
+    """Return the number of processes, unless the caller says one: one more than cores, because some wait for servers."""
     if any(argument.startswith(("-n", "--numprocesses")) for argument in arguments):
         return []
-    return ["-n", str(min(os.cpu_count() or 2, 4))]
+    return ["-n", str(min((os.cpu_count() or 2) + 1, 4))]
 
 
 if __name__ == "__main__":
