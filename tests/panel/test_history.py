@@ -57,6 +57,7 @@ def test_records_are_named_and_times_are_the_viewers(acme, globex, platform):
     assert [(each.field, each.before, each.after) for each in suspended.differences] == [
         ("suspended at", "—", "18 Nov 2026, 19:30"),
         ("suspension reason", "—", "Spam"),
+        ("suspended by platform", "no", "yes"),
     ]
     first = {each.field: (each.before, each.after) for each in created.differences}
     assert (first["organization"], first["IP pool"]) == ((None, "Acme"), (None, "Acme pool"))
