@@ -198,8 +198,7 @@ class ListingChecks:
         interval = datetime.timedelta(minutes=row.blocklist.interval)
         if found.status == DNSStatus.INVALID:
             interval = min(interval, LISTED_INTERVAL)
-        # Not a secret: the dice only spread the load.
-        spread = 1 + JITTER * random.random()  # noqa: S311
+        spread = 1 + JITTER * random.random()  # noqa: S311 - spreads the load, guards nothing
         return {**_sighting(row, found, at), "dns_next_check_at": at + interval * spread}
 
 

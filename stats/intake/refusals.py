@@ -76,10 +76,7 @@ def lines(server_ids: Iterable[int] | None, now: datetime.datetime, *, days: int
 
     Of some servers, or of all reporters (None).
     """
-    today = buckets.day_of(now)
-    rows: QuerySet[RefusalCount] = RefusalCount.objects.filter(day__gt=today - days, day__lte=today)
-    if server_ids is not None:
-        rows = rows.filter(server_id__in=storage.ids(server_ids))
+    rows = _rows(server_ids, now, days)
     grouped = rows.order_by().values_list("server_id", "code")
     sums = grouped.annotate(total=Sum("number"), first=Min("day"), last=Max("day"))
     summed = list(sums.order_by("-total", "code", "server_id")[: most + 1])
@@ -114,10 +111,7 @@ def _date(day: int) -> datetime.date:
 
 def lately(server_ids: Iterable[int] | None, now: datetime.datetime, *, days: int = 2) -> list[Refused]:
     """Return the refusals of today and the days before, most first, of some servers or of all (None). One query."""
-    today = buckets.day_of(now)
-    rows: QuerySet[RefusalCount] = RefusalCount.objects.filter(day__gt=today - days, day__lte=today)
-    if server_ids is not None:
-        rows = rows.filter(server_id__in=storage.ids(server_ids))
+    rows = _rows(server_ids, now, days)
     name = Subquery(Server.objects.filter(pk=OuterRef("server_id")).order_by().values("name")[:1])
     found: dict[int, tuple[str | None, dict[str, int]]] = {}
     sums = rows.values("server_id", "code").annotate(total=Sum("number"), server=name).order_by("-total", "code")
@@ -128,6 +122,12 @@ def lately(server_ids: Iterable[int] | None, now: datetime.datetime, *, days: in
         for server_id, (server, codes) in found.items()
     ]
     return sorted(reporters, key=lambda each: (-each.number, each.server_id or 0))
+
+
+def _rows(server_ids: Iterable[int] | None, now: datetime.datetime, days: int) -> QuerySet[RefusalCount]:
+    today = buckets.day_of(now)
+    rows: QuerySet[RefusalCount] = RefusalCount.objects.filter(day__gt=today - days, day__lte=today)
+    return rows if server_ids is None else rows.filter(server_id__in=storage.ids(server_ids))
 
 
 def prune(*, now: datetime.datetime) -> None:
