@@ -1,13 +1,14 @@
-"""One call of a webhook: an HTTP request within one time limit, to an address that was checked, and to no other."""
+"""Calls of a webhook: HTTP requests, each within one time limit, to an address that was checked, and to no other."""
 
 import http.client
 import io
+import select
 import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self, cast
 
 from servers.webhook_urls import BadURL, CallURL, parse
 from webhooks.addresses import Address, NotAllowed, check
@@ -42,25 +43,79 @@ class Outcome:
 
 
 def call(url: str, *, body: bytes, headers: Mapping[str, str], resolve: Resolve, timeout: float = TIMEOUT) -> Outcome:
-    """Send the body by POST and return what came of it; never raises for what the receiver, its network or DNS does.
+    """Send the body by POST over a connection of its own; see `Caller.call`."""
+    with Caller(url, resolve) as caller:
+        return caller.call(body=body, headers=headers, timeout=timeout)
 
-    `resolve` returns the addresses of a name within so many seconds.
+
+class Caller:
+    """Makes calls of one URL, one after the other, over one connection while the receiver keeps it open. For one thread.
+
+    Each call asks for the host's addresses and checks them, and a connection to another address is not used again.
     """
-    deadline = Deadline(timeout)
-    try:
-        where = parse(url)
-        addresses = check([where.host] if where.is_address else resolve(where.host, deadline.remaining()))
-        return _exchange(where, addresses, body, headers, deadline)
-    except BadURL as problem:
-        return _failed(f"The URL {problem}")
-    except (NotAllowed, Unresolved) as problem:
-        return _failed(str(problem))
-    except TimeoutError:
-        return _failed(f"There was no complete answer within {timeout:g} seconds")
-    except ssl.SSLCertVerificationError as problem:
-        return _failed(f"The certificate was refused: {problem.verify_message}")
-    except (http.client.HTTPException, OSError, ValueError) as problem:
-        return _failed(_words(problem))
+
+    def __init__(self, url: str, resolve: Resolve) -> None:
+        """`resolve` returns the addresses of a name within so many seconds."""
+        self._url, self._resolve = url, resolve
+        self._open: _Open | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._open is not None:
+            self._open.socket.close()
+            self._open = None
+
+    def call(self, *, body: bytes, headers: Mapping[str, str], timeout: float = TIMEOUT) -> Outcome:
+        """Send the body by POST and return what came of it; never raises for what the receiver, its network or DNS does."""
+        deadline = Deadline(timeout)
+        try:
+            where = parse(self._url)
+            addresses = check([where.host] if where.is_address else self._resolve(where.host, deadline.remaining()))
+            return self._exchange(where, addresses, _request(where, body, headers), deadline)
+        except BadURL as problem:
+            return _failed(f"The URL {problem}")
+        except (NotAllowed, Unresolved) as problem:
+            return _failed(str(problem))
+        except TimeoutError:
+            return _failed(f"There was no complete answer within {timeout:g} seconds")
+        except ssl.SSLCertVerificationError as problem:
+            return _failed(f"The certificate was refused: {problem.verify_message}")
+        except (http.client.HTTPException, OSError, ValueError) as problem:
+            return _failed(_words(problem))
+
+    def _exchange(self, where: CallURL, addresses: list[Address], request: bytes, deadline: "Deadline") -> Outcome:
+        kept, self._open = self._open, None
+        if kept is not None:
+            if kept.address in addresses and not _has_input(kept.socket):
+                try:
+                    return self._send(kept, request, deadline)
+                except (ConnectionError, http.client.RemoteDisconnected):
+                    # The receiver closed it while the request was on its way. A delivery may come twice.
+                    pass
+            kept.socket.close()
+        return self._send(_connect(where, addresses, deadline), request, deadline)
+
+    def _send(self, to: "_Open", request: bytes, deadline: "Deadline") -> Outcome:
+        """Send a request and read the answer; the connection is kept where both sides may go on with it."""
+        try:
+            timed = _TimedSocket(to.socket, deadline)
+            timed.sendall(request)
+            # `sock` is asked for its file and for nothing else.
+            with http.client.HTTPResponse(cast(socket.socket, timed), method="POST") as response:
+                response.begin()
+                outcome = Outcome(response.status, _shown(response.read(MOST_READ)))
+                if outcome.is_success and response.isclosed() and not response.will_close:
+                    self._open = to
+            return outcome
+        finally:
+            if self._open is not to:
+                to.socket.close()
 
 
 class Deadline:
@@ -77,30 +132,46 @@ class Deadline:
         return left
 
 
-def _exchange(
-    where: CallURL, addresses: list[Address], body: bytes, headers: Mapping[str, str], deadline: Deadline
-) -> Outcome:
-    connection: http.client.HTTPConnection
-    if where.is_secure:
-        connection = http.client.HTTPSConnection(where.host, where.port)
-    else:
-        connection = http.client.HTTPConnection(where.host, where.port)
-    # `request` connects by itself only where there is no socket: the name is not looked up again.
-    plain = _connect(addresses, where.port, deadline)
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A connection, and the address that it was made to."""
+
+    socket: socket.socket
+    address: Address
+
+
+def _request(where: CallURL, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return a whole request, so that it leaves in one piece."""
+    host = f"[{where.host}]" if ":" in where.host else where.host
+    if where.port != (443 if where.is_secure else 80):
+        host += f":{where.port}"
+    fields = {"Host": host, "Accept-Encoding": "identity", "Content-Length": str(len(body)), **headers}
+    lines = [f"POST {where.target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("A header has a line break")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def _has_input(plain: socket.socket) -> bool:
+    """Return whether the receiver has closed the connection, or says something that nobody asked for."""
+    waiting = select.poll()
+    waiting.register(plain, select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+def _connect(where: CallURL, addresses: list[Address], deadline: Deadline) -> _Open:
+    plain, address = _connect_to_one(addresses, where.port, deadline)
+    if not where.is_secure:
+        return _Open(plain, address)
     try:
-        if where.is_secure:
-            plain.settimeout(deadline.remaining())
-            plain = _tls().wrap_socket(plain, server_hostname=where.host)
-        connection.sock = _TimedSocket(plain, deadline)
-        connection.request("POST", where.target, body, dict(headers))
-        with connection.getresponse() as response:
-            content = response.read(MOST_READ)
-            return Outcome(response.status, _shown(content))
-    finally:
+        plain.settimeout(deadline.remaining())
+        return _Open(_tls().wrap_socket(plain, server_hostname=where.host), address)
+    except BaseException:
         plain.close()
+        raise
 
 
-def _connect(addresses: list[Address], port: int, deadline: Deadline) -> socket.socket:
+def _connect_to_one(addresses: list[Address], port: int, deadline: Deadline) -> tuple[socket.socket, Address]:
     tried = addresses[:_MOST_ADDRESSES]
     for number, address in enumerate(tried):
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
@@ -117,12 +188,12 @@ def _connect(addresses: list[Address], port: int, deadline: Deadline) -> socket.
             raise
         else:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return plain
+            return plain, address
     raise Unresolved("The name has no addresses")
 
 
 class _TimedSocket:
-    """As much of a socket as http.client uses, each operation of which ends by the deadline."""
+    """As much of a socket as a call uses, each operation of which ends by the deadline."""
 
     def __init__(self, wrapped: socket.socket, deadline: Deadline) -> None:
         self._wrapped, self._deadline = wrapped, deadline
@@ -135,9 +206,6 @@ class _TimedSocket:
 
     def makefile(self, mode: str) -> io.BufferedReader:
         return io.BufferedReader(_TimedReader(self._wrapped, self._deadline))
-
-    def close(self) -> None:
-        """Do nothing: whoever opened the socket closes it."""
 
 
 class _TimedReader(io.RawIOBase):

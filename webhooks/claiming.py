@@ -16,6 +16,15 @@ from webhooks.models import Delivery
 # holds of one webhook take.
 LOST_AFTER = datetime.timedelta(seconds=120)
 _TABLE = Delivery._meta.db_table
+# What is written of an attempt.
+_RESULT = (
+    ("state", "text"),
+    ("due_at", "timestamptz"),
+    ("attempted_at", "timestamptz"),
+    ("status_code", "smallint"),
+    ("answer", "text"),
+    ("error", "text"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +60,10 @@ def claim(webhook_id: int, number: int, *, at: datetime.datetime) -> list[Claime
 
 def give_back(claimed: Iterable[Claimed], *, at: datetime.datetime) -> None:
     """Let deliveries that were taken and not tried be taken again, as if they had not been."""
-    sql = f"UPDATE {_TABLE} SET due_at = %s, attempts = attempts - 1 WHERE id = %s AND attempts = %s AND state = 'waiting'"  # noqa: S608
-    _each(sql, [[_moment(at), each.id, each.attempts] for each in claimed])
+    columns = (("id", "bigint"), ("attempts", "integer"), ("due_at", "timestamptz"))
+    _update(
+        "due_at = new.due_at, attempts = d.attempts - 1", columns, [[each.id, each.attempts, at] for each in claimed]
+    )
 
 
 def write(made: Sequence[tuple[Claimed, Outcome, datetime.datetime]], chance: random.Random) -> None:
@@ -60,27 +71,45 @@ def write(made: Sequence[tuple[Claimed, Outcome, datetime.datetime]], chance: ra
 
     One that was taken for lost and made by another worker meanwhile is that worker's to write.
     """
-    sql = f"""
-        UPDATE {_TABLE} SET state = %s, due_at = %s, attempted_at = %s, status_code = %s, answer = %s, error = %s
-        WHERE id = %s AND attempts = %s AND state = 'waiting'
-    """  # noqa: S608
-    _each(sql, [[*_result(*each, chance), each[0].id, each[0].attempts] for each in made])
+    changes = ", ".join(f"{name} = new.{name}" for name, _ in _RESULT)
+    columns = (("id", "bigint"), ("attempts", "integer"), *_RESULT)
+    _update(changes, columns, [[each[0].id, each[0].attempts, *_result(*each, chance)] for each in made])
 
 
 def _result(claimed: Claimed, outcome: Outcome, at: datetime.datetime, chance: random.Random) -> list[Any]:
-    said = [_moment(at), outcome.status, outcome.answer, outcome.error]
+    said = [at, outcome.status, outcome.answer, outcome.error]
     if outcome.is_success:
         return [Delivery.State.DELIVERED.value, None, *said]
     again = at + wait(claimed.attempts, chance)
     if again > claimed.until:
         return [Delivery.State.FAILED.value, None, *said]
-    return [Delivery.State.WAITING.value, _moment(again), *said]
+    return [Delivery.State.WAITING.value, again, *said]
 
 
-def _each(sql: str, rows: list[list[Any]]) -> None:
-    if rows:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.executemany(sql, rows)
+def _update(changes: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) -> None:
+    """Change deliveries that wait and were not taken by another worker since, all by one statement on PostgreSQL.
+
+    `columns` are those of `rows` with their types there, an id and a number of attempts first.
+    """
+    if not rows:
+        return
+    names = ", ".join(name for name, _ in columns)
+    if connection.vendor == "postgresql":
+        arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
+        new = f"SELECT * FROM unnest({arrays})"  # noqa: S608
+    else:
+        new = f"VALUES ({', '.join(['%s'] * len(columns))})"
+    sql = f"""
+        WITH new({names}) AS ({new})
+        UPDATE {_TABLE} AS d SET {changes} FROM new
+        WHERE d.id = new.id AND d.attempts = new.attempts AND d.state = 'waiting'
+    """  # noqa: S608 - the names are the model's
+    values = [[_moment(each) if isinstance(each, datetime.datetime) else each for each in row] for row in rows]
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(sql, [list(column) for column in zip(*values, strict=True)])
+        else:
+            cursor.executemany(sql, values)
 
 
 def _moment(at: datetime.datetime) -> Any:

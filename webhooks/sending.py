@@ -1,7 +1,8 @@
 """The worker's run: it takes what is due, calls receivers side by side, and writes down what came of it.
 
-One thread speaks to the database; the others call receivers. How many calls one webhook may have under way begins at one,
-grows with each that succeeds and falls back with one that fails. Webhooks that failed last have a quarter of the threads, and
+One thread speaks to the database; the others call receivers, each several times in a row over one connection where it answers
+fast. How many calls one webhook may have under way begins at one, grows with each that succeeds and falls back with one that
+fails. Webhooks that failed last have a quarter of the threads, and
 those that have never answered another: receivers that let every call time out hold up nobody else.
 """
 
@@ -10,11 +11,11 @@ import queue
 import random
 import secrets
 import time
+import zlib
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -22,10 +23,11 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from servers.models import Webhook
 from servers.webhook_urls import BadURL, parse
 from webhooks import circuits, claiming, leases
-from webhooks.calling import MOST_ERROR, TIMEOUT, Outcome, call
+from webhooks.calling import TIMEOUT, Outcome
 from webhooks.claiming import Claimed
 from webhooks.models import Delivery
 from webhooks.resolving import Addresses
+from webhooks.rows import Line, Made, Share, make
 from webhooks.signing import Signer, signer
 
 # Deliveries of one webhook that a run holds in memory. All of them, one after the other, must be over before they are lost.
@@ -39,58 +41,8 @@ _NOTED_EVERY = datetime.timedelta(hours=1)
 _LOOK_EVERY = 0.5
 _RENEW_EVERY = 10.0
 _IDLE = 0.05
-_USER_AGENT = "Sluice"
 
 type Clock = Callable[[], datetime.datetime]
-
-
-class Share(Enum):
-    """Who may have a part of the threads only."""
-
-    ANSWERING = 1
-    NEW = 2
-    FAILING = 3
-
-
-@dataclass(slots=True)
-class Line:
-    """A webhook in this run: its receiver, what waits for it, and how it answers."""
-
-    webhook_id: int
-    url: str
-    is_signed: bool
-    host: str
-    # Failed attempts in a row, as far as they are written down.
-    failures: int
-    # One call at a time, until one succeeds: its calls were held back.
-    is_trial: bool
-    answered_at: datetime.datetime | None
-    # Whether its last call succeeded, as far as is known.
-    has_answered: bool
-    ready: deque[Claimed] = field(default_factory=deque)
-    under_way: int = 0
-    # The most calls under way.
-    window: int = 1
-    is_closed: bool = False
-    # Nothing more was due at the last look.
-    is_drained: bool = False
-
-    @property
-    def share(self) -> Share:
-        if self.has_answered:
-            return Share.ANSWERING
-        return Share.FAILING if self.failures else Share.NEW
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A call that is over; `share` is whose part of the threads it had."""
-
-    line: Line
-    claimed: Claimed
-    outcome: Outcome
-    at: datetime.datetime
-    share: Share
 
 
 @dataclass(slots=True)
@@ -113,7 +65,7 @@ def run(*, clock: Clock, seconds: float, chance: random.Random | None = None) ->
     place = next((name for name in places if leases.take(name, holder, at=clock())), None)
     if place is None:
         return Sent()
-    current = _Run(clock, holder, place, chance or random.Random())  # noqa: S311 - spreads retries, guards nothing
+    current = _Run(clock, holder, place, places, chance or random.Random())  # noqa: S311 - spreads retries, guards nothing
     try:
         return current.work(seconds)
     finally:
@@ -121,8 +73,9 @@ def run(*, clock: Clock, seconds: float, chance: random.Random | None = None) ->
 
 
 class _Run:
-    def __init__(self, clock: Clock, holder: str, place: str, chance: random.Random) -> None:
+    def __init__(self, clock: Clock, holder: str, place: str, places: Sequence[str], chance: random.Random) -> None:
         self._clock, self._holder, self._place, self._chance = clock, holder, place, chance
+        self._places = places
         self._threads: int = settings.SLUICE_WEBHOOK_THREADS
         self._per_host: int = settings.SLUICE_WEBHOOK_HOST_CONNECTIONS
         self._pool = ThreadPoolExecutor(self._threads, "webhook")
@@ -135,19 +88,23 @@ class _Run:
         self._signer: Signer | None = None
         self._sent = Sent()
         self._turn: deque[int] = deque()
+        # When calls in a row end, in seconds of `time.monotonic`.
+        self._ends_at = 0.0
+        # Hosts that were another worker's to take at the last look.
+        self._passed_over: set[str] = set()
 
     def work(self, seconds: float) -> Sent:
-        ends_at = time.monotonic() + seconds
+        self._ends_at = time.monotonic() + seconds
         looked_at = renewed_at = float("-inf")
         while True:
             now = time.monotonic()
-            if now >= ends_at:
-                self._sent.has_more = bool(self._lines)
+            if now >= self._ends_at:
+                self._sent.has_more = bool(self._lines or self._passed_over)
                 break
             if now - looked_at >= _LOOK_EVERY:
                 self._look()
                 looked_at = now
-                if not self._lines:
+                if not self._lines and not self._passed_over:
                     break
             if now - renewed_at >= _RENEW_EVERY:
                 leases.renew(self._leases(), self._holder, at=self._clock())
@@ -180,11 +137,17 @@ class _Run:
         fresh = [row for pk, row in callable_.items() if pk not in self._lines]
         self._chance.shuffle(fresh)
         held = {line.host for line in self._lines.values()}
+        passed_over, self._passed_over = self._passed_over, set()
         for pk, url, is_signed, failures, opened_at, answered_at in fresh:
             host = _host_of(url)
-            if host not in held and not leases.take(f"host:{host}", self._holder, at=now):
-                # Another worker calls this host, and so all that is due there.
-                continue
+            if host not in held:
+                if host not in passed_over and not self._is_ours(host):
+                    # Another worker may take it until the next look.
+                    self._passed_over.add(host)
+                    continue
+                if not leases.take(f"host:{host}", self._holder, at=now):
+                    # Another worker calls this host, and so all that is due there.
+                    continue
             held.add(host)
             answers = not failures and answered_at is not None and answered_at > now - _TRUSTED_FOR
             self._lines[pk] = Line(
@@ -197,15 +160,20 @@ class _Run:
                 line.is_drained = False
                 line.url, line.is_signed = callable_[pk][1:3]
 
+    def _is_ours(self, host: str) -> bool:
+        """Return whether this worker is the first to take a host: otherwise the one that looks first would take all."""
+        return self._places[zlib.crc32(host.encode()) % len(self._places)] == self._place
+
     def _fill(self) -> None:
         now = self._clock()
         for line in self._lines.values():
-            if line.is_closed or line.is_drained or len(line.ready) >= line.window:
+            if line.is_closed or line.is_drained or len(line.ready) >= line.window * line.row_length:
                 continue
-            wanted = 1 if line.is_trial else min(_HELD, 4 * line.window)
-            if line.is_trial and line.under_way:
+            wanted = 1 if line.is_trial else min(_HELD, 4 * line.window * line.row_length)
+            wanted -= len(line.ready) + line.in_rows
+            if wanted <= 0:
                 continue
-            claimed = claiming.claim(line.webhook_id, wanted - len(line.ready), at=now)
+            claimed = claiming.claim(line.webhook_id, wanted, at=now)
             line.ready.extend(claimed)
             line.is_drained = not claimed
 
@@ -226,7 +194,7 @@ class _Run:
             line = self._lines[self._turn[0]]
             self._turn.rotate(-1)
             if self._may_call(line):
-                self._begin(line, line.ready.popleft())
+                self._begin(line)
                 idle = 0
             else:
                 idle += 1
@@ -236,28 +204,23 @@ class _Run:
             return False
         return line.share is Share.ANSWERING or self._by_share[line.share] < max(1, self._threads // 4)
 
-    def _begin(self, line: Line, claimed: Claimed) -> None:
+    def _begin(self, line: Line) -> None:
         if line.is_signed and self._signer is None:
             self._signer = signer(at=self._clock())
+        row = [line.ready.popleft() for _ in range(min(line.row_length, len(line.ready)))]
         line.under_way += 1
+        line.in_rows += len(row)
         self._under_way += 1
         self._by_host[line.host] += 1
         share = line.share
         self._by_share[share] += 1
-        self._pool.submit(self._make, line, claimed, self._signer if line.is_signed else None, share)
+        self._pool.submit(self._make, line, row, self._signer if line.is_signed else None, share)
 
-    def _make(self, line: Line, claimed: Claimed, by: Signer | None, share: Share) -> None:
-        """Make one call; in a thread of its own, without the database."""
-        try:
-            body = claimed.body.encode()
-            headers = {"Content-Type": "application/json", "User-Agent": _USER_AGENT}
-            if by is not None:
-                headers |= by.headers(body)
-            outcome = call(line.url, body=body, headers=headers, resolve=self._addresses.resolve)
-        except Exception as problem:
-            # Whatever it is, this delivery alone has it, and is tried again.
-            outcome = Outcome(None, error=f"The call failed: {type(problem).__name__}"[:MOST_ERROR])
-        self._results.put(Made(line, claimed, outcome, self._clock(), share))
+    def _make(self, line: Line, row: list[Claimed], by: Signer | None, share: Share) -> None:
+        resolve = self._addresses.resolve
+        self._results.put(
+            make(line, row, signer=by, share=share, resolve=resolve, until=self._ends_at, clock=self._clock)
+        )
 
     # --- Results -----------------------------------------------------------------------------------------------------
 
@@ -266,7 +229,7 @@ class _Run:
         made: list[Made] = []
         try:
             made.append(self._results.get(timeout=seconds))
-            while len(made) < _WRITTEN_AT_ONCE:
+            while sum(len(each.calls) for each in made) < _WRITTEN_AT_ONCE:
                 made.append(self._results.get_nowait())
         except queue.Empty:
             pass
@@ -274,14 +237,21 @@ class _Run:
             return
         by_line: dict[int, tuple[Line, list[Outcome]]] = {}
         for each in made:
+            line = each.line
             self._under_way -= 1
             self._by_share[each.share] -= 1
-            each.line.under_way -= 1
-            self._by_host[each.line.host] -= 1
-            by_line.setdefault(each.line.webhook_id, (each.line, []))[1].append(each.outcome)
-        claiming.write([(each.claimed, each.outcome, each.at) for each in made], self._chance)
+            self._by_host[line.host] -= 1
+            line.under_way -= 1
+            line.in_rows -= len(each.calls) + len(each.left)
+            line.seconds = each.seconds / len(each.calls)
+            # They wait as before, or are given back as those of a line that has ended.
+            line.ready.extendleft(reversed(each.left))
+            by_line.setdefault(line.webhook_id, (line, []))[1].extend(outcome for _, outcome, _ in each.calls)
+        claiming.write([call for each in made for call in each.calls], self._chance)
         for line, outcomes in by_line.values():
             self._learn(line, outcomes)
+            if line.is_closed:
+                self._give_back(line)
 
     def _learn(self, line: Line, outcomes: list[Outcome]) -> None:
         """Let a webhook's answers decide how many calls of it there may be, and whether there may be any."""

@@ -55,11 +55,19 @@ class Receiver:
     """Serves until closed, each request in a thread; `got` has the requests in the order in which they came."""
 
     def __init__(
-        self, answer: Answer | None = None, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+        self,
+        answer: Answer | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        most_of_one: int = 1,
     ) -> None:
         self.answer = answer or answers()
         self.got: list[Received] = []
         self.tls = tls
+        # Requests that are taken from one connection, and how many connections there were.
+        self.most_of_one, self.connections = most_of_one, 0
         # Of what `counting` counts: how many at once, and the most there were.
         self.under_way = self.most = 0
         self._lock = threading.Lock()
@@ -107,10 +115,13 @@ class Receiver:
                 self.under_way -= 1
 
     def _serve(self, peer: socket.socket) -> None:
-        received = read(peer)
         with self._lock:
-            self.got.append(received)
-        self.answer(peer)
+            self.connections += 1
+        for _ in range(self.most_of_one):
+            received = read(peer)
+            with self._lock:
+                self.got.append(received)
+            self.answer(peer)
 
     def close(self) -> None:
         self.server.shutdown()

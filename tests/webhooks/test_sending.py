@@ -29,6 +29,7 @@ from tests.webhooks.conftest import make_deliveries, make_hook
 from tests.webhooks.receivers import Receiver, answers, never
 from webhooks import backoff, leases, sending
 from webhooks.backoff import TOLERATED
+from webhooks.calling import Caller
 from webhooks.models import Circuit, Delivery, Lease, SigningKey
 from webhooks.sending import Sent, run
 
@@ -200,14 +201,14 @@ def test_one_host_has_so_many_calls_at_once_and_one_webhook_does_not_take_them_a
 
 def test_a_crash_of_one_call_is_that_deliverys_alone(receive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     receiver = receive()
-    real = sending.call
+    real = Caller.call
 
-    def crashing(url: str, **given: Any) -> Any:
+    def crashing(caller: Caller, **given: Any) -> Any:
         if b'"number":3}' in given["body"]:
             raise RuntimeError("bob@example.com")
-        return real(url, **given)
+        return real(caller, **given)
 
-    monkeypatch.setattr(sending, "call", crashing)
+    monkeypatch.setattr(Caller, "call", crashing)
     make_deliveries(make_hook(receiver.url), 6)
     assert send() == Sent(delivered=5, failed=1)
     assert Delivery.objects.get(state="waiting").error == "The call failed: RuntimeError"
