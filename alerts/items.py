@@ -8,6 +8,9 @@ from django.urls import reverse
 from alerts.asking import Row
 from core.alerts import KEY_LENGTH
 
+# What the panel's lists are filtered by.
+PARAMETER = "alert"
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -42,9 +45,13 @@ class Group:
     condition: str
     # What follows the number, as "servers are suspended".
     words: str
-    # `app.model`, and the query of its list.
+    # `app.model` of the records.
     model: str
-    query: str = ""
+
+    @property
+    def url(self) -> str:
+        """The URL of the list of just these records."""
+        return list_url(self.model, self.condition)
 
 
 def lines(rows: Sequence[Row], *, named: int, group: Group, one: Callable[[Row], Item]) -> list[Item]:
@@ -52,11 +59,9 @@ def lines(rows: Sequence[Row], *, named: int, group: Group, one: Callable[[Row],
     number = max((row.of_all for row in rows), default=0)
     if number <= named:
         return [one(row) for row in rows]
-    url = list_url(group.model, group.query)
-    return [Item(group.level, group.condition, f"{number:,} {group.words}", "", url, is_group=True)]
+    return [Item(group.level, group.condition, f"{number:,} {group.words}", "", group.url, is_group=True)]
 
 
-def list_url(model: str, query: str = "") -> str:
-    """Return the URL of a model's list in the panel."""
-    url = reverse(f"admin:{model.replace('.', '_')}_changelist")
-    return f"{url}?{query}" if query else url
+def list_url(model: str, condition: str) -> str:
+    """Return the URL of a model's list in the panel, of the records that a condition finds (`alerts.subjects`)."""
+    return f"{reverse(f'admin:{model.replace(".", "_")}_changelist')}?{PARAMETER}={condition}"

@@ -19,14 +19,11 @@ from throttling.warmup import Change
 # The columns of an identity, and what the names are called.
 IDENTITY = (("ptr", "PTR"), ("fcrdns", "FCrDNS"), ("helo", "HELO name"))
 WRONG = ("missing", "invalid")
-_PAUSED = Group("note", "address_paused", "addresses are paused", "ippools.ipaddress", "delivery_paused__exact=1")
+_PAUSED = Group("note", "address_paused", "addresses are paused", "ippools.ipaddress")
 _REDUCED = Group("warn", "back_off", "addresses back off: receivers push their mail back", "ippools.ipaddress")
-_REPEATED = Group(
-    "warn", "warm_up_repeated", "addresses repeat a day of their warm-up", "ippools.ipaddress", "warming=repeating"
-)
-_UNIDENTIFIED = Group(
-    "warn", "address_identity", "addresses fail their DNS checks", "ippools.ipaddress", "identity=failing"
-)
+_REPEATED = Group("warn", "warm_up_repeated", "addresses repeat a day of their warm-up", "ippools.ipaddress")
+_UNIDENTIFIED = Group("warn", "address_identity", "addresses fail their DNS checks", "ippools.ipaddress")
+GROUPS = (_PAUSED, _REDUCED, _REPEATED, _UNIDENTIFIED)
 
 
 def questions(look: Look) -> list[Question]:

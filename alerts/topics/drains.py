@@ -28,6 +28,7 @@ KINDS = {
 _LEVELS = {Effect.DRAINED.value: "warn", Effect.TOLD.value: "warn", Effect.WITHHELD.value: "bad"}
 _LISTED = Group("bad", "address_listed", "listings of addresses by blocklists", "ippools.ipaddress")
 _DRAINED = Group("warn", "address_drained", "addresses are drained or in trouble", "ippools.ipaddress")
+GROUPS = (_LISTED, _DRAINED)
 
 
 def questions(look: Look) -> list[Question]:

@@ -19,6 +19,7 @@ from nodes.progress import State, progress_of
 BEHIND_AFTER = datetime.timedelta(minutes=5)
 _FAILING = Group("bad", "node_failing", "nodes are silent or report an error", "nodes.node")
 _BEHIND = Group("warn", "node_behind", "nodes have not applied the published revision", "nodes.node")
+GROUPS = (_FAILING, _BEHIND)
 
 
 def questions(look: Look) -> list[Question]:

@@ -22,9 +22,9 @@ _SUSPENDED = Group(
     "organization_suspended",
     "organizations are suspended",
     "servers.organization",
-    "suspended_at__isempty=0",
 )
 _NEAR = Group("warn", "quota", "quotas of organizations are used to 90 % or more", "servers.organization")
+GROUPS = (_SUSPENDED, _NEAR)
 
 
 def questions(look: Look) -> list[Question]:

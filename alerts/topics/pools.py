@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from alerts.asking import Answers, Question
-from alerts.items import Item, list_url
+from alerts.items import Group, Item
 from alerts.links import change_url
 from alerts.scope import among
 from alerts.topics.look import Look
@@ -13,15 +13,27 @@ from core.texts import counted
 from ippools.models import IPPoolMember
 from servers.models import Server
 
+_SILENT = Group("bad", "pool_silent", "pools have no address that sends", "ippools.ippool")
+_POOLLESS = Group("bad", "server_without_pool", "live servers have no IP pool", "servers.server")
+GROUPS = (_SILENT, _POOLLESS)
+
 
 def questions(look: Look) -> list[Question]:
     """Return what is asked: servers by pool and customer."""
     sending = IPPoolMember.objects.filter(pool=OuterRef("ip_pool"), ip_address__delivery_paused=False)
-    live = Server.objects.living().filter(mode=Server.Mode.LIVE)
-    silent = among(live, "organization_id", look.scope.organization_ids).filter(Q(ip_pool=None) | ~Exists(sending))
+    silent = _live(look).filter(Q(ip_pool=None) | ~Exists(sending))
     columns = ("ip_pool_id", "ip_pool__name", "organization__name", "organization_id")
     rows = silent.order_by().values(*columns).annotate(number=Count("pk"))
     return [Question("pools", rows, {name: F(name) for name in (*columns, "number")})]
+
+
+def poolless(look: Look) -> QuerySet[Server]:
+    """Return the servers that have no pool: the lines name their customers."""
+    return _live(look).filter(ip_pool=None)
+
+
+def _live(look: Look) -> QuerySet[Server]:
+    return among(Server.objects.living().filter(mode=Server.Mode.LIVE), "organization_id", look.scope.organization_ids)
 
 
 def items(look: Look, answers: Answers) -> list[Item]:
@@ -41,8 +53,8 @@ def _of_pools(pools: dict[tuple[str, int], list[tuple[str, int]]], named: int) -
     if len(pools) > named:
         servers = sum(number for customers in pools.values() for _, number in customers)
         text = f"No address of {len(pools)} pools sends: {counted(servers, 'server sends', 'servers send')} nothing"
-        url = list_url("ippools.ippool", "sends=used")
-        return [Item("bad", "pool_silent", text, "Their addresses are paused, or they have none", url, is_group=True)]
+        detail = "Their addresses are paused, or they have none"
+        return [Item("bad", "pool_silent", text, detail, _SILENT.url, is_group=True)]
     return [
         Item(
             "bad",
@@ -56,7 +68,7 @@ def _of_pools(pools: dict[tuple[str, int], list[tuple[str, int]]], named: int) -
 
 
 def _of_poolless(customers: list[tuple[str, int, int]], named: int) -> list[Item]:
-    url = list_url("servers.server", "ip_pool__isempty=1&mode__exact=live")
+    url = _POOLLESS.url
     detail = "Mail that no pool rule matches is not sent"
     if len(customers) > named:
         servers = sum(number for *_, number in customers)

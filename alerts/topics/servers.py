@@ -15,8 +15,9 @@ from servers.models import SendLimitMark, Server
 from servers.send_limits import FIELDS, Level, Usage
 from stats import send_limits as counted
 
-_SUSPENDED = Group("warn", "server_suspended", "servers are suspended", "servers.server", "state=suspended")
+_SUSPENDED = Group("warn", "server_suspended", "servers are suspended", "servers.server")
 _LIMITED = Group("warn", "send_limit", "servers have reached a send limit, or nearly", "servers.server")
+GROUPS = (_SUSPENDED, _LIMITED)
 
 
 def questions(look: Look) -> list[Question]:

@@ -13,8 +13,9 @@ from stats.models import EventSource, SourceOutcome
 # Percent of a source's records of the last two hours that are refused, from which on it is told of, and below which it is not.
 REFUSED_BEGINS, REFUSED_ENDS = 10, 5
 LEAST_RECORDS = 100
-_SILENT = Group("bad", "source_silent", "event sources are silent", "stats.eventsource", "is_active__exact=1")
+_SILENT = Group("bad", "source_silent", "event sources are silent", "stats.eventsource")
 _REFUSED = Group("warn", "source_refused", "event sources report records that are refused", "stats.eventsource")
+GROUPS = (_SILENT, _REFUSED)
 _REFUSALS = (SourceOutcome.REFUSED, SourceOutcome.CONFLICT)
 
 

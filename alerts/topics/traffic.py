@@ -26,6 +26,7 @@ _SILENT = Group("warn", "server_silent", "servers are silent that usually send a
 _COMPLAINED = Group(
     "bad", "complaint_rate", "servers have a complaint rate above 0.1\N{NO-BREAK SPACE}%", "servers.server"
 )
+GROUPS = (_SILENT, _COMPLAINED)
 
 
 def questions(look: Look) -> list[Question]:

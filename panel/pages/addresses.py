@@ -19,6 +19,7 @@ from ippools import identity, ip_addresses, pausing, redirects, warm_ups
 from ippools.models import IPAddress, IPPoolMember, WarmUp
 from nodes import address_file
 from panel import csv_file, limit_effects
+from panel.alert_filter import AlertFilter
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
 from panel.formatting import in_short, limits_in_words
@@ -104,7 +105,9 @@ class IPAddressAdmin(TenantAdmin):
     list_display = [
         "ipv4", "state", "pool_names", "accepted", "dns_identity", "sent_today", "sent_this_month", "template", "hostname",
     ]  # fmt: skip
-    list_filter = ["delivery_paused", WarmUpFilter, IdentityFilter, ("template", RecordFilter), ("pools", RecordFilter)]
+    list_filter = [
+        AlertFilter, "delivery_paused", WarmUpFilter, IdentityFilter, ("template", RecordFilter), ("pools", RecordFilter),
+    ]  # fmt: skip
     list_select_related = ["template", "redirect"]
     search_fields = ["ipv4__startswith", "ipv6__startswith", "hostname__startswith", "name_key"]
     search_help_text = "IPv4, IPv6, host name or name"

@@ -16,6 +16,7 @@ from alerts.topics import domains as conditions
 from core.errors import Refused
 from dnschecks.checked import DNSStatus
 from panel import charts, dns_differences
+from panel.alert_filter import AlertFilter
 from panel.filters import RecordFilter, by_emptiness
 from panel.forms import errors
 from panel.forms.fields import text_area, text_input
@@ -115,6 +116,7 @@ class DomainAdmin(ServerChildAdmin):
     form = DomainForm
     list_display = ["name", "server", "verified", "spf", "dkim", "mx", "return_path", "dmarc", "last_checked"]
     list_filter = [
+        AlertFilter,
         FailingFilter,
         ("server", RecordFilter),
         ("verified_at", by_emptiness("verified", empty="No", filled="Yes")),

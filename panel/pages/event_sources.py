@@ -13,6 +13,7 @@ from unfold.decorators import display
 from unfold.enums import ActionVariant
 
 from panel import revealed_keys
+from panel.alert_filter import AlertFilter
 from panel.filters import by_emptiness
 from panel.forms.base import ActingForm
 from panel.forms.fields import text_area, text_input, time_zone_field
@@ -78,7 +79,12 @@ class EventSourceAdmin(PanelAdmin):
     form = EventSourceForm
     is_deleted = False
     list_display = ["name", "format", "state", "accepted_lately", "refused_lately", "last_event", "lag"]
-    list_filter = ["format", "is_active", ("revoked_at", by_emptiness("state", empty="Not revoked", filled="Revoked"))]
+    list_filter = [
+        AlertFilter,
+        "format",
+        "is_active",
+        ("revoked_at", by_emptiness("state", empty="Not revoked", filled="Revoked")),
+    ]
     search_fields = ["name_key", "key_prefix"]
     autocomplete_fields = ["default_server"]
     add_fieldsets = (

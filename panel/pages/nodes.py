@@ -14,6 +14,7 @@ from nodes import nodes
 from nodes.models import Node, NodePolicy, NodeReport
 from nodes.progress import Progress, progress_of
 from panel import revealed_keys
+from panel.alert_filter import AlertFilter
 from panel.forms.base import ActingForm
 from panel.forms.fields import text_area
 from panel.pages.base import PanelAdmin
@@ -63,7 +64,7 @@ class NodeAdmin(PanelAdmin):
 
     form = NodeForm
     list_display = ["name", "kind", "state", "last_seen", "wanted", "applied", "address_count"]
-    list_filter = ["kind"]
+    list_filter = [AlertFilter, "kind"]
     list_select_related = ["revision", "report"]
     search_fields = ["name_key", "addresses__ipv4"]
     search_help_text = "Name or IPv4 address"

@@ -13,6 +13,7 @@ from unfold.decorators import display
 
 from core.related_counts import count_of
 from panel import csv_file
+from panel.alert_filter import AlertFilter
 from panel.customers import may_add
 from panel.filters import by_emptiness
 from panel.formatting import in_short
@@ -86,7 +87,7 @@ class OrganizationAdmin(TenantAdmin):
 
     form = OrganizationForm
     list_display = ["name", "permalink", "state", "living_servers", "people_count", "pool_count", "created_at"]
-    list_filter = [("suspended_at", by_emptiness("state", empty="Active", filled="Suspended"))]
+    list_filter = [AlertFilter, ("suspended_at", by_emptiness("state", empty="Active", filled="Suspended"))]
     search_fields = ["name_key", "permalink", "uuid"]
     search_help_text = "Name, permalink or uuid"
     fields = ["name", "permalink", "time_zone", *PLATFORMS]

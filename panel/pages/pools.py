@@ -19,6 +19,7 @@ from core.related_counts import count_of
 from core.texts import counted
 from ippools import drains, ranges
 from ippools.models import IPAddress, IPPool, IPPoolMember, WarmUp
+from panel.alert_filter import AlertFilter
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.drains import DrainingForm
@@ -130,7 +131,7 @@ class IPPoolAdmin(TenantAdmin):
         "grant_count",
         "is_default",
     ]
-    list_filter = [SendsFilter, "is_default"]
+    list_filter = [AlertFilter, SendsFilter, "is_default"]
     search_fields = ["name_key", "uuid"]
     search_help_text = "Name or uuid"
     add_fieldsets = ((None, {"fields": ["organization", "name", "is_default"]}),)

@@ -9,6 +9,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from core.errors import Conflict
+from panel.alert_filter import AlertFilter
 from panel.bulk import actions, acts
 from panel.filters import RecordFilter, by_emptiness
 from panel.forms.base import ActingForm
@@ -81,6 +82,7 @@ class ServerAdmin(TenantAdmin):
     form = ServerForm
     list_display = ["name", "organization", "state", "mode_label", "ip_pool", "sent_today", "sent_this_month"]
     list_filter = [
+        AlertFilter,
         ("organization", RecordFilter),
         ServerStateFilter,
         "mode",
