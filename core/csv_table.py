@@ -3,12 +3,17 @@
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from core.errors import Fault, Invalid
 from core.names import without_invisible
 
 MOST_FAULTS = 50
+# Rows and columns with anything in them. The largest files that are imported have as many rows; a file of two megabytes has
+# room for a million of either, and each takes a kilobyte of memory.
+MOST_ROWS = 20_000
+MOST_COLUMNS = 1_000
 SEPARATORS = ",;\t"
 # Excel's own first line, which sets the separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
@@ -62,29 +67,23 @@ def read(text: str, columns: Sequence[str], *, needed: Sequence[str]) -> list[Ro
     Cells stand apart by commas, semicolons or tabs, lines end in CR, LF or both. Rows without anything in them, and empty cells
     beyond the last column, are left out: spreadsheets write them.
     """
-    lines = io.StringIO(text.removeprefix("\ufeff"), newline="").readlines()
-    skipped, separator = _separator(lines, columns)
-    found = [
-        (line, cells)
-        for line, cells in _cells(lines[skipped:], separator, first=skipped + 1)
-        if any(cell.strip(" \t,;") for cell in cells)
-    ]
-    if not found:
-        raise Invalid(Fault("", "The file is empty"))
-    head = [without_invisible(name).strip().lower() for name in found[0][1]]
-    while head and not head[-1]:
-        head.pop()
+    text = text.removeprefix("\ufeff")
+    skipped, separator = _separator(io.StringIO(text, newline=""), columns)
+    rows = _cells(io.StringIO(text, newline=""), separator, skipped=skipped)
+    head = _head(next(rows, (0, []))[1])
     faults = _faults_of_head(head, columns, needed)
-    for line, cells in found[1:]:
+    found: list[Row] = []
+    for line, cells in rows:
+        if len(found) >= MOST_ROWS:
+            raise Invalid(Fault(f"line {line}", f"is over the limit: a file can have {MOST_ROWS:,} rows"))
         if any(cell.strip() for cell in cells[len(head) :]):
             faults.append(Fault(f"line {line}", "has more cells than there are columns"))
         elif any(cell.strip() for name, cell in zip(head, cells, strict=False) if not name):
             faults.append(Fault(f"line {line}", "has a cell in a column without a name"))
+        found.append(Row(line, {name: cell for name, cell in zip(head, cells, strict=False) if name}))
     if faults:
         raise Invalid(*faults[:MOST_FAULTS])
-    return [
-        Row(line, {name: cell for name, cell in zip(head, cells, strict=False) if name}) for line, cells in found[1:]
-    ]
+    return found
 
 
 def whole_number(text: str) -> int | None:
@@ -96,6 +95,20 @@ def at_line(row: Row, refusal: Invalid) -> list[Fault]:
     """Return an act's faults with the row's line in their paths."""
     return [Fault(f"line {row.line}.{each.path}" if each.path else f"line {row.line}", each.message)
             for each in refusal.faults]  # fmt: skip
+
+
+def _head(cells: list[str]) -> list[str]:
+    """Return the names of the columns, up to the last one; raises Invalid."""
+    while cells and not cells[-1].strip():
+        cells.pop()
+    if not cells:
+        raise Invalid(Fault("", "The file is empty"))
+    if len(cells) > MOST_COLUMNS:
+        raise Invalid(Fault("", f"The file has more than {MOST_COLUMNS:,} columns"))
+    head = [without_invisible(name).strip().lower() for name in cells]
+    while head and not head[-1]:
+        head.pop()
+    return head
 
 
 def _faults_of_head(head: Sequence[str], columns: Sequence[str], needed: Sequence[str]) -> list[Fault]:
@@ -111,31 +124,34 @@ def _faults_of_head(head: Sequence[str], columns: Sequence[str], needed: Sequenc
     return faults
 
 
-def _separator(lines: Sequence[str], columns: Sequence[str]) -> tuple[int, str]:
+def _separator(lines: Iterator[str], columns: Sequence[str]) -> tuple[int, str]:
     """Return the number of lines before the table, and its separator: the one with the most known columns."""
-    if lines and (said := _SEPARATOR_LINE.fullmatch(lines[0].rstrip("\r\n"))):
+    first = next(lines, "")
+    if said := _SEPARATOR_LINE.fullmatch(first.rstrip("\r\n")):
         if said[1] not in SEPARATORS:
             raise Invalid(Fault("line 1", "sets a separator that is not a comma, semicolon or tab"))
         return 1, said[1]
-    head = next((line for line in lines if line.strip(" \r\n,;\t")), "")
+    head = first
+    while head and not head.strip(" \r\n,;\t"):
+        head = next(lines, "")
     known = {
         each: sum(
             without_invisible(name).strip().strip('"').strip().lower() in columns
-            for name in head.split(each)
+            for name in head.split(each, MOST_COLUMNS)[:MOST_COLUMNS]
         )
         for each in SEPARATORS
     }  # fmt: skip
     return 0, max(SEPARATORS, key=lambda each: known[each])
 
 
-def _cells(lines: Sequence[str], separator: str, *, first: int) -> list[tuple[int, list[str]]]:
-    """Return the cells of every row with the line on which it begins."""
-    reader = csv.reader(lines, delimiter=separator, strict=True)
-    rows, begins = [], first
+def _cells(lines: Iterator[str], separator: str, *, skipped: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of every row that has any, with the line on which it begins."""
+    reader = csv.reader(islice(lines, skipped, None), delimiter=separator, strict=True)
+    begins = skipped + 1
     try:
         for cells in reader:
-            rows.append((begins, cells))
-            begins = first + reader.line_num
+            if any(cell.strip(" \t,;") for cell in cells):
+                yield begins, cells
+            begins = skipped + 1 + reader.line_num
     except csv.Error as error:
         raise Invalid(Fault("", f"The file is not CSV: line {begins}: {error}")) from None
-    return rows

@@ -9,7 +9,7 @@ from core.errors import Fault, Invalid
 from core.labels import NOTHING, Labels, Unreadable
 from core.references import Reference
 from throttling import domains, rule_sets
-from throttling.drafts import RuleFields
+from throttling.drafts import MOST_DOMAINS, RuleFields
 from throttling.models import Rule, RuleSet, ThrottleProgram
 
 COLUMNS = ("domains", "max_concurrent_connections", "max_messages_per_hour", "throttle_program")
@@ -33,6 +33,9 @@ def read(rows: Sequence[Row], rule_set: RuleSet) -> list[RuleFields]:
 
     An empty cell leaves what the set's rule for the same domains has.
     """
+    if sum(len(row.code("domains").split()) for row in rows) > MOST_DOMAINS:
+        # Before they are compared: each takes some work.
+        raise Invalid(Fault("domains", f"must not have more than {MOST_DOMAINS:,} domains in all"))
     existing = {
         frozenset(each.pattern for each in rule.domains.all()): rule for rule in rule_sets.rules_of(rule_set.pk)
     }

@@ -94,8 +94,8 @@ def page(
     if form.is_valid():
         is_confirmed = "confirmed" in request.POST
         try:
-            rows = rows_of(form.cleaned_data["text"], columns, needed=needed)
             with long_work.slot(request), transaction.atomic():
+                rows = rows_of(form.cleaned_data["text"], columns, needed=needed)
                 effect = importing(rows)
                 if not is_confirmed:
                     raise _DryRun(effect)

@@ -1,10 +1,12 @@
 """core.csv_table: tables as spreadsheets write them, in three languages; what cannot be read is refused with the reason."""
 
 import codecs
+import time
+import tracemalloc
 
 import pytest
 
-from core.csv_table import Row, decode, read, whole_number
+from core.csv_table import MOST_ROWS, Row, decode, read, whole_number
 from core.errors import Invalid
 
 COLUMNS = ("ipv4", "hostname", "pools")
@@ -106,3 +108,34 @@ def test_codes_have_no_characters_that_are_not_shown():
 )
 def test_a_whole_number(text, number):
     assert whole_number(text) == number
+
+
+def test_the_last_row_that_a_file_can_have_is_read():
+    text = "ipv4\n" + "a\n\n" * MOST_ROWS
+    assert len(read(text, COLUMNS, needed=["ipv4"])) == MOST_ROWS
+    line = 2 * MOST_ROWS + 2
+    assert refusal(lambda: read(f"{text}a\n", COLUMNS, needed=["ipv4"])) == [
+        f"line {line} is over the limit: a file can have 20,000 rows"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ipv4\n" + "a\n" * 1_000_000, "line 20002 is over the limit: a file can have 20,000 rows"),
+        ("a," * 1_000_000, "The file has more than 1,000 columns"),
+        ("a," * 400_000 + "\n" + "a," * 400_000, "The file has more than 1,000 columns"),
+        ("\n" * 2_000_000, "The file is empty"),
+        ("," * 2_000_000, "The file is empty"),
+    ],
+)
+def test_a_file_of_two_megabytes_takes_neither_memory_nor_time(text, said):
+    began = time.process_time()
+    assert refusal(lambda: read(text, COLUMNS, needed=[])) == [said]
+    assert time.process_time() - began < 4
+
+    tracemalloc.start()
+    refusal(lambda: read(text[: len(text) // 8], COLUMNS, needed=[]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32 * 1024 * 1024
