@@ -13,13 +13,14 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
-import dns.nameserver
 import dns.rcode
 import dns.rdatatype
 import dns.resolver
+import dns.rrset
 from django.conf import settings
 from dns.rdata import Rdata
 
+from dnschecks.bounded_server import BoundedServer, Budget
 from dnschecks.name_servers import server_of
 
 # Fits one unfragmented UDP packet on any path (DNS flag day 2020); what is longer comes truncated and is asked for by TCP.
@@ -27,9 +28,12 @@ UDP_PAYLOAD = 1232
 # One try at one server, and all tries for one question, in seconds.
 TRY_TIMEOUT = 2.0
 QUESTION_TIMEOUT = 5.0
-# Everything that one check asks, in seconds.
+# Everything that one check asks, in seconds, and how many of a processor it may take: what answers hold is the zone's choice.
 CHECK_TIMEOUT = 15.0
+MOST_WORK = 4.0
 CHAIN_LIMIT = 10
+# Records of a set that a raw answer shows.
+MOST_SHOWN = 100
 
 
 class Outcome(StrEnum):
@@ -91,7 +95,7 @@ class Answer:
 
 
 class Resolver:
-    """The DNS resolver of one check, with its cache and time limit. Not thread-safe: each check creates its own.
+    """The DNS resolver of one check, with its cache and time limit. Not thread-safe: each check creates its own, in its thread.
 
     `servers` are the `address` or `address:port` to ask; None: those of SLUICE_DNS_SERVERS, and where that is empty, the
     system's.
@@ -105,14 +109,15 @@ class Resolver:
         question_timeout: float = QUESTION_TIMEOUT,
     ) -> None:
         self.deadline = time.monotonic() + time_limit
+        self.work_until = time.thread_time() + MOST_WORK
         self.time_limit = time_limit
         self.question_timeout = question_timeout
         self.answers: dict[tuple[str, str], Answer] = {}
         self._stub = _stub(list(settings.SLUICE_DNS_SERVERS if servers is None else servers))
 
     def remaining(self) -> float:
-        """Return the seconds that are left of the time limit, never less than 0."""
-        return max(0.0, self.deadline - time.monotonic())
+        """Return the seconds that are left of the time limit, never less than 0; 0 also after too much work."""
+        return max(0.0, self.deadline - time.monotonic()) if time.thread_time() < self.work_until else 0.0
 
     def ask(self, name: str, rdtype: str) -> Answer:
         """Ask for the records of one type at a name (A-labels; a last dot is ignored), and follow CNAMEs.
@@ -148,7 +153,7 @@ class Resolver:
             return Answer(name, rdtype, Outcome.NO_NAME, detail="not a name that DNS can carry"), None
         left = self.remaining()
         if not left:
-            return Answer(name, rdtype, Outcome.TIMEOUT, detail=self._limit_reached()), None
+            return Answer(name, rdtype, Outcome.TIMEOUT, detail=self.limit_reached()), None
         if not self._stub.nameservers:
             return Answer(name, rdtype, Outcome.UNREACHABLE, detail="no DNS server is configured"), None
         try:
@@ -160,7 +165,7 @@ class Resolver:
             response = error.response(question)  # type: ignore[no-untyped-call]
             return Answer(name, rdtype, Outcome.NO_NAME, raw=_raw(response)), None
         except dns.resolver.LifetimeTimeout:
-            detail = "no answer in time" if self.remaining() else self._limit_reached()
+            detail = "no answer in time" if self.remaining() else self.limit_reached()
             return Answer(name, rdtype, Outcome.TIMEOUT, detail=detail), None
         except dns.resolver.NoNameservers as error:
             return _failure(name, rdtype, error), None
@@ -175,7 +180,10 @@ class Resolver:
             return Answer(name, rdtype, Outcome.NO_DATA, raw=raw), None
         return Answer(name, rdtype, Outcome.NO_DATA, raw=raw), target
 
-    def _limit_reached(self) -> str:
+    def limit_reached(self) -> str:
+        """Return which limit ended the check."""
+        if time.thread_time() >= self.work_until:
+            return f"the check's limit of {MOST_WORK:g} seconds of work was reached"
         return f"the check's time limit of {self.time_limit:g} seconds was reached"
 
 
@@ -185,14 +193,18 @@ def host_text(name: dns.name.Name) -> str:
 
 
 def _stub(servers: list[str]) -> dns.resolver.Resolver:
+    budget = Budget()
     if servers:
         stub = dns.resolver.Resolver(configure=False)
-        stub.nameservers = [dns.nameserver.Do53Nameserver(*server_of(each)) for each in servers]
+        stub.nameservers = [BoundedServer(*server_of(each), budget) for each in servers]
     else:
         try:
             stub = dns.resolver.Resolver()
         except dns.resolver.NoResolverConfiguration:
             stub = dns.resolver.Resolver(configure=False)
+        stub.nameservers = [
+            BoundedServer(each, stub.port, budget) for each in stub.nameservers if isinstance(each, str)
+        ]
     stub.timeout = TRY_TIMEOUT
     stub.use_edns(0, 0, UDP_PAYLOAD)
     return stub
@@ -204,7 +216,14 @@ def _dns_name(text: str) -> dns.name.Name:
 
 
 def _raw(response: dns.message.Message) -> str:
-    return "\n".join(rrset.to_text() for rrset in response.answer)
+    return "\n".join(map(_shown, response.answer))
+
+
+def _shown(records: dns.rrset.RRset) -> str:
+    if len(records) <= MOST_SHOWN:
+        return records.to_text()
+    first = dns.rrset.from_rdata_list(records.name, records.ttl, list(records)[:MOST_SHOWN])
+    return f"{first.to_text()}\n; {len(records) - MOST_SHOWN:,} more"
 
 
 def _failure(name: str, rdtype: str, error: dns.resolver.NoNameservers) -> Answer:

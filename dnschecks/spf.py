@@ -97,6 +97,8 @@ class _Evaluation:
         self.void_lookups = 0
         self.term = ""
         self.depth = 0
+        # What macros stand for; one letter may occur thousands of times in a record.
+        self.values: dict[tuple[str, str], str] = {}
 
     def verdict(self) -> Verdict:
         said: str | None = None
@@ -120,6 +122,8 @@ class _Evaluation:
             return Result.NONE, domain, None
         for mechanism in record.mechanisms:
             self._at(mechanism.text)
+            if not self.resolver.remaining():
+                raise _Broken(Result.TEMPERROR, self.resolver.limit_reached())
             if self._matches(mechanism, domain):
                 return _RESULTS[mechanism.qualifier], domain, record
         if record.redirect is None:
@@ -179,7 +183,8 @@ class _Evaluation:
     def _is_address_of(self, name: str, mechanism: Mechanism) -> bool:
         rdtype, length = ("A", mechanism.ipv4_length) if self.ip.version == 4 else ("AAAA", mechanism.ipv6_length)
         found = self._ask(name, rdtype, counts=True).addresses
-        return any(self.ip in ipaddress.ip_network(f"{each}/{length}", strict=False) for each in found)
+        network = ipaddress.ip_network((self.ip.packed, length), strict=False)
+        return any(ipaddress.ip_address(each) in network for each in found)
 
     def _is_mail_host_of(self, name: str, mechanism: Mechanism) -> bool:
         hosts = [host for _, host in self._ask(name, "MX", counts=True).exchanges if host]
@@ -235,6 +240,11 @@ class _Evaluation:
         return target.expand_to_name(lambda letter: self._value(letter, domain))
 
     def _value(self, letter: str, domain: str) -> str:
+        if (letter, domain) not in self.values:
+            self.values[letter, domain] = self._read_value(letter, domain)
+        return self.values[letter, domain]
+
+    def _read_value(self, letter: str, domain: str) -> str:
         is_ipv4 = self.ip.version == 4
         values: dict[str, Callable[[], str]] = {
             "s": lambda: f"{self.local_part}@{self.sender_domain}",

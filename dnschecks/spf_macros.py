@@ -62,9 +62,11 @@ class MacroString:
     def expand_to_name(self, value_of: Callable[[str], str]) -> str:
         """Return the domain name that it becomes, cut from the left to 253 characters (7.3), without the last dot."""
         name = self.expand(value_of).removesuffix(".")
-        while len(name) > LONGEST_NAME and "." in name:
-            name = name.split(".", 1)[1]
-        return name
+        if len(name) <= LONGEST_NAME:
+            return name
+        # Label by label from the left, a long one would be copied once for each.
+        dot = name.find(".", len(name) - LONGEST_NAME - 1)
+        return name[dot + 1 :] if dot >= 0 else name.rpartition(".")[2]
 
 
 def macro_string(text: str) -> MacroString:

@@ -17,6 +17,9 @@ _TARGET_AND_CIDR = re.compile(r"(?::(?P<domain>.*?))?(?:/(?P<four>[0-9]+))?(?://
 _IPV4 = re.compile(r":(?P<address>[0-9.]+)(?:/(?P<length>[0-9]+))?\Z")
 _IPV6 = re.compile(r":(?P<address>[0-9A-Fa-f:.]+)(?:/(?P<length>[0-9]+))?\Z")
 
+# Of longer records, which few domains have, nothing is remembered: zones choose how long they are.
+_LONGEST_REMEMBERED = 4_096
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -60,12 +63,20 @@ def is_record(text: str) -> bool:
     return _VERSION.match(text) is not None
 
 
-@lru_cache(maxsize=64)
 def parse(text: str) -> Record:
     """Parse an SPF record; raises BadRecord, which names the term that is wrong.
 
     Remembered, because a record is evaluated for each address of a pool, and one include by many customers' domains.
     """
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _parse(text)
+
+
+@lru_cache(maxsize=64)
+def _remembered(text: str) -> Record:
+    return _parse(text)
+
+
+def _parse(text: str) -> Record:
     mechanisms: list[Mechanism] = []
     modifiers: dict[str, MacroString] = {}
     for term in text[len("v=spf1") :].split(" "):

@@ -84,11 +84,12 @@ def _verdicts(name: str, sendings: Sequence[tuple[str, str]], resolver: Resolver
     """Evaluate the name's SPF record for each address; when the time is over, the last verdict says so."""
     verdicts: list[tuple[str, spf.Verdict]] = []
     for address, helo in sendings:
-        if not resolver.remaining():
+        verdict = spf.evaluate(address, sender=name, helo=helo, resolver=resolver)
+        if verdict.result is spf.Result.TEMPERROR and not resolver.remaining():
             # A record of thousands of terms, for thousands of addresses, must not occupy the worker.
-            reason = f"the {resolver.time_limit:g} seconds were over after {len(verdicts)} of {len(sendings)} addresses"
+            reason = f"{resolver.limit_reached()} after {len(verdicts)} of {len(sendings)} addresses"
             return [*verdicts, (address, spf.Verdict(spf.Result.TEMPERROR, reason=reason))]
-        verdicts.append((address, spf.evaluate(address, sender=name, helo=helo, resolver=resolver)))
+        verdicts.append((address, verdict))
     return verdicts
 
 

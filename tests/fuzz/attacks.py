@@ -2,9 +2,10 @@
 tenant works.
 
 Each attack was found by attackers, and none may work again: bodies of events that take minutes or gigabytes (and a search for
-worse ones, which goes on from the most expensive), acts of unbounded size, clients that never send what they began, keys that
-are made up so that a lock-out is forgotten, headers that only a proxy may send. Meanwhile another tenant reads and writes, and
-waits at most five seconds. Ends with status 1 at the first that works, and prints what makes it again.
+worse ones, which goes on from the most expensive), acts of unbounded size, zones that cost much to evaluate, clients that
+never send what they began, keys that are made up so that a lock-out is forgotten, headers that only a proxy may send.
+Meanwhile another tenant reads and writes, and waits at most five seconds. Ends with status 1 at the first that works, and
+prints what makes it again.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from urllib.parse import urlsplit
 
 from core.lockout import FAILURES_OF_NAME
 from ippools.ranges import MOST_ADDRESSES
-from tests.fuzz import bodies, place
+from tests.fuzz import bodies, place, zones
 from tests.fuzz.cast import Cast, Tenant, make_cast
 from tests.fuzz.mutate import Request
 from tests.fuzz.prepare import USER
@@ -129,6 +130,7 @@ def attack(sluice: panel.Panel, cast: Cast, random: Random, *, seconds: float) -
         "bodies that were found": lambda: found_bodies(sluice, attacker),
         "a search for worse bodies": lambda: worse_bodies(sluice, attacker, random, seconds=seconds),
         "acts of unbounded size": lambda: large_acts(sluice.url, attacker, cast),
+        "hostile zones": lambda: hostile_zones(sluice, attacker),
         "slow clients": lambda: slow_clients(sluice.url),
         "bodies of many chunks": lambda: many_chunks(sluice, attacker),
         "made-up keys": lambda: made_up_keys(sluice.url),
@@ -215,6 +217,20 @@ def large_acts(url: str, attacker: Tenant, cast: Cast) -> None:
             answers = list(threads.map(lambda sent: send(url, sent), [request] * 3))
         if any(is_success(each) or each.status in (0, 500) for each in answers):
             raise Worked(f"{request.target} {request.body[:200]!r}: {[each.body[:200] for each in answers]}")
+
+
+def hostile_zones(sluice: panel.Panel, attacker: Tenant) -> None:
+    """Have domains verified whose owner published what costs much to evaluate."""
+    for what, name in zones.NAMES.items():
+        for domain in (name, f"huge.{name}"):
+            send(sluice.url, postal("domains/create", {"name": domain}, attacker.key))
+            workers = Workers(sluice.web.pid)
+            before, began = workers.forget_peaks(), workers.seconds()
+            answer = send(sluice.url, postal("domains/verify", {"name": domain}, attacker.key))
+            grown = max(after - now for after, now in zip(workers.peaks(), before, strict=True))
+            if code_of(answer) != "VerificationFailed":
+                raise Worked(f"{domain}: {answer.body[:300]!r}")
+            check(f"a zone of {what}", workers.seconds() - began, grown, answer)
 
 
 # --- Clients

@@ -5,17 +5,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.dns_server import LocalDNS
+from tests.fuzz import zones
 from tests.fuzz.state import PostgresqlRows, Rows, SqliteRows, State
 from tools import panel, servers
 
 
 @contextlib.contextmanager
 def running(*, production: bool) -> Iterator[tuple[panel.Panel, State]]:
-    """Run a panel with servers of its own, and a DNS that knows no name and says so; ends them all."""
+    """Run a panel with servers of its own, and a DNS that has hostile zones and no others; ends them all."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-fuzz-")))
-        places = {"SLUICE_DNS_SERVERS": stack.enter_context(LocalDNS()).address}
+        places = {"SLUICE_DNS_SERVERS": stack.enter_context(zones.served()).address}
         if production:
             places |= stack.enter_context(servers.running())
         sluice = stack.enter_context(panel.running(folder, places, static=False))

@@ -183,7 +183,7 @@ def test_an_alias_whose_target_cannot_be_asked_for_is_a_failure(good: LocalDNS, 
 
 
 def test_an_endless_evaluation_ends_with_the_time_limit(dns: LocalDNS, domain: Domain) -> None:
-    record = "v=spf1" + " ip4:203.0.113.1" * 3_000 + " +all"
+    record = "v=spf1" + " ip4:203.0.113.1" * 900 + " +all"
     parts = [record[at : at + 255].encode() for at in range(0, len(record), 255)]
     dns.put([text_record(name_of("example.com"), parts)])
     expected = replace(expected_of(domain), sendings=(Sending("192.0.2.1", "h.acme.postal"),) * 100_000)
@@ -192,7 +192,7 @@ def test_an_endless_evaluation_ends_with_the_time_limit(dns: LocalDNS, domain: D
 
     assert time.monotonic() - began < 10
     assert finding.status is None
-    cause = r"SPF could not be evaluated: the 1 seconds were over after \d+ of 100000 addresses\."
+    cause = r"SPF could not be evaluated: the check's time limit of 1 seconds was reached after \d+ of 100000 addresses\."
     assert re.fullmatch(rf"{cause} The last known status is shown\.", finding.error)
     assert finding.answer.startswith("example.com. 60 IN TXT ")
 
