@@ -4,10 +4,15 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from dnschecks.quoting import cut
+
 POLICIES = ("none", "quarantine", "reject")
 # The version comes first, its value exact in case (RFC 7489, 6.4: the name is not); a separator or the end follows.
 _VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
-_LOOKS_MEANT = re.compile(r"v[ \t]*=[ \t]*dmarc", re.IGNORECASE)
+# At a name that is for DMARC alone, whatever has one of its tags is meant for it.
+_LOOKS_MEANT = re.compile(
+    r"(?:v[ \t]*=[ \t]*)?dmarc|s?p[ \t]*=[ \t]*(?:none|quarantine|reject)|ru[af][ \t]*=[ \t]*mailto:", re.IGNORECASE
+)
 # Names of unknown tags may be anything: they are ignored.
 _TAG = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)[ \t]*=[ \t]*(.*)\Z", re.DOTALL)
 # RFC 7489, 6.2: an optional size limit follows the address, such as !10m.
@@ -15,6 +20,9 @@ _SIZE = re.compile(r"![0-9]+[kmgt]?\Z")
 # Tags of a faulty record, and addresses of a tag, that are looked at.
 MOST_TAGS = 100
 _POLICY_TAGS = ("p", "sp", "np")
+# What people write between tags instead of a semicolon. Longer texts than these are not put right.
+_BETWEEN = re.compile(r"[;:,\s]+(?=[A-Za-z]{1,10}[ \t]*=)")
+_LONGEST_REPAIRED = 1_000
 _MODES = frozenset({"r", "s"})
 
 
@@ -65,11 +73,24 @@ def as_received(text: str) -> Policy | None:
 
 
 def repaired(text: str) -> str:
-    """Return a record without its faulty tags; "" where it then has no policy."""
-    if not is_record(text):
+    """Return a record without its faulty tags; "" where it then has no policy.
+
+    Also one that receivers do not take for a record: with another separator, another spelling of the version, or none.
+    """
+    for each in (text, _put_right(text)):
+        if is_record(each):
+            kept, _ = _faultless(each)
+            if any(_names(part, "p") for part in kept):
+                return "; ".join(["v=DMARC1", *kept])
+    return ""
+
+
+def _put_right(text: str) -> str:
+    """Return the tags of a text after the version, apart from each other as they should be."""
+    if len(text) > _LONGEST_REPAIRED:
         return ""
-    kept, _ = _faultless(text)
-    return "; ".join(["v=DMARC1", *kept]) if any(_names(part, "p") for part in kept) else ""
+    parts = [part.strip(" \t;:,") for part in _BETWEEN.split(text.strip())]
+    return "; ".join(["v=DMARC1", *(part for part in parts if not _names(part, "v"))])
 
 
 def _faultless(text: str) -> tuple[list[str], bool]:
@@ -177,4 +198,4 @@ def _report_addresses(tags: dict[str, str], tag: str) -> tuple[str, ...]:
 
 
 def _shown(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"
+    return cut(text, 80)

@@ -6,6 +6,8 @@ import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dnschecks.quoting import cut
+
 LONGEST_NAME = 253
 # In domain-specs; an explanation's text knows three more.
 LETTERS = frozenset("slodipvh")
@@ -128,4 +130,4 @@ def _macro(match: re.Match[str], letters: frozenset[str]) -> Macro:
 
 
 def _shown(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"
+    return cut(text, 80)

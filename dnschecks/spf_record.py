@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from dnschecks.quoting import cut
 from dnschecks.spf_macros import BadMacro, MacroString, domain_spec, macro_string
 
 # A record begins with the version, and a blank or the end follows (4.5).
@@ -149,4 +150,4 @@ def _length(term: str, text: str | None, longest: int) -> int:
 
 
 def _shown(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"
+    return cut(text, 80)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from dnschecks.quoting import cut
 from dnschecks.resolver import Answer, Outcome
 
 # Addresses that a sentence names before it says how many more there are.
@@ -29,4 +30,4 @@ def listed(names: Iterable[str]) -> str:
 
 def shown(text: str) -> str:
     """Return a text from DNS, cut short."""
-    return text if len(text) <= 300 else text[:299] + "…"
+    return cut(text, 300)

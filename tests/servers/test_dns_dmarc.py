@@ -226,6 +226,13 @@ def test_a_changed_text_is_advised_too(dns: LocalDNS, domain: Domain, settings: 
         ),
         (['"v=DMARC1; p=reject"'], "v=DMARC1; p=reject"),
         (["v=DMARC1\\; p=quarantine\\; fo=1"], "v=DMARC1; p=quarantine; fo=1"),
+        (["v=dmarc1; p=reject"], "v=DMARC1; p=reject"),
+        (["v=DMARC1: p=reject"], "v=DMARC1; p=reject"),
+        (["v=DMARC1, p=reject, rua=mailto:a@example.com"], "v=DMARC1; p=reject; rua=mailto:a@example.com"),
+        (["v=DMARC1 p=quarantine"], "v=DMARC1; p=quarantine"),
+        (["v=DMARC1; p=reject rua=mailto:a@example.com"], "v=DMARC1; p=reject; rua=mailto:a@example.com"),
+        (["p=reject; v=DMARC1"], "v=DMARC1; p=reject"),
+        (["p=quarantine"], "v=DMARC1; p=quarantine"),
         # Nobody knows what it means.
         (["v=DMARC1; p=all"], "v=DMARC1; p=none"),
     ],
