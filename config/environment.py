@@ -91,7 +91,7 @@ def flag(name: str, *, default: bool) -> bool:
 def database(name: str) -> dict[str, Any]:
     """Return the settings in a database's URL. An invalid one is not echoed, because it has a password."""
     try:
-        return dict(_ENVIRONMENT.db_url(name))
+        found = dict(_ENVIRONMENT.db_url(name))
     except (ValueError, KeyError, environ.ImproperlyConfigured):
         end(
             [
@@ -101,3 +101,7 @@ def database(name: str) -> dict[str, Any]:
                 )
             ]
         )
+    if "," in found.get("HOST", ""):
+        # django-environ 0.14 leaves the brackets of an IPv6 address on where there are several hosts.
+        found["HOST"] = ",".join(host.strip("[]") for host in found["HOST"].split(","))
+    return found

@@ -9,6 +9,8 @@ from typing import Protocol
 import redis
 import structlog
 
+from core import broker
+
 logger = structlog.get_logger(__name__)
 
 # Seconds. The broker that hangs does not stop beat for longer.
@@ -58,9 +60,7 @@ class InRedis:
     KEY = "sluice.last_runs"
 
     def __init__(self, url: str) -> None:
-        self.client = redis.Redis.from_url(
-            url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=True
-        )
+        self.client = broker.client(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=True)
 
     def read(self) -> dict[str, datetime.datetime]:
         try:

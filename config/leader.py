@@ -13,12 +13,10 @@ import psycopg
 import structlog
 from django.db import connections
 
+from config.production import AWAY
 from core.locks import number_of
 
 logger = structlog.get_logger(__name__)
-
-# Seconds without a sign of the other side after which each side of the lock's connection gives it up.
-AWAY = 15
 
 
 class Lock(Protocol):
@@ -96,17 +94,11 @@ class DatabaseLock:
 
     @staticmethod
     def _connect() -> psycopg.Connection[Any]:
-        """Connect as Django does, so that either side notices within seconds that the other is away."""
+        """Connect as Django does, and let the server too notice within seconds that the other side is away."""
         wanted = connections.create_connection("default").get_connection_params()
         for client_side in ("cursor_factory", "context"):
             wanted.pop(client_side, None)
-        watched = {
-            "keepalives_idle": 5,
-            "keepalives_interval": 5,
-            "keepalives_count": 2,
-            "tcp_user_timeout": AWAY * 1000,
-        }
-        session = psycopg.connect(**{**wanted, **watched, "application_name": "sluice beat"}, autocommit=True)
+        session = psycopg.connect(**{**wanted, "application_name": "sluice beat"}, autocommit=True)
         for name, value in (
             ("tcp_keepalives_idle", 5),
             ("tcp_keepalives_interval", 5),

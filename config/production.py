@@ -12,12 +12,20 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 
 from config import environment as env
+from core import broker
 from dnschecks.name_servers import BadServer, server_of
 
 SECRET_KEY_LENGTH = 50
 FERNET_COMMAND = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
-# Seconds to wait for a database that does not answer.
-CONNECT_TIMEOUT = 10
+# Seconds to wait for a database that does not answer. Where DATABASE_URL names several hosts: for each of them, since the next
+# one may be the primary by now. Less than the patience of who waits for the pool.
+CONNECT_TIMEOUT, CONNECT_TIMEOUT_OF_EACH = 10, 3
+# Seconds without a sign of the other side after which a connection is given up. A machine that is gone closes no connection,
+# and Linux alone would wait for it for a quarter of an hour.
+AWAY = 15
+# Likewise for a replica.
+REPLICA_TIMEOUT, REPLICA_AWAY = 2, 5
+WATCHED = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": AWAY * 1000}
 # Seconds to wait for a connection of the pool, which has one for each thread: who waits, waits for a database that is away,
 # and holds a thread meanwhile. The pool gives up an attempt after as long, and the next request makes a new one: its own
 # patience (five minutes, from attempt to attempt longer) would let an outage go on after its end.
@@ -31,9 +39,12 @@ def refusals(environment: Mapping[str, str]) -> Iterator[str]:
     yield from _backup_refusals(environment.get("SLUICE_BACKUP_FOLDER", "").strip())
     yield from _trace_refusals(environment.get("SLUICE_OTLP_ENDPOINT", "").strip())
     if not environment.get("DATABASE_URL"):
+        if environment.get("DATABASE_REPLICA_URL", "").strip():
+            yield "DATABASE_REPLICA_URL names a replica of the database in DATABASE_URL, which is not set."
         return
-    if urlsplit(environment["DATABASE_URL"]).scheme not in {"postgres", "postgresql"}:
-        yield "DATABASE_URL must name a PostgreSQL database: postgres://user:password@host:5432/name; unset means SQLite."
+    yield from _database_refusals("DATABASE_URL", environment["DATABASE_URL"])
+    if replica_url := environment.get("DATABASE_REPLICA_URL", "").strip():
+        yield from _database_refusals("DATABASE_REPLICA_URL", replica_url)
     secret = environment.get("SECRET_KEY", "")
     if not secret:
         yield f"SECRET_KEY is not set; production needs {SECRET_KEY_LENGTH} random characters or more."
@@ -44,13 +55,27 @@ def refusals(environment: Mapping[str, str]) -> Iterator[str]:
         yield "ALLOWED_HOSTS is not set; it lists the host names of Sluice, separated by commas."
     elif "*" in hosts:
         yield "ALLOWED_HOSTS must not be *: list the hosts, or a forged Host header ends up in links."
-    if not environment.get("REDIS_URL"):
-        yield "REDIS_URL is not set; web and worker processes share Redis (redis://:password@host:6379/0)."
-    elif urlsplit(environment["REDIS_URL"]).scheme not in {"redis", "rediss"}:
-        yield "REDIS_URL must begin with redis:// or rediss://."
+    yield from _redis_refusals(environment.get("REDIS_URL", "").strip())
     yield from _encryption_refusals(environment.get("SLUICE_ENCRYPTION_KEYS", ""))
     if environment.get("DEBUG", "").strip().lower() in env.TRUE:
         yield "DEBUG must not be on in production: its error pages show settings and source code to everyone."
+
+
+def _database_refusals(name: str, url: str) -> Iterator[str]:
+    if urlsplit(url).scheme not in {"postgres", "postgresql"}:
+        yield f"{name} must name a PostgreSQL database: postgres://user:password@host:5432/name; unset means SQLite."
+        return
+    # PostgreSQL takes a single port for that of all hosts.
+    hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    if len({host.rpartition("]")[2].count(":") for host in hosts}) != 1:
+        yield f"{name} must give a port with each of its hosts, or with none: postgres://user:password@one:5432,two:5432/name."
+
+
+def _redis_refusals(url: str) -> Iterator[str]:
+    if not url:
+        yield "REDIS_URL is not set; web and worker processes share Redis (redis://:password@host:6379/0)."
+    elif fault := broker.fault_of(url):
+        yield f"REDIS_URL {fault}."
 
 
 def _encryption_refusals(text: str) -> Iterator[str]:
@@ -105,7 +130,15 @@ def refuse_half_configured(environment: Mapping[str, str]) -> None:
 
 def database(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
     """Return Django's settings of the database that DATABASE_URL names; a `pool_size` of 0 keeps a connection per thread."""
-    options = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "sluice", **parsed.pop("OPTIONS", {})}
+    several = "," in parsed.get("HOST", "")
+    options = {
+        "connect_timeout": CONNECT_TIMEOUT_OF_EACH if several else CONNECT_TIMEOUT,
+        "application_name": "sluice",
+        # After a failover an address may lead to a server that only reads: such a connection is refused, and not kept.
+        "target_session_attrs": "read-write",
+        **WATCHED,
+        **parsed.pop("OPTIONS", {}),
+    }
     settings = {**parsed, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
     if pool_size:
         options["pool"] = {
@@ -119,4 +152,19 @@ def database(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
             settings |= {"ENGINE": "config.postgresql", "CONN_HEALTH_CHECKS": False}
     else:
         settings["CONN_MAX_AGE"] = 60
+    return settings
+
+
+def replica(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
+    """Return Django's settings of the replica: given up sooner than the primary, which can answer in its place."""
+    options = {
+        "connect_timeout": REPLICA_TIMEOUT,
+        "tcp_user_timeout": REPLICA_AWAY * 1000,
+        # One that was promoted is none any more; where a connection was there before, its position tells.
+        "target_session_attrs": "standby",
+        **parsed.pop("OPTIONS", {}),
+    }
+    settings = database({**parsed, "OPTIONS": options}, pool_size=pool_size)
+    if pool_size:
+        settings["OPTIONS"]["pool"] |= {"min_size": 0, "timeout": REPLICA_TIMEOUT, "reconnect_timeout": REPLICA_TIMEOUT}
     return settings

@@ -8,10 +8,10 @@ docs/operations.md tells what each variable does.
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
 from config import embedded, logs, production
 from config import environment as env
+from core import broker
 from panel import theme
 from sluice import __version__
 
@@ -146,32 +146,22 @@ SLUICE_WEB_THREADS = env.number("SLUICE_WEB_THREADS", default=8, least=1)
 if IS_PRODUCTION:
     pool_size = env.number("SLUICE_DATABASE_POOL", default=SLUICE_WEB_THREADS)
     DATABASES = {"default": production.database(env.database("DATABASE_URL"), pool_size=pool_size)}
+    if env.text("DATABASE_REPLICA_URL"):
+        DATABASES["replica"] = production.replica(env.database("DATABASE_REPLICA_URL"), pool_size=pool_size)
+        MIDDLEWARE.append("panel.reading.FromReplica")
 else:
     DATABASES = {"default": embedded.database(SLUICE_DATA_DIR)}
+# Seconds that a reader of the replica may be behind in what nobody changed by an act, such as counts.
+SLUICE_REPLICA_LAG = env.number("SLUICE_REPLICA_LAG", default=10, least=1)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery ----------------------------------------------------------------------------------------------------------
 
 REDIS_URL = env.text("REDIS_URL")
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
 if REDIS_URL:
-    CELERY_BROKER_URL = REDIS_URL
-    # Seconds until a message that nobody acknowledged is given to another worker: longer than any task and any ETA.
-    # Without time-outs, a hanging broker would block every sender indefinitely.
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "visibility_timeout": 6 * 3600,
-        "socket_connect_timeout": 5,
-        "socket_timeout": 10,
-    }
-    # A server that hangs must not hang every request that counts a failed login or asks for a fold.
-    cache_options = {"socket_connect_timeout": 2, "socket_timeout": 2}
-    redis_cache = {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
-        "OPTIONS": cache_options,
-    }
+    CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = broker.celery(REDIS_URL)
     # The counts of wrong passwords stand apart; a Redis with `noeviction` drops none of them before its time.
-    CACHES = {"default": redis_cache, "lockout": {**redis_cache, "KEY_PREFIX": "lockout"}}
+    CACHES = {"default": broker.cache(REDIS_URL), "lockout": {**broker.cache(REDIS_URL), "KEY_PREFIX": "lockout"}}
 else:
     CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = embedded.broker(SLUICE_DATA_DIR)
     CELERY_BROKER_TRANSPORT = "config.folder_broker:Transport"

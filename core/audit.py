@@ -10,6 +10,7 @@ from typing import Any, Self
 import structlog
 from django.db import models
 
+from core import replica
 from core.encryption import CiphertextField
 from core.models import AuditEntry, User
 from core.names import NameKeyField
@@ -81,6 +82,7 @@ def record(
     """
     entry = _entry(actor, act, target, before, after, organization_id, request_id)
     entry.save(force_insert=True)
+    replica.note_change()
     return entry
 
 
@@ -95,6 +97,7 @@ def record_creations(
     AuditEntry.objects.bulk_create(
         _entry(actor, act, target, None, document, organization_id, None) for target, document in targets
     )
+    replica.note_change()
 
 
 def _entry(

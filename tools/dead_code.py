@@ -48,6 +48,7 @@ _PLAIN = {
 }
 FOUND = re.compile(
     r"on_starting|on_exit|child_exit"  # gunicorn's hooks
+    r"|process_view"  # Django: what it calls a middleware for
     r"|clean_\w+"  # Django: the check of one field of a form
     r"|has_\w+_permission"  # Unfold: the permission that an action names
     r"|to_url"  # Django: a path converter is no subclass of anything

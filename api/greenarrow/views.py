@@ -16,6 +16,7 @@ from api.greenarrow.renderers import renderer
 from api.greenarrow.serializers import RowSerializer
 from api.problems import Code, decline
 from api.views import DialectViewSet
+from core import replica
 from core.audit import Actor
 from core.errors import Fault, Invalid, NotFound
 from core.models import User
@@ -57,9 +58,17 @@ class GreenArrowViewSet(DialectViewSet):
     filterset_class: ClassVar[Any] = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Hold the verb against the user's API level."""
+        """Hold the verb against the user's API level; what only reads may do so from a replica."""
         super().initial(request, *args, **kwargs)
         reads = request.method in ("GET", "HEAD") or self.action in self.reading_posts
+        self.hold_against_level(reads=reads)
+        if reads and replica.is_there():
+            verb = (request.method or "").lower()
+            handler = getattr(self, verb)
+            setattr(self, verb, lambda *given, **path: replica.read(lambda: handler(*given, **path)))
+
+    def hold_against_level(self, *, reads: bool) -> None:
+        """Refuse what the user's API level does not allow."""
         match level_of(self.user):
             case User.ApiLevel.YES:
                 return

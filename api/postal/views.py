@@ -18,6 +18,7 @@ from api.postal.renderers import renderer
 from api.postal.requests import parameters_of
 from api.renderers import Answer
 from api.views import DialectViewSet
+from core import replica
 
 READS = ("get", "post")
 # Postal: PUT and PATCH are tolerated; nothing that changes anything answers GET.
@@ -77,8 +78,10 @@ def endpoint(
         def run(view: PostalViewSet, request: Request, **in_path: str) -> object:
             if operation.takes is None:
                 return operation.write(method(view, request))
-            raw = parameters_of(request._request, view.body()) | in_path
-            return operation.write(method(view, request.auth, operation.takes.run_validation(raw)))
+            given = operation.takes.run_validation(parameters_of(request._request, view.body()) | in_path)
+            if operation.is_change:
+                return operation.write(method(view, request.auth, given))
+            return replica.read(lambda: operation.write(method(view, request.auth, given)))
 
         name = method.__qualname__.replace("ViewSet.", "_").title().replace("_", "")
         operation = Operation(

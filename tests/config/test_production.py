@@ -41,6 +41,7 @@ def test_the_embedded_default_needs_nothing() -> None:
     ("variable", "value", "sentence"),
     [
         ("DATABASE_URL", "sqlite:///x", "DATABASE_URL must name a PostgreSQL database"),
+        ("DATABASE_REPLICA_URL", "sqlite:///x", "DATABASE_REPLICA_URL must name a PostgreSQL database"),
         ("SECRET_KEY", "", "SECRET_KEY is not set"),
         ("SECRET_KEY", "short", "SECRET_KEY is too easy to guess"),
         ("SECRET_KEY", "a" * 60, "SECRET_KEY is too easy to guess"),
@@ -49,7 +50,10 @@ def test_the_embedded_default_needs_nothing() -> None:
         ("ALLOWED_HOSTS", " , ", "ALLOWED_HOSTS is not set"),
         ("ALLOWED_HOSTS", "panel.example, *", "ALLOWED_HOSTS must not be *"),
         ("REDIS_URL", "", "REDIS_URL is not set"),
-        ("REDIS_URL", "127.0.0.1:6379", "REDIS_URL must begin with redis:// or rediss://"),
+        ("REDIS_URL", "127.0.0.1:6379", "REDIS_URL must begin with redis://, rediss:// or sentinel://"),
+        ("REDIS_URL", "sentinel://one:26379/0", "REDIS_URL cannot be read (it ends with ?master="),
+        ("REDIS_URL", "sentinel:///0?master=x", "REDIS_URL cannot be read (it names no Sentinel)"),
+        ("DATABASE_URL", "postgres://a:b@one,two:5433/c", "DATABASE_URL must give a port with each of its hosts"),
         ("SLUICE_ENCRYPTION_KEYS", "", "SLUICE_ENCRYPTION_KEYS is not set"),
         ("SLUICE_ENCRYPTION_KEYS", "rubbish", "SLUICE_ENCRYPTION_KEYS: key 1 is not a Fernet key"),
         (

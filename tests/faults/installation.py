@@ -123,8 +123,13 @@ def children_of(number: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, embedded: bool = False, **environment: str) -> Iterator[Installation]:
-    """Run web, with a tenant, one address in a pool, and an operator; the rest is started by who wants it."""
+def running(
+    folder: Path, *, embedded: bool = False, on: dict[str, str] | None = None, **environment: str
+) -> Iterator[Installation]:
+    """Run web, with a tenant, one address in a pool, and an operator; the rest is started by who wants it.
+
+    Production has servers of its own, or those of `on`.
+    """
     with contextlib.ExitStack() as stack:
         places = {"SLUICE_LOG_FORMAT": "json", **environment}
         if embedded:
@@ -132,7 +137,7 @@ def running(folder: Path, *, embedded: bool = False, **environment: str) -> Iter
             places = {**dict.fromkeys(("SECRET_KEY", "SLUICE_ENCRYPTION_KEYS"), ""), **places}
             places["SLUICE_DATA_DIR"] = str(folder / "var")
         else:
-            places = {**stack.enter_context(servers.running()), **places}
+            places = {**(on or stack.enter_context(servers.running())), **places}
             # Where tools.servers keeps what it runs: its own folder, which names itself in the data folder.
             folder = Path(places["SLUICE_DATA_DIR"]).parent
         sluice = stack.enter_context(panel.running(folder, places, static=embedded))

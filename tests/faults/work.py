@@ -24,6 +24,7 @@ class Work:
     # Refused as unavailable: a commit whose confirmation was lost is answered so, and may be there.
     refused_servers: set[str] = field(default_factory=set)
     events: list[dict[str, Any]] = field(default_factory=list)
+    # Events that were not answered, or refused as unavailable: they may be there, and are sent again.
     unknown_events: list[dict[str, Any]] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -81,7 +82,7 @@ class Work:
                 "refused": [],
             }, answer.body
             self.events += events
-        elif answer is None:
+        else:
             self.unknown_events += events
 
     def _is_accepted(self, answer: Answer | None, path: str) -> bool:
@@ -96,6 +97,15 @@ class Work:
         else:
             self.wrong.append(f"{path}: {answer.status} {answer.body}")
         return False
+
+    def send_the_rest(self) -> int:
+        """Send again what was not accepted, and return how many events there are now: each is there once."""
+        for start in range(0, len(self.unknown_events), 5_000):
+            answer = self.installation.client.postal("events", self.unknown_events[start : start + 5_000])
+            assert answer is not None
+            assert answer.is_success, answer.body
+            assert not answer.body["data"]["refused"]
+        return len(self.events) + len(self.unknown_events)
 
     def check(self) -> None:
         """Everything accepted is there once; nothing that was answered in another way than it should be."""
