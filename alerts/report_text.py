@@ -1,4 +1,4 @@
-"""The words of a weekly report: volume, rates, what was wrong."""
+"""The text of a weekly report: volume, rates, problems."""
 
 import dataclasses
 import datetime
@@ -81,7 +81,7 @@ def _share(share: float | None, places: int = 2) -> str:
 
 def _servers(scope: Scope, week_on: datetime.date) -> list[str]:
     days = _days(week_on)
-    busiest = queries.busiest_named_servers(scope.server_ids, days[0], days[-1], limit=SERVERS)
+    busiest = queries.busiest_servers(scope.server_ids, days[0], days[-1], limit=SERVERS)
     lines = [
         f"  {each.name}: {each.counts.sent:,} sent, {_share(accepted_share(each.counts), 1)} accepted,"
         f" {_share(_rate(each.counts))} complaints"

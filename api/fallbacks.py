@@ -24,17 +24,17 @@ DIALECTS = (
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """A request that Django refused before any view, as with a host that is not ours."""
     problem = problem_from(exception) or Problem.of(Code.MALFORMED)
-    return _told(problem, request) or defaults.bad_request(request, exception)
+    return _in_dialect(problem, request) or defaults.bad_request(request, exception)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """A refusal outside of any view of a dialect."""
-    return _told(Problem.of(Code.NOT_ALLOWED), request) or defaults.permission_denied(request, exception)
+    return _in_dialect(Problem.of(Code.NOT_ALLOWED), request) or defaults.permission_denied(request, exception)
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """A URL that nothing answers."""
-    return _told(Problem.of(Code.UNKNOWN_URL), request) or defaults.page_not_found(request, exception)
+    return _in_dialect(Problem.of(Code.UNKNOWN_URL), request) or defaults.page_not_found(request, exception)
 
 
 def handler500(request: HttpRequest) -> HttpResponse | HttpResponseBase:
@@ -43,8 +43,8 @@ def handler500(request: HttpRequest) -> HttpResponse | HttpResponseBase:
     A database that is away is no crash: whoever asked may ask again.
     """
     problem = _unavailable(sys.exception()) or Problem.of(Code.CRASH)
-    if told := _told(problem, request):
-        return told
+    if (response := _in_dialect(problem, request)) is not None:
+        return response
     if problem.code != Code.UNAVAILABLE:
         return defaults.server_error(request)
     page = loader.get_template("503.html").render()
@@ -56,7 +56,7 @@ def _unavailable(exc: BaseException | None) -> Problem | None:
     return problem if problem is not None and problem.code == Code.UNAVAILABLE else None
 
 
-def _told(problem: Problem, request: HttpRequest) -> HttpResponse | None:
+def _in_dialect(problem: Problem, request: HttpRequest) -> HttpResponse | None:
     """Return the response in the dialect of the path; None for pages of the panel."""
     renderer = dialect_of(request.path_info)
     return None if renderer is None else renderer.respond(problem, request)

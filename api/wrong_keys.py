@@ -1,4 +1,4 @@
-"""How a key that is nobody's is refused: counted, and at some number with when to come again, because each costs work."""
+"""Refuses unknown keys: each is counted, and too many are answered with a time to wait."""
 
 import logging
 

@@ -58,13 +58,6 @@ FOUND = re.compile(
 )
 
 
-# Reports on events that no page shows yet; standing here counts as a use. A name goes when its page comes, or the report goes.
-WITHOUT_A_PAGE = {
-    "busiest_servers", "by_class", "by_hour_and_class", "by_address_provider_and_class", "by_rule", "latencies",
-    "provider_names",
-}  # fmt: skip
-
-
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()

@@ -1,7 +1,8 @@
 """The dialect's serializer fields: parsing, error sentence and schema of each."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar
 
 from rest_framework import serializers
@@ -92,60 +93,44 @@ class Described(serializers.Field[Any, Any, Any, Any]):
 
 
 class Text(Described):
-    request_schema = TEXT
+    """A string; `faults_of` returns what is wrong with it."""
 
-    @staticmethod
-    def faults_of(text: str, /) -> list[str]:
-        """Return what is wrong with the text."""
-        return []
+    def __init__(
+        self,
+        request_schema: Schema = TEXT,
+        response_schema: Schema | None = TEXT,
+        *,
+        faults_of: Callable[[str], list[str]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.request_schema, self.response_schema, self.faults_of = request_schema, response_schema, faults_of
 
     def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
             raise ValidationError("is required" if data is None else "must be a string")
-        if found := self.faults_of(data):
+        if self.faults_of is not None and (found := self.faults_of(data)):
             raise ValidationError(found)
         return data
 
 
-class Name(Text):
-    """A name of a template or program; the act judges it."""
-
-    request_schema, response_schema = NAME, TEXT
-
-
-class MTAName(Text):
-    """A name of a VirtualMTA: ASCII without comma, pound and at-sign, no space at either end, and no integer."""
-
-    request_schema = {**NAME, "pattern": r"^(?![+-]?[0-9]+$)(?! )[ !\"$-+\--?A-~]*[!\"$-+\--?A-~]$"}
-    response_schema = TEXT
-
-
-class IPv4(Text):
-    request_schema = {"type": "string", "format": "ipv4"}
-    faults_of = staticmethod(values.ipv4_faults)
-
-
-class HostName(Text):
-    request_schema, response_schema = HOSTNAME, TEXT
-    faults_of = staticmethod(values.hostname_faults)
-
-
-class Destination(Text):
-    """A host name or an IPv4 address."""
-
-    request_schema, response_schema = HOSTNAME, TEXT
-    faults_of = staticmethod(destination_faults)
+# A name of a template or program; the act checks it.
+Name = partial(Text, NAME)
+# A name of a VirtualMTA: ASCII without comma, pound and at-sign, no space at either end, and no integer.
+MTAName = partial(Text, {**NAME, "pattern": r"^(?![+-]?[0-9]+$)(?! )[ !\"$-+\--?A-~]*[!\"$-+\--?A-~]$"})
+IPv4 = partial(Text, {"type": "string", "format": "ipv4"}, None, faults_of=values.ipv4_faults)
+HostName = partial(Text, HOSTNAME, faults_of=values.hostname_faults)
+# A host name or an IPv4 address.
+Destination = partial(Text, HOSTNAME, faults_of=destination_faults)
 
 
 class Password(Text):
     """Written only: read back as null."""
 
-    request_schema = {"type": ["string", "null"], "writeOnly": True, "description": 'null keeps it, "" takes it away'}
-    response_schema = {"type": "null", "description": "Never read back"}
-
     def schema(self, direction: str) -> Schema:
-        """Return the schema, which has null already."""
-        return self.response_schema if direction == "response" else self.request_schema
+        if direction == "response":
+            return {"type": "null", "description": "Never read back"}
+        return {"type": ["string", "null"], "writeOnly": True, "description": 'null keeps it, "" takes it away'}
 
     def get_attribute(self, instance: Any) -> None:
         """Return nothing, whatever is stored."""
@@ -265,7 +250,8 @@ class Domain(Text):
 class DomainPattern(Domain):
     """A domain, with `*.` for its subdomains or `[*.]` for both before it: kept as written, for the act's sentences."""
 
-    request_schema = {**TEXT, "examples": ["example.com", "*.example.com", "[*.]example.com"]}
+    def __init__(self) -> None:
+        super().__init__({**TEXT, "examples": ["example.com", "*.example.com", "[*.]example.com"]}, None)
 
     def normalized(self, text: str) -> str:
         pattern(text)
@@ -289,6 +275,10 @@ class Domains(DomainList):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(help_text="`*.` is for all subdomains, `[*.]` for the domain and its subdomains", **kwargs)
+
+    def to_representation(self, data: Any) -> list[str]:
+        """Return the patterns of rows in their order."""
+        return [domain.pattern for domain in data.all()]
 
 
 class Portion(Described):

@@ -17,8 +17,8 @@ SECURITY = "GreenArrowBasic"
 ID: Schema = {"type": "integer", "minimum": 1, "maximum": HIGHEST_ID}
 
 _DESCRIPTIONS = {
-    "400": "The request cannot be read: not JSON, no root key, a page or token that is none",
-    "401": "Nobody is asking, or nobody we know",
+    "400": "The request cannot be read: not JSON, no root key, an invalid page or page token",
+    "401": "No credentials, or wrong ones",
     "403": "The user's API level does not cover this, or the record is built in",
     "404": "There is no such record or URL",
     "405": "The URL does not answer this method",
@@ -26,7 +26,7 @@ _DESCRIPTIONS = {
     "413": "The body is larger than 1 MiB",
     "422": "The request breaks rules: one sentence for each, with the path of the field",
     "429": "Too many wrong passwords",
-    "500": "A crash, which operators are told of",
+    "500": "An internal error, which is logged",
     "503": "The database or cache is busy or away",
 }
 _HEADERS: dict[str, tuple[str, Schema]] = {

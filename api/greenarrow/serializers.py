@@ -1,7 +1,5 @@
 """The dialect's serializers: of requests (`New…`, `Changed…`), and of responses (the others)."""
 
-from typing import Any
-
 from api.greenarrow.fields import (
     Boolean,
     ByReference,
@@ -49,8 +47,11 @@ class PaginationSerializer(Record):
     next_page_token = Text(allow_null=True, help_text="null on the last page")
 
 
-class RowSerializer(Record):
+class Numbered(Record):
     id = Id()
+
+
+class RowSerializer(Numbered):
     name = Text()
 
 
@@ -88,14 +89,6 @@ class NewOpenLimitsSerializer(Record):
     max_messages_per_hour = Limit(allow_null=True, required=False)
 
 
-class DomainListField(Domains):
-    """The domains of a rule in an answer."""
-
-    def to_representation(self, data: Any) -> list[str]:
-        """Return the patterns in their order."""
-        return [domain.pattern for domain in data.all()]
-
-
 class NewRuleSerializer(Record):
     domains = Domains()
     max_concurrent_connections = Limit()
@@ -103,9 +96,8 @@ class NewRuleSerializer(Record):
     throttle_program = ByReference(allow_null=True, required=False)
 
 
-class RuleSerializer(Record):
-    id = Id()
-    domains = DomainListField()
+class RuleSerializer(Numbered):
+    domains = Domains()
     max_concurrent_connections = Limit()
     max_messages_per_hour = Limit()
     throttle_program = RowSerializer(allow_null=True)
@@ -146,8 +138,7 @@ class NewIPAddressSerializer(GivenAddress, NewRules): ...
 class ChangedIPAddressSerializer(GivenAddress, AddedRules): ...
 
 
-class IPAddressSerializer(Record):
-    id = Id()
+class IPAddressSerializer(Numbered):
     name = MTAName()
     ip = IPv4(source="ipv4")
     hostname = HostName()
@@ -171,8 +162,7 @@ class NewThrottlingTemplateSerializer(GivenTemplate, NewRules): ...
 class ChangedThrottlingTemplateSerializer(GivenTemplate, AddedRules): ...
 
 
-class ThrottlingTemplateSerializer(Record):
-    id = Id()
+class ThrottlingTemplateSerializer(Numbered):
     name = Name()
     rules = many(RuleSerializer(), source="rules.rules", most=MAX_RULES)
     default = LimitsSerializer(source="rules")
@@ -233,8 +223,7 @@ class NewThrottleProgramSerializer(Record):
     triggers = NewTriggersSerializer(source="*")
 
 
-class ThrottleProgramSerializer(Record):
-    id = Id()
+class ThrottleProgramSerializer(Numbered):
     name = Name()
     builtin = Boolean(source="is_builtin")
     backoff = BackoffSerializer(source="*")
@@ -265,8 +254,7 @@ class NewRelayServerSerializer(Record):
     throttle_limits = LimitsSerializer(source="*")
 
 
-class RelayServerSerializer(Record):
-    id = Id()
+class RelayServerSerializer(Numbered):
     name = MTAName()
     source_ip = SourceSerializer(source="*")
     destination = DestinationSerializer(source="*")
@@ -304,9 +292,8 @@ class NewOverrideSerializer(Record):
     deliver_through = many(NewTargetSerializer(), allow_empty=False, error_messages=NO_TARGET)
 
 
-class OverrideSerializer(Record):
-    id = Id()
-    domains = DomainListField()
+class OverrideSerializer(Numbered):
+    domains = Domains()
     randomization_type = Choice(*Randomization.values)
     deliver_through = many(TargetSerializer(), source="targets")
 
@@ -317,8 +304,7 @@ class NewRoutingRuleSerializer(Record):
     domain_overrides = many(NewOverrideSerializer(), required=False)
 
 
-class RoutingRuleSerializer(Record):
-    id = Id()
+class RoutingRuleSerializer(Numbered):
     name = MTAName()
     domain_overrides = many(OverrideSerializer())
     default = BranchSerializer(source="*")

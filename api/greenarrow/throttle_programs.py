@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework.request import Request
 
-from api.greenarrow.pages import UsedBy, asked
+from api.greenarrow.pagination import UsedBy, page_request
 from api.greenarrow.reading import many
 from api.greenarrow.serializers import NewThrottleProgramSerializer, ReferringSerializer, ThrottleProgramSerializer
 from api.greenarrow.views import RecordViewSet, action
@@ -27,4 +27,4 @@ class ThrottlePrograms(RecordViewSet):
     @action(detail=True)
     def used_by(self, request: Request, program_id: int) -> dict[str, Any]:
         """List the addresses and templates with a rule that uses it."""
-        return asked(request).answer("used_by", UsedBy(used_by.of_program(self.record(program_id))))
+        return page_request(request).answer("used_by", UsedBy(used_by.of_program(self.record(program_id))))

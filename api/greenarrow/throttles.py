@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework.request import Request
 
-from api.greenarrow.pages import Computed, asked
+from api.greenarrow.pagination import Computed, page_request
 from api.greenarrow.reading import many
 from api.greenarrow.serializers import ThrottleSerializer
 from api.greenarrow.shapes import list_row, owned_rule, timestamp
@@ -38,7 +38,7 @@ class ThrottlesInBackoff(GreenArrowViewSet):
         rows = RuleDomain.objects.filter(rule_id__in={cap.rule_id for cap in caps}).order_by("rule_id", "position")
         for rule_id, pattern in rows.values_list("rule_id", "pattern"):
             domains[rule_id].append(pattern)
-        return asked(request).answer(
+        return page_request(request).answer(
             "throttles",
             Computed(
                 [([cap.address_id, cap.rule_id or 0], _throttle_of(cap, tuple(domains[cap.rule_id]))) for cap in caps]
@@ -58,7 +58,7 @@ def page_of(request: DialectRequest, address: IPAddress) -> dict[str, Any]:
         ([int(source == Source.TEMPLATE), rule.id], _throttle(address, source, rule, caps))
         for source, rule in applicable(limit_tables(address))
     ]
-    return asked(request).answer("throttles", Computed(rows))
+    return page_request(request).answer("throttles", Computed(rows))
 
 
 def _throttle_of(cap: AddressCap, domains: tuple[str, ...]) -> dict[str, Any]:

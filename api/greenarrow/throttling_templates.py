@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework.request import Request
 
-from api.greenarrow.pages import UsedBy, asked
+from api.greenarrow.pagination import UsedBy, page_request
 from api.greenarrow.reading import many
 from api.greenarrow.serializers import (
     ChangedThrottlingTemplateSerializer,
@@ -33,4 +33,4 @@ class ThrottlingTemplates(RecordViewSet):
     @action(detail=True)
     def used_by(self, request: Request, template_id: int) -> dict[str, Any]:
         """List the addresses that inherit from it."""
-        return asked(request).answer("used_by", UsedBy(used_by.of_template(self.record(template_id))))
+        return page_request(request).answer("used_by", UsedBy(used_by.of_template(self.record(template_id))))

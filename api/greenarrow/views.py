@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from api.bodies import parse_json
 from api.greenarrow.authentication import Basic, level_of
 from api.greenarrow.openapi import GreenArrowSchema
-from api.greenarrow.pages import Rows, asked
+from api.greenarrow.pagination import Rows, page_request
 from api.greenarrow.reading import Record, many
 from api.greenarrow.renderers import renderer
 from api.greenarrow.serializers import RowSerializer
@@ -147,7 +147,7 @@ class RecordViewSet(GreenArrowViewSet):
 
     def list(self, request: Request) -> dict[str, Any]:
         """List ids and names."""
-        page = asked(request, filters=self.filter_names())
+        page = page_request(request, filters=self.filter_names())
         rows = self.queryset.model._default_manager.all()
         if page.filters:
             rows = self.filterset_class(page.filters, queryset=rows).qs

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.request import Request
 
 from api.greenarrow.fields import ByReference
-from api.greenarrow.pages import Rows, UsedBy, asked
+from api.greenarrow.pagination import Rows, UsedBy, page_request
 from api.greenarrow.reading import Record, many
 from api.greenarrow.serializers import ReferringSerializer, VirtualMTASerializer
 from api.greenarrow.views import GreenArrowViewSet, action, found
@@ -36,7 +36,7 @@ class VirtualMTAs(GreenArrowViewSet):
     def list(self, request: Request) -> dict[str, Any]:
         """List types, ids and names."""
         rows = Rows(VirtualMTA.objects.all(), columns={"type": "kind", "id": "pk", "name": "name"})
-        return asked(request).answer("virtual_mtas", rows)
+        return page_request(request).answer("virtual_mtas", rows)
 
     @action(detail=False)
     def default(self, request: Request) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class VirtualMTAs(GreenArrowViewSet):
     def used_by(self, request: Request, virtual_mta_id: int) -> dict[str, Any]:
         """List the records that refer to it."""
         found(VirtualMTA.objects.all(), virtual_mta_id)
-        return asked(request).answer("used_by", UsedBy(used_by.of_virtual_mta(virtual_mta_id)))
+        return page_request(request).answer("used_by", UsedBy(used_by.of_virtual_mta(virtual_mta_id)))
 
     def enveloped(self, found: VirtualMTA | None) -> dict[str, Any]:
         """Return a reference to a VirtualMTA, or null."""

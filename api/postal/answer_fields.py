@@ -1,23 +1,27 @@
 """The serializer fields of the dialect's responses: format and JSON Schema of each value."""
 
 import datetime
+from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv6Address
-from typing import Any, ClassVar
+from typing import Any
 
-from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.drainage import set_override
 from rest_framework.fields import CharField, DictField, Field, FloatField, IntegerField, ListField
 
-from api.openapi import Schema
+from api.openapi import Schema, strict_object
 from api.postal.parameters import MODES
 from core.encryption import decrypt
 from servers.domains import verification_string
 from servers.models import Domain
 from suppressions.models import Suppression
-from webhooks.models import Delivery as DeliveryRow
+from webhooks.models import Delivery
 
 STATUSES = {None: None, "ok": "OK", "missing": "Missing", "invalid": "Invalid"}
+_TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}"
+_TIMESTAMP: Schema = {"type": "string", "format": "date-time", "pattern": _TIME + r"\.\d{3}Z$"}
 _STATUS: Schema = {"type": ["string", "null"], "enum": ["OK", "Missing", "Invalid", None]}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 
 
 def timestamp(at: datetime.datetime) -> str:
@@ -25,164 +29,90 @@ def timestamp(at: datetime.datetime) -> str:
     return at.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
+def whole_seconds(at: datetime.datetime) -> str:
+    """Return a time in UTC without milliseconds, as statistics have it."""
+    return at.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
 def exploded(ipv6: str | None) -> str | None:
     """Return an IPv6 address written out in full. Postal: as the page has it."""
     return None if ipv6 is None else IPv6Address(ipv6).exploded
 
 
+def _source_event(suppression: Suppression) -> dict[str, str] | None:
+    """Return the event that suppressed an address; None where no event did."""
+    at = suppression.event_at
+    return None if at is None else {"id": suppression.event_id, "at": timestamp(at)}
+
+
 class Written(Field):
-    """The base of all kinds; itself, a value that is JSON already."""
+    """A value that a function writes, and its JSON Schema. What is None is written as null, without the function."""
 
-    schema: ClassVar[Schema]
+    def __init__(self, schema: Schema, write: Callable[[Any], object], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.write = write
+        set_override(self, "field", schema)
 
-    def to_representation(self, value: Any) -> Any:
-        return value
-
-
-class _WrittenExtension(OpenApiSerializerFieldExtension):
-    target_class = Written
-    match_subclasses = True
-
-    def map_serializer_field(self, auto_schema: Any, direction: str) -> Schema:
-        """What the field says of itself."""
-        return self.target.schema
+    def to_representation(self, value: Any) -> object:
+        return self.write(value)
 
 
-class Timestamp(Written):
-    schema = {
-        "type": "string",
-        "format": "date-time",
-        "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$",
-    }
-
-    def to_representation(self, value: datetime.datetime) -> str:
-        return timestamp(value)
-
-
-class OptionalTimestamp(Timestamp):
-    """A time that may not have come, or that is not known: null."""
-
-    schema = {**Timestamp.schema, "type": ["string", "null"]}
-
-
-class DeliveryState(Written):
-    schema = {"type": "string", "enum": [*DeliveryRow.State.labels]}
-
-    def to_representation(self, value: str) -> str:
-        return str(DeliveryRow.State(value).label)
-
-
-class WholeSeconds(Written):
-    """A time in UTC without milliseconds, as statistics have it."""
-
-    schema = {
-        "type": "string",
-        "format": "date-time",
-        "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$",
-    }
-
-    def to_representation(self, value: datetime.datetime) -> str:
-        return value.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-
-
-class Mode(Written):
-    schema = {"type": "string", "enum": ["Live", "Development"]}
-
-    def to_representation(self, value: str) -> str:
-        return MODES[value]
-
-
-class Status(Written):
-    """What a check of a domain's records found."""
-
-    schema = _STATUS
-
-    def to_representation(self, value: str) -> str | None:
-        return STATUSES[value]
-
-
-class OfRecord(Written):
-    """Written from the whole record."""
-
-    def __init__(self) -> None:
-        super().__init__(source="*")
-
-
-class Check(OfRecord):
+class Check(Written):
     """What the check of this name found on a domain; the error says what to change.
 
     `warning` is there only where a record is accepted and a person should know something of it.
     """
 
-    schema = {
-        "type": "object",
-        "properties": {"status": _STATUS, "error": {"type": ["string", "null"]}, "warning": {"type": "string"}},
-        "required": ["status", "error"],
-        "additionalProperties": False,
-    }
+    def __init__(self) -> None:
+        schema = strict_object(status=_STATUS, error=_TEXT_OR_NULL)
+        schema["properties"]["warning"] = {"type": "string"}
+        super().__init__(schema, self._found, source="*")
 
-    def to_representation(self, value: Domain) -> dict[str, str | None]:
-        warning = (value.dns_answers.get(self.field_name) or {}).get("warning")
+    def _found(self, domain: Domain) -> dict[str, str | None]:
+        warning = (domain.dns_answers.get(self.field_name) or {}).get("warning")
         return {
-            "status": STATUSES[getattr(value, f"{self.field_name}_status")],
-            "error": getattr(value, f"{self.field_name}_error") or None,
+            "status": STATUSES[getattr(domain, f"{self.field_name}_status")],
+            "error": getattr(domain, f"{self.field_name}_error") or None,
             **({"warning": warning} if warning else {}),
         }
-
-
-class ClearAddress(OfRecord):
-    """The address of a suppression, where its organization keeps it."""
-
-    schema = {"type": ["string", "null"]}
-
-    def to_representation(self, value: Suppression) -> str | None:
-        return decrypt(value.address) if value.address else None
-
-
-class SourceEvent(OfRecord):
-    """The event that suppressed an address; null: no event did."""
-
-    schema = {
-        "type": ["object", "null"],
-        "properties": {"id": {"type": "string"}, "at": Timestamp.schema},
-        "required": ["id", "at"],
-        "additionalProperties": False,
-    }
-
-    def to_representation(self, value: Suppression) -> dict[str, str] | None:
-        return None if value.event_at is None else {"id": value.event_id, "at": timestamp(value.event_at)}
-
-
-class IPv6(Written):
-    schema = {"type": ["string", "null"]}
-
-    def to_representation(self, value: str) -> str | None:
-        return exploded(value)
-
-
-Count = partial(IntegerField, min_value=0)
-Rate = partial(FloatField, min_value=0)
 
 
 class Texts(ListField):
     child = CharField()
 
 
+Count = partial(IntegerField, min_value=0)
+Rate = partial(FloatField, min_value=0)
+
+
 class CountsByName(DictField):
     child = Count()
 
 
-class VerificationMethod(OfRecord):
-    schema = {"type": "string", "const": "DNS"}
+Timestamp = partial(Written, _TIMESTAMP, timestamp)
+OptionalTimestamp = partial(Written, {**_TIMESTAMP, "type": ["string", "null"]}, timestamp)
+WholeSeconds = partial(Written, {**_TIMESTAMP, "pattern": _TIME + "Z$"}, whole_seconds)
+Mode = partial(Written, {"type": "string", "enum": [*MODES.values()]}, MODES.__getitem__)
+Status = partial(Written, _STATUS, STATUSES.__getitem__)
+IPv6 = partial(Written, _TEXT_OR_NULL, exploded)
+DeliveryState = partial(
+    Written, {"type": "string", "enum": [*Delivery.State.labels]}, lambda state: str(Delivery.State(state).label)
+)
 
-    def to_representation(self, value: Domain) -> str:
-        return "DNS"
-
-
-class VerificationString(OfRecord):
-    """The text of the TXT record that proves a domain."""
-
-    schema = {"type": "string"}
-
-    def to_representation(self, value: Domain) -> str:
-        return verification_string(value)
+# Of a whole record.
+VerificationMethod = partial(Written, {"type": "string", "const": "DNS"}, lambda domain: "DNS", source="*")
+# The text of the TXT record that proves a domain.
+VerificationString = partial(Written, {"type": "string"}, verification_string, source="*")
+# The address of a suppression, where its organization keeps it.
+ClearAddress = partial(
+    Written,
+    _TEXT_OR_NULL,
+    lambda suppression: decrypt(suppression.address) if suppression.address else None,
+    source="*",
+)
+SourceEvent = partial(
+    Written,
+    {**strict_object(id={"type": "string"}, at=_TIMESTAMP), "type": ["object", "null"]},
+    _source_event,
+    source="*",
+)

@@ -16,7 +16,7 @@ from api.postal.problems import (
     VERIFICATION_FAILED,
     refuse,
 )
-from api.postal.views import Given, PostalViewSet, changes, deletes, reads
+from api.postal.views import Given, PostalViewSet, changes, deletes, one_of, page_of, reads
 from core.errors import NotFound
 from dnschecks.sweep import CheckInProgress
 from servers.access import Caller
@@ -42,30 +42,20 @@ class DomainViewSet(PostalViewSet):
         "list",
         answers={"domains": serializers.ListedDomain(many=True), "pagination": serializers.Pagination()},
         takes=parameters.ListDomains,
-        examples=("domains-list",),
     )
     def list(self, caller: Caller, given: Given) -> object:
         """The domains of the key's server, a page at a time."""
         domains: Any = Domain.objects.filter(server_id=caller.server_id)
         domains = DomainFilter({name: given[name] for name in ("verified", "search")}, queryset=domains).qs
-        total, per_page = domains.count(), given["per_page"]
-        start = (given["page"] - 1) * per_page
-        # Past the end, however far: no question to the database, whose offsets end at 64 bits.
-        rows = _ordered(domains, given)[start : start + per_page] if start < total else []
-        return {
-            "domains": with_sent(rows, caller.server_id, self.now) if given["include_stats"] else rows,
-            "pagination": {
-                "current_page": given["page"],
-                "per_page": per_page,
-                "total_pages": -(-total // per_page),
-                "total_count": total,
-            },
-        }
+        rows, pagination = page_of(_ordered(domains, given), given)
+        if given["include_stats"]:
+            rows = with_sent(rows, caller.server_id, self.now)
+        return {"domains": rows, "pagination": pagination}
 
     @changes(
         "create",
         answers={"domain": serializers.NewDomain(), "dns_records": serializers.Record(many=True)},
-        takes=parameters.CreateDomain, examples=("domains-create",),
+        takes=parameters.CreateDomain,
 
         errors=(
             *DOMAIN_FAULTS,
@@ -100,8 +90,7 @@ class DomainViewSet(PostalViewSet):
     @deletes(
         "delete|delete/<str:name>",
         answers={**serializers.DELETED, "domain": serializers.Named()},
-        takes=parameters.DomainName,
-        examples=("domains-delete",), errors=(INVALID_DOMAIN,), error_data=serializers.UnknownDomain,
+        takes=parameters.DomainName, errors=(INVALID_DOMAIN,), error_data=serializers.UnknownDomain,
     )  # fmt: skip
     def destroy(self, caller: Caller, given: Given) -> object:
         """Delete a domain of the key's server; the counts of its mail stay."""
@@ -116,7 +105,7 @@ class DomainViewSet(PostalViewSet):
     @changes(
         "verify",
         answers={"domain": serializers.VerifiedDomain()},
-        takes=parameters.DomainName, examples=("domains-verify",),
+        takes=parameters.DomainName,
         errors=(INVALID_DOMAIN, VERIFICATION_FAILED, ("Conflict", CheckInProgress.default_message)),
         error_data=serializers.UnverifiedDomain,
     )  # fmt: skip
@@ -132,15 +121,14 @@ class DomainViewSet(PostalViewSet):
     @reads(
         "dns_records",
         answers={"domain": serializers.CheckedDomain(), "dns_records": serializers.Record(many=True)},
-        takes=parameters.ShowDNSRecords, examples=("domains-dns-records",),
+        takes=parameters.ShowDNSRecords,
         errors=(INVALID_DOMAIN, INVALID_DOMAIN_ID), error_data=serializers.UnknownDomain,
     )  # fmt: skip
     def dns_records(self, caller: Caller, given: Given) -> object:
         """The records that a domain of the key's server must have in DNS, and what the last look found."""
         if given["domain_id"] is not None:
-            domain = Domain.objects.filter(server_id=caller.server_id, uuid=given["domain_id"]).first()
-            if domain is None:
-                raise refuse(INVALID_DOMAIN_ID)
+            own = Domain.objects.filter(server_id=caller.server_id)
+            domain = one_of(own, INVALID_DOMAIN_ID, uuid=given["domain_id"])
         else:
             domain = _named(caller, given["domain_name"])
         return {"domain": domain, "dns_records": records_of(expected_of(domain))}

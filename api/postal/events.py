@@ -81,7 +81,7 @@ class EventViewSet(PostalViewSet):
     # A receipt may hold 10,000 remarks of each kind: Tally writes them as they are sent.
     @endpoint(
         ("post",), "/", answers=serializers.RECEIPT, authentication=EventsKey, takes=None, body=schemas.EVENTS_BODY,
-        is_plain=True, examples=("events",), faults=(event_bodies.SHAPE, event_bodies.BROKEN_GZIP, event_bodies.ENCODING),
+        is_plain=True, faults=(event_bodies.SHAPE, event_bodies.BROKEN_GZIP, event_bodies.ENCODING),
     )  # fmt: skip
     def create(self, request: Request) -> object:
         """Report what happened to messages.

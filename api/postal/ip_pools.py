@@ -1,7 +1,6 @@
 """`servers/ip_pools…`: the endpoints of the IP Pools API."""
 
 from api.postal import parameters, serializers
-from api.postal.pool_usage import count, least_used, pools_of
 from api.postal.problems import (
     LONG_NAME,
     NO_POOL_CREATION,
@@ -18,6 +17,7 @@ from api.renderers import encode
 from servers.access import Caller
 from servers.models import Organization
 from servers.pools import create_pool
+from stats.reports.pool_usage import count, least_used, pools_of
 
 
 class IPPoolViewSet(PostalViewSet):
@@ -31,7 +31,6 @@ class IPPoolViewSet(PostalViewSet):
         "/",
         answers={"ip_pools": serializers.Pool(many=True), "least_used_pool": serializers.PoolMention(required=False)},
         takes=parameters.ListIPPools, is_plain=True,
-        examples=("ip-pools-list", "ip-pools-list-stats"),
     )  # fmt: skip
     def list(self, caller: Caller, given: Given) -> object:
         """The IP pools that the organization may use, with their addresses."""
@@ -50,7 +49,6 @@ class IPPoolViewSet(PostalViewSet):
         "create",
         answers={"ip_pool": serializers.NewPool(), "warnings": serializers.Texts(min_length=1, required=False)},
         takes=parameters.CreateIPPool,
-        examples=("ip-pools-create", "ip-pools-create-warnings"),
         errors=(TAKEN_NAME, LONG_NAME, NO_POOL_CREATION, TOO_MANY_IPS, OVER_QUOTA_OF["IP addresses in its own pools"]),
     )  # fmt: skip
     def create(self, caller: Caller, given: Given) -> object:
@@ -66,9 +64,11 @@ class IPPoolViewSet(PostalViewSet):
         return {**answer, "warnings": created.warnings} if created.warnings else answer
 
     @reads(
-        "least_used", answers={"ip_pool": serializers.LeastUsed()}, takes=parameters.LeastUsedIPPool,
-        examples=("ip-pools-least-used",), errors=(NO_VALID_IP_POOLS,),
-    )  # fmt: skip
+        "least_used",
+        answers={"ip_pool": serializers.LeastUsed()},
+        takes=parameters.LeastUsedIPPool,
+        errors=(NO_VALID_IP_POOLS,),
+    )
     def least_used(self, caller: Caller, given: Given) -> object:
         """The IP pool with the fewest messages per IP address."""
         pools = pools_of(caller.organization_id)

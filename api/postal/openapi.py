@@ -23,7 +23,7 @@ _BY_STATUS = {
     "404": (Code.UNKNOWN_URL, "There is nothing at this URL"),
     "413": (Code.TOO_LARGE, "The body is larger than 1 MiB"),
     "429": (Code.TOO_MANY, "Too many requests"),
-    "500": (Code.CRASH, "A crash, which operators are told of"),
+    "500": (Code.CRASH, "An internal error, which is logged"),
     "503": (Code.UNAVAILABLE, "The database is busy or away"),
 }
 _RETRIED = {Code.TOO_LARGE, Code.TOO_MANY, Code.UNAVAILABLE}
@@ -145,9 +145,10 @@ class PostalSchema(DialectSchema):
         return [*self.operation.errors, *faults, *common, *(races if self.operation.is_change else [])]
 
     def _examples(self) -> Schema:
-        examples = {}
-        for name in self.operation.examples:
-            examples[name] = {"value": json.loads((EXAMPLES / f"{name}.json").read_text())}
+        route = self.action.url_path.partition("|")[0].strip("/") or self.view.action
+        name = f"{self.view.basename}-{route}".replace("_", "-")
+        files = sorted((EXAMPLES / f"{name}.json", *EXAMPLES.glob(f"{name}.*.json")), key=lambda each: len(each.stem))
+        examples = {each.stem: {"value": json.loads(each.read_text())} for each in files}
         for code, message in self._refusals():
             envelope = _envelope("error", {"code": code, "message": message})
             examples.setdefault(f"{code}: {message}", {"value": envelope})

@@ -4,13 +4,13 @@ from collections import defaultdict
 from typing import Any
 
 from api.postal import parameters, serializers
-from api.postal.pool_usage import PoolUsage, count, pools_of
 from api.postal.problems import INVALID_ORGANIZATION, refuse
 from api.postal.views import Given, PostalViewSet, reads
 from servers.access import Caller
 from servers.models import Organization, Server
 from servers.pools import addresses_of
 from stats.reports import queries
+from stats.reports.pool_usage import PoolUsage, count, pools_of
 
 SECONDS_A_MINUTE = 60
 
@@ -20,25 +20,27 @@ class OrganizationViewSet(PostalViewSet):
 
     tag = "Postal: organizations"
 
-    @reads(
-        "list", answers={"organizations": serializers.OrganizationDetails(many=True)}, examples=("organizations-list",)
-    )
+    @reads("list", answers={"organizations": serializers.OrganizationDetails(many=True)})
     def list(self, caller: Caller, given: Given) -> object:
         """The organizations that the key may see: its own."""
         return {"organizations": [_details(Organization.objects.get(pk=caller.organization_id))]}
 
     @reads(
-        "show", answers={"organization": serializers.OrganizationDetails()}, takes=parameters.ShowOrganization,
-        examples=("organizations-show",), errors=(INVALID_ORGANIZATION,),
-    )  # fmt: skip
+        "show",
+        answers={"organization": serializers.OrganizationDetails()},
+        takes=parameters.ShowOrganization,
+        errors=(INVALID_ORGANIZATION,),
+    )
     def show(self, caller: Caller, given: Given) -> object:
         """The key's organization."""
         return {"organization": _details(_organization_of(caller, given))}
 
     @reads(
-        "statistics", answers={"statistics": serializers.Statistics()}, takes=parameters.NamedOrganization,
-        examples=("organizations-statistics",), errors=(INVALID_ORGANIZATION,),
-    )  # fmt: skip
+        "statistics",
+        answers={"statistics": serializers.Statistics()},
+        takes=parameters.NamedOrganization,
+        errors=(INVALID_ORGANIZATION,),
+    )
     def statistics(self, caller: Caller, given: Given) -> object:
         """How fast the organization's servers send: messages over the last complete minute, and what waits."""
         organization = _organization_of(caller, given)
@@ -71,9 +73,11 @@ class OrganizationViewSet(PostalViewSet):
         }
 
     @reads(
-        "ip_allocation", answers=serializers.IP_ALLOCATION, takes=parameters.NamedOrganization,
-        examples=("organizations-ip-allocation",), errors=(INVALID_ORGANIZATION,),
-    )  # fmt: skip
+        "ip_allocation",
+        answers=serializers.IP_ALLOCATION,
+        takes=parameters.NamedOrganization,
+        errors=(INVALID_ORGANIZATION,),
+    )
     def ip_allocation(self, caller: Caller, given: Given) -> object:
         """Which servers send by which pools and addresses, with counts of all time."""
         organization = _organization_of(caller, given)

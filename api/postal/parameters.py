@@ -166,15 +166,15 @@ class LeastUsedIPPool(PoolParameters):
 
 # --- domains ----------------------------------------------------------------------------------------------------------
 
-PER_PAGE, MOST_PER_PAGE = 30, 100
 
+class Page(Parameters):
+    """Which page of a list."""
 
-class ListDomains(Parameters):
     page = Whole("Which page, from 1", default=1, least=1)
-    per_page = Whole(
-        "Domains a page, at most 100", default=PER_PAGE, least=1, most=MOST_PER_PAGE,
-        wrong=f"per_page must be from 1 to {MOST_PER_PAGE}",
-    )  # fmt: skip
+    per_page = Whole("Rows a page, at most 100", default=30, least=1, most=100, wrong="per_page must be from 1 to 100")
+
+
+class ListDomains(Page):
     verified = Flag("Only domains that are verified, or only those that are not")
     search = Text("Only domains whose name contains this")
     order_by = Choice("What to order by", choices=("name", "created_at", "verified_at"), default="name")
@@ -225,12 +225,7 @@ SCOPES = ("server", "organization")
 _ADDRESSES = f"E-mail addresses, at most {MOST_AT_ONCE:,}"
 
 
-class ListSuppressions(Parameters):
-    page = Whole("Which page, from 1", default=1, least=1)
-    per_page = Whole(
-        "Suppressions a page, at most 100", default=PER_PAGE, least=1, most=MOST_PER_PAGE,
-        wrong=f"per_page must be from 1 to {MOST_PER_PAGE}",
-    )  # fmt: skip
+class ListSuppressions(Page):
     reason = Choice(
         "Only suppressions for this reason", choices=tuple(Reason.values),
         wrong=f"reason must be one of {', '.join(Reason.values)}",

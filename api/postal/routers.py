@@ -18,7 +18,7 @@ class PostalRouter(BaseRouter):
         urls: list[URLPattern] = []
         for prefix, viewset, basename in self.registry:
             for each in cast(Any, viewset.get_extra_actions()):
-                view = viewset.as_view(dict(each.mapping), **each.kwargs)
+                view = viewset.as_view(dict(each.mapping), basename=basename, **each.kwargs)
                 routes = [f"{prefix}/{tail}".rstrip("/") for tail in each.url_path.split("|")]
                 urls += [path(route, view, name=f"{basename}-{each.url_name}") for route in routes]
         return urls

@@ -10,7 +10,7 @@ from typing import Any
 
 from api.postal.answer_fields import exploded, timestamp
 from api.postal.parameters import MODES
-from api.postal.pool_usage import PoolUsage
+from stats.reports.pool_usage import PoolUsage
 
 # The columns of a row of servers/list, in the page's order.
 SERVER_COLUMNS = (

@@ -48,7 +48,7 @@ class ServerViewSet(PostalViewSet):
     @changes(
         "create",
         answers={"server": serializers.NewServer()},
-        takes=parameters.CreateServer, examples=("servers-create",),
+        takes=parameters.CreateServer,
         errors=(INVALID_ORGANIZATION, NO_SERVER_CREATION, LONG_NAME, FOREIGN_POOL, OVER_QUOTA_OF["servers"]),
         authentication=OptionalServerKey,
     )  # fmt: skip
@@ -76,14 +76,13 @@ class ServerViewSet(PostalViewSet):
         return {"server": new_server(created, with_keys=caller is not None or not created.already_exists)}
 
     # Asked most; see api.postal.rows for what a serializer would cost.
-    @reads("list", answers={"servers": serializers.ServerRow(many=True)}, is_plain=True, examples=("servers-list",))
+    @reads("list", answers={"servers": serializers.ServerRow(many=True)}, is_plain=True)
     def list(self, caller: Caller, given: Given) -> object:
         """Every server of the organization that the key's server belongs to, by name."""
         return {"servers": [server_row(row, self.now) for row in _ROWS.all(caller.organization_id)]}
 
     @reads(
-        "show", answers={"server": serializers.ServerDetails()}, takes=parameters.ShowServer,
-        examples=("servers-show", "servers-show-detailed"), errors=(INVALID_SERVER,),
+        "show", answers={"server": serializers.ServerDetails()}, takes=parameters.ShowServer, errors=(INVALID_SERVER,),
     )  # fmt: skip
     def show(self, caller: Caller, given: Given) -> object:
         """One server of the key's organization, with statistics."""
@@ -120,7 +119,6 @@ class ServerViewSet(PostalViewSet):
         "email-stats",
         answers={**serializers.BETWEEN, "server": serializers.CountedServer()},
         takes=parameters.DateRange,
-        examples=("servers-email-stats",),
     )
     def email_stats(self, caller: Caller, given: Given) -> object:
         """How many messages the key's server sent from one day to another, both included."""
@@ -142,20 +140,15 @@ class ServerViewSet(PostalViewSet):
         return {**given, "server": server}
 
     @reads(
-        "email-stats-breakdown", answers={**serializers.BETWEEN, **serializers.BREAKDOWN}, takes=parameters.DateRange,
-        examples=("servers-email-stats-breakdown",),
-    )  # fmt: skip
+        "email-stats-breakdown", answers={**serializers.BETWEEN, **serializers.BREAKDOWN}, takes=parameters.DateRange
+    )
     def email_stats_breakdown(self, caller: Caller, given: Given) -> object:
         """How many messages each sender address of the key's server sent, most first, at most 10,000 of them."""
         found = queries.sent_by_sender(caller.server_id, given["start_date"].date(), given["end_date"].date())
         counts = {"breakdown": found.sent, "total_mailboxes": found.mailboxes, "total_emails": found.emails}
         return Answer({**given, **counts}, flags={"truncated": True} if found.is_truncated else {})
 
-    @reads(
-        "ip_addresses",
-        answers={"ip_addresses": serializers.Address(many=True)},
-        examples=("servers-ip-addresses",),
-    )
+    @reads("ip_addresses", answers={"ip_addresses": serializers.Address(many=True)})
     def ip_addresses(self, caller: Caller, given: Given) -> object:
         """Every IP address that the key's server may send by: of its pool, and of its and its organization's pool rules."""
         server = Server.objects.living().filter(pk=caller.server_id).first()
@@ -163,24 +156,14 @@ class ServerViewSet(PostalViewSet):
             raise NotFound("The server could not be found")
         return {"ip_addresses": addresses_of(server).values("ipv4", "ipv6", "hostname", "priority")}
 
-    @changes(
-        "update-mode",
-        answers={"server": serializers.SwitchedServer()},
-        takes=parameters.UpdateMode,
-        examples=("servers-update-mode",),
-    )
+    @changes("update-mode", answers={"server": serializers.SwitchedServer()}, takes=parameters.UpdateMode)
     def update_mode(self, caller: Caller, given: Given) -> object:
         """Switch the key's server between Live and Development."""
         mode = parameters.MODES_BY_WORD[given["mode"]]
         return {"server": change_server(server=Server(pk=caller.server_id), mode=mode, actor=caller.actor)}
 
     # Not called `delete`: a viewset's methods of that name answer DELETE on every URL.
-    @deletes(
-        "delete",
-        answers={**serializers.DELETED, "server": serializers.Permalinked()},
-        examples=("servers-delete",),
-        errors=(DELETION_ERROR,),
-    )
+    @deletes("delete", answers={**serializers.DELETED, "server": serializers.Permalinked()}, errors=(DELETION_ERROR,))
     def destroy(self, caller: Caller, given: Given) -> object:
         """Delete the key's server; its data stay, its keys stop at once."""
         try:

@@ -4,7 +4,7 @@ from typing import Any
 
 from api.postal import parameters, serializers
 from api.postal.problems import BAD_ADDRESS, MANY_SUPPRESSIONS, NO_ORGANIZATION_WIDE, PAST_EXPIRY, refuse
-from api.postal.views import Given, PostalViewSet, changes, reads
+from api.postal.views import Given, PostalViewSet, changes, page_of, reads
 from servers.access import Caller
 from servers.models import Organization, Server
 from suppressions import acts, checking
@@ -20,7 +20,6 @@ class SuppressionViewSet(PostalViewSet):
         "list",
         answers={"suppressions": serializers.Suppression(many=True), "pagination": serializers.Pagination()},
         takes=parameters.ListSuppressions,
-        examples=("suppressions-list",),
     )
     def list(self, caller: Caller, given: Given) -> object:
         """The suppressions that stop mail of the key's server, newest first, a page at a time."""
@@ -30,25 +29,13 @@ class SuppressionViewSet(PostalViewSet):
         if given["address"] is not None:
             own = Organization.objects.filter(pk=caller.organization_id)
             rows = checking.with_address(rows, given["address"], organizations=own)
-        total, per_page = rows.count(), given["per_page"]
-        start = (given["page"] - 1) * per_page
-        # Past the end, however far: no question to the database, whose offsets end at 64 bits.
-        found = rows.select_related("server").order_by("-pk")[start : start + per_page] if start < total else []
-        return {
-            "suppressions": found,
-            "pagination": {
-                "current_page": given["page"],
-                "per_page": per_page,
-                "total_pages": -(-total // per_page),
-                "total_count": total,
-            },
-        }
+        found, pagination = page_of(rows.select_related("server").order_by("-pk"), given)
+        return {"suppressions": found, "pagination": pagination}
 
     @changes(
         "add",
         answers={"added": serializers.Count(), "already_suppressed": serializers.Count()},
         takes=parameters.AddSuppressions,
-        examples=("suppressions-add",),
         errors=(NO_ORGANIZATION_WIDE, BAD_ADDRESS, PAST_EXPIRY, MANY_SUPPRESSIONS),
     )
     def add(self, caller: Caller, given: Given) -> object:
@@ -67,7 +54,6 @@ class SuppressionViewSet(PostalViewSet):
         "remove",
         answers={"removed": serializers.Count()},
         takes=parameters.ChosenAddresses,
-        examples=("suppressions-remove",),
         errors=(NO_ORGANIZATION_WIDE, BAD_ADDRESS),
     )
     def remove(self, caller: Caller, given: Given) -> object:
@@ -75,12 +61,7 @@ class SuppressionViewSet(PostalViewSet):
         removed = acts.remove(**_whose(caller, given), addresses=given["addresses"], at=self.now, actor=caller.actor)
         return {"removed": removed}
 
-    @reads(
-        "check",
-        answers={"results": serializers.CheckedAddress(many=True)},
-        takes=parameters.ManyAddresses,
-        examples=("suppressions-check",),
-    )
+    @reads("check", answers={"results": serializers.CheckedAddress(many=True)}, takes=parameters.ManyAddresses)
     def check(self, caller: Caller, given: Given) -> object:
         """Which of up to 1,000 addresses are suppressed for the key's server, in the order given."""
         found = checking.find(

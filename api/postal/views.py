@@ -1,10 +1,11 @@
 """The dialect's base viewset. Each action declares its parameters and its response."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.db.models import Model, QuerySet
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer, Field, Serializer
@@ -13,7 +14,7 @@ from api.openapi import Schema
 from api.postal.authentication import ServerKey
 from api.postal.openapi import PostalSchema
 from api.postal.parameters import Nothing, Parameters
-from api.postal.problems import Refusal
+from api.postal.problems import Refusal, refuse
 from api.postal.renderers import renderer
 from api.postal.requests import parameters_of
 from api.renderers import Answer
@@ -35,16 +36,15 @@ class Operation:
     """What an action declares: its parameters and its answer, and what else the OpenAPI document says of it.
 
     Its two serializers are one instance each for all requests, of which they hold nothing: making their fields anew takes
-    longer than reading and writing. `examples` are names of files in examples/, `errors` refusals of the action's own,
-    `error_data` what may stand beside code and message. An action without parameters (`takes` None) reads the body itself:
-    `body` and `faults` describe it.
+    longer than reading and writing. `errors` are refusals of the action's own, `error_data` what may stand beside code and
+    message. An action without parameters (`takes` None) reads the body itself: `body` and `faults` describe it. Its examples
+    are `examples/<resource>-<path>.json`, and others of that name with a word more: `servers-show.detailed.json`.
     """
 
     answers: Serializer
     is_change: bool
     takes: Parameters | None
     is_plain: bool = False
-    examples: tuple[str, ...] = ()
     errors: tuple[Refusal, ...] = ()
     error_data: type[BaseSerializer] | None = None
     body: Schema | None = None
@@ -101,6 +101,24 @@ def endpoint(
 reads = functools.partial(endpoint, READS)
 changes = functools.partial(endpoint, CHANGES)
 deletes = functools.partial(endpoint, DELETES)
+
+
+def page_of(rows: QuerySet[Any], given: Given) -> tuple[Iterable[Any], dict[str, int]]:
+    """Return the page of the rows that `parameters.Page` asks for, and the answer's `pagination`."""
+    total, per_page = rows.count(), given["per_page"]
+    start = (given["page"] - 1) * per_page
+    # Past the end, however far: no question to the database, whose offsets end at 64 bits.
+    found = rows[start : start + per_page] if start < total else []
+    pages = {"total_pages": -(-total // per_page), "total_count": total}
+    return found, {"current_page": given["page"], "per_page": per_page, **pages}
+
+
+def one_of[Row: Model](rows: QuerySet[Row], refusal: Refusal, **lookup: object) -> Row:
+    """Return the row; declines with the refusal where there is none."""
+    found = rows.filter(**lookup).first()
+    if found is None:
+        raise refuse(refusal)
+    return found
 
 
 class PostalViewSet(DialectViewSet):

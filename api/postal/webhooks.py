@@ -5,7 +5,7 @@ from django.db.models.functions import Coalesce
 
 from api.postal import parameters, serializers
 from api.postal.problems import DISABLED_WEBHOOK, INVALID_DELIVERY, INVALID_WEBHOOK, refuse
-from api.postal.views import Given, PostalViewSet, changes, reads
+from api.postal.views import Given, PostalViewSet, changes, one_of, reads
 from core.errors import NotFound
 from servers.access import Caller
 from servers.models import Webhook
@@ -19,7 +19,7 @@ class WebhookViewSet(PostalViewSet):
 
     tag = "Postal: webhooks"
 
-    @reads("list", answers={"webhooks": serializers.Webhook(many=True)}, examples=("webhooks-list",))
+    @reads("list", answers={"webhooks": serializers.Webhook(many=True)})
     def list(self, caller: Caller, given: Given) -> object:
         """The webhooks of the key's server, and how their receivers answer."""
         # One that has not been called has no circuit.
@@ -34,17 +34,14 @@ class WebhookViewSet(PostalViewSet):
         "deliveries",
         answers={"deliveries": serializers.Delivery(many=True)},
         takes=parameters.ListDeliveries,
-        examples=("webhooks-deliveries",),
         errors=(INVALID_WEBHOOK, INVALID_DELIVERY),
     )
     def deliveries(self, caller: Caller, given: Given) -> object:
         """The deliveries of the key's server, newest first; `before` goes on where an answer ended."""
         rows = Delivery.objects.filter(server_id=caller.server_id).select_related("webhook").defer("body")
         if given["webhook_id"] is not None:
-            webhook = Webhook.objects.filter(server_id=caller.server_id, uuid=given["webhook_id"]).first()
-            if webhook is None:
-                raise refuse(INVALID_WEBHOOK)
-            rows = rows.filter(webhook=webhook)
+            own = Webhook.objects.filter(server_id=caller.server_id)
+            rows = rows.filter(webhook=one_of(own, INVALID_WEBHOOK, uuid=given["webhook_id"]))
         if given["status"] is not None:
             rows = rows.filter(state=parameters.DELIVERY_STATES[given["status"]])
         if given["before"] is not None:
@@ -55,7 +52,6 @@ class WebhookViewSet(PostalViewSet):
         "resend",
         answers={"delivery": serializers.Delivery()},
         takes=parameters.ResendDelivery,
-        examples=("webhooks-resend",),
         errors=(INVALID_DELIVERY, DISABLED_WEBHOOK),
     )
     def resend(self, caller: Caller, given: Given) -> object:
@@ -72,7 +68,4 @@ class WebhookViewSet(PostalViewSet):
 
 
 def _delivery(caller: Caller, uuid: str) -> Delivery:
-    found = Delivery.objects.filter(server_id=caller.server_id, uuid=uuid).first()
-    if found is None:
-        raise refuse(INVALID_DELIVERY)
-    return found
+    return one_of(Delivery.objects.filter(server_id=caller.server_id), INVALID_DELIVERY, uuid=uuid)

@@ -144,7 +144,7 @@ def _share_change(share: float | None, past: float | None) -> dict[str, Any]:
 
 
 def _busiest(scope: Scope, first: int, last: int) -> list[dict[str, Any]]:
-    ranked = queries.busiest_named_servers(scope.server_ids, first, last, limit=BUSIEST)
+    ranked = queries.busiest_servers(scope.server_ids, first, last, limit=BUSIEST)
     most = max((each.counts.sent for each in ranked), default=0)
     return [
         {

@@ -318,7 +318,7 @@ def _check_beginning(planned: Plan) -> None:
     for day in missed.values_list("first_day", flat=True)[:1]:
         since = None if day is None else buckets.start_of_day(day)
         sentence = "These counts did not exist then" if day is None else "These counts begin later"
-        raise NotKept(Lack.BEFORE, f"{sentence}: what was counted before is not told apart so.", since)
+        raise NotKept(Lack.BEFORE, f"{sentence}: earlier counts do not distinguish it.", since)
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------

@@ -93,17 +93,18 @@ def sent_by_address(address_ids: Iterable[int], period: Period | str | None, now
 
 
 def rank_pools(organization_id: int) -> list[int]:
-    """Return the organization's pools with addresses, least used first.
-
-    Use is all-time messages sent per address, not rounded; ties go to the lower id.
-    """
+    """Return the ids of the organization's pools with addresses, least used of all time first: two queries."""
     members: dict[int, list[int]] = {}
     pairs = IPPoolMember.objects.filter(pool__organization_pools__organization_id=organization_id)
     for pool_id, address_id in pairs.values_list("pool_id", "ip_address_id"):
         members.setdefault(pool_id, []).append(address_id)
     sent = sent_by_address({each for ids in members.values() for each in ids}, None, buckets.EPOCH)
-    usage = {pool_id: Fraction(sum(sent[each] for each in ids), len(ids)) for pool_id, ids in members.items()}
-    return sorted(usage, key=lambda pool_id: (usage[pool_id], pool_id))
+    return sorted(members, key=lambda pk: order_of(pk, sum(sent[each] for each in members[pk]), len(members[pk])))
+
+
+def order_of(pool_id: int, sent: int, addresses: int) -> tuple[Fraction, int]:
+    """Return what pools are ordered by, least used first: messages per address, not rounded; ties go to the lower id."""
+    return Fraction(sent, addresses), pool_id
 
 
 def address_series(address_ids: Iterable[int], first_day: int, last_day: int) -> list[Point]:
@@ -196,15 +197,6 @@ def sent_between(server_id: int, first: datetime.date, last: datetime.date) -> i
     return rows.aggregate(total=Sum("sent"))["total"] or 0
 
 
-def busiest_servers(
-    server_ids: Iterable[int] | None, first_day: int, last_day: int, *, limit: int
-) -> list[tuple[int, Counts]]:
-    """Return the servers that sent most over some days, most first; None is all servers."""
-    rows = rows_of(ServerCount, Grain.DAY, range(first_day, last_day + 1), server_id=server_ids)
-    ranked = rows.values("server_id").annotate(**totals(ServerCount)).order_by("-total_sent", "server_id")[:limit]
-    return [(row["server_id"], counts_of(row, prefix="total_")) for row in ranked]
-
-
 @dataclass(frozen=True, slots=True)
 class BusyServer:
     """A server's counts and names."""
@@ -216,9 +208,7 @@ class BusyServer:
     counts: Counts
 
 
-def busiest_named_servers(
-    server_ids: Iterable[int] | None, first_day: int, last_day: int, *, limit: int
-) -> list[BusyServer]:
+def busiest_servers(server_ids: Iterable[int] | None, first_day: int, last_day: int, *, limit: int) -> list[BusyServer]:
     """Return the servers that sent most over some days and still have a record, with their names. One query."""
     rows = rows_of(ServerCount, Grain.DAY, range(first_day, last_day + 1), server_id=server_ids)
     records = Server.objects.filter(pk=OuterRef("server_id"))

@@ -225,13 +225,21 @@ def test_domain_sent_by_name() -> None:
     }
 
 
-def test_the_busiest_servers_first() -> None:
-    count_server(1, Grain.DAY, TODAY, sent=1)
-    count_server(1, Grain.DAY, TODAY - 1, sent=5)
-    count_server(2, Grain.DAY, TODAY, sent=7)
-    count_server(3, Grain.DAY, TODAY, sent=6)
-    assert queries.busiest_servers(None, TODAY - 1, TODAY, limit=2) == [(2, Counts(sent=7)), (1, Counts(sent=6))]
-    assert queries.busiest_servers([3], TODAY - 1, TODAY, limit=2) == [(3, Counts(sent=6))]
+def test_the_busiest_servers_first(acme: Tenant, globex: Tenant) -> None:
+    first, second = acme.server.pk, globex.server.pk
+    count_server(first, Grain.DAY, TODAY, sent=1)
+    count_server(first, Grain.DAY, TODAY - 1, sent=5)
+    count_server(second, Grain.DAY, TODAY, sent=7)
+    # Its record is gone.
+    count_server(10**6, Grain.DAY, TODAY, sent=9)
+    found = queries.busiest_servers(None, TODAY - 1, TODAY, limit=3)
+    assert [(each.server_id, each.counts) for each in found] == [(second, Counts(sent=7)), (first, Counts(sent=6))]
+    assert (found[0].name, found[0].organization, found[0].is_deleted) == (
+        globex.server.name,
+        globex.organization.name,
+        False,
+    )
+    assert [each.server_id for each in queries.busiest_servers([first], TODAY - 1, TODAY, limit=2)] == [first]
 
 
 def test_series_and_providers_of_addresses() -> None:

@@ -1,5 +1,6 @@
 """Why: classes and signatures of replies, operators' own rules, classifying again, and what reports read."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,10 +13,20 @@ from stats.counts.buckets import Grain
 from stats.counts.fold import fold_all
 from stats.intake import numbering, reply_rules
 from stats.intake.ingest import CONFLICT, Receipt, Remark, Reporter, ingest
-from stats.models import Event, ReplyRule, Signature
+from stats.models import (
+    AddressReasonCount,
+    Event,
+    LatencyCount,
+    Provider,
+    ReasonCount,
+    ReplyRule,
+    Signature,
+    ThrottleCount,
+)
 from stats.reasons import NUMBERS
 from stats.reports import reasons
-from stats.reports.reasons import Attempts, Replies
+from stats.reports.reader import Counts, rows_of, sums_of
+from stats.reports.reasons import Replies
 from tests.stats.conftest import ACTOR, NOW, Tenant
 from tests.stats.events import assert_counts, event
 
@@ -35,6 +46,21 @@ def reason_words() -> list[str]:
     return [words[each] for each in Event.objects.order_by("batch_id", "key").values_list("reason", flat=True)]
 
 
+def by_class(**ids: Any) -> dict[str, Replies]:
+    """Return the day's replies by class, most bounces first."""
+    words = {number: word for word, number in NUMBERS.items()}
+    found = {words[key[0]]: Replies.of(counts) for key, counts in sums_of(_daily(**ids), "reason").items()}
+    return dict(sorted(found.items(), key=lambda item: (-item[1].bounced, -item[1].deferred, item[0])))
+
+
+def _daily(**ids: Any) -> Any:
+    return rows_of(ReasonCount, Grain.DAY, [DAY], **ids)
+
+
+def attempts(found: Mapping[Any, Counts]) -> dict[Any, tuple[int, int, int]]:
+    return {key: (counts.sent, counts.deferred, counts.bounced) for key, counts in found.items()}
+
+
 def test_it_works(acme: Tenant) -> None:
     events = [
         bounce(acme, 1, UNKNOWN_USER.format("ann")),
@@ -48,21 +74,26 @@ def test_it_works(acme: Tenant) -> None:
     assert_counts(events)
     assert set(reason_words()) == {"no_such_mailbox", "unknown", "mailbox_full"}
     server, address = acme.server.pk, acme.addresses[0].pk
-    assert reasons.by_class([server], DAY, DAY) == {
+    assert by_class(server_id=[server]) == {
         "no_such_mailbox": Replies(0, 2, 1),
         "unknown": Replies(0, 1, 0),
         "mailbox_full": Replies(1, 0, 0),
     }
-    assert reasons.by_class([server + 1], DAY, DAY) == {}
+    assert by_class(server_id=[server + 1]) == {}
     hour = buckets.hour_of(NOW)
-    assert reasons.by_hour_and_class(None, hour, hour)[hour]["no_such_mailbox"] == Replies(0, 2, 1)
-    assert reasons.by_address_provider_and_class([address], DAY, DAY)[address]["Gmail"]["mailbox_full"] == Replies(1)
+    hourly = sums_of(rows_of(ReasonCount, Grain.HOUR, [hour]), "reason")
+    assert Replies.of(hourly[NUMBERS["no_such_mailbox"],]) == Replies(0, 2, 1)
+    gmail = Provider.objects.get(name="Gmail").pk
+    daily = sums_of(rows_of(AddressReasonCount, Grain.DAY, [DAY], address_id=[address]), "provider_id", "reason")
+    assert Replies.of(daily[gmail, NUMBERS["mailbox_full"]]) == Replies(1)
     found = reasons.by_signature([address], DAY, DAY)
     assert [each.replies for each in found] == [Replies(0, 2, 0), Replies(1, 0, 0)]
     assert all("ann" not in each.text and "bob" not in each.text for each in found)
     assert Signature.objects.count() == 2
-    assert reasons.by_rule([address], Grain.HOUR, hour, hour) == {(address, 0): Attempts(1, 1, 3)}
-    assert reasons.latencies(None, DAY, DAY) == {0: Attempts(1, 0, 0), 2: Attempts(0, 0, 1)}
+    by_rule = sums_of(rows_of(ThrottleCount, Grain.HOUR, [hour], address_id=[address]), "rule_id")
+    assert attempts(by_rule) == {(0,): (1, 1, 3)}
+    latencies = sums_of(rows_of(LatencyCount, Grain.DAY, [DAY]), "latency")
+    assert attempts(latencies) == {(0,): (1, 0, 0), (2,): (0, 0, 1)}
     assert audit(now=NOW).is_clean
 
 
@@ -100,15 +131,15 @@ def test_a_rebuild_classifies_again_by_the_operators_rules(acme: Tenant) -> None
     assert rebuild(now=NOW) > 0
     fold_all(now=NOW)
     assert reason_words() == ["content"] * 4
-    assert reasons.by_class(None, DAY, DAY) == {"content": Replies(0, 4, 0)}
+    assert by_class() == {"content": Replies(0, 4, 0)}
     assert audit(now=NOW).is_clean
     assert rebuild(now=NOW) == 0
     reply_rules.change_rule(rule=rule, reason=NUMBERS["blocked"], actor=ACTOR)
     rebuild(now=NOW)
-    assert reasons.by_class(None, DAY, DAY) == {"blocked": Replies(0, 4, 0)}
+    assert by_class() == {"blocked": Replies(0, 4, 0)}
     reply_rules.delete_rule(rule=ReplyRule.objects.get(), actor=ACTOR)
     rebuild(now=NOW)
-    assert list(reasons.by_class(None, DAY, DAY)) == before[:1]
+    assert list(by_class()) == before[:1]
     acts = AuditEntry.objects.filter(act__startswith="reply_rule").order_by("pk").values_list("act", flat=True)
     assert list(acts) == ["reply_rule.created", "reply_rule.changed", "reply_rule.deleted"]
 

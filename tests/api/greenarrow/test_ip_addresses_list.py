@@ -144,7 +144,7 @@ def test_filters_are_exact_and_know_no_case(call, query, found):
 
 
 def test_a_token_holds_its_filters(call, template, monkeypatch):
-    monkeypatch.setattr("api.greenarrow.pages.PER_PAGE", 1)
+    monkeypatch.setattr("api.greenarrow.pagination.PER_PAGE", 1)
     made = make(2)
     IPAddress.objects.filter(pk__in=[each.pk for each in made]).update(hostname_key="same.example.com")
     make(1, first=9)

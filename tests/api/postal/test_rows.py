@@ -2,8 +2,9 @@
 
 import json
 
-from api.postal import pool_usage, rows, serializers
+from api.postal import rows, serializers
 from servers.models import Server
+from stats.reports import pool_usage
 from tests.api.postal.conftest import NOW, make_pool, make_server
 from tests.api.postal.counts import count_address
 

@@ -1,13 +1,12 @@
-"""An organization's pools, their addresses and usage, in three queries."""
+"""Use of an organization's pools: messages sent per address, and which pool is used least."""
 
 import datetime
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from ippools.models import IPPool, IPPoolMember
-from stats.reports import queries
+from stats.reports.queries import order_of, sent_by_address
 
 
 @dataclass(slots=True)
@@ -41,11 +40,6 @@ class PoolUsage:
         """Messages per address, as it is shown."""
         return round(self.total / len(self.addresses), 2) if self.addresses else 0.0
 
-    @property
-    def average(self) -> Fraction:
-        """Messages per address, not rounded: the order of pools must not depend on rounding. 0 without addresses."""
-        return Fraction(self.total, len(self.addresses)) if self.addresses else Fraction(0)
-
 
 def pools_of(organization_id: int) -> list[PoolUsage]:
     """Return the pools that the organization may use, by id, with their addresses by id; nothing is counted yet."""
@@ -64,11 +58,12 @@ def pools_of(organization_id: int) -> list[PoolUsage]:
 def count(pools: Iterable[PoolUsage], period: str | None, now: datetime.datetime) -> None:
     """Fill in what each address sent in a period; None is all time."""
     pools = list(pools)
-    sent = queries.sent_by_address({address[0] for pool in pools for address in pool.addresses}, period, now)
+    sent = sent_by_address({address[0] for pool in pools for address in pool.addresses}, period, now)
     for pool in pools:
         pool.sent = sent
 
 
 def least_used(pools: Iterable[PoolUsage]) -> PoolUsage | None:
-    """Return the pool with the least messages per address, ties to the lower id; None where none has an address."""
-    return min((each for each in pools if each.addresses), key=lambda each: (each.average, each.id), default=None)
+    """Return the pool that comes first by use; None where none has an address."""
+    with_addresses = (each for each in pools if each.addresses)
+    return min(with_addresses, key=lambda each: order_of(each.id, each.total, each.ip_count), default=None)

@@ -94,7 +94,7 @@ class Computed:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageRequest:
     """Which page of a list is asked for: by number or, with a cursor, by token."""
 
     salt: str
@@ -124,13 +124,13 @@ class Asked:
         return signing.Signer(sep=SEPARATOR, salt=self.salt).sign_object(held)
 
 
-def asked(request: Request, *, filters: Sequence[str] = ()) -> Asked:
+def page_request(request: Request, *, filters: Sequence[str] = ()) -> PageRequest:
     """Read `page`, `page_token` and the list's filters from the query string; refuse what is not ours."""
     query = request.query_params
-    salt = f"api.greenarrow.pages:{request.path}"
+    salt = f"api.greenarrow.pagination:{request.path}"
     given = {name: query[name] for name in filters if name in query}
     if "page_token" not in query:
-        return Asked(salt, page=_page(query.get("page")), filters=given)
+        return PageRequest(salt, page=_page(query.get("page")), filters=given)
     if "page" in query:
         raise decline(Code.MALFORMED, "page and page_token must not be given together")
     try:
@@ -139,7 +139,7 @@ def asked(request: Request, *, filters: Sequence[str] = ()) -> Asked:
         raise decline(Code.MALFORMED, "page_token is not a token of this list") from exc
     if given and given != held:
         raise decline(Code.MALFORMED, "page_token belongs to a list with other filters")
-    return Asked(salt, page=page, cursor=cursor, filters=held)
+    return PageRequest(salt, page=page, cursor=cursor, filters=held)
 
 
 def _page(text: str | None) -> int:
