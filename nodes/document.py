@@ -53,7 +53,7 @@ def wanted_by(node: Node, *, at: datetime.datetime) -> Wanted:
     if policy is None:
         raise NoRevision
     names = dict(zip(policy.servers, policy.server_names, strict=True))
-    overlay = read_overlay(ways=policy.ways, servers=names, at=at)
+    overlay = read_overlay(virtual_mtas=policy.virtual_mtas, servers=names, at=at)
     digest = hashlib.sha256(orjson.dumps(overlay_document(overlay))).hexdigest()
     number = _overlay_number(node, digest)
     return Wanted(node.revision, policy, replace(overlay, number=number), digest)

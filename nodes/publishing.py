@@ -310,7 +310,7 @@ def _node_policy(node: int, policy: Policy, compiled: Compiled, digest: str) -> 
         policy=texts.digest_of(document),
         sources=texts.digest_of(tags),
         files={path: texts.digest_of(text) for path, text in files.items()},
-        ways=[way.id for way in policy.ways],
+        virtual_mtas=[mta.id for mta in policy.virtual_mtas],
         servers=[tenant.id for tenant in policy.tenants],
         server_names=[tenant.name for tenant in policy.tenants],
         fidelity=documents.findings_to_json(compiled.fidelity),

@@ -1,4 +1,4 @@
-"""Which addresses stand in for each other: those of a pool, of a pool on one node, and of a routing rule's branch.
+"""Groups of addresses that can replace each other: a pool, a pool on one node, a branch of a routing rule.
 
 A member that redirects to an address is replaced by it. The groups are what the rails of drains are about: of each, one address
 must be able to send.

@@ -1,4 +1,4 @@
-"""What a node gets of suppression lists: for each organization whose mail it sends, what changed since it asked last."""
+"""The suppression lists of a node: for each organization whose mail it sends, the changes since its last request."""
 
 import datetime
 import hashlib

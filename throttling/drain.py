@@ -1,4 +1,4 @@
-"""Which addresses are drained, and when they are restored. Pure: addresses with their troubles and pools in, steps out.
+"""Decides which addresses are drained and restored. Pure: addresses with their troubles and pools in, steps out.
 
 A drained address has no part in the draws of its pools, for all recipients or for some providers. Rails, whatever the troubles:
 
@@ -78,7 +78,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What was decided last on an address: the effect, for which providers (empty: all), and since when it is well again."""
+    """What was decided last on an address: the effect, for which providers (empty: all), and since when without trouble."""
 
     effect: Effect
     scope: frozenset[str] = frozenset()
@@ -212,7 +212,7 @@ def _own(address: Address, now: datetime.datetime, *, is_grouped: bool) -> Step 
         return None
     since = before.well_since or now
     if now - since >= hold(address.relapses):
-        return Step(address.id, None, reason=f"Well since {_clock(since)}, for {_hours(now - since)}")
+        return Step(address.id, None, reason=f"No trouble since {_clock(since)}, for {_hours(now - since)}")
     # What was told of, or held back, is not drained for a trouble that is over.
     effect = Effect.TOLD if address.mode == Mode.WATCH else before.effect
     return Step(address.id, effect, before.scope, well_since=since)

@@ -72,7 +72,7 @@ class NodePolicy(models.Model):
     sources = models.CharField(max_length=DIGEST_LENGTH, editable=False)
     files = models.JSONField(default=dict, editable=False)
     # Ids of its VirtualMTAs and of its servers: what the overlay is read for.
-    ways = models.JSONField(default=list, editable=False)
+    virtual_mtas = models.JSONField(default=list, editable=False)
     servers = models.JSONField(default=list, editable=False)
     # The names of these servers in the files, `organization/server`, in the same order: the overlay uses them too, whatever the
     # servers are called by then.

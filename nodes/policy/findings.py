@@ -11,18 +11,18 @@ type Draws = Mapping[int, Flat[tuple[Entry, ...]]]
 
 
 def shared(policy: Policy, pools: Draws) -> Iterator[Finding]:
-    """Yield the findings about ways, pools and servers; `pools` has the draws of each pool."""
+    """Yield the findings about VirtualMTAs, pools and servers; `pools` has the draws of each pool."""
     yield from _about(
         Fidelity.NOT_ENFORCED,
         "relay_server",
         "Nodes do not send through relay servers: what redirects to one leaves by the pool's other addresses, or waits.",
-        [way.name for way in policy.ways if way.kind == "relay_server"],
+        [mta.name for mta in policy.virtual_mtas if mta.kind == "relay_server"],
     )
     yield from _about(
         Fidelity.NOT_ENFORCED,
         "constant_choice",
         "The choice among a routing rule's targets is made anew at each attempt, not once for a message or a recipient.",
-        [policy.way_of[route.id].name for route in policy.routes if route.randomization != "random"],
+        [policy.virtual_mta_of[route.id].name for route in policy.routes if route.randomization != "random"],
     )
     elsewhere = {pool.id: pool.name for pool in policy.pools if not any(pools[pool.id].values())}
     yield from _about(

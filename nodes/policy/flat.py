@@ -132,10 +132,10 @@ def joint_table(
     policy: Policy, pool: int, limits: Mapping[int, Flat[Limit]], overlay: Overlay | None = None
 ) -> Flat[tuple[tuple[Entry, Limit], ...]]:
     """Return by which sources a pool sends and with which limits, by domain; `limits` are from `limit_tables`."""
-    ways = pool_table(policy, pool, overlay)
-    tables = {id(table): table for each in ways.values() for entry in each for table in [limits[entry.source]]}
-    names = {*ways.exact, *ways.below}.union(*({*table.exact, *table.below} for table in tables.values()))
-    return flatten(names, lambda domain: tuple((entry, limits[entry.source].of(domain)) for entry in ways.of(domain)))
+    draws = pool_table(policy, pool, overlay)
+    tables = {id(table): table for each in draws.values() for entry in each for table in [limits[entry.source]]}
+    names = {*draws.exact, *draws.below}.union(*({*table.exact, *table.below} for table in tables.values()))
+    return flatten(names, lambda domain: tuple((entry, limits[entry.source].of(domain)) for entry in draws.of(domain)))
 
 
 def _rules_of(policy: Policy, source: Source) -> object:

@@ -29,7 +29,7 @@ class NodeIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class VirtualMTA:
     """A VirtualMTA that this node's pools can refer to, on any node; `kind` as in ippools."""
 
     id: int
@@ -57,7 +57,7 @@ class Source:
 class Target:
     """A share of a routing rule's mail; `portion` is in ten-thousandths."""
 
-    way: int
+    virtual_mta: int
     portion: int
 
 
@@ -114,7 +114,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A group of addresses; `members` are ids of ways, those on other nodes too."""
+    """A group of addresses; `members` are ids of VirtualMTAs, those on other nodes too."""
 
     id: int
     name: str
@@ -169,7 +169,7 @@ class Policy:
     node: NodeIdentity
     revision: int
     sources: tuple[Source, ...] = ()
-    ways: tuple[Way, ...] = ()
+    virtual_mtas: tuple[VirtualMTA, ...] = ()
     routes: tuple[Route, ...] = ()
     tables: tuple[Table, ...] = ()
     programs: tuple[Program, ...] = ()
@@ -183,8 +183,8 @@ class Policy:
         return {source.id: source for source in self.sources}
 
     @cached_property
-    def way_of(self) -> Mapping[int, Way]:
-        return {way.id: way for way in self.ways}
+    def virtual_mta_of(self) -> Mapping[int, VirtualMTA]:
+        return {mta.id: mta for mta in self.virtual_mtas}
 
     @cached_property
     def route_of(self) -> Mapping[int, Route]:

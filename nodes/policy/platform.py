@@ -12,10 +12,21 @@ from ippools.models import (
     IPPoolMember,
     OverrideDomain,
     RoutingRule,
+)
+from ippools.models import VirtualMTA as VirtualMTARow
+from nodes.models import Node, NodeAddress
+from nodes.policy.model import (
+    NodeIdentity,
+    Pool,
+    PoolRule,
+    Program,
+    Route,
+    RouteOverride,
+    Source,
+    Table,
+    Target,
     VirtualMTA,
 )
-from nodes.models import Node, NodeAddress
-from nodes.policy.model import NodeIdentity, Pool, PoolRule, Program, Route, RouteOverride, Source, Table, Target, Way
 from servers.models import IPPoolRule, Server
 from stats.ledger.storage import snapshot
 from throttling.limits import LimitRule
@@ -44,7 +55,7 @@ class Platform:
     nodes: Mapping[int, NodeIdentity]
     on_node: Mapping[int, frozenset[int]]
     default: int | None
-    ways: Mapping[int, Way]
+    virtual_mtas: Mapping[int, VirtualMTA]
     sources: Mapping[int, Source]
     routes: Mapping[int, Route]
     tables: Mapping[int, Table]
@@ -63,13 +74,13 @@ def read_platform() -> Platform:
         for node, address in NodeAddress.objects.order_by().values_list("node_id", "ip_address_id"):
             on_node[node].add(address)
         sources, priorities = _sources()
-        ways, default = _ways(priorities)
+        virtual_mtas, default = _virtual_mtas(priorities)
         of_server, of_organization = _pool_rules()
         return Platform(
             nodes=nodes,
             on_node={pk: frozenset(addresses) for pk, addresses in on_node.items()},
             default=default,
-            ways=ways,
+            virtual_mtas=virtual_mtas,
             sources=sources,
             routes=_routes(),
             tables=_tables(),
@@ -90,21 +101,21 @@ def _sources() -> tuple[dict[int, Source], dict[int, int]]:
     return sources, priorities
 
 
-def _ways(priorities: Mapping[int, int]) -> tuple[dict[int, Way], int | None]:
-    ways, default = {}, None
-    rows = VirtualMTA.objects.order_by("pk").values_list("pk", "name", "kind", "redirect_id", "is_default")
+def _virtual_mtas(priorities: Mapping[int, int]) -> tuple[dict[int, VirtualMTA], int | None]:
+    virtual_mtas, default = {}, None
+    rows = VirtualMTARow.objects.order_by("pk").values_list("pk", "name", "kind", "redirect_id", "is_default")
     for pk, name, kind, redirect, is_default in rows:
-        ways[pk] = Way(pk, name, kind, priorities.get(pk, 0), redirect)
+        virtual_mtas[pk] = VirtualMTA(pk, name, kind, priorities.get(pk, 0), redirect)
         if is_default:
             default = pk
-    return ways, default
+    return virtual_mtas, default
 
 
 def _routes() -> dict[int, Route]:
     targets: defaultdict[tuple[int, int | None], list[Target]] = defaultdict(list)
     columns = ("routing_rule_id", "override_id", "virtual_mta_id", "portion_of_mail")
-    for rule, override, way, portion in DeliveryTarget.objects.order_by("virtual_mta_id").values_list(*columns):
-        targets[rule, override].append(Target(way, int(portion * _PORTION)))
+    for rule, override, mta, portion in DeliveryTarget.objects.order_by("virtual_mta_id").values_list(*columns):
+        targets[rule, override].append(Target(mta, int(portion * _PORTION)))
     patterns: defaultdict[int, list[str]] = defaultdict(list)
     for override, pattern in OverrideDomain.objects.order_by("position").values_list("override_id", "pattern"):
         patterns[override].append(pattern)

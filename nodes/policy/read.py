@@ -44,7 +44,7 @@ def policy_of(platform: Platform, node_id: int, *, revision: int) -> Policy:
     used = used.union(rule.pool for tenant in tenants for rule in tenant.rules)
     pools = tuple(_pool(platform, pk) for pk in sorted(used))
     # A source that redirects sends nothing itself.
-    sources = tuple(platform.sources[pk] for pk in sorted(here) if platform.ways[pk].redirect is None)
+    sources = tuple(platform.sources[pk] for pk in sorted(here) if platform.virtual_mtas[pk].redirect is None)
     reached = _reached(platform, [*here, *(member for pool in pools for member in pool.members)])
     tables = {table for source in sources for table in (source.own, source.template)}
     programs = {rule.throttle_program_id for table in tables for rule in platform.tables[table].rules} - {None}
@@ -52,7 +52,7 @@ def policy_of(platform: Platform, node_id: int, *, revision: int) -> Policy:
         node=platform.nodes[node_id],
         revision=revision,
         sources=sources,
-        ways=tuple(platform.ways[pk] for pk in sorted(reached)),
+        virtual_mtas=tuple(platform.virtual_mtas[pk] for pk in sorted(reached)),
         routes=tuple(platform.routes[pk] for pk in sorted(reached & platform.routes.keys())),
         tables=tuple(platform.tables[pk] for pk in sorted(tables)),
         programs=tuple(program for pk, program in platform.programs.items() if pk in programs),
@@ -68,24 +68,26 @@ def _pool(platform: Platform, pk: int) -> Pool:
 
 
 def _reaching(platform: Platform, here: Collection[int]) -> set[int]:
-    """Return the ways whose mail leaves, or may leave, by one of these addresses."""
+    """Return the VirtualMTAs whose mail leaves, or may leave, by one of these addresses."""
     before: defaultdict[int, list[int]] = defaultdict(list)
-    for way in platform.ways.values():
-        if way.redirect is not None:
-            before[way.redirect].append(way.id)
+    for mta in platform.virtual_mtas.values():
+        if mta.redirect is not None:
+            before[mta.redirect].append(mta.id)
     for route in platform.routes.values():
         for branch in (route.targets, *(override.targets for override in route.overrides)):
             for target in branch:
-                before[target.way].append(route.id)
-    return _closure((pk for pk in here if platform.ways[pk].redirect is None), before)
+                before[target.virtual_mta].append(route.id)
+    return _closure((pk for pk in here if platform.virtual_mtas[pk].redirect is None), before)
 
 
 def _reached(platform: Platform, starts: Iterable[int]) -> set[int]:
-    """Return the ways that mail meant for these may come to."""
-    after: dict[int, list[int]] = {way.id: [way.redirect] for way in platform.ways.values() if way.redirect is not None}
+    """Return the VirtualMTAs that mail meant for these may come to."""
+    after: dict[int, list[int]] = {
+        mta.id: [mta.redirect] for mta in platform.virtual_mtas.values() if mta.redirect is not None
+    }
     for route in platform.routes.values():
         branches = (route.targets, *(override.targets for override in route.overrides))
-        after[route.id] = [target.way for branch in branches for target in branch]
+        after[route.id] = [target.virtual_mta for branch in branches for target in branch]
     return _closure(starts, after)
 
 
@@ -146,8 +148,8 @@ def _tenant(server: ServerRow, pool: int | None, rules: Any) -> Tenant:
 # --- The overlay -----------------------------------------------------------------------------------------------------
 
 
-def read_overlay(*, ways: Collection[int], servers: Mapping[int, str], at: datetime.datetime) -> Overlay:
-    """Read what applies on top of a policy with these ways and servers. Its number is not known here.
+def read_overlay(*, virtual_mtas: Collection[int], servers: Mapping[int, str], at: datetime.datetime) -> Overlay:
+    """Read what applies on top of a policy with these VirtualMTAs and servers. Its number is not known here.
 
     The servers come with their names in the policy, which keeps former names until the next one is published: with other names
     the overlay would end the servers' log-ins, and would not suspend them.
@@ -155,7 +157,7 @@ def read_overlay(*, ways: Collection[int], servers: Mapping[int, str], at: datet
     5 queries; one more if a send limit is reached, five more if an address is warmed up, nine more if one is drained.
     """
     with snapshot():
-        paused = IPAddress.objects.filter(pk__in=ids(ways), delivery_paused=True).order_by("pk")
+        paused = IPAddress.objects.filter(pk__in=ids(virtual_mtas), delivery_paused=True).order_by("pk")
         columns = ("pk", "suspended_at", "suspended_until", "organization__suspended_at")
         is_suspended = Q(suspended_at__isnull=False) | Q(organization__suspended_at__isnull=False)
         reached = send_limits.marked(at=at).filter(level=send_limits.Level.EXCEEDED)
@@ -164,7 +166,7 @@ def read_overlay(*, ways: Collection[int], servers: Mapping[int, str], at: datet
         stopped = list(
             Server.objects.living().filter(is_stopped, pk__in=ids(servers)).order_by("pk").values_list(*columns)
         )
-        found_caps = caps.of_addresses(ways, at=at)
+        found_caps = caps.of_addresses(virtual_mtas, at=at)
         warming = [pk for pk, found in found_caps.items() if any(cap.kind == CapKind.WARM_UP for cap in found)]
         credentials = (
             Credential.objects.usable(at)
@@ -186,24 +188,24 @@ def read_overlay(*, ways: Collection[int], servers: Mapping[int, str], at: datet
             keys=tuple(keys),
             networks=tuple(networks),
             caps={pk: tuple(found) for pk, found in sorted(found_caps.items())},
-            resting=_resting(ways, warming, at),
+            resting=_resting(virtual_mtas, warming, at),
         )
 
 
-def _resting(ways: Collection[int], warming: Collection[int], at: datetime.datetime) -> tuple[Rest, ...]:
+def _resting(virtual_mtas: Collection[int], warming: Collection[int], at: datetime.datetime) -> tuple[Rest, ...]:
     """Return which sources have no part in draws: their warm-up allows no more before the next hour, or they are drained."""
     full = [
         Rest(each.address_id, each.domains, each.until) for each in (warm_up.resting(warming, at) if warming else ())
     ]
     resting = {each.source for each in full if not each.domains}
-    drained = [Rest(each.address_id, tuple(each.domains)) for each in _drained(ways, resting)]
+    drained = [Rest(each.address_id, tuple(each.domains)) for each in _drained(virtual_mtas, resting)]
     return tuple(sorted({*full, *drained}, key=lambda each: (each.source, each.domains, str(each.until))))
 
 
-def _drained(ways: Collection[int], resting: Collection[int]) -> Iterable[AddressDrain]:
+def _drained(virtual_mtas: Collection[int], resting: Collection[int]) -> Iterable[AddressDrain]:
     """Yield the drains that apply. Where nothing else could send for a while (the others were paused since it was decided, or
     rest), what is drained sends: mail does not wait for a decision that is a minute old."""
-    found = drains.in_effect(ways)
+    found = drains.in_effect(virtual_mtas)
     if not found:
         return
     stand_ins = of_addresses([each.address_id for each in found])

@@ -33,8 +33,8 @@ def entries(policy: Policy, pool: int, domain: str) -> tuple[Entry, ...]:
     """Return the entries of a pool for mail to a (normalized) domain, by source; empty: nothing can leave from here."""
     found: dict[tuple[int, tuple[int, ...]], Fraction] = {}
     for member in policy.pool_of[pool].members:
-        way = policy.way_of[member]
-        weight = Fraction(way.priority if way.kind == "ip_address" else 1)
+        mta = policy.virtual_mta_of[member]
+        weight = Fraction(mta.priority if mta.kind == "ip_address" else 1)
         for source, share, unless in _leading_from(policy, member, domain, ()):
             found[source, unless] = found.get((source, unless), Fraction(0)) + weight * share
     return _in_integers(found)
@@ -69,37 +69,37 @@ def override_patterns(policy: Policy, pool: int) -> set[str]:
     waiting = list(policy.pool_of[pool].members)
     while waiting:
         number = waiting.pop()
-        way = policy.way_of.get(number)
-        if way is None or number in seen:
+        mta = policy.virtual_mta_of.get(number)
+        if mta is None or number in seen:
             continue
         seen.add(number)
-        if way.redirect is not None:
-            waiting.append(way.redirect)
+        if mta.redirect is not None:
+            waiting.append(mta.redirect)
         if route := policy.route_of.get(number):
-            waiting += [target.way for target in route.targets]
+            waiting += [target.virtual_mta for target in route.targets]
             for override in route.overrides:
                 patterns.update(override.patterns)
-                waiting += [target.way for target in override.targets]
+                waiting += [target.virtual_mta for target in override.targets]
     return patterns
 
 
 def _leading_from(
     policy: Policy, number: int, domain: str, passed: tuple[int, ...]
 ) -> Iterator[tuple[int, Fraction, tuple[int, ...]]]:
-    """Yield the sources to which a way leads: each with its share, and the addresses that redirected."""
-    way = policy.way_of.get(number)
-    if way is None or number in passed:
+    """Yield the sources to which a VirtualMTA leads: each with its share, and the addresses that redirected."""
+    mta = policy.virtual_mta_of.get(number)
+    if mta is None or number in passed:
         return
     if route := policy.route_of.get(number):
         targets = _targets(route, domain)
         total = sum(target.portion for target in targets)
         for target in targets:
-            for source, share, unless in _leading_from(policy, target.way, domain, (*passed, number)):
+            for source, share, unless in _leading_from(policy, target.virtual_mta, domain, (*passed, number)):
                 yield source, share * Fraction(target.portion, total), unless
-    elif way.redirect is not None:
-        yield from _leading_from(policy, way.redirect, domain, (*passed, number))
+    elif mta.redirect is not None:
+        yield from _leading_from(policy, mta.redirect, domain, (*passed, number))
     elif number in policy.source_of:
-        addresses = tuple(sorted(each for each in passed if policy.way_of[each].kind == "ip_address"))
+        addresses = tuple(sorted(each for each in passed if policy.virtual_mta_of[each].kind == "ip_address"))
         yield number, Fraction(1), addresses
 
 

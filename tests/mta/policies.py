@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from nodes.policy.compilers import compile_for
-from nodes.policy.model import NodeIdentity, Overlay, Policy, Pool, Source, Table, Tenant, Way
+from nodes.policy.model import NodeIdentity, Overlay, Policy, Pool, Source, Table, Tenant, VirtualMTA
 from tests.mta.small_panel import credential, document
 from throttling.limits import LimitRule
 
@@ -32,7 +32,7 @@ def policy(
         node=NodeIdentity(1, "mta1", kind),
         revision=revision,
         sources=tuple(Source(n, ADDRESSES[n], None, f"mta{n}.sluice.example", n, 50) for n in used),
-        ways=tuple(Way(n, f"ip {n}", "ip_address", (weights or {}).get(n, 100)) for n in used),
+        virtual_mtas=tuple(VirtualMTA(n, f"ip {n}", "ip_address", (weights or {}).get(n, 100)) for n in used),
         tables=(*(Table(n, (), None, None) for n in used), Table(50, rules, *default)),
         pools=tuple(Pool(n, f"Pool {n}", members) for n, members in sorted(pools.items())),
         tenants=tuple(

@@ -20,7 +20,7 @@ from nodes.policy.model import (
     Table,
     Target,
     Tenant,
-    Way,
+    VirtualMTA,
 )
 from throttling.limits import LimitRule
 
@@ -70,18 +70,18 @@ def cases(draw: st.DrawFn) -> Case:
     # The last two are on another node.
     here = addresses[:count]
     relay, routes = 201, [301, 302]
-    ways, made_routes = [], []
+    virtual_mtas, made_routes = [], []
     for position, pk in enumerate(addresses):
         # Only to what comes later, so that there are no loops.
         later = [None, None, *addresses[position + 1 :], relay, *routes]
-        ways.append(
-            Way(pk, f"w{pk}", "ip_address", draw(st.sampled_from([0, 1, 50, 100])), draw(st.sampled_from(later)))
+        virtual_mtas.append(
+            VirtualMTA(pk, f"w{pk}", "ip_address", draw(st.sampled_from([0, 1, 50, 100])), draw(st.sampled_from(later)))
         )
-    ways.append(Way(relay, "relay", "relay_server", 0))
+    virtual_mtas.append(VirtualMTA(relay, "relay", "relay_server", 0))
     for position, pk in enumerate(routes):
-        ways.append(Way(pk, f"route-{pk}", "routing_rule", 0))
+        virtual_mtas.append(VirtualMTA(pk, f"route-{pk}", "routing_rule", 0))
         later = [
-            *[way.id for way in ways if way.kind == "ip_address" and way.redirect is None],
+            *[mta.id for mta in virtual_mtas if mta.kind == "ip_address" and mta.redirect is None],
             relay,
             *routes[position + 1 :],
         ]
@@ -93,14 +93,14 @@ def cases(draw: st.DrawFn) -> Case:
     sources = tuple(
         Source(pk, f"192.0.2.{pk - 100}", None, f"mta{pk}.example", 10 + position, draw(st.sampled_from([1, 2])))
         for position, pk in enumerate(here)
-        if ways[position].redirect is None
+        if virtual_mtas[position].redirect is None
     )
     tenants = tuple(draw(a_tenant(pk)) for pk in (1, 2))
     policy = Policy(
         node=NodeIdentity(1, "no]]de\n--x", "haraka"),
         revision=draw(st.integers(1, 9)),
         sources=sources,
-        ways=tuple(ways),
+        virtual_mtas=tuple(virtual_mtas),
         routes=tuple(made_routes),
         tables=(*templates, *own),
         pools=tuple(pools),
@@ -120,10 +120,10 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def a_route(draw: st.DrawFn, pk: int, ways: list[int]) -> Route:
+def a_route(draw: st.DrawFn, pk: int, virtual_mtas: list[int]) -> Route:
     def targets() -> tuple[Target, ...]:
-        chosen = draw(st.lists(st.sampled_from(ways), min_size=1, max_size=3, unique=True))
-        return tuple(Target(way, draw(st.sampled_from([2_500, 10_000, 33_333]))) for way in sorted(chosen))
+        chosen = draw(st.lists(st.sampled_from(virtual_mtas), min_size=1, max_size=3, unique=True))
+        return tuple(Target(mta, draw(st.sampled_from([2_500, 10_000, 33_333]))) for mta in sorted(chosen))
 
     patterns = draw(st.lists(st.sampled_from(PATTERNS), max_size=4, unique=True))
     overrides = [RouteOverride((pattern,), targets()) for pattern in patterns]

@@ -2,7 +2,18 @@
 
 from random import Random
 
-from nodes.policy.model import NodeIdentity, Policy, Pool, Route, RouteOverride, Source, Table, Target, Tenant, Way
+from nodes.policy.model import (
+    NodeIdentity,
+    Policy,
+    Pool,
+    Route,
+    RouteOverride,
+    Source,
+    Table,
+    Target,
+    Tenant,
+    VirtualMTA,
+)
 from throttling.limits import LimitRule
 
 NAMES = (
@@ -32,9 +43,9 @@ def random_policy(random: Random, *, kind: str = "postfix", most_pools: int = 2,
     templates = [_table(random, number, most_rules, has_gaps=False) for number in range(51, 51 + random.randint(1, 2))]
     routes = _routes(random, addresses)
     pools = tuple(
-        Pool(number, f"Pool {number}", tuple(sorted(random.sample(ways, random.randint(1, len(ways))))))
+        Pool(number, f"Pool {number}", tuple(sorted(random.sample(virtual_mtas, random.randint(1, len(virtual_mtas))))))
         for number in range(7, 7 + random.randint(1, most_pools))
-        for ways in [[*addresses, *(route.id for route in routes)]]
+        for virtual_mtas in [[*addresses, *(route.id for route in routes)]]
     )
     return Policy(
         node=NodeIdentity(1, "mta1", kind),
@@ -43,16 +54,16 @@ def random_policy(random: Random, *, kind: str = "postfix", most_pools: int = 2,
             Source(number, f"203.0.113.{number}", None, f"mta{number}.example.net", number, random.choice(templates).id)
             for number in sources
         ),
-        ways=tuple(
+        virtual_mtas=tuple(
             sorted(
                 (
                     *(
-                        Way(number, f"ip {number}", "ip_address", *_weight(random, addresses, number))
+                        VirtualMTA(number, f"ip {number}", "ip_address", *_weight(random, addresses, number))
                         for number in addresses
                     ),
-                    *(Way(route.id, f"route {route.id}", "routing_rule", 0) for route in routes),
+                    *(VirtualMTA(route.id, f"route {route.id}", "routing_rule", 0) for route in routes),
                 ),
-                key=lambda way: way.id,
+                key=lambda mta: mta.id,
             )
         ),
         routes=routes,
@@ -67,7 +78,7 @@ def random_policy(random: Random, *, kind: str = "postfix", most_pools: int = 2,
 
 def random_pauses(random: Random, policy: Policy) -> tuple[int, ...]:
     """Return some of the policy's addresses, those on other nodes too."""
-    addresses = [way.id for way in policy.ways if way.kind == "ip_address"]
+    addresses = [mta.id for mta in policy.virtual_mtas if mta.kind == "ip_address"]
     return tuple(sorted(random.sample(addresses, random.randint(0, len(addresses))))) if random.random() < 0.4 else ()
 
 
@@ -88,7 +99,7 @@ def _routes(random: Random, addresses: tuple[int, ...]) -> tuple[Route, ...]:
 def _targets(random: Random, addresses: tuple[int, ...]) -> tuple[Target, ...]:
     chosen = random.sample(addresses, random.randint(1, len(addresses)))
     portions = [random.randint(1, 10) for _ in chosen]
-    return tuple(Target(way, portion * 10_000 // sum(portions)) for way, portion in zip(chosen, portions, strict=True))
+    return tuple(Target(mta, portion * 10_000 // sum(portions)) for mta, portion in zip(chosen, portions, strict=True))
 
 
 def _table(random: Random, number: int, most_rules: int, *, has_gaps: bool) -> Table:

@@ -1,4 +1,4 @@
-"""What a policy means, worked out the long way: what the compiled files are held to.
+"""What a policy means, worked out the long mta: what the compiled files are held to.
 
 Nothing here knows flat tables, and limits are asked of `throttling.limits` for the very domain.
 """
@@ -35,24 +35,24 @@ def outcome(policy: Policy, overlay: Overlay, tenant: Tenant, sender: str, recip
     if pool is None or tenant.is_development or is_stopped(overlay, tenant):
         return REFUSED
     domain = recipient.rpartition("@")[2].lower()
-    ways: list[tuple[int, Fraction]] = []
+    draws: list[tuple[int, Fraction]] = []
     resting = {
         rest.source
         for rest in overlay.resting
         if not rest.domains or any(pattern in rest.domains for pattern in patterns_matching(domain))
     }
     for member in policy.pool_of[pool].members:
-        way = policy.way_of[member]
-        weight = Fraction(way.priority) if way.kind == "ip_address" else Fraction(1)
+        mta = policy.virtual_mta_of[member]
+        weight = Fraction(mta.priority) if mta.kind == "ip_address" else Fraction(1)
         found = follow(policy, overlay, member, domain)
-        ways += [(source, weight * share) for source, share in found if source not in resting]
-    if not any(weight for _, weight in ways):
-        found_ways = unweighted(policy, overlay, pool, domain)
-        ways = [(source, Fraction(1)) for source, _ in found_ways if source not in resting]
-    total = sum((weight for _, weight in ways), Fraction(0))
+        draws += [(source, weight * share) for source, share in found if source not in resting]
+    if not any(weight for _, weight in draws):
+        found_draws = unweighted(policy, overlay, pool, domain)
+        draws = [(source, Fraction(1)) for source, _ in found_draws if source not in resting]
+    total = sum((weight for _, weight in draws), Fraction(0))
     shares: dict[str, Fraction] = {}
     limits = {}
-    for source, weight in ways:
+    for source, weight in draws:
         if weight:
             ip = policy.source_of[source].ipv4
             shares[ip] = shares.get(ip, Fraction(0)) + weight / total
@@ -65,7 +65,7 @@ def is_stopped(overlay: Overlay, tenant: Tenant) -> bool:
 
 
 def unweighted(policy: Policy, overlay: Overlay, pool: int, domain: str) -> list[tuple[int, tuple[int, ...]]]:
-    """The distinct ways of a pool to a source: by which addresses that redirect, to which source."""
+    """The distinct paths of a pool to a source: by which addresses that redirect, to which source."""
     found = {
         (source, tuple(sorted(path)))
         for member in policy.pool_of[pool].members
@@ -78,11 +78,13 @@ def paths(policy: Policy, overlay: Overlay, number: int, domain: str) -> list[tu
     if number in overlay.paused:
         return []
     if route := policy.route_of.get(number):
-        return [path for target in targets(route, domain) for path in paths(policy, overlay, target.way, domain)]
-    way = policy.way_of[number]
-    if way.redirect is not None:
-        passed = (number,) if way.kind == "ip_address" else ()
-        return [(source, (*passed, *path)) for source, path in paths(policy, overlay, way.redirect, domain)]
+        return [
+            path for target in targets(route, domain) for path in paths(policy, overlay, target.virtual_mta, domain)
+        ]
+    mta = policy.virtual_mta_of[number]
+    if mta.redirect is not None:
+        passed = (number,) if mta.kind == "ip_address" else ()
+        return [(source, (*passed, *path)) for source, path in paths(policy, overlay, mta.redirect, domain)]
     return [(number, ())] if number in policy.source_of else []
 
 
@@ -95,11 +97,11 @@ def follow(policy: Policy, overlay: Overlay, number: int, domain: str) -> list[t
         return [
             (source, share * Fraction(target.portion, total))
             for target in chosen
-            for source, share in follow(policy, overlay, target.way, domain)
+            for source, share in follow(policy, overlay, target.virtual_mta, domain)
         ]
-    way = policy.way_of[number]
-    if way.redirect is not None:
-        return follow(policy, overlay, way.redirect, domain)
+    mta = policy.virtual_mta_of[number]
+    if mta.redirect is not None:
+        return follow(policy, overlay, mta.redirect, domain)
     return [(number, Fraction(1))] if number in policy.source_of else []
 
 

@@ -33,7 +33,7 @@ def test_the_overlay_has_the_caps_of_its_addresses():
             address_id=address.pk, kind=CapKind.MANUAL, reason="x", at=now, actor=Actor.system(), max_messages_per_hour=5,
             rule_id=rule.pk if address is first else NO_RULE,
         )  # fmt: skip
-    overlay = read_overlay(ways=[first.pk], servers={}, at=now)
+    overlay = read_overlay(virtual_mtas=[first.pk], servers={}, at=now)
     assert overlay_document(overlay)["caps"] == [
         {
             "source": f"a{first.pk}",

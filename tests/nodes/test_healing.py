@@ -82,7 +82,7 @@ def found():
 
 
 def overlay(at=NOW):
-    return read_overlay(ways=list(IPAddress.objects.values_list("pk", flat=True)), servers={}, at=at).resting
+    return read_overlay(virtual_mtas=list(IPAddress.objects.values_list("pk", flat=True)), servers={}, at=at).resting
 
 
 def test_it_works(pool):
@@ -109,7 +109,7 @@ def test_it_works(pool):
     assert overlay() == ()
     row.refresh_from_db()
     assert (row.ended_at, row.ended_because) == (
-        NOW + HOUR + WELL_FOR, "Well since 18 November 11:30 UTC, for 6 hours",
+        NOW + HOUR + WELL_FOR, "No trouble since 18 November 11:30 UTC, for 6 hours",
     )  # fmt: skip
     acts = AuditEntry.objects.filter(target_type="ippools.addressdrain").order_by("pk")
     assert list(acts.values_list("act", flat=True)) == ["drain.began", "drain.ended"]
@@ -313,7 +313,7 @@ def test_the_command(pool):
     list_it(1, first=NOW)
     out = StringIO()
     call_command("decide_drains", stdout=out)
-    assert out.getvalue() == "8 addresses: 0 drained, 0 restored, 0 kept by a limit, 0 told of.\n"
+    assert out.getvalue() == "8 addresses: 0 drained, 0 restored, 0 kept by a limit, 0 reported only.\n"
     out = StringIO()
     call_command("decide_drains", "--json", stdout=out)
     assert json.loads(out.getvalue()) == {"looked_at": 8, "drained": 0, "withheld": 0, "told": 0, "restored": 0}

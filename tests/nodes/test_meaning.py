@@ -3,7 +3,7 @@
 import dataclasses
 
 from nodes.policy.meaning import Difference, DrawChange, LimitChange, difference, sentences
-from nodes.policy.model import NodeIdentity, Policy, Pool, Source, Table, Tenant, Way
+from nodes.policy.model import NodeIdentity, Policy, Pool, Source, Table, Tenant, VirtualMTA
 from throttling.limits import LimitRule
 
 
@@ -13,7 +13,7 @@ def policy(*rules: LimitRule, default: tuple[int, int] = (0, 0), weights: tuple[
         node=NodeIdentity(1, "mta1", "haraka"),
         revision=1,
         sources=tuple(Source(pk, f"192.0.2.{pk}", None, "mta", 10 + pk, 9) for pk in (1, 2, 3)),
-        ways=tuple(Way(pk, f"w{pk}", "ip_address", weight) for pk, weight in enumerate(weights, 1)),
+        virtual_mtas=tuple(VirtualMTA(pk, f"w{pk}", "ip_address", weight) for pk, weight in enumerate(weights, 1)),
         tables=(Table(9, rules, *default), *(Table(10 + pk, (), None, None) for pk in (1, 2, 3))),
         pools=(Pool(1, "Shared", (1, 2, 3)), Pool(2, "Empty", ())),
         tenants=tuple(

@@ -19,7 +19,7 @@ from nodes.policy.model import (
     SmtpKey,
     Source,
     Table,
-    Way,
+    VirtualMTA,
 )
 from nodes.policy.postfix import compile_policy
 from nodes.policy.postfix_transports import Shards, shards
@@ -41,7 +41,7 @@ def small(*pools: Pool, default: tuple[int, int] = (5, 0), **more: object) -> Po
         sources=tuple(
             Source(number, f"203.0.113.{number}", None, f"mta{number}.example.net", number, 50) for number in (11, 12)
         ),
-        ways=(Way(11, "one", "ip_address", 100), Way(12, "two", "ip_address", 50)),
+        virtual_mtas=(VirtualMTA(11, "one", "ip_address", 100), VirtualMTA(12, "two", "ip_address", 50)),
         tables=(Table(11, (), None, None), Table(12, (), None, None), Table(50, RULES, *default)),
         pools=pools or (Pool(7, "Pool", (11, 12)),),
         **more,  # type: ignore[arg-type]
@@ -174,7 +174,7 @@ def test_250_rules_with_wildcards_both_ways() -> None:
         node=NodeIdentity(1, "mta1", "postfix"),
         revision=1,
         sources=(Source(11, "203.0.113.11", None, "mta1.example.net", 11, 50),),
-        ways=(Way(11, "one", "ip_address", 100),),
+        virtual_mtas=(VirtualMTA(11, "one", "ip_address", 100),),
         tables=(Table(11, (), None, None), Table(50, rules, 5, 100)),
         pools=(Pool(7, "Pool", (11,)),),
     )

@@ -149,12 +149,12 @@ def without_pauses_of_origins(policy: Policy, pool: int) -> Flat[tuple[Entry, ..
 
 
 def without_redirects(policy: Policy, pool: int) -> Flat[tuple[Entry, ...]]:
-    ways = tuple(way for way in policy.ways if way.redirect is None)
+    virtual_mtas = tuple(mta for mta in policy.virtual_mtas if mta.redirect is None)
     pools = tuple(
-        dataclasses.replace(each, members=tuple(pk for pk in each.members if pk in {way.id for way in ways}))
+        dataclasses.replace(each, members=tuple(pk for pk in each.members if pk in {mta.id for mta in virtual_mtas}))
         for each in policy.pools
     )
-    return REAL_POOLS(dataclasses.replace(policy, ways=ways, pools=pools), pool)
+    return REAL_POOLS(dataclasses.replace(policy, virtual_mtas=virtual_mtas, pools=pools), pool)
 
 
 class FoundOut(Exception):

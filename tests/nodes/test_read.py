@@ -17,7 +17,7 @@ from nodes.policy.model import (
     Table,
     Target,
     Tenant,
-    Way,
+    VirtualMTA,
 )
 from nodes.policy.read import read_overlay
 from servers.models import Server
@@ -60,9 +60,9 @@ def test_it_works(site, acme):
         Source(site.first.pk, "192.0.2.1", None, site.first.hostname, site.first.rules_id, template),
         Source(site.second.pk, "192.0.2.2", None, site.second.hostname, site.second.rules_id, template),
     )
-    assert policy.ways == (
-        Way(site.first.pk, "ip-192.0.2.1", "ip_address", 100),
-        Way(site.second.pk, "ip-192.0.2.2", "ip_address", 100),
+    assert policy.virtual_mtas == (
+        VirtualMTA(site.first.pk, "ip-192.0.2.1", "ip_address", 100),
+        VirtualMTA(site.second.pk, "ip-192.0.2.2", "ip_address", 100),
     )
     assert policy.tables == (
         Table(template, (), 0, 0),
@@ -112,7 +112,7 @@ def test_it_follows_redirects_from_other_nodes(site, globex):
     here, there = read_policy(site.here.pk), read_policy(site.there.pk)
     assert [tenant.name for tenant in here.tenants] == ["acme/transactional-server", "globex/globex-server"]
     assert [pool.name for pool in here.pools] == ["Shared", "Remote"]
-    assert [way.redirect for way in here.ways] == [None, None, site.first.pk]
+    assert [mta.redirect for mta in here.virtual_mtas] == [None, None, site.first.pk]
     # The pool is known there, too, but nothing of it leaves from there.
     assert (there.sources, [pool.name for pool in there.pools]) == ((), ["Remote"])
 
@@ -150,12 +150,12 @@ def test_deleted_servers_and_foreign_records_are_not_in_it(site, acme):
     policy = read_policy(site.here.pk)
     assert policy.tenants == ()
     assert [source.ipv4 for source in policy.sources] == ["192.0.2.1", "192.0.2.2"]
-    assert len(policy.ways) == 2
+    assert len(policy.virtual_mtas) == 2
 
 
 def test_a_suspended_organization_suspends_its_servers(site, acme):
     suspend_organization(organization=acme.organization, reason="Spam", at=NOW, actor=ANN)
-    overlay = read_overlay(ways=[], servers={acme.server.pk: "acme/as-published"}, at=NOW)
+    overlay = read_overlay(virtual_mtas=[], servers={acme.server.pk: "acme/as-published"}, at=NOW)
     assert [(each.tenant, each.until) for each in overlay.suspended] == [("acme/as-published", None)]
 
 

@@ -144,7 +144,7 @@ def test_it_is_restored_when_it_has_been_well_for_a_time():
     addresses[1] = dataclasses.replace(addresses[1], state=drained(well_since=NOW))
     assert decide(addresses, whole(addresses), NOW + WELL_FOR - HOUR) == []
     assert decide(addresses, whole(addresses), NOW + WELL_FOR) == [
-        Step(1, None, reason="Well since 27 November 12:00 UTC, for 6 hours")
+        Step(1, None, reason="No trouble since 27 November 12:00 UTC, for 6 hours")
     ]
     # The trouble comes back before: it begins anew.
     addresses[1] = dataclasses.replace(addresses[1], troubles=(LISTED,))

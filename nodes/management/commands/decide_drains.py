@@ -24,5 +24,5 @@ class Command(BaseCommand):
         else:
             self.stdout.write(
                 f"{decided.looked_at:,} addresses: {decided.drained:,} drained, {decided.restored:,} restored, "
-                f"{decided.withheld:,} kept by a limit, {decided.told:,} told of."
+                f"{decided.withheld:,} kept by a limit, {decided.told:,} reported only."
             )
