@@ -1,4 +1,4 @@
-"""What conditions find, written into alerts: they begin, change and end, and channels are told.
+"""Stores what conditions find as alerts, which begin, change and end, and notifies channels.
 
 An evaluation may run at any time, twice, or beside itself: what it does follows from the rows and the time.
 """

@@ -1,4 +1,4 @@
-"""When something usually happens: at the same hours of each of the last seven days, as far as mail follows the clock.
+"""The usual hours of something: the same hours of each of the last seven days, as far as mail follows the clock.
 
 What sends at all hours has the habit at all; a newsletter that is sent on Tuesdays has none, and is never silent.
 """

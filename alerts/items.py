@@ -1,4 +1,4 @@
-"""What a condition found, as one line; and how many of a kind become one."""
+"""The finding of a condition as one line, and the grouping of many findings of a kind."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

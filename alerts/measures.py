@@ -1,4 +1,4 @@
-"""What counts say of addresses and pools over some days: conditions and the front page read it."""
+"""Measures of addresses and pools over some days, from the counts: for conditions and the front page."""
 
 import datetime
 import statistics

@@ -1,4 +1,4 @@
-"""The words and the JSON of messages. Plain functions."""
+"""The text and the JSON of messages. Plain functions."""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""When each scheduled task was last sent, for the beat that sends it next: after a restart, or on another machine."""
+"""The last run of each scheduled task, for the beat that sends it next: after a restart, or on another machine."""
 
 import datetime
 import json

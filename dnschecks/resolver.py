@@ -23,7 +23,7 @@ from dns.rdata import Rdata
 from dnschecks.bounded_server import BoundedServer, Budget
 from dnschecks.name_servers import server_of
 
-# Fits one unfragmented UDP packet on any path (DNS flag day 2020); what is longer comes truncated and is asked for by TCP.
+# Fits one unfragmented UDP packet on any path (DNS flag day 2020); longer answers come truncated, and TCP is used.
 UDP_PAYLOAD = 1232
 # One try at one server, and all tries for one question, in seconds.
 TRY_TIMEOUT = 2.0

@@ -47,7 +47,7 @@ def take(step: Step, *, domains: Mapping[str, Sequence[str]], at: datetime.datet
     if step.effect == Effect.DRAINED:
         drain.drained_at = drain.drained_at or at
     drain.save()
-    # That it is well again is only noted: what follows from it is recorded.
+    # That its trouble is over is only noted; what follows from it is recorded.
     if step.reason:
         record(actor=actor, act=_ACTS[step.effect], target=drain, before=before, after=snapshot(drain))
 

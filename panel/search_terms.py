@@ -1,4 +1,4 @@
-"""What may be searched for. Each word is a condition of the query, and Django takes as many as an address has room for."""
+"""Limits of a search: each word is a condition of the query, and a URL has room for more than a query should have."""
 
 from core.texts import is_storable
 

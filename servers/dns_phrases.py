@@ -1,4 +1,4 @@
-"""Phrases of the sentences that tell operators what to change in DNS."""
+"""Phrases of the sentences that say what to change in DNS."""
 
 from collections.abc import Iterable
 

@@ -9,7 +9,7 @@ from core.audit import Actor
 from core.errors import Fault
 from core.texts import is_storable
 from servers.models import Route, Server
-from servers.parts import PartKind
+from servers.owned_records import OwnedRecords
 
 CHANGEABLE = frozenset({"name", "domain", "mode", "endpoint"})
 ENDPOINT_LENGTH = 2000
@@ -39,7 +39,7 @@ def _is_taken(route: Route) -> bool:
     return same.exclude(pk=route.pk).exists()
 
 
-ROUTES = PartKind(Route, CHANGEABLE, frozenset({"name", "endpoint"}), _faults)
+ROUTES = OwnedRecords(Route, CHANGEABLE, frozenset({"name", "endpoint"}), _faults)
 
 
 @atomic_act

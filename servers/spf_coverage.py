@@ -1,4 +1,4 @@
-"""Whether the SPF records of the domains that send by some pools let their addresses send."""
+"""Checks whether the SPF records of the domains that send by some pools authorize their addresses."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from core.texts import is_storable
 from servers import quotas
 from servers.locks import lock_organization_of
 from servers.models import Server, Webhook
-from servers.parts import PartKind
+from servers.owned_records import OwnedRecords
 from servers.webhook_urls import BadURL, parse
 
 NAME_LENGTH = 200
@@ -47,7 +47,7 @@ def _faults(webhook: Webhook) -> Iterator[Fault]:
         yield Fault("events", f"are not all known: {', '.join(unknown)}")
 
 
-WEBHOOKS = PartKind(Webhook, CHANGEABLE, frozenset({"name", "url"}), _faults)
+WEBHOOKS = OwnedRecords(Webhook, CHANGEABLE, frozenset({"name", "url"}), _faults)
 
 
 @atomic_act

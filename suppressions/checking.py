@@ -1,4 +1,4 @@
-"""Which of some addresses are suppressed for a server."""
+"""Finds which addresses are suppressed for a server."""
 
 import datetime
 import uuid

@@ -3,10 +3,10 @@
 from celery import shared_task
 from django.utils import timezone
 
-from suppressions import forgetting
+from suppressions import retention
 
 
 @shared_task
 def forget_old() -> None:
     """Delete entries that were removed or have expired some weeks ago."""
-    forgetting.forget_old(at=timezone.now())
+    retention.delete_old(at=timezone.now())

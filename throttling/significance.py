@@ -1,4 +1,4 @@
-"""When a share is more than chance makes of a lower one. Pure."""
+"""Statistical significance of a share that is higher than an allowed one. Pure."""
 
 from functools import lru_cache
 

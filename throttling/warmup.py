@@ -1,4 +1,4 @@
-"""How an address is warmed up, day by day. Pure: a plan, the day before and what happened in; today's caps and the reason out.
+"""Warms up addresses day by day. Pure: a plan, the day before and its outcome in; today's caps and the reason out.
 
 A day advances only where the day before was used and receivers took its mail; else it is repeated, or the address goes back.
 Rails: no cap grows by more than the plan's largest step, none falls below its floor, and a lock by hand holds the day.
@@ -130,7 +130,7 @@ def next_day(
 
 
 def warm_on(plan: Plan, number: int, today: datetime.date) -> datetime.date:
-    """Return when the address is warm if every day from now on goes well."""
+    """Return when the address is warm if no day from now on is repeated."""
     return today + datetime.timedelta(days=max(0, len(plan.days) - number) + 1)
 
 

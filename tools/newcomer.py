@@ -1,4 +1,4 @@
-"""What a newcomer does with a fresh installation: sign in, and see an event counted."""
+"""A newcomer's first steps in a fresh installation: sign in, and see an event counted."""
 
 import datetime
 import http.cookiejar

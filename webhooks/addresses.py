@@ -1,4 +1,4 @@
-"""Which addresses a webhook may be called at: those of the public internet, and of networks that the platform allows.
+"""Addresses that webhooks can be called at: those of the public internet, and of networks that the platform allows.
 
 A customer chooses the URL, and the platform's machine makes the call: without this a webhook would be a way into the
 platform's own network.

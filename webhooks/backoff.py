@@ -1,4 +1,4 @@
-"""When a delivery is tried again, and when calls of a webhook are held back. Plain functions."""
+"""Retries of a delivery, and pauses between calls of a webhook. Plain functions."""
 
 import datetime
 import random

@@ -1,4 +1,4 @@
-"""Circuit breakers: a receiver that fails again and again is left alone, and its owner is told."""
+"""Circuit breakers: a receiver that fails repeatedly is not called for some time, and its owner is notified."""
 
 import datetime
 import random

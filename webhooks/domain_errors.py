@@ -1,4 +1,4 @@
-"""DomainDNSError: a server's webhooks are told when DNS no longer says of a domain what it must."""
+"""DomainDNSError: calls a server's webhooks when a domain begins to fail a DNS check."""
 
 import datetime
 

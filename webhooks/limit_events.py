@@ -1,4 +1,4 @@
-"""SendLimitApproaching and SendLimitExceeded: a server's webhooks are told when a mark of a send limit begins."""
+"""SendLimitApproaching and SendLimitExceeded: calls a server's webhooks when it approaches or exceeds a send limit."""
 
 import datetime
 from collections.abc import Collection

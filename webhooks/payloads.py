@@ -1,4 +1,4 @@
-"""What a webhook is told of an event, in Postal's words and shape. What an event does not know is null."""
+"""The payload of an event, in Postal's format. Values that an event does not have are null."""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""Deliveries come into being: a row for each webhook that is told of an event, in the transaction of what it tells."""
+"""Creates deliveries: a row for each webhook that wants an event, in the transaction that stores the event."""
 
 import datetime
 import uuid

@@ -82,7 +82,7 @@ class Channel(models.Model):
             models.CheckConstraint(
                 name="alerts_channel_pagerduty_at_once",
                 condition=~Q(kind="pagerduty") | Q(digest_at=None, quiet_from=None),
-                violation_error_message="PagerDuty is told at once: it has schedules of its own",
+                violation_error_message="PagerDuty is notified at once: it has schedules of its own",
             ),
         ]
 

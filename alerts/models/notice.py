@@ -36,7 +36,7 @@ class Notice(models.Model):
             models.UniqueConstraint(
                 name="alerts_notice_once",
                 fields=["alert", "channel", "what", "day"],
-                violation_error_message="The channel has been told of it",
+                violation_error_message="The channel has been notified of it",
             ),
             models.CheckConstraint(
                 name="alerts_notice_pending",

@@ -1,4 +1,4 @@
-"""The demo's alerts: an address goes bad and is well again within the last hour, and two mailboxes hear of it."""
+"""The demo's alerts: an address goes bad and recovers within the last hour, and two mailboxes are notified."""
 
 import datetime
 
@@ -16,13 +16,13 @@ from ippools.models import AddressIdentity, IPAddress
 from servers.models import Organization
 
 MINUTE = datetime.timedelta(minutes=1)
-# How long ago each evaluation was: two find the address bad, two find it well (six minutes apart, as an alert ends after five).
+# How long ago each evaluation was: two find the address bad, two find it good (six minutes apart: an alert ends after five).
 FOUND_BAD, FOUND_WELL = (40, 39), (12, 6)
 _SECONDS = 20.0
 
 
 def make(*, now: datetime.datetime) -> int:
-    """Create the channels, let the address go bad and be well again, and send what is due; return the number of e-mails.
+    """Create the channels, let the address go bad and recover, and send what is due; return the number of e-mails.
 
     The evaluation, the messages and the mail are the product's own; only what DNS said is invented. Nothing is done where
     a mail server would get messages for mailboxes that do not exist, nor again.

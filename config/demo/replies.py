@@ -1,4 +1,4 @@
-"""What receivers answer in the demo: invented replies, in the manner of large receivers, and how often each comes."""
+"""Receivers' replies in the demo: invented, in the manner of large receivers, with the frequency of each."""
 
 from collections.abc import Iterator
 

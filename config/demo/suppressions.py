@@ -4,9 +4,9 @@ import datetime
 
 from core.audit import Actor
 from servers.models import Server
-from suppressions import acts, noticing
+from suppressions import acts, from_events
+from suppressions.from_events import Evidence
 from suppressions.models import Reason, SuppressionList
-from suppressions.noticing import Evidence
 
 # By server: why, and the recipients.
 SUPPRESSED: tuple[tuple[tuple[str, str], Reason, tuple[str, ...]], ...] = (
@@ -33,7 +33,7 @@ def make(servers: dict[tuple[str, str], Server], actor: Actor, *, now: datetime.
         for number, address in enumerate(recipients):
             at = now - datetime.timedelta(days=number, hours=3 * number + 1)
             evidence.append(Evidence(server.pk, address, reason, f"demo-{reason}-{number}", at))
-    noticing.notice(evidence, now=now)
+    from_events.suppress_recipients(evidence, now=now)
     first = servers.get(("northwind", "Orders"))
     if first is not None and first.organization_id not in known:
         acts.suppress(

@@ -1,4 +1,4 @@
-"""How much the demo's servers send on a day, by address, provider and hour. Pure and deterministic."""
+"""The volume that the demo's servers send on a day, by address, provider and hour. Pure and deterministic."""
 
 import math
 import random

@@ -26,7 +26,7 @@ class AddressDrain(models.Model):
     class EffectChoice(models.TextChoices):
         """What comes of a trouble."""
 
-        TOLD = Effect.TOLD.value, "Only told of"
+        TOLD = Effect.TOLD.value, "Only reported"
         WITHHELD = Effect.WITHHELD.value, "Not drained"
         DRAINED = Effect.DRAINED.value, "Drained"
 
@@ -59,7 +59,7 @@ class AddressDrain(models.Model):
             models.CheckConstraint(
                 name="ippools_drain_effect",
                 condition=Q(effect__in=[effect.value for effect in Effect]),
-                violation_error_message="A trouble is told of, held back or drained for",
+                violation_error_message="A trouble is reported, held back or drained for",
             ),
             models.UniqueConstraint(
                 name="ippools_drain_one",

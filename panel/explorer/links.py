@@ -13,7 +13,7 @@ FORMAT = "%Y-%m-%dT%H:%M"
 
 
 def url(**asked: Any) -> str:
-    """Return the explorer's address for what is asked, in the words of `panel.explorer.asked`; empty values are left out."""
+    """Return the explorer's address for what is asked, in the words of `panel.explorer.query`; empty values are left out."""
     given = {name: value for name, value in asked.items() if value not in (None, "")}
     return f"{reverse('admin:explorer')}?{urlencode(given)}"
 

@@ -1,4 +1,4 @@
-"""What the explorer's groups are called, and the groups that are sums of others: organizations and pools."""
+"""Names of the explorer's groups, and the groups that are sums of others: organizations and pools."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

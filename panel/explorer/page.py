@@ -15,7 +15,7 @@ from django.utils.http import urlencode
 
 from panel import csv_file
 from panel.explorer import drawing, links, names, rates
-from panel.explorer.asked import FILTERS, GRAINS, GROUPS, PERIODS, Asked, AskForm, canonical
+from panel.explorer.query import FILTERS, GRAINS, GROUPS, PERIODS, ExplorerQuery, QueryForm, canonical
 from panel.site_mixin import SiteMixin
 from panel.viewer import viewer_of
 from servers.models import Server
@@ -64,7 +64,7 @@ class Explorer(SiteMixin):
         now = timezone.now()
         if not request.GET.get("since") or "period" in request.GET:
             return HttpResponseRedirect(links.url(**canonical(request.GET.dict(), now)))
-        form = AskForm(request.GET, request)
+        form = QueryForm(request.GET, request)
         context = {
             **self.each_context(request),
             "title": "Explorer",
@@ -90,7 +90,7 @@ class Explorer(SiteMixin):
         if not request.GET:
             # Without a question there are no rows; the page has one to begin with.
             return HttpResponseRedirect(reverse("admin:explorer"))
-        form = AskForm(request.GET, request)
+        form = QueryForm(request.GET, request)
         if not form.is_valid():
             return HttpResponse("What is asked cannot be read.", status=400, content_type="text/plain")
         asked = form.asked()
@@ -110,7 +110,7 @@ class Explorer(SiteMixin):
 # --- Asking ----------------------------------------------------------------------------------------------------------
 
 
-def find(asked: Asked, now: datetime.datetime, request: HttpRequest) -> Found:
+def find(asked: ExplorerQuery, now: datetime.datetime, request: HttpRequest) -> Found:
     """Return the answer; raises NotKept. At most ten queries."""
     planned = planned_of(asked, now)
     answer = explore.ask(planned)
@@ -126,7 +126,7 @@ def find(asked: Asked, now: datetime.datetime, request: HttpRequest) -> Found:
     return Found(answer, past, groups, past_groups)
 
 
-def planned_of(asked: Asked, now: datetime.datetime) -> Plan:
+def planned_of(asked: ExplorerQuery, now: datetime.datetime) -> Plan:
     """Return the plan of what is asked; where it may be as fine as it fits, of the finest that suits the length."""
     question = asked.question
     if asked.grain is not None:
@@ -148,7 +148,7 @@ def planned_of(asked: Asked, now: datetime.datetime) -> Plan:
     raise lacks[-1]
 
 
-def offers(asked: Asked, lack: NotKept, now: datetime.datetime) -> list[tuple[str, str]]:
+def offers(asked: ExplorerQuery, lack: NotKept, now: datetime.datetime) -> list[tuple[str, str]]:
     """Return what is kept instead, as titles and addresses; each has an answer."""
     found = []
     if lack.lack is Lack.TOGETHER:
@@ -180,7 +180,7 @@ def offers(asked: Asked, lack: NotKept, now: datetime.datetime) -> list[tuple[st
     return found
 
 
-def subjects(given: dict[str, str], asked: Asked) -> frozenset[By]:
+def subjects(given: dict[str, str], asked: ExplorerQuery) -> frozenset[By]:
     """Return what a question with these parameters would be about."""
     of_filters = {by for name, by in FILTERS.items() if given.get(name)}
     if By.SERVER in asked.question.only and not (asked.given.get("server") or asked.given.get("organization")):
@@ -209,7 +209,7 @@ def _ceiling(at: datetime.datetime) -> datetime.datetime:
 # --- Showing ---------------------------------------------------------------------------------------------------------
 
 
-def shown(asked: Asked, found: Found, now: datetime.datetime) -> dict[str, Any]:
+def shown(asked: ExplorerQuery, found: Found, now: datetime.datetime) -> dict[str, Any]:
     """Return what the page shows of an answer. At most two queries."""
     answer, question = found.answer, found.answer.plan.question
     ranked = ranked_of(asked, found)
@@ -246,11 +246,11 @@ def shown(asked: Asked, found: Found, now: datetime.datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def sort_of(asked: Asked, found: Found) -> str:
+def sort_of(asked: ExplorerQuery, found: Found) -> str:
     return asked.sort if asked.sort in found.kinds else found.main
 
 
-def ranked_of(asked: Asked, found: Found) -> list[tuple[Any, Counts]]:
+def ranked_of(asked: ExplorerQuery, found: Found) -> list[tuple[Any, Counts]]:
     """Return the groups, those with most of the kind that is sorted by first."""
     kind = sort_of(asked, found)
     return sorted(found.groups.items(), key=lambda item: (-getattr(item[1], kind), str(item[0])))
@@ -279,7 +279,7 @@ def _change(number: int, past: int) -> str:
     return f"{number / past:.1f}×" if percent >= 200 else f"{percent:+.0f} %".replace("-", "−")
 
 
-def group_row(asked: Asked, found: Found, key: Any, counts: Counts, name: names.Name) -> dict[str, Any]:
+def group_row(asked: ExplorerQuery, found: Found, key: Any, counts: Counts, name: names.Name) -> dict[str, Any]:
     """Return the row of one group; its name leads to the same question about just this group, by time."""
     given = {each: value for each, value in asked.given.items() if each not in ("group", "sort")}
     only = links.url(**{**given, asked.group: name.value}) if name.value and asked.group in FILTERS else ""
@@ -287,7 +287,7 @@ def group_row(asked: Asked, found: Found, key: Any, counts: Counts, name: names.
     return _row(found, counts, past if found.past else None) | {"label": name.text, "url": only, "record": name.url}
 
 
-def time_row(asked: Asked, found: Found, at: datetime.datetime, counts: Counts) -> dict[str, Any]:
+def time_row(asked: ExplorerQuery, found: Found, at: datetime.datetime, counts: Counts) -> dict[str, Any]:
     """Return the row of one point of time; a day leads to its hours."""
     question = found.answer.plan.question
     position = [point for point, _ in found.answer.series].index(at)
@@ -313,7 +313,7 @@ def _row(found: Found, counts: Counts, past: Counts | None) -> dict[str, Any]:
     return {"cells": cells, "before": before}
 
 
-def cells(asked: Asked, found: Found) -> Iterator[list[Any]]:
+def cells(asked: ExplorerQuery, found: Found) -> Iterator[list[Any]]:
     """Yield the rows of the file: when, what, counts, and rates as parts of one."""
     question = found.answer.plan.question
     edges = [at.astimezone(question.zone).isoformat() for at in found.answer.plan.edges]

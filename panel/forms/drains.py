@@ -1,4 +1,4 @@
-"""What is asked before a pool drains its addresses, and before a drained address sends again."""
+"""Forms of drains: a pool's setting, and the confirmation before a drained address sends again."""
 
 import datetime
 from typing import Any
@@ -31,7 +31,7 @@ class DrainingForm(ActForm):
         self.fields["mode"].choices = [
             ("", f"as the platform ({settings.SLUICE_DRAIN})"),
             ("off", "off: nothing is done"),
-            ("watch", "watch: troubles are told, nothing is drained"),
+            ("watch", "watch: troubles are reported, nothing is drained"),
             ("act", "act: addresses in trouble are drained"),
         ]
         if self.record is not None:

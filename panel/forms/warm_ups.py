@@ -1,4 +1,4 @@
-"""What is asked before addresses are put on a warm-up plan, and the text in which a plan's schedule is written."""
+"""Forms of warm-ups: the choice of a plan for addresses, and the text of a plan's schedule."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

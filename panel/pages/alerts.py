@@ -94,7 +94,7 @@ class AlertAdmin(TenantAdmin):
 
     @act(
         title="Acknowledge",
-        description="No reminders are sent for seven days. The end of the alert is told.",
+        description="No reminders are sent for seven days. The end of the alert is still sent.",
         icon="done",
         fits=lambda record: record.ended_at is None,
     )

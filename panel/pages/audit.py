@@ -21,7 +21,7 @@ from panel.pages.base import TenantAdmin
 from panel.viewer import Viewer
 
 EXPORTED = ("at", "who", "kind of actor", "what", "record", "changes", "request id")
-# A file of more is asked for by a shorter time.
+# For more, choose a shorter time.
 MOST_EXPORTED = 5_000
 
 

@@ -1,4 +1,4 @@
-"""What bounds addresses below their rules just now: for the pages of an address, a template and a program."""
+"""Caps in effect, for the pages of an address, a template and a program."""
 
 import datetime
 from typing import Any

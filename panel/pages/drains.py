@@ -39,7 +39,7 @@ class AddressDrainAdmin(PanelAdmin):
 
     @display(
         description="State",
-        label={"drained": "danger", "not drained": "warning", "only told of": "warning", "ended": "default"},
+        label={"drained": "danger", "not drained": "warning", "only reported": "warning", "ended": "default"},
     )
     def state(self, record: AddressDrain) -> str:
         return "ended" if record.ended_at is not None else record.get_effect_display().lower()

@@ -20,6 +20,7 @@ from panel.forms.fields import text_area, text_input, time_zone_field
 from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
 from servers.models import Server
+from servers.smtp_users import smtp_user_of
 from stats.intake import event_sources, source_counts
 from stats.models import EventSource, SourceSample
 
@@ -168,7 +169,7 @@ class EventSourceAdmin(PanelAdmin):
     @display(description="Mappings")
     def mapped_texts(self, record: EventSource) -> str:
         mappings = record.mappings.select_related("server__organization")
-        rows = ((mapping.text, _called(mapping.server)) for mapping in mappings[:200])
+        rows = ((mapping.text, smtp_user_of(mapping.server)) for mapping in mappings[:200])
         return format_html_join("", "<div>{} → {}</div>", rows)
 
     @display(description="Records")
@@ -207,7 +208,7 @@ class EventSourceAdmin(PanelAdmin):
             return f"The mapping of {text} is removed."
         server = event_sources.server_called(name)
         event_sources.map_text(source=record, text=text, server=server, actor=actor_of(request))
-        return f"{text} is mapped to {_called(server)}."
+        return f"{text} is mapped to {smtp_user_of(server)}."
 
     @act(
         title="Rotate the token",
@@ -231,7 +232,3 @@ class EventSourceAdmin(PanelAdmin):
     def revoke(self, request: HttpRequest, record: EventSource, form: ActForm) -> str:
         event_sources.revoke_source(source=record, at=timezone.now(), actor=actor_of(request))
         return f"{record} is revoked."
-
-
-def _called(server: Server) -> str:
-    return f"{server.organization.permalink}/{server.permalink}"

@@ -1,4 +1,4 @@
-"""How receivers know addresses: DNS identity, blocklists, and SPF of the domains that send by them."""
+"""Reputation of addresses at receivers: DNS identity, blocklists, and SPF of the domains that send by them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What depends on an organization's permalink, shown before it is changed."""
+"""Everything that depends on an organization's permalink, shown before it is changed."""
 
 import datetime
 

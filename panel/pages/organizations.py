@@ -227,7 +227,7 @@ class OrganizationAdmin(TenantAdmin):
         found = []
         if servers:
             found.append(
-                f"It has had servers ({in_short(servers)}). What they sent is counted in its name and told of in the audit"
+                f"It has had servers ({in_short(servers)}). What they sent is counted in its name and recorded in the audit"
                 " trail, so it is kept: suspend it, and all its keys stop."
             )
         if pools:

@@ -144,7 +144,7 @@ class IPPoolAdmin(TenantAdmin):
         return records if viewer.is_platform else records.filter(pk__in=pools_seen_by(viewer.user).values("pk"))
 
     def organization_id_of(self, record: Any) -> int | None:
-        # Asked for by every button of the page, and the same for all of them.
+        # ExplorerQuery for by every button of the page, and the same for all of them.
         known = record.__dict__
         if "_owner_id" not in known:
             known["_owner_id"] = pools.owner_id_of(record)

@@ -1,4 +1,4 @@
-"""What the pages of a warm-up and of its address show: how far it is, why, and what was planned, allowed and sent."""
+"""The summary of a warm-up: progress, the reason of each decision, and planned, allowed and sent messages."""
 
 import datetime
 import json
@@ -29,7 +29,7 @@ def state_of(record: WarmUp, now: datetime.datetime) -> str:
 
 
 def forecast(record: WarmUp, number: int | None, on: datetime.date | None) -> datetime.date | None:
-    """Return when it is warm if all goes well from now on; None: it has ended, or is held."""
+    """Return when it is warm if no day is repeated from now on; None: it has ended, or is held."""
     if record.ended_at is not None or record.is_locked:
         return None
     return warmup.warm_on(record.plan.value(), number or 1, on or record.begins_on)

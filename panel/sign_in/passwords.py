@@ -28,7 +28,7 @@ TOO_MANY = "Too many requests. Try again in five minutes."
 OUT_OF_ORDER = "Links cannot be sent at the moment. Try again later."
 
 
-class AskForm(forms.Form):
+class QueryForm(forms.Form):
     """Whose password was forgotten."""
 
     email = forms.EmailField(
@@ -78,7 +78,7 @@ class Passwords(SiteMixin):
     def ask_for_link(self, request: HttpRequest) -> HttpResponse:
         """Ask for a link by e-mail. The answer is the same whether or not there is such an account."""
         is_possible, is_sent = password_links.is_possible(), False
-        form = AskForm(request.POST if request.method == "POST" and is_possible else None)
+        form = QueryForm(request.POST if request.method == "POST" and is_possible else None)
         if form.is_valid():
             problem = _ask(form.cleaned_data["email"], client_address(request))
             is_sent = problem is None

@@ -15,10 +15,9 @@ from django.db.models import Max
 
 from core.sql_lists import texts
 from ippools.models import FormerAddressName, IPAddress, VirtualMTA
-from stats.counts import buckets
 from stats.intake.tenures import ALWAYS
+from stats.intake.timestamps import milliseconds_of
 from stats.ledger import storage
-from stats.ledger.keys import MILLISECONDS_A_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +64,16 @@ def _bearers(
     for key, rows in former.items():
         times, addresses = [ALWAYS], [ipv4s.get(rows[0][0])]
         for (_, until), (pk, _) in pairwise(rows):
-            times.append(_milliseconds(until))
+            times.append(milliseconds_of(until))
             addresses.append(ipv4s.get(pk))
         last = rows[-1][1]
         if key in current:
             pk, ipv4, made = current[key]
-            times.append(_milliseconds(max(last, renamed.get(pk, made))))
+            times.append(milliseconds_of(max(last, renamed.get(pk, made))))
             addresses.append(ipv4)
         elif key in taken:
             # A relay server or routing rule has it: no address.
-            times.append(_milliseconds(last))
+            times.append(milliseconds_of(last))
             addresses.append(None)
         found[key] = Bearers(times, addresses)
     return found
-
-
-def _milliseconds(moment: datetime.datetime) -> int:
-    since = moment - buckets.EPOCH
-    return since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // 1000

@@ -14,9 +14,8 @@ from django.db.models import Exists, Max, Min, OuterRef, QuerySet, Subquery
 
 from core.sql_lists import texts
 from servers.models import FormerPermalink, Server
-from stats.counts import buckets
+from stats.intake.timestamps import milliseconds_of
 from stats.ledger import storage
-from stats.ledger.keys import MILLISECONDS_A_DAY
 
 # In milliseconds since 1970.
 ALWAYS, FOREVER = -(2**63), 2**63
@@ -82,7 +81,7 @@ def find(names: Collection[Name], *, only: Server | None = None) -> tuple[dict[N
     for each in current.values_list(*_COLUMNS):
         row, since, _, server = _read(each)
         rows[row.id] = row
-        begin = ALWAYS if since is None else _milliseconds(since)
+        begin = ALWAYS if since is None else milliseconds_of(since)
         tenures[row.organization, row.permalink].append(_within(server, begin, FOREVER))
         if since is None:
             # The first to have it.
@@ -103,7 +102,7 @@ def _find_former(
         "organization_id", "permalink", "since", "held_until"
     ):
         had[organization_id].append(
-            (permalink, ALWAYS if since is None else _milliseconds(since), _milliseconds(until))
+            (permalink, ALWAYS if since is None else milliseconds_of(since), milliseconds_of(until))
         )
     if not had:
         return
@@ -148,10 +147,10 @@ def _read(columns: Iterable[Any]) -> tuple[Row, datetime.datetime | None, int, T
     """Return a server, since when its organization has its permalink, that one's id, and when the server had its own."""
     pk, uuid, organization, permalink, since, organization_id, made, is_again, away, back = columns
     server = Tenure(
-        _milliseconds(made) if is_again else ALWAYS,
+        milliseconds_of(made) if is_again else ALWAYS,
         FOREVER,
-        _milliseconds(away) if away else FOREVER,
-        _milliseconds(back) if away else FOREVER,
+        milliseconds_of(away) if away else FOREVER,
+        milliseconds_of(back) if away else FOREVER,
         pk,
     )
     return Row(pk, uuid, organization, permalink), since, organization_id, server
@@ -160,8 +159,3 @@ def _read(columns: Iterable[Any]) -> tuple[Row, datetime.datetime | None, int, T
 def _within(server: Tenure, begin: int, end: int) -> Tenure:
     """Return the time in which the server had its permalink while its organization had its own."""
     return server._replace(begin=max(server.begin, begin), end=min(server.end, end))
-
-
-def _milliseconds(moment: datetime.datetime) -> int:
-    since = moment - buckets.EPOCH
-    return since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // 1000

@@ -42,8 +42,8 @@ class Timestamps:
     """Parses the times of one batch of events, with its limit of days."""
 
     def __init__(self, now: datetime.datetime) -> None:
-        self._oldest = _milliseconds(now - datetime.timedelta(days=settings.SLUICE_EVENT_MAX_AGE))
-        self._newest = _milliseconds(now + AHEAD)
+        self._oldest = milliseconds_of(now - datetime.timedelta(days=settings.SLUICE_EVENT_MAX_AGE))
+        self._newest = milliseconds_of(now + AHEAD)
         self._days: set[int] = set()
 
     def read(self, at: Any) -> int:
@@ -73,6 +73,7 @@ def _lower_case(text: str) -> datetime.datetime:
     raise EventRefused("invalid_at", _INVALID)
 
 
-def _milliseconds(moment: datetime.datetime) -> int:
+def milliseconds_of(moment: datetime.datetime) -> int:
+    """Return milliseconds since 1970."""
     since = moment - buckets.EPOCH
     return since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // _MICROSECONDS

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from core.sql_lists import texts
 from servers.models import DomainVerification
-from stats.counts import buckets
 from stats.intake.tenures import ALWAYS
-from stats.ledger.keys import MILLISECONDS_A_DAY
+from stats.intake.timestamps import milliseconds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +46,10 @@ def _owners(rows: Sequence[tuple[datetime.datetime, datetime.datetime | None, st
     first = min(since for since, _, _ in rows)
     changes: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for since, until, server in rows:
-        begin = ALWAYS if since == first else _milliseconds(since)
+        begin = ALWAYS if since == first else milliseconds_of(since)
         if until is None:
             changes[begin][server] += 1
-        elif begin < (end := _milliseconds(until)):
+        elif begin < (end := milliseconds_of(until)):
             changes[begin][server] += 1
             changes[end][server] -= 1
     having: Counter[str] = Counter()
@@ -63,8 +62,3 @@ def _owners(rows: Sequence[tuple[datetime.datetime, datetime.datetime | None, st
     if len(owners) == 1:
         return owners[ALWAYS]
     return Owners(tuple(owners), tuple(owners.values()))
-
-
-def _milliseconds(moment: datetime.datetime) -> int:
-    since = moment - buckets.EPOCH
-    return since.days * MILLISECONDS_A_DAY + since.seconds * 1000 + since.microseconds // 1000

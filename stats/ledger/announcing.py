@@ -1,4 +1,4 @@
-"""Webhooks of servers are told of the events of a batch, by rows that its transaction writes."""
+"""Writes the webhook deliveries of a batch's events, in its transaction."""
 
 import datetime
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

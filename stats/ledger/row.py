@@ -22,9 +22,11 @@ COLUMNS: tuple[str, ...] = tuple(field.attname for field in _FIELDS)
 # As SQL has it: the batch comes last.
 SQL = ", ".join((*COLUMNS, _BATCH))
 
-KEY, MINUTE, SERVER, ADDRESS, DOMAIN, SENDER, PROVIDER, KIND, REASON, LATENCY, SIGNATURE, RECIPIENT, RULE = range(
-    len(COLUMNS)
+# The places of those that code names.
+KEY, MINUTE, SERVER, ADDRESS, DOMAIN, SENDER = map(
+    COLUMNS.index, ("key", "minute", "server_id", "address_id", "domain_id", "sender_id")
 )
+KIND, REASON, RECIPIENT, RULE = map(COLUMNS.index, ("kind", "reason", "recipient_id", "rule_id"))
 # What must be equal where one identity comes twice: otherwise the two are in conflict.
 CONTENT = (ADDRESS, DOMAIN, SENDER, REASON)
 CONTENT_COLUMNS: tuple[str, ...] = tuple(COLUMNS[position] for position in CONTENT)

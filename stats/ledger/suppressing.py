@@ -1,4 +1,4 @@
-"""Suppressions are told of the bounces and complaints of a batch, in its transaction: no row keeps their recipients."""
+"""Passes the bounces and complaints of a batch to suppressions, in its transaction: no row keeps their recipients."""
 
 import datetime
 from collections.abc import Collection, Sequence
@@ -8,8 +8,8 @@ from stats.kinds import Kind
 from stats.ledger.announcing import EventOf
 from stats.ledger.row import KEY, KIND, REASON, RECIPIENT, SERVER, Row
 from stats.reasons import Reason
+from suppressions.from_events import Evidence, suppress_recipients
 from suppressions.models import Reason as Why
-from suppressions.noticing import Evidence, notice
 
 _BOUNCES = frozenset({Kind.BOUNCED.value, Kind.LATE_BOUNCE.value})
 _KINDS = _BOUNCES | {Kind.COMPLAINT.value}
@@ -26,7 +26,7 @@ def suppress(rows: Sequence[Row], event_of: EventOf, new: Collection[bytes] | No
     """Suppress the recipients of those of the rows whose key is `new`; None: all are. Raises TooMuchWork."""
     telling = [row for row in rows if new is None or row[KEY] in new]
     spend_on_suppressions(len(telling))
-    notice([_evidence(row, event_of) for row in telling], now=now)
+    suppress_recipients([_evidence(row, event_of) for row in telling], now=now)
 
 
 def _reason(row: Row) -> Why | None:

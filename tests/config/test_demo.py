@@ -136,7 +136,7 @@ def test_an_alert_arrives_when_an_address_goes_bad_and_when_it_is_well_again(sma
     settings.IS_PRODUCTION, said = False, StringIO()
     with time_machine.travel(NOW, tick=False):
         call_command("load_demo", stdout=said)
-    assert f"4 e-mails of alerts are in {tmp_path}: 198.51.100.24 went bad, and is well again." in said.getvalue()
+    assert f"4 e-mails of alerts are in {tmp_path}: 198.51.100.24 went bad and recovered." in said.getvalue()
     mails = [part for path in tmp_path.iterdir() for part in path.read_text().split("-" * 79) if part.strip()]
     of_olivia = sorted(
         (mail for mail in mails if "To: olivia@sluice.example" in mail), key=lambda mail: "Ended" in mail

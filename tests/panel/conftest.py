@@ -51,7 +51,7 @@ from webhooks.models import Delivery
 
 SYSTEM = Actor.system()
 NOW = datetime.datetime(2026, 11, 18, 10, 30, tzinfo=datetime.UTC)
-# Held back for as long as there are tests.
+# OpenAlerts back for as long as there are tests.
 HELD_UNTIL = NOW + datetime.timedelta(days=36_500)
 PASSWORD = "correct horse battery"
 

@@ -84,6 +84,7 @@ def platform_records(platform):
 
 
 def url(place, record=None):
+    assert record is not None or not place.has_record, f"make a {place.model} in `platform` of tests/panel/conftest.py"
     return reverse(f"admin:{place.name}", args=[record.pk] if place.has_record else [])
 
 

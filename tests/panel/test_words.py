@@ -19,6 +19,7 @@ def test_the_sidebar_and_the_title_of_a_list_use_the_same_words(platform, root):
             item["title"] for group in context["sidebar_navigation"] for item in group["items"] if item.get("active")
         ]
         titles[name] = (active, context["title"])
+        assert active, f"{name} has no entry in panel/navigation.py: add it to a group of GROUPS"
         assert active == [capfirst(str(model._meta.verbose_name_plural))] == [context["title"]], name
     assert len(titles) > 20
 

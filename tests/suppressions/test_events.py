@@ -167,7 +167,7 @@ def test_events_and_suppressions_come_into_being_together(acme: Tenant, monkeypa
     def fail(*args: object, **named: object) -> None:
         raise RuntimeError("the transaction is gone")
 
-    monkeypatch.setattr(suppressing, "notice", fail)
+    monkeypatch.setattr(suppressing, "suppress_recipients", fail)
     with pytest.raises(RuntimeError):
         take(bounce(acme))
     assert (Event.objects.count(), Batch.objects.count(), Suppression.objects.count()) == (0, 0, 0)

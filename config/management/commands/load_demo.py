@@ -45,7 +45,7 @@ class Command(BaseCommand):
         healing.make(now=now)
         if mails and (folder := getattr(settings, "EMAIL_FILE_PATH", None)):
             self.stdout.write(
-                f"{mails} e-mails of alerts are in {folder}: {cast.RECOVERED_ADDRESS} went bad, and is well again."
+                f"{mails} e-mails of alerts are in {folder}: {cast.RECOVERED_ADDRESS} went bad and recovered."
             )
         self.stdout.write("People, who sign in with the password that `make reset-password WHO=ana` prints:")
         names = {organization.permalink: organization.name for organization in cast.ORGANIZATIONS}

@@ -12,7 +12,7 @@ from django.utils import timezone
 from nodes import suppressions
 from nodes.publishing import publish
 from servers.models import Server
-from suppressions import acts, forgetting, rules
+from suppressions import acts, retention, rules
 from suppressions.keys import Keys
 from tests.cast import ANN, NOW, SYSTEM, make_pool
 from tests.nodes.platform import make_site
@@ -129,7 +129,7 @@ def test_a_list_comes_in_parts(site, acme, monkeypatch):
 def test_a_node_that_is_too_far_behind_or_ahead_begins_anew(site, acme):
     suppress(acme, "one@gmail.com", "two@gmail.com")
     remove(acme, "one@gmail.com")
-    forgetting.forget_old(at=timezone.now() + 31 * DAY)
+    retention.delete_old(at=timezone.now() + 31 * DAY)
     uuid = str(acme.organization.uuid)
 
     def state(number, *, whole=True):

@@ -73,7 +73,7 @@ class _Case:
         )
 
 
-def notice(found: Sequence[Evidence], *, now: datetime.datetime) -> None:
+def suppress_recipients(found: Sequence[Evidence], *, now: datetime.datetime) -> None:
     """Suppress what the rules say. The number of statements does not depend on that of the events.
 
     Bounces from more than 30 days ago count for nothing. Validity begins with the event, and may be over.

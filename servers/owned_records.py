@@ -11,7 +11,7 @@ from servers.models import Route, Server, Webhook
 
 
 @dataclass(frozen=True, slots=True)
-class PartKind[Part: (Route, Webhook)]:
+class OwnedRecords[Part: (Route, Webhook)]:
     """A kind of part: the columns that acts may set, those of them whose outer blanks go, and what can be wrong with it.
 
     Its methods belong inside a transaction (`core.atomic_acts.atomic_act`).

@@ -14,7 +14,7 @@ KEPT = datetime.timedelta(days=30)
 _ROWS_A_TRANSACTION = 5_000
 
 
-def forget_old(*, at: datetime.datetime) -> int:
+def delete_old(*, at: datetime.datetime) -> int:
     """Delete what is past its keeping, some rows a transaction, and return the number of entries."""
     BounceCount.objects.filter(bounced_at__lte=at - COUNTED_FOR).delete()
     is_old = Q(removed_at__lte=at - KEPT) | Q(expires_at__lte=at - KEPT)

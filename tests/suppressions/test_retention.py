@@ -2,8 +2,8 @@
 
 import pytest
 
-from suppressions.forgetting import forget_old
 from suppressions.models import BounceCount, Suppression, SuppressionList
+from suppressions.retention import delete_old
 from tests.cast import Tenant
 from tests.suppressions.conftest import DAY, NOW, remove, suppress, suppressed
 from tests.suppressions.factories import BounceCountFactory
@@ -17,9 +17,9 @@ def test_it_works(acme: Tenant, globex: Tenant) -> None:
     suppress(globex, "removed@gmail.com")
     remove(acme, "removed@gmail.com", server=None, at=NOW)
     remove(globex, "removed@gmail.com", at=NOW + 2 * DAY)
-    assert forget_old(at=NOW + 29 * DAY) == 0
-    assert forget_old(at=NOW + 30 * DAY) == 1
-    assert forget_old(at=NOW + 31 * DAY) == 1
+    assert delete_old(at=NOW + 29 * DAY) == 0
+    assert delete_old(at=NOW + 30 * DAY) == 1
+    assert delete_old(at=NOW + 31 * DAY) == 1
     states = dict.fromkeys(["number", "size", "forgotten"])
     lists = SuppressionList.objects.order_by("pk").values(*states)
     assert [*lists] == [{"number": 4, "size": 1, "forgotten": 4}, {"number": 2, "size": 1, "forgotten": 0}]
@@ -30,5 +30,5 @@ def test_it_works(acme: Tenant, globex: Tenant) -> None:
 def test_counts_of_bounces_that_came_to_nothing_go(db: None) -> None:
     BounceCountFactory(bounced_at=NOW)
     kept = BounceCountFactory(bounced_at=NOW + DAY)
-    forget_old(at=NOW + 30 * DAY)
+    delete_old(at=NOW + 30 * DAY)
     assert [*BounceCount.objects.all()] == [kept]

@@ -1,4 +1,4 @@
-"""What is asked of the explorer: the fields of its form, which are the parameters of its address."""
+"""The explorer's query: the fields of its form, which are the parameters of its URL."""
 
 import datetime
 import zoneinfo
@@ -48,7 +48,7 @@ _FIRST_YEAR, _LAST_YEAR = 2000, 2100
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExplorerQuery:
     """What the form holds, looked up."""
 
     question: Question
@@ -73,7 +73,7 @@ class Chosen(LookUp):
         return [(None, options, 0)]
 
 
-class AskForm(forms.Form):
+class QueryForm(forms.Form):
     """The explorer's form. Choices are those that the person sees."""
 
     since = forms.CharField(label="From", max_length=32)
@@ -165,7 +165,7 @@ class AskForm(forms.Form):
             self.add_error("until", "The end is not after the beginning.")
         return cleaned
 
-    def asked(self) -> Asked:
+    def asked(self) -> ExplorerQuery:
         """Return what a valid form asks. At most three queries."""
         values = self.cleaned_data
         grain = GRAINS.get(values["grain"])
@@ -175,7 +175,7 @@ class AskForm(forms.Form):
             only=self._only(), group=GROUPS[group][1] if group else None,
         )  # fmt: skip
         given = {name: value for name in self.fields if (value := str(self.data.get(name, "")).strip())}
-        return Asked(question, grain, group, values["sort"], values["compare"], given)
+        return ExplorerQuery(question, grain, group, values["sort"], values["compare"], given)
 
     def _only(self) -> dict[By, Sequence[Any]]:
         values, only = self.cleaned_data, dict[By, Sequence[Any]]()
@@ -277,7 +277,7 @@ def canonical(given: dict[str, str], now: datetime.datetime) -> dict[str, str]:
     period = given.get("period", "")
     start, end = PERIODS[period if period in PERIODS else DEFAULT_PERIOD][1](now, zone)
     times = {name: at.astimezone(zone).strftime(FORMAT) for name, at in (("since", start), ("until", end))}
-    kept = {name: value for name, value in given.items() if value and name in AskForm.base_fields}
+    kept = {name: value for name, value in given.items() if value and name in QueryForm.base_fields}
     # How fine suits the time; what was chosen for another need not.
     kept.pop("grain", None)
     return {**kept, **times, "zone": zone_name}
