@@ -29,7 +29,7 @@ class WholeList(PanelChangeList):
     """A list with all its rows on one page; raises TooManyRows."""
 
     def get_results(self, request: HttpRequest) -> None:
-        rows = list(self.queryset[: MOST_ROWS + 1])
+        rows = self.rows(request, 0, MOST_ROWS + 1)
         if len(rows) > MOST_ROWS:
             raise TooManyRows
         self.model_admin.decorate_rows(request, rows)

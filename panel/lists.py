@@ -1,15 +1,28 @@
-"""Change lists: allowed filters, and rows with statistics."""
+"""Change lists: allowed filters, rows with statistics, and orders by what is no column of the table."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.views.main import ORDER_VAR
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import GenericIPAddressField
 from django.http import HttpRequest
 from django.utils.text import capfirst
 from unfold.views import ChangeList
 
+from ippools.numeric_order import AsNumber
+
+# Takes the page, the request and the ids of records; returns what they are ordered by, for those that have it.
+type Ranking = Callable[[Any, HttpRequest, list[int]], Mapping[int, Any]]
+
 
 class PanelChangeList(ChangeList):
-    """A list with only its declared filters, whose rows can have statistics."""
+    """A list with only its declared filters, whose rows can have statistics and be ordered by them.
+
+    Counts are in tables of their own, which may be in another database: to order by one, all ids that the filters leave
+    are read and sorted here, and then the rows of one page.
+    """
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
@@ -29,8 +42,78 @@ class PanelChangeList(ChangeList):
             raise DisallowedModelAdminLookup(f"{self.opts.verbose_name_plural} cannot be filtered by {unknown[0]}.")
         return found
 
+    # --- Order -------------------------------------------------------------------------------------------------------
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        if field_name in self.model_admin.rankings:
+            return None
+        try:
+            is_address = isinstance(self.lookup_opts.get_field(field_name), GenericIPAddressField)
+        except FieldDoesNotExist:
+            is_address = False
+        return AsNumber(field_name) if is_address else super().get_ordering_field(field_name)
+
+    def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
+        order = (new_params or {}).get(ORDER_VAR, "")
+        first = order.partition(".")[0]
+        # The first click on numbers asks for the greatest.
+        if (
+            first.isdigit()
+            and self._column(first) in self.model_admin.greatest_first
+            and not self._is_ordered_by(first)
+        ):
+            new_params = {**new_params, ORDER_VAR: f"-{order}"}
+        return super().get_query_string(new_params, remove)
+
+    def _column(self, index: str) -> str:
+        shown = self.list_display
+        return str(shown[int(index)]) if len(index) < 4 and int(index) < len(shown) else ""
+
+    def _is_ordered_by(self, index: str) -> bool:
+        return index in {each.removeprefix("-") for each in self.params.get(ORDER_VAR, "").split(".")}
+
+    def _rankings(self) -> list[tuple[Ranking, bool]]:
+        """Return the rankings that the order begins with, each with whether the greatest is first.
+
+        One that comes after a column of the table is left out: it would order what is equal there.
+        """
+        found = []
+        for part in self.params.get(ORDER_VAR, "").split("."):
+            index = part.removeprefix("-")
+            ranking = self.model_admin.rankings.get(self._column(index)) if index.isdigit() else None
+            if ranking is None:
+                break
+            found.append((ranking, part.startswith("-")))
+        return found
+
+    def _ranked_ids(self, request: HttpRequest) -> list[int] | None:
+        """Return the ids that the filters leave in the order asked for; None where that is of the table's columns."""
+        if not (rankings := self._rankings()):
+            return None
+        ids: list[int] = list(self.queryset.values_list("pk", flat=True))
+        for ranking, is_descending in reversed(rankings):
+            ranks = ranking(self.model_admin, request, ids)
+            # Records without a rank are last in both orders.
+            known = sorted((pk for pk in ids if pk in ranks), key=ranks.__getitem__, reverse=is_descending)
+            ids = known + [pk for pk in ids if pk not in ranks]
+        return ids
+
+    # --- Rows --------------------------------------------------------------------------------------------------------
+
+    def rows(self, request: HttpRequest, first: int, end: int) -> list[Any]:
+        """Return the rows from one place of the order to another, the second excluded."""
+        ids = self._ranked_ids(request)
+        if ids is None:
+            return list(self.queryset[first:end])
+        shown = ids[first:end]
+        found = {record.pk: record for record in self.queryset.filter(pk__in=shown)}
+        return [found[pk] for pk in shown if pk in found]
+
     def get_results(self, request: HttpRequest) -> None:
+        # Refuses pages that there are not; its rows are not read.
         super().get_results(request)
-        rows = list(vars(self)["result_list"])
+        is_whole = not self.multi_page or (self.show_all and self.can_show_all)
+        first = 0 if is_whole else (self.page_num - 1) * self.list_per_page
+        rows = self.rows(request, first, self.result_count if is_whole else first + self.list_per_page)
         self.result_list = rows
         self.model_admin.decorate_rows(request, rows)

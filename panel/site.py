@@ -13,6 +13,7 @@ from panel.dashboard.alerts import Alerts
 from panel.explorer.page import Explorer
 from panel.record_actions import is_within_page
 from panel.refusals import Refusals
+from panel.saved_filters import SavedFilters
 from panel.sign_in.account import Account
 from panel.sign_in.login import SignIn
 from panel.sign_in.passwords import Passwords
@@ -27,7 +28,9 @@ class Choices(AutocompleteJsonView):
         return {**super().serialize_result(obj, to_field_name), "text": label}
 
 
-class PanelSite(SignIn, Passwords, Account, Alerts, Customers, Usage, Explorer, Refusals, UnfoldAdminSite):
+class PanelSite(
+    SignIn, Passwords, Account, Alerts, Customers, Usage, Explorer, Refusals, SavedFilters, UnfoldAdminSite
+):
     """The panel."""
 
     index_template = "panel/dashboard.html"

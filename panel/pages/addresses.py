@@ -11,31 +11,29 @@ from django.urls import URLPattern, path, reverse
 from django.utils import formats, timezone
 from unfold.decorators import display
 
-from alerts import pool_load
 from core.references import Reference
 from core.related_counts import count_of
 from dnschecks.checked import DNSStatus
 from ippools import identity, ip_addresses, pausing, redirects, warm_ups
-from ippools.models import IPAddress, IPPoolMember, WarmUp
+from ippools.models import IPAddress, WarmUp
 from nodes import address_file
 from panel import csv_file, limit_effects
 from panel.alert_filter import AlertFilter
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
-from panel.formatting import in_short, limits_in_words
+from panel.formatting import limits_in_words
 from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
 from panel.forms.warm_ups import WarmUpForm
 from panel.pages import address_overview, limit_lookup, neighbours
 from panel.pages.address_filters import IdentityFilter, WarmUpFilter
-from panel.pages.address_states import IDENTITY_CHECKS, delivery_state, identity_state
+from panel.pages.address_list import AddressList
+from panel.pages.address_states import IDENTITY_CHECKS
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of, is_within_page
 from panel.viewer import Viewer, viewer_of
 from servers.access import addresses_seen_by, pools_seen_by
-from stats.reports import reputation
-from stats.reports.queries import sent_by_address
 from throttling import rule_sets
 from throttling.limits import LimitTable
 
@@ -98,13 +96,10 @@ class PauseActForm(PauseForm, ActForm):
 
 
 @admin.register(IPAddress)
-class IPAddressAdmin(TenantAdmin):
+class IPAddressAdmin(AddressList, TenantAdmin):
     """IP addresses. Organizations see those of their pools; the platform changes them."""
 
     form = IPAddressForm
-    list_display = [
-        "ipv4", "state", "pool_names", "accepted", "dns_identity", "sent_today", "sent_this_month", "template", "hostname",
-    ]  # fmt: skip
     list_filter = [
         AlertFilter, "delivery_paused", WarmUpFilter, IdentityFilter, ("template", RecordFilter), ("pools", RecordFilter),
     ]  # fmt: skip
@@ -146,46 +141,6 @@ class IPAddressAdmin(TenantAdmin):
         # In how many pools of others an address is, is theirs to know.
         known = None if viewer.is_platform else Q(pool__in=pools_seen_by(viewer.user))
         return found.annotate(memberships_total=count_of(IPAddress, "memberships", known))
-
-    # --- The list ----------------------------------------------------------------------------------------------------
-
-    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
-        ids, now = [record.pk for record in records], timezone.now()
-        today, month = sent_by_address(ids, "today", now), sent_by_address(ids, "month", now)
-        by_day = pool_load.by_day(ids, now)
-        members = IPPoolMember.objects.filter(ip_address__in=ids, pool__in=pools_seen_by(viewer_of(request).user))
-        names: dict[int, list[str]] = {}
-        for address_id, name in members.order_by("pool__name_key").values_list("ip_address_id", "pool__name"):
-            names.setdefault(address_id, []).append(name)
-        for record in records:
-            record.today, record.month = today[record.pk], month[record.pk]
-            attempts = reputation.total(list(by_day.get(record.pk, {}).values()))
-            record.share = reputation.accepted_share(attempts)
-            record.names = names.get(record.pk, [])
-
-    @display(description="State", label={"sending": "success", "paused": "danger", "redirected": "warning"})
-    def state(self, record: IPAddress) -> str:
-        return delivery_state(record)
-
-    @display(description="Pools", ordering="memberships_total")
-    def pool_names(self, record: Any) -> str:
-        return in_short(record.names) or "none"
-
-    @display(description="Accepted (7 days)")
-    def accepted(self, record: Any) -> str:
-        return "–" if record.share is None else f"{record.share * 100:.1f} %"
-
-    @display(description="DNS identity", label={"right": "success", "wrong": "danger", "not checked": "default"})
-    def dns_identity(self, record: IPAddress) -> str:
-        return identity_state(record)
-
-    @display(description="Sent today")
-    def sent_today(self, record: Any) -> int:
-        return record.today
-
-    @display(description="Sent this month")
-    def sent_this_month(self, record: Any) -> int:
-        return record.month
 
     # --- The page ----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """The base classes of the panel's pages: record visibility, and changes by the same functions as the API."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -21,12 +21,12 @@ from core.audit import snapshot
 from core.errors import Refused
 from core.models import User
 from core.references import whole_id
-from panel import csv_file, deletion, history, list_export, revealed_keys
+from panel import csv_file, deletion, history, list_export, revealed_keys, saved_filters
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import LookUp, RecordField, RecordsField
 from panel.forms.previews import Effect
-from panel.lists import PanelChangeList
+from panel.lists import PanelChangeList, Ranking
 from panel.search_terms import is_searchable
 from panel.viewer import Viewer, viewer_of
 from servers.access import organizations_of
@@ -143,6 +143,10 @@ class PanelAdmin(ModelAdmin):
 
     # --- Lists -------------------------------------------------------------------------------------------------------
 
+    # Columns that a list can be ordered by though the table has none, and those of them whose greatest value comes first.
+    rankings: ClassVar[Mapping[str, Ranking]] = {}
+    greatest_first: ClassVar[tuple[str, ...]] = ()
+
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Return the searched columns; e-mail addresses only for users who can view accounts.
 
@@ -175,7 +179,8 @@ class PanelAdmin(ModelAdmin):
         return f"{url}?{query}" if query else url
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"file_tools": self.file_tools(request), **(extra_context or {})})
+        above = {"file_tools": self.file_tools(request), **saved_filters.context_of(self, request)}
+        return super().changelist_view(request, {**above, **(extra_context or {})})
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.list_export_view)

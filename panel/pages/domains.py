@@ -9,13 +9,13 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
+from django.utils import formats, timezone
 from unfold.decorators import display
 
 from alerts.topics import domains as conditions
 from core.errors import Refused
 from dnschecks.checked import DNSStatus
-from panel import charts, dns_differences
+from panel import charts, dns_differences, volumes
 from panel.alert_filter import AlertFilter
 from panel.filters import RecordFilter, by_emptiness
 from panel.forms import errors
@@ -110,11 +110,25 @@ class FailingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Domain)
-class DomainAdmin(ServerChildAdmin):
+class DomainAdmin(volumes.VolumeColumns, ServerChildAdmin):
     """Domains."""
 
     form = DomainForm
-    list_display = ["name", "server", "verified", "spf", "dkim", "mx", "return_path", "dmarc", "last_checked"]
+    list_display = [
+        "name",
+        "server",
+        "verified",
+        "spf",
+        "dkim",
+        "mx",
+        "return_path",
+        "dmarc",
+        *volumes.COLUMNS,
+        "last_checked",
+    ]
+    rankings = volumes.RANKINGS
+    greatest_first = volumes.COLUMNS
+    volumes_of = staticmethod(volumes.of_domains)
     list_filter = [
         AlertFilter,
         FailingFilter,
@@ -132,6 +146,9 @@ class DomainAdmin(ServerChildAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("dkim_private_key")
+
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
+        self.add_volumes(records, timezone.now())
 
     @display(description="Verified", boolean=True, ordering="verified_at")
     def verified(self, record: Domain) -> bool:
@@ -158,8 +175,9 @@ class DomainAdmin(ServerChildAdmin):
         return _label(record, "dmarc")
 
     @display(description="Last checked", ordering="dns_checked_at")
-    def last_checked(self, record: Domain) -> datetime.datetime | None:
-        return record.dns_checked_at
+    def last_checked(self, record: Domain) -> str | None:
+        at = record.dns_checked_at
+        return None if at is None else formats.date_format(timezone.localtime(at), "j M, H:i")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.zone_view)

@@ -5,14 +5,14 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.decorators import display
 
 from core.related_counts import count_of
-from panel import csv_file
+from panel import csv_file, volumes
 from panel.alert_filter import AlertFilter
 from panel.customers import may_add
 from panel.filters import by_emptiness
@@ -29,6 +29,8 @@ from servers.access import organizations_of
 from servers.models import Organization
 from suppressions import rules
 
+# Both databases put those without at the same end.
+SUSPENDED_FIRST = F("suspended_at").asc(nulls_last=True)
 # What the platform decides, and an organization's people read.
 PLATFORMS = ("allow_keyless_create", *quotas.FIELDS)
 
@@ -82,11 +84,16 @@ class SuspendForm(ActForm):
 
 
 @admin.register(Organization)
-class OrganizationAdmin(TenantAdmin):
+class OrganizationAdmin(volumes.VolumeColumns, TenantAdmin):
     """Organizations. Only the platform creates them; owners and operators change them."""
 
     form = OrganizationForm
-    list_display = ["name", "permalink", "state", "living_servers", "people_count", "pool_count", "created_at"]
+    list_display = [
+        "name", "permalink", "state", *volumes.COLUMNS, "living_servers", "people_count", "pool_count", "created_at",
+    ]  # fmt: skip
+    rankings = volumes.RANKINGS
+    greatest_first = (*volumes.COLUMNS, "living_servers", "people_count", "pool_count")
+    volumes_of = staticmethod(volumes.of_organizations)
     list_filter = [AlertFilter, ("suspended_at", by_emptiness("state", empty="Active", filled="Suspended"))]
     search_fields = ["name_key", "permalink", "uuid"]
     search_help_text = "Name, permalink or uuid"
@@ -136,7 +143,10 @@ class OrganizationAdmin(TenantAdmin):
         # Whether servers can be made without any key is not for a tenant to open.
         return [] if viewer_of(request).is_platform else [*PLATFORMS]
 
-    @display(description="State", label={"active": "success", "suspended": "danger"})
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
+        self.add_volumes(records, timezone.now())
+
+    @display(description="State", ordering=SUSPENDED_FIRST, label={"active": "success", "suspended": "danger"})
     def state(self, record: Organization) -> str:
         return "suspended" if record.is_suspended else "active"
 

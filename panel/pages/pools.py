@@ -19,6 +19,7 @@ from core.related_counts import count_of
 from core.texts import counted
 from ippools import drains, ranges
 from ippools.models import IPAddress, IPPool, IPPoolMember, WarmUp
+from panel import volumes
 from panel.alert_filter import AlertFilter
 from panel.forms import errors
 from panel.forms.base import ActingForm
@@ -31,6 +32,7 @@ from panel.viewer import Viewer, viewer_of
 from servers import pool_addresses, pools
 from servers.access import organizations_changed_by, organizations_of, pools_seen_by
 from servers.models import Organization, Server
+from stats.ledger.storage import ids as listed
 from throttling.drain import Mode
 from throttling.models import WarmUpPlan
 
@@ -117,8 +119,22 @@ class SendsFilter(admin.SimpleListFilter):
                 return queryset
 
 
+def loads_of(ids: list[int]) -> dict[int, int]:
+    """Return the messages per address in 7 days of each pool that has addresses."""
+    members: dict[int, list[int]] = {}
+    pairs = IPPoolMember.objects.filter(pool__in=listed(ids))
+    for pool_id, address_id in pairs.values_list("pool_id", "ip_address_id"):
+        members.setdefault(pool_id, []).append(address_id)
+    sent = pool_load.by_day({each for found in members.values() for each in found}, timezone.now())
+    return {pool: round(pool_load.per_address(found, sent)) for pool, found in members.items()}
+
+
+def _loads_of(page: Any, request: HttpRequest, ids: list[int]) -> dict[int, int]:
+    return loads_of(ids)
+
+
 @admin.register(IPPool)
-class IPPoolAdmin(TenantAdmin):
+class IPPoolAdmin(volumes.VolumeColumns, TenantAdmin):
     """IP pools. An organization can change its own pools, and only use granted ones."""
 
     form = PoolForm
@@ -127,10 +143,14 @@ class IPPoolAdmin(TenantAdmin):
         "owner",
         "address_count",
         "messages_per_address",
+        *volumes.COLUMNS,
         "server_count",
         "grant_count",
         "is_default",
     ]
+    rankings = {**volumes.RANKINGS, "messages_per_address": _loads_of}
+    greatest_first = (*volumes.COLUMNS, "messages_per_address", "address_count", "server_count", "grant_count")
+    volumes_of = staticmethod(volumes.of_pools)
     list_filter = [AlertFilter, SendsFilter, "is_default"]
     search_fields = ["name_key", "uuid"]
     search_help_text = "Name or uuid"
@@ -180,14 +200,10 @@ class IPPoolAdmin(TenantAdmin):
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         owners = Organization.objects.filter(uuid__in={record.namespace for record in records if record.namespace})
         names = dict(owners.values_list("uuid", "name"))
-        members: dict[int, list[int]] = {}
-        pairs = IPPoolMember.objects.filter(pool__in=[record.pk for record in records])
-        for pool_id, address_id in pairs.values_list("pool_id", "ip_address_id"):
-            members.setdefault(pool_id, []).append(address_id)
-        sent = pool_load.by_day({each for ids in members.values() for each in ids}, timezone.now())
+        self.add_volumes(records, timezone.now())
+        loads = loads_of([record.pk for record in records])
         for record in records:
-            ids = members.get(record.pk, [])
-            record.per_address = round(pool_load.per_address(ids, sent)) if ids else None
+            record.per_address = loads.get(record.pk)
             record.owner_name = names.get(record.namespace, "Platform")
 
     @display(description="Owner")
@@ -198,7 +214,7 @@ class IPPoolAdmin(TenantAdmin):
     def address_count(self, record: Any) -> int:
         return record.address_total
 
-    @display(description="Messages per address (7 days)")
+    @display(description="Per address (7 days)", ordering="messages_per_address")
     def messages_per_address(self, record: Any) -> int | None:
         return record.per_address
 

@@ -4,11 +4,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import F
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 
 from core.errors import Conflict
+from panel import volumes
 from panel.alert_filter import AlertFilter
 from panel.bulk import actions, acts
 from panel.filters import RecordFilter, by_emptiness
@@ -22,7 +24,8 @@ from servers import provisioning, send_limits
 from servers.access import organizations_changed_by
 from servers.models import Server
 from servers.pools import pools_of
-from stats.reports.queries import rank_pools, server_sent
+from stats.reports.queries import rank_pools
+from stats.reports.volumes import by_server
 
 
 class ServerForm(ActingForm):
@@ -76,11 +79,14 @@ class SuspendForm(SuspensionForm, ActForm):
 
 
 @admin.register(Server)
-class ServerAdmin(TenantAdmin):
+class ServerAdmin(volumes.VolumeColumns, TenantAdmin):
     """Servers. A deleted one can be restored."""
 
     form = ServerForm
-    list_display = ["name", "organization", "state", "mode_label", "ip_pool", "sent_today", "sent_this_month"]
+    list_display = ["name", "organization", "state", "mode_label", "ip_pool", *volumes.COLUMNS]
+    rankings = volumes.RANKINGS
+    greatest_first = volumes.COLUMNS
+    volumes_of = staticmethod(by_server)
     list_filter = [
         AlertFilter,
         ("organization", RecordFilter),
@@ -116,12 +122,13 @@ class ServerAdmin(TenantAdmin):
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         now = timezone.now()
-        sent = server_sent([record.pk for record in records], now)
+        self.add_volumes(records, now)
         for record in records:
-            record.sent, record.at = sent[record.pk], now
+            record.at = now
 
     @display(
         description="State",
+        ordering=F("suspended_at").asc(nulls_last=True),
         label={"active": "success", "suspended": "danger", "organization suspended": "danger", "deleted": "default"},
     )
     def state(self, record: Any) -> str:
@@ -134,14 +141,6 @@ class ServerAdmin(TenantAdmin):
     @display(description="Mode", ordering="mode", label={"Live": "info", "Development": "warning"})
     def mode_label(self, record: Server) -> str:
         return record.get_mode_display()
-
-    @display(description="Sent today")
-    def sent_today(self, record: Any) -> int:
-        return record.sent.today
-
-    @display(description="Sent this month")
-    def sent_this_month(self, record: Any) -> int:
-        return record.sent.this_month
 
     def summary_of(self, request: HttpRequest, record: Server) -> dict[str, Any]:
         may_change = self.has_change_permission(request, record)

@@ -14,6 +14,8 @@ PARTS = {
     "core.auditentry",
     # The front page shows and changes it.
     "core.setaside",
+    # Shown above the list that it filters.
+    "core.savedfilter",
     "throttling.ruleset",
     "throttling.rule",
     "throttling.ruledomain",

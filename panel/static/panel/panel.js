@@ -82,3 +82,15 @@ if (window.Chart) {
     },
   });
 }
+
+// On a phone the rows of a list are cards: each cell says the title of its column.
+document.addEventListener("DOMContentLoaded", () => {
+  const table = document.querySelector("#result_list");
+  if (!table) return;
+  const titles = [...table.querySelectorAll("thead th")].map((each) => each.querySelector(".text")?.textContent.trim() ?? "");
+  table.querySelectorAll("tr.data-row").forEach((row) => {
+    [...row.children].forEach((cell, index) => {
+      if (titles[index] && !cell.classList.contains("action-checkbox")) cell.dataset.label = titles[index];
+    });
+  });
+});

@@ -1,0 +1,140 @@
+"""The columns of the list of addresses, and its orders: which are in trouble, and which send most."""
+
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from django.db.models import Count
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.decorators import display
+
+from alerts import pool_load
+from ippools.models import AddressCap, AddressDrain, IPAddress, IPPoolMember
+from ippools.numeric_order import AsNumber
+from panel import volumes
+from panel.formatting import in_short
+from panel.lists import Ranking
+from panel.pages.address_states import delivery_state, identity_state
+from panel.viewer import viewer_of
+from servers.access import pools_seen_by
+from stats.ledger.storage import ids as listed
+from stats.reports import reputation
+from stats.reports.volumes import by_address
+from throttling.limits import CapKind
+
+DRAINED = "drained"
+# The worst comes first.
+STATES = ("paused", DRAINED, "redirected", "sending")
+IDENTITIES = ("wrong", "not checked", "right")
+
+
+def drained(ids: Iterable[int]) -> set[int]:
+    """Return those of the addresses that are drained now."""
+    rows = AddressDrain.objects.in_effect().filter(address__in=listed(ids))
+    return set(rows.values_list("address_id", flat=True))
+
+
+def back_offs(ids: Iterable[int], now: datetime.datetime) -> dict[int, int]:
+    """Return for each address that backs off how many of its throttles do."""
+    rows = AddressCap.objects.active(now).filter(address__in=listed(ids), kind=CapKind.THROTTLE_PROGRAM.value)
+    return dict(rows.order_by().values("address_id").annotate(total=Count("pk")).values_list("address_id", "total"))
+
+
+def accepted_shares(ids: Iterable[int], now: datetime.datetime) -> dict[int, float]:
+    """Return the accepted share of the attempts of 7 days of each address that made any."""
+    days = pool_load.by_day(ids, now)
+    shares = {pk: reputation.accepted_share(reputation.total(list(found.values()))) for pk, found in days.items()}
+    return {pk: share for pk, share in shares.items() if share is not None}
+
+
+def state_of(record: Any, *, is_drained: bool) -> str:
+    """Return the state of an address in a word; a paused one is not called drained."""
+    state = delivery_state(record)
+    return DRAINED if state == "sending" and is_drained else state
+
+
+def _state_ranks(page: Any, request: HttpRequest, ids: list[int]) -> Mapping[int, int]:
+    in_drain = drained(ids)
+    rows = IPAddress.objects.filter(pk__in=listed(ids)).only("delivery_paused", "redirect_id")
+    return {row.pk: STATES.index(state_of(row, is_drained=row.pk in in_drain)) for row in rows}
+
+
+def _identity_ranks(page: Any, request: HttpRequest, ids: list[int]) -> Mapping[int, int]:
+    rows = IPAddress.objects.filter(pk__in=listed(ids)).select_related("identity")
+    return {row.pk: IDENTITIES.index(identity_state(row)) for row in rows}
+
+
+def _share_ranks(page: Any, request: HttpRequest, ids: list[int]) -> Mapping[int, float]:
+    return accepted_shares(ids, timezone.now())
+
+
+def _back_off_ranks(page: Any, request: HttpRequest, ids: list[int]) -> Mapping[int, int]:
+    found = back_offs(ids, timezone.now())
+    return {pk: found.get(pk, 0) for pk in ids}
+
+
+RANKINGS: dict[str, Ranking] = {
+    **volumes.RANKINGS,
+    "state": _state_ranks,
+    "accepted": _share_ranks,
+    "dns_identity": _identity_ranks,
+    "back_off": _back_off_ranks,
+}
+
+
+class AddressList(volumes.VolumeColumns):
+    """Mixin of the addresses' page: what their list shows."""
+
+    list_display: ClassVar[list[str]] = [
+        "ipv4", "state", "pool_names", "accepted", "dns_identity", "back_off", *volumes.COLUMNS, "template", "hostname",
+    ]  # fmt: skip
+    ordering: ClassVar[tuple[Any, ...]] = (AsNumber("ipv4"),)
+    greatest_first: ClassVar[tuple[str, ...]] = (*volumes.COLUMNS, "back_off")
+    rankings: ClassVar[Mapping[str, Ranking]] = RANKINGS
+    volumes_of = staticmethod(by_address)
+
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
+        """Add data of columns to the rows of one page."""
+        ids, now = [record.pk for record in records], timezone.now()
+        self.add_volumes(records, now)
+        shares, backing_off, in_drain = accepted_shares(ids, now), back_offs(ids, now), drained(ids)
+        members = IPPoolMember.objects.filter(ip_address__in=ids, pool__in=pools_seen_by(viewer_of(request).user))
+        names: dict[int, list[str]] = {}
+        for address_id, name in members.order_by("pool__name_key").values_list("ip_address_id", "pool__name"):
+            names.setdefault(address_id, []).append(name)
+        for record in records:
+            record.share = shares.get(record.pk)
+            record.back_offs = backing_off.get(record.pk, 0)
+            record.is_drained = record.pk in in_drain
+            record.names = names.get(record.pk, [])
+
+    @display(
+        description="State",
+        ordering="state",
+        label={"sending": "success", "paused": "danger", "redirected": "warning", DRAINED: "warning"},
+    )
+    def state(self, record: Any) -> str:
+        return state_of(record, is_drained=record.is_drained)
+
+    @display(description="Pools", ordering="memberships_total")
+    def pool_names(self, record: Any) -> str:
+        return in_short(record.names) or "none"
+
+    @display(description="Accepted (7 days)", ordering="accepted")
+    def accepted(self, record: Any) -> str:
+        return "–" if record.share is None else f"{record.share * 100:.1f} %"
+
+    @display(
+        description="DNS identity",
+        ordering="dns_identity",
+        label={"right": "success", "wrong": "danger", "not checked": "default"},
+    )
+    def dns_identity(self, record: IPAddress) -> str:
+        return identity_state(record)
+
+    @display(description="Back-off", ordering="back_off")
+    def back_off(self, record: Any) -> str:
+        if not record.back_offs:
+            return "–"
+        return "1 throttle" if record.back_offs == 1 else f"{record.back_offs} throttles"
