@@ -50,6 +50,17 @@ def entries_of(record: Any, viewer: Viewer) -> QuerySet[AuditEntry]:
     return entries.order_by("-id")
 
 
+def before_change(admin: Any, request: HttpRequest, record: Any, entry: AuditEntry) -> AuditEntry | None:
+    """Return the entry whose restoring undoes this one; None if it changed nothing that this person may restore."""
+    if entry.before is None or entry.after is None or not admin.restorable:
+        return None
+    if not admin.has_change_permission(request, record):
+        return None
+    earlier = entries_of(record, viewer_of(request)).filter(pk__lt=entry.pk).exclude(after=None).first()
+    state, after = ({}, {}) if earlier is None else (_state(admin, earlier), _state(admin, entry))
+    return earlier if state and after and state != after else None
+
+
 def page(admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
     """Show the history; a POST with the id of an entry restores the values after it, once confirmed."""
     record = admin.get_object(request, unquote(object_id))

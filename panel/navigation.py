@@ -122,6 +122,11 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     return groups
 
 
+def group_of(label: str) -> str:
+    """Return the title of the group that has a model's entry; empty if none has."""
+    return next((title for title, entries in GROUPS for _, name in entries if name == label), "")
+
+
 def title_of(model: Any) -> str:
     """Return the heading of a model's records."""
     return capfirst(str(model._meta.verbose_name_plural))

@@ -71,8 +71,13 @@ def expected_of(domain: Domain) -> Expected:
     raise NotFound("The domain could not be found with the provided name")
 
 
-def expected_of_many(ids: Sequence[int]) -> dict[int, Expected]:
-    """Return the expected records of each of these domains, with three queries."""
+def expected_of_many(
+    ids: Sequence[int], *, joining: Mapping[int, Sequence[Sending]] | None = None
+) -> dict[int, Expected]:
+    """Return the expected records of each of these domains, with three queries.
+
+    `joining` are addresses, by pool, that are in no pool yet: the records are those with them.
+    """
     learned = {name: KT(f"dns_answers__dmarc__{name}") for name in (IN_FORCE, PUBLISHED)}
     domains = (
         Domain.objects.filter(pk__in=ids)
@@ -92,7 +97,17 @@ def expected_of_many(ids: Sequence[int]) -> dict[int, Expected]:
     }
     members = _members({pool_id for pool_ids in pools.values() for pool_id in pool_ids})
     # Thousands of domains share a few sets of pools.
-    sendings = {pool_ids: _sendings(pool_ids, members) for pool_ids in set(pools.values())}
+    sendings = {
+        pool_ids: tuple(
+            dict.fromkeys(
+                (
+                    *_sendings(pool_ids, members),
+                    *(each for pool in sorted(pool_ids) for each in (joining or {}).get(pool, ())),
+                )
+            )
+        )
+        for pool_ids in set(pools.values())
+    }
     return {domain.pk: _expected(domain, sendings[pools[domain.pk]]) for domain in domains}
 
 

@@ -13,6 +13,7 @@ from ippools.addresses import NewAddress, create_many, lock_addresses
 from ippools.models import IPAddress, IPPool
 from servers import pools
 from servers.models import Organization
+from throttling.models import ThrottlingTemplate
 
 # SQLite takes some 30,000 parameters in a statement.
 _PARAMETERS = 30_000
@@ -26,6 +27,10 @@ class Addition:
     used: list[IPAddress] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    # The HELO names that those made get.
+    hostnames: dict[str, str] = field(default_factory=dict)
+    # The refused entries that are addresses of other pools.
+    taken: list[IPAddress] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -48,6 +53,7 @@ def plan(*, pool: IPPool, text: str) -> Addition:
     for ipv4 in pasted.addresses:
         if ipv4 not in existing:
             addition.made.append(ipv4)
+            addition.hostnames[ipv4] = _hostname(ipv4, organization)
             continue
         address, is_usable = existing[ipv4]
         if address.pk in present:
@@ -56,16 +62,24 @@ def plan(*, pool: IPPool, text: str) -> Addition:
             addition.used.append(address)
         else:
             addition.refused.append((ipv4, "has already been taken"))
+            addition.taken.append(address)
     return addition
 
 
 @transaction.atomic
 def add_pasted(
-    *, pool: IPPool, text: str, actor: Actor, plan_id: int | None = None, at: datetime.datetime | None = None
+    *,
+    pool: IPPool,
+    text: str,
+    actor: Actor,
+    template: ThrottlingTemplate | None = None,
+    plan_id: int | None = None,
+    at: datetime.datetime | None = None,
 ) -> Addition:
     """Create missing addresses, add all usable ones to the pool, and return what was done.
 
-    With a plan they are warmed up from today (of `at`, which is needed then) on, but for those that already are.
+    With a plan they are warmed up from today (of `at`, which is needed then) on, but for those that already are. Addresses
+    that are made get the template; None: the default one.
     """
     lock_addresses()
     if not IPPool.objects.select_for_update().filter(pk=pool.pk).exists():
@@ -73,7 +87,7 @@ def add_pasted(
     addition = plan(pool=pool, text=text)
     organization = _owner(pool)
     organization_id = None if organization is None else organization.pk
-    rows = [NewAddress(ipv4=ipv4, hostname=_hostname(ipv4, organization)) for ipv4 in addition.made]
+    rows = [NewAddress(ipv4=ipv4, hostname=addition.hostnames[ipv4], template=template) for ipv4 in addition.made]
     made = create_many(rows, actor=actor, organization_id=organization_id)
     added = [*made, *addition.used]
     pools.add_members(pool=pool, addresses=added, actor=actor, organization_id=organization_id)

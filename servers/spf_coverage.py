@@ -29,6 +29,14 @@ class Coverage:
         return self.total - self.passing - self.unknown
 
 
+def domains_of(pool_ids: Collection[int], servers: QuerySet[Server]) -> QuerySet[Domain]:
+    """Return the domains of these servers that may send by these pools. A pool rule counts for all domains of its servers."""
+    rules = IPPoolRule.objects.filter(pool__in=pool_ids)
+    by_rule = Q(server=OuterRef("server")) | Q(organization=OuterRef("server__organization"))
+    sends = Q(server__ip_pool__in=pool_ids) | Q(Exists(rules.filter(by_rule)))
+    return Domain.objects.filter(sends, outgoing=True, server__in=servers.filter(deleted_at=None))
+
+
 def of_pools(pool_ids: Collection[int], servers: QuerySet[Server]) -> Coverage:
     """Return the coverage of the domains of these servers that may send by these pools. One query.
 
@@ -37,10 +45,7 @@ def of_pools(pool_ids: Collection[int], servers: QuerySet[Server]) -> Coverage:
     """
     if not pool_ids:
         return Coverage()
-    rules = IPPoolRule.objects.filter(pool__in=pool_ids)
-    by_rule = Q(server=OuterRef("server")) | Q(organization=OuterRef("server__organization"))
-    sends = Q(server__ip_pool__in=pool_ids) | Q(Exists(rules.filter(by_rule)))
-    domains = Domain.objects.filter(sends, outgoing=True, server__in=servers.filter(deleted_at=None))
+    domains = domains_of(pool_ids, servers)
     # Those where it fails come first, each row with the numbers of all.
     is_failing = Case(When(spf_status__in=_WRONG, then=0), default=1)
     rows = (

@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
 from core.models import AuditEntry
-from panel import audit_titles, csv_file
+from panel import audit_titles, csv_file, history
 from panel.audit_filters import ActFilter, DayFilter, KindFilter, OrganizationFilter, PersonFilter
 from panel.audit_values import NOTHING, Reader
 from panel.pages.base import TenantAdmin
@@ -78,17 +78,21 @@ class AuditEntryAdmin(TenantAdmin):
             **self._places_of(request, record),
         }
 
-    def _places_of(self, request: HttpRequest, record: AuditEntry) -> dict[str, str]:
-        """Return the URLs of the record and its history, if they exist and the user can view them."""
+    def _places_of(self, request: HttpRequest, record: AuditEntry) -> dict[str, Any]:
+        """Return the URLs of the record and its history, if they exist and the user can view them, and what undoes it."""
         try:
             page: Any = self.admin_site._registry.get(apps.get_model(record.target_type))
         except (LookupError, ValueError):
             return {}
         if page is None or not record.target_id.isdigit() or not page.has_view_permission(request):
             return {}
-        if not page.get_queryset(request).filter(pk=record.target_id).exists():
+        if (found := page.get_queryset(request).filter(pk=record.target_id).first()) is None:
             return {}
-        return {"record_url": page.url_of(record.target_id), "history_url": page.url_of(record.target_id, "history")}
+        return {
+            "record_url": page.url_of(record.target_id),
+            "history_url": page.url_of(record.target_id, "history"),
+            "undone_by": history.before_change(page, request, found, record),
+        }
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.export_view)

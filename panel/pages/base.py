@@ -21,23 +21,23 @@ from core.audit import snapshot
 from core.errors import Refused
 from core.models import User
 from core.references import whole_id
-from panel import csv_file, deletion, history, list_export, revealed_keys, saved_filters
+from panel import csv_file, deletion, history, list_export, saved_filters
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import LookUp, RecordField, RecordsField
 from panel.forms.previews import Effect
 from panel.lists import PanelChangeList, Ranking
+from panel.pages.saving import Saving
 from panel.search_terms import is_searchable
 from panel.viewer import Viewer, viewer_of
 from servers.access import organizations_of
 
-_SECRETS = "_sluice_secrets"
 _IS_EXPORT = "_sluice_is_export"
 # SQLite takes some 30,000 parameters in a statement.
 _BATCH = 10_000
 
 
-class PanelAdmin(ModelAdmin):
+class PanelAdmin(Saving, ModelAdmin):
     """The page of a platform record: only the platform's staff can view it, by their permissions."""
 
     form = ActingForm
@@ -250,44 +250,7 @@ class PanelAdmin(ModelAdmin):
             response.context_data = {**(response.context_data or {}), **self.summary_of(request, record)}
         return response
 
-    # --- Changes: by the forms' acts, never by Django's own saving ---------------------------------------------------
-
-    def get_form(self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
-        form = super().get_form(request, obj, change=change, **kwargs)
-        return type(form.__name__, (form,), {"request": request})
-
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:  # noqa: FBT001 - Django's signature
-        request.__dict__[_SECRETS] = form.secrets
-        return super().save_form(request, form, change)
-
-    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        secrets = request.__dict__.get(_SECRETS)
-        if not secrets:
-            return super().response_add(request, obj, post_url_continue)
-        return revealed_keys.show(
-            self, request, obj, secrets, title=self.shown_once_title, notice=self.shown_once_notice
-        )
-
-    def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """Redirect to the record's page."""
-        return self._at(request, obj)
-
-    def response_post_save_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """Redirect to the record's page, as after adding it."""
-        return self._at(request, obj)
-
-    def _at(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        return HttpResponseRedirect(self.url_of(obj.pk))
-
-    # Above a secret that was just made.
-    shown_once_title = "New key"
-    shown_once_notice = "Copy it now: it is not stored and cannot be shown again."
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
-        """Do nothing: the form has saved it."""
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
-        """Do nothing: the form has saved it."""
+    # --- Deletion ----------------------------------------------------------------------------------------------------
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         """Delete the record by its act."""
@@ -320,13 +283,6 @@ class PanelAdmin(ModelAdmin):
         except Refused as refusal:
             messages.error(request, f"Not deleted. {errors.sentence(refusal.message)}.")
             return HttpResponseRedirect(self.url_of(unquote(object_id)))
-
-    # Every act writes its own AuditEntry; Django's log would be a second, lesser copy.
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None: ...
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None: ...
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> None: ...
 
     # --- History -----------------------------------------------------------------------------------------------------
 

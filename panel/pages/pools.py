@@ -13,28 +13,25 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from alerts import pool_load
-from core.errors import Fault, Invalid, Refused
+from core.errors import Fault, Invalid
 from core.references import whole_id
 from core.related_counts import count_of
 from core.texts import counted
-from ippools import drains, ranges
-from ippools.models import IPAddress, IPPool, IPPoolMember, WarmUp
+from ippools import drains
+from ippools.models import IPAddress, IPPool, IPPoolMember
 from panel import volumes
 from panel.alert_filter import AlertFilter
-from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.drains import DrainingForm
-from panel.forms.fields import RecordField, select, text_area
-from panel.pages import neighbours, pool_overview
+from panel.pages import neighbours, pool_addition, pool_overview
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer, viewer_of
-from servers import pool_addresses, pools
+from servers import pools
 from servers.access import organizations_changed_by, organizations_of, pools_seen_by
 from servers.models import Organization, Server
 from stats.ledger.storage import ids as listed
 from throttling.drain import Mode
-from throttling.models import WarmUpPlan
 
 SHOWN = 40
 
@@ -68,29 +65,6 @@ class PoolForm(ActingForm):
         if values.get("is_default"):
             raise Invalid(Fault("is_default", "is for the platform's pools only: it is the pool of new organizations"))
         return pools.create_pool(organization=organization, name=values["name"], ips=[], actor=self.actor).pool
-
-
-class AddressesForm(forms.Form):
-    """Addresses to be added, as people paste them."""
-
-    addresses = forms.CharField(
-        max_length=200_000,
-        widget=text_area(rows=8, placeholder="192.0.2.1\n192.0.2.16/28\n192.0.2.64-192.0.2.70", spellcheck="false"),
-        help_text=f"Addresses, networks or spans, at most {ranges.MOST_ADDRESSES:,} addresses at once.",
-    )
-    plan = RecordField(
-        WarmUpPlan.objects.order_by("pk"),
-        required=False,
-        widget=select(),
-        label="Warm up by",
-        empty_label="No plan: they send at once as much as their limits allow",
-        help_text="New addresses that send much at once are blocked. What they may not send yet leaves by the others.",
-    )
-
-    def __init__(self, *args: Any, may_warm_up: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not may_warm_up:
-            del self.fields["plan"]
 
 
 class SendsFilter(admin.SimpleListFilter):
@@ -282,37 +256,7 @@ class IPPoolAdmin(volumes.VolumeColumns, TenantAdmin):
 
     def add_view_of_addresses(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Add pasted addresses, after a preview."""
-        record = self.changeable(request, object_id)
-        may_warm_up = self.admin_site._registry[WarmUp].has_add_permission(request)
-        form = AddressesForm(request.POST if request.method == "POST" else None, may_warm_up=may_warm_up)
-        addition = None
-        if form.is_valid():
-            text = form.cleaned_data["addresses"]
-            try:
-                if "add" in request.POST:
-                    chosen = form.cleaned_data.get("plan")
-                    done = pool_addresses.add_pasted(
-                        pool=record,
-                        text=text,
-                        plan_id=None if chosen is None else chosen.pk,
-                        at=timezone.now(),
-                        actor=actor_of(request),
-                    )
-                    messages.success(request, f"{counted(done.total, 'address', 'addresses')} added to {record}.")
-                    return HttpResponseRedirect(self.url_of(record.pk))
-                addition = pool_addresses.plan(pool=record, text=text)
-            except Refused as refusal:
-                errors.show(form, refusal)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Add addresses",
-            "opts": self.opts,
-            "original": record,
-            "form": form,
-            "addition": addition,
-            "back": self.url_of(record.pk),
-        }
-        return TemplateResponse(request, "panel/pool/add.html", context)
+        return pool_addition.page(self, request, self.changeable(request, object_id))
 
     def remove_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Remove the chosen addresses from the pool, after a confirmation."""

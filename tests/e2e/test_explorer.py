@@ -4,25 +4,10 @@ import csv
 import re
 from datetime import UTC, datetime, timedelta
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, expect
 
 from tests.e2e.accessibility import violations
-
-
-class Clicks:
-    """Counts the clicks of a person; choosing from a list is one, typing into the field where one is is none."""
-
-    def __init__(self, page: Page) -> None:
-        self.page, self.number = page, 0
-
-    def on(self, what) -> None:
-        self.number += 1
-        what.click()
-        self.page.wait_for_load_state("networkidle")
-
-    def choose(self, label: str, option: str) -> None:
-        self.number += 1
-        self.page.get_by_label(label, exact=True).select_option(label=option)
+from tests.e2e.clicks import Clicks
 
 
 def number(where: Locator) -> int:

@@ -62,7 +62,7 @@ def test_a_newcomer_gets_from_signing_in_to_the_first_number(browser):
         page.get_by_role("link", name="Add a pool").click()
         page.locator("select[name=organization]").select_option(label="First Post")
         page.get_by_label("Name").fill("Everything")
-        page.get_by_role("button", name="Save and continue editing").click()
+        page.get_by_role("button", name="Save", exact=True).click()
         page.get_by_role("link", name=re.compile("Add addresses")).click()
         page.locator("textarea").fill("192.0.2.16/29\n192.0.2.99\nnonsense")
         page.get_by_role("button", name="Preview").click()

@@ -148,7 +148,8 @@ def test_a_granted_pool_is_used_not_changed(acme, platform, root):
     assert client.get(url(platform.pool)).status_code == 200
     for page in ("add_addresses", "remove_addresses", "delete"):
         assert client.post(url(platform.pool, page), {"addresses": "192.0.2.99", "add": "1"}).status_code == 403
-    assert root.post(url(platform.pool, "add_addresses"), {"addresses": "192.0.2.99", "add": "1"}).status_code == 302
+    given = {"addresses": "192.0.2.99", "add": "1", "template": platform.template.pk, "plan": "none"}
+    assert root.post(url(platform.pool, "add_addresses"), given).status_code == 302
     assert platform.pool.addresses.get().hostname == "192-0-2-99.postal"
 
 

@@ -118,7 +118,7 @@ def test_it_is_held_released_and_stopped(platform, root, warm_up):
 def test_adding_addresses_to_a_pool_offers_it(acme, platform, root, plan):
     url = reverse("admin:ippools_ippool_add_addresses", args=[acme.pool.pk])
     assert "Warm up by" in root.get(url).content.decode()
-    data = {"addresses": "192.0.2.50-192.0.2.52", "plan": plan.pk, "add": "1"}
+    data = {"addresses": "192.0.2.50-192.0.2.52", "plan": plan.pk, "template": platform.template.pk, "add": "1"}
     assert root.post(url, data).status_code == 302
     added = IPAddress.objects.filter(ipv4__in=["192.0.2.50", "192.0.2.51", "192.0.2.52"])
     found = WarmUp.objects.filter(address__in=added)

@@ -1,0 +1,28 @@
+"""The way to a page, in its header: the sidebar's group (unfold names Django's app instead), the list, the record."""
+
+from typing import Any
+
+from django import template
+from django.contrib import admin
+from django.urls import reverse
+
+from panel.navigation import group_of
+
+register = template.Library()
+
+
+@register.inclusion_tag("unfold/helpers/header_title.html", takes_context=True)
+def page_title(context: template.Context) -> dict[str, Any]:
+    """Return the parts of the way; a page of the site itself has its title alone."""
+    opts, record = context.get("opts"), context.get("original")
+    page: Any = None if opts is None else admin.site._registry.get(opts.model)
+    if page is None:
+        return {"parts": [{"title": context.get("content_title") or context.get("title") or "Dashboard"}]}
+    parts: list[dict[str, Any]] = []
+    if group := group_of(opts.label_lower):
+        parts.append({"title": group})
+    name = f"{admin.site.name}:{opts.app_label}_{opts.model_name}_changelist"
+    parts.append({"title": opts.verbose_name_plural, "link": reverse(name)})
+    if record is not None and not isinstance(record, str):
+        parts.append({"title": record, "link": page.url_of(record.pk)})
+    return {"parts": parts}
