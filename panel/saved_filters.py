@@ -32,11 +32,12 @@ def query_of(given: QueryDict) -> str:
 
 def context_of(page: Any, request: HttpRequest) -> dict[str, Any]:
     """Return the person's filters of this list for `panel/parts/file_tools.html`, and what could be saved. One query."""
+    user: Any = request.user
     label = page.opts.label_lower
     query = query_of(request.GET)
     saved = [
         {"filter": each, "url": f"?{each.query}", "is_shown": each.query == query}
-        for each in SavedFilter.objects.filter(user_id=request.user.pk, page=label)
+        for each in SavedFilter.objects.filter(user=user, page=label)
     ]
     return {
         "saved_filters": saved,

@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.text import slugify
-from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
 
 from core.audit import snapshot
@@ -37,7 +36,7 @@ _IS_EXPORT = "_sluice_is_export"
 _BATCH = 10_000
 
 
-class PanelAdmin(Saving, ModelAdmin):
+class PanelAdmin(Saving):
     """The page of a platform record: only the platform's staff can view it, by their permissions."""
 
     form = ActingForm

@@ -1,10 +1,12 @@
 """How a page saves: by its form's act, never by Django's own saving; and where one is afterwards."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
+from unfold.admin import ModelAdmin
 
 from core.models import AuditEntry
 from panel import revealed_keys
@@ -13,11 +15,10 @@ _SECRETS = "_sluice_secrets"
 _CHANGED = "_sluice_changed"
 
 
-class Saving:
-    """Mixin of a page, before unfold's."""
+class Saving(ModelAdmin):
+    """The part of a page that saves."""
 
-    admin_site: Any
-    restorable: Any
+    restorable: Sequence[str] = ()
     url_of: Any
 
     # Above a secret that was just made.
@@ -25,29 +26,29 @@ class Saving:
     shown_once_notice = "Copy it now: it is not stored and cannot be shown again."
 
     def get_form(self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
-        form = super().get_form(request, obj, change=change, **kwargs)  # type: ignore[misc]
+        form = super().get_form(request, obj, change=change, **kwargs)
         return type(form.__name__, (form,), {"request": request})
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:  # noqa: FBT001 - Django's signature
         request.__dict__[_SECRETS] = form.secrets
-        return super().save_form(request, form, change)  # type: ignore[misc]
+        return super().save_form(request, form, change)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         # Saving leads to the record, so “Save and continue editing” would be the same button twice.
         context["show_save_and_continue"] = False
-        return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         secrets = request.__dict__.get(_SECRETS)
         if not secrets:
-            return super().response_add(request, obj, post_url_continue)  # type: ignore[misc,no-any-return]
+            return super().response_add(request, obj, post_url_continue)
         return revealed_keys.show(
             self, request, obj, secrets, title=self.shown_once_title, notice=self.shown_once_notice
         )
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         request.__dict__[_CHANGED] = obj
-        return super().response_change(request, obj)  # type: ignore[misc,no-any-return]
+        return super().response_change(request, obj)
 
     def message_user(self, request: HttpRequest, message: Any, *args: Any, **kwargs: Any) -> None:
         """Add to the message of a change the way to undo it, where the values before it can be restored."""
@@ -55,7 +56,7 @@ class Saving:
         if obj is not None and self.restorable and (entry := _last_change(obj)) is not None:
             url = reverse(f"{self.admin_site.name}:core_auditentry_change", args=[entry])
             message = format_html('{} <a href="{}">See the change, or undo it</a>', message, url)
-        super().message_user(request, message, *args, **kwargs)  # type: ignore[misc]
+        super().message_user(request, message, *args, **kwargs)
 
     def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponse:
         """Redirect to the record's page."""

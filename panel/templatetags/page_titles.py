@@ -14,7 +14,8 @@ register = template.Library()
 @register.inclusion_tag("unfold/helpers/header_title.html", takes_context=True)
 def page_title(context: template.Context) -> dict[str, Any]:
     """Return the parts of the way; a page of the site itself has its title alone."""
-    opts, record = context.get("opts"), context.get("original")
+    opts: Any = context.get("opts")
+    record = context.get("original")
     page: Any = None if opts is None else admin.site._registry.get(opts.model)
     if page is None:
         return {"parts": [{"title": context.get("content_title") or context.get("title") or "Dashboard"}]}

@@ -125,12 +125,15 @@ def test_people_see_their_own_domains_and_an_include_changes_none(acme, globex, 
     text = words(look(root, platform.pool, "192.0.2.40", **chosen()))
     assert "No domain’s record changes: 2 domains include spf.example.net. Add the addresses to its record." in text
     settings.SLUICE_SPF_INCLUDE = ""
-    # A rule sends mail of another server by the pool.
-    mine = sign_in(acme.operator)
+    # A rule sends mail of another server by the pool, and nobody is told of other customers' domains.
+    grant_pool(organization=globex.organization, pool=acme.pool, actor=SYSTEM)
     create_rule(owner=globex.server, pool=acme.pool, to_conditions=["x.example"], actor=SYSTEM)
-    assert [each["domain"].name for each in look(mine, acme.pool, "192.0.2.40").context["spf_changes"]] == [
-        "acme.example"
-    ]
+    for client, more, wanted in (
+        (root, chosen(), ["acme.example", "globex.example"]),
+        (sign_in(acme.operator), {}, ["acme.example"]),
+    ):
+        found = look(client, acme.pool, "192.0.2.40", **more).context["spf_changes"]
+        assert [each["domain"].name for each in found] == wanted
 
 
 def test_an_empty_pool_of_nobody_changes_nothing(platform, root):
