@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth.models import Permission
 from django.db import transaction
 
-from config.demo import cast, routing, suppressions
+from config.demo import cast, dns, routing, suppressions
 from core.audit import Actor, record, snapshot
 from core.encryption import encrypt
 from core.models import User
@@ -52,6 +52,8 @@ def make(*, now: datetime.datetime) -> None:
         _pause(cast.PAUSED_ADDRESS, now)
         # Pool rules made their servers' domains due.
         Domain.objects.filter(dns_checked_at=now, dns_next_check_at=None).update(dns_next_check_at=now + NEVER)
+        # After the pools and rules that the SPF records follow from.
+        dns.make(list(Domain.objects.filter(server__in=servers().values())), now=now)
 
 
 def servers() -> dict[tuple[str, str], Server]:

@@ -42,4 +42,7 @@ class PauseForm(ReasonForm):
         widget=text_input(),
         help_text="Shown on the address's page and in the audit trail.",
     )
+    until = forms.SplitDateTimeField(
+        required=False, widget=date_and_time(), help_text="Leave empty to pause until it is resumed."
+    )
     field_order = ("reason", "until")

@@ -54,6 +54,12 @@ def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, 
     ]
     assert numbers[:4] == [3, 12, 40, 8]
     assert Membership.objects.count() == 6
+    for domain in Domain.objects.all():
+        found = {check: answer["answer"] for check, answer in domain.dns_answers.items()}
+        assert {check for check, answer in found.items() if not answer} == {
+            check for check in found if getattr(domain, f"{check}_status") == "missing"
+        }
+        assert {"verification", "spf", "dkim", "mx", "return_path"} <= set(found)
     assert Counter(Suppression.objects.values_list("reason", flat=True)) == {
         "hard_bounce": 5,
         "complaint": 3,
