@@ -20,7 +20,8 @@ def test_a_new_customer_gets_everything_on_one_card(visit):
     clicks.on_link("New customer")
     page.get_by_label("Customer").fill("Riverbank Books")
     page.get_by_label("First server").fill("Orders of books")
-    clicks.choose("IP pool", "Shared Europe")
+    clicks.number += 1
+    page.locator("select[name=pool]").select_option(label="Shared Europe")
     clicks.on_button("Create and show the keys")
     assert clicks.number == 4
     card = page.get_by_role("region", name=re.compile("To hand over to Riverbank Books"))
@@ -82,7 +83,6 @@ def test_an_address_is_paused_with_reason_and_end_and_resumed(visit):
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     page.locator("[name=until_0]").fill(f"{tomorrow:%Y-%m-%d}")
     page.locator("[name=until_1]").fill("12:00:00")
-    page.keyboard.press("Escape")
     clicks.on_button("Pause delivery")
     assert clicks.number == 4
     main = page.locator("#main")
@@ -131,7 +131,8 @@ def test_which_addresses_are_in_trouble(visit):
     for title in ("State", "DNS identity", "Back-off", "Sent today", "Sent in 7 days", "Sent this month"):
         clicks = Clicks(page)
         clicks.on_link(title)
-        assert page.locator("#result_list th.sorted .text").first.inner_text().strip() == title
+        # The last one decides; those before it order what is equal.
+        assert title in [each.strip() for each in page.locator("#result_list th.sorted .text").all_inner_texts()]
     shown = page.locator("#result_list .field-sent_this_month").all_inner_texts()
     numbers = [int(each.replace(",", "")) for each in shown]
     assert numbers == sorted(numbers, reverse=True)
@@ -170,5 +171,5 @@ def test_on_a_phone_lists_are_cards_and_the_bar_has_menu_and_search(visit):
 def open_dialog(clicks: Clicks, title: str) -> None:
     """Open the dialog of an action of a record's page."""
     page: Page = clicks.page
-    clicks.on(page.locator("#header-inner, header, body").first.get_by_text(title, exact=True).first)
+    clicks.on(page.get_by_text(re.compile(rf"{title}\s*$")).first)
     expect(page.locator("#dialog-form")).to_be_visible()
