@@ -1,16 +1,55 @@
 """One query for all questions that conditions ask of records: each is a branch of a UNION, with what it reads as JSON.
 
-So a page or an evaluation costs the same number of queries however many conditions there are.
+So a page or an evaluation costs the same number of queries however many conditions there are. To make the query of so many
+querysets takes longer than to run it: it is made once, with places for what depends on the time.
 """
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, IntegerField, QuerySet, TextField, Value, Window
+from django.db import connection
+from django.db.models import Count, Field, IntegerField, QuerySet, TextField, Value, Window
 from django.db.models.functions import Cast, JSONObject, RowNumber
+
+# Queries that are kept, by scope and what else they depend on.
+_MOST_KEPT = 500
+
+
+class Given(Value):
+    """A value of a question that depends on when it is asked: `of` returns it for a time."""
+
+    def __init__(self, of: Callable[[datetime.datetime], Any], output_field: "Field[Any, Any]") -> None:
+        super().__init__(None, output_field)
+        self.of = of
+
+    def __sub__(self, other: Any) -> Any:
+        of = self.of
+        return Given(lambda at: of(at) - other, self.output_field)
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", [self]
+
+    def at(self, at: datetime.datetime) -> Any:
+        """Return the value as the database takes it."""
+        value = self.of(at)
+        if isinstance(value, datetime.datetime):
+            return connection.ops.adapt_datetimefield_value(value)
+        return connection.ops.adapt_datefield_value(value) if isinstance(value, datetime.date) else value
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """What questions are in SQL; among the parameters are those that are given."""
+
+    names: tuple[str, ...]
+    sql: str
+    params: tuple[Any, ...]
+
+
+_kept: dict[Hashable, _Query] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +93,36 @@ class Row:
 type Answers = Mapping[str, Sequence[Row]]
 
 
-def ask(questions: Sequence[Question]) -> dict[str, list[Row]]:
-    """Return the rows of each question by its name, in their order. One query."""
-    found: dict[str, list[tuple[int, int, Any]]] = {question.name: [] for question in questions}
-    first, *others = (_branch(question) for question in questions)
-    for name, of_all, place, facts in first.union(*others, all=True):
-        found[name].append((place, of_all, facts))
+def ask(questions: Callable[[], Sequence[Question]], *, key: Hashable, at: datetime.datetime) -> dict[str, list[Row]]:
+    """Return the rows of each question by its name, in their order. One query.
+
+    `key` is all that the questions depend on, besides the time: they are made once for each.
+    """
+    kept = _kept.get((connection.vendor, key))
+    if kept is None:
+        kept = _query(questions())
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        _kept[connection.vendor, key] = kept
+    found: dict[str, list[tuple[int, int, Any]]] = {name: [] for name in kept.names}
+    if kept.sql:
+        params = [each.at(at) if isinstance(each, Given) else each for each in kept.params]
+        with connection.cursor() as cursor:
+            cursor.execute(kept.sql, params)
+            for name, of_all, place, facts in cursor.fetchall():
+                found[name].append((place, of_all, json.loads(facts) if isinstance(facts, str) else facts))
     return {
         name: [Row(of_all or len(rows), facts) for _, of_all, facts in sorted(rows, key=lambda row: row[0])]
         for name, rows in found.items()
     }
+
+
+def _query(questions: Sequence[Question]) -> _Query:
+    if not questions:
+        return _Query((), "", ())
+    first, *others = (_branch(question) for question in questions)
+    sql, params = first.union(*others, all=True).query.sql_with_params()
+    return _Query(tuple(question.name for question in questions), sql, tuple(params))
 
 
 def _branch(question: Question) -> QuerySet[Any, Any]:

@@ -63,7 +63,7 @@ def found(scope: Scope, measured: Measures, now: datetime.datetime) -> list[Item
     Eight queries at most: what is open, one of all topics' questions, and the details of some answers.
     """
     look = Look(scope, now, held_in(scope))
-    answers = ask([question for topic in TOPICS for question in topic.questions(look)])
+    answers = ask(lambda: [each for topic in TOPICS for each in topic.questions(look)], key=look.key, at=now)
     named, held = scope.named, look.held
     items = [
         *pools.items(look, answers),

@@ -32,9 +32,7 @@ def subjects(condition: str, scope: Scope, at: datetime.datetime) -> list[int]:
     if condition == "server_without_pool":
         return list(pools.poolless(look).order_by("pk").values_list("pk", flat=True))
     topic = _TOPICS[condition]
-    questions = topic.questions(look)
-    if not questions:
-        return []
-    items = topic.items(look, ask(questions))
+    answers = ask(lambda: topic.questions(look), key=(topic.__name__, look.key), at=at)
+    items = topic.items(look, answers)
     urls = {item.url for item in items if item.condition == condition}
     return sorted({int(found[1]) for url in urls if (found := _CHANGE.search(url))})

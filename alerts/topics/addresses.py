@@ -11,7 +11,7 @@ from alerts.asking import Answers, Question, Row
 from alerts.items import Group, Item, lines
 from alerts.links import change_url
 from alerts.scope import among
-from alerts.topics.look import Look
+from alerts.topics.look import MOMENT, YESTERDAY, Look
 from ippools.models import AddressCap, IPAddress, IPPoolMember, WarmUpDay
 from throttling.limits import CapKind
 from throttling.warmup import Change
@@ -30,10 +30,10 @@ def questions(look: Look) -> list[Question]:
     """Return what is asked. Of a paused address, that is all that is told."""
     addresses = among(IPAddress.objects.all(), "pk", look.scope.address_ids)
     sending = addresses.filter(delivery_paused=False)
-    reduced = _reductions(look.at).filter(address=OuterRef("pk"))
+    reduced = _reductions(MOMENT).filter(address=OuterRef("pk"))
     identity = {f"{name}_status": F(f"identity__{name}_status") for name, _ in IDENTITY}
     pause = {name: F(name) for name in ("pk", "ipv4", "pause_reason", "paused_until")}
-    days = repeated(look.at).filter(warm_up__address__delivery_paused=False)
+    days = repeated(YESTERDAY).filter(warm_up__address__delivery_paused=False)
     of_day = {name: F(name) for name in ("number", "change", "reason", "bad_days")}
     of_day |= {"pk": F("warm_up__address_id"), "ipv4": F("warm_up__address__ipv4")}
     return [
@@ -75,9 +75,8 @@ def failing() -> Q:
     return condition & Q(Exists(IPPoolMember.objects.filter(ip_address=OuterRef("pk"))))
 
 
-def repeated(at: datetime.datetime) -> QuerySet[WarmUpDay]:
+def repeated(yesterday: datetime.date) -> QuerySet[WarmUpDay]:
     """Return the latest days of warm-ups that did not advance; what is held by hand is intended."""
-    yesterday = at.astimezone(datetime.UTC).date() - datetime.timedelta(days=1)
     later = WarmUpDay.objects.filter(warm_up=OuterRef("warm_up"), on__gt=OuterRef("on"))
     latest = WarmUpDay.objects.filter(~Exists(later), warm_up__ended_at=None, warm_up__is_locked=False)
     return latest.filter(on__gte=yesterday, change__in=(Change.REPEATED, Change.WENT_BACK))

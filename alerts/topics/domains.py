@@ -8,7 +8,7 @@ from alerts.asking import Answers, Question, Row
 from alerts.items import Group, Item, lines
 from alerts.links import change_url
 from alerts.scope import among
-from alerts.topics.look import Look
+from alerts.topics.look import MOMENT, Look
 from servers.models import Domain
 
 RECORDS = (
@@ -36,7 +36,7 @@ def failing() -> Q:
 
 def questions(look: Look) -> list[Question]:
     """Return what is asked. A domain that fails a check is not named as unverified too."""
-    unverified = Q(verified_at=None, created_at__lt=look.at - VERIFIED_WITHIN, server__deleted_at=None, outgoing=True)
+    unverified = Q(verified_at=None, created_at__lt=MOMENT - VERIFIED_WITHIN, server__deleted_at=None, outgoing=True)
     facts = {name: F(name) for name in ("pk", "name", *(field for field, _ in RECORDS), "verification_status")}
     facts["server"] = F("server__name")
     return [

@@ -14,7 +14,7 @@ from alerts.asking import Answers, Question, Row
 from alerts.items import Group, Item, lines
 from alerts.links import change_url
 from alerts.scope import among
-from alerts.topics.look import Look
+from alerts.topics.look import MOMENT, Look
 from ippools.models import AddressDrain, Listing
 from throttling.drain import Effect, TroubleKind
 
@@ -33,7 +33,7 @@ GROUPS = (_LISTED, _DRAINED)
 
 def questions(look: Look) -> list[Question]:
     """Return what is asked: listings that were seen twice, an hour apart, and open drains."""
-    listed = among(Listing.objects.confirmed(look.at), "address_id", look.scope.address_ids)
+    listed = among(Listing.objects.confirmed(MOMENT), "address_id", look.scope.address_ids)
     drains = AddressDrain.objects.open() if look.scope.is_platform else AddressDrain.objects.in_effect()
     of_listing = {
         "pk": F("address_id"),

@@ -9,7 +9,7 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from alerts.asking import Answers, Question, Row
 from alerts.items import Group, Item, lines
 from alerts.links import change_url
-from alerts.topics.look import Look
+from alerts.topics.look import MOMENT, Look
 from core.audit import Actor
 from core.models import AuditEntry
 from nodes.models import Node, NodeReport, Publication, Revision
@@ -26,7 +26,7 @@ def questions(look: Look) -> list[Question]:
     """Return what is asked: all nodes that have a revision, and the published revision; nothing of a tenant's."""
     if not look.scope.is_platform:
         return []
-    nodes = Node.objects.usable(look.at).filter(revision__isnull=False)
+    nodes = Node.objects.usable(MOMENT).filter(revision__isnull=False)
     facts: dict[str, Any] = {name: F(name) for name in ("pk", "name", "last_used_at")}
     facts |= {"wanted": F("revision__number"), "wanted_at": F("revision__created_at")}
     facts |= {name: F(f"report__{name}") for name in ("at", "revision_applied", "error")}

@@ -9,7 +9,7 @@ from alerts.asking import Answers, Question, Row
 from alerts.items import Group, Item, lines
 from alerts.links import change_url
 from alerts.scope import among
-from alerts.topics.look import Look
+from alerts.topics.look import MOMENT, Look
 from servers import send_limits
 from servers.models import SendLimitMark, Server
 from servers.send_limits import FIELDS, Level, Usage
@@ -22,9 +22,9 @@ GROUPS = (_SUSPENDED, _LIMITED)
 
 def questions(look: Look) -> list[Question]:
     """Return what is asked: the suspended, and of the others those with a mark of a send limit, with the most telling one."""
-    suspended = Q(suspended_at__isnull=False) & (Q(suspended_until=None) | Q(suspended_until__gt=look.at))
+    suspended = Q(suspended_at__isnull=False) & (Q(suspended_until=None) | Q(suspended_until__gt=MOMENT))
     living = among(Server.objects.living(), "organization_id", look.scope.organization_ids)
-    marks = SendLimitMark.objects.active(look.at).filter(server=OuterRef("pk"))
+    marks = SendLimitMark.objects.active(MOMENT).filter(server=OuterRef("pk"))
     # The last of the reached ones, else the last of the others.
     worst = Case(When(level=Level.EXCEEDED, then=0), default=1)
     columns = ("period", "level", "limit", "sent", "until")

@@ -7,7 +7,7 @@ from alerts import habit
 from alerts.asking import Answers, Question, Row
 from alerts.items import Group, Item, lines
 from alerts.links import change_url
-from alerts.topics.look import Look
+from alerts.topics.look import HOURS, MOMENT, Look
 from stats.models import EventSource, SourceOutcome
 
 # Percent of a source's records of the last two hours that are refused, from which on it is told of, and below which it is not.
@@ -23,10 +23,10 @@ def questions(look: Look) -> list[Question]:
     """Return what is asked of the counts of sources in use; nothing of a tenant's."""
     if not look.scope.is_platform:
         return []
-    hours = habit.hours_of(look.at)
+    hours = HOURS
     heard = Q(counts__outcome=SourceOutcome.ACCEPTED)
     lately = Q(counts__hour__in=hours.recent[-2:])
-    sources = EventSource.objects.usable(look.at).filter(is_active=True, counts__hour__in=hours.all)
+    sources = EventSource.objects.usable(MOMENT).filter(is_active=True, counts__hour__in=hours.all)
     rows = (
         sources.order_by()
         .values("pk", "name")
@@ -37,7 +37,7 @@ def questions(look: Look) -> list[Question]:
             refused=Coalesce(Sum("counts__number", filter=lately & Q(counts__outcome__in=_REFUSALS)), 0),
         )
     )
-    silent = Q(recent=0) & (Q(usual=len(hours.usual)) | Q(pk__in=look.held.pks("source_silent"), usual__gt=0))
+    silent = Q(recent=0) & (Q(usual=len(hours.usual)) | Q(pk__in=look.pks("source_silent"), usual__gt=0))
     refused = Q(records__gte=LEAST_RECORDS, refused__gt=0) & Q(refused__gte=F("records") * REFUSED_ENDS / 100)
     names = ("pk", "name", "usual", "recent", "records", "refused")
     return [Question("sources", rows.filter(silent | refused), {name: F(name) for name in names})]

@@ -7,9 +7,8 @@ from alerts.asking import Answers, Question, Row
 from alerts.items import Group, Item, lines
 from alerts.links import change_url
 from alerts.scope import among
-from alerts.topics.look import Look
+from alerts.topics.look import HOURS, MOMENT, Look, days
 from servers.models import Server
-from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.ledger import storage
 from stats.models import Batch, ServerCount
@@ -31,13 +30,11 @@ GROUPS = (_SILENT, _COMPLAINED)
 
 def questions(look: Look) -> list[Question]:
     """Return what is asked of the counts of live servers. While counts are late, a server is not silent: it is not counted."""
-    hours = habit.hours_of(look.at)
-    today = buckets.day_of(look.at)
-    days = range(today - DAYS + 1, today + 1)
-    in_days = Q(grain=Grain.DAY, bucket__in=days)
+    hours = HOURS
+    in_days = Q(grain=Grain.DAY, bucket__in=days(DAYS))
     live = Server.objects.living().filter(mode=Server.Mode.LIVE, organization__suspended_at=None)
     live = live.exclude(
-        Q(suspended_at__isnull=False) & (Q(suspended_until=None) | Q(suspended_until__gt=look.at))
+        Q(suspended_at__isnull=False) & (Q(suspended_until=None) | Q(suspended_until__gt=MOMENT))
     ).order_by()
     moved = Q(incoming__gt=0) | Q(sent__gt=0) | Q(deferred__gt=0) | Q(bounced__gt=0) | Q(held__gt=0) | Q(spam__gt=0)
     rows = ServerCount.objects.filter(in_days | Q(grain=Grain.HOUR, bucket__in=hours.all))
@@ -55,8 +52,8 @@ def questions(look: Look) -> list[Question]:
             all_complaints=Sum("complaint", filter=Q(grain=Grain.DAY)),
         )
     )
-    late = Batch.objects.filter(folded_at=None, received_at__lt=look.at - LONGEST_LAG)
-    held = Q(server_id__in=look.held.pks("server_silent"), last_day__isnull=False)
+    late = Batch.objects.filter(folded_at=None, received_at__lt=MOMENT - LONGEST_LAG)
+    held = Q(server_id__in=look.pks("server_silent"), last_day__isnull=False)
     silent = Q(recent=0) & (held | Q(usual=len(hours.usual)) & ~Exists(late))
     complained = Q(
         all_sent__gte=LEAST_SENT,
@@ -81,7 +78,7 @@ def questions(look: Look) -> list[Question]:
 def items(look: Look, answers: Answers) -> list[Item]:
     """Return the lines, the highest rate first."""
     rows = answers["traffic"]
-    usual, held = len(habit.hours_of(look.at).usual), set(look.held.pks("server_silent"))
+    usual, held = len(HOURS.usual), set(look.pks("server_silent"))
     silent = [row for row in rows if not row["recent"] and (row["usual"] == usual or row["server_id"] in held)]
     rates = [(row, level) for row in rows if (level := _level(look, row))]
     rates.sort(key=lambda each: (-each[0]["all_complaints"] / each[0]["all_sent"], each[0]["server_id"]))

@@ -1,5 +1,6 @@
 """Filters of the list of addresses."""
 
+import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -9,6 +10,10 @@ from django.utils import timezone
 
 from alerts.topics.addresses import failing, repeated
 from ippools.models import WarmUp
+
+
+def _yesterday() -> datetime.date:
+    return timezone.now().astimezone(datetime.UTC).date() - datetime.timedelta(days=1)
 
 
 class WarmUpFilter(admin.SimpleListFilter):
@@ -25,7 +30,7 @@ class WarmUpFilter(admin.SimpleListFilter):
             case "yes":
                 return queryset.filter(active)
             case "repeating":
-                return queryset.filter(pk__in=repeated(timezone.now()).values("warm_up__address"))
+                return queryset.filter(pk__in=repeated(_yesterday()).values("warm_up__address"))
             case "no":
                 return queryset.filter(~active)
             case _:
