@@ -32,6 +32,7 @@ run: install ## start web, worker and beat on http://localhost:8000 (PORT=… fo
 
 demo: install ## load demo data (again: adds what came since)
 	@$(PYTHON_OF_VENV) manage.py load_demo
+	@SLUICE_WEBHOOK_NETWORKS=127.0.0.1/32 $(PYTHON_OF_VENV) manage.py demo_receiver
 
 demo-mta: install-test ## let a private Postfix send invented mail by the running panel's policy (root; ARGS="--messages 300")
 	@$(PYTHON_OF_VENV) -m tests.mta.demo --url "http://localhost:$(or $(PORT),8000)" $(ARGS)
