@@ -11,8 +11,8 @@ import os
 import re
 import subprocess
 
+from agent_credentials import Logins
 from agent_grammar import InvalidPolicy
-from agent_logins import Logins
 
 # What stops suppressed recipients, asked by the service that customers submit to. Where it is away, mail is taken.
 MILTER = (

@@ -105,6 +105,22 @@ class InvalidPolicy(Exception):
     """The files are not used, and why."""
 
 
+def check_document(document, applied):
+    """Raise InvalidPolicy for the policy of another node or MTA, or one older than the applied one (None: none is)."""
+    if not applied:
+        return
+    if (document["node"], document["kind"]) != (applied["node"], applied["kind"]):
+        raise InvalidPolicy(
+            f"this is the policy of {document['node']} ({document['kind']}),"
+            f" and this machine is {applied['node']} ({applied['kind']})"
+        )
+    ours = applied["revision"], applied["overlay"]["number"]
+    theirs = document["revision"], document["overlay"]["number"]
+    if theirs < ours:
+        older, newer = ("revision {}, overlay {}".format(*each) for each in (theirs, ours))
+        raise InvalidPolicy(f"{older} is older than {newer}, which is applied")
+
+
 def check(files, sources, present):
     """Raise InvalidPolicy where the files are not what the compiler writes; `present` are the machine's addresses."""
     folders = {}

@@ -1,8 +1,8 @@
 """Authentication server for Postfix's submission service, in Dovecot's authentication protocol.
 
-A process of its own, started by the agent: Postfix stops taking mail where this socket is away, so it outlives an agent that is
-killed, and ends when none has come back for ten minutes. It knows digests only, from the policy's overlay on disk. Wrong
-passwords are slowed and counted, and never written anywhere. Python 3.9, standard library only.
+A process of its own, started by the agent: Postfix stops taking mail where this socket is away, so it outlives the agent for
+ten minutes (agent_sockets.py). It knows digests only, from the policy's overlay on disk. Wrong passwords are slowed and
+counted, and never written anywhere. Python 3.9, standard library only.
 """
 
 from __future__ import annotations
@@ -11,83 +11,19 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import datetime
-import fcntl
-import hashlib
-import hmac
 import ipaddress
 import json
 import os
-import sys
 import time
 
-SECONDS_WITHOUT_AGENT = 600
+import agent_sockets
+from agent_credentials import Logins
+
+LOCK, SOCKETS = "logins.lock", "sockets.json"
 # Postfix waits for ten seconds.
 LONGEST_DELAY = 8.0
 SECONDS_TO_FORGET = 300.0
 MOST_CLIENTS = 10_000
-LONGEST_LINE = 16384
-
-
-class Logins:
-    """Decides by the digests of an overlay (the policy document's `overlay`)."""
-
-    def __init__(self, overlay):
-        self._digests = {}
-        for each in overlay.get("credentials") or ():
-            self._digests.setdefault(each["server"], []).append((each["sha256"], _moment(each.get("expires_at"))))
-        self._suspended = {each["server"]: _moment(each.get("until")) for each in overlay.get("suspended") or ()}
-        networks = []
-        for each in overlay.get("networks") or ():
-            network = ipaddress.ip_network(each["network"])
-            networks.append(
-                (-network.prefixlen, each.get("id", 0), network, each["server"], _moment(each.get("expires_at")))
-            )
-        self._networks = sorted(networks, key=lambda each: each[:2])
-
-    def accepts(self, user, password, now):
-        """Tell whether this is the password of an SMTP credential of the server `user`, which may send now."""
-        given = hashlib.sha256(password).hexdigest()
-        fits = False
-        for digest, expires in self._digests.get(user, ()):
-            fits |= hmac.compare_digest(given, digest) and (expires is None or now < expires)
-        return fits and not self.is_suspended(user, now)
-
-    def is_suspended(self, server, now):
-        """Tell whether the server may not send now."""
-        if server not in self._suspended:
-            return False
-        until = self._suspended[server]
-        return until is None or now < until
-
-    def of_client(self, address, now):
-        """Return the server of the narrowest network with the client's address; None: a password is required."""
-        try:
-            client = ipaddress.ip_address(address)
-        except ValueError:
-            return None
-        for _, _, network, server, expires in self._networks:
-            if client in network and (expires is None or now < expires):
-                return server
-        return None
-
-    def networks(self, now):
-        """Return [(network, server)] that hold now, the narrowest first, each network once."""
-        found = {}
-        for _, _, network, server, expires in self._networks:
-            if expires is None or now < expires:
-                found.setdefault(network, server)
-        return list(found.items())
-
-    def next_change(self, now):
-        """Return when a network stops, as seconds since 1970; None: never."""
-        return min((expires for *_, expires in self._networks if expires and expires > now), default=None)
-
-
-def _moment(text):
-    if not text:
-        return None
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 class PasswordDelay:
@@ -258,87 +194,12 @@ def _is_loopback(address):
         return False
 
 
-async def serve(state, sockets_file):
-    """Listen on the sockets that the agent wants, until no agent has been there for long."""
+async def serve(state):
+    """Answer on the sockets that the agent wants."""
     server = Server(os.path.join(state, "overlay.json"), os.path.join(state, "logins.json"))
-    listening = {}
-    alone_since = None
-    while True:
-        wanted = wanted_sockets(sockets_file)
-        for path in list(listening):
-            if path not in wanted or not is_ours(path, listening[path][1]):
-                listening.pop(path)[0].close()
-        for path in wanted:
-            if path not in listening:
-                with contextlib.suppress(OSError):
-                    listening[path] = await listen(server.connected, path)
-        server.write_counts()
-        if agent_is_there(state):
-            alone_since = None
-        elif alone_since is None:
-            alone_since = time.monotonic()
-        elif time.monotonic() - alone_since > SECONDS_WITHOUT_AGENT:
-            return
-        await asyncio.sleep(0.5)
-
-
-def wanted_sockets(path):
-    """Return the paths that the agent wrote down."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError):
-        return []
-
-
-def is_ours(path, inode):
-    """Tell whether a socket is still the one that was made."""
-    try:
-        return os.stat(path).st_ino == inode
-    except OSError:
-        return False
-
-
-async def listen(speaker, path):
-    """Listen on a socket, and return (what listens, its inode). It appears at once, by renaming."""
-    beside = path + ".new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(beside)
-    found = await asyncio.start_unix_server(speaker, beside, limit=LONGEST_LINE)
-    # Postfix's folder (`private`) is its alone; that of Haraka's plug-in others may enter.
-    folder = os.stat(os.path.dirname(path))
-    os.chmod(beside, 0o660)
-    if os.geteuid() == 0:
-        os.chown(beside, folder.st_uid, folder.st_gid)
-    os.replace(beside, path)
-    return found, os.stat(path).st_ino
-
-
-def agent_is_there(state):
-    """Tell whether an agent runs in this folder."""
-    try:
-        with open(os.path.join(state, "agent.lock"), "r+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return True
-            return False
-    except OSError:
-        return False
+    await agent_sockets.listen_on(state, SOCKETS, lambda _: server.connected, server.write_counts)
 
 
 def main(state):
     """Serve, unless another process does."""
-    with open(os.path.join(state, "logins.lock"), "a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        asyncio.run(serve(state, os.path.join(state, "sockets.json")))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    agent_sockets.alone(state, LOCK, serve)

@@ -7,7 +7,7 @@ import os
 import time
 
 import postfix_log
-from agent_logins import Logins
+from agent_credentials import Logins
 from agent_tail import Tail
 
 LINES_AT_A_TIME = 4000

@@ -1,35 +1,25 @@
 """The process that stops mail to suppressed recipients, started by the agent.
 
-Like the one for log-ins it outlives an agent that is killed, and ends when none has come back for ten minutes. While it is
-away, mail is taken. Python 3.9, standard library only.
+Like the one for log-ins it outlives the agent for ten minutes (agent_sockets.py). While it is away, mail is taken.
+Python 3.9, standard library only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import signal
-import sys
-import time
 
+import agent_sockets
+from agent_credentials import Logins
 from agent_files import read_json
-from agent_logins import (
-    SECONDS_WITHOUT_AGENT,
-    Logins,
-    agent_is_there,
-    is_ours,
-    listen,
-    wanted_sockets,
-)
 from agent_milter import SECONDS_BETWEEN_WRITES, Milter, Questions, Stopped
 from agent_spool import Spool
 from agent_suppressions import Suppressions
 
+LOCK, SOCKETS = "stops.lock", "stop-sockets.json"
 # Of the sockets: what Postfix asks, and Haraka's plug-in.
 MILTER, QUESTIONS = "sluice-milter", "sluice-suppressions"
-SOCKETS, LOCK = "stop-sockets.json", "stops.lock"
 
 
 class Overlay:
@@ -49,7 +39,7 @@ class Overlay:
 
 
 async def serve(state):
-    """Listen on the sockets that the agent wants, until no agent has been there for long."""
+    """Answer on the sockets that the agent wants, and write what was stopped."""
     lists = Suppressions(os.path.join(state, "suppressions.db"))
     stopped = Stopped(Spool(os.path.join(state, "agent.db")))
     overlay = Overlay(os.path.join(state, "overlay.json"))
@@ -57,26 +47,8 @@ async def serve(state):
         MILTER: lambda *streams: Milter(lists, overlay.logins, stopped, *streams).serve(),
         QUESTIONS: lambda *streams: Questions(lists, *streams).serve(),
     }
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     writing = asyncio.ensure_future(_write(stopped))
-    listening = {}
-    seen_at = time.monotonic()
-    while not ended.is_set():
-        wanted = wanted_sockets(os.path.join(state, SOCKETS))
-        for path in list(listening):
-            if path not in wanted or not is_ours(path, listening[path][1]):
-                listening.pop(path)[0].close()
-        for path in wanted:
-            if path not in listening:
-                with contextlib.suppress(OSError):
-                    listening[path] = await listen(speakers[os.path.basename(path)], path)
-        if agent_is_there(state):
-            seen_at = time.monotonic()
-        elif time.monotonic() - seen_at > SECONDS_WITHOUT_AGENT:
-            break
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(ended.wait(), 0.5)
+    await agent_sockets.listen_on(state, SOCKETS, speakers.__getitem__)
     writing.cancel()
     stopped.write()
 
@@ -90,16 +62,4 @@ async def _write(stopped):
 
 def main(state):
     """Serve, unless another process does."""
-    with open(os.path.join(state, LOCK), "a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        asyncio.run(serve(state))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    agent_sockets.alone(state, LOCK, serve)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 if __package__:
@@ -79,6 +80,19 @@ _LOOPBACK = re.compile(
     r"(?:localhost|127(?:\.\d{1,3}){3}|::1)\[(?:127\.|::1\])|connect to (?:localhost|127(?:\.\d{1,3}){3}|::1)\["
 )
 
+# What smtp(8) says where the trouble is on this machine. A receiver's words come after "host … said:".
+_OWN_TROUBLE = (
+    "server configuration error",
+    "Server configuration error",
+    "unsupported configuration",
+    "local data error while talking to ",
+    "TLS is required, but our TLS engine is unavailable",
+    "unknown mail transport error",
+    "mail transport unavailable",
+    "deferred transport",
+    "delivery temporarily suspended",
+)
+
 
 class Delivery(NamedTuple):
     """What one line says of one recipient."""
@@ -142,6 +156,19 @@ def tag(name: str) -> tuple[int, int] | None:
 def is_loopback(found: Delivery) -> bool:
     """Return whether mail goes to this machine by an address that is configured, not by the name of an MX."""
     return _LOOPBACK.match(found.reason if found.relay == "none" else found.relay) is not None
+
+
+def sorted_out(name: str, daemon: str, kind: str, found: Delivery, tags: Container[str]) -> tuple[str, str | None]:
+    """Return the syslog name if it can identify an address (as `tags` do), and the reason why the line is not counted."""
+    names_address = name in tags or tag(name) is not None
+    if daemon == "smtp" and not names_address and is_loopback(found):
+        # To the next instance, or to a filter. Refused there, it is a bounce of the server, by no address.
+        return "", {"sent": "handover", "deferred": "own_deferral"}.get(kind)
+    # lmtp(8) and the like deliver on this machine, unless their name says by which address.
+    remote = daemon == "smtp" or names_address
+    if kind == "deferred" and (not remote or found.reason.startswith(_OWN_TROUBLE)):
+        return "", "own_deferral"
+    return name if remote else "", "discard" if daemon == "discard" else None
 
 
 def explain(event: dict[str, Any], found: Delivery) -> None:

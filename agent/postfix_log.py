@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zlib
 from collections.abc import Callable, Container
 from typing import Any
 
 if __package__:
     from agent import log_attempts, postfix_lines
     from agent.log_times import BadStamp, Times
-    from agent.postfix_messages import Held, Message
+    from agent.postfix_messages import Held, Message, queue_key, recipient_sum
 else:
     # Copied to a node, with these beside it.
     import log_attempts  # type: ignore[import-not-found,no-redef,unused-ignore]
     import postfix_lines  # type: ignore[import-not-found,no-redef,unused-ignore]
     from log_times import BadStamp, Times  # type: ignore[import-not-found,no-redef,unused-ignore]
-    from postfix_messages import Held, Message  # type: ignore[import-not-found,no-redef,unused-ignore]
+    from postfix_messages import Held, Message, queue_key, recipient_sum  # type: ignore[import-not-found,no-redef,unused-ignore]
 
 # Postfix's own default for maximal_queue_lifetime, and a day.
 LIFETIME = 6 * 86400
@@ -39,18 +38,6 @@ LONGEST_NAME = 400
 
 Out = dict[str, Any]
 _KINDS = {"sent": "sent", "deferred": "deferred", "bounced": "bounced"}
-# What smtp(8) says where the trouble is on this machine. A receiver's words come after "host … said:".
-_OWN_TROUBLE = (
-    "server configuration error",
-    "Server configuration error",
-    "unsupported configuration",
-    "local data error while talking to ",
-    "TLS is required, but our TLS engine is unavailable",
-    "unknown mail transport error",
-    "mail transport unavailable",
-    "deferred transport",
-    "delivery temporarily suspended",
-)
 
 
 class Reader:
@@ -156,7 +143,7 @@ class Reader:
         match = postfix_lines.CLIENT.match(text, head.end())
         if match is None or not whole:
             return []
-        key = _key(match[1], head[2])
+        key = queue_key(match[1], head[2])
         at = self.times.of(head[1], match[1])
         server = orig = None
         rest = text[match.end() :]
@@ -169,7 +156,7 @@ class Reader:
         else:
             # XFORWARD: the queue id at the instance before this one.
             forwarded = postfix_lines.ORIG.match(rest)
-            orig = _key(forwarded[1], head[2]) if forwarded else None
+            orig = queue_key(forwarded[1], head[2]) if forwarded else None
             if orig is None and self._tenant_of is not None:
                 server = self._tenant_of(match[0].rpartition("[")[2].partition("]")[0])
         message = self._begin(key, Message(server, int(at)))
@@ -186,9 +173,9 @@ class Reader:
         match = postfix_lines.PICKUP.match(text, head.end())
         if match is None or not whole:
             return []
-        key = _key(match[1], head[2])
+        key = queue_key(match[1], head[2])
         at = int(self.times.of(head[1], match[1]))
-        old = self.messages.pop(_key(match[2], head[2]), None) if match[2] else None
+        old = self.messages.pop(queue_key(match[2], head[2]), None) if match[2] else None
         if old is None:
             message = self._begin(key, Message(None, at))
             # Requeued, and its first lines are not here: it was counted then.
@@ -205,7 +192,7 @@ class Reader:
             return []
         match = postfix_lines.ACTIVE.match(text, head.end())
         if match:
-            key = _key(match[1], head[2])
+            key = queue_key(match[1], head[2])
             message = self.messages.get(key)
             at = self.times.of(head[1], match[1])
             if message is None:
@@ -234,7 +221,7 @@ class Reader:
             return self._end(head, match, raw, where, match[3])
         match = postfix_lines.REMOVED.match(text, head.end())
         if match:
-            key = _key(match[1], head[2])
+            key = queue_key(match[1], head[2])
             self.times.of(head[1], match[1])
             message = self.messages.pop(key, None)
             if message is not None:
@@ -246,9 +233,9 @@ class Reader:
         if match is None:
             return []
         outs = self._end(head, match, raw, where, "removed from the queue by the administrator", numbered=True)
-        message = self.messages.pop(_key(match[1], head[2]), None)
+        message = self.messages.pop(queue_key(match[1], head[2]), None)
         if message is not None:
-            self._remember(_key(match[1], head[2]), message)
+            self._remember(queue_key(match[1], head[2]), message)
         return outs
 
     def _delivery(self, head: re.Match[str], text: str, raw: bytes, where: Any, *, whole: bool) -> list[Out]:
@@ -262,7 +249,7 @@ class Reader:
     # What became of recipients
 
     def _outcome(self, head: re.Match[str], found: postfix_lines.Delivery, raw: bytes, where: Any) -> list[Out]:
-        message = self.messages.get(_key(found.qid, head[2]))
+        message = self.messages.get(queue_key(found.qid, head[2]))
         at = self.times.of(head[1], found.qid)
         if message is None:
             return [{"ignored": "unknown_message", "where": where}]
@@ -274,14 +261,14 @@ class Reader:
         if kind is None:
             # deliverable, undeliverable: nothing was sent, and the message was none.
             return [{"ignored": "probe", "where": where}]
-        tag, word = self._sorted(head[3], head[4], kind, found)
+        tag, word = postfix_lines.sorted_out(head[3], head[4], kind, found, self.tags)
         if word == "handover":
             message.handed = True
         tried = word is None and (kind == "deferred" or bool(tag))
         attempt = log_attempts.note(message.attempts, found.recipient, tag, raw, tried=tried)
         if kind != "deferred":
             message.attempts.pop(found.recipient, None)
-            message.done.add(_sum(found.recipient))
+            message.done.add(recipient_sum(found.recipient))
         outs = self._out(message, before)
         if word:
             return [*outs, {"ignored": word, "where": where}]
@@ -293,23 +280,11 @@ class Reader:
             event["attempt"] = attempt
         return outs + self._out(message, [out])
 
-    def _sorted(self, tag: str, daemon: str, kind: str, found: postfix_lines.Delivery) -> tuple[str, str | None]:
-        """Return the tag if it can identify an address, and the reason why the line is not counted."""
-        names_address = tag in self.tags or postfix_lines.tag(tag) is not None
-        if daemon == "smtp" and not names_address and postfix_lines.is_loopback(found):
-            # To the next instance, or to a filter. Refused there, it is a bounce of the server, by no address.
-            return "", {"sent": "handover", "deferred": "own_deferral"}.get(kind)
-        # lmtp(8) and the like deliver on this machine, unless their name says by which address.
-        remote = daemon == "smtp" or names_address
-        if kind == "deferred" and (not remote or found.reason.startswith(_OWN_TROUBLE)):
-            return "", "own_deferral"
-        return tag if remote else "", "discard" if daemon == "discard" else None
-
     def _end(
         self, head: re.Match[str], match: re.Match[str], raw: bytes, where: Any, reply: str, *, numbered: bool = False
     ) -> list[Out]:
         """Return a bounce for every recipient that is still open; the log has no line for each."""
-        message = self.messages.get(_key(match[1], head[2]))
+        message = self.messages.get(queue_key(match[1], head[2]))
         at = self.times.of(head[1], match[1])
         if message is None or message.own:
             return []
@@ -322,7 +297,7 @@ class Reader:
             out = self._event(message, "bounced", at, match[1], raw, salt, where, tag)
             if recipient is not None:
                 out["event"]["to"] = recipient
-                message.done.add(_sum(recipient))
+                message.done.add(recipient_sum(recipient))
             out["event"]["reply"] = reply
             outs.append(out)
         message.attempts = {}
@@ -420,12 +395,3 @@ class Reader:
             del self.gone[key]
         late = [orig for orig, each in self.held.items() if each.since < older]
         return [out for orig in late for out in self._resolve(orig, None)]
-
-
-def _key(qid: str, host: str) -> str:
-    # A short id is an inode and some microseconds: it comes again, and on another machine too.
-    return qid if len(qid) > 10 and qid[10] == "z" else host + "/" + qid
-
-
-def _sum(recipient: str) -> int:
-    return zlib.crc32(recipient.encode("utf-8", "surrogateescape"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -81,3 +82,14 @@ class Held:
     @classmethod
     def from_json(cls, values: list[Any]) -> Held:
         return cls(*values)
+
+
+def queue_key(qid: str, host: str) -> str:
+    """Return what a message is known by."""
+    # A short id is an inode and some microseconds: it comes again, and on another machine too.
+    return qid if len(qid) > 10 and qid[10] == "z" else host + "/" + qid
+
+
+def recipient_sum(recipient: str) -> int:
+    """Return what a recipient with a final outcome is remembered by."""
+    return zlib.crc32(recipient.encode("utf-8", "surrogateescape"))

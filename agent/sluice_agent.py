@@ -3,8 +3,8 @@
 
     sluice_agent.py run --url https://sluice.example.com --key-file /etc/sluice/node.key --state /var/lib/sluice-agent
 
-It pulls (no port is opened), keeps the last good policy on disk, and needs Python 3.9 and the files beside this one, nothing
-else. What is kept where: agent_postfix.py, agent_haraka.py, agent_spool.py.
+It pulls (no port is opened), keeps the last good policy on disk, and needs Python 3.9, nothing else. `manage.py export_agent`
+packs this and the files beside it into one file. What is kept where: agent_postfix.py, agent_haraka.py, agent_spool.py.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ import threading
 import time
 
 import agent_settings
+import agent_sockets
 from agent_commands import check, status
+from agent_credentials import Logins
 from agent_files import read_json, replace
 from agent_generation import addresses_present
-from agent_grammar import InvalidPolicy
+from agent_grammar import InvalidPolicy, check_document
 from agent_haraka import Haraka
 from agent_haraka import RolledBack as HarakaRolledBack
-from agent_logins import Logins
 from agent_panel import Panel, Refused, Unreachable
 from agent_postfix import Postfix, RolledBack
 from agent_reading import Known, Reading
-from agent_servers import Servers
+from agent_servers import COMMANDS, Servers, serve
 from agent_settings import VERSION, BadSettings
 from agent_spool import Spool
 from agent_suppressions import Suppressions
@@ -106,7 +107,8 @@ class Agent:
     def apply(self, document):
         """Bring the MTA to this policy; on failure the one before stays, and `error` says why."""
         try:
-            driver = self.check(document)
+            check_document(document, self.applied)
+            driver = self.driver or self.driver_for(document["kind"])
             self.learn(driver, document)
             driver.prepare()
             # Who may log in does not wait for the MTA's files to be proved.
@@ -143,23 +145,6 @@ class Agent:
         self.set_error(sentence)
         return False
 
-    def check(self, document):
-        """Return the driver for a policy. Raises InvalidPolicy for another node or MTA, or an older policy."""
-        applied = self.applied
-        if not applied:
-            return self.driver or self.driver_for(document["kind"])
-        if (document["node"], document["kind"]) != (applied["node"], applied["kind"]):
-            raise InvalidPolicy(
-                f"this is the policy of {document['node']} ({document['kind']}),"
-                f" and this machine is {applied['node']} ({applied['kind']})"
-            )
-        ours = applied["revision"], applied["overlay"]["number"]
-        theirs = document["revision"], document["overlay"]["number"]
-        if theirs < ours:
-            older, newer = ("revision {}, overlay {}".format(*each) for each in (theirs, ours))
-            raise InvalidPolicy(f"{older} is older than {newer}, which is applied")
-        return self.driver
-
     def set_error(self, error):
         """Store the error for the panel ("": none), and report soon."""
         if error and error != self.error:
@@ -180,14 +165,12 @@ class Agent:
                 self.set_error(str(trouble))
 
     def publish_credentials(self, driver, document):
-        """Give the credentials of a policy to the login server, and wait until its sockets exist."""
+        """Give the credentials of a policy to the process that answers log-ins, and wait until it listens."""
         replace(self._path("overlay.json"), json.dumps(document["overlay"]), 0o600)
         sockets = set(driver.sockets(document))
         self.listen(sorted(sockets.union(driver.sockets(self.applied) if self.applied else ())))
         self.servers.ensure()
-        deadline = time.monotonic() + 5
-        while not all(map(os.path.exists, sockets)) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        agent_sockets.wait_for(sockets)
 
     def listen(self, sockets):
         """Tell the servers beside the agent which sockets to listen on."""
@@ -358,7 +341,6 @@ class Agent:
             self.news.notify_all()
         # An act on the MTA is finished; a request to the panel is not waited for.
         threads[1].join(30)
-        self.servers.end()
         return 0
 
     def once(self):
@@ -390,6 +372,10 @@ def _now():
 
 def main(arguments):
     """Return the status of a command."""
+    if len(arguments) == 2 and arguments[0] in COMMANDS:
+        # Started by the agent, beside it.
+        serve(*arguments)
+        return 0
     try:
         settings = agent_settings.read(arguments)
         if settings.command == "check":
@@ -401,6 +387,10 @@ def main(arguments):
     except BadSettings as error:
         print(f"sluice-agent: {error}", file=sys.stderr)
         return 2
+    except (OSError, sqlite3.Error) as error:
+        # The disk is full, or a folder cannot be entered: systemd starts it again.
+        print(f"sluice-agent: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 // writes what became of each recipient. `config/sluice.ini` may say another `folder` than the agent's default.
 
 const crypto = require('node:crypto')
-const dns = require('node:dns').promises
 const fs = require('node:fs')
 const path = require('node:path')
 
@@ -17,19 +16,18 @@ const outbound_queue = require('./outbound/queue')
 const { Policy, draw, parts } = require('./sluice_policy')
 const { Pace, PasswordDelay } = require('./sluice_pace')
 const { Counts, end_of } = require('./sluice_counts')
+const { EventLog } = require('./sluice_log')
 const { Suppressions, REPLY } = require('./sluice_suppressions')
+const { ways_to } = require('./sluice_ways')
 
 const VERSION = '1.0'
 const FOLDER = '/var/lib/sluice-agent/haraka'
 const LOOK_EVERY = 250
 const SAY_EVERY = 2000
-const LARGEST_LOG = 64 * 1024 * 1024
-const LOGS_KEPT = 20
 // Without a policy, or with all addresses paused, mail waits and looks again.
 const LOOK_AGAIN = 2
 // Mail of a server that is suspended, or has reached a send limit, looks again after so many seconds.
 const LOOK_LATER = 10
-const EVENTS = 'sluice-events.ndjson'
 const COUNTS = 'sluice-counts.json'
 
 const pace = new Pace()
@@ -61,7 +59,8 @@ exports.register = function () {
         delivered: 'on_delivered', deferred: 'on_deferred', bounce: 'on_bounce',
     })) this.register_hook(hook, method)
     count_connections()
-    counts.load(path.join(folder, COUNTS), [...rotated(), EVENTS].map((name) => path.join(folder, name)).filter((file) => fs.existsSync(file)))
+    log = new EventLog(folder)
+    counts.load(path.join(folder, COUNTS), log.files())
     look(this)
     say()
     setInterval(() => look(this), LOOK_EVERY).unref()
@@ -106,10 +105,11 @@ function say() {
     } catch {
         // The agent sees that the status grows old.
     }
+    log.flush()
     pace.forget()
     counts.forget(Date.now())
     try {
-        const stat = fs.statSync(path.join(folder, EVENTS), { bigint: true })
+        const stat = fs.statSync(log.file, { bigint: true })
         counts.save(path.join(folder, COUNTS), stat.ino, Number(stat.size))
     } catch {
         // Nothing was sent yet, or the disk is full: after a restart more of the log is read.
@@ -144,6 +144,7 @@ exports.check_plain_passwd = function (connection, user, password, cb) {
 
 exports.whose = function (next, connection) {
     if (!policy) return next(DENYSOFT, 'There is no policy yet')
+    if (!log.flush()) return next(DENYSOFT, '4.3.1 The disk of this machine is full')
     const server = connection.notes.auth_user || policy.of_client(connection.remote.ip, Date.now())
     // Mail of others is not ours to judge: without a plug-in that takes it Haraka refuses it.
     if (!server) return next()
@@ -187,7 +188,7 @@ exports.to_whom = async function (next, connection, [to]) {
 
 // A suppressed recipient: the attempt ends here.
 function hold(transaction, server, to) {
-    write({
+    log.write({
         id: `suppressed/${crypto.randomUUID()}`, type: 'held', at: new Date().toISOString(), server,
         from: transaction.mail_from.address || '', to: to.address, code: 550, enhanced: '5.7.1', reply: `550 5.7.1 ${REPLY}`,
     })
@@ -217,7 +218,7 @@ exports.incoming = function (next, connection) {
     const server = transaction && server_of(transaction.notes)
     if (server) {
         transaction.rcpt_to.forEach((to, number) => {
-            write({ id: `${transaction.uuid}/in${number}`, type: 'incoming', at: new Date().toISOString(), server, from: transaction.mail_from.address || '', to: to.address })
+            log.write({ id: `${transaction.uuid}/in${number}`, type: 'incoming', at: new Date().toISOString(), server, from: transaction.mail_from.address || '', to: to.address })
         })
     }
     next()
@@ -234,7 +235,8 @@ function pool_of(todo) {
 }
 
 exports.gate = function (next, hmail) {
-    if (!policy) return next(DELAY, LOOK_AGAIN)
+    // What could not be written down is not sent.
+    if (!policy || !log.flush()) return next(DELAY, LOOK_AGAIN)
     const server = server_of(hmail.todo.notes)
     if (server && (policy.deferral(server, Date.now()) || used_up(server, Date.now()))) return next(DELAY, LOOK_LATER)
     const [, domain] = parts(hmail.todo.rcpt_to[0]?.address || `@${hmail.todo.domain}`)
@@ -289,35 +291,12 @@ exports.choose = async function (next, hmail, domain) {
         const mxs = await net_utils.get_mx(domain)
         if (!mxs.length) return next(DENY, `Nowhere to deliver mail to for domain: ${domain}`)
         if (mxs.length === 1 && mxs[0].exchange === '') return next(OK, mxs)
-        const ways = await ways_to(mxs, source, hmail.notes.sluice_hold)
+        const ways = await ways_to(mxs, source, hmail.notes.sluice_hold, net_utils.HarakaMx)
         hmail.notes.sluice_names = Object.fromEntries(ways.map((way) => [way.exchange, way.from_dns]))
         return ways.length ? next(OK, ways) : next(DENYSOFT)
     } catch (error) {
         return ['ENOTFOUND', 'NXDOMAIN'].includes(error.code) ? next(DENY, `No Such Domain: ${domain}`) : next(DENYSOFT)
     }
-}
-
-// Each address of each mail server, from the source's address of the same family: Haraka would use another where none is given.
-async function ways_to(mxs, source, hold) {
-    const ways = []
-    for (const mx of mxs.sort((a, b) => a.priority - b.priority)) {
-        for (const [bind, resolve] of [[source.ip, dns.resolve4], [source.ipv6, dns.resolve6]]) {
-            if (!bind) continue
-            const is_address = /^[\d.]+$|:/.test(mx.exchange)
-            if (is_address && mx.exchange.includes(':') !== bind.includes(':')) continue
-            const found = is_address ? [mx.exchange] : await resolve(mx.exchange).catch(() => [])
-            for (const exchange of found) {
-                const way = new net_utils.HarakaMx({ exchange, priority: mx.priority, from_dns: is_address ? domainless(mx) : mx.exchange, bind, bind_helo: source.helo })
-                way.sluice = hold
-                ways.push(way)
-            }
-        }
-    }
-    return ways
-}
-
-function domainless(mx) {
-    return mx.from_dns || mx.exchange
 }
 
 // A connection counts until its socket is destroyed: Haraka's hooks come before QUIT is answered.
@@ -392,7 +371,7 @@ function outcome(hmail, type, to, more) {
     if (!server) return
     const source = policy && policy.document.sources[hmail.notes.sluice_tag]
     const at = new Date().toISOString()
-    write({
+    log.write({
         // One message may have several outcomes under one uuid.
         id: `${hmail.todo.uuid}/${sha256(`${to.address} ${type} ${hmail.num_failures}`).slice(0, 20)}`,
         type,
@@ -406,23 +385,6 @@ function outcome(hmail, type, to, more) {
         seconds: Math.max(0, Date.now() - hmail.todo.queue_time) / 1000,
     })
     if (type === 'sent') counts.add(server, at)
-}
-
-function write(event) {
-    const file = path.join(folder, EVENTS)
-    if (log !== null && fs.fstatSync(log).size > LARGEST_LOG) {
-        fs.closeSync(log)
-        log = null
-        fs.renameSync(file, `${file}.${Date.now()}`)
-        for (const name of rotated().slice(0, -LOGS_KEPT)) fs.unlinkSync(path.join(folder, name))
-    }
-    if (log === null) log = fs.openSync(file, 'a', 0o640)
-    fs.writeSync(log, `${JSON.stringify(event)}\n`)
-}
-
-// Logs that are full, oldest first.
-function rotated() {
-    return fs.existsSync(folder) ? fs.readdirSync(folder).filter((name) => /^sluice-events\.ndjson\.\d+$/.test(name)).sort() : []
 }
 
 function sha256(text) {

@@ -9,7 +9,8 @@ import time
 from typing import Any
 
 import pytest
-from agent_logins import Logins, PasswordDelay, Server
+from agent_credentials import Logins
+from agent_logins import PasswordDelay, Server
 
 PASSWORD = "correct horse battery staple"
 DIGEST = hashlib.sha256(PASSWORD.encode()).hexdigest()

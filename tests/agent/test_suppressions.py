@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from agent_logins import Logins, listen
+from agent_credentials import Logins
 from agent_milter import Milter, Questions, Stopped
+from agent_sockets import listen
 from agent_spool import Spool
 from agent_suppressions import Suppressions, normalized
 

@@ -7,6 +7,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MOST_LINES = 400
 FOLDERS = [
+    "agent",
     "alerts",
     "api",
     "config",

@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from agent.agent_logins import Logins
+from agent.agent_credentials import Logins
 from core import lockout
 from nodes import waiting
 from nodes.models import Node, NodePolicy, Revision
