@@ -1,6 +1,7 @@
 """Previews of a publication: effects, differences of files, and the fidelity report."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,11 +17,12 @@ from nodes.publishing import Draft, policies_in, read_draft, rollback_draft
 
 # Lines of a file's difference that are kept.
 MOST_LINES = 2_000
+REVISION_COMMENT = re.compile(r"\W+ Sluice revision \d+ ")
 
 
 @dataclass(frozen=True, slots=True)
 class NodePreview:
-    """What changes on one node. `files` has a unified difference for each file that would be another one."""
+    """What changes on one node. `files` has a unified difference for each file that has another content."""
 
     node: str
     kind: str
@@ -133,9 +135,14 @@ def _compared(
         kind=policy.node.kind,
         meaning=difference(before, policy),
         files={path: _unified(path, old.get(path, ""), files.get(path, "")) for path in sorted({*old, *files})
-               if old.get(path) != files.get(path)},
+               if _content(old.get(path)) != _content(files.get(path))},
         new_findings=tuple(finding for finding in findings if finding not in known),
     )  # fmt: skip
+
+
+def _content(text: str | None) -> str | None:
+    """Return a file without its first line, where that is the comment with the revision."""
+    return text.partition("\n")[2] if text is not None and REVISION_COMMENT.match(text) else text
 
 
 def _unified(path: str, before: str, after: str) -> str:

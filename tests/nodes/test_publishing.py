@@ -183,6 +183,16 @@ def test_a_preview_tells_what_publishing_would_do(site):
     assert back.sentences[0] == "[*.]gmail.com on 1 address 6,000 → 12,000 an hour"
 
 
+def test_a_preview_leaves_out_files_that_differ_in_the_revision_alone(site):
+    Node.objects.filter(name="here").update(kind="postfix")
+    publish(actor=ANN, now=NOW)
+    lower(site, 6_000)
+    [node] = preview_of_configuration().nodes
+    assert node.files
+    for difference in node.files.values():
+        assert [line for line in difference.splitlines()[2:] if line[0] in "+-" and "Sluice revision" not in line]
+
+
 def test_a_new_line_of_the_fidelity_report_is_told(site, acme):
     publish(actor=ANN, now=NOW)
     Server.objects.filter(pk=acme.server.pk).update(mode=Server.Mode.DEVELOPMENT, send_limit=5)
