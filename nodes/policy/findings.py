@@ -47,6 +47,16 @@ def shared(policy: Policy, pools: Draws) -> Iterator[Finding]:
     )
 
 
+def ipv4_only(policy: Policy) -> Iterator[Finding]:
+    """Yield the finding about IPv6 addresses, for the MTAs whose files name the IPv4 addresses alone."""
+    yield from _about(
+        Fidelity.STRICTER,
+        "ipv4_only",
+        "Mail leaves by the IPv4 addresses alone: the IPv6 addresses of these are not used.",
+        [source.ipv4 for source in policy.sources if source.ipv6],
+    )
+
+
 def _send_limits(policy: Policy) -> Iterator[Finding]:
     limited = [tenant for tenant in policy.tenants if tenant.has_send_limit]
     if policy.node.kind == "haraka":

@@ -31,7 +31,7 @@ def compile_policy(policy: Policy, overlay: Overlay) -> Compiled:
         f"-- Sluice revision {policy.revision} for node {_one_line(policy.node.name)}\n"
         f"local data = {_lua(data)}\n\n{_CODE}"
     )
-    report = [*findings.shared(policy, draws), *_findings(policy, limits)]
+    report = [*findings.shared(policy, draws), *findings.ipv4_only(policy), *_findings(policy, limits)]
     return Compiled({FILE: text}, layout.tags_of(policy, limits), tuple(report))
 
 

@@ -27,7 +27,12 @@ def compile_policy(policy: Policy, overlay: Overlay) -> Compiled:
         lines += _virtual_mta(source, limits[source.id])
     tenants = [line for tenant in policy.tenants for line in file.tenant(tenant)]
     lines += [*file.pools(), *tenants]
-    report = [*findings.shared(policy, draws), *_findings(policy, limits), *file.findings()]
+    report = [
+        *findings.shared(policy, draws),
+        *findings.ipv4_only(policy),
+        *_findings(policy, limits),
+        *file.findings(),
+    ]
     return Compiled({FILE: "\n".join(lines) + "\n"}, layout.tags_of(policy, limits), tuple(report))
 
 

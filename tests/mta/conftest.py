@@ -2,28 +2,33 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
+from tests.mta.disk import CannotBeMounted, small_disk
 from tests.mta.machine import Machine, state_folder, why_not
 from tests.mta.namespace import CannotBeMade, namespace
 from tests.mta.policies import ADDRESSES
 
 
 @pytest.fixture(scope="module")
-def machine_of() -> Iterator[Callable[[str], Machine]]:
+def machine_of() -> Iterator[Callable[..., Machine]]:
     """Return a maker of machines by the kind of their MTA."""
     with ExitStack() as stack:
 
-        def make(kind: str) -> Machine:
+        def make(kind: str, *, has_small_disk: bool = False, **how: Any) -> Machine:
             if reason := why_not(kind):
                 pytest.skip(reason)
+            folder = stack.enter_context(state_folder())
             try:
                 inside = stack.enter_context(namespace())
-            except CannotBeMade as reason:
+                disk = stack.enter_context(small_disk(folder)) if has_small_disk else None
+            except (CannotBeMade, CannotBeMounted) as reason:
                 pytest.skip(str(reason))
             inside.add_addresses(list(ADDRESSES.values()))
-            machine = Machine(inside, kind, stack.enter_context(state_folder()))
+            machine = Machine(inside, kind, folder, **how)
+            machine.disk = disk
             stack.callback(machine.close)
             return machine
 
@@ -31,6 +36,6 @@ def machine_of() -> Iterator[Callable[[str], Machine]]:
 
 
 @pytest.fixture(scope="module", params=["postfix", "haraka"])
-def machine(request: pytest.FixtureRequest, machine_of: Callable[[str], Machine]) -> Machine:
+def machine(request: pytest.FixtureRequest, machine_of: Callable[..., Machine]) -> Machine:
     """Return a machine of each kind, which the tests of a module share: each publishes what it needs."""
     return machine_of(request.param)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.mta.disk import SmallDisk
 from tests.mta.namespace import Namespace
 from tests.mta.receivers import Receivers, Sink
 from tests.mta.small_panel import KEY, SmallPanel
@@ -21,7 +22,7 @@ AGENT = pathlib.Path(__file__).parents[2] / "agent"
 SUBMISSION = ("127.0.0.1", 2587)
 # Where `make mta` installs Haraka; outside of the repository.
 HARAKA = pathlib.Path(os.environ.get("SLUICE_HARAKA") or pathlib.Path.home() / ".cache/sluice/haraka")
-OUTBOUND_INI = "local_mx_ok=true\nenable_tls=false\ntemp_fail_intervals=1m,2m,5m\n"
+OUTBOUND_INI = "local_mx_ok=true\nenable_tls={}\ntemp_fail_intervals={}\n"
 
 
 def why_not(kind: str) -> str | None:
@@ -42,7 +43,16 @@ def why_not(kind: str) -> str | None:
 class Machine:
     """One node; `close` ends everything that it started."""
 
-    def __init__(self, inside: Namespace, kind: str, folder: pathlib.Path, receivers: Receivers | None = None) -> None:
+    def __init__(
+        self,
+        inside: Namespace,
+        kind: str,
+        folder: pathlib.Path,
+        receivers: Receivers | None = None,
+        *,
+        tries: str = "1m,2m,5m",
+        is_encrypting: bool = False,
+    ) -> None:
         self.inside, self.kind = inside, kind
         self.folder = folder
         self.state = folder / "state"
@@ -52,12 +62,15 @@ class Machine:
         self.key_file = folder / "node.key"
         self.key_file.write_text(KEY)
         self.key_file.chmod(0o600)
+        # What holds the spool, where a test fills it.
+        self.disk: SmallDisk | None = None
         # Another panel than the small one.
         self.url = ""
         self.agent: subprocess.Popen[bytes] | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
         if kind == "haraka":
-            self._start_haraka()
+            # When Haraka tries again (Postfix does after five minutes), and whether it uses STARTTLS (Postfix does).
+            self._start_haraka(OUTBOUND_INI.format(str(is_encrypting).lower(), tries))
 
     # The agent
 
@@ -80,6 +93,13 @@ class Machine:
     def start(self, *command: str, **how: Any) -> None:
         """Start a program that ends with the machine."""
         self._processes.append(self.inside.start(*command, **how))
+
+    def stop_agent(self) -> None:
+        """Stop the agent, as an operator does."""
+        assert self.agent is not None
+        self.agent.terminate()
+        assert self.agent.wait(30) == 0
+        self.agent = None
 
     def kill_agent(self) -> None:
         """End the agent as a power cut would, wherever it is."""
@@ -179,12 +199,12 @@ class Machine:
 
     # Haraka
 
-    def _start_haraka(self) -> None:
+    def _start_haraka(self, outbound: str) -> None:
         home, policy = self.folder / "haraka", self.folder / "policy"
         # As `haraka -i` makes a new one.
         shutil.copytree(HARAKA / "node_modules/Haraka/config", home / "config")
         (home / "plugins").mkdir()
-        policy.mkdir()
+        policy.mkdir(exist_ok=True)
         for file in (AGENT / "haraka").glob("*.js"):
             shutil.copy(file, home / "plugins")
         for name, text in {
@@ -192,7 +212,7 @@ class Machine:
             "plugins": "sluice\n",
             "me": "mx.client.example\n",
             "loglevel": "NOTICE\n",
-            "outbound.ini": OUTBOUND_INI,
+            "outbound.ini": outbound,
             "sluice.ini": f"folder={policy}\n",
             "host_list": "",
         }.items():

@@ -36,7 +36,12 @@ class Namespace:
 
     def add_addresses(self, addresses: Sequence[str]) -> None:
         for address in addresses:
-            subprocess.run(["ip", "-n", self.name, "addr", "replace", f"{address}/32", "dev", "lo"], check=True)
+            # Duplicate addresses are looked for otherwise, for a second or two.
+            length = ["128", "nodad"] if ":" in address else ["32"]
+            subprocess.run(
+                ["ip", "-n", self.name, "addr", "replace", f"{address}/{length[0]}", "dev", "lo", *length[1:]],
+                check=True,
+            )
 
     def inside[Answer](self, function: Callable[[], Answer]) -> Answer:
         """Call a function in a thread that is in the namespace, and return what it returns."""

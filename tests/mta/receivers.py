@@ -6,13 +6,15 @@ And the names by which they are found: any name below `.example` has the sink as
 import asyncio
 import contextlib
 import re
+import socket
+import ssl
 import threading
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from dnslib import MX, QTYPE, RCODE, RR, A
+from dnslib import AAAA, MX, QTYPE, RCODE, RR, A
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
 
 from tests.mta.namespace import Namespace
@@ -20,7 +22,10 @@ from tests.mta.namespace import Namespace
 SINK = "127.0.1.10"
 # Where a test may have another sink, for what is below fast.example.
 FAST = "127.0.1.20"
-HOSTS = {"mx.sink.example": SINK, "mx.fast.example": FAST}
+# Receivers below six.example have IPv6 addresses alone, those below both.example both; a test asks the sink to listen there.
+SINK6 = "fd00:53::10"
+HOSTS = {"mx.sink.example": SINK, "mx.fast.example": FAST, "mx.both.example": SINK}
+HOSTS6 = {"mx.six.example": SINK6, "mx.both.example": SINK6}
 ADDRESS = re.compile(r"<(?:[^<>]*:)?([^<>]*)>")
 
 
@@ -35,6 +40,7 @@ class Act:
     to: str
     code: int
     subject: str
+    is_encrypted: bool = False
 
     @property
     def domain(self) -> str:
@@ -70,6 +76,8 @@ class Sink:
     def __init__(self) -> None:
         self.record = Record()
         self.seconds = 0.0
+        # With it STARTTLS is offered.
+        self.tls: ssl.SSLContext | None = None
         self._seen: set[tuple[str, str]] = set()
 
     def forget(self) -> None:
@@ -122,17 +130,27 @@ class Talk:
         self.sink, self.reader, self.writer, self.source = sink, reader, writer, source
         self.helo = self.sender = ""
         self.recipients: list[str] = []
+        self.is_encrypted = False
 
     async def say(self, text: str) -> None:
         self.writer.write(text.encode() + b"\r\n")
         await self.writer.drain()
 
     def note(self, to: str, code: int, subject: str = "") -> None:
-        self.sink.record.acts.append(Act(time.time(), self.source, self.helo, self.sender, to, code, subject))
+        self.sink.record.acts.append(
+            Act(time.time(), self.source, self.helo, self.sender, to, code, subject, self.is_encrypted)
+        )
 
     async def on_ehlo(self, command: str) -> None:
         self.helo = command[5:].strip()
-        await self.say("250-mx.sink.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME")
+        starttls = "250-STARTTLS\r\n" if self.sink.tls and not self.is_encrypted else ""
+        await self.say(f"250-mx.sink.example\r\n{starttls}250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME")
+
+    async def on_star(self, command: str) -> None:
+        assert self.sink.tls is not None
+        await self.say("220 2.0.0 ready")
+        await self.writer.start_tls(self.sink.tls)
+        self.is_encrypted, self.helo = True, ""
 
     async def on_mail(self, command: str) -> None:
         self.sender, self.recipients = ADDRESS.findall(command)[0], []
@@ -174,12 +192,15 @@ class Names(BaseResolver):
         reply = request.reply()
         name = str(request.q.qname).rstrip(".").lower()
         kind = QTYPE[request.q.qtype]
-        if name in HOSTS:
-            if kind == "A":
+        if name in HOSTS or name in HOSTS6:
+            if kind == "A" and name in HOSTS:
                 reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(HOSTS[name]), ttl=60))
+            elif kind == "AAAA" and name in HOSTS6:
+                reply.add_answer(RR(request.q.qname, QTYPE.AAAA, rdata=AAAA(HOSTS6[name]), ttl=60))
         elif name.endswith(".example") and not name.startswith("missing."):
             if kind == "MX":
-                host = "mx.fast.example" if name.endswith("fast.example") else "mx.sink.example"
+                group = next((each for each in ("fast", "six", "both") if name.endswith(f"{each}.example")), "sink")
+                host = f"mx.{group}.example"
                 reply.add_answer(RR(request.q.qname, QTYPE.MX, rdata=MX(host, 10), ttl=60))
         else:
             reply.header.rcode = RCODE.NXDOMAIN
@@ -191,7 +212,9 @@ class Receivers:
 
     def __init__(self, inside: Namespace, sink: Sink | None = None, names: Names | None = None) -> None:
         self.sink = sink or Sink()
+        self._inside = inside
         self._loop = asyncio.new_event_loop()
+        self._servers: list[asyncio.Server] = []
         self._dns = inside.inside(lambda: self._names(names or Names()))
         ready = threading.Event()
         self._thread = threading.Thread(
@@ -208,16 +231,26 @@ class Receivers:
 
     def _serve(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self.sink.serve, SINK, 25, backlog=500))
+        starting = asyncio.start_server(self.sink.serve, SINK, 25, backlog=500)
+        self._servers.append(self._loop.run_until_complete(starting))
         ready.set()
         try:
             self._loop.run_forever()
         finally:
-            server.close()
+            for server in self._servers:
+                server.close()
             for task in asyncio.all_tasks(self._loop):
                 task.cancel()
             self._loop.run_until_complete(asyncio.sleep(0.1))
             self._loop.close()
+
+    def listen_too(self, address: str) -> None:
+        """Let the sink listen on one more address of the namespace; `close` ends that too."""
+        listening = self._inside.inside(
+            lambda: socket.create_server((address, 25), family=socket.AF_INET6, backlog=500)
+        )
+        starting = asyncio.start_server(self.sink.serve, sock=listening)
+        self._servers.append(asyncio.run_coroutine_threadsafe(starting, self._loop).result(10))
 
     def close(self) -> None:
         self._dns.server.shutdown()

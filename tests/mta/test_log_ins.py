@@ -90,6 +90,20 @@ def test_what_is_taken_away_is_refused_within_seconds(machine: Machine, said: di
     assert machine.until(lambda: not logs_in(machine, ACME, PASSWORD), 10, "the refusal") < 10
 
 
+def test_log_ins_go_on_while_the_agent_is_stopped(machine: Machine) -> None:
+    machine.panel.publish(published(asked(machine, 1), number=machine.panel.policy["overlay"]["number"] + 1))
+    machine.until(lambda: logs_in(machine, ACME, PASSWORD), 30, "a log-in")
+    machine.stop_agent()
+    time.sleep(3)
+    assert logs_in(machine, ACME, PASSWORD)
+    machine.send(ACME, PASSWORD, ["a@stopped.example"])
+    machine.start_agent()
+    assert logs_in(machine, ACME, PASSWORD)
+    # What happened meanwhile is told afterwards.
+    machine.until(lambda: "sent" in [each["type"] for each in list(machine.panel.events.values())], 30, "the event")
+    machine.forget()
+
+
 def test_a_client_of_a_network_needs_no_password(machine: Machine) -> None:
     number = machine.panel.policy["overlay"]["number"] if machine.panel.policy else 1
     machine.obey(

@@ -1,0 +1,54 @@
+"""A disk that is small enough to be filled: where the agent keeps its spool, beside a large one for Postfix's queue and log."""
+
+import contextlib
+import pathlib
+import subprocess
+from collections.abc import Iterator
+
+MEGABYTES = 24
+# What a machine's folder has on the small disk, and what of that is on the large one all the same.
+SMALL, LARGE = ("state", "policy"), ("state/postfix", "state/log")
+
+
+class CannotBeMounted(Exception):
+    """There can be no such disk here, and why."""
+
+
+class SmallDisk:
+    """A disk of some megabytes, mounted in a machine's folder."""
+
+    def __init__(self, mounted: pathlib.Path) -> None:
+        self._filler = mounted / "filler"
+
+    def fill(self) -> None:
+        """Leave not a byte."""
+        with self._filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            for size in (65536, 512, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(b"\0" * size)
+
+    def free(self) -> None:
+        self._filler.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def small_disk(folder: pathlib.Path) -> Iterator[SmallDisk]:
+    """Mount a small disk in a machine's folder, before the machine is made. Raises CannotBeMounted."""
+    small, large = folder / "small", folder / "large"
+    small.mkdir()
+    with contextlib.ExitStack() as stack:
+        _mount(stack, small, "-t", "tmpfs", "-o", f"size={MEGABYTES}m,mode=755", "tmpfs")
+        for root, names in ((small, SMALL), (large, LARGE)):
+            for name in names:
+                (root / name).mkdir(parents=True)
+                (folder / name).mkdir(parents=True)
+                _mount(stack, folder / name, "--bind", str(root / name))
+        yield SmallDisk(small)
+
+
+def _mount(stack: contextlib.ExitStack, on: pathlib.Path, *what: str) -> None:
+    done = subprocess.run(["mount", *what, str(on)], capture_output=True, text=True)
+    if done.returncode:
+        raise CannotBeMounted(f"a disk cannot be mounted here: {done.stderr.strip()}")
+    stack.callback(subprocess.run, ["umount", "--lazy", str(on)], check=True)
