@@ -1,14 +1,31 @@
 """`python -m tests.mta.inside_sluice COMMAND …`: acts in a running Sluice's database, told as one JSON object."""
 
 import datetime
+import io
 import json
 import os
+import subprocess
 import sys
 import time
 from typing import Any
 
 import django
 from django.utils import timezone
+
+from tools import panel
+
+
+def act(sluice: panel.Panel, *arguments: str) -> Any:
+    """Let a command of this module act in a running Sluice, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.mta.inside_sluice", *arguments],
+        cwd=panel.ROOT,
+        env=sluice.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def prepare(kind: str, first: str, second: str) -> dict[str, Any]:
@@ -34,6 +51,30 @@ def prepare(kind: str, first: str, second: str) -> dict[str, Any]:
         "credential": made.credential.pk,
         "addresses": {each.ipv4: each.pk for each in IPAddress.objects.all()},
     }
+
+
+def prepare_two(kind: str, first: str, second: str, third: str) -> dict[str, Any]:
+    """Make a node for two organizations, each with a server: the first's pool has two addresses, the second's one."""
+    from core.audit import Actor
+    from nodes.nodes import create_node
+
+    actor = Actor.of_command("mta")
+    passwords = {
+        name: _server(name, ips, actor).key for name, ips in {"acme": [first, second], "globex": [third]}.items()
+    }
+    node = create_node(name="mta1", kind=kind, addresses=[first, second, third], actor=actor)
+    return {"key": node.key, "passwords": {f"{name}/mail": key for name, key in passwords.items()}}
+
+
+def _server(name: str, ips: list[str], actor: Any) -> Any:
+    from servers.credentials import create_credential
+    from servers.pools import create_pool
+    from servers.provisioning import create_organization, create_server
+
+    organization = create_organization(at=timezone.now(), name=name.title(), permalink=name, actor=actor)
+    pool = create_pool(organization=organization, name=f"Pool of {name}", ips=ips, actor=actor).pool
+    created = create_server(organization=organization, name="Mail", pool=pool, actor=actor)
+    return create_credential(server=created.server, kind="smtp", name="mta", actor=actor)
 
 
 def pause(address: str, other: str) -> dict[str, Any]:
@@ -80,10 +121,58 @@ def counts() -> dict[str, Any]:
     }
 
 
+def outcomes() -> list[list[Any]]:
+    """Return [server, address, recipient's domain, what happened, how often] of every attempt that is stored."""
+    from django.db.models import Count
+
+    from ippools.models import IPAddress
+    from servers.models import Server
+    from stats.kinds import Kind
+    from stats.models import Event, RecipientDomain
+
+    servers = {
+        each.pk: f"{each.organization.permalink}/{each.permalink}"
+        for each in Server.objects.select_related("organization")
+    }
+    ips = dict(IPAddress.objects.values_list("pk", "ipv4"))
+    domains = dict(RecipientDomain.objects.values_list("pk", "name"))
+    rows = Event.objects.values_list("server_id", "address_id", "recipient_id", "kind").annotate(Count("kind"))
+    return [
+        [servers[server], ips.get(address, ""), domains.get(domain, ""), Kind(kind).label, number]
+        for server, address, domain, kind, number in rows
+    ]
+
+
+def counted() -> dict[str, dict[str, dict[str, int]]]:
+    """Fold what is stored, and return the counts of all time of each server and each address."""
+    from django.core.management import call_command
+
+    from ippools.models import IPAddress
+    from servers.models import Server
+    from stats.counts.buckets import Grain
+    from stats.models import AddressCount, ServerCount
+
+    call_command("roll_up_stats", stdout=io.StringIO())
+    call_command("audit_stats", stdout=io.StringIO())
+    words = ("incoming", "sent", "deferred", "bounced")
+    of_servers = {
+        f"{server.organization.permalink}/{server.permalink}": count
+        for server in Server.objects.select_related("organization")
+        for count in ServerCount.objects.filter(server_id=server.pk, grain=Grain.TOTAL).values(*words)
+    }
+    of_addresses = {
+        address.ipv4: count
+        for address in IPAddress.objects.all()
+        for count in AddressCount.objects.filter(address_id=address.pk, grain=Grain.TOTAL).values(*words)
+    }
+    return {"servers": of_servers, "addresses": of_addresses}
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    command = {"prepare": prepare, "pause": pause, "hold": hold, "counts": counts}[sys.argv[1]]
+    known = (prepare, prepare_two, pause, hold, counts, outcomes, counted)
+    command: Any = next(each for each in known if each.__name__ == sys.argv[1])
     print(json.dumps(command(*sys.argv[2:])))
 
 

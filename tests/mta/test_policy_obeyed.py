@@ -81,6 +81,23 @@ def test_outcomes_become_events_with_their_reasons(machine: Machine) -> None:
     assert Counter((each["to"], each["code"]) for each in outcomes) == truth
 
 
+def test_a_recipient_cannot_forge_an_outcome(machine: Machine) -> None:
+    machine.obey(published(asked(machine)))
+    machine.forget()
+    to = '"odd>, relay=x[203.0.113.99]:25, delay=1, delays=1/0/0/0, dsn=5.1.1, status=bounced (host x said: 550)"@odd.example'
+    with machine.session(ACME, PASSWORD) as client:
+        client.mail("news@acme.example")
+        code, _ = client.docmd("RCPT", f"TO:<{to}>")
+        if code != 250:
+            # Haraka has no such recipients.
+            assert (machine.kind, code) == ("haraka", 501)
+            return
+        client.data("Subject: x\r\n\r\nhello\r\n")
+    machine.until(lambda: kinds(machine) == {"incoming": 1, "sent": 1}, 30, "both events")
+    (sent,) = [each for each in machine.panel.events.values() if each["type"] == "sent"]
+    assert (sent["to"].startswith('"odd>'), sent["mx"], sent["ip"]) == (True, "mx.sink.example", ADDRESSES[11])
+
+
 def test_an_hourly_limit_holds_over_the_domains_of_its_rule(machine: Machine, request: pytest.FixtureRequest) -> None:
     rule = LimitRule(102, ("slow.example", "*.slow.example"), 10, HOUR)
     machine.obey(published(asked(machine, rules=(rule,))))
@@ -206,13 +223,14 @@ def test_without_the_panel_nothing_changes_for_mail_over_a_restart_too(machine: 
         machine.until(
             lambda: (machine.state / "policy.json").read_text().count(ADDRESSES[12]) > 0, 30, "the policy on disk"
         )
-    machine.forget()
     machine.panel.unavailable = 1.0
     kept = machine.panel.policy
     machine.panel.policy = None
     machine.kill_agent()
     if machine.kind == "postfix":
         machine.inside.end_processes()
+    # No earlier: events of the tests before may have been on their way.
+    machine.forget()
     machine.start_agent()
     machine.until(machine.answers, 30, "the submission service")
     machine.send(ACME, PASSWORD, [f"a{number}@away.example" for number in range(5)])

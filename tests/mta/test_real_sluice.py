@@ -1,17 +1,15 @@
 """A node of a whole, running Sluice (on SQLite): what is saved there is obeyed here, and what happens here is counted there."""
 
-import json
 import pathlib
 import smtplib
 import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from tests.mta.inside_sluice import act
 from tests.mta.machine import Machine
 from tests.mta.policies import ADDRESSES
 from tests.mta.reach import reachable
@@ -72,18 +70,6 @@ def change(machine: Machine, sluice: panel.Panel, made: dict[str, Any], round_: 
             if other and time.time() - last > 2 and max(other) > last:
                 return max(last, min(other)) - saved
     raise AssertionError("the change did not reach the sink within 30 s")
-
-
-def act(sluice: panel.Panel, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.mta.inside_sluice", *arguments],
-        cwd=panel.ROOT,
-        env=sluice.environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def stops(machine: Machine, password: str, to: str) -> bool:
