@@ -1,5 +1,7 @@
 """The pictures of the README: `make docs-images` takes them on the demo's data into docs/images/."""
 
+import os
+import subprocess
 import sys
 
 from playwright.sync_api import Browser, Page
@@ -12,8 +14,10 @@ MOST_BYTES = 200_000
 
 
 def main() -> int:
-    """Take the seven; a picture that is too large for a repository makes this fail."""
+    """Take them all; a picture that is too large for a repository makes this fail."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    # A change waits until it is published, so that there is something to preview.
+    os.environ["SLUICE_PUBLISH"] = "manual"
     try:
         with launched() as browser, running(demo=True) as server:
             take(browser, server)
@@ -44,6 +48,7 @@ def take(browser: Browser, server: Server) -> None:
             picture(page, "explorer", "/admin/explorer/?period=7d&group=provider&compare=on", height=1150)
             picture(page, "pool", "/admin/ippools/ippool/?q=Campaigns", "Campaigns", height=760)
             address(page)
+            limits(page, server)
         context.close()
 
 
@@ -65,6 +70,26 @@ def address(page: Page) -> None:
     page.get_by_role("button", name="Show").click()
     page.get_by_text("How it was found").wait_for()
     page.screenshot(path=FOLDER / "address.png", animations="disabled")
+
+
+def limits(page: Page, server: Server) -> None:
+    """What a lower limit would have delayed: before it is saved, and before it is published. Made by `make demo-mta`."""
+    command = [sys.executable, "-m", "tests.mta.demo", "--url", server.url, "--prepare"]
+    subprocess.run(command, cwd=ROOT, env=server.environment, check=True)
+    server.manage("roll_up_stats")
+    page.goto("/admin/throttling/throttlingtemplate/?q=Lighthouse")
+    page.get_by_role("link", name="Lighthouse", exact=True).first.click()
+    page.locator("input[value='7200']").fill("360")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("Not saved yet").wait_for()
+    page.screenshot(path=FOLDER / "limit.png", animations="disabled")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_load_state("networkidle")
+    page.goto("/admin/nodes/revision/publish/")
+    page.get_by_role("button", name="Replay the mail of the last seven days").click()
+    page.get_by_text("would have delayed").wait_for(timeout=60_000)
+    page.set_viewport_size({"width": 1440, "height": 1150})
+    page.screenshot(path=FOLDER / "publish.png", animations="disabled")
 
 
 if __name__ == "__main__":

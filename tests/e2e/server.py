@@ -17,6 +17,7 @@ class Server:
     def __init__(self, sluice: panel.Up) -> None:
         self.url, self.operator, self.password = sluice.url, sluice.operator, sluice.password
         self.manage = sluice.manage
+        self.environment = sluice.environment
 
     def password_of(self, username: str) -> str:
         """Give somebody a new password and return it."""

@@ -19,34 +19,12 @@ import django
 from django.utils import timezone
 from dnslib import MX, QTYPE, RR, A
 
+from tests.mta.demo_history import ADDRESSES, KINDS, RECEIVERS, SENDER, SERVER, kind_of, report_yesterday
 from tests.mta.machine import Machine, state_folder, why_not
 from tests.mta.namespace import CannotBeMade, namespace
 from tests.mta.reach import reachable
 from tests.mta.receivers import SINK, Act, Names, Receivers, Sink
 
-ADDRESSES = {"203.0.113.211": "mta1.lighthouse.example", "203.0.113.212": "mta2.lighthouse.example"}
-SERVER = "lighthouse/news"
-SENDER = "news@lighthouse.example"
-# How often each receiver is written to, and what it answers beside taking the message: the share of recipients, and the reply.
-# The texts are ours, in the manner of what large receivers say.
-RECEIVERS: dict[str, tuple[int, list[tuple[float, str]]]] = {
-    "gmail.com": (40, [
-        (0.04, "550 5.1.1 The account that you tried to reach does not exist"),
-        (0.06, "421 4.7.28 Unusual rate of unsolicited mail from your IP address; mail is temporarily rate limited"),
-        (0.02, "452 4.2.2 The recipient's inbox is out of storage space"),
-    ]),
-    "yahoo.com": (20, [
-        (0.05, "554 5.1.1 This user does not have an account here"),
-        (0.20, "421 4.7.0 [TSS04] Messages temporarily deferred due to user complaints"),
-    ]),
-    "outlook.com": (20, [
-        (0.03, "550 5.5.0 Requested action not taken: mailbox unavailable"),
-        (0.10, "550 5.7.1 Messages from this address are on our block list (S3140)"),
-    ]),
-    "web.de": (10, [(0.10, "450 4.2.0 Greylisted, please try again in 5 minutes")]),
-    "orange.fr": (10, [(0.08, "550 5.7.1 Message refused by the content filter as spam")]),
-}  # fmt: skip
-KINDS = ("sent", "deferred", "bounced")
 # Whose only 5xx replies are that there is no such mailbox; how long the panel and the node may take to know it, and how many
 # messages go to such mailboxes again.
 UNKNOWN = ("gmail.com", "yahoo.com")
@@ -104,6 +82,7 @@ def prepare(url: str) -> Made:
     from core.audit import Actor
     from ippools.addresses import NewAddress, create_many
     from ippools.models import IPAddress
+    from nodes import publishing
     from nodes.models import Node
     from nodes.nodes import change_node, create_node, rotate_key
     from servers.credentials import reveal_key
@@ -144,11 +123,16 @@ def prepare(url: str) -> Made:
         change_node(node=node, addresses=list(ADDRESSES), actor=actor)
         key = rotate_key(node=node, actor=actor).key
     node = Node.objects.get(name="lighthouse-mta")
+    if node.revision_id is None:
+        # Where changes are published by hand, the node has a policy to begin with.
+        publishing.publish(actor=actor, now=timezone.now())
+    report_yesterday(server.server, template, now=timezone.now())
     pages = {
         "Server": f"{url}/admin/servers/server/{server.server.pk}/change/",
         "Address": f"{url}/admin/ippools/ipaddress/{addresses[0].pk}/change/",
         "Template": f"{url}/admin/throttling/throttlingtemplate/{template.pk}/change/",
         "Node": f"{url}/admin/nodes/node/{node.pk}/change/",
+        "Revisions": f"{url}/admin/nodes/revision/",
     }
     return Made(key, reveal_key(credential=server.smtp_credential, actor=actor), pages)
 
@@ -207,18 +191,20 @@ def line(machine: Machine, since: float) -> str:
     return f"{time.strftime('%H:%M:%S')}  {shown}" + "".join(f"{sources[ip]:>16}" for ip in ADDRESSES)
 
 
-def kind_of(code: int) -> str:
-    """Return what an SMTP reply code makes of a message."""
-    return KINDS[0] if code == 250 else KINDS[1] if code < 500 else KINDS[2]
-
-
 def main() -> int:
     """Run until Ctrl-C, or with `--messages N` until that many are sent and counted."""
     parser = argparse.ArgumentParser(prog="make demo-mta", description=__doc__)
     parser.add_argument("--url", default="http://localhost:8000", help="the running panel")
     parser.add_argument("--messages", type=int, help="end after so many, when the panel has counted them all")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--prepare", action="store_true", help="only make its records in the panel, and yesterday's mail"
+    )
     options = parser.parse_args()
+    if options.prepare:
+        django.setup()
+        prepare(options.url)
+        return 0
     if reason := why_not("postfix"):
         print(f"The demonstration cannot run: {reason}.", file=sys.stderr)
         return 1
@@ -256,7 +242,7 @@ def run(machine: Machine, url: str, messages: int | None, chance: random.Random)
     machine.until(machine.answers, 60, "Postfix")
     print("Postfix runs by the panel's policy. Look at these pages:")
     for name, page in made.pages.items():
-        print(f"  {name:9}{page}")
+        print(f"  {name:11}{page}")
     print(
         f"Every {EVERY:.0f} seconds, what the receivers answered (accepted/deferred/bounced), and to which address."
         + ("" if messages else " Ctrl-C ends it.")
