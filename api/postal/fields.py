@@ -224,6 +224,8 @@ class Names(Text):
     """An array of strings, also as JSON text."""
 
     kind = "an array of strings"
+    # The schema of each.
+    of_each: Schema = {"type": "string"}
 
     def to_internal_value(self, raw: object) -> list[str]:
         if isinstance(raw, str):
@@ -236,7 +238,7 @@ class Names(Text):
         return raw
 
     def value_schema(self) -> Schema:
-        names = {"type": "array", "items": {"type": "string"}}
+        names = {"type": "array", "items": self.of_each}
         text = {"type": "string", "pattern": r"^\s*\[", "description": "The same array, as JSON text"}
         return {"anyOf": [names, text]}
 
@@ -247,3 +249,9 @@ class Names(Text):
             return schema
         array, *others = schema["anyOf"]
         return {**schema, "anyOf": [{**array, "minItems": 1}, *others]}
+
+
+class MailAddresses(Names):
+    """An array of e-mail addresses, which the act reads."""
+
+    of_each = {"type": "string", "format": "email", "minLength": 1}

@@ -10,7 +10,19 @@ from typing import Any, ClassVar, cast
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from api.postal.fields import Choice, Flag, Identifier, Items, Moment, Names, Parameter, Text, Whole, Wrong
+from api.postal.fields import (
+    Choice,
+    Flag,
+    Identifier,
+    Items,
+    MailAddresses,
+    Moment,
+    Names,
+    Parameter,
+    Text,
+    Whole,
+    Wrong,
+)
 from api.postal.problems import BACKWARDS, NO_DOMAIN_GIVEN, NO_ORGANIZATION_GIVEN, fault
 from core.errors import Invalid
 from servers.models import Server
@@ -236,7 +248,7 @@ class ListSuppressions(Page):
 class ManyAddresses(Parameters):
     """Up to a thousand addresses."""
 
-    addresses = Names(_ADDRESSES, required=True, example=["roger@example.com"])
+    addresses = MailAddresses(_ADDRESSES, required=True, example=["roger@example.com"])
     faults = (str(TOO_MANY), str(TOO_INTERNATIONAL))
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:

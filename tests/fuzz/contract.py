@@ -53,6 +53,7 @@ RULES_BEYOND_SCHEMAS = {
     r"built-in|default throttling template cannot": "records that are the platform's own",
     r"at least one letter or digit": "Unicode's classes of characters",
     r"is not a (valid )?domain|is not a host ?name|must be a domain|DMARC record": "IDNA's labels, DMARC's grammar",
+    r"must be an e-mail address": "the grammar of addresses, of which `format` is a hint",
     r"NUL|not valid JSON|control characters": "characters that JSON Schema cannot exclude",
     r"start_date must be before|page and page_token": "two parameters in relation",
     r"(organization_uuid|domain_name) is required": "one of two names of one parameter",
