@@ -17,6 +17,7 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.models.signals import post_migrate
 
 from servers.provisioning import suspend_server
+from stats.intake import known_names
 from tests.cast import NOW, SYSTEM, Tenant, make_server, make_tenant
 from tests.dns_server import LocalDNS
 
@@ -96,6 +97,7 @@ def closed_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(autouse=True)
 def empty_cache() -> None:
     """Begin with an empty cache: what one test locks out or remembers is not the next one's."""
+    known_names.forget()
     for each in caches.all(initialized_only=False):
         each.clear()
 

@@ -20,7 +20,7 @@ from nodes.access import InvalidNodeKey, authenticate_node, servers_of
 from nodes.models import Node
 from servers.access import Caller, InvalidKey
 from servers.models import Server
-from stats.intake import event_sources, sources, tokens
+from stats.intake import event_sources, known_names, sources, tokens
 from stats.intake.delivery import StateMoved, deliver
 from stats.intake.effort import TooMuchWork, bounded
 from stats.intake.ingest import MOST_EVENTS, Directory, Reporter, ingest
@@ -113,7 +113,7 @@ class EventViewSet(PostalViewSet):
 
     def _ingest(self, reporting: Caller | IngestToken | Node) -> Tally:
         reporter = _reporter(reporting)
-        directory = Directory(reporter, now=self.now)
+        directory = Directory(reporter, now=self.now, names=known_names.of_this_process(self.now))
         tally, done = Tally(), 0
         for part in event_bodies.read_events(self.request._request, MOST_EVENTS):
             tally.add(ingest(part, reporter=reporter, now=self.now, directory=directory), done)

@@ -7,7 +7,7 @@ from typing import IO, Any
 from django.db import DatabaseError, connection
 
 from ippools.models import FormerAddressName, IPAddress
-from stats.intake import sources
+from stats.intake import known_names, sources
 from stats.intake.attribution import Attribution
 from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
 from stats.intake.remarks import Remark
@@ -82,7 +82,8 @@ class _Delivery:
             vmtas=_address_names() if self._is_stateful else frozenset(),
         )
         self._reader = sources.make(source.format, settings, stored.state if stored else None)
-        self._directory = Directory(Reporter(name=f"event source {source.name}"), now=now)
+        names = None if self._is_stateful else known_names.of_this_process(now)
+        self._directory = Directory(Reporter(name=f"event source {source.name}"), now=now, names=names)
         self._who = Attribution(source)
         self._tally, self._account = Tally(), Account(source, now)
 

@@ -15,6 +15,7 @@ from servers.pools import addresses_of
 from stats.counts import buckets
 from stats.intake import reported_names, tenures
 from stats.intake.explanations import Explanations
+from stats.intake.known_names import MOST_REMEMBERED, KnownNames, KnownSender, SenderKey
 from stats.intake.numbering import Name, number
 from stats.intake.recipients import Recipients
 from stats.intake.tenures import Holders
@@ -22,15 +23,9 @@ from stats.intake.throttles import Throttles
 from stats.ledger import storage
 from stats.models import Sender, SenderDomain, Subject
 
-# Names of one sort in memory: some 45 MB.
-_MOST_REMEMBERED = 150_000
 # Stand for the id of an address: counted for the server alone; refused.
 UNKNOWN = 0
 NOT_AN_ADDRESS = -1
-
-
-# A mailbox as written, None for none; together with a domain where the event names one.
-type SenderKey = str | None | tuple[str | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +44,32 @@ class Reporter:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ServerEntry:
     id: int
     # The uuid's bytes: part of the event key.
     uuid: bytes
-    # What its events have said of their sender: the ids of domain and sender, why they are refused, what they are warned of.
-    senders: dict[SenderKey, tuple[int, int, str, str]] = field(default_factory=dict, compare=False)
+    # What its events have said of their sender.
+    senders: dict[SenderKey, KnownSender] = field(compare=False)
 
 
 class Directory:
     """Dictionaries from texts as written to records; None for unknown texts. Missing texts have not been looked up.
 
     A directory ages: what is made, moved or deleted after it was asked is not seen. Use one for seconds, not for hours.
+    `names` outlive it; without them it begins with none.
     """
 
-    def __init__(self, reporter: Reporter, *, now: datetime.datetime) -> None:
+    def __init__(self, reporter: Reporter, *, now: datetime.datetime, names: KnownNames | None = None) -> None:
         self.reporter = reporter
+        self._names = names or KnownNames()
         # One that has not meant the same server at all times is known by its holders.
         self.servers: dict[str, ServerEntry | Holders[ServerEntry] | None] = {}
         # By text: the id; UNKNOWN where the platform names one that is not ours; None where a server may not name it.
         self.addresses: dict[str, int | None] = {}
         self.throttles = Throttles()
-        self.recipients = Recipients(today=buckets.day_of(now))
+        self.recipients = Recipients(self._names.recipients, today=buckets.day_of(now))
         self.explanations = Explanations(self.recipients.providers.names, today=buckets.day_of(now))
-        self._domains: dict[Name, int] = {}
         self._today = buckets.day_of(now)
         self._entries: dict[int, ServerEntry] = {}
         self._labels: dict[tuple[int, int], str] = {}
@@ -86,14 +82,16 @@ class Directory:
 
     def evict(self) -> None:
         """Clear large caches, so that a run of any length takes bounded memory."""
-        for known in (self.servers, self.addresses, self._domains):
-            if len(known) > _MOST_REMEMBERED:
+        for known in (self.servers, self.addresses):
+            if len(known) > MOST_REMEMBERED:
                 known.clear()
-        self.recipients.evict(_MOST_REMEMBERED)
         self.explanations.evict()
-        if sum(len(entry.senders) for entry in self._entries.values()) > _MOST_REMEMBERED:
+        if self._names.is_large():
+            # Others may be at those.
+            self._names = KnownNames()
+            self.recipients.begin_anew(self._names.recipients)
             for entry in self._entries.values():
-                entry.senders.clear()
+                entry.senders = self._names.senders.setdefault(entry.id, {})
 
     # --- Servers and addresses ---------------------------------------------------------------------------------------
 
@@ -178,8 +176,8 @@ class Directory:
 
     def number_domains(self, names: Iterable[Name]) -> dict[Name, int]:
         """Return the numbers of sender domains of servers, including new ones, as the dictionary of all cached ones."""
-        number(SenderDomain, names, self._domains, today=self._today)
-        return self._domains
+        number(SenderDomain, names, self._names.domains, today=self._today)
+        return self._names.domains
 
     def number_senders(self, names: Iterable[Name]) -> dict[Name, int]:
         """Return the numbers of sender mailboxes of servers, including new ones. The caller caches them."""
@@ -219,7 +217,7 @@ class Directory:
         """Return the server's entry, one for all its names."""
         self._labels[Subject.Kind.SERVER, pk] = f"{organization}/{permalink}"
         if pk not in self._entries:
-            self._entries[pk] = ServerEntry(pk, uuid_.bytes)
+            self._entries[pk] = ServerEntry(pk, uuid_.bytes, self._names.senders.setdefault(pk, {}))
         return self._entries[pk]
 
 

@@ -59,7 +59,8 @@ def number(
         )
         manager: Any = model._default_manager
         manager.bulk_create(rows, ignore_conflicts=True)
-        _find(model, allowed, known)
+    # After the commit: what is known may be kept for other requests.
+    _find(model, allowed, known)
     for server, name in missing - allowed:
         known[server, name] = known[server, OTHER]
 

@@ -23,14 +23,18 @@ NOBODY = Recipient(0, OTHER, "")
 
 
 class Recipients:
-    """The domains of recipients by their text as written, for one run of ingestion."""
+    """The domains of recipients by their text as written, for one run of ingestion; their numbers outlive it."""
 
-    def __init__(self, *, today: int) -> None:
+    def __init__(self, numbers: dict[Name, int], *, today: int) -> None:
         self.providers = Providers()
+        self._today = today
+        self.begin_anew(numbers)
+
+    def begin_anew(self, numbers: dict[Name, int]) -> None:
+        """Clear the cache, and go on with these numbers."""
+        self._numbers = numbers
         # None: no domain name.
         self.known: dict[str, Recipient | None] = {}
-        self._numbers: dict[Name, int] = {}
-        self._today = today
 
     def find(self, texts: Collection[str]) -> None:
         """Look up domains, and number those that are new."""
@@ -41,9 +45,3 @@ class Recipients:
             self.known[text] = (
                 Recipient(self._numbers[_PLATFORM, domain], self.providers.of(domain), domain) if domain else None
             )
-
-    def evict(self, most: int) -> None:
-        """Clear the cache if it is large."""
-        for known in (self.known, self._numbers):
-            if len(known) > most:
-                known.clear()

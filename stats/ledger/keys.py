@@ -5,6 +5,7 @@ Ordered keys make the index cheap (COPY is 2.6 times as fast as with random keys
 each.
 """
 
+import functools
 import hashlib
 import uuid
 
@@ -19,9 +20,15 @@ def event_key(milliseconds: int, server: bytes, kind: int, identifier: str, reci
 
     The identifier's length stands before it, so that no text moved from one to the other gives the same key.
     """
-    text = f"{kind}:{len(identifier)}:{identifier}{recipient}"
-    digest = hashlib.sha256(server + text.encode("utf-8", "surrogatepass")).digest()
-    return milliseconds.to_bytes(_TIME_BYTES, "big") + digest[:_HASH_BYTES]
+    digest = _begun(server).copy()
+    digest.update(f"{kind}:{len(identifier)}:{identifier}{recipient}".encode("utf-8", "surrogatepass"))
+    return milliseconds.to_bytes(_TIME_BYTES, "big") + digest.digest()[:_HASH_BYTES]
+
+
+# To begin a digest takes OpenSSL longer than to copy one and to hash these few bytes.
+@functools.lru_cache(maxsize=4096)
+def _begun(server: bytes) -> "hashlib._Hash":
+    return hashlib.sha256(server)
 
 
 def least_key(day: int) -> uuid.UUID:

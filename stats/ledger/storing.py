@@ -4,6 +4,7 @@ import datetime
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import structlog
 from django.db import DatabaseError, connection, transaction
@@ -42,7 +43,7 @@ def store(rows: Iterable[Row], *, now: datetime.datetime, event_of: EventOf | No
     thrown away.
     """
     # By key: two that store common events would otherwise each wait for the other.
-    ordered = sorted(rows)
+    ordered = sorted(rows, key=itemgetter(KEY))
     if not ordered:
         return Stored(0, 0)
     for attempt in range(1, _ATTEMPTS + 1):

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
-from stats.intake import directory
+from stats.intake import directory, known_names
 from stats.intake.directory import Directory, Reporter
 from stats.intake.ingest import CONFLICT, Receipt, Remark, ingest
 from stats.intake.reading import read
@@ -79,7 +79,8 @@ def test_what_was_seen_before_is_not_looked_up_again(
 
 
 def test_a_long_run_forgets_and_counts_on(acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory, "_MOST_REMEMBERED", 2)
+    for module in (directory, known_names):
+        monkeypatch.setattr(module, "MOST_REMEMBERED", 2)
     known, events = Directory(Reporter(), now=NOW), []
     for number in range(12):
         tenant = (acme, globex)[number % 2]
