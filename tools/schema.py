@@ -65,6 +65,15 @@ def _plain(sql: str) -> str:
     return f"{name}({', '.join(sorted(part.strip() for part in columns.split(',')))}"
 
 
+def is_empty(environment: Mapping[str, str]) -> bool:
+    """Whether there is no table yet, and on SQLite no file."""
+    if url := environment.get("DATABASE_URL"):
+        with psycopg.connect(url) as connection:
+            found = connection.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public' LIMIT 1")
+            return found.fetchone() is None
+    return not _file(environment).exists()
+
+
 def releases() -> list[str]:
     """Return the releases whose schemas are kept, oldest first."""
     names = (path.name.removesuffix(".postgresql.sql") for path in FOLDER.glob("*.postgresql.sql"))
@@ -73,15 +82,23 @@ def releases() -> list[str]:
 
 def load(release: str, environment: Mapping[str, str]) -> None:
     """Fill an empty database with a release's schema."""
-    url = environment.get("DATABASE_URL")
-    engine = "postgresql" if url else "sqlite"
-    statements = (FOLDER / f"{release}.{engine}.sql").read_text()
-    if url:
+    fill((FOLDER / f"{release}.{engine_of(environment)}.sql").read_text(), environment)
+
+
+def engine_of(environment: Mapping[str, str]) -> str:
+    """Return which database an environment names, by the word that the files of its schemas end in."""
+    return "postgresql" if environment.get("DATABASE_URL") else "sqlite"
+
+
+def fill(statements: str, environment: Mapping[str, str]) -> None:
+    """Fill an empty database with what `dumped` returned."""
+    if url := environment.get("DATABASE_URL"):
         with psycopg.connect(url) as connection:
             connection.execute(statements.encode())
-    else:
-        with contextlib.closing(sqlite3.connect(_file(environment))) as database:
-            database.executescript(statements)
+        return
+    _file(environment).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(_file(environment))) as database:
+        database.executescript(statements)
 
 
 def _file(environment: Mapping[str, str]) -> Path:
@@ -93,20 +110,24 @@ def write(release: str) -> None:
     FOLDER.mkdir(exist_ok=True)
     plain = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
     plain["DJANGO_SETTINGS_MODULE"] = "config.settings"
-    with tempfile.TemporaryDirectory(prefix="sluice-schema-") as folder:
-        embedded = {**plain, "SLUICE_DATA_DIR": folder}
-        _migrate(embedded)
-        with contextlib.closing(sqlite3.connect(_file(embedded))) as database:
-            (FOLDER / f"{release}.sqlite.sql").write_text("\n".join(database.iterdump()) + "\n")
-    with servers.running() as environment:
-        _migrate({**plain, **environment})
-        binaries = postgresql.programs(processes.lesser_user(), Path(environment["SLUICE_DATA_DIR"]).parent)
-        command = [str(binaries / "pg_dump"), "--no-owner", "--no-privileges", "--inserts", environment["DATABASE_URL"]]
-        dumped = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    with tempfile.TemporaryDirectory(prefix="sluice-schema-") as folder, servers.running() as production:
+        for environment in ({**plain, "SLUICE_DATA_DIR": folder}, {**plain, **production}):
+            _migrate(environment)
+            (FOLDER / f"{release}.{engine_of(environment)}.sql").write_text(dumped(environment))
+
+
+def dumped(environment: Mapping[str, str]) -> str:
+    """Return the statements that make a database's schema and rows; PostgreSQL's is one of `tools.servers`."""
+    url = environment.get("DATABASE_URL")
+    if not url:
+        with contextlib.closing(sqlite3.connect(_file(environment))) as database:
+            return "\n".join(database.iterdump()) + "\n"
+    binaries = postgresql.programs(processes.lesser_user(), Path(environment["SLUICE_DATA_DIR"]).parent)
+    command = [str(binaries / "pg_dump"), "--no-owner", "--no-privileges", "--inserts", url]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     # pg_dump's own words for psql, its versions, and settings that newer and older servers do not share.
     left_out = re.compile(r"^(\\.*|--.*|SET .*|SELECT pg_catalog\.set_config.*|)\n", re.MULTILINE)
-    text = "SET search_path = public;\n" + left_out.sub("", dumped).replace("CREATE SCHEMA public;\n", "")
-    (FOLDER / f"{release}.postgresql.sql").write_text(text)
+    return "SET search_path = public;\n" + left_out.sub("", text).replace("CREATE SCHEMA public;\n", "")
 
 
 def _migrate(environment: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.dns_server import SILENT, LocalDNS
-from tools import panel
+from tools import migrated, panel
 
 pytestmark = pytest.mark.server
 
@@ -61,7 +61,7 @@ def test_another_takes_over_when_the_claims_have_run_out(tmp_path: Path) -> None
     with LocalDNS() as dns:
         kept = {name: value for name, value in os.environ.items() if name not in panel.PLACES}
         environment = kept | {"SLUICE_DATA_DIR": str(folder), "SLUICE_DNS_SERVERS": dns.address}
-        panel.manage(environment, "migrate", "--verbosity", "0")
+        migrated.migrated(environment, lambda: panel.manage(environment, "migrate", "--verbosity", "0"))
         panel.manage(environment, "shell", "--no-imports", "-v", "0", "-c", MAKE)
         rows = Rows(folder)
         for number in range(NUMBER):

@@ -4,8 +4,6 @@ import contextlib
 import os
 import secrets
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -14,8 +12,8 @@ from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 
+from tools import migrated, panel, processes
 from tools import postgresql as cluster
-from tools import processes
 
 PRODUCTION = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SLUICE_ENCRYPTION_KEYS", "ALLOWED_HOSTS")
 FOLDER = "SLUICE_FAULTS_FOLDER"
@@ -61,7 +59,7 @@ def postgresql(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def migrate(environment: dict[str, str]) -> None:
-    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], env=environment, check=True)
+    migrated.migrated(environment, lambda: panel.manage(environment, "migrate", "--verbosity", "0"))
 
 
 def postmaster(folder: Path) -> int:
