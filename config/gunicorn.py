@@ -60,6 +60,19 @@ def on_starting(server: "Arbiter") -> None:
         sys.exit(result.stderr.strip())
 
 
+# systemd would be told that gunicorn is ready before any worker is.
+notified = os.environ.pop("NOTIFY_SOCKET", "")
+
+
+def post_worker_init(worker: "Worker") -> None:
+    """Tell systemd, where it asks, that this process answers."""
+    if notified:
+        from gunicorn import systemd
+
+        os.environ["NOTIFY_SOCKET"] = notified
+        systemd.sd_notify("READY=1", worker.log, unset_environment=True)
+
+
 def child_exit(server: "Arbiter", worker: "Worker") -> None:
     """Remove the gauges of an ended worker; its counters are kept."""
     from prometheus_client import multiprocess

@@ -60,9 +60,12 @@ def of_systemd(folder: Path) -> Iterator[tuple[str, list[str]]]:
     if shutil.which("systemd-analyze") is None:
         print("systemd is not installed: the units are not validated")
         return
+    # Beside the units that require it.
+    for path in paths(DEPLOY / "systemd", "*.socket"):
+        shutil.copy(path, folder)
     for path in [*paths(DEPLOY / "systemd", "*.service"), str(ROOT / "agent" / "sluice-agent.service")]:
-        # `verify` wants every program to be there.
-        copy = folder / Path(path).name
+        # `verify` wants every program to be there, and an instance of a template.
+        copy = folder / Path(path).name.replace("@.", "@1.")
         copy.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", Path(path).read_text(), flags=re.MULTILINE))
         yield f"systemd: {copy.name}", ["systemd-analyze", "verify", "--man=no", str(copy)]
         if "sluice-agent" not in copy.name:

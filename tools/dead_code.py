@@ -47,7 +47,7 @@ _PLAIN = {
     "abstractmethod",
 }
 FOUND = re.compile(
-    r"on_starting|on_exit|child_exit"  # gunicorn's hooks
+    r"on_starting|on_exit|child_exit|post_worker_init"  # gunicorn's hooks
     r"|process_view"  # Django: what it calls a middleware for
     r"|clean_\w+"  # Django: the check of one field of a form
     r"|has_\w+_permission"  # Unfold: the permission that an action names

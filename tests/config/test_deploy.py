@@ -107,7 +107,7 @@ def test_compose_gives_what_production_asks_for() -> None:
 def test_a_unit_starts_what_there_is(unit: Path) -> None:
     text = unit.read_text()
     [start] = re.findall(r"^ExecStart=/opt/sluice/bin/sluice (.+)$", text, re.MULTILINE)
-    assert unit.stem == f"sluice-{start}"
+    assert unit.stem.removesuffix("@") == f"sluice-{start}"
     assert start in PROCESSES
     [variables] = re.findall(r"^Environment=(.+)$", text, re.MULTILINE)
     assert {each.partition("=")[0] for each in variables.split()} <= known() | PYTHONS
@@ -116,7 +116,18 @@ def test_a_unit_starts_what_there_is(unit: Path) -> None:
 
 
 def test_there_is_a_unit_of_each_process() -> None:
-    assert {unit.stem for unit in UNITS} == {f"sluice-{name}" for name in PROCESSES}
+    assert {unit.stem.removesuffix("@") for unit in UNITS} == {f"sluice-{name}" for name in PROCESSES}
+
+
+def test_web_is_restarted_behind_a_socket() -> None:
+    [web] = [unit.read_text() for unit in UNITS if "web" in unit.stem]
+    assert "Sockets=sluice-web.socket" in web
+    # A reload would keep what gunicorn's first process has imported, beside new code.
+    assert "ExecReload" not in web
+    socket = (ROOT / "deploy" / "systemd" / "sluice-web.socket").read_text()
+    [address] = re.findall(r"^ListenStream=(.+)$", socket, re.MULTILINE)
+    for proxy in ("nginx.conf", "Caddyfile"):
+        assert address in (ROOT / "deploy" / proxy).read_text()
 
 
 # --- Proxies
@@ -132,6 +143,10 @@ def test_the_proxies_let_through_what_the_product_takes() -> None:
     for timeout in ("client_header_timeout", "client_body_timeout"):
         assert re.findall(rf"{timeout} (\d+)s;", nginx) == [str(web_worker.ARRIVAL_TIMEOUT)]
     assert "proxy_request_buffering on;" in nginx
+    # A connection that is kept is given up by the proxy first: a request on one that Sluice closes just then would fail.
+    kept = int(re.findall(r"^keepalive = (\d+)$", (ROOT / "config" / "gunicorn.py").read_text(), re.MULTILINE)[0])
+    for written in (r"keepalive_timeout (\d+)s;", r"\tkeepalive (\d+)s"):
+        assert int(re.findall(written, nginx + caddy)[0]) < kept
 
 
 # --- Kubernetes
