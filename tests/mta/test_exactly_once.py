@@ -5,6 +5,7 @@ connections before and after the answer.
 """
 
 import contextlib
+import fcntl
 import gzip
 import json
 import pathlib
@@ -82,6 +83,8 @@ def attack(machine: Machine, passwords: dict[str, str], kills: int, messages: in
             machine.disk.fill()
         else:
             machine.disk.free()
+        # Else a busy machine would only ever kill a Python that starts.
+        wait_for_lock(machine)
         time.sleep(chance.uniform(0.05, 1.0))
         machine.kill_agent()
         killed += 1
@@ -102,6 +105,19 @@ def attack(machine: Machine, passwords: dict[str, str], kills: int, messages: in
     machine.start_agent()
     assert not sender.is_alive()
     assert machine.kind == "haraka" or rotated == ROTATIONS
+
+
+def wait_for_lock(machine: Machine) -> None:
+    """Wait until the agent works, or has ended by itself because the disk is full."""
+    assert machine.agent is not None
+    deadline = time.monotonic() + 20
+    while machine.agent.poll() is None and time.monotonic() < deadline:
+        with open(machine.state / "agent.lock", "r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return
+        time.sleep(0.05)
 
 
 def send(machine: Machine, passwords: dict[str, str], messages: int, is_sent: threading.Event) -> None:
