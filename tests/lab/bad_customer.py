@@ -160,7 +160,7 @@ class _Loop:
 
     def _obey(self, at: float) -> None:
         found = read_overlay(
-            ways=list(self._addresses),
+            virtual_mtas=list(self._addresses),
             servers={each.server.pk: name for name, each in self.tenants.items()},
             at=moment(at),
         )

@@ -86,7 +86,7 @@ class Panel:
 
 def overlay(addresses: Sequence[IPAddress], at: float) -> Overlay:
     """Return what nodes get for these addresses."""
-    return read_overlay(ways=[each.pk for each in addresses], servers={}, at=moment(at))
+    return read_overlay(virtual_mtas=[each.pk for each in addresses], servers={}, at=moment(at))
 
 
 def limit(address: IPAddress, found: Overlay, domain: str, at: float) -> int:

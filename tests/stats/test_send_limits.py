@@ -52,7 +52,7 @@ def shown() -> list[tuple]:
 
 
 def deferred(tenant: Tenant, at: datetime.datetime) -> list[tuple]:
-    overlay = read_overlay(ways=[], servers={tenant.server.pk: tenant.smtp_user}, at=at)
+    overlay = read_overlay(virtual_mtas=[], servers={tenant.server.pk: tenant.smtp_user}, at=at)
     return [(each.tenant, each.until, each.reason) for each in overlay.deferred]
 
 

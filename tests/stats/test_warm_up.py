@@ -161,7 +161,7 @@ def test_an_address_rests_when_it_has_used_its_part_of_the_day(warm_up: WarmUp) 
     assert resting([warm_up.address_id + 1], NOW) == []
     # The next hour has a part of its own.
     assert resting([warm_up.address_id], hour + datetime.timedelta(hours=1)) == []
-    overlay = read_overlay(ways=[warm_up.address_id], servers={}, at=NOW)
+    overlay = read_overlay(virtual_mtas=[warm_up.address_id], servers={}, at=NOW)
     assert overlay.resting == (Rest(warm_up.address_id, (), next_hour),)
 
 
@@ -172,8 +172,10 @@ def test_it_rests_for_a_provider_alone(warm_up: WarmUp) -> None:
     assert "yahoo.com" in found.domains
     assert "yahoo.co.uk" in found.domains
     assert "gmail.com" not in found.domains
-    assert read_overlay(ways=[warm_up.address_id], servers={}, at=NOW).resting_at("yahoo.com") == {warm_up.address_id}
-    assert read_overlay(ways=[warm_up.address_id], servers={}, at=NOW).resting_at("gmail.com") == frozenset()
+    assert read_overlay(virtual_mtas=[warm_up.address_id], servers={}, at=NOW).resting_at("yahoo.com") == {
+        warm_up.address_id
+    }
+    assert read_overlay(virtual_mtas=[warm_up.address_id], servers={}, at=NOW).resting_at("gmail.com") == frozenset()
 
 
 def test_any_ending_is_the_common_ones(db: None) -> None:
