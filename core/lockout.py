@@ -28,6 +28,8 @@ WRONG_KEYS_OF_KEY = 600
 WRONG_KEYS_OF_ADDRESS = 3_000
 # E-mails with a link to one account, wherever they were asked for.
 LINKS_OF_NAME = 3
+# E-mails of one organization's people to others: invitations go to addresses that somebody wrote into a form.
+INVITATIONS_OF_ORGANIZATION = 20
 # Seconds from the first failure. Not more than the 300 that caches without a counter of their own reset an entry to.
 LOCKED_FOR = 300
 
@@ -87,6 +89,15 @@ def forget_failures(secret: Secret, *, username: str, address: str) -> None:
 def count_link(*, username: str) -> bool:
     """Count an e-mail with a link to this account, and return whether it may be sent: no mailbox is flooded."""
     return _count(_counters(), _key("link", fold(username))) <= LINKS_OF_NAME
+
+
+def count_invitation(*, address: str, organization_id: int | None) -> bool:
+    """Count an invitation to an e-mail address, by an organization or the platform, and return whether it may be sent."""
+    of_address = _count(_counters(), _key("invitation", fold(address)))
+    if organization_id is None:
+        return of_address <= LINKS_OF_NAME
+    of_organization = _count(_counters(), _key("invitations", str(organization_id)))
+    return of_address <= LINKS_OF_NAME and of_organization <= INVITATIONS_OF_ORGANIZATION
 
 
 def count_wrong_key(*, key: str, address: str) -> bool:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
+from redis.exceptions import RedisError
 
 from core import lockout
 from core.atomic_acts import atomic_act
@@ -20,6 +21,8 @@ from core.errors import Conflict
 from core.models import User
 
 WHY_NOT = "This installation sends no such e-mails: EMAIL_HOST and SLUICE_PANEL_URL are not both set"
+TOO_MANY = "Too many invitations were sent in the last minutes: try again in five minutes"
+OUT_OF_ORDER = "Invitations cannot be sent at the moment: try again later"
 # Accounts may share an address; one request writes to no more of them.
 MOST_ACCOUNTS = 10
 
@@ -34,7 +37,7 @@ def is_possible() -> bool:
 
 @atomic_act
 def invite(*, user: User, actor: Actor, organization_id: int | None = None) -> None:
-    """Send the user a link to set a password, after the transaction; raises Conflict where that is impossible.
+    """Send the user a link to set a password, after the transaction; raises Conflict where that is impossible, or too often.
 
     `organization_id` is the organization whose people may read the audit entry, None for the platform alone.
     """
@@ -44,6 +47,13 @@ def invite(*, user: User, actor: Actor, organization_id: int | None = None) -> N
         raise Conflict("The account has no e-mail address")
     if not (user.is_active and user.is_staff):
         raise Conflict("The account may not sign in to the panel")
+    try:
+        is_within = lockout.count_invitation(address=user.email, organization_id=organization_id)
+    except (RedisError, OSError):
+        # Without the counts none is sent.
+        raise Conflict(OUT_OF_ORDER) from None
+    if not is_within:
+        raise Conflict(TOO_MANY)
     record(actor=actor, act="user.invited", target=user, organization_id=organization_id)
     task = current_app.signature("core.tasks.send_password_link", args=[user.pk])
     transaction.on_commit(task.delay, robust=True)

@@ -6,12 +6,15 @@ from typing import Any
 from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.errors import Conflict, Fault, Invalid
+from core.errors import Conflict, Fault, Invalid, QuotaExceeded
 from core.models import User
 from core.users import clean_username, make_password, make_user
 from servers.access import sees_platform
 from servers.locks import lock_organization
 from servers.models import Membership, Organization
+
+# Members of one organization. Each may be a new account, which stays.
+MOST_PEOPLE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,14 @@ class AddedPerson:
 def add_person(*, organization: Organization, username: str, role: str, actor: Actor, email: str = "") -> AddedPerson:
     """Add a person to the organization. A missing account is created, with a password to hand over.
 
-    Accounts of the platform are refused: membership would take their access to GreenArrow's API away.
+    Accounts of the platform are refused: membership would take their access to GreenArrow's API away. Raises QuotaExceeded.
     """
     username = clean_username(username)
     _refuse_unknown_role(role)
     # So that the organization is not deleted meanwhile.
     lock_organization(organization.pk)
+    if Membership.objects.filter(organization=organization).count() >= MOST_PEOPLE:
+        raise QuotaExceeded(f"The organization has {MOST_PEOPLE} people already, which is the most")
     user = User.objects.filter(username=username).first()
     password = None
     if user is None:

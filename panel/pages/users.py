@@ -98,7 +98,14 @@ class UserAdmin(PanelAdmin):
         return not (obj is not None and is_above(obj, request.user)) and super().has_change_permission(request, obj)
 
     def has_operate_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return self.has_change_permission(request, obj)
+        if obj is not None and not isinstance(obj, User):
+            obj = self.seen(request, obj)
+        # The own password is changed on the account's page, which asks for it: a stolen session must not give another.
+        return obj != request.user and self.has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
+        # So is the own e-mail address, to which links to set a password are sent.
+        return [*self.readonly_fields, *(["email"] if obj == request.user else [])]
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "user_permissions":

@@ -5,6 +5,7 @@ from django.urls import reverse
 
 from api.greenarrow.authentication import level_of
 from core.models import User
+from servers import people
 from servers.models import Membership
 from tests.panel.conftest import PASSWORD, make_person, sign_in
 from tests.panel.posting import YES, add, change, errors, last
@@ -44,6 +45,28 @@ def test_a_password_is_set_twice_the_same(acme, platform, root):
     acme.owner.refresh_from_db()
     assert acme.owner.check_password("another long one")
     assert last()[0] == "user.password_set"
+
+
+def test_the_own_password_and_address_are_changed_with_the_old_password_alone(platform, root):
+    word = {**YES, "password": "another long one", "again": "another long one"}
+    data = {"username": "staff", "time_zone": "UTC", "is_active": "on", "is_staff": "on", "email": "thief@example.com"}
+    for client, user in ((sign_in(platform.staff), platform.staff), (root, platform.superuser)):
+        assert change(client, user, word, "give_password").status_code == 403
+        assert change(client, user, YES, "send_link").status_code == 403
+        rights = {"api_level": user.api_level, **({"is_superuser": "on"} if user.is_superuser else {})}
+        assert change(client, user, {**data, **rights, "username": user.username}).status_code == 302
+        page = client.get(reverse("admin:core_user_change", args=[user.pk])).content.decode()
+        assert "give_password" not in page
+        user.refresh_from_db()
+        assert (user.email, user.check_password(PASSWORD)) == ("", True)
+
+
+def test_an_organization_has_so_many_people_and_no_more(acme, monkeypatch):
+    monkeypatch.setattr(people, "MOST_PEOPLE", acme.organization.memberships.count() + 1)
+    client, given = sign_in(acme.owner), {"organization": acme.organization.pk, "role": "analyst"}
+    assert add(client, "servers_membership", {**given, "username": "last"}).status_code == 200
+    assert "which is the most" in add(client, "servers_membership", {**given, "username": "beyond"}).content.decode()
+    assert not User.objects.filter(username="beyond").exists()
 
 
 def test_a_role_is_changed_by_owners(acme, globex, platform):
