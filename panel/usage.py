@@ -22,6 +22,7 @@ from stats.reports.reader import ZERO, Counts
 
 # As far back as the page's choice goes; months without counts are empty.
 MONTHS = 24
+FIRST_MONTH = "1970-01"
 SHOWN = 200
 KINDS = ("sent", "incoming", "deferred", "bounced", "held", "spam", "complaint")
 COLUMNS = ("month", "organization", "organization_permalink", "server", "server_permalink", *KINDS, "accepted_percent")
@@ -113,7 +114,9 @@ class Usage(SiteMixin):
 
 
 def month_of(text: str, today: datetime.date) -> int:
-    """Return the number of a month written as 2026-11; this month for anything else."""
+    """Return the number of a month written as 2026-11; this month for anything else, and for what no calendar goes back to."""
+    if text < FIRST_MONTH:
+        return buckets.month_number(today)
     try:
         return buckets.month_number(datetime.datetime.strptime(text[:7], "%Y-%m").replace(tzinfo=datetime.UTC).date())
     except ValueError:

@@ -205,7 +205,7 @@ class IPAddressAdmin(AddressList, TenantAdmin):
         """Return a CSV file of all addresses of the filtered list, with their pools."""
         if not self.may_use_files(request):
             raise PermissionDenied
-        chosen = self.get_changelist_instance(request).get_queryset(request)
+        chosen = self.filtered(request).get_queryset(request)
         return csv_file.answer(request, "addresses.csv", address_file.COLUMNS, address_file.rows_of(chosen))
 
     def import_view(self, request: HttpRequest) -> HttpResponse:

@@ -105,7 +105,7 @@ class AuditEntryAdmin(TenantAdmin):
         """Return a CSV file of the filtered entries, newest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        entries = list(self.get_changelist_instance(request).get_queryset(request)[:MOST_EXPORTED])
+        entries = list(self.filtered(request).get_queryset(request)[:MOST_EXPORTED])
         reader = Reader(request, entries)
         return csv_file.answer(request, "audit-trail.csv", EXPORTED, (_row(entry, reader) for entry in entries))
 

@@ -8,7 +8,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.db.models import ForeignKey, QuerySet
+from django.db.models import DateTimeField, ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -186,6 +186,13 @@ class PanelAdmin(Saving):
         name = f"{self.opts.app_label}_{self.opts.model_name}_list_export"
         return [path("list.csv", view, name=name), *super().get_urls()]
 
+    def filtered(self, request: HttpRequest) -> Any:
+        """Return the list as the address filters it, for a file; what cannot be read is a bad request."""
+        try:
+            return self.get_changelist_instance(request)
+        except IncorrectLookupParameters:
+            raise BadRequest("The list cannot be filtered so") from None
+
     def list_export_view(self, request: HttpRequest) -> HttpResponse:
         """Return a CSV file of the list's columns and of the rows that its filters leave."""
         if not self.has_view_permission(request):
@@ -193,9 +200,7 @@ class PanelAdmin(Saving):
         setattr(request, _IS_EXPORT, True)
         name = f"{slugify(self.opts.verbose_name_plural)}.csv"
         try:
-            found = self.get_changelist_instance(request)
-        except IncorrectLookupParameters:
-            raise BadRequest("The list cannot be filtered so") from None
+            found = self.filtered(request)
         except list_export.TooManyRows as refusal:
             messages.error(request, f"Not exported. {errors.sentence(refusal.message)}.")
             return HttpResponseRedirect(self.export_url(request, "changelist"))
@@ -248,6 +253,12 @@ class PanelAdmin(Saving):
         if isinstance(response, TemplateResponse) and object_id and (record := self.seen(request, object_id)):
             response.context_data = {**(response.context_data or {}), **self.summary_of(request, record)}
         return response
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the address fills in. Not times, whose two fields take no text."""
+        given = super().get_changeform_initial_data(request)
+        times = {field.name for field in self.opts.get_fields() if isinstance(field, DateTimeField)}
+        return {name: value for name, value in given.items() if name not in times}
 
     # --- Deletion ----------------------------------------------------------------------------------------------------
 

@@ -187,7 +187,7 @@ class SuppressionAdmin(TenantAdmin):
         """Return a CSV file of the filtered list."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        chosen = self.get_changelist_instance(request).get_queryset(request)
+        chosen = self.filtered(request).get_queryset(request)
         return csv_file.answer(request, "suppressions.csv", suppression_file.EXPORTED, suppression_file.rows_of(chosen))
 
     def import_view(self, request: HttpRequest) -> HttpResponse:

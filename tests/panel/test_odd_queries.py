@@ -1,0 +1,29 @@
+"""Whatever stands in the address of whatever page: an answer in words, never a crash."""
+
+import pytest
+from django.urls import reverse
+
+from tests.panel.conftest import sign_in
+from tests.panel.urls import ARGUMENTS, NO_PAGES, addresses
+
+PAGES = [
+    each.name
+    for each in addresses()
+    if not each.has_record and each.name not in (*ARGUMENTS, *NO_PAGES, "logout", "app_list", "password_reset_confirm")
+]
+ODD = (
+    "page=99999999999999999999&month=0001-01&by=x&sort=password&s=%00%ff",
+    "p=-1&o=1.-2.99.x&month=9999-12&q=%00&days=%C2%B2",
+    "since=0001-01-01T00:00&until=9999-12-31T23:59&zone=../../etc/passwd&group=domain&server=1e5",
+    "since=2026-01-01T00:00&until=2026-01-02T00:00&zone=UTC&grain=hour&group=server&sort=%00&server=99999999999999999999",
+    "expires_at=x&until=x&app_label=core&model_name=membership&field_name=user&term=%ED%A0%80&month=%F0%9F%92%A9&all=&e=1&_popup=1&_to_field=password",
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_odd_addresses_are_no_crash(name, acme, platform):
+    client = sign_in(platform.superuser)
+    client.raise_request_exception = False
+    for odd in ODD:
+        url = f"{reverse(f'admin:{name}')}?{odd}"
+        assert client.get(url).status_code < 500, url
