@@ -114,3 +114,24 @@ def test_it_is_used_by_keyboard(visit):
     assert link.evaluate("each => getComputedStyle(each).outlineStyle !== 'none' || each.matches(':focus-visible')")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/admin/.+"))
+
+
+def test_the_first_stop_of_the_keyboard_leads_past_the_menu(visit):
+    page = visit()
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('#content').contains(document.activeElement)")
+
+
+def test_the_numbers_of_today_are_read_again_with_their_time(visit):
+    page = visit()
+    first = page.locator("#today time").get_attribute("datetime")
+    page.wait_for_timeout(1_500)
+    page.evaluate("htmx.ajax('GET', location.pathname, {target: '#today', select: '#today', swap: 'outerHTML'})")
+    expect(page.locator("#today time")).not_to_have_attribute("datetime", first or "")
+    expect(page.locator("#today")).to_have_attribute("hx-trigger", "every 60s")
+    expect(page.locator("#today [data-number=sent]")).to_have_count(1)

@@ -94,3 +94,15 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   });
 });
+
+// The first stop of the Tab key leads past the menu.
+document.addEventListener("DOMContentLoaded", () => {
+  const main = document.querySelector("#content");
+  if (!main || !document.querySelector("#nav-sidebar")) return;
+  main.tabIndex = -1;
+  const link = document.createElement("a");
+  link.href = "#content";
+  link.className = "panel-skip";
+  link.textContent = "Skip to the content";
+  document.body.prepend(link);
+});
