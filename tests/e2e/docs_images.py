@@ -1,6 +1,7 @@
 """The pictures of the README: `make docs-images` takes them on the demo's data into docs/images/."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -40,14 +41,20 @@ def take(browser: Browser, server: Server) -> None:
             state = context.storage_state()
         if phone:
             picture(page, "phone", "/admin/", height=860)
+            picture(page, "phone-list", "/admin/ippools/ipaddress/?o=4", height=860)
         elif dark:
-            picture(page, "dashboard-dark", "/admin/", height=1000)
+            picture(page, "dashboard-dark", "/admin/", height=900)
         else:
-            picture(page, "dashboard", "/admin/", height=1000)
+            picture(page, "dashboard", "/admin/", height=900)
             picture(page, "server", "/admin/servers/server/?q=Newsletter+Europe", "Newsletter Europe", height=860)
             picture(page, "explorer", "/admin/explorer/?period=7d&group=provider&compare=on", height=1150)
             picture(page, "pool", "/admin/ippools/ippool/?q=Campaigns", "Campaigns", height=760)
             address(page)
+            picture(page, "addresses", "/admin/ippools/ipaddress/?o=4", height=720)
+            picture(page, "domain", "/admin/servers/domain/?q=mail.brightmail", "mail.brightmail.example", height=800)
+            picture(page, "usage", "/admin/usage/?by=server", height=700)
+            addition(page)
+            change(page)
             limits(page, server)
         context.close()
 
@@ -65,7 +72,7 @@ def picture(page: Page, name: str, path: str, link: str = "", *, height: int) ->
 
 def address(page: Page) -> None:
     """The address in trouble, with the limit that applies to the provider that pushes it back."""
-    picture(page, "address", "/admin/ippools/ipaddress/?q=198.51.100.23", "198.51.100.23", height=1000)
+    picture(page, "address", "/admin/ippools/ipaddress/?q=198.51.100.23", "198.51.100.23", height=980)
     page.get_by_role("textbox", name="Recipient domain").fill("gmail.com")
     page.get_by_role("button", name="Show").click()
     page.get_by_text("How it was found").wait_for()
@@ -90,6 +97,32 @@ def limits(page: Page, server: Server) -> None:
     page.get_by_text("would have delayed").wait_for(timeout=60_000)
     page.set_viewport_size({"width": 1440, "height": 1150})
     page.screenshot(path=FOLDER / "publish.png", animations="disabled")
+
+
+def addition(page: Page) -> None:
+    """What adding addresses would do, which is not done."""
+    picture(page, "addition", "/admin/ippools/ippool/?q=Campaigns", "Campaigns", height=1250)
+    page.get_by_role("link", name=re.compile("Add addresses")).click()
+    page.locator("textarea").fill("203.0.113.12-13, 198.51.100.23")
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_role("status").wait_for()
+    page.screenshot(path=FOLDER / "addition.png", animations="disabled")
+
+
+def change(page: Page) -> None:
+    """A changed rule in the audit trail, which is put back."""
+    picture(page, "change", "/admin/throttling/throttlingtemplate/", "Large providers", height=640)
+    page.locator("[name$=-max_messages_per_hour]").first.fill("6000")
+    for _ in range(2):
+        # The first shows what it does.
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.wait_for_load_state("networkidle")
+    page.get_by_role("link", name="See the change, or undo it").click()
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=FOLDER / "change.png", animations="disabled")
+    page.get_by_role("button", name="Undo this change …").click()
+    page.get_by_role("button", name="Restore these values").click()
+    page.wait_for_load_state("networkidle")
 
 
 if __name__ == "__main__":
