@@ -103,8 +103,9 @@ def _advance(
         stored = State(**{name: getattr(row, name) for name in STATE_FIELDS})
     else:
         stored = backoff.start(min(bucket.number for bucket in buckets) * BUCKET)
-    state, transitions = backoff.replay(stored, buckets, program, until=until)
-    settled, _ = backoff.replay(stored, buckets, program, until=max(stored.at, until - LATENESS))
+    settled, before = backoff.replay(stored, buckets, program, until=max(stored.at, until - LATENESS))
+    state, after = backoff.replay(settled, buckets, program, until=until)
+    transitions = [*before, *after]
     if row is None or settled != stored:
         _store(throttle, settled)
     return state, transitions

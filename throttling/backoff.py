@@ -7,9 +7,11 @@ for: `replay` goes over a span again and finds the same transitions.
 What was measured, and why a decision waits to be confirmed: docs/closed-loop.md.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import accumulate
 from typing import NamedTuple
 
 from throttling.significance import least_significant
@@ -132,11 +134,12 @@ def replay(state: State, buckets: Iterable[Bucket], program: Program, *, until: 
 
     `buckets` may hold more than is needed and come in any order; of those before `state.counted_from` none counts. Only
     boundaries at which something can change are looked at: the ends of buckets that hold attempts, and the end of a period.
+    Linear in the number of buckets, but for sorting and looking up.
     """
-    counted = sorted(bucket for bucket in buckets if bucket.number * BUCKET >= state.counted_from)
+    counted = _Sums(sorted(bucket for bucket in buckets if bucket.number * BUCKET >= state.counted_from))
     until = _floor(until)
     transitions: list[Transition] = []
-    ends = [end for bucket in counted if state.at < (end := (bucket.number + 1) * BUCKET) <= until]
+    ends = [end for begins in counted.begins if state.at < (end := begins + BUCKET) <= until]
     position = 0
     while True:
         boundary = ends[position] if position < len(ends) else None
@@ -151,7 +154,7 @@ def replay(state: State, buckets: Iterable[Bucket], program: Program, *, until: 
             break
         while position < len(ends) and ends[position] <= boundary:
             position += 1
-        state, transition = _decide(replace(state, at=boundary), counted, program)
+        state, transition = _decide(state, boundary, counted, program)
         if transition is not None:
             transitions.append(transition)
     return replace(state, at=max(state.at, until)), transitions
@@ -174,63 +177,61 @@ def reduced(normal: int, *, percent: int | None = None, fixed: int | None = None
     return fixed if normal == UNLIMITED else min(normal, fixed)
 
 
-def window(buckets: list[Bucket], *, at: int, counted_from: int) -> Rates:
-    """Return the sums of the newest buckets before `at`: at least 60 seconds and 20 attempts, at most one hour."""
-    attempts = deferred = failed = 0
-    for bucket in reversed(buckets):
-        begins = bucket.number * BUCKET
-        if begins >= at:
-            continue
-        if begins < counted_from or begins < at - LONGEST_WINDOW:
-            break
-        if attempts >= MINIMUM_ATTEMPTS and begins < at - SHORTEST_WINDOW:
-            break
-        attempts += bucket.sent + bucket.deferred + bucket.failed
-        deferred += bucket.deferred
-        failed += bucket.failed
-    return Rates(attempts, deferred, failed)
+class _Sums:
+    """Buckets in order, with what came before each of them: the sums of any span by two look-ups."""
+
+    def __init__(self, buckets: Sequence[Bucket]) -> None:
+        self.begins = [bucket.number * BUCKET for bucket in buckets]
+        self._attempts = [0, *accumulate(bucket.sent + bucket.deferred + bucket.failed for bucket in buckets)]
+        self._deferred = [0, *accumulate(bucket.deferred for bucket in buckets)]
+        self._failed = [0, *accumulate(bucket.failed for bucket in buckets)]
+
+    def between(self, first: int, at: int) -> Rates:
+        """Return the sums of the buckets from `first` up to `at`."""
+        return self._sum(bisect_left(self.begins, first), bisect_left(self.begins, at))
+
+    def window(self, at: int, counted_from: int) -> Rates:
+        """Return the sums of the newest buckets before `at`: at least 60 seconds and 20 attempts, at most one hour."""
+        last = bisect_left(self.begins, at)
+        oldest = bisect_left(self.begins, max(counted_from, at - LONGEST_WINDOW))
+        minute = bisect_left(self.begins, at - SHORTEST_WINDOW)
+        # The newest bucket from which on there are 20 attempts; -1: there are fewer.
+        enough = bisect_right(self._attempts, self._attempts[last] - MINIMUM_ATTEMPTS, hi=last + 1) - 1
+        return self._sum(max(oldest, min(minute, enough)), last)
+
+    def _sum(self, first: int, last: int) -> Rates:
+        if first >= last:
+            return Rates(0, 0, 0)
+        return Rates(*(sums[last] - sums[first] for sums in (self._attempts, self._deferred, self._failed)))
 
 
-def _decide(state: State, buckets: list[Bucket], program: Program) -> tuple[State, Transition | None]:
-    rates = window(buckets, at=state.at, counted_from=state.counted_from)
+def _decide(state: State, at: int, counted: _Sums, program: Program) -> tuple[State, Transition | None]:
+    if state.ends_at is not None and at < state.ends_at:
+        return state, None
+    rates = counted.window(at, state.counted_from)
     if state.ends_at is not None:
-        if state.at < state.ends_at:
-            return state, None
         if rates.attempts >= CONFIRMING_ATTEMPTS and rates.reach(program):
-            return _reduce(state, rates, program, Change.EXTENDED)
-        return State(at=state.at, counted_from=state.at), Transition(Change.ENDED, state.at, rates, None)
+            return _reduce(state, at, rates, program, Change.EXTENDED)
+        return State(at=at, counted_from=at), Transition(Change.ENDED, at, rates, None)
     if rates.attempts < MINIMUM_ATTEMPTS or not rates.is_significant(program):
-        return replace(state, suspected_at=None), None
+        return (state if state.suspected_at is None else replace(state, suspected_at=None)), None
     if state.suspected_at is None:
-        return replace(state, suspected_at=state.at), None
-    since = _since(buckets, state.suspected_at, state.at)
-    if since.attempts < CONFIRMING_ATTEMPTS or state.at < state.suspected_at + CONFIRMING_SECONDS:
+        return replace(state, suspected_at=at), None
+    since = counted.between(state.suspected_at, at)
+    if since.attempts < CONFIRMING_ATTEMPTS or at < state.suspected_at + CONFIRMING_SECONDS:
         return state, None
     if not since.reach(program):
         # What came after the first sight says otherwise. The window may still hold the same attempts: the next ones decide.
-        return replace(state, suspected_at=state.at), None
-    return _reduce(state, rates, program, Change.BEGAN)
+        return replace(state, suspected_at=at), None
+    return _reduce(state, at, rates, program, Change.BEGAN)
 
 
-def _reduce(state: State, rates: Rates, program: Program, change: Change) -> tuple[State, Transition]:
-    began_at = state.at if state.began_at is None else state.began_at
-    ends_at = state.at + program.return_after
-    counted_from = state.at + (SETTLING if change is Change.BEGAN else 0)
-    after = State(at=state.at, counted_from=counted_from, began_at=began_at, ends_at=ends_at)
-    return after, Transition(change, state.at, rates, ends_at)
-
-
-def _since(buckets: list[Bucket], first: int, at: int) -> Rates:
-    """Return the sums of the buckets from `first` up to `at`."""
-    attempts = deferred = failed = 0
-    for bucket in reversed(buckets):
-        if bucket.number * BUCKET < first:
-            break
-        if bucket.number * BUCKET < at:
-            attempts += bucket.sent + bucket.deferred + bucket.failed
-            deferred += bucket.deferred
-            failed += bucket.failed
-    return Rates(attempts, deferred, failed)
+def _reduce(state: State, at: int, rates: Rates, program: Program, change: Change) -> tuple[State, Transition]:
+    began_at = at if state.began_at is None else state.began_at
+    ends_at = at + program.return_after
+    counted_from = at + (SETTLING if change is Change.BEGAN else 0)
+    after = State(at=at, counted_from=counted_from, began_at=began_at, ends_at=ends_at)
+    return after, Transition(change, at, rates, ends_at)
 
 
 def _floor(at: int) -> int:

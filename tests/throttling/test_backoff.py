@@ -1,11 +1,15 @@
 """Back-off decided from buckets: when it begins and ends, that time of arrival does not matter, and how often it errs."""
 
 import random
+from bisect import bisect_left
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.throttling import slow_backoff
+from tests.throttling.slow_backoff import window
+from throttling import backoff
 from throttling.backoff import (
     BUCKET,
     LONGEST_WINDOW,
@@ -18,7 +22,6 @@ from throttling.backoff import (
     refusals_needed,
     replay,
     start,
-    window,
 )
 
 HALF = Program(failure_rate=None, deferral_rate=50, return_after=3_600)
@@ -199,3 +202,33 @@ def test_a_reduced_rate_has_an_end_after_its_beginning(attempts, program):
     ]
     assert all(each.ends_at == each.at + program.return_after for each in transitions if each.change != Change.ENDED)
     assert state.is_reduced == (bool(transitions) and transitions[-1].change != Change.ENDED)
+
+
+@settings(deadline=None)
+@given(attempts=ATTEMPTS, more=ATTEMPTS, program=PROGRAMS, first=st.integers(0, 3_600))
+def test_it_decides_as_the_slow_evaluator_does(attempts, more, program, first):
+    # Densely at first, then some in three hours; from any state that a replay leaves.
+    buckets = counted([*attempts, *((3_600 + at * 3, word) for at, word in more)])
+    state, _ = slow_backoff.replay(start(0), buckets, program, until=first)
+    assert replay(state, buckets, program, until=18_000) == slow_backoff.replay(state, buckets, program, until=18_000)
+
+
+@pytest.mark.parametrize(("per_hour", "share"), [(36_000, 0.55), (3_600, 0.55), (360, 0.6), (36, 0.9)])
+def test_it_decides_on_a_day_as_the_slow_evaluator_does(per_hour, share):
+    dice = random.Random(per_hour)
+    attempts = [(at, "deferred" if dice.random() < share else "sent") for at, _ in steady(per_hour, 0, 6 * HOUR, "")]
+    buckets = counted(attempts)
+    found = replay(start(0), buckets, HALF, until=7 * HOUR)
+    assert found == slow_backoff.replay(start(0), buckets, HALF, until=7 * HOUR)
+    assert found[1]
+
+
+def test_the_work_grows_with_the_buckets_and_not_with_their_square(monkeypatch):
+    looked_at = {}
+    for hours in (3, 24):
+        buckets = counted(steady(360, 0, hours * HOUR, "sent"))
+        calls = []
+        monkeypatch.setattr(backoff, "bisect_left", lambda *given, calls=calls: calls.append(1) or bisect_left(*given))
+        replay(start(0), buckets, HALF, until=hours * HOUR)
+        looked_at[hours] = len(calls)
+    assert looked_at[24] <= 8.1 * looked_at[3]
