@@ -6,6 +6,7 @@ Every act is recorded with its reason, whoever or whatever acts, and one act und
 import datetime
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from django.db.models import Q
 
@@ -13,7 +14,7 @@ from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid, NotFound
 from ippools.models import AddressCap, IPAddress
-from ippools.models.cap import REASON_LENGTH
+from ippools.models.cap import JUDGED_WITHIN, REASON_LENGTH
 from throttling.limits import NO_RULE, Cap, CapKind
 
 
@@ -102,6 +103,18 @@ def of_addresses(address_ids: Collection[int], *, at: datetime.datetime) -> Mapp
     return found
 
 
+def obeyed_by_nodes(address_ids: Collection[int], *, at: datetime.datetime) -> Mapping[int, list[Cap]]:
+    """Return the same as nodes get them: a program's cap goes on until its end is decided on."""
+    found: dict[int, list[Cap]] = defaultdict(list)
+    rows = AddressCap.objects.obeyed(at).filter(address_id__in=address_ids).order_by("began_at", "pk")
+    for row in rows:
+        cap = value_of(row)
+        if cap.kind == CapKind.THROTTLE_PROGRAM and cap.until is not None:
+            cap = replace(cap, until=cap.until + JUDGED_WITHIN)
+        found[row.address_id].append(cap)
+    return found
+
+
 def value_of(row: AddressCap) -> Cap:
     """Return the row in the form of the limit function."""
     return Cap(
@@ -115,7 +128,7 @@ def value_of(row: AddressCap) -> Cap:
 
 
 def _locked(cap_id: int, at: datetime.datetime) -> AddressCap:
-    cap = AddressCap.objects.select_for_update(of=("self",)).active(at).filter(pk=cap_id).first()
+    cap = AddressCap.objects.select_for_update(of=("self",)).obeyed(at).filter(pk=cap_id).first()
     if cap is None:
         raise NotFound("The cap could not be found, or it has ended")
     return cap

@@ -13,6 +13,7 @@ from core.audit import Actor
 from core.locks import advisory
 from ippools import caps
 from ippools.models import AddressCap, IPAddress
+from ippools.models.cap import JUDGED_WITHIN
 from stats.ledger import throttle_buckets
 from stats.models import ThrottleState
 from throttling import backoff
@@ -201,7 +202,8 @@ def _forget(
 
 
 def _is_active(cap: AddressCap, now: datetime.datetime) -> bool:
-    return cap.ended_at is None and (cap.until is None or cap.until > now)
+    """Return whether nodes still obey it: at its end this decision is what they wait for."""
+    return cap.ended_at is None and (cap.until is None or cap.until > now - JUDGED_WITHIN)
 
 
 def _rules_with_programs(rule_ids: set[int]) -> dict[int, Rule]:

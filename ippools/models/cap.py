@@ -10,12 +10,20 @@ from throttling.limits import CapKind
 from throttling.models import Rule
 
 REASON_LENGTH = 500
+# At the end of a program's cap its throttle is judged. Until that is decided, and so long at the most, nodes keep the cap: else
+# a rate that stays reduced would be the full one for some seconds each time.
+JUDGED_WITHIN = datetime.timedelta(seconds=30)
 
 
 class AddressCapQuerySet(models.QuerySet["AddressCap"]):
     def active(self, at: datetime.datetime) -> Self:
         """Caps that are in effect at this time."""
         return self.filter(Q(until=None) | Q(until__gt=at), ended_at=None, began_at__lte=at)
+
+    def obeyed(self, at: datetime.datetime) -> Self:
+        """The same, and those of programs whose end is not decided on yet."""
+        is_judged = Q(kind=CapKind.THROTTLE_PROGRAM.value, until__gt=at - JUDGED_WITHIN)
+        return self.filter(Q(until=None) | Q(until__gt=at) | is_judged, ended_at=None, began_at__lte=at)
 
 
 class AddressCap(models.Model):

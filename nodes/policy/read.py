@@ -166,7 +166,7 @@ def read_overlay(*, virtual_mtas: Collection[int], servers: Mapping[int, str], a
         stopped = list(
             Server.objects.living().filter(is_stopped, pk__in=ids(servers)).order_by("pk").values_list(*columns)
         )
-        found_caps = caps.of_addresses(virtual_mtas, at=at)
+        found_caps = caps.obeyed_by_nodes(virtual_mtas, at=at)
         warming = [pk for pk, found in found_caps.items() if any(cap.kind == CapKind.WARM_UP for cap in found)]
         credentials = (
             Credential.objects.usable(at)

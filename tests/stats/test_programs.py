@@ -113,8 +113,27 @@ def test_it_goes_on_while_receivers_refuse(acme: Tenant, rule: Rule) -> None:
     decide(now=now)
     [(*_, until, _, _)] = shown()
     report(acme, ["deferred"] * 5, start=until - MINUTE, now=until)
-    assert decide(now=until + 10 * SECOND) == Decided(looked_at=1, began=1)
-    assert [row[4] for row in shown()] == [until, until + datetime.timedelta(hours=1)]
+    # Its end is decided on some seconds later: until then nodes keep it, so that the full rate is not used in between.
+    assert decide(now=until - SECOND) == Decided(looked_at=1)
+    pk = acme.addresses[0].pk
+    assert [each.max_messages_per_hour for each in caps.obeyed_by_nodes([pk], at=until + 9 * SECOND)[pk]] == [250]
+    assert decide(now=until + 10 * SECOND) == Decided(looked_at=1, extended=1)
+    assert [row[3:6] for row in shown()] == [(now, until + datetime.timedelta(hours=1), None)]
+    assert acts() == ["cap.began", "cap.extended"]
+    # Without a worker that decides, it ends all the same.
+    later = until + datetime.timedelta(hours=1)
+    assert caps.obeyed_by_nodes([pk], at=later + MINUTE) == {}
+
+
+def test_its_end_is_decided_within_seconds(acme: Tenant, rule: Rule) -> None:
+    now = START + 2 * MINUTE
+    report(acme, ["deferred"] * 60, start=START, now=now)
+    decide(now=now)
+    [(*_, until, _, _)] = shown()
+    assert decide(now=until + 10 * SECOND) == Decided(looked_at=1, ended=1)
+    assert [row[4:6] for row in shown()] == [(until, until)]
+    assert caps.obeyed_by_nodes([acme.addresses[0].pk], at=until + 10 * SECOND) == {}
+    assert decide(now=until + 20 * SECOND) == Decided(looked_at=1)
 
 
 def test_an_hour_that_arrives_late_decides_the_same(acme: Tenant, rule: Rule) -> None:
