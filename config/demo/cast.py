@@ -159,6 +159,9 @@ RECOVERED_ADDRESS = "198.51.100.24"
 ALERTED = tuple(person for person in PEOPLE if person.username in ("olivia", "petra"))[::-1]
 # It is drained, as its identity is broken and Gmail accepts less of it than of the pool's others: this pool lets Sluice act.
 HEALING_POOL, WATCHING_POOL = "Newsletters", "Shared Europe"
+# Yahoo defers most of this server's mail by this address, so that its program has reduced the rate.
+BACKING_OFF_ADDRESS, BACKING_OFF_SERVER = "203.0.113.10", ("brightmail", "Campaigns")
+BACKING_OFF_SENDER = "hello@go.brightmail.example"
 # On day 9 of its warm-up by this plan. One day was repeated, because this provider deferred mail on the day before.
 WARMING_ADDRESS, WARMING_PLAN, WARMING_REFUSED_AT = "192.0.2.43", "Standard", "GMX and WEB.DE"
 WARMING_ORGANIZATION, WARMING_SERVER = "brightmail", "Product mail"

@@ -12,7 +12,7 @@ from config.demo import cast, traffic
 from config.demo.counts import DAYS, RAW_DAYS
 from core.models import AuditEntry, User
 from ippools import identity
-from ippools.models import AddressDrain, AddressIdentity, IPAddress, IPPool, WarmUp
+from ippools.models import AddressCap, AddressDrain, AddressIdentity, IPAddress, IPPool, WarmUp
 from servers.due_domains import recheck_domains_of_changed_pools
 from servers.models import Domain, Membership, Organization, Server
 from stats.counts import audit, buckets
@@ -82,6 +82,9 @@ def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, 
     assert (drain.address.ipv4, drain.effect, drain.kinds) == (cast.TROUBLED_ADDRESS, "drained", ["identity"])
     assert "Its DNS identity is broken since 10 March 15:30 UTC: PTR missing, FCrDNS missing" in drain.reason
     assert drain.reason.endswith("1 of 8 sending addresses of pool Newsletters is drained, at most 2 may be (30 %)")
+    [back_off] = AddressCap.objects.active(NOW).filter(kind="throttle_program")
+    assert (back_off.address.ipv4, back_off.max_messages_per_hour) == (cast.BACKING_OFF_ADDRESS, 1_500)
+    assert back_off.reason.startswith("50 of 59 attempts were deferred (85 %; Automatic Backoff begins at 50 %)")
     assert {user.has_usable_password() for user in User.objects.all()} == {False}
     assert ThrottlingTemplate.objects.count() == 1 + len(cast.TEMPLATES)
     load(settings)
