@@ -1,4 +1,4 @@
-"""Receivers as models: limits, reputation, greylisting and outages. They are no provider's truth.
+"""Receivers as models: limits, reputation, greylisting, blocks, tarpits and outages. They are no provider's truth.
 
 A receiver judges each address by itself. What it does follows from its habits, which scenarios give, and from the dice that it
 is handed; time is the caller's, in seconds.
@@ -11,12 +11,15 @@ is handed; time is the caller's, in seconds.
   `blocked_below` all mail of the address is refused, until it has healed to `unblocked_above`.
 * **Greylisting.** So much of the mail is deferred whatever it is.
 * **Outage.** Between two times nothing is taken.
+* **Block.** From a time on all mail of an address is deferred with a text that says so, until the receiver has heard nothing
+  of the address for some hours.
+* **Tarpit.** Replies to an address whose reputation is low take so many seconds; its connection waits for them.
 """
 
 import random
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -41,6 +44,15 @@ class Mailbox(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """From the hour `begins` on mail of an address is deferred, until it has been quiet for `quiet_hours`."""
+
+    address: str
+    begins: float
+    quiet_hours: float
+
+
+@dataclass(frozen=True, slots=True)
 class Habits:
     """How a receiver judges. Numbers of messages; None as a limit, and no outages: it has none. Shares are from 0 to 1."""
 
@@ -61,15 +73,20 @@ class Habits:
     greylisted: float = 0.0
     # From and until, in hours.
     outages: tuple[tuple[float, float], ...] = ()
+    blocks: tuple[Block, ...] = ()
+    # Replies take so long below this reputation.
+    tarpit_seconds: float = 0.0
+    tarpitted_below: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of an attempt: the product's word for it, the text, and whether a complaint follows."""
+    """What became of an attempt: the product's word for it, the text, whether a complaint follows, and how long it took."""
 
     word: str
     text: str
     complains: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -80,8 +97,11 @@ class _Known:
     at: float
     reputation: float = NEUTRAL
     is_blocked: bool = False
+    last_at: float | None = None
     attempts: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     days: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    # Blocks that the address has outwaited.
+    served: set[Block] = field(default_factory=set)
 
 
 ACCEPTED = Reply("sent", "250 2.0.0 Ok: queued")
@@ -91,6 +111,7 @@ NEW_TO_US = Reply("deferred", "421 4.7.0 Unusual rate of mail originating from y
 GREYLISTED = Reply("deferred", "451 4.7.1 Greylisted, please try again in some minutes")
 AWAY = Reply("deferred", "421 4.3.2 Service not available, try again later")
 UNKNOWN = Reply("bounced", "550 5.1.1 User unknown")
+SHUT_OUT = Reply("deferred", "421 4.7.1 Connections from your IP address are not accepted at this time")
 BLOCKED = Reply("bounced", "550 5.7.1 Your IP address has been blocked because of its poor reputation")
 
 
@@ -108,7 +129,14 @@ class Receiver:
         if any(first * HOUR <= at < last * HOUR for first, last in habits.outages):
             return AWAY
         known = self._at(address, at)
-        day = int(at // DAY)
+        reply = SHUT_OUT if self._is_shut_out(address, known, at) else self._judged(known, int(at // DAY), mailbox)
+        known.last_at = at
+        if habits.tarpit_seconds and known.reputation < habits.tarpitted_below:
+            return replace(reply, seconds=habits.tarpit_seconds)
+        return reply
+
+    def _judged(self, known: _Known, day: int, mailbox: Mailbox) -> Reply:
+        habits = self.habits
         known.attempts[day] += 1
         if known.is_blocked:
             return BLOCKED
@@ -129,6 +157,14 @@ class Receiver:
             self._blame(known, day, COMPLAINT)
             return COMPLAINED
         return ACCEPTED
+
+    def _is_shut_out(self, address: str, known: _Known, at: float) -> bool:
+        for block in self.habits.blocks:
+            if block.address == address and at >= block.begins * HOUR and block not in known.served:
+                if known.last_at is None or at - known.last_at < block.quiet_hours * HOUR:
+                    return True
+                known.served.add(block)
+        return False
 
     def reputation(self, address: str) -> float:
         """Return the address's reputation, as of its last attempt."""
@@ -173,4 +209,5 @@ class Receiver:
 def read(given: Mapping[str, Any]) -> Habits:
     """Return the habits of a scenario's table; raises TypeError for a name that no habit has."""
     outages = given.get("outages", ())
-    return Habits(**{**given, "outages": tuple((first, last) for first, last in outages)})
+    blocks = tuple(Block(**each) for each in given.get("blocks", ()))
+    return Habits(**{**given, "outages": tuple((first, last) for first, last in outages), "blocks": blocks})

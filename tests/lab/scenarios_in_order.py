@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.lab import bad_customer, cold_address, dead_zone, overload, panel_stopped
+from tests.lab import bad_customer, cold_address, dead_zone, incident, overload, panel_stopped
 from tests.lab.story import Story
 from tests.lab.throwaway import rolled_back
 
@@ -15,6 +15,9 @@ SCENARIOS: dict[str, Callable[..., Story]] = {
     "bad_customer": bad_customer.run,
     "dead_zone": dead_zone.run,
     "panel_stopped": panel_stopped.run,
+    "sudden_block": incident.run,
+    "outage": incident.run,
+    "wrong_limit": incident.run,
 }
 FOLDER = Path(__file__).parent / "scenarios"
 
