@@ -14,6 +14,8 @@ handler403 = "api.fallbacks.handler403"
 handler404 = "api.fallbacks.handler404"
 handler500 = "api.fallbacks.handler500"
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin", RedirectView.as_view(pattern_name="admin:index", query_string=True)),

@@ -8,6 +8,8 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
+from panel.apps import load_pages
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 
@@ -28,3 +30,5 @@ if settings.SLUICE_OTLP_ENDPOINT:
     tracing.start("web")
 application = get_wsgi_application()
 application.request_class = Utf8Request
+# The pages and both APIs, so that the first request waits for none of them.
+load_pages()

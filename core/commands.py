@@ -13,7 +13,15 @@ from core.errors import Refused
 from core.texts import sentence
 
 
-class ActCommand(BaseCommand, ABC):
+class PlainCommand(BaseCommand):
+    """A command of ours, without Django's system checks: they load both APIs and all pages of the panel, which takes longer
+    than the rest of a command's start. `manage.py check` and `migrate` run them.
+    """
+
+    requires_system_checks = []
+
+
+class ActCommand(PlainCommand, ABC):
     """A command that calls an act and prints its outcome.
 
     With `--json` stdout is exactly one JSON object; logs go to stderr. A refused act ends the command with status 1.

@@ -4,16 +4,16 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import BaseCommand
 from django.utils import timezone
 
 from alerts import evaluating, sending
 from alerts.models import Alert
+from core.commands import PlainCommand
 
 _RUN_SECONDS = 30.0
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Evaluate the conditions of alerts once, now, and send the messages that are due."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

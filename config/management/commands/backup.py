@@ -4,13 +4,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 from django.utils import timezone
 
 from config.backup import BackupRefused, write_backup
+from core.commands import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Write the whole database to one new file (gzipped JSON lines). The panel can keep running."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

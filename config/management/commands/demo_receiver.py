@@ -3,14 +3,15 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 
 from config.demo import receiver
+from core.commands import PlainCommand
 from servers.models import Server
 from webhooks.addresses import NotAllowed, check
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Report three events of a server of the demo, and show how a small receiver on this machine gets them as webhooks "
         "and verifies their signatures. The command must be allowed to call it: SLUICE_WEBHOOK_NETWORKS=127.0.0.1/32."

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from django.core.management import BaseCommand
-
 from config.operators import make_first_operator
 from core.audit import Actor
+from core.commands import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Create the first superuser with a generated password and print it; do nothing if there is a superuser."
 
     def handle(self, *args: Any, **options: Any) -> None:

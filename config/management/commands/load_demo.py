@@ -5,14 +5,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 from django.utils import timezone
 
 from config.demo import alerts, backing_off, cast, healing, platform, warming
 from config.demo.counts import Counts
+from core.commands import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Create demo data: three organizations with servers, pools, addresses, people and a year of counts. Running it "
         "again adds what is missing, and the events since the last run."

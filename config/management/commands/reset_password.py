@@ -3,13 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 
 from config.operators import FIRST_OPERATOR, NoSuchUser, reset_password
 from core.audit import Actor
+from core.commands import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Give a user a new, generated password and print it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

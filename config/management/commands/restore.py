@@ -4,13 +4,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 
 from config.backup import BackupRefused, restore_backup
 from config.checks import unreadable_secrets
+from core.commands import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Restore a file written by `backup` into an empty, migrated database: SQLite or PostgreSQL, "
         "independent of the source."

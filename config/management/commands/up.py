@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, CommandError, call_command
+from django.core.management import CommandError, call_command
 
 import sluice
 from config import checks, embedded, environment
 from config.operators import make_first_operator
 from config.supervisor import Supervisor, how_it_ended
 from core.audit import Actor
+from core.commands import PlainCommand
 
 # Celery warns whoever is root, in nine lines. Who says `make run` as root has decided that.
 KNOWN_WARNINGS = "ignore:You're running the worker with superuser privileges"
@@ -32,9 +33,8 @@ RUN, RESET_PASSWORD, DEMO = (
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Prepare the database and run web, worker and beat until Ctrl-C or until one of them ends."
-    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--bind", default=environment.text("SLUICE_BIND", "127.0.0.1"), help="address to listen on")

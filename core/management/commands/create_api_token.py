@@ -5,10 +5,11 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 from django.utils import timezone
 
 from core.audit import Actor
+from core.commands import PlainCommand
 from core.errors import Invalid
 from core.models import User
 from core.tokens import create_token
@@ -17,7 +18,7 @@ from core.tokens import create_token
 MOST_DAYS = 36_525
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """See the module."""
 
     help = "Create an API token, which replaces the user's password in HTTP Basic authentication, and print it."

@@ -3,15 +3,16 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 from django.utils import timezone
 
 from core.audit import Actor
+from core.commands import PlainCommand
 from core.models import ApiToken
 from core.tokens import revoke_token
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """See the module."""
 
     help = "Revoke an API token at once, by the id that create_api_token and the panel show."

@@ -5,13 +5,13 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management import BaseCommand
 from django.utils import timezone
 
+from core.commands import PlainCommand
 from nodes import healing
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Decide which addresses are drained, as the worker does every minute. Pools say whether it only watches."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -4,14 +4,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 
+from core.commands import PlainCommand
 from nodes.agent_file import export_agent
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Write the agent of a node into a folder: one Python program, its systemd unit, and Haraka's plug-in."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", metavar="DIR", type=Path)

@@ -5,14 +5,14 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import BaseCommand
 from django.utils import timezone
 
+from core.commands import PlainCommand
 from stats.counts.audit import audit
 from stats.management.days import add_day_arguments, days_between
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Compare the counts with the stored events. Ends with status 1 if they differ. Changes nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -5,13 +5,13 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management import BaseCommand
 from django.utils import timezone
 
+from core.commands import PlainCommand
 from stats import programs
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Run the throttle programs on the latest replies, as the worker does every ten seconds."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -5,13 +5,13 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management import BaseCommand
 from django.utils import timezone
 
+from core.commands import PlainCommand
 from stats import warm_up
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Decide on today (UTC) for every address that is being warmed up, as the worker does. A date is decided once."
     )

@@ -5,10 +5,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 from django.utils import timezone
 
 from core.audit import Actor
+from core.commands import PlainCommand
 from core.errors import Refused
 from stats.intake import event_sources, sources
 from stats.intake.event_sources import MadeSource
@@ -18,7 +19,7 @@ ACTOR = Actor.of_command("event_source")
 URL = "/api/v1/events/{}"
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Make, list, rotate and revoke event sources, and map their texts to servers."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

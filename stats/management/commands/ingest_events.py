@@ -11,9 +11,10 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 from django.utils import timezone
 
+from core.commands import PlainCommand
 from core.errors import Refused
 from stats.intake import event_sources
 from stats.intake.delivery import StateMoved, deliver
@@ -30,7 +31,7 @@ MOST_SHOWN = 20
 BAR_WIDTH = 30
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Store the events of a file (one JSON object per line; plain, gzip or zstd; - for standard input) or, with "
         "--source, of files in the format of an event source. Events that are already stored count once, so an "

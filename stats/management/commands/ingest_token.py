@@ -4,10 +4,11 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 from django.utils import timezone
 
 from core.audit import Actor
+from core.commands import PlainCommand
 from core.errors import Refused
 from core.names import fold
 from stats.intake.tokens import make_ingest_token, revoke_ingest_token
@@ -16,7 +17,7 @@ from stats.models import IngestToken
 ACTOR = Actor.of_command("ingest_token")
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Create, revoke or list the tokens with which collectors report events of any server."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

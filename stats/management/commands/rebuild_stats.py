@@ -4,16 +4,17 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 from django.utils import timezone
 
+from core.commands import PlainCommand
 from stats.counts.audit import EventsMissing, rebuild
 from stats.counts.runs import logged
 from stats.management.days import add_day_arguments, days_between
 from stats.models import RollupRun
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Rebuild the counts of some days, and of their months, years and totals, from the stored events. Folding waits "
         "meanwhile. Days whose events were dropped are skipped."

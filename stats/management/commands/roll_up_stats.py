@@ -5,13 +5,13 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import BaseCommand
 from django.utils import timezone
 
+from core.commands import PlainCommand
 from stats.counts.fold import fold_all
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Count the events of all open batches, including batches that another process is counting. "
         "Running it again changes nothing."

@@ -5,10 +5,11 @@ import uuid
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 from django.utils import timezone
 
 from core.audit import Actor
+from core.commands import PlainCommand
 from core.errors import Refused
 from core.texts import sentence
 from webhooks.deliveries import send_again
@@ -17,7 +18,7 @@ from webhooks.models import Delivery
 _MOST = 1_000
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "List the deliveries of webhooks, newest first, or send some of them again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -5,17 +5,17 @@ import json
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.core.management import BaseCommand
 from django.utils import timezone
 
 from core.audit import Actor
+from core.commands import PlainCommand
 from webhooks.models import SigningKey
 from webhooks.signing import OVERLAP, published, rotate_key, signer
 
 _MOST_HOURS = 24 * 365
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Show the keys with which calls of webhooks are signed, or make a new one that signs after an overlap."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
