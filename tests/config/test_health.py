@@ -89,7 +89,9 @@ def test_readyz_names_a_broker_that_is_away(probe: Client, settings, monkeypatch
 def test_a_redis_that_is_away_is_told_within_seconds(settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     connect = health.app.connection_for_write
-    monkeypatch.setattr(health.app, "connection_for_write", lambda **more: connect(settings.REDIS_URL, **more))
+    monkeypatch.setattr(
+        health.app, "connection_for_write", lambda **more: connect(settings.REDIS_URL, transport="redis", **more)
+    )
     with pytest.raises(health.NotReady, match="the broker does not answer"):
         health.check_broker()
 
