@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Count, Field, IntegerField, QuerySet, TextField, Value, Window
 from django.db.models.functions import Cast, JSONObject, RowNumber
@@ -120,9 +121,14 @@ def ask(questions: Callable[[], Sequence[Question]], *, key: Hashable, at: datet
 def _query(questions: Sequence[Question]) -> _Query:
     if not questions:
         return _Query((), "", ())
+    names = tuple(question.name for question in questions)
     first, *others = (_branch(question) for question in questions)
-    sql, params = first.union(*others, all=True).query.sql_with_params()
-    return _Query(tuple(question.name for question in questions), sql, tuple(params))
+    try:
+        sql, params = first.union(*others, all=True).query.sql_with_params()
+    except EmptyResultSet:
+        # Of nothing, as for a person without an organization: Django knows that without asking the database.
+        return _Query(names, "", ())
+    return _Query(names, sql, tuple(params))
 
 
 def _branch(question: Question) -> QuerySet[Any, Any]:

@@ -16,6 +16,7 @@ from django.core.cache import caches
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.models.signals import post_migrate
 
+from panel.apps import load_pages
 from servers.provisioning import suspend_server
 from stats.intake import known_names
 from tests.cast import NOW, SYSTEM, Tenant, make_server, make_tenant
@@ -142,6 +143,9 @@ def make_builtin_rows(sender: AppConfig, **_: Any) -> None:
 
 
 post_migrate.connect(make_builtin_rows)
+
+# Tests of every page are made from what is registered, while they are collected.
+load_pages()
 
 
 def delete_what_is_there(

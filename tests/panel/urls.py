@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from panel.apps import load_pages
+
 # unfold and Django have these for every site; they show no records.
 SITE_PAGES = ("index", "search", "password_change", "password_change_done", "autocomplete", "jsi18n", "app_list")
 
@@ -27,6 +29,7 @@ class Address:
 
 def addresses() -> list[Address]:
     """Return every named address under /admin/."""
+    load_pages()
     labels = {
         f"{model._meta.app_label}_{model._meta.model_name}": model._meta.label_lower for model in admin.site._registry
     }
