@@ -50,6 +50,7 @@ def take(browser: Browser, server: Server) -> None:
             picture(page, "explorer", "/admin/explorer/?period=7d&group=provider&compare=on", height=1150)
             picture(page, "pool", "/admin/ippools/ippool/?q=Campaigns", "Campaigns", height=760)
             address(page)
+            closed_loop(page)
             picture(page, "addresses", "/admin/ippools/ipaddress/?o=4", height=720)
             picture(page, "domain", "/admin/servers/domain/?q=mail.brightmail", "mail.brightmail.example", height=800)
             picture(page, "usage", "/admin/usage/?by=server", height=700)
@@ -123,6 +124,13 @@ def change(page: Page) -> None:
     page.get_by_role("button", name="Undo this change …").click()
     page.get_by_role("button", name="Restore these values").click()
     page.wait_for_load_state("networkidle")
+
+
+def closed_loop(page: Page) -> None:
+    """One address in back-off, one that is warmed up, one that is drained: each with its reason."""
+    addresses = (("back-off", "203.0.113.10", 560), ("drained", "198.51.100.23", 560), ("warm-up", "192.0.2.43", 1000))
+    for name, ipv4, height in addresses:
+        picture(page, name, f"/admin/ippools/ipaddress/?q={ipv4}", ipv4, height=height)
 
 
 if __name__ == "__main__":

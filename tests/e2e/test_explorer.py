@@ -49,7 +49,13 @@ def test_a_servers_bounces_by_reason(visit):
     expect(page.locator(".panel-notice")).to_have_count(0)
     # The demo's receivers refuse for these reasons; each row is a share of all bounces, and leads to its own days.
     heads = table.get_by_role("columnheader").all_inner_texts()
-    assert [head.removesuffix(" ↓") for head in heads] == ["Class of the reply", "Deferred", "Bounced", "Late bounces", "Held"]
+    assert [head.removesuffix(" ↓") for head in heads] == [
+        "Class of the reply",
+        "Deferred",
+        "Bounced",
+        "Late bounces",
+        "Held",
+    ]
     rows = {row.get_by_role("rowheader").inner_text(): row for row in table.get_by_role("row").all()[1:]}
     bounces = {name: number(row.locator("[data-label=Bounced]")) for name, row in rows.items()}
     total = bounces.pop("All")
