@@ -20,10 +20,9 @@ ODD = (
 )
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_odd_addresses_are_no_crash(name, acme, platform):
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_addresses_are_no_crash(odd, acme, platform):
     client = sign_in(platform.superuser)
     client.raise_request_exception = False
-    for odd in ODD:
-        url = f"{reverse(f'admin:{name}')}?{odd}"
-        assert client.get(url).status_code < 500, url
+    crashes = [name for name in PAGES if client.get(f"{reverse(f'admin:{name}')}?{odd}").status_code >= 500]
+    assert crashes == []
