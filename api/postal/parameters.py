@@ -248,7 +248,7 @@ class ListSuppressions(Page):
 class ManyAddresses(Parameters):
     """Up to a thousand addresses."""
 
-    addresses = MailAddresses(_ADDRESSES, required=True, example=["roger@example.com"])
+    addresses = Names(_ADDRESSES, required=True, example=["roger@example.com"])
     faults = (str(TOO_MANY), str(TOO_INTERNATIONAL))
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -260,6 +260,7 @@ class ManyAddresses(Parameters):
 
 
 class ChosenAddresses(ManyAddresses):
+    addresses = MailAddresses(_ADDRESSES, required=True, example=["roger@example.com"])
     scope = Choice(
         "Suppressions of the key's server, or those of all servers of its organization", choices=SCOPES, default="server",
         wrong="scope must be server or organization",

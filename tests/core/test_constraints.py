@@ -1,6 +1,6 @@
 """What the tables of core refuse."""
 
-from core.models import Job, SetAside, User
+from core.models import Job, SavedFilter, SetAside, User
 from tests.factories import A_MOMENT, ApiTokenFactory, AuditEntryFactory, JobFactory, UserFactory
 from tests.refusals import Refusals
 
@@ -58,6 +58,22 @@ def _():
         SetAside.objects.create(
             audience="platform", key="k", label="x", is_hidden=True, until=A_MOMENT, by_label="ann"
         )  # fmt: skip
+
+
+def make_filter(name: str) -> None:
+    user = User.objects.first() or UserFactory()
+    SavedFilter.objects.create(user=user, page="servers.server", name=name, query="q=x")
+
+
+@refusals.by("core_savedfilter_name")
+def _():
+    make_filter("Mine")
+    make_filter("Mine")
+
+
+@refusals.by("core_savedfilter_named")
+def _():
+    make_filter("")
 
 
 test_the_database_refuses = refusals.as_test()
