@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from alerts.scope import FRESH_FOR
+
 
 def test_one_finds_the_overloaded_pool_the_address_in_trouble_and_why(visit):
     page = visit()
@@ -130,7 +132,8 @@ def test_the_first_stop_of_the_keyboard_leads_past_the_menu(visit):
 def test_the_numbers_of_today_are_read_again_with_their_time(visit):
     page = visit()
     first = page.locator("#today time").get_attribute("datetime")
-    page.wait_for_timeout(1_500)
+    # The sums are kept for some seconds, and the time is theirs.
+    page.wait_for_timeout(FRESH_FOR.total_seconds() * 1_000 + 500)
     page.evaluate("htmx.ajax('GET', location.pathname, {target: '#today', select: '#today', swap: 'outerHTML'})")
     expect(page.locator("#today time")).not_to_have_attribute("datetime", first or "")
     expect(page.locator("#today")).to_have_attribute("hx-trigger", "every 60s")
