@@ -23,7 +23,7 @@ class TooLarge(dns.exception.FormError):
 
     def __init__(self, message: str) -> None:
         # dnspython 2.9 gives this method no types.
-        super().__init__(message)  # type: ignore[no-untyped-call]
+        super().__init__(message)  # type: ignore[no-untyped-call]  # dnspython has no types for it
 
 
 class Budget:

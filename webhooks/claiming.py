@@ -96,7 +96,7 @@ def _update(changes: str, columns: Sequence[tuple[str, str]], rows: Sequence[Seq
     names = ", ".join(name for name, _ in columns)
     if connection.vendor == "postgresql":
         arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
-        new = f"SELECT * FROM unnest({arrays})"  # noqa: S608
+        new = f"SELECT * FROM unnest({arrays})"  # noqa: S608 - the types are ours
     else:
         new = f"VALUES ({', '.join(['%s'] * len(columns))})"
     sql = f"""

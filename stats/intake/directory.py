@@ -85,6 +85,9 @@ class Directory:
         for known in (self.servers, self.addresses):
             if len(known) > MOST_REMEMBERED:
                 known.clear()
+        if len(self.recipients.known) > MOST_REMEMBERED:
+            # Texts that are no domains have no number, and are not among the names.
+            self.recipients.begin_anew(self._names.recipients)
         self.explanations.evict()
         if self._names.is_large():
             # Others may be at those.

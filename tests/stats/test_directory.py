@@ -91,6 +91,16 @@ def test_a_long_run_forgets_and_counts_on(acme: Tenant, globex: Tenant, monkeypa
     assert_counts(events)
 
 
+def test_a_long_run_forgets_recipients_that_are_no_domains(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (directory, known_names):
+        monkeypatch.setattr(module, "MOST_REMEMBERED", 2)
+    known = Directory(Reporter(), now=NOW)
+    for number in range(6):
+        odd = event(acme, id=str(number), ip=None, to=f"x@no_{number}_domain!", **{"from": None})
+        assert ingest([odd], reporter=PLATFORM, now=NOW, directory=known).accepted == 1
+        assert len(known.recipients.known) <= 3
+
+
 @pytest.mark.parametrize("first", ["known@acme.example", "new@acme.example"])
 def test_of_events_with_one_key_the_first_counts_whether_or_not_its_sender_is_new(acme: Tenant, first: str) -> None:
     known = Directory(PLATFORM, now=NOW)
