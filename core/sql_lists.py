@@ -13,3 +13,34 @@ def texts(values: Iterable[str]) -> RawSQL:
     if connection.vendor == "postgresql":
         return RawSQL("SELECT unnest(%s::text[])", [words])
     return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(words)])
+
+
+def ids(values: Iterable[int]) -> RawSQL:
+    """Return a subquery of these ids, for `__in`: one parameter however many they are.
+
+    On PostgreSQL 15 a range of buckets together with `= ANY(array)` reads the whole range for each of the ids (60 times
+    slower); `IN (SELECT …)` reads it once and joins.
+    """
+    return ids_in(id_list(values))
+
+
+def id_list(values: Iterable[int]) -> str:
+    """Return these ids as the one text that `ids_in` takes."""
+    numbers = ",".join(map(str, values))
+    # As text on PostgreSQL too: psycopg looks at every element of a list, which takes longer than the query.
+    return f"{{{numbers}}}" if connection.vendor == "postgresql" else f"[{numbers}]"
+
+
+def ids_in(listed: str) -> RawSQL:
+    """Return a subquery of the ids of a text that `id_list` made: for a `Compiled` query."""
+    if connection.vendor == "postgresql":
+        return RawSQL("SELECT unnest(%s::bigint[])", [listed])
+    return RawSQL("SELECT value FROM json_each(%s)", [listed])
+
+
+def addresses(values: Iterable[str]) -> RawSQL:
+    """Return a subquery of these IP addresses, for `__in`."""
+    words = list(values)
+    if connection.vendor == "postgresql":
+        return RawSQL("SELECT unnest(%s::inet[])", [words])
+    return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(words)])

@@ -6,10 +6,10 @@ from django.db.models import Q, QuerySet
 
 from core import keys
 from core.errors import Refused
+from core.sql_lists import ids
 from ippools.models import IPAddress, IPPoolMember
 from nodes.models import Node, NodePolicy
 from servers.models import IPPoolRule, Server
-from stats.ledger.storage import ids
 
 
 class InvalidNodeKey(Refused):

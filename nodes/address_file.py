@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from core import sql_lists
 from core.atomic_acts import atomic_act
 from core.audit import Actor
 from core.csv_table import Row, at_line
@@ -16,7 +17,6 @@ from nodes import nodes
 from nodes.models import Node, NodeAddress
 from servers import address_file
 from servers.address_file import Outcome
-from stats.ledger import storage
 
 COLUMN = "node"
 COLUMNS = (*address_file.COLUMNS, COLUMN)
@@ -37,7 +37,7 @@ def import_rows(rows: Sequence[Row], *, actor: Actor) -> Outcome:
     """
     outcome = address_file.import_rows(rows, actor=actor)
     said = [row for row in rows if row.text(COLUMN)]
-    found = IPAddress.objects.filter(ipv4__in=storage.addresses({row.code("ipv4") for row in said}))
+    found = IPAddress.objects.filter(ipv4__in=sql_lists.addresses({row.code("ipv4") for row in said}))
     addresses = {each.ipv4: each for each in found}
     placed = NodeAddress.objects.filter(ip_address__in=found.values("pk")).select_related("node")
     on = {each.ip_address_id: each.node for each in placed}

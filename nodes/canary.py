@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Count, Q
 
+from core import sql_lists
 from core.audit import Actor, record
 from nodes.models import Node, NodeAddress, NodePolicy, NodeReport, Publication, Revision
 from nodes.publishing import roll_back
 from stats.counts import buckets
 from stats.kinds import Kind
-from stats.ledger import keys, storage
+from stats.ledger import keys
 from stats.models import Event
 
 # Fewer attempts than these say nothing of a share.
@@ -89,7 +90,7 @@ def share_of(nodes: Collection[int], *, since: datetime.datetime, now: datetime.
         key__gte=keys.least_key(buckets.day_of(since)),
         key__lt=keys.least_key(buckets.day_of(now) + 1),
         minute__range=(buckets.minute_of(since), buckets.minute_of(now)),
-        address_id__in=storage.ids(addresses),
+        address_id__in=sql_lists.ids(addresses),
         kind__in=(Kind.SENT, Kind.DEFERRED, Kind.BOUNCED),
     ).aggregate(attempts=Count("*"), accepted=Count("pk", filter=Q(kind=Kind.SENT)))
     return Share(counted["attempts"], counted["accepted"])

@@ -8,13 +8,14 @@ from typing import Any
 from django.db.models import Count, F, IntegerField
 from django.db.models.functions import Cast
 
+from core import sql_lists
 from nodes import texts
 from nodes.policy import documents
 from nodes.policy.rehearsal import Rehearsal, rehearse, sentences
 from nodes.publishing import Draft, policies_in
 from stats.counts import buckets
 from stats.kinds import Kind
-from stats.ledger import keys, storage
+from stats.ledger import keys
 from stats.models import Day, Event, RecipientDomain
 from stats.models.names import OTHER
 
@@ -93,7 +94,7 @@ def attempts_of(
                 key__lt=keys.least_key(day + 1),
                 minute__range=(buckets.minute_of(since), buckets.minute_of(now)),
                 kind__in=_ATTEMPTS,
-                address_id__in=storage.ids(addresses),
+                address_id__in=sql_lists.ids(addresses),
             )
             .annotate(hour=Cast(F("minute") / 60, IntegerField()))
             .order_by()
@@ -102,7 +103,7 @@ def attempts_of(
         )
         counted = list(rows)
         numbers = {recipient for _, recipient, _, _ in counted} - names.keys()
-        names |= RecipientDomain.objects.filter(pk__in=storage.ids(numbers)).values_list("pk", "name")
+        names |= RecipientDomain.objects.filter(pk__in=sql_lists.ids(numbers)).values_list("pk", "name")
         for address, recipient, hour, total in counted:
             name = names.get(recipient, OTHER)
             if name != OTHER:

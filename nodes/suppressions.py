@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 
 from core.errors import Fault, Invalid
+from core.sql_lists import ids
 from nodes.document import NoRevision
 from nodes.models import Node, NodePolicy
 from servers.models import Server
-from stats.ledger.storage import ids, snapshot
+from stats.ledger.storage import snapshot
 from suppressions.keys import Keys
 from suppressions.models import Suppression, SuppressionList
 

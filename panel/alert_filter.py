@@ -9,9 +9,9 @@ from django.utils import timezone
 from alerts.conditions import CONDITIONS
 from alerts.items import PARAMETER
 from alerts.subjects import conditions_of, subjects
+from core import sql_lists
 from panel.dashboard.scope import scope_of
 from panel.viewer import viewer_of
-from stats.ledger import storage
 
 
 class AlertFilter(SimpleListFilter):
@@ -31,4 +31,4 @@ class AlertFilter(SimpleListFilter):
         condition = self.value()
         if condition not in dict(self.lookup_choices):
             return queryset
-        return queryset.filter(pk__in=storage.ids(subjects(condition, scope_of(request), timezone.now())))
+        return queryset.filter(pk__in=sql_lists.ids(subjects(condition, scope_of(request), timezone.now())))

@@ -9,9 +9,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 
+from core.sql_lists import ids as listed
 from ippools.models import IPPoolMember
 from servers.models import Domain, Server
-from stats.ledger.storage import ids as listed
 from stats.reports import volumes
 from stats.reports.volumes import NOTHING, Volume
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q
 
+from core import sql_lists
 from core.audit import Actor
 from core.locks import advisory
 from servers import send_limits
@@ -18,7 +19,6 @@ from servers.models import SendLimitMark, Server
 from servers.send_limits import Level, Period, Usage
 from stats.counts import buckets
 from stats.counts.buckets import Grain
-from stats.ledger import storage
 from stats.models import ServerCount
 from webhooks import limit_events
 from webhooks.tasks import request_delivery
@@ -97,5 +97,5 @@ def _sent(server_ids: Collection[int], now: datetime.datetime) -> Mapping[tuple[
         | Q(grain=Grain.MONTH, bucket=buckets.month_number(today))
     )
     period_of = {Grain.HOUR: Period.HOUR.value, Grain.DAY: Period.DAY.value, Grain.MONTH: Period.MONTH.value}
-    rows = ServerCount.objects.filter(current, server_id__in=storage.ids(server_ids))
+    rows = ServerCount.objects.filter(current, server_id__in=sql_lists.ids(server_ids))
     return {(pk, period_of[Grain(grain)]): sent for pk, grain, sent in rows.values_list("server_id", "grain", "sent")}

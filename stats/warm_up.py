@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from core import sql_lists
 from core.audit import Actor
 from core.locks import advisory
 from ippools import warm_ups
 from ippools.models import WarmUp, WarmUpDay
 from stats.counts import buckets
 from stats.counts.buckets import Grain
-from stats.ledger import storage
 from stats.models import AddressCount, AddressReasonCount, Provider, ProviderCount
 from stats.models.provider import ProviderDomain
 from stats.reasons import Reason
@@ -118,7 +118,7 @@ def happened_between(address_id: int, first: datetime.date, end: datetime.date) 
 
 def resting(address_ids: Collection[int], now: datetime.datetime) -> list[Resting]:
     """Return which addresses have used their part of today's caps, by address. One query, five where any is warmed up."""
-    active = WarmUp.objects.active().filter(address_id__in=storage.ids(address_ids)).select_related("plan")
+    active = WarmUp.objects.active().filter(address_id__in=sql_lists.ids(address_ids)).select_related("plan")
     found = {each.pk: each for each in active.order_by("address_id")}
     if not found:
         return []
@@ -170,7 +170,7 @@ def _attempts_today(
 ) -> tuple[dict[int, int], dict[tuple[int, str], int]]:
     names = dict(Provider.objects.values_list("pk", "name"))
     rows = ProviderCount.objects.filter(
-        grain=Grain.DAY, bucket=buckets.day_of(now), address_id__in=storage.ids(address_ids)
+        grain=Grain.DAY, bucket=buckets.day_of(now), address_id__in=sql_lists.ids(address_ids)
     )
     used: defaultdict[int, int] = defaultdict(int)
     used_at: dict[tuple[int, str], int] = {}

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models.expressions import RawSQL
+from django.db.models import QuerySet
 
+from core import sql_lists
+from core.compiled import Compiled
 from servers.models import Webhook
 from webhooks.models import Delivery
 from webhooks.payloads import body_of
@@ -30,15 +32,21 @@ class Target:
         return not self.events or event in self.events
 
 
-def targets_of(servers: Iterable[int] | RawSQL) -> dict[int, list[Target]]:
+def targets_of(servers: Iterable[int]) -> dict[int, list[Target]]:
     """Return the enabled webhooks of those of the servers that are not deleted, by server. One query."""
-    rows = Webhook.objects.filter(enabled=True, server__in=servers, server__deleted_at=None)
     found: dict[int, list[Target]] = {}
-    for pk, server, events, is_private in rows.order_by("pk").values_list(
-        "pk", "server_id", "events", "server__privacy_mode"
-    ):
+    for pk, server, events, is_private in _OF_SERVERS.all(sql_lists.id_list(servers)):
         found.setdefault(server, []).append(Target(pk, server, frozenset(events), is_private))
     return found
+
+
+def _of_servers(listed: str) -> QuerySet[Webhook, tuple[Any, ...]]:
+    rows = Webhook.objects.filter(enabled=True, server__in=sql_lists.ids_in(listed), server__deleted_at=None)
+    return rows.order_by("pk").values_list("pk", "server_id", "events", "server__privacy_mode")
+
+
+# Every batch of events asks.
+_OF_SERVERS = Compiled(str, _of_servers)
 
 
 def queue(told: Iterable[tuple[Target, str, Mapping[str, Any]]], *, now: datetime.datetime) -> int:

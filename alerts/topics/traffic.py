@@ -8,9 +8,9 @@ from alerts.items import Group, Item, lines
 from alerts.links import change_url
 from alerts.scope import among
 from alerts.topics.look import HOURS, MOMENT, Look, days
+from core import sql_lists
 from servers.models import Server
 from stats.counts.buckets import Grain
-from stats.ledger import storage
 from stats.models import Batch, ServerCount
 from stats.reports.health import LONGEST_LAG
 
@@ -39,7 +39,7 @@ def questions(look: Look) -> list[Question]:
     moved = Q(incoming__gt=0) | Q(sent__gt=0) | Q(deferred__gt=0) | Q(bounced__gt=0) | Q(held__gt=0) | Q(spam__gt=0)
     rows = ServerCount.objects.filter(in_days | Q(grain=Grain.HOUR, bucket__in=hours.all))
     if look.scope.server_ids is not None:
-        rows = rows.filter(server_id__in=storage.ids(look.scope.server_ids))
+        rows = rows.filter(server_id__in=sql_lists.ids(look.scope.server_ids))
     grouped = (
         rows.filter(server_id__in=among(live, "organization_id", look.scope.organization_ids).values("pk"))
         .order_by()

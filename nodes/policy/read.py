@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from core.sql_lists import ids
 from ippools import caps, drains
 from ippools.models import AddressDrain, IPAddress
 from nodes.policy.model import (
@@ -26,7 +27,7 @@ from nodes.stand_ins import of_addresses
 from servers import send_limits
 from servers.models import Credential, SendLimitMark, Server
 from stats import warm_up
-from stats.ledger.storage import ids, snapshot
+from stats.ledger.storage import snapshot
 from throttling.limits import CapKind
 
 _DEFAULT_NAME = "default VirtualMTA"

@@ -7,11 +7,11 @@ from typing import Any
 from django.db.models import QuerySet
 
 from alerts.links import change_url
+from core import sql_lists
 from ippools.models import IPAddress, IPPool, IPPoolMember
 from servers.access import pools_seen_by
 from servers.models import Organization, Server
 from stats import reasons
-from stats.ledger import storage
 from stats.models import Provider, Sender, Signature, Subject
 from stats.models.names import OTHER
 from stats.reports.reader import ZERO, Counts
@@ -34,12 +34,12 @@ def merged(group: str, groups: dict[Any, Counts], user: Any) -> dict[Any, Counts
     owners: dict[int, list[int]] = {}
     match group:
         case "organization":
-            pairs: QuerySet[Any, Any] = Server.objects.filter(pk__in=storage.ids(groups)).values_list(
+            pairs: QuerySet[Any, Any] = Server.objects.filter(pk__in=sql_lists.ids(groups)).values_list(
                 "pk", "organization_id"
             )
         case "pool":
             seen = pools_seen_by(user).values("pk")
-            members = IPPoolMember.objects.filter(ip_address_id__in=storage.ids(groups), pool_id__in=seen)
+            members = IPPoolMember.objects.filter(ip_address_id__in=sql_lists.ids(groups), pool_id__in=seen)
             pairs = members.values_list("ip_address_id", "pool_id")
         case _:
             return groups
@@ -59,7 +59,7 @@ def names_of(group: str, keys: Iterable[Any]) -> dict[Any, Name]:
         case "organization":
             found = _records(Organization, "servers.organization", wanted, "name")
         case "server":
-            rows = Server.objects.filter(pk__in=storage.ids(wanted)).values_list("pk", "name", "organization__name")
+            rows = Server.objects.filter(pk__in=sql_lists.ids(wanted)).values_list("pk", "name", "organization__name")
             url = "servers.server"
             found = {pk: Name(f"{name} ({owner})", change_url(url, pk), str(pk)) for pk, name, owner in rows}
             found |= _gone(Subject.Kind.SERVER, wanted, found)
@@ -74,12 +74,12 @@ def names_of(group: str, keys: Iterable[Any]) -> dict[Any, Name]:
         case "domain":
             found = {key: Name("other domains") if key == OTHER else Name(key, value=key) for key in wanted}
         case "sender":
-            senders = dict(Sender.objects.filter(pk__in=storage.ids(wanted)).values_list("pk", "name"))
+            senders = dict(Sender.objects.filter(pk__in=sql_lists.ids(wanted)).values_list("pk", "name"))
             found = {key: Name("other senders" if text == OTHER else text) for key, text in senders.items()}
         case "reason":
             found = {key: Name(reasons.WORDS.get(key, "other").replace("_", " "), value=str(key)) for key in wanted}
         case _:
-            texts = {each.pk: str(each) for each in Signature.objects.filter(pk__in=storage.ids(wanted))}
+            texts = {each.pk: str(each) for each in Signature.objects.filter(pk__in=sql_lists.ids(wanted))}
             found = {key: Name(texts.get(key, "other"), value=str(key)) for key in wanted}
     nothing = {"organization": "no organization", "pool": "no pool", "address": "no known address"}.get(
         group, "unknown"
@@ -88,12 +88,12 @@ def names_of(group: str, keys: Iterable[Any]) -> dict[Any, Name]:
 
 
 def _records(model: type[Any], label: str, ids: list[int], column: str) -> dict[Any, Name]:
-    rows = model._default_manager.filter(pk__in=storage.ids(ids)).values_list("pk", column)
+    rows = model._default_manager.filter(pk__in=sql_lists.ids(ids)).values_list("pk", column)
     return {pk: Name(str(text), change_url(label, pk), str(pk)) for pk, text in rows}
 
 
 def _gone(kind: Subject.Kind, ids: list[int], known: dict[Any, Name]) -> dict[Any, Name]:
     """Return what those are called that have no record any more, as they were called when they were counted."""
     lost = [each for each in ids if each not in known]
-    rows = Subject.objects.filter(kind=kind, object_id__in=storage.ids(lost)).values_list("object_id", "label")
+    rows = Subject.objects.filter(kind=kind, object_id__in=sql_lists.ids(lost)).values_list("object_id", "label")
     return {pk: Name(f"{label} (deleted)") for pk, label in rows}

@@ -10,6 +10,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from alerts import pool_load
+from core.sql_lists import ids as listed
 from ippools.models import AddressCap, AddressDrain, IPAddress, IPPoolMember
 from ippools.numeric_order import AsNumber
 from panel import volumes
@@ -18,7 +19,6 @@ from panel.lists import Ranking
 from panel.pages.address_states import delivery_state, identity_state
 from panel.viewer import viewer_of
 from servers.access import pools_seen_by
-from stats.ledger.storage import ids as listed
 from stats.reports import reputation
 from stats.reports.volumes import by_address
 from throttling.limits import CapKind

@@ -16,6 +16,7 @@ from alerts import pool_load
 from core.errors import Fault, Invalid
 from core.references import whole_id
 from core.related_counts import count_of
+from core.sql_lists import ids as listed
 from core.texts import counted
 from ippools import drains
 from ippools.models import IPAddress, IPPool, IPPoolMember
@@ -30,7 +31,6 @@ from panel.viewer import Viewer, viewer_of
 from servers import pools
 from servers.access import organizations_changed_by, organizations_of, pools_seen_by
 from servers.models import Organization, Server
-from stats.ledger.storage import ids as listed
 from throttling.drain import Mode
 
 SHOWN = 40

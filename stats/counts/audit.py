@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import F, Sum
 
+from core import sql_lists
 from stats.counts import buckets, tiers
 from stats.counts.buckets import Grain
 from stats.counts.fold import first_kept_hour, first_kept_minute
@@ -107,7 +108,7 @@ def rebuild(days: Iterable[int] | None = None, *, now: datetime.datetime, even_i
 def _held(days: Iterable[int] | None) -> list[int]:
     held = Day.objects.filter(dropped_at=None, reopened_at=None)
     if days is not None:
-        held = held.filter(day__in=storage.ids(days))
+        held = held.filter(day__in=sql_lists.ids(days))
     return list(held.order_by("day").values_list("day", flat=True))
 
 
@@ -134,7 +135,7 @@ def _neighbours(days: Sequence[int]) -> Iterator[range]:
 def _counted_events(days: Iterable[int]) -> dict[int, int]:
     """Return about how many events each day has, by its counts, which may be wrong."""
     every = sum((F(word) for word in tiers.COUNTERS[1:]), F(tiers.COUNTERS[0]))
-    rows = ServerCount.objects.filter(grain=Grain.DAY, bucket__in=storage.ids(days))
+    rows = ServerCount.objects.filter(grain=Grain.DAY, bucket__in=sql_lists.ids(days))
     return dict(rows.values("bucket").annotate(total=Sum(every)).values_list("bucket", "total"))
 
 

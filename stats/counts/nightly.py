@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 import structlog
 
+from core import sql_lists
 from stats.counts import buckets
 from stats.counts.audit import Audit, audit
 from stats.counts.fold import fold_all
 from stats.counts.runs import logged
-from stats.ledger import storage
 from stats.models import Day, RollupRun
 
 logger = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ def close_days(*, now: datetime.datetime) -> Audit | None:
         found = _check(run, ended, now)
         run.batches = folded.batches
         if found.is_clean:
-            Day.objects.filter(day__in=storage.ids(found.days), completed_at=None).update(completed_at=now)
+            Day.objects.filter(day__in=sql_lists.ids(found.days), completed_at=None).update(completed_at=now)
     return found
 
 
@@ -46,7 +46,7 @@ def _check(run: RollupRun, days: Iterable[int] | None, now: datetime.datetime) -
     found = audit(days, now=now)
     run.events, run.rows, run.detail = found.events, found.differing, str(found)
     if found.is_clean:
-        Day.objects.filter(day__in=storage.ids(found.days)).update(checked_at=now)
+        Day.objects.filter(day__in=sql_lists.ids(found.days)).update(checked_at=now)
     else:
         run.outcome = RollupRun.Outcome.DIFFERENT
         logger.error("counts_differ", rows=found.differing, batches=len(found.missing_events), first=str(found)[:500])

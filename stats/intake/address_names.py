@@ -13,11 +13,10 @@ from itertools import pairwise
 
 from django.db.models import Max
 
-from core.sql_lists import texts
+from core import sql_lists
 from ippools.models import FormerAddressName, IPAddress, VirtualMTA
 from stats.intake.tenures import ALWAYS
 from stats.intake.timestamps import milliseconds_of
-from stats.ledger import storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +38,12 @@ def find(keys: Collection[str]) -> dict[str, str | Bearers | None]:
 
     Two queries, or five where some of the names were given up.
     """
-    rows = IPAddress.objects.filter(name_key__in=texts(keys)).values_list("name_key", "pk", "ipv4", "created_at")
+    rows = IPAddress.objects.filter(name_key__in=sql_lists.texts(keys)).values_list(
+        "name_key", "pk", "ipv4", "created_at"
+    )
     current = {key: (pk, ipv4, made) for key, pk, ipv4, made in rows}
     former: defaultdict[str, list[tuple[int, datetime.datetime]]] = defaultdict(list)
-    given_up = FormerAddressName.objects.filter(name_key__in=texts(keys))
+    given_up = FormerAddressName.objects.filter(name_key__in=sql_lists.texts(keys))
     for key, pk, until in given_up.values_list("name_key", "address_id", "until"):
         former[key].append((pk, until))
     found: dict[str, str | Bearers | None] = {key: current[key][1] if key in current else None for key in keys}
@@ -54,12 +55,12 @@ def find(keys: Collection[str]) -> dict[str, str | Bearers | None]:
 def _bearers(
     former: dict[str, list[tuple[int, datetime.datetime]]], current: dict[str, tuple[int, str, datetime.datetime]]
 ) -> dict[str, Bearers]:
-    had = storage.ids({pk for rows in former.values() for pk, _ in rows})
+    had = sql_lists.ids({pk for rows in former.values() for pk, _ in rows})
     ipv4s = dict(IPAddress.objects.filter(pk__in=had).values_list("pk", "ipv4"))
     # An address has its name since it gave up the one before.
-    have = FormerAddressName.objects.filter(address_id__in=storage.ids({pk for pk, _, _ in current.values()}))
+    have = FormerAddressName.objects.filter(address_id__in=sql_lists.ids({pk for pk, _, _ in current.values()}))
     renamed = dict(have.order_by().values_list("address_id").annotate(last=Max("until")))
-    taken = set(VirtualMTA.objects.filter(name_key__in=texts(former)).values_list("name_key", flat=True))
+    taken = set(VirtualMTA.objects.filter(name_key__in=sql_lists.texts(former)).values_list("name_key", flat=True))
     found = {}
     for key, rows in former.items():
         times, addresses = [ALWAYS], [ipv4s.get(rows[0][0])]

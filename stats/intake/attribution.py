@@ -7,6 +7,7 @@ had it verified at the event's time; the source's default server. A tenant that 
 from collections.abc import Sequence
 from typing import Any
 
+from core import sql_lists
 from core.names import fold
 from ippools.models import IPAddress
 from stats.intake import address_names, timestamps, verified_domains
@@ -15,7 +16,6 @@ from stats.intake.mailboxes import domain_of
 from stats.intake.remarks import EventRefused, Remark
 from stats.intake.sources import Event
 from stats.intake.verified_domains import Owners
-from stats.ledger import storage
 from stats.models import EventSource, SourceMapping
 
 _UNKNOWN_VMTA = "unknown_vmta"
@@ -79,7 +79,7 @@ class Attribution:
         ids = {event.vmta_id for event in unaddressed if event.vmta_id is not None} - self._by_id.keys()
         if ids:
             storable = [each for each in ids if 0 < each < 2**63]
-            rows = IPAddress.objects.filter(pk__in=storage.ids(storable)).values_list("pk", "ipv4")
+            rows = IPAddress.objects.filter(pk__in=sql_lists.ids(storable)).values_list("pk", "ipv4")
             self._by_id |= dict.fromkeys(ids) | dict(rows)
         names = {event.vmta for event in unaddressed if event.vmta} - self._by_name.keys()
         if names:

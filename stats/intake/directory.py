@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import QuerySet
 
+from core import sql_lists
 from ippools.models import IPAddress
 from servers.models import Server
 from servers.pools import addresses_of
@@ -20,7 +21,6 @@ from stats.intake.numbering import Name, number
 from stats.intake.recipients import Recipients
 from stats.intake.tenures import Holders
 from stats.intake.throttles import Throttles
-from stats.ledger import storage
 from stats.models import Sender, SenderDomain, Subject
 
 # Stand for the id of an address: counted for the server alone; refused.
@@ -137,7 +137,7 @@ class Directory:
         # Each holder of a name has its own time, whether or not another holder may be named.
         reported = set(rows)
         if self.reporter.servers is not None:
-            named = Server.objects.filter(pk__in=storage.ids(rows))
+            named = Server.objects.filter(pk__in=sql_lists.ids(rows))
             reported = set(self._reported(named).values_list("pk", flat=True))
         entries = {pk: self._enter(*row) for pk, row in rows.items() if pk in reported}
         if self.reporter.name:
@@ -166,7 +166,7 @@ class Directory:
             ("ipv6", {ip for ip in texts if ":" in ip}),
         ):
             if wanted:
-                matching = rows.filter(**{f"{column}__in": storage.addresses(wanted)})
+                matching = rows.filter(**{f"{column}__in": sql_lists.addresses(wanted)})
                 for pk, ip, label in matching.values_list("pk", column, "ipv4"):
                     # PostgreSQL and Python shorten an IPv6 address alike but for rare forms.
                     found[ip if column == "ipv4" else str(ipaddress.ip_address(ip))] = pk
@@ -197,7 +197,7 @@ class Directory:
             return
         wanted = {(int(Subject.Kind.SERVER), each) for each in servers}
         wanted |= {(int(Subject.Kind.ADDRESS), each) for each in addresses if each}
-        known = Subject.objects.filter(object_id__in=storage.ids(each for _, each in wanted))
+        known = Subject.objects.filter(object_id__in=sql_lists.ids(each for _, each in wanted))
         labels = {(kind, each): label for kind, each, label in known.values_list("kind", "object_id", "label")}
         changed = [
             Subject(kind=kind, object_id=each, label=self._labels[kind, each][:200])

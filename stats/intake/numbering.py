@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.db.models import Count
 
+from core import sql_lists
 from core.locks import advisory
 from stats.ledger import storage
 from stats.models import RecipientDomain, Sender, SenderDomain, Signature
@@ -70,7 +71,7 @@ def _allowed(model: type[NameOfServer], missing: set[Name], today: int) -> set[N
     allowance = ALLOWANCES[model]
     rows: Any = model._default_manager
     servers = {server for server, _ in missing}
-    new = rows.filter(server_id__in=storage.ids(servers), first_seen_day=today).exclude(name=OTHER)
+    new = rows.filter(server_id__in=sql_lists.ids(servers), first_seen_day=today).exclude(name=OTHER)
     used = dict(new.values("server_id").annotate(n=Count("id")).values_list("server_id", "n"))
     left = None if allowance.in_all is None else allowance.in_all - rows.count()
     allowed = set()

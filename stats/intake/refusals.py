@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Max, Min, OuterRef, QuerySet, Subquery, Sum
 
+from core import sql_lists
 from servers.models import Server
 from stats.counts import buckets
 from stats.intake import samples
@@ -85,14 +86,14 @@ def lines(server_ids: Iterable[int] | None, now: datetime.datetime, *, days: int
     names = {
         pk: (name, organization)
         for pk, name, organization in Server.objects.filter(
-            pk__in=storage.ids({server for server, *_ in shown})
+            pk__in=sql_lists.ids({server for server, *_ in shown})
         ).values_list("pk", "name", "organization__name")
     }
     wanted = {(last, server, code) for server, code, _, _, last in shown}
     latest = {
         (row.day, row.server_id, row.code): row
         for row in rows.filter(
-            day__in={day for day, _, _ in wanted}, server_id__in=storage.ids({s for _, s, _ in wanted})
+            day__in={day for day, _, _ in wanted}, server_id__in=sql_lists.ids({s for _, s, _ in wanted})
         )
         if (row.day, row.server_id, row.code) in wanted
     }
@@ -127,7 +128,7 @@ def lately(server_ids: Iterable[int] | None, now: datetime.datetime, *, days: in
 def _rows(server_ids: Iterable[int] | None, now: datetime.datetime, days: int) -> QuerySet[RefusalCount]:
     today = buckets.day_of(now)
     rows: QuerySet[RefusalCount] = RefusalCount.objects.filter(day__gt=today - days, day__lte=today)
-    return rows if server_ids is None else rows.filter(server_id__in=storage.ids(server_ids))
+    return rows if server_ids is None else rows.filter(server_id__in=sql_lists.ids(server_ids))
 
 
 def prune(*, now: datetime.datetime) -> None:

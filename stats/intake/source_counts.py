@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Max, Min, Sum
 
+from core import sql_lists
 from stats.counts import buckets
 from stats.intake import samples
 from stats.intake.ingest import Receipt
@@ -131,7 +132,7 @@ def totals(source_ids: Iterable[int], now: datetime.datetime, *, hours: int = 24
     ids = list(source_ids)
     current = buckets.hour_of(now)
     found = {each: dict.fromkeys(SourceOutcome.values, 0) for each in ids}
-    rows = SourceCount.objects.filter(source_id__in=storage.ids(ids), hour__gt=current - hours, hour__lte=current)
+    rows = SourceCount.objects.filter(source_id__in=sql_lists.ids(ids), hour__gt=current - hours, hour__lte=current)
     sums = rows.order_by().values_list("source_id", "outcome").annotate(total=Sum("number"))
     for source, outcome, number in sums:
         found[source][outcome] = number

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 from django.db.models import Exists, Max, Min, OuterRef, QuerySet, Subquery
 
-from core.sql_lists import texts
+from core import sql_lists
 from servers.models import FormerPermalink, Server
 from stats.intake.timestamps import milliseconds_of
-from stats.ledger import storage
 
 # In milliseconds since 1970.
 ALWAYS, FOREVER = -(2**63), 2**63
@@ -72,12 +71,14 @@ def find(names: Collection[Name], *, only: Server | None = None) -> tuple[dict[N
     """
     rows: dict[int, Row] = {}
     tenures: defaultdict[Name, list[Tenure]] = defaultdict(list)
-    servers = _with_history(Server.objects.living().filter(permalink__in=texts({server for _, server in names})))
+    servers = _with_history(
+        Server.objects.living().filter(permalink__in=sql_lists.texts({server for _, server in names}))
+    )
     former = FormerPermalink.objects.all()
     if only is not None:
         servers, former = servers.filter(pk=only.pk), former.filter(organization_id=only.organization_id)
     unsure = {organization for organization, _ in names}
-    current = servers.filter(organization__permalink__in=texts(unsure))
+    current = servers.filter(organization__permalink__in=sql_lists.texts(unsure))
     for each in current.values_list(*_COLUMNS):
         row, since, _, server = _read(each)
         rows[row.id] = row
@@ -87,7 +88,7 @@ def find(names: Collection[Name], *, only: Server | None = None) -> tuple[dict[N
             # The first to have it.
             unsure.discard(row.organization)
     if unsure:
-        _find_former(servers, former.filter(permalink__in=texts(unsure)), rows, tenures)
+        _find_former(servers, former.filter(permalink__in=sql_lists.texts(unsure)), rows, tenures)
     return tenures, rows
 
 
@@ -106,7 +107,7 @@ def _find_former(
         )
     if not had:
         return
-    for each in servers.filter(organization_id__in=storage.ids(had)).values_list(*_COLUMNS):
+    for each in servers.filter(organization_id__in=sql_lists.ids(had)).values_list(*_COLUMNS):
         row, _, organization_id, server = _read(each)
         rows[row.id] = row
         for permalink, begin, end in had[organization_id]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterable
 
+from core import sql_lists
 from ippools.models import IPAddress
-from stats.ledger import storage
 from throttling.limits import LimitRule, LimitTable, effective
 from throttling.models import RuleDomain
 
@@ -43,7 +43,7 @@ class Throttles:
         if not missing:
             return
         sets = list(
-            IPAddress.objects.filter(pk__in=storage.ids(missing)).values_list("pk", "rules_id", "template__rules_id")
+            IPAddress.objects.filter(pk__in=sql_lists.ids(missing)).values_list("pk", "rules_id", "template__rules_id")
         )
         tables = _tables({each for _, own, template in sets for each in (own, template)})
         shared: dict[tuple[int | None, int], Rules] = {}
@@ -57,7 +57,7 @@ class Throttles:
 def _tables(rule_set_ids: Iterable[int]) -> dict[int, LimitTable]:
     """Return the tables of the sets with rules, without the limits, which are not needed here."""
     domains: dict[int, dict[int, list[str]]] = {}
-    rows = RuleDomain.objects.filter(rule_set_id__in=storage.ids(rule_set_ids)).order_by("rule_id")
+    rows = RuleDomain.objects.filter(rule_set_id__in=sql_lists.ids(rule_set_ids)).order_by("rule_id")
     for rule_set, rule, pattern in rows.values_list("rule_set_id", "rule_id", "pattern"):
         domains.setdefault(rule_set, {}).setdefault(rule, []).append(pattern)
     return {

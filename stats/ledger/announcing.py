@@ -11,7 +11,6 @@ from stats.intake.details import MOST_REPLY
 from stats.intake.effort import spend_on_deliveries
 from stats.intake.mailboxes import NotAMailbox, parse
 from stats.kinds import Kind
-from stats.ledger import storage
 from stats.ledger.row import KEY, KIND, RECIPIENT, SERVER, Row
 from webhooks.payloads import MESSAGE_EVENTS, MessageEvent, of_message
 from webhooks.queueing import Target, queue, targets_of
@@ -26,7 +25,7 @@ _TIME_BYTES = 6
 
 def targets(rows: Sequence[Row]) -> dict[int, list[Target]]:
     """Return the webhooks of the servers that these rows are about. One query, for most batches the only one."""
-    return targets_of(storage.ids({row[SERVER] for row in rows}))
+    return targets_of({row[SERVER] for row in rows})
 
 
 def announce(

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from django.db import transaction
 from django.db.models import Q
 
+from core import sql_lists
 from stats.counts import buckets
 from stats.counts.buckets import Grain
-from stats.ledger import partitions, storage
+from stats.ledger import partitions
 from stats.ledger.row import MINUTE, SERVER, Row
 from stats.models import ClosedDay, Day, ServerCount
 
@@ -22,7 +23,7 @@ def open_again(rows: Iterable[Row], days: set[int], *, now: datetime.datetime) -
     """Open days whose events are gone for servers among these rows that were not counted on them; in transactions of their
     own."""
     for day, servers in _servers_by_day(rows, days).items():
-        counted = ServerCount.objects.filter(grain=Grain.DAY, bucket=day, server_id__in=storage.ids(servers))
+        counted = ServerCount.objects.filter(grain=Grain.DAY, bucket=day, server_id__in=sql_lists.ids(servers))
         if servers - set(counted.values_list("server_id", flat=True)):
             _open(day, now)
 
@@ -54,7 +55,7 @@ def closed_rows(rows: Sequence[Row], days: Iterable[int]) -> set[bytes]:
     if reopened:
         asked = Q()
         for day, servers in _servers_by_day(rows, reopened).items():
-            asked |= Q(day=day, server_id__in=storage.ids(servers))
+            asked |= Q(day=day, server_id__in=sql_lists.ids(servers))
         pairs = set(ClosedDay.objects.filter(asked).values_list("day", "server_id"))
     return {
         row[0]

@@ -8,6 +8,7 @@ import datetime
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from core import sql_lists
 from stats.counts import buckets
 from stats.kinds import Kind
 from stats.ledger import storage
@@ -61,7 +62,7 @@ def read(address_ids: Iterable[int] | None, since: datetime.datetime) -> dict[tu
     first = int(since.timestamp()) // BUCKET
     rows = ThrottleBucket.objects.filter(bucket__gte=first)
     if address_ids is not None:
-        rows = rows.filter(address_id__in=storage.ids(address_ids))
+        rows = rows.filter(address_id__in=sql_lists.ids(address_ids))
     found: dict[tuple[int, int], list[Bucket]] = {}
     columns = ("address_id", "rule_id", "bucket", "sent", "deferred", "failed")
     for address, rule, *values in rows.order_by("bucket").values_list(*columns):

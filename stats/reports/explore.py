@@ -13,11 +13,10 @@ from typing import Any
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from core.sql_lists import texts
+from core import sql_lists
 from stats.counts import buckets, tiers
 from stats.counts.buckets import Grain
 from stats.counts.tiers import Scope
-from stats.ledger import storage
 from stats.models import (
     AddressCount,
     AddressReasonCount,
@@ -336,7 +335,7 @@ def _rows(planned: Plan) -> QuerySet[Any]:
     if view.model is DomainCount:
         return _of_domains(rows, question.only)
     for by, ids in question.only.items():
-        rows = rows.filter(**{f"{view.keys[by].name}__in": storage.ids(ids)})
+        rows = rows.filter(**{f"{view.keys[by].name}__in": sql_lists.ids(ids)})
     return rows
 
 
@@ -344,9 +343,9 @@ def _of_domains(rows: QuerySet[Any], only: Mapping[By, Sequence[Any]]) -> QueryS
     """Return the rows of these servers' sender domains, and of these names."""
     known = SenderDomain.objects.all()
     if By.SERVER in only:
-        known = known.filter(server_id__in=storage.ids(only[By.SERVER]))
+        known = known.filter(server_id__in=sql_lists.ids(only[By.SERVER]))
     if By.DOMAIN in only:
-        known = known.filter(name__in=texts(only[By.DOMAIN]))
+        known = known.filter(name__in=sql_lists.texts(only[By.DOMAIN]))
     return rows.filter(domain_id__in=known.values("pk")) if only else rows
 
 

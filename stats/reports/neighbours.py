@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from django.db.models import Count, F, IntegerField
 from django.db.models.functions import Cast
 
+from core import sql_lists
 from servers.models import Server
 from stats.counts import buckets
 from stats.kinds import Kind
-from stats.ledger import keys, storage
+from stats.ledger import keys
 from stats.models import Event, SenderDomain, Signature
 from stats.reasons import Reason
 
@@ -116,7 +117,7 @@ def of_addresses(addresses: Collection[int], *, hours: int, now: datetime.dateti
         key__gte=keys.least_key(first // 24),
         key__lt=keys.least_key(last // 24 + 1),
         minute__range=(first * 60, last * 60 + 59),
-        address_id__in=storage.ids(addresses),
+        address_id__in=sql_lists.ids(addresses),
         kind__in=_COUNTED,
     ).order_by()
     total = Tally()
@@ -208,15 +209,15 @@ def _most(found: Mapping[int, int], texts: Mapping[int, str], most: int = 3) -> 
 
 
 def _texts(signatures: Collection[int]) -> dict[int, str]:
-    return dict(Signature.objects.filter(pk__in=storage.ids(signatures)).values_list("pk", "text"))
+    return dict(Signature.objects.filter(pk__in=sql_lists.ids(signatures)).values_list("pk", "text"))
 
 
 def _names_of_servers(servers: Collection[int]) -> dict[int, str]:
-    rows = Server.objects.filter(pk__in=storage.ids(servers)).select_related("organization")
+    rows = Server.objects.filter(pk__in=sql_lists.ids(servers)).select_related("organization")
     return {server.pk: f"{server.organization.name}: {server.name}" for server in rows.order_by("pk")}
 
 
 def _names_of_domains(domains: Collection[int], servers: Mapping[int, str]) -> dict[int, str]:
-    rows = SenderDomain.objects.filter(pk__in=storage.ids(domains)).order_by("pk")
+    rows = SenderDomain.objects.filter(pk__in=sql_lists.ids(domains)).order_by("pk")
     names = {pk: (name, server) for pk, name, server in rows.values_list("pk", "name", "server_id")}
     return {pk: f"{names[pk][0]} ({servers.get(names[pk][1], NO_NAME)})" if pk in names else NO_NAME for pk in domains}

@@ -12,11 +12,11 @@ from typing import Any
 from django.db.models import Count as CountOf
 from django.db.models import Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
 
+from core import sql_lists
 from ippools.models import IPPoolMember
 from servers.models import Server
 from stats.counts import buckets
 from stats.counts.buckets import Grain, Period
-from stats.ledger import storage
 from stats.models import (
     AddressCount,
     DomainCount,
@@ -86,7 +86,7 @@ def sent_by_address(address_ids: Iterable[int], period: Period | str | None, now
     ids = list(address_ids)
     span = buckets.span_of(None if period is None else Period(period), now)
     rows = AddressCount.objects.filter(
-        grain=span.grain, bucket__range=(span.first, span.last), address_id__in=storage.ids(ids)
+        grain=span.grain, bucket__range=(span.first, span.last), address_id__in=sql_lists.ids(ids)
     )
     found = rows.values("address_id").annotate(total=Sum("sent")).values_list("address_id", "total")
     return dict.fromkeys(ids, 0) | dict(found)
@@ -132,7 +132,7 @@ def providers_by_day(address_id: int, first_day: int, last_day: int) -> dict[tup
 def server_sent(server_ids: Iterable[int], now: datetime.datetime) -> dict[int, Sent]:
     """Return what each server sent today and this month, for every id given."""
     ids = list(server_ids)
-    return _sent(ServerCount.objects.filter(server_id__in=storage.ids(ids)), "server_id", ids, now)
+    return _sent(ServerCount.objects.filter(server_id__in=sql_lists.ids(ids)), "server_id", ids, now)
 
 
 def server_totals(server_ids: Iterable[int]) -> dict[int, Counts]:
@@ -240,7 +240,7 @@ def domain_sent(server_id: int, names: Iterable[str], now: datetime.datetime) ->
     """
     wanted = list(names)
     known = dict(SenderDomain.objects.filter(server_id=server_id, name__in=wanted).values_list("id", "name"))
-    sent = _sent(DomainCount.objects.filter(domain_id__in=storage.ids(known)), "domain_id", known, now)
+    sent = _sent(DomainCount.objects.filter(domain_id__in=sql_lists.ids(known)), "domain_id", known, now)
     return dict.fromkeys(wanted, Sent()) | {known[domain_id]: each for domain_id, each in sent.items()}
 
 
@@ -260,7 +260,7 @@ def sent_by_sender(
         .values_list("sender_id", "total")[:limit]
     )
     names = dict(
-        Sender.objects.filter(pk__in=storage.ids(sender_id for sender_id, _ in ranked)).values_list("id", "name")
+        Sender.objects.filter(pk__in=sql_lists.ids(sender_id for sender_id, _ in ranked)).values_list("id", "name")
     )
     sent = {_mailbox(names[sender_id]): total for sender_id, total in ranked}
     if len(sent) < limit:

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db.models import QuerySet, Sum
 
+from core import sql_lists
 from stats.counts.buckets import Grain
-from stats.ledger import storage
 from stats.models import Bucket
 
 
@@ -45,7 +45,7 @@ def rows_of(counts: type[Bucket], grain: Grain, buckets: Iterable[int], **ids: I
     rows = counts._default_manager.filter(grain=grain, bucket__in=list(buckets))
     for column, wanted in ids.items():
         if wanted is not None:
-            chosen = wanted if isinstance(wanted, QuerySet) else storage.ids(wanted)
+            chosen = wanted if isinstance(wanted, QuerySet) else sql_lists.ids(wanted)
             rows = rows.filter(**{f"{column}__in": chosen})
     return rows
 

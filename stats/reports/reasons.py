@@ -6,8 +6,8 @@ Days are numbers since 1970, first and last included; `None` for ids means all o
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
+from core import sql_lists
 from stats.counts.buckets import Grain
-from stats.ledger import storage
 from stats.models import Signature, SignatureCount
 from stats.reports.reader import Counts, rows_of, sums_of
 
@@ -43,5 +43,5 @@ def by_signature(
     rows = rows_of(SignatureCount, Grain.DAY, range(first_day, last_day + 1), address_id=address_ids)
     found = {key[0]: Replies.of(counts) for key, counts in sums_of(rows, "signature_id").items()}
     ranked = sorted(found.items(), key=lambda item: (-sum(item[1]), item[0]))[:limit]
-    texts = {row.pk: str(row) for row in Signature.objects.filter(pk__in=storage.ids(key for key, _ in ranked))}
+    texts = {row.pk: str(row) for row in Signature.objects.filter(pk__in=sql_lists.ids(key for key, _ in ranked))}
     return [SignatureTotal(key, texts.get(key, OTHER_SIGNATURES), replies) for key, replies in ranked]

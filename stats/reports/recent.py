@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from core import sql_lists
 from stats.counts import buckets
 from stats.counts.buckets import Grain
-from stats.ledger import storage
 from stats.models import ServerCount
 from stats.reports.queries import Point
 from stats.reports.reader import ZERO, sums_of
@@ -24,7 +24,7 @@ def of_servers(
         Q(grain=Grain.DAY, bucket__in=in_days) | Q(grain=Grain.HOUR, bucket__in=in_hours)
     )
     if server_ids is not None:
-        rows = rows.filter(server_id__in=storage.ids(server_ids))
+        rows = rows.filter(server_id__in=sql_lists.ids(server_ids))
     found = sums_of(rows, "grain", "bucket")
     return (
         [Point(buckets.start_of_day(each), found.get((Grain.DAY, each), ZERO)) for each in in_days],

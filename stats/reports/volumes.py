@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import Q, Sum
 
+from core import sql_lists
 from stats.counts import buckets
 from stats.counts.buckets import Grain, Period
-from stats.ledger import storage
 from stats.models import AddressCount, DomainCount, SenderDomain, ServerCount
 
 # Today included, as in the load of a pool.
@@ -44,7 +44,7 @@ def by_server(ids: Iterable[int], now: datetime.datetime) -> dict[int, Volume]:
 def by_domain(names: Mapping[int, tuple[int, str]], now: datetime.datetime) -> dict[int, Volume]:
     """Return the volume of each domain that sent anything; `names` has the server and the A-label of each id. Two queries."""
     wanted = {pair: key for key, pair in names.items()}
-    servers = storage.ids({server for server, _ in wanted})
+    servers = sql_lists.ids({server for server, _ in wanted})
     rows = SenderDomain.objects.filter(server_id__in=servers).values_list("id", "server_id", "name")
     keys = {found: wanted[server, name] for found, server, name in rows.iterator() if (server, name) in wanted}
     return {keys[found]: volume for found, volume in _by(DomainCount, "domain_id", keys, now).items()}
@@ -63,7 +63,7 @@ def _by(counts: Any, key: str, ids: Iterable[int], now: datetime.datetime) -> di
     month = buckets.span_of(Period.MONTH, now).first
     days = Q(grain=Grain.DAY, bucket__range=(today - DAYS + 1, today))
     rows = counts.objects.filter(
-        days | Q(grain=Grain.MONTH, bucket=month), sent__gt=0, **{f"{key}__in": storage.ids(ids)}
+        days | Q(grain=Grain.MONTH, bucket=month), sent__gt=0, **{f"{key}__in": sql_lists.ids(ids)}
     )
     sums = rows.values(key).annotate(
         today=Sum("sent", filter=Q(grain=Grain.DAY, bucket=today), default=0),
