@@ -77,7 +77,7 @@ def by_the_form(values, client):
     answer = client.post(reverse("admin:ippools_ipaddress_add"), form)
     if answer.status_code == 302:
         return []
-    errors = answer.context["adminform"].form.errors
+    errors = answer.context_data["adminform"].form.errors
     return [message for messages in errors.values() for message in messages]
 
 
