@@ -180,17 +180,26 @@ def test_a_private_address_is_not_called():
 def test_a_receiver_that_fails_is_tried_until_its_time_is_over(receiver):
     receiver.answer = answers("500 No")
     message = MessageFactory(channel=hook(receiver.url))
+    assert message.until - A_MOMENT == datetime.timedelta(days=3)
     at, waits = A_MOMENT, []
-    while True:
+
+    def attempt():
+        nonlocal at
         run(at)
         message.refresh_from_db()
-        if message.due_at is None:
-            break
-        waits.append((message.due_at - at) // MINUTE)
-        at = message.due_at
-    assert waits[:6] == [1, 2, 4, 8, 15, 15]
+        if message.due_at is not None:
+            waits.append((message.due_at - at) // MINUTE)
+            at = message.due_at
+
+    for _ in range(6):
+        attempt()
+    # It has failed for nearly three days.
+    at = message.until - datetime.timedelta(minutes=40)
+    type(message).objects.update(due_at=at)
+    while message.due_at is not None:
+        attempt()
+    assert waits == [1, 2, 4, 8, 15, 15, 15, 15]
     assert (message.state, message.error) == ("failed", "The answer was 500")
-    assert at - A_MOMENT > datetime.timedelta(days=2, hours=23)
     assert len(receiver.got) == message.attempts
 
 

@@ -22,7 +22,7 @@ from servers.provisioning import create_organization, create_server
 from stats.counts.fold import fold_all
 from stats.intake.ingest import Reporter, ingest
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+pytestmark = pytest.mark.django_db(transaction=True)
 ACTOR = Actor.of_command("test")
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
 
@@ -45,6 +45,7 @@ def organization() -> Organization:
     return acme
 
 
+@pytest.mark.storage
 def test_it_works(organization: Organization, tmp_path: Path) -> None:
     folder = tmp_path / "not there yet"
     made = back_up(folder=folder, keep=3, now=NOON)

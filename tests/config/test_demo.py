@@ -35,9 +35,29 @@ def small(monkeypatch):
 
 
 def load(settings, at=NOW):
-    settings.IS_PRODUCTION = False
+    """Load it, and return what the command printed."""
+    settings.IS_PRODUCTION, said = False, StringIO()
     with time_machine.travel(at, tick=False):
-        call_command("load_demo", stdout=StringIO())
+        call_command("load_demo", stdout=said)
+    return said.getvalue()
+
+
+def mails_in(folder):
+    return [part for path in folder.iterdir() for part in path.read_text().split("-" * 79) if part.strip()]
+
+
+def expect_mails(folder):
+    """An alert arrives when an address goes bad and when it is well again."""
+    mails = mails_in(folder)
+    of_olivia = sorted(
+        (mail for mail in mails if "To: olivia@sluice.example" in mail), key=lambda mail: "Ended" in mail
+    )
+    assert len(mails) == 4
+    bad, well = of_olivia
+    assert "Alert: Address 198.51.100.24 fails its DNS checks\nPTR missing\nSince 2026-03-11 14:50 UTC\n" in bad
+    assert "Subject: Ended: Address 198.51.100.24 fails its DNS checks" in well
+    assert "Since 2026-03-11 14:50 UTC, until 2026-03-11 15:24 UTC" in well
+    assert AddressIdentity.objects.get(ip_address__ipv4="198.51.100.24").ptr_status == "ok"
 
 
 def sum_of(model, **key):
@@ -46,8 +66,12 @@ def sum_of(model, **key):
 
 @pytest.mark.storage
 @pytest.mark.django_db(transaction=True)
-def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, settings):
-    load(settings)
+def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, settings, tmp_path):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = tmp_path
+    said = load(settings)
+    assert f"4 e-mails of alerts are in {tmp_path}: 198.51.100.24 went bad and recovered." in said
+    expect_mails(tmp_path)
     numbers = [
         model.objects.count()
         for model in (Organization, Server, IPAddress, IPPool, Domain, Event, ServerCount, AuditEntry, Suppression)
@@ -92,6 +116,7 @@ def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, 
         model.objects.count()
         for model in (Organization, Server, IPAddress, IPPool, Domain, Event, ServerCount, AuditEntry, Suppression)
     ]
+    expect_mails(tmp_path)
 
     # No sweep asks real DNS about the demo's invented names.
     recheck_domains_of_changed_pools(at=NOW)
@@ -135,26 +160,3 @@ def test_parts_add_up(total, weights):
     parts = traffic.apportion(total, weights)
     assert sum(parts) == total
     assert all(abs(part - total * weight / sum(weights)) < 1 for part, weight in zip(parts, weights, strict=True))
-
-
-@pytest.mark.storage
-@pytest.mark.django_db(transaction=True)
-def test_an_alert_arrives_when_an_address_goes_bad_and_when_it_is_well_again(small, settings, tmp_path):
-    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    settings.EMAIL_FILE_PATH = tmp_path
-    settings.IS_PRODUCTION, said = False, StringIO()
-    with time_machine.travel(NOW, tick=False):
-        call_command("load_demo", stdout=said)
-    assert f"4 e-mails of alerts are in {tmp_path}: 198.51.100.24 went bad and recovered." in said.getvalue()
-    mails = [part for path in tmp_path.iterdir() for part in path.read_text().split("-" * 79) if part.strip()]
-    of_olivia = sorted(
-        (mail for mail in mails if "To: olivia@sluice.example" in mail), key=lambda mail: "Ended" in mail
-    )
-    assert len(mails) == 4
-    bad, well = of_olivia
-    assert "Alert: Address 198.51.100.24 fails its DNS checks\nPTR missing\nSince 2026-03-11 14:50 UTC\n" in bad
-    assert "Subject: Ended: Address 198.51.100.24 fails its DNS checks" in well
-    assert "Since 2026-03-11 14:50 UTC, until 2026-03-11 15:24 UTC" in well
-    load(settings)
-    assert len([part for path in tmp_path.iterdir() for part in path.read_text().split("-" * 79) if part.strip()]) == 4
-    assert AddressIdentity.objects.get(ip_address__ipv4="198.51.100.24").ptr_status == "ok"

@@ -44,10 +44,8 @@ def sent_last(group: sentinel.Group) -> datetime.datetime:
     )
 
 
-@pytest.mark.parametrize(
-    "how",
-    [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGSTOP, id="hangs", marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hangs"])
 def test_the_replica_is_promoted_and_found(watched: Installation, group: sentinel.Group, how: signal.Signals) -> None:
     client = watched.client
     beats = [watched.start_beat(name) for name in ("one", "two")]

@@ -137,7 +137,8 @@ def queries_of(client, path):
     return [each["sql"] for each in queries]
 
 
-@pytest.mark.parametrize("who", ["superuser", "owner", "analyst"])
+# An analyst sees what an owner sees, with fewer buttons.
+@pytest.mark.parametrize("who", ["superuser", "owner", pytest.param("analyst", marks=pytest.mark.long)])
 def test_every_page_makes_the_same_few_queries_however_many_rows_there_are(who, acme, platform, time_machine):
     time_machine.move_to(NOW)
     client = sign_in(platform.superuser if who == "superuser" else getattr(acme, who))
