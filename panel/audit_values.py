@@ -30,6 +30,16 @@ _LISTS = {"ip_pool_rule.ordered": ("ids", "servers.ippoolrule")}
 # A state names few records; one that names more is cut anyway, and no page asks for more at once.
 _MOST_NAMED = 500
 
+# Columns that people have other words for.
+_FIELDS = {
+    "is_default": "default",
+    "is_builtin": "built in",
+    "is_staff": "may use the panel",
+    "is_superuser": "superuser",
+    "is_active": "may sign in",
+    "max_concurrent_connections": "connections at once",
+    "max_messages_per_hour": "messages per hour",
+}
 # Parts of documents that are no columns.
 _LABELS = {"default": "to all other domains"}
 
@@ -147,7 +157,7 @@ def label_of(model: Any, attribute: str) -> str:
     """Return a column's label in forms."""
     field = _field(model, attribute)
     if field is not None:
-        return str(field.verbose_name)
+        return _FIELDS.get(field.name) or with_capitals(str(field.verbose_name))
     return _LABELS.get(attribute) or _words(attribute)
 
 
@@ -205,8 +215,20 @@ _KEYS = {
 }
 
 
+# Abbreviations in the names of columns.
+_CAPITALS = {
+    word.lower(): word
+    for word in ("UUID", "ID", "DNS", "SPF", "DKIM", "DMARC", "MX", "PTR", "HELO", "URL", "API", "IP")
+}
+
+
 def _words(key: Any) -> str:
-    return _KEYS.get(key) or str(key).replace("_", " ")
+    return _KEYS.get(key) or with_capitals(str(key).replace("_", " "))
+
+
+def with_capitals(words: str) -> str:
+    """Return a label with its abbreviations as they are written: "spf status" is "SPF status"."""
+    return " ".join(_CAPITALS.get(each, each) for each in words.split(" "))
 
 
 def _one_of(name: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -45,6 +46,20 @@ def obstacles(admin: Any, request: HttpRequest, record: Any) -> Sequence[str | S
         return ["It is used by:", *lines, *([f"and {more:,} more"] if more else [])]
     except Refused as refusal:
         return [f"{errors.sentence(refusal.message)}."]
+
+
+def users(admin: Any, request: HttpRequest, addresses: QuerySet[Any]) -> Sequence[str | SafeString]:
+    """Return a line of each address that uses a record, with a link, of those that the person can view."""
+    page = admin.admin_site._registry[addresses.model]
+    if not page.has_view_permission(request):
+        return []
+    seen = page.get_queryset(request).filter(pk__in=addresses.values("pk")).order_by("pk")
+    total = seen.count()
+    lines = [
+        format_html('{} <a href="{}">{}</a>', _noun(page), page.url_of(each.pk), each.ipv4) for each in seen[:SHOWN]
+    ]
+    more = [f"and {total - SHOWN:,} more"] if total > SHOWN else []
+    return ["It is used by:", *lines, *more] if lines else []
 
 
 def _links(admin: Any, request: HttpRequest, refusal: InUse) -> list[str]:

@@ -15,7 +15,7 @@ logger = structlog.get_logger(__name__)
 WORDS = {
     400: ("Bad request", "The URL or the form contains a value that this page does not accept."),
     403: ("Not allowed", "You do not have permission to view this page or to do this."),
-    404: ("Not found", "There is no page at this address."),
+    404: ("Not found", "There is no page at this address. A record may have been deleted, or is not yours to view."),
     500: ("Something went wrong", "The error has been logged. Your change was not saved."),
 }
 

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
@@ -100,10 +102,18 @@ def is_within_page(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
+def page_below(request: HttpRequest, url: str) -> str:
+    """Return the page that a dialog is opened on, which may be of another record; `url` where it is a page of its own."""
+    below = urlsplit(request.headers.get("HX-Current-URL", ""))
+    if not is_within_page(request) or not below.path.startswith(reverse("admin:index")):
+        return url
+    return f"{below.path}?{below.query}" if below.query else below.path
+
+
 def leave(request: HttpRequest, url: str) -> HttpResponse:
-    """Redirect the browser, also from a dialog."""
+    """Redirect the browser, also from a dialog, which leads to the page below it."""
     if is_within_page(request):
-        return HttpResponse(headers={"HX-Redirect": url})
+        return HttpResponse(headers={"HX-Redirect": page_below(request, url)})
     return HttpResponseRedirect(url)
 
 

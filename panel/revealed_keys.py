@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from panel.record_actions import is_within_page
+from panel.record_actions import is_within_page, page_below
 
 
 def show(
@@ -21,8 +21,12 @@ def show(
         "record": record,
         "secrets": secrets,
         "notice": notice,
-        "back": admin.url_of(record.pk),
+        "back": page_below(request, admin.url_of(record.pk)),
     }
     response = TemplateResponse(request, "panel/keys.html", context)
     response.headers["Cache-Control"] = "no-store"
+    if within:
+        # In place of the whole dialog: its buttons would ask for another key.
+        for name, value in (("Retarget", "#dialog"), ("Reselect", "#dialog"), ("Reswap", "outerHTML")):
+            response.headers[f"HX-{name}"] = value
     return response

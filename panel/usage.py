@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from panel import csv_file
+from panel.explorer.rates import TITLES
 from panel.pages.organization_overview import first_day
 from panel.site_mixin import SiteMixin
 from panel.viewer import viewer_of
@@ -79,7 +80,7 @@ class Usage(SiteMixin):
             "month": first_day(month),
             "by": by,
             "choices": [(name, title, f"?{urlencode({**asked, 'by': name, 'sort': kind})}") for name, title in BY.items()],
-            "columns": [(name, f"?{urlencode({**asked, 'sort': name})}", name == kind) for name in KINDS],
+            "columns": [(name, TITLES[name], f"?{urlencode({**asked, 'sort': name})}", name == kind) for name in KINDS],
             "sort": kind,
             "file_url": f"{reverse('admin:usage_file')}?{urlencode({**asked, 'sort': kind})}",
             "before": first_day(month - 1),

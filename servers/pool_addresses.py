@@ -1,6 +1,7 @@
 """Adds many addresses to an existing pool: preview, then the addition."""
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from core.audit import Actor
 from core.errors import NotFound
 from ippools import ranges, warm_ups
 from ippools.addresses import NewAddress, create_many, lock_addresses
-from ippools.models import IPAddress, IPPool
+from ippools.models import IPAddress, IPPool, IPPoolMember
 from servers import pools
 from servers.models import Organization
 from throttling.models import ThrottlingTemplate
@@ -78,8 +79,9 @@ def add_pasted(
 ) -> Addition:
     """Create missing addresses, add all usable ones to the pool, and return what was done.
 
-    With a plan they are warmed up from today (of `at`, which is needed then) on, but for those that already are. Addresses
-    that are made get the template; None: the default one.
+    With a plan they are warmed up from today (of `at`, which is needed then) on, but for those that already are, and those
+    that send for another pool: a plan's first day would be a hundredth of what they send. Addresses that are made get the
+    template; None: the default one.
     """
     lock_addresses()
     if not IPPool.objects.select_for_update().filter(pk=pool.pk).exists():
@@ -90,12 +92,19 @@ def add_pasted(
     rows = [NewAddress(ipv4=ipv4, hostname=addition.hostnames[ipv4], template=template) for ipv4 in addition.made]
     made = create_many(rows, actor=actor, organization_id=organization_id)
     added = [*made, *addition.used]
+    sending = in_pools(addition.used)
     pools.add_members(pool=pool, addresses=added, actor=actor, organization_id=organization_id)
     if plan_id is not None and at is not None:
         today = at.astimezone(datetime.UTC).date()
-        ids = [each.pk for each in added]
+        ids = [each.pk for each in added if each.pk not in sending]
         warm_ups.begin_many(address_ids=ids, plan_id=plan_id, on=today, at=at, actor=actor)
     return addition
+
+
+def in_pools(addresses: Iterable[IPAddress]) -> set[int]:
+    """Return the ids of those of the addresses that are in a pool already."""
+    ids = [each.pk for each in addresses]
+    return set(IPPoolMember.objects.filter(ip_address__in=ids).values_list("ip_address_id", flat=True))
 
 
 def _owner(pool: IPPool) -> Organization | None:

@@ -77,7 +77,7 @@ def names_of(group: str, keys: Iterable[Any]) -> dict[Any, Name]:
             senders = dict(Sender.objects.filter(pk__in=sql_lists.ids(wanted)).values_list("pk", "name"))
             found = {key: Name("other senders" if text == OTHER else text) for key, text in senders.items()}
         case "reason":
-            found = {key: Name(reasons.WORDS.get(key, "other").replace("_", " "), value=str(key)) for key in wanted}
+            found = {key: Name(class_of_reply(reasons.WORDS.get(key, "other")), value=str(key)) for key in wanted}
         case _:
             texts = {each.pk: str(each) for each in Signature.objects.filter(pk__in=sql_lists.ids(wanted))}
             found = {key: Name(texts.get(key, "other"), value=str(key)) for key in wanted}
@@ -97,3 +97,8 @@ def _gone(kind: Subject.Kind, ids: list[int], known: dict[Any, Name]) -> dict[An
     lost = [each for each in ids if each not in known]
     rows = Subject.objects.filter(kind=kind, object_id__in=sql_lists.ids(lost)).values_list("object_id", "label")
     return {pk: Name(f"{label} (deleted)") for pk, label in rows}
+
+
+def class_of_reply(word: str) -> str:
+    """Return a class's name for people."""
+    return "TLS" if word == "tls" else word.replace("_", " ")

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from ippools.models import IPAddress, IPPool, IPPoolMember
 from panel.explorer.links import FORMAT
+from panel.explorer.names import class_of_reply
 from panel.forms.fields import LookUp
 from panel.viewer import viewer_of
 from servers.access import servers_of
@@ -80,7 +81,7 @@ class QueryForm(forms.Form):
     until = forms.CharField(label="To", max_length=32)
     zone = forms.CharField(label="Time zone", max_length=64, required=False)
     grain = forms.ChoiceField(
-        label="By", required=False, choices=[("", "as it fits"), *((name, name) for name in GRAINS)]
+        label="By", required=False, choices=[("", "automatic"), *((name, name) for name in GRAINS)]
     )
     organization = forms.ModelChoiceField(Organization.objects.none(), required=False)
     server = forms.ModelChoiceField(Server.objects.none(), required=False)
@@ -90,7 +91,7 @@ class QueryForm(forms.Form):
     domain = forms.CharField(required=False, max_length=253, label="Sender domain")
     reason = forms.TypedChoiceField(
         coerce=int, empty_value=None, required=False, label="Class of the reply",
-        choices=[("", "all"), *((str(number), word.replace("_", " ")) for number, word in reasons.WORDS.items())],
+        choices=[("", "all"), *((str(number), class_of_reply(word)) for number, word in reasons.WORDS.items())],
     )  # fmt: skip
     signature = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput())
     group = forms.ChoiceField(required=False, label="Group by")

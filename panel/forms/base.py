@@ -34,6 +34,8 @@ class ActingForm(forms.ModelForm):
     request: ClassVar[HttpRequest]
     # Help texts by field name, for fields without one in the model.
     helps: ClassVar[dict[str, str]] = {}
+    # Labels by field name, where the model's name of the column is not what people say.
+    labels: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,6 +53,9 @@ class ActingForm(forms.ModelForm):
         for name, text in self.helps.items():
             if name in self.fields:
                 self.fields[name].help_text = text
+        for name, label in self.labels.items():
+            if name in self.fields:
+                self.fields[name].label = label
 
         # What the act made that is shown once, by what it is: {"Key": …}. It is in the answer alone.
         self.secrets: dict[str, str] = {}

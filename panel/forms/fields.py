@@ -7,9 +7,15 @@ from typing import Any
 from django import forms
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import Model
+from django.forms.utils import to_current_timezone
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold import widgets
 
 from core.references import whole_id
+
+_TYPED = " ".join(widgets.INPUT_CLASSES)
 
 
 def text_input(**attrs: Any) -> forms.Widget:
@@ -28,8 +34,52 @@ def number_input(**attrs: Any) -> forms.Widget:
     return widgets.UnfoldAdminIntegerFieldWidget(attrs=attrs or None)
 
 
+class _ViewersDay(forms.DateInput):
+    """The browser's own choice of a day: it works in dialogs, where scripts are not run, and on phones."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__({"class": _TYPED, "aria-label": "Date"}, format="%Y-%m-%d")
+
+
+class _ViewersTime(forms.TimeInput):
+    """The browser's own choice of a time."""
+
+    input_type = "time"
+
+    def __init__(self) -> None:
+        super().__init__({"class": _TYPED, "aria-label": "Time"}, format="%H:%M")
+
+
+class DateAndTime(forms.MultiWidget):
+    """A day and a time in the viewer's zone, which it names."""
+
+    def __init__(self, attrs: Any = None) -> None:
+        super().__init__([_ViewersDay(), _ViewersTime()], attrs)
+
+    def decompress(self, value: Any) -> list[Any]:
+        if not value:
+            return [None, None]
+        here = to_current_timezone(value)
+        return [here.date(), here.time()]
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        typed = super().render(name, value, attrs, renderer)
+        return format_html(
+            '<div class="panel-when">{}<span class="panel-quiet">{}</span></div>',
+            typed,
+            timezone.get_current_timezone_name().replace("_", " "),
+        )
+
+
 def date_and_time() -> forms.Widget:
-    return widgets.UnfoldAdminSplitDateTimeWidget()
+    return DateAndTime()
+
+
+def day() -> forms.Widget:
+    """The browser's own choice of a day."""
+    return _ViewersDay()
 
 
 class LookUp(AutocompleteSelect):

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from panel.forms.fields import RecordField, select, text_input
+from panel.forms.fields import RecordField, day, select, text_input
 from panel.record_actions import ActForm
 from throttling.models import WarmUpPlan
 
@@ -18,7 +18,7 @@ class WarmUpForm(ActForm):
     plan = RecordField(WarmUpPlan.objects.order_by("pk"), widget=select())
     begins_on = forms.DateField(
         label="From",
-        widget=text_input(type="date"),
+        widget=day(),
         help_text="A UTC date: today or later. Its caps come within the hour.",
     )
 

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from unfold.decorators import display
 
 from alerts import pool_load
@@ -87,12 +89,17 @@ class AddressList(volumes.VolumeColumns):
     """Mixin of the addresses' page: what their list shows."""
 
     list_display: ClassVar[list[str]] = [
-        "ipv4", "state", "pool_names", "accepted", "dns_identity", "back_off", *volumes.COLUMNS, "template", "hostname",
+        "ipv4", "state", "pool_names", "accepted", "dns_identity", "back_off", *volumes.COLUMNS, "template", "host_name",
     ]  # fmt: skip
     ordering: ClassVar[tuple[Any, ...]] = (AsNumber("ipv4"),)
     greatest_first: ClassVar[tuple[str, ...]] = (*volumes.COLUMNS, "back_off")
     rankings: ClassVar[Mapping[str, Ranking]] = RANKINGS
     volumes_of = staticmethod(by_address)
+
+    @display(description="Host name", ordering="hostname")
+    def host_name(self, record: IPAddress) -> str:
+        # In a narrow column it is broken at its dots.
+        return format_html_join(mark_safe(".<wbr>"), "{}", ((label,) for label in record.hostname.split(".")))
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         """Add data of columns to the rows of one page."""

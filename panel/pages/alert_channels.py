@@ -91,6 +91,7 @@ class ChannelAdmin(TenantAdmin):
     list_filter = [("organization", RecordFilter), "kind", "enabled"]
     list_select_related = ["organization"]
     search_fields = ["name"]
+    search_help_text = "Name"
     autocomplete_fields = ["organization"]
     own_fields = ("name", "kind", "target", "least", "enabled", "conditions")
     time_fields = ("time_zone", "quiet_from", "quiet_until", "digest_at", "urgent_at_once")

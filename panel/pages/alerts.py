@@ -64,6 +64,7 @@ class SnoozeForm(ActForm):
 class AlertAdmin(TenantAdmin):
     """Alerts. They begin and end by themselves; people acknowledge them."""
 
+    has_history = False
     is_added = is_changed = is_deleted = False
     list_display = ["text", "level_label", "since", "ended_at", "condition_title", "organization"]
     list_filter = [StateFilter, "level", ConditionFilter, ("organization", RecordFilter)]
@@ -123,9 +124,6 @@ class AlertAdmin(TenantAdmin):
     def take_back(self, request: HttpRequest, record: Alert, form: ActForm) -> str:
         set_aside.take_back(audience=record.audience, key=record.key, actor=actor_of(request))
         return "Reminders are sent again."
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
 
 
 def title_of(condition: str) -> str:

@@ -42,7 +42,7 @@ class ApiTokenAdmin(PanelAdmin):
     list_filter = [("revoked_at", by_emptiness("state", empty="Not revoked", filled="Revoked"))]
     list_select_related = ["user"]
     search_fields = ["name", "key_prefix", "user__username"]
-    search_help_text = "Name, the first six characters of a token, or user"
+    search_help_text = "Name, user, or start of a token"
     autocomplete_fields = ["user"]
     add_fieldsets = ((None, {"fields": ["user", "name", "expires_at"]}),)
     fields = ["user", "name", "key_start", "created_at", "last_used_at", "expires_at", "revoked_at"]

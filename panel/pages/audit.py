@@ -29,6 +29,8 @@ MOST_EXPORTED = 5_000
 class AuditEntryAdmin(TenantAdmin):
     """The audit trail, read-only. Members of an organization see the organization's entries."""
 
+    has_history = False
+    counted_as = "entries"
     is_added = is_changed = is_deleted = False
     list_display = ["when", "what", "of_what", "who"]
     list_display_links = ["what"]
@@ -36,7 +38,7 @@ class AuditEntryAdmin(TenantAdmin):
         DayFilter, KindFilter, ActFilter, PersonFilter, OrganizationFilter, ("at", RangeDateTimeFilter), "actor_kind",
     ]  # fmt: skip
     search_fields = ["act__startswith", "actor_label__startswith", "target_label__startswith", "request_id__exact"]
-    search_help_text = "The beginning of an act, a person or a record, or a request id"
+    search_help_text = "Act, person, record or request ID"
     fields = ["exactly_when", "who", "what", "of_what", "request_id"]
     readonly_fields = ["exactly_when", "who", "what", "of_what"]
     change_form_outer_after_template = "panel/audit.html"
@@ -108,10 +110,6 @@ class AuditEntryAdmin(TenantAdmin):
         entries = list(self.filtered(request).get_queryset(request)[:MOST_EXPORTED])
         reader = Reader(request, entries)
         return csv_file.answer(request, "audit-trail.csv", EXPORTED, (_row(entry, reader) for entry in entries))
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        # What tells of others has no history of its own.
-        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
 
 
 def _row(entry: AuditEntry, reader: Reader) -> list[str]:

@@ -8,9 +8,9 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.db.models import DateTimeField, ForeignKey, QuerySet
-from django.forms import ModelChoiceField
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db.models import DateField, DateTimeField, ForeignKey, QuerySet
+from django.forms import ModelChoiceField, SplitDateTimeField
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.text import slugify
@@ -23,7 +23,7 @@ from core.references import whole_id
 from panel import csv_file, deletion, history, list_export, saved_filters
 from panel.forms import errors
 from panel.forms.base import ActingForm
-from panel.forms.fields import LookUp, RecordField, RecordsField
+from panel.forms.fields import DateAndTime, LookUp, RecordField, RecordsField, day
 from panel.forms.previews import Effect
 from panel.lists import PanelChangeList, Ranking
 from panel.pages.saving import Saving
@@ -40,6 +40,10 @@ class PanelAdmin(Saving):
     """The page of a platform record: only the platform's staff can view it, by their permissions."""
 
     form = ActingForm
+    formfield_overrides: ClassVar[dict[Any, Any]] = {
+        DateTimeField: {"form_class": SplitDateTimeField, "widget": DateAndTime},
+        DateField: {"widget": day()},
+    }
     delete_confirmation_template = "panel/delete.html"
     list_per_page = 50
     list_max_show_all = 200
@@ -139,6 +143,10 @@ class PanelAdmin(Saving):
     def choice_label(self, record: Any) -> str:
         """Return the record's label in choices."""
         return str(record)
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
+        # Django's leads to the dashboard, and says that the record "doesn't exist".
+        raise Http404
 
     # --- Lists -------------------------------------------------------------------------------------------------------
 
@@ -269,6 +277,10 @@ class PanelAdmin(Saving):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.delete_act(request, obj)
 
+    def is_kept(self, record: Any) -> bool:
+        """Whether such a record is never deleted: its page has no button for it, and the page to delete it says why."""
+        return False
+
     def consequences(self, record: Any) -> Sequence[str]:
         """Return the consequences of deleting the record, a line each."""
         return []
@@ -298,6 +310,8 @@ class PanelAdmin(Saving):
 
     # The keys of a state that `restore` gives back to a record; empty: its history can be read, not gone back to.
     restorable: Sequence[str] = ()
+    # Whether the audit trail tells of such records; what tells of others has no history of its own.
+    has_history = True
 
     def state_of(self, record: Any) -> dict[str, Any]:
         """Return the record's current state in the form of the audit trail."""
@@ -318,6 +332,8 @@ class PanelAdmin(Saving):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        if not self.has_history:
+            raise Http404
         return history.page(self, request, object_id)
 
     # --- Addresses ---------------------------------------------------------------------------------------------------

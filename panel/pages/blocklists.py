@@ -47,6 +47,7 @@ class BlocklistAdmin(PanelAdmin):
     list_display = ["name", "state", "listed_count", "ranges", "resolver", "is_enabled", "dns_checked_at"]
     list_filter = ["is_enabled"]
     search_fields = ["name"]
+    search_help_text = "Zone"
     fields = list(FIELDS)
     change_form_outer_before_template = "panel/blocklist/summary.html"
     restorable = FIELDS

@@ -89,7 +89,7 @@ class CredentialAdmin(ServerChildAdmin):
         "is_default",
     ]
     search_fields = ["name", "key_prefix", "server__name_key", "server__permalink"]
-    search_help_text = "Name, the first six characters of a key, or server"
+    search_help_text = "Name, server, or start of a key"
     add_fieldsets = (
         (None, {"fields": ["server", "kind", "name", "network", "can_manage_organization", "expires_at"]}),
     )

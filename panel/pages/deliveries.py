@@ -26,6 +26,7 @@ class DeliveryAdmin(TenantAdmin):
     """Deliveries. They are written with the events that they tell of, and go by themselves."""
 
     organization_path = "server__organization"
+    has_history = False
     is_added = is_changed = is_deleted = False
     list_display = ["created_at", "webhook", "server", "event", "state_label", "result", "attempts", "due_at"]
     list_display_links = ["created_at"]
@@ -33,8 +34,18 @@ class DeliveryAdmin(TenantAdmin):
     list_select_related = ["webhook", "server"]
     search_fields = ["uuid"]
     search_help_text = "UUID"
-    fields = ["uuid", "webhook", "event", "state_label", "created_at", "attempts", "attempted_at", "due_at", "until"]
-    readonly_fields = ["state_label"]
+    fields = [
+        "identity",
+        "webhook",
+        "event",
+        "state_label",
+        "created_at",
+        "attempts",
+        "attempted_at",
+        "due_at",
+        "until",
+    ]
+    readonly_fields = ["identity", "state_label"]
     actions_detail = ["send_again"]
     change_form_outer_before_template = "panel/delivery/summary.html"
 
@@ -50,6 +61,10 @@ class DeliveryAdmin(TenantAdmin):
     def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
         return verb == "view" and super().role_allows(viewer, verb, record)
 
+    @display(description="UUID")
+    def identity(self, record: Delivery) -> str:
+        return str(record.uuid)
+
     @display(description="State", ordering="state", label=STATES)
     def state_label(self, record: Delivery) -> str:
         return record.get_state_display()
@@ -63,15 +78,12 @@ class DeliveryAdmin(TenantAdmin):
 
     @act(
         title="Send again",
-        description="The webhook is called once more, now, with the same body and the same uuid.",
+        description="The webhook is called once more, now, with the same body and the same UUID.",
         icon="replay",
     )
     def send_again(self, request: HttpRequest, record: Delivery, form: ActForm) -> str:
         deliveries.send_again(delivery=record, at=timezone.now(), actor=actor_of(request))
         return f"{record.event} is sent again within some seconds."
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
 
 
 def result(delivery: Delivery) -> str:

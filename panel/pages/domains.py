@@ -137,7 +137,7 @@ class DomainAdmin(volumes.VolumeColumns, ServerChildAdmin):
         *((f"{check}_status", StatusFilter) for check in CHECKS),
     ]
     search_fields = ["name__startswith", "uuid", "server__name_key", "server__permalink"]
-    search_help_text = "The beginning of a name, uuid or server"
+    search_help_text = "Name, UUID or server"
     # The server and the name stand above.
     fields = ["custom_mx_records", "dmarc_record", "outgoing", "incoming"]
     actions_detail = ["check_now"]
@@ -214,6 +214,7 @@ class DomainAdmin(volumes.VolumeColumns, ServerChildAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": "Add a domain",
+            "add": True,
             "opts": self.opts,
             "form": form,
             "media": self.media + form.media,

@@ -87,6 +87,7 @@ class EventSourceAdmin(PanelAdmin):
         ("revoked_at", by_emptiness("state", empty="Not revoked", filled="Revoked")),
     ]
     search_fields = ["name_key", "key_prefix"]
+    search_help_text = "Name, or beginning of a token"
     autocomplete_fields = ["default_server"]
     add_fieldsets = (
         (

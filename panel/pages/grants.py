@@ -34,6 +34,7 @@ class OrganizationPoolAdmin(TenantAdmin):
     list_select_related = ["organization", "pool"]
     list_filter = [("organization", RecordFilter), ("pool", RecordFilter)]
     search_fields = ["organization__name_key", "pool__name_key"]
+    search_help_text = "Organization or pool"
     autocomplete_fields = ["organization", "pool"]
     fields = ["organization", "pool"]
 

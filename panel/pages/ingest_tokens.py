@@ -32,6 +32,7 @@ class IngestTokenAdmin(PanelAdmin):
     list_display = ["name", "key_start", "state", "last_used_at", "created_at"]
     list_filter = [("revoked_at", by_emptiness("state", empty="Not revoked", filled="Revoked"))]
     search_fields = ["name_key", "key_prefix"]
+    search_help_text = "Name, or beginning of a token"
     add_fieldsets = ((None, {"fields": ["name"]}),)
     fields = ["name", "key_start", "created_at", "last_used_at", "revoked_at"]
     readonly_fields = ["key_start"]

@@ -16,6 +16,7 @@ from panel.viewer import Viewer
 class JobAdmin(TenantAdmin):
     """Jobs. People of an organization see its jobs, and those that they started."""
 
+    has_history = False
     is_added = is_changed = is_deleted = False
     list_display = ["label", "state_label", "progress", "created_at", "finished_at"]
     list_filter = ["state"]
@@ -52,6 +53,3 @@ class JobAdmin(TenantAdmin):
             "is_open": record.finished_at is None,
             "outcome": record.outcome if isinstance(record.outcome, dict) else {},
         }
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)

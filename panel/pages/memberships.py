@@ -77,6 +77,7 @@ class MembershipAdmin(TenantAdmin):
     list_filter = [("organization", RecordFilter), "role"]
     list_select_related = ["user", "organization"]
     search_fields = ["user__username", "user__email", "organization__name_key"]
+    search_help_text = "User, e-mail or organization"
     autocomplete_fields = ["organization"]
     add_fieldsets = ((None, {"fields": ["organization", "username", "email", "role"]}),)
     fieldsets = ((None, {"fields": ["user", "organization", "role"]}),)

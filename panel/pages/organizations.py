@@ -96,7 +96,7 @@ class OrganizationAdmin(volumes.VolumeColumns, TenantAdmin):
     volumes_of = staticmethod(volumes.of_organizations)
     list_filter = [AlertFilter, ("suspended_at", by_emptiness("state", empty="Active", filled="Suspended"))]
     search_fields = ["name_key", "permalink", "uuid"]
-    search_help_text = "Name, permalink or uuid"
+    search_help_text = "Name, permalink or UUID"
     fields = ["name", "permalink", "time_zone", *PLATFORMS]
     actions_detail = ["suspend", "resume", "suppression_rules"]
     change_form_outer_before_template = "panel/organization/summary.html"

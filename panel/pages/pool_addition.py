@@ -135,6 +135,8 @@ def preview_of(
         "more_used": max(0, len(addition.used) - SHOWN),
         "more_refused": max(0, len(addition.refused) - SHOWN),
         "template": template,
+        # New ones, and those of no pool: others have sent before.
+        "cold_total": addition.total - len(pool_addresses.in_pools(addition.used)),
         "limits": limits_in_words(rules.max_concurrent_connections, rules.max_messages_per_hour),
         "plan": None if plan_id is None else WarmUpPlan.objects.filter(pk=plan_id).first(),
         # Neither the template nor a plan holds them back.

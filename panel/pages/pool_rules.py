@@ -68,7 +68,7 @@ class IPPoolRuleAdmin(TenantAdmin):
     list_select_related = ["organization", "server__organization", "pool"]
     list_filter = [("server", RecordFilter), ("organization", RecordFilter), ("pool", RecordFilter)]
     search_fields = ["from_conditions", "to_conditions", "uuid", "pool__name_key", "server__name_key"]
-    search_help_text = "Address, domain, uuid, pool or server"
+    search_help_text = "Address, domain, UUID, pool or server"
     autocomplete_fields = ["organization", "server", "pool"]
     fields = ["organization", "server", "pool", "from_conditions", "to_conditions"]
     change_form_outer_after_template = "panel/pool_rule/order.html"

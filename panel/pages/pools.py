@@ -127,7 +127,7 @@ class IPPoolAdmin(volumes.VolumeColumns, TenantAdmin):
     volumes_of = staticmethod(volumes.of_pools)
     list_filter = [AlertFilter, SendsFilter, "is_default"]
     search_fields = ["name_key", "uuid"]
-    search_help_text = "Name or uuid"
+    search_help_text = "Name or UUID"
     add_fieldsets = ((None, {"fields": ["organization", "name", "is_default"]}),)
     fieldsets = ((None, {"fields": ["name", "is_default"]}),)
     actions_detail = ["drain"]

@@ -88,8 +88,9 @@ class ThrottleProgramAdmin(PanelAdmin):
     """Throttle programs. Built-in ones cannot be changed."""
 
     form = ProgramForm
-    list_display = ["name", "is_builtin", "slows_to", "returns_after", "failure_rate", "deferral_rate", "rule_count"]
+    list_display = ["name", "built_in", "slows_to", "returns_after", "failure_rate", "deferral_rate", "rule_count"]
     search_fields = ["name_key"]
+    search_help_text = "Name"
     fieldsets = (
         (None, {"fields": ["name"]}),
         (
@@ -118,9 +119,12 @@ class ThrottleProgramAdmin(PanelAdmin):
         is_builtin = isinstance(obj, ThrottleProgram) and obj.is_builtin
         return not is_builtin and super().has_change_permission(request, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        is_builtin = isinstance(obj, ThrottleProgram) and obj.is_builtin
-        return not is_builtin and super().has_delete_permission(request, obj)
+    def is_kept(self, record: ThrottleProgram) -> bool:
+        return record.is_builtin
+
+    @display(description="Built in", ordering="is_builtin", boolean=True)
+    def built_in(self, record: ThrottleProgram) -> bool:
+        return record.is_builtin
 
     @display(description="Slows to")
     def slows_to(self, record: ThrottleProgram) -> str:

@@ -21,6 +21,7 @@ class ProviderAdmin(ReadOnlyAdmin):
 
     list_display = ["name", "domain_count"]
     search_fields = ["name", "domains__pattern"]
+    search_help_text = "Name or domain"
     fields = ["name", "patterns"]
     readonly_fields = ["patterns"]
     change_form_outer_before_template = "panel/provider/summary.html"

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from core.errors import Conflict
@@ -61,7 +62,15 @@ class RelayServerAdmin(PanelAdmin):
     """Relay servers."""
 
     form = RelayServerForm
-    list_display = ["name", "source_ip", "destination_hostname", "destination_port", *LIMITS, "redirect"]
+    list_display = [
+        "name",
+        "source_ip",
+        "destination_hostname",
+        "destination_port",
+        "connections",
+        "an_hour",
+        "redirect",
+    ]
     list_select_related = ["redirect"]
     search_fields = ["name_key", "destination_hostname", "source_ip"]
     search_help_text = "Name, host name or source address"
@@ -82,6 +91,14 @@ class RelayServerAdmin(PanelAdmin):
         "destination_username",
         *LIMITS,
     )
+
+    @display(description="Connections at once", ordering="max_concurrent_connections")
+    def connections(self, record: RelayServer) -> str:
+        return f"{record.max_concurrent_connections:,}" if record.max_concurrent_connections else "unlimited"
+
+    @display(description="Messages per hour", ordering="max_messages_per_hour")
+    def an_hour(self, record: RelayServer) -> str:
+        return f"{record.max_messages_per_hour:,}" if record.max_messages_per_hour else "unlimited"
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
         sets = super().get_fieldsets(request, obj)

@@ -36,6 +36,7 @@ class ReplyRuleAdmin(PanelAdmin):
     list_display = ["pattern", "code", "provider", "reason", "position", "note"]
     list_filter = ["reason"]
     search_fields = ["pattern", "code", "note"]
+    search_help_text = "Pattern, code or note"
     fields = ["pattern", "code", "provider", "reason", "position", "note"]
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:

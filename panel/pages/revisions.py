@@ -11,12 +11,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from unfold.decorators import action, display
 
 from core.errors import Refused
+from core.models import AuditEntry
 from nodes import preview, publishing, replay_jobs
 from nodes.models import Node, NodeReport, Revision, RevisionPolicy
 from nodes.tasks import run_replays
+from panel import audit_titles
 from panel.forms import errors
 from panel.pages import trial
 from panel.pages.base import ReadOnlyAdmin
@@ -27,11 +30,12 @@ from panel.record_actions import actor_of
 class RevisionAdmin(ReadOnlyAdmin):
     """Revisions, newest first."""
 
-    list_display = ["name", "kind", "created_at", "actor_label", "change_count", "where_applied"]
+    list_display = ["name", "kind", "created_at", "by", "change_count", "where_applied"]
     list_filter = ["kind"]
     search_fields = ["number", "actor_label"]
     search_help_text = "Number or name"
-    fields = ["kind", "created_at", "actor_label", "repeats", "digest"]
+    fields = ["kind", "created_at", "by", "repeats", "digest"]
+    readonly_fields = ["by"]
     actions_list = ["publish_button"]
     list_before_template = "panel/revision/trial.html"
     change_form_outer_before_template = "panel/revision/summary.html"
@@ -53,6 +57,10 @@ class RevisionAdmin(ReadOnlyAdmin):
     @display(description="Revision", ordering="number")
     def name(self, record: Revision) -> str:
         return str(record)
+
+    @display(description="Published by", ordering="actor_label")
+    def by(self, record: Revision) -> str:
+        return record.actor_label
 
     @display(description="Changes")
     def change_count(self, record: Revision) -> int:
@@ -100,6 +108,7 @@ class RevisionAdmin(ReadOnlyAdmin):
         ]
         return {
             "revision": record,
+            "newest": [_in_words(each) for each in record.changes.get("newest", ())],
             "rows": rows,
             "applied_total": sum(row["applied"] == record.number for row in rows),
             "changed": preview.changes_of(record),
@@ -185,3 +194,9 @@ class RevisionAdmin(ReadOnlyAdmin):
             "back": reverse("admin:nodes_revision_changelist"),
         }
         return TemplateResponse(request, "panel/revision/publish.html", context)
+
+
+def _in_words(change: dict[str, Any]) -> dict[str, Any]:
+    """Return a change as the audit trail's list shows it; `at` was stored as text."""
+    entry = AuditEntry(act=change["act"], target_type=change.get("type", ""))
+    return {**change, "at": parse_datetime(str(change["at"])), "what": audit_titles.title(entry)}

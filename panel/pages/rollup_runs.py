@@ -11,6 +11,7 @@ from stats.models import RollupRun
 class RollupRunAdmin(ReadOnlyAdmin):
     """Roll-up runs, read-only."""
 
+    has_history = False
     list_display = ["started_at", "kind", "outcome_label", "duration", "batches", "events", "rows", "lag"]
     list_filter = ["kind", "outcome"]
     fields = ["kind", "outcome", "started_at", "finished_at", "duration", "batches", "events", "rows", "lag", "detail"]

@@ -39,6 +39,7 @@ class RouteAdmin(ServerChildAdmin):
     list_filter = [("server", RecordFilter), "mode"]
     list_select_related = ["domain"]
     search_fields = ["name", "domain__name", "endpoint", "uuid", "server__name_key"]
+    search_help_text = "Name, domain, endpoint or server"
     autocomplete_fields = ["server", "domain"]
     fields = ["server", "name", "domain", "mode", "endpoint"]
     restorable = ("name", "domain_id", "mode", "endpoint")

@@ -175,7 +175,7 @@ class RoutingRuleAdmin(PanelAdmin):
     form = RoutingRuleForm
     list_display = ["name", "randomization_type", "target_count", "override_count"]
     search_fields = ["name_key", "override_domains__pattern__startswith"]
-    search_help_text = "Name, or the beginning of an override's domain"
+    search_help_text = "Name, or domain of an override"
     fields = ["name", "randomization_type", "deliver_through"]
     change_form_after_template = "panel/parts/overrides.html"
     restorable = ("name", "default", "domain_overrides")

@@ -10,15 +10,19 @@ from unfold.admin import ModelAdmin
 
 from core.models import AuditEntry
 from panel import revealed_keys
+from panel.next_steps import NEXT
 
 _SECRETS = "_sluice_secrets"
 _CHANGED = "_sluice_changed"
+_ADDED = "_sluice_added"
 
 
 class Saving(ModelAdmin):
     """The part of a page that saves."""
 
     restorable: Sequence[str] = ()
+    has_history: bool
+    is_kept: Any
     url_of: Any
 
     # Above a secret that was just made.
@@ -36,11 +40,16 @@ class Saving(ModelAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         # Saving leads to the record, so “Save and continue editing” would be the same button twice.
         context["show_save_and_continue"] = False
+        if (record := context.get("original")) is not None and self.is_kept(record):
+            context["show_delete"] = False
+        context["show_history"] = self.has_history
+        context["comes_next"] = NEXT.get(self.opts.label_lower, "") if kwargs.get("add") else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         secrets = request.__dict__.get(_SECRETS)
         if not secrets:
+            request.__dict__[_ADDED] = obj
             return super().response_add(request, obj, post_url_continue)
         return revealed_keys.show(
             self, request, obj, secrets, title=self.shown_once_title, notice=self.shown_once_notice
@@ -51,8 +60,13 @@ class Saving(ModelAdmin):
         return super().response_change(request, obj)
 
     def message_user(self, request: HttpRequest, message: Any, *args: Any, **kwargs: Any) -> None:
-        """Add to the message of a change the way to undo it, where the values before it can be restored."""
+        """Say what was done, and how to undo it, where the values before it can be restored."""
         obj = request.__dict__.pop(_CHANGED, None)
+        added = request.__dict__.pop(_ADDED, None)
+        if (saved := obj if obj is not None else added) is not None:
+            # Django's: "The server “Shop” was changed successfully. You may edit it again below."
+            done = "saved" if obj is not None else "added"
+            message = f"The {self.opts.verbose_name} {saved} is {done}."
         if obj is not None and self.restorable and (entry := _last_change(obj)) is not None:
             url = reverse(f"{self.admin_site.name}:core_auditentry_change", args=[entry])
             message = format_html('{} <a href="{}">See the change, or undo it</a>', message, url)

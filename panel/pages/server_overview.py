@@ -3,6 +3,8 @@
 import datetime
 from typing import Any
 
+from django.utils import formats, timezone
+
 from alerts.topics.servers import words
 from panel import charts
 from panel.explorer import links
@@ -65,7 +67,11 @@ def summary(server: Server, now: datetime.datetime) -> dict[str, Any]:
 
 
 def credential_state(credential: Any, now: datetime.datetime) -> str:
-    """Return the state of the credential in a word."""
+    """Return the state of the credential in a word, or until when it is usable."""
     if credential.held_at is not None:
         return "held"
-    return "expired" if credential.expires_at is not None and credential.expires_at <= now else "usable"
+    if credential.expires_at is None:
+        return "usable"
+    if credential.expires_at <= now:
+        return "expired"
+    return f"until {formats.date_format(timezone.localtime(credential.expires_at), 'j M, H:i')}"

@@ -95,7 +95,7 @@ class ServerAdmin(volumes.VolumeColumns, TenantAdmin):
         ("ip_pool", by_emptiness("IP pool", empty="Without", filled="With")),
     ]
     search_fields = ["name_key", "permalink", "uuid", "organization__name_key"]
-    search_help_text = "Name, permalink, uuid or organization"
+    search_help_text = "Name, permalink, UUID or organization"
     autocomplete_fields = ["organization", "ip_pool"]
     add_fieldsets = ((None, {"fields": ["organization", "name", "mode", "ip_pool", "auto_assign", "privacy_mode"]}),)
     fieldsets = ((None, {"fields": ["name", "mode", "ip_pool", "privacy_mode", *send_limits.FIELDS.values()]}),)

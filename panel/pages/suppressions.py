@@ -98,6 +98,7 @@ class SuppressionAdmin(TenantAdmin):
 
     form = SuppressionForm
     is_changed = False
+    has_history = False
     list_display = ["masked", "whose", "reason_label", "actor_label", "created_at", "expires_at"]
     list_display_links = ["masked"]
     list_filter = [("server", RecordFilter), ("organization", RecordFilter), "reason"]
@@ -163,9 +164,6 @@ class SuppressionAdmin(TenantAdmin):
 
     def consequences(self, record: Any) -> list[str]:
         return ["Mail is sent to this address again. Only events from after the removal suppress it again."]
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
 
     # --- Files -------------------------------------------------------------------------------------------------------
 

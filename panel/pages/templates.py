@@ -1,5 +1,6 @@
 """Throttling templates: rules that many addresses share."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -12,7 +13,7 @@ from unfold.decorators import display
 from core.errors import Invalid
 from core.related_counts import count_of
 from ippools.models import AddressCap
-from panel import csv_file, limit_effects
+from panel import csv_file, deletion, limit_effects
 from panel.bulk import csv_import
 from panel.formatting import limits_in_words
 from panel.forms.previews import Effect, PreviewedForm
@@ -54,10 +55,10 @@ class ThrottlingTemplateAdmin(PanelAdmin):
     """Throttling templates. The default template is used by addresses without one, and cannot be deleted."""
 
     form = TemplateForm
-    list_display = ["name", "is_default", "rule_count", "default_limits", "address_count"]
+    list_display = ["name", "default", "rule_count", "default_limits", "address_count"]
     list_select_related = ["rules"]
     search_fields = ["name_key", "rules__domains__pattern__startswith"]
-    search_help_text = "Name, or the beginning of a rule's domain"
+    search_help_text = "Name, or domain of a rule"
     fieldsets = (
         (None, {"fields": ["name"]}),
         ("For domains that no rule matches", {"fields": [f"default_{name}" for name in LIMITS]}),
@@ -78,14 +79,22 @@ class ThrottlingTemplateAdmin(PanelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         return ["default_limits"]
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        is_default = isinstance(obj, ThrottlingTemplate) and obj.is_default
-        return not is_default and super().has_delete_permission(request, obj)
+    def is_kept(self, record: ThrottlingTemplate) -> bool:
+        return record.is_default
+
+    def obstacles(self, request: HttpRequest, record: Any) -> Sequence[str]:
+        lines = super().obstacles(request, record)
+        # The act says no more of the default one.
+        return [*lines, *deletion.users(self, request, record.ip_addresses.all())] if record.is_default else lines
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         totals = rule_sets.count_rules([record.rules_id for record in records])
         for record in records:
             record.rule_total = totals.get(record.rules_id, 0)
+
+    @display(description="Default", ordering="is_default", boolean=True)
+    def default(self, record: ThrottlingTemplate) -> bool:
+        return record.is_default
 
     @display(description="Rules")
     def rule_count(self, record: Any) -> int:

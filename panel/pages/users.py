@@ -1,6 +1,7 @@
 """User accounts of people, and of programs that use GreenArrow's API."""
 
-from typing import Any
+import datetime
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -8,9 +9,11 @@ from django.contrib.auth import password_validation
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelect2MultipleWidget
 
 from core import password_links, second_factor, users
 from core.models import User
@@ -28,6 +31,22 @@ PASSWORD = {"autocomplete": "new-password"}
 class UserForm(ActingForm):
     """An account. Only superusers grant permissions."""
 
+    labels: ClassVar[dict[str, str]] = {
+        "username": "User name",
+        "email": "E-mail address",
+        "is_active": "May sign in",
+        "is_staff": "May use the panel",
+        "is_superuser": "Superuser",
+        "user_permissions": "Permissions",
+    }
+    helps: ClassVar[dict[str, str]] = {
+        "username": "At most 150 letters, digits and @ . + - _",
+        "is_active": "Switch this off instead of deleting the account: the audit trail refers to it.",
+        "is_staff": "Accounts of programs need the API only.",
+        "is_superuser": "May do everything, and give permissions to others.",
+        "groups": "A group gives its permissions to its members.",
+        "user_permissions": "What the account may do on the platform. Members of organizations need none: their role decides.",
+    }
     time_zone = time_zone_field()
     password = forms.CharField(
         strip=False,
@@ -73,11 +92,19 @@ class UserAdmin(PanelAdmin):
 
     form = UserForm
     is_deleted = False
-    list_display = ["username", "email", "is_active", "is_staff", "is_superuser", "api_level", "last_login"]
+    list_display = [
+        "user_name",
+        "mailbox",
+        "may_sign_in",
+        "may_use_the_panel",
+        "superuser",
+        "api_level",
+        "last_sign_in",
+    ]
     list_filter = ["is_active", "is_staff", "is_superuser", "api_level"]
     ordering = ["username"]
     search_fields = ["username", "email", "first_name", "last_name"]
-    filter_horizontal = ["groups", "user_permissions"]
+    search_help_text = "User name, e-mail or name"
     readonly_fields = ["last_login", "date_joined"]
     actions_detail = ["give_password", "send_link"]
     change_form_outer_before_template = "panel/user.html"
@@ -110,7 +137,36 @@ class UserAdmin(PanelAdmin):
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "user_permissions":
             kwargs["queryset"] = Permission.objects.select_related("content_type")
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        field = super().formfield_for_manytomany(
+            db_field, request, **{**kwargs, "widget": UnfoldAdminSelect2MultipleWidget()}
+        )
+        if db_field.name == "user_permissions":
+            field.label_from_instance = _permission_in_words
+        return field
+
+    @display(description="User name", ordering="username")
+    def user_name(self, record: User) -> str:
+        return record.username
+
+    @display(description="E-mail address", ordering="email")
+    def mailbox(self, record: User) -> str:
+        return record.email
+
+    @display(description="May sign in", ordering="is_active", boolean=True)
+    def may_sign_in(self, record: User) -> bool:
+        return record.is_active
+
+    @display(description="May use the panel", ordering="is_staff", boolean=True)
+    def may_use_the_panel(self, record: User) -> bool:
+        return record.is_staff
+
+    @display(description="Superuser", ordering="is_superuser", boolean=True)
+    def superuser(self, record: User) -> bool:
+        return record.is_superuser
+
+    @display(description="Last sign-in", ordering="last_login")
+    def last_sign_in(self, record: User) -> datetime.datetime | None:
+        return record.last_login
 
     @act(
         title="Set a password",
@@ -163,6 +219,13 @@ def is_above(user: User, viewer: Any) -> bool:
     )
 
 
+def _permission_in_words(permission: Permission) -> str:
+    """Return "IP address: change", where Django's label begins with its app: "Addresses | ip address | Can change …"."""
+    model = permission.content_type.model_class()
+    noun = str(model._meta.verbose_name) if model is not None else permission.content_type.model
+    return f"{capfirst(noun)}: {permission.codename.partition('_')[0]}"
+
+
 # Each may do what those before it may.
 _API_LEVELS = (User.ApiLevel.NO, User.ApiLevel.STATS_ONLY, User.ApiLevel.READ_ONLY, User.ApiLevel.YES)
 
@@ -189,6 +252,7 @@ class GroupAdmin(PanelAdmin):
     is_added = is_changed = is_deleted = False
     list_display = ["name"]
     search_fields = ["name"]
+    search_help_text = "Name"
     fields = ["name", "permissions"]
 
     def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:

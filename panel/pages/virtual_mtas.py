@@ -18,13 +18,18 @@ class VirtualMTAAdmin(PanelAdmin):
     """VirtualMTAs of all kinds by name. Each is created and changed on the page of its kind."""
 
     is_added = is_changed = is_deleted = False
-    list_display = ["name", "own_page", "redirect", "is_default", "created_at"]
+    list_display = ["name", "own_page", "redirect", "default", "created_at"]
     list_filter = ["kind", "is_default"]
     list_select_related = ["redirect"]
     search_fields = ["name_key"]
-    fields = ["name", "own_page", "redirect", "is_default"]
+    search_help_text = "Name"
+    fields = ["name", "own_page", "redirect", "default"]
     readonly_fields = fields
     actions_detail = ["make_default"]
+
+    @display(description="Default", ordering="is_default", boolean=True)
+    def default(self, record: VirtualMTA) -> bool:
+        return record.is_default
 
     @display(description="Page")
     def own_page(self, record: VirtualMTA) -> str:

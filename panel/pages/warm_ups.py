@@ -66,7 +66,7 @@ class WarmUpPlanAdmin(PanelAdmin):
     form = PlanForm
     list_display = [
         "name",
-        "is_builtin",
+        "built_in",
         "day_count",
         "first_and_last",
         "least_accepted",
@@ -74,6 +74,7 @@ class WarmUpPlanAdmin(PanelAdmin):
         "warm_up_count",
     ]
     search_fields = ["name_key"]
+    search_help_text = "Name"
     fieldsets = (
         (None, {"fields": ["name", "schedule"]}),
         ("Conditions for the next day", {"fields": ["least_accepted", "most_blocked", "most_complained"]}),
@@ -88,9 +89,12 @@ class WarmUpPlanAdmin(PanelAdmin):
         is_builtin = isinstance(obj, WarmUpPlan) and obj.is_builtin
         return not is_builtin and super().has_change_permission(request, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        is_builtin = isinstance(obj, WarmUpPlan) and obj.is_builtin
-        return not is_builtin and super().has_delete_permission(request, obj)
+    def is_kept(self, record: WarmUpPlan) -> bool:
+        return record.is_builtin
+
+    @display(description="Built in", ordering="is_builtin", boolean=True)
+    def built_in(self, record: WarmUpPlan) -> bool:
+        return record.is_builtin
 
     @display(description="Schedule")
     def schedule(self, record: WarmUpPlan) -> str:

@@ -45,6 +45,7 @@ class WebhookAdmin(ServerChildAdmin):
     list_display = ["name", "server", "url", "event_names", "enabled"]
     list_filter = [("server", RecordFilter), "enabled"]
     search_fields = ["name", "url", "uuid", "server__name_key"]
+    search_help_text = "Name, URL or server"
     fields = ["server", "name", "url", "events", "enabled", "sign"]
     restorable = ("name", "url", "events", "enabled", "sign")
     change_form_outer_before_template = "panel/webhook/summary.html"

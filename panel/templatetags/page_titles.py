@@ -20,10 +20,14 @@ def page_title(context: template.Context) -> dict[str, Any]:
     if page is None:
         return {"parts": [{"title": context.get("content_title") or context.get("title") or "Dashboard"}]}
     parts: list[dict[str, Any]] = []
-    if group := group_of(opts.label_lower):
+    group = group_of(opts.label_lower)
+    # Not "Nodes › Nodes".
+    if group and group.lower() != str(opts.verbose_name_plural).lower():
         parts.append({"title": group})
     name = f"{admin.site.name}:{opts.app_label}_{opts.model_name}_changelist"
     parts.append({"title": opts.verbose_name_plural, "link": reverse(name)})
     if record is not None and not isinstance(record, str):
         parts.append({"title": record, "link": page.url_of(record.pk)})
+    elif context.get("add"):
+        parts.append({"title": f"Add {opts.verbose_name}"})
     return {"parts": parts}

@@ -58,7 +58,7 @@ class RollupRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}, {self.started_at:%Y-%m-%d %H:%M:%S}"
+        return f"{self.get_kind_display()}, {self.started_at:%-d %b %Y, %H:%M:%S} UTC"
 
     @property
     def duration_seconds(self) -> float:

@@ -53,6 +53,13 @@ class By(enum.StrEnum):
     SIGNATURE = "signature"
 
 
+# What people say for them.
+_IN_WORDS = {
+    By.ADDRESS: "IP address", By.PROVIDER: "recipients’ provider", By.DOMAIN: "sender domain", By.REASON: "class of the reply",
+    By.SIGNATURE: "reply",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A scope as it can be asked: its table, and what each of its keys is there."""
@@ -232,7 +239,7 @@ def plan(question: Question, now: datetime.datetime) -> Plan:
     """Return how a question is answered; raises NotKept. At most one query."""
     views = [view for view in VIEWS if view.answers(question.subjects)]
     if not views:
-        *others, last = sorted(question.subjects)
+        *others, last = sorted(_IN_WORDS.get(each, str(each)) for each in question.subjects)
         words = f"{', '.join(others)} and {last}" if others else last
         raise NotKept(Lack.TOGETHER, f"Counts are not kept by {words} together.")
     edges = question.edges()

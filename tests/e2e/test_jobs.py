@@ -104,7 +104,7 @@ def test_a_leaked_key_is_rotated_at_once_or_with_an_overlap(visit):
     open_dialog(clicks, "Rotate the key")
     clicks.on_button("Rotate the key")
     assert clicks.number == 4
-    dialog = page.locator("#dialog-form")
+    dialog = page.locator("#dialog")
     expect(dialog).to_contain_text("The old key has stopped.")
     # The key, and Done: nothing else can be done here.
     expect(dialog.get_by_role("button")).to_have_text(["Copy"])
@@ -115,8 +115,8 @@ def test_a_leaked_key_is_rotated_at_once_or_with_an_overlap(visit):
     open_dialog(Clicks(page), "Rotate the key")
     page.locator("#dialog-form select").select_option(label="in 4 hours")
     page.get_by_role("button", name="Rotate the key", exact=True).last.click()
-    expect(page.locator("#dialog-form")).to_contain_text("The old key stops in 4 hours.")
-    assert page.locator("#dialog-form code").inner_text() != first
+    expect(page.locator("#dialog")).to_contain_text("The old key stops in 4 hours.")
+    assert page.locator("#dialog code").inner_text() != first
 
 
 def test_which_addresses_are_in_trouble(visit):

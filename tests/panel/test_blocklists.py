@@ -51,7 +51,7 @@ def test_a_listing_is_shown_to_those_who_see_the_address(acme, globex, platform,
         page = client.get(address).content.decode()
         assert sentence in page
         assert "listed since" in page
-    assert sign_in(globex.owner).get(address).status_code == 302
+    assert sign_in(globex.owner).get(address).status_code == 404
     assert sentence in root.get(reverse(f"{BLOCKLISTS}_change", args=[row.pk])).content.decode()
     # The zones themselves are the platform's.
     assert sign_in(acme.owner).get(reverse(f"{BLOCKLISTS}_change", args=[row.pk])).status_code == 403

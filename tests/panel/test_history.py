@@ -100,7 +100,7 @@ def test_an_entry_of_the_trail_names_them_too(acme, platform):
     )  # fmt: skip
     page = sign_in(acme.analyst).get(reverse("admin:core_auditentry_change", args=[gone.pk]))
     found = {each.field: each.after for each in page.context["differences"]}
-    assert found == {"thing id": "4", "at": "2026-02-30T00:00:00+00:00"}
+    assert found == {"thing ID": "4", "at": "2026-02-30T00:00:00+00:00"}
 
 
 def test_an_entry_of_the_trail_tells_the_readers_own_time_to_the_second(acme):

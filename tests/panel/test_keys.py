@@ -73,6 +73,30 @@ def test_rotating_gives_another_key(acme, platform):
     assert before != after
 
 
+def test_after_rotating_the_dialog_has_the_key_and_done_and_nothing_else(acme, platform):
+    client = sign_in(acme.operator)
+    page = reverse("admin:servers_server_change", args=[acme.server.pk])
+    within = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{page}"}
+    response = client.post(act_url(acme.credential, "rotate"), {**YES, "overlap": "4"}, headers=within)
+    # The whole dialog is replaced, not the part between its title and its buttons.
+    assert [response.headers[f"HX-{name}"] for name in ("Retarget", "Reselect", "Reswap")] == [
+        "#dialog",
+        "#dialog",
+        "outerHTML",
+    ]
+    content = response.content.decode()
+    assert 'id="dialog"' in content
+    assert "<form" not in content
+    # Done leads to where the dialog was opened, here the server's page; never to another site.
+    assert f'href="{page}"' in content
+    response = client.post(
+        act_url(acme.credential, "rotate"), YES | {"overlap": "0"}, headers=within | {"HX-Current-URL": "http://x/y"}
+    )
+    assert f'href="{act_url(acme.credential, "change")}"' in response.content.decode()
+    # What is left of the old key's time is its state.
+    assert "until " in client.get(page).content.decode()
+
+
 def test_holding_and_releasing(acme, platform):
     client = sign_in(acme.operator)
     assert client.post(act_url(acme.credential, "hold"), YES).status_code == 302

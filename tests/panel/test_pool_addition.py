@@ -41,7 +41,7 @@ def test_a_template_and_a_plan_are_chosen(acme, platform, root):
     given = chosen(platform.template, str(plan.pk))
     text = words(look(root, platform.pool, "192.0.2.40-41", **given))
     assert "New addresses get the template Careful: 10 connections, 100 messages per hour" in text
-    assert f"They are warmed up by {plan}, from {plan.days[0]}" in text
+    assert f"2 addresses are warmed up by {plan}, from {plan.days[0]}" in text
     assert not IPAddress.objects.filter(ipv4="192.0.2.40").exists()
     response = root.post(url(platform.pool), {"addresses": "192.0.2.40-41", "add": "1", **given})
     assert response.status_code == 302
@@ -59,6 +59,20 @@ def test_a_plan_is_proposed_so_that_a_cold_address_is_never_unlimited_by_oversig
     response = root.post(url(platform.pool), {"addresses": "192.0.2.40", "add": "1"})
     assert response.status_code == 200
     assert not IPAddress.objects.filter(ipv4="192.0.2.40").exists()
+
+
+def test_an_address_that_sends_for_another_pool_is_not_slowed_down_to_a_plans_first_day(acme, platform, root):
+    plan = WarmUpPlan.objects.order_by("pk")[0]
+    other = create_platform_pool(name="Second", actor=SYSTEM)
+    given = chosen(platform.template, str(plan.pk))
+    used = acme.address
+    WarmUp.objects.all().delete()
+    text = words(look(root, other, f"{used.ipv4} 192.0.2.40", **given))
+    assert f"1 address is warmed up by {plan}" in text
+    assert "Those that send for another pool already go on as they do." in text
+    assert "and go on as they do: they are not warmed up." in words(look(root, other, used.ipv4, **given))
+    root.post(url(other), {"addresses": f"{used.ipv4} 192.0.2.40", "add": "1", **given})
+    assert [each.address.ipv4 for each in WarmUp.objects.active()] == ["192.0.2.40"]
 
 
 def test_without_a_plan_the_preview_warns(acme, platform, root):

@@ -1,11 +1,17 @@
 """One word for one thing, in the sidebar, titles and CSS; and no import circle within the panel."""
 
 import ast
+import html
+import re
 from pathlib import Path
 
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.text import capfirst
+
+from ippools.models import IPAddress
+from panel.next_steps import NEXT
+from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
 
 PANEL = Path(__file__).resolve().parents[2] / "panel"
 
@@ -44,6 +50,65 @@ def test_there_is_one_vocabulary_of_css_classes():
     root = PANEL.parent
     files = [*(PANEL / "static").rglob("*.css"), *(root / "templates").rglob("*.html")]
     assert [path.name for path in files if "sl-" in path.read_text()] == []
+
+
+def test_every_page_that_adds_a_record_has_a_heading_and_says_what_comes_next(platform, root):
+    for model, page in admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_add"
+        if not page.is_added:
+            continue
+        content = html.unescape(root.get(reverse(name)).content.decode())
+        assert f"Add {model._meta.verbose_name}" in content, name
+        assert NEXT[model._meta.label_lower] in content, name
+        # Another way to the same page would be a way out of a form that is half filled in.
+        assert f'href="{reverse(name)}"' not in content, name
+
+
+def test_what_is_said_after_saving_is_in_our_words(acme, root):
+    url = reverse("admin:servers_organization_change", args=[acme.organization.pk])
+    response = root.post(url, {"name": "Acme 2", "permalink": "acme", "time_zone": "UTC"}, follow=True)
+    assert [str(each).partition(" <a")[0] for each in response.context["messages"]] == [
+        "The organization Acme 2 is saved."
+    ]
+
+
+def test_records_without_a_history_of_their_own_offer_none(acme, platform, root):
+    for page in admin.site._registry.values():
+        if page.has_history or not (record := page.get_queryset(root.get(reverse("admin:index")).wsgi_request).first()):
+            continue
+        assert page.url_of(record.pk, "history") not in root.get(page.url_of(record.pk)).content.decode()
+        assert root.get(page.url_of(record.pk, "history")).status_code == 404
+
+
+def test_what_there_is_not_is_not_found_in_the_panels_frame(root):
+    response = root.get(reverse("admin:servers_server_change", args=[99_999]))
+    assert (response.status_code, b"nav-sidebar" in response.content) == (404, True)
+
+
+def test_the_audit_trail_counts_entries(acme, root):
+    content = " ".join(root.get(reverse("admin:core_auditentry_changelist")).content.decode().split())
+    assert re.search(r"\d+ entries", content)
+
+
+def test_every_list_says_what_it_is_searched_for():
+    assert [page for page in admin.site._registry.values() if page.search_fields and not page.search_help_text] == []
+
+
+def test_what_is_never_deleted_says_why_and_has_no_button(platform, root):
+    template = ThrottlingTemplate.objects.get(is_default=True)
+    address = platform.address
+    IPAddress.objects.filter(pk=address.pk).update(template=template)
+    kept = (template, ThrottleProgram.objects.get(is_builtin=True), WarmUpPlan.objects.filter(is_builtin=True).first())
+    for record in kept:
+        page = admin.site._registry[type(record)]
+        content = root.get(page.url_of(record.pk, "delete")).content.decode()
+        assert f"{record} cannot be deleted" in content
+        assert 'value="yes"' not in content
+        assert page.url_of(record.pk, "delete") not in root.get(page.url_of(record.pk)).content.decode()
+        root.post(page.url_of(record.pk, "delete"), {"post": "yes"})
+        assert type(record).objects.filter(pk=record.pk).exists()
+    content = root.get(admin.site._registry[ThrottlingTemplate].url_of(template.pk, "delete")).content.decode()
+    assert reverse("admin:ippools_ipaddress_change", args=[address.pk]) in content
 
 
 def test_no_wording_of_django_is_left(acme, platform, root):

@@ -44,7 +44,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const words = box?.querySelector(".truncate");
   if (!words) return;
   words.textContent = "Search everything";
-  box.title = "Name, permalink, address, host name, domain, uuid, or the beginning of a key";
+  box.title = "Name, permalink, address, host name, domain, UUID, or the beginning of a key";
   box.setAttribute("role", "button");
   box.tabIndex = 0;
   box.addEventListener("keydown", (event) => {
@@ -92,6 +92,19 @@ document.addEventListener("DOMContentLoaded", () => {
     [...row.children].forEach((cell, index) => {
       if (titles[index] && !cell.classList.contains("action-checkbox")) cell.dataset.label = titles[index];
     });
+  });
+});
+
+// So are rows of a record's tables that are wider than the screen; not those of forms and grids, nor those that say it themselves.
+document.addEventListener("DOMContentLoaded", () => {
+  if (!window.matchMedia("(max-width: 760px)").matches) return;
+  document.querySelectorAll(".panel-scroll > .panel-table:not(.panel-cards, .panel-stacks, .panel-rows, .panel-grid)").forEach((table) => {
+    if (table.closest("form.panel-rows, details") || table.scrollWidth <= table.parentElement.clientWidth) return;
+    const titles = [...table.querySelectorAll("thead th")].map((each) => each.textContent.replace("↓", "").trim());
+    table.querySelectorAll("tbody tr, tfoot tr").forEach((row) => {
+      [...row.children].forEach((cell, index) => { if (titles[index]) cell.dataset.label = titles[index]; });
+    });
+    table.classList.add("panel-as-cards");
   });
 });
 
