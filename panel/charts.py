@@ -46,6 +46,14 @@ STEPS = (0.5, 0.7, 0.85, 0.93, 0.97)
 _INK = "#8a93a3"
 
 
+def last_event(days: Sequence[Any], hours: Sequence[Any] = ()) -> dict[str, Any] | None:
+    """Return when the last events were counted, and how exactly that is known; None: not in these days."""
+    for points, how in ((hours, "in the hour from then"), (days, "on that UTC day")):
+        if found := [point.at for point in points if point.counts != ZERO]:
+            return {"at": max(found), "how": how, "is_day": points is days}
+    return None
+
+
 def server_chart(server_id: int, now: datetime.datetime) -> dict[str, Any]:
     """Return the context of a server's charts: thirty days and twenty-four hours. One query."""
     detailed = queries.detailed_stats(server_id, now)
@@ -54,6 +62,7 @@ def server_chart(server_id: int, now: datetime.datetime) -> dict[str, Any]:
     return {
         "charts": [daily(detailed.daily, now, explore=days), hourly(detailed.hourly, explore=hours)],
         "providers": None,
+        "last_event": last_event(detailed.daily, detailed.hourly),
         "totals": [rates.shown(sum((point.counts for point in detailed.daily), ZERO), kind) for kind in rates.BESIDE],
         "totals_days": DAYS,
     }
@@ -80,6 +89,7 @@ def address_chart(address_id: int, now: datetime.datetime, *, explores: bool = F
             rows.append({"name": name, "slug": slug(name), "counts": counts, "explore": way, **shown_share(counts)})
     rows.sort(key=lambda row: (-row["counts"].sent, row["name"]))
     return {
+        "last_event": last_event(points),
         "charts": [
             daily(points, now, explore=url()),
             providers_over_time(

@@ -11,6 +11,7 @@ from panel import search
 from panel.customers import Customers
 from panel.dashboard.alerts import Alerts
 from panel.explorer.page import Explorer
+from panel.help_pages import Help
 from panel.record_actions import is_within_page
 from panel.refusals import Refusals
 from panel.saved_filters import SavedFilters
@@ -29,7 +30,7 @@ class Choices(AutocompleteJsonView):
 
 
 class PanelSite(
-    SignIn, Passwords, Account, Alerts, Customers, Usage, Explorer, Refusals, SavedFilters, UnfoldAdminSite
+    SignIn, Passwords, Account, Alerts, Customers, Usage, Explorer, Refusals, SavedFilters, Help, UnfoldAdminSite
 ):
     """The panel."""
 

@@ -68,6 +68,7 @@ UNFOLD: dict[str, Any] = {
             {"title": "Your account", "link": lambda request: reverse("admin:account")},
             {"title": "Second factor", "link": lambda request: reverse("admin:second_factor")},
             {"title": "Change password", "link": lambda request: reverse("admin:password_change")},
+            {"title": "Help", "link": lambda request: reverse("admin:help")},
             {"title": "API documentation", "link": lambda request: reverse("api-docs")},
         ]
     },

@@ -371,3 +371,4 @@ class ReadOnlyAdmin(PanelAdmin):
     """A read-only page of rows that the platform writes."""
 
     is_added = is_changed = is_deleted = False
+    has_history = False

@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 
-from core.related_counts import count_of
 from panel import charts
 from panel.explorer import links
+from panel.formatting import in_short
 from panel.pages.base import ReadOnlyAdmin
 from stats.models import Provider
 from stats.reports.explore import By
@@ -19,7 +20,7 @@ from stats.reports.explore import By
 class ProviderAdmin(ReadOnlyAdmin):
     """Mailbox providers, read-only: existing counts are grouped by them."""
 
-    list_display = ["name", "domain_count"]
+    list_display = ["name", "domain_names"]
     search_fields = ["name", "domains__pattern"]
     search_help_text = "Name or domain"
     fields = ["name", "patterns"]
@@ -37,12 +38,12 @@ class ProviderAdmin(ReadOnlyAdmin):
             "reasons_url": links.of_last_days(now, charts.DAYS, provider=record.pk, group="reason", sort="bounced"),
         }
 
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).annotate(domain_total=count_of(Provider, "domains"))
+    def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
+        prefetch_related_objects(records, "domains")
 
-    @display(description="Domain patterns", ordering="domain_total")
-    def domain_count(self, record: Any) -> int:
-        return record.domain_total
+    @display(description="Domain patterns")
+    def domain_names(self, record: Provider) -> str:
+        return in_short([each.pattern for each in record.domains.all()])
 
     @display(description="Domain patterns")
     def patterns(self, record: Provider) -> str:

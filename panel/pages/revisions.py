@@ -30,6 +30,7 @@ from panel.record_actions import actor_of
 class RevisionAdmin(ReadOnlyAdmin):
     """Revisions, newest first."""
 
+    has_history = True
     list_display = ["name", "kind", "created_at", "by", "change_count", "where_applied"]
     list_filter = ["kind"]
     search_fields = ["number", "actor_label"]

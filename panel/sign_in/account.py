@@ -220,7 +220,7 @@ class Account(SiteMixin):
         request.current_app = self.name
         view = ChangePassword.as_view(
             success_url=reverse("admin:password_change_done", current_app=self.name),
-            template_name="registration/password_change_form.html",
+            template_name="panel/change_password.html",
             extra_context={**self.each_context(request), **(extra_context or {})},
         )
         return view(request)

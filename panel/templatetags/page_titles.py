@@ -6,9 +6,16 @@ from django import template
 from django.contrib import admin
 from django.urls import reverse
 
+from panel import help_pages
 from panel.navigation import group_of
 
 register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def help_url(context: template.Context) -> str:
+    """Return where the documentation tells of this page."""
+    return help_pages.url_for(context.get("opts"))
 
 
 @register.inclusion_tag("unfold/helpers/header_title.html", takes_context=True)

@@ -12,6 +12,7 @@ import pytest
 
 import sluice
 from config import production
+from panel.help_pages import PAGES
 from sluice.secrets import new_secrets
 from tools.dead_code import PRODUCT
 
@@ -42,7 +43,8 @@ def files(top: Path, folders: tuple[str, ...]) -> set[str]:
 
 def test_it_holds_the_product(wheel: Path) -> None:
     assert {path.name for path in wheel.iterdir()} == {"sluice", f"sluice-{sluice.__version__}.dist-info"}
-    assert files(wheel / "sluice" / "app", (".",)) == files(ROOT, FOLDERS) | {"manage.py"}
+    helps = {f"docs/{name}.md" for name in PAGES}
+    assert files(wheel / "sluice" / "app", (".",)) == files(ROOT, FOLDERS) | {"manage.py"} | helps
 
 
 def test_the_lists_of_folders_agree() -> None:

@@ -1,4 +1,7 @@
-"""Pictures of every page on the demo's data, wide and on a phone, light and dark: `make shots` fills shots/."""
+"""Pictures of every page on the demo's data, wide and on a phone, light and dark: `make shots` fills shots/.
+
+What axe-core finds serious on any of them is a problem, too.
+"""
 
 import re
 import shutil
@@ -7,6 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
+from tests.e2e.accessibility import violations
 from tests.e2e.browser import NoBrowser, Watched, context_of, launched, sign_in
 from tests.e2e.pages import found_from
 from tests.e2e.server import ROOT, running
@@ -18,6 +22,8 @@ LOOKS = {
     "400-light": {"phone": True, "dark": False},
     "400-dark": {"phone": True, "dark": True},
 }
+# In these, axe-core looks at every page, too.
+AUDITED = ("1440-light", "400-dark")
 # Taller pages are cut: a list of a hundred rows shows nothing new below.
 TALLEST = 3_000
 
@@ -44,6 +50,8 @@ def main() -> int:
                     watched.page.goto(path)
                     watched.page.wait_for_load_state("networkidle")
                     save(watched, FOLDER / look / f"{name_of(path)}.png")
+                    if look in AUDITED:
+                        problems += [f"{look}: {path}: {each}" for each in violations(watched.page)]
                 look_before_many(watched.page)
                 save(watched, FOLDER / look / "servers-server-suspend-many.png")
                 problems += [f"{look}: {problem}" for problem in watched.problems]

@@ -16,7 +16,14 @@ RECORDS = (
     "throttling/throttleprogram", "servers/webhook", "servers/domain", "stats/provider",
     "ippools/addresscap", "ippools/warmup", "throttling/warmupplan",
 )  # fmt: skip
-OTHERS = ("/admin/", "/admin/account/", "/admin/account/second-factor/")
+OTHERS = (
+    "/admin/",
+    "/admin/account/",
+    "/admin/account/second-factor/",
+    "/admin/password_change/",
+    "/admin/help/",
+    "/admin/usage/",
+)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -32,6 +39,16 @@ def test_nothing_serious(visit, dark):
         page.locator(f"a[href*='/{each}/'][href*='/change/']").first.click()
         page.wait_for_load_state("networkidle")
         found[f"a {each}"] = violations(page)
+    for each in ("servers/organization", "ippools/ippool", "core/user"):
+        page.goto(f"/admin/{each}/")
+        page.locator(f"a[href*='/{each}/'][href*='/change/']").first.click()
+        record = page.url
+        # Refused with its reasons; an account is not deleted, and its page has the choice of permissions.
+        for way in ("history",) if each == "core/user" else ("history", "delete"):
+            page.goto(record.replace("/change/", f"/{way}/"))
+            found[f"{way} of {each}"] = violations(page)
+        page.goto(f"/admin/{each}/add/")
+        found[f"new {each}"] = violations(page)
     assert {path: problems for path, problems in found.items() if problems} == {}
 
 
