@@ -20,6 +20,7 @@ CHUNK = 64 * 1024
 # Members of a gzip body: each costs some time, however short it is.
 MOST_MEMBERS = 100
 GZIP = b"\x1f\x8b"
+TRANSFER = "The transfer encoding must be chunked; a body that is packed says so in its Content-Encoding"
 ENCODING = "The content encoding must be gzip or identity"
 BROKEN_GZIP = "The request's body is not valid gzip"
 UNSAID_GZIP = "The request's body is gzip, which its Content-Encoding must say"
@@ -106,6 +107,9 @@ def _stream(request: HttpRequest) -> tuple[BinaryIO | LimitedStream, int | None]
         # Django knows Content-Length only and would see an empty body. A server that unpacks chunks says so.
         if not meta.get("wsgi.input_terminated"):
             raise decline(Code.MALFORMED, "Send the body with a Content-Length")
+        # gunicorn takes off the chunks and nothing else: what is packed below them (RFC 9112, 7) would be read as it is.
+        if meta["HTTP_TRANSFER_ENCODING"].strip().lower() != "chunked":
+            raise decline(Code.MALFORMED, TRANSFER)
         return meta["wsgi.input"], None
     length = meta.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdecimal()):

@@ -54,7 +54,7 @@ class LongAddresses:
 
 
 class Encodings:
-    """Reads addresses and forms as UTF-8, whatever charset the Content-Type names; the panel refuses forms in another."""
+    """Reads addresses and forms as UTF-8, whatever charset the Content-Type names; the panel refuses forms that it would misread."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -63,7 +63,11 @@ class Encodings:
         # Django reads the query string here, to read it anew; what is wrong with it is for the view's dialect to say.
         with suppress(TooManyFieldsSent):
             request.encoding = "utf-8"
-        if request.content_type in FORMS and dialect_of(request.path_info) is None:
+        is_form = dialect_of(request.path_info) is None
+        if is_form and "HTTP_TRANSFER_ENCODING" in request.META:
+            # Django knows Content-Length only, and would see a form without fields.
+            raise BadRequest("The form must come with a Content-Length")
+        if is_form and request.content_type in FORMS:
             declared = (request.content_params or {}).get("charset", "utf-8")
             try:
                 is_utf8 = codecs.lookup(declared).name in {"utf-8", "ascii"}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import qrcode
 import qrcode.image.svg
 from django.db import transaction
+from django.db.models import QuerySet
 from django_otp import devices_for_user
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
@@ -47,18 +48,27 @@ def status(user: User) -> Status:
 
 @transaction.atomic
 def begin(user: User) -> TOTPDevice:
-    """Return the app's secret that waits for its first code; the same until it is confirmed."""
+    """Return a new secret for the app, which waits for its first code; one that was shown earlier no longer works."""
     User.objects.select_for_update().get(pk=user.pk)
     if TOTPDevice.objects.filter(user=user, confirmed=True).exists():
         raise Conflict("There is a second factor already")
-    device = TOTPDevice.objects.filter(user=user, confirmed=False).first()
-    return device or TOTPDevice.objects.create(user=user, name="Authenticator app", confirmed=False)
+    # Whoever saw an earlier one, in a session that was stolen or over a shoulder, would have this factor as well.
+    TOTPDevice.objects.filter(user=user, confirmed=False).delete()
+    return TOTPDevice.objects.create(user=user, name="Authenticator app", confirmed=False)
+
+
+def begun(user: User, number: int | None) -> TOTPDevice | None:
+    """Return the secret with this primary key while it waits for its first code."""
+    return _waiting(user, number).first()
 
 
 @transaction.atomic
-def confirm(*, user: User, code: str, actor: Actor) -> tuple[TOTPDevice, list[str]]:
-    """Enable the second factor with a first correct code; returns the device and the recovery codes, which are shown once."""
-    device = TOTPDevice.objects.select_for_update().filter(user=user, confirmed=False).first()
+def confirm(*, user: User, number: int | None, code: str, actor: Actor) -> tuple[TOTPDevice, list[str]]:
+    """Enable the second factor that `begin` returned with a first correct code; `number` is its primary key.
+
+    Returns the device and the recovery codes, which are shown once. Raises Conflict where another was begun since.
+    """
+    device = _waiting(user, number).select_for_update().first()
     if device is None:
         raise Conflict("There is nothing to confirm: start again")
     if not device.verify_token(cleaned(code)):
@@ -111,6 +121,11 @@ def secret(device: TOTPDevice) -> str:
 def cleaned(code: str) -> str:
     """Return a typed code without spaces and hyphens."""
     return "".join(sign for sign in code.lower() if sign.isalnum())
+
+
+def _waiting(user: User, number: int | None) -> QuerySet[TOTPDevice]:
+    found: QuerySet[TOTPDevice] = TOTPDevice.objects.filter(pk=number, user=user, confirmed=False)
+    return found
 
 
 def _new_codes(user: User) -> list[str]:

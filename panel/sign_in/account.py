@@ -16,6 +16,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django_otp import login as note_second_factor
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from redis.exceptions import RedisError
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidget
@@ -33,6 +34,8 @@ from panel.sign_in.login import LOCKED_OUT, OUT_OF_ORDER, WRONG_CODE, CodeForm
 from panel.site_mixin import SiteMixin
 
 NOT_YOURS = "Is not your password"
+# In the session: the primary key of the secret that it was shown last.
+_PENDING_DEVICE = "second_factor.pending"
 
 
 class ProfileForm(forms.Form):
@@ -203,7 +206,7 @@ class Account(SiteMixin):
                 if not codes:
                     return redirect("admin:second_factor")
                 status, form = second_factor.status(user), CodeForm()
-        device = None if status.device else second_factor.begin(user)
+        device = None if status.device else _pending_device(request, user)
         context = {
             "title": "Second factor",
             "form": form,
@@ -230,11 +233,23 @@ class Account(SiteMixin):
         return TemplateResponse(request, template, {**self.each_context(request), **context})
 
 
+def _pending_device(request: HttpRequest, user: User) -> TOTPDevice:
+    """Return a new secret at each visit; after a wrong code that which this session was shown, and no other session's."""
+    found = second_factor.begun(user, request.session.get(_PENDING_DEVICE)) if request.method == "POST" else None
+    if found is None:
+        found = second_factor.begin(user)
+        request.session[_PENDING_DEVICE] = found.pk
+    return found
+
+
 def _act(request: HttpRequest, user: User, status: second_factor.Status, code: str) -> list[str]:
     """Perform the button's action after a correct code, and return new recovery codes, if any."""
     actor = Actor.of_user(user)
     if status.device is None:
-        device, codes = second_factor.confirm(user=user, code=code, actor=actor)
+        device, codes = second_factor.confirm(
+            user=user, number=request.session.get(_PENDING_DEVICE), code=code, actor=actor
+        )
+        del request.session[_PENDING_DEVICE]
         # This session stays signed in; all others are asked for a code.
         note_second_factor(request, device)
         messages.success(request, "The second factor is on.")

@@ -77,7 +77,7 @@ def test_it_reads_on_only_so_far_after_a_refusal():
 
 def test_it_reads_a_chunked_body():
     request, _ = request_with(
-        b"{}" * 10, length="", HTTP_TRANSFER_ENCODING="chunked", **{"wsgi.input_terminated": True}
+        b"{}" * 10, length="", HTTP_TRANSFER_ENCODING=" Chunked", **{"wsgi.input_terminated": True}
     )
     assert bodies.read(request) == b"{}" * 10
 
@@ -92,6 +92,12 @@ def test_it_rejects_a_chunked_body_over_the_limit():
 def test_it_rejects_a_chunked_body_behind_a_server_that_cannot_read_it():
     request, _ = request_with(b"x", length="", HTTP_TRANSFER_ENCODING="chunked")
     assert refusal(bodies.read, request) == (Code.MALFORMED, "Send the body with a Content-Length")
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "deflate,chunked", "identity, chunked", "gzip", ""])
+def test_it_rejects_what_is_packed_below_the_chunks(coding):
+    request, _ = request_with(b"x", length="", HTTP_TRANSFER_ENCODING=coding, **{"wsgi.input_terminated": True})
+    assert refusal(bodies.read, request) == (Code.MALFORMED, bodies.TRANSFER)
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "0x10", "ten", "١٠"])

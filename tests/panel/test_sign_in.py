@@ -42,7 +42,7 @@ def give(client, password=PASSWORD, username="ann", **more):
 @pytest.fixture
 def device(ann, clock):
     pending = second_factor.begin(ann)
-    confirmed, _ = second_factor.confirm(user=ann, code=code_of(pending), actor=Actor.of_user(ann))
+    confirmed, _ = second_factor.confirm(user=ann, number=pending.pk, code=code_of(pending), actor=Actor.of_user(ann))
     clock.shift(60)
     return confirmed
 
@@ -168,8 +168,29 @@ def test_a_session_from_before_is_asked_for_the_code_too(ann, clock):
     old = sign_in(ann)
     assert is_in(old)
     pending = second_factor.begin(ann)
-    second_factor.confirm(user=ann, code=code_of(pending), actor=Actor.of_user(ann))
+    second_factor.confirm(user=ann, number=pending.pk, code=code_of(pending), actor=Actor.of_user(ann))
     assert not is_in(old)
+
+
+def test_a_secret_that_was_shown_earlier_or_to_another_session_sets_nothing_up(ann, clock):
+    url, (thief, owner) = reverse("admin:second_factor"), (sign_in(ann), sign_in(ann))
+    thief.get(url)
+    seen = TOTPDevice.objects.get(user=ann)
+    owner.get(url)
+    shown = TOTPDevice.objects.get(user=ann)
+    assert shown.key != seen.key
+    owner.post(url, {"code": code_of(seen), "current_password": PASSWORD})
+    assert not second_factor.is_set_up(ann)
+    # After a wrong code the same is shown again, to the session that began it.
+    assert second_factor.secret(shown) in owner.post(url, {"code": "000000"}).content.decode()
+    assert second_factor.secret(shown) not in thief.post(url, {"code": "000000"}).content.decode()
+    refused = owner.post(url, {"code": code_of(shown), "current_password": PASSWORD})
+    assert "start again" in refused.content.decode()
+    assert not second_factor.is_set_up(ann)
+    begun = TOTPDevice.objects.get(user=ann)
+    assert second_factor.secret(begun) in refused.content.decode()
+    owner.post(url, {"code": code_of(begun), "current_password": PASSWORD})
+    assert TOTPDevice.objects.get(user=ann).confirmed
 
 
 def test_one_sets_it_up_renews_the_codes_and_switches_it_off(ann, clock):

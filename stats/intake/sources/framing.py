@@ -102,6 +102,29 @@ def recoded(stream: IO[bytes]) -> IO[bytes] | None:
     return cast(IO[bytes], io.BufferedReader(_Recoded(stream))) if is_wide else None
 
 
+class _Lines(io.RawIOBase):
+    """A stream whose lines end in CR alone, with LF in its place."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self.stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = self.stream.read1(len(buffer)).replace(b"\r", b"\n")
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def with_line_feeds(stream: io.BufferedReader) -> io.BufferedReader:
+    """Return the stream with LF at the end of its lines, where its beginning has CR alone, as some exports do."""
+    start = stream.peek(_CHUNK)
+    # The last of the piece may be half a CRLF; lines of a log hold no other.
+    is_of_cr = b"\r" in start[:-1] and b"\n" not in start
+    return io.BufferedReader(_Lines(stream), _CHUNK) if is_of_cr else stream
+
+
 def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
     """Return the decompressed stream without a byte order mark. It need not be seekable.
 
@@ -126,7 +149,7 @@ def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
     result = io.BufferedReader(_Limited(opened, limit), _CHUNK)
     if result.peek(3)[:3] == BOM:
         result.read(3)
-    return cast(IO[bytes], result)
+    return cast(IO[bytes], with_line_feeds(result))
 
 
 def is_zstd(start: bytes) -> bool:
@@ -136,7 +159,10 @@ def is_zstd(start: bytes) -> bool:
 
 def broken(stream: IO[bytes]) -> str:
     """Return the compression whose data was truncated or invalid, or the empty text."""
-    return cast(_Limited, cast(io.BufferedReader, stream).raw).broken
+    raw = cast(io.BufferedReader, stream).raw
+    if isinstance(raw, _Lines):
+        return broken(raw.stream)
+    return cast(_Limited, raw).broken
 
 
 def lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | Refused, bool]]:

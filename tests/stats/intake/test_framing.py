@@ -31,6 +31,8 @@ def read(*bodies, format="native", **settings):  # noqa: A002
         LINES,
         LINES.rstrip(),
         LINES.replace(b"\n", b"\r\n"),
+        LINES.replace(b"\n", b"\r"),
+        gzip.compress(b"\xef\xbb\xbf" + LINES.replace(b"\n", b"\r")),
         b"\xef\xbb\xbf" + LINES,
         json.dumps([ONE, TWO]).encode(),
         json.dumps([ONE, TWO], indent=2).encode(),
@@ -49,6 +51,8 @@ def read(*bodies, format="native", **settings):  # noqa: A002
         "lines",
         "no end",
         "crlf",
+        "cr",
+        "packed cr",
         "bom",
         "array",
         "pretty array",
@@ -66,6 +70,16 @@ def read(*bodies, format="native", **settings):  # noqa: A002
 )
 def test_shapes_and_packings(body):
     assert read(body) == BOTH
+
+
+def test_a_long_log_with_cr_alone_is_read_line_by_line():
+    lines = b"".join(b'{"id": "%d", "to": "ann@example.com"}\r' % number for number in range(20_000))
+    assert [each.index for each in read(lines)] == list(range(20_000))
+
+
+def test_a_pipe_whose_first_piece_ends_within_crlf_keeps_its_numbers():
+    stream = io.BufferedReader(io.BytesIO(LINES.replace(b"\n", b"\r\n")), LINES.index(b"\n") + 1)
+    assert framing.with_line_feeds(stream).readlines() == LINES.replace(b"\n", b"\r\n").splitlines(keepends=True)
 
 
 def test_a_long_file_in_utf_16_is_read_whole():
