@@ -12,6 +12,8 @@ import sqlite3
 import threading
 import unicodedata
 
+import agent_audit
+
 REFUSE, DROP = "refuse", "drop"
 # The panel's sentence: its classifier knows the word "Sluice" beside "suppressed".
 REPLY_CODE, ENHANCED_CODE = 550, "5.7.1"
@@ -56,20 +58,28 @@ class Suppressions:
         self._db.execute("pragma journal_mode=wal")
         # What is lost with the power comes from the panel again.
         self._db.execute("pragma synchronous=normal")
-        self._db.executescript(SCHEMA)
+        self._db.executescript(SCHEMA + agent_audit.SCHEMA)
 
     def close(self):
         """Close the file."""
         with self._lock:
             self._db.close()
 
-    def have(self):
-        """Return what the panel is asked with."""
+    def have(self, now):
+        """Return what the panel is asked with; once an hour also for its sum of each list."""
         with self._lock:
             rows = self._db.execute("select organization, number, is_whole from list").fetchall()
             digest = self._db.execute("select value from memory where name = 'servers_digest'").fetchone()
-        have = {organization: {"number": number, "whole": bool(whole)} for organization, number, whole in rows}
+            have = {organization: {"number": number, "whole": bool(whole)} for organization, number, whole in rows}
+            for organization, each in have.items():
+                if each["whole"] and agent_audit.is_due(self._db, organization, now):
+                    each["compare"] = True
         return {"servers_digest": digest[0] if digest else None, "have": have}
+
+    def told(self):
+        """Return what the report says of the lists."""
+        with self._lock:
+            return agent_audit.told(self._db)
 
     def take(self, answer, now):
         """Write what the panel answered: all of it or nothing."""
@@ -79,7 +89,7 @@ class Suppressions:
                 if answer["servers"] is not None:
                     self._take_servers(answer["servers"], answer["servers_digest"])
                 for each in answer["lists"]:
-                    self._take_list(each)
+                    self._take_list(each, now)
                 # An end needs no word of the panel.
                 if now - self._forgotten_at > SECONDS_BETWEEN_LOOKS:
                     self._db.execute("delete from entry where expires_at <= ?", (now,))
@@ -100,8 +110,9 @@ class Suppressions:
         # Of organizations whose mail leaves by other nodes now.
         if self._db.execute("delete from list where organization not in (select organization from server)").rowcount:
             self._db.execute("delete from entry where list not in (select id from list)")
+            self._db.execute("delete from audit where organization not in (select organization from list)")
 
-    def _take_list(self, each):
+    def _take_list(self, each, now):
         db = self._db
         db.execute(
             "insert or ignore into list(organization, secret, at_submission, number, is_whole, generation)"
@@ -144,6 +155,8 @@ class Suppressions:
                 number,
             ),
         )
+        if each.get("sum") and each["is_complete"]:
+            agent_audit.compare(db, number, each["organization"], each["sum"], now)
 
     def find(self, server, address, now):
         """Return REFUSE or DROP where the server (its SMTP user name) sends no mail to the address; None: it does.

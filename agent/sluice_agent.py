@@ -202,7 +202,7 @@ class Agent:
     def pull_suppressions(self):
         """Ask for what changed in the suppression lists; tell whether there is more at once."""
         try:
-            answer = self.panel.suppressions(self.suppressions.have())
+            answer = self.panel.suppressions(self.suppressions.have(time.time()))
         except Refused as error:
             # No revision yet, or a panel of before there were lists.
             if error.status == 404:
@@ -235,6 +235,7 @@ class Agent:
             "log_position": self.reading.position() if self.reading else "",
             "queue": driver.queue() if driver else {"active": 0, "deferred": 0},
             "drift": driver.drift() if driver else [],
+            **self.suppressions.told(),
             "logins": (driver and driver.logins()) or {"accepted": 0, "refused": 0},
         }
 

@@ -33,11 +33,14 @@ _KEY_IN_PATH = re.compile(
 
 
 def remove_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Remove the values of secrets, also in logged mappings, and keys in paths."""
+    """Remove the values of secrets, also in logged mappings, keys in paths, and the query strings of requests."""
     return {key: _without_secrets(key, value) for key, value in event.items()}
 
 
 def _without_secrets(key: object, value: Any) -> Any:
+    if hasattr(value, "META") and hasattr(value, "path"):
+        # A request, as Django's own loggers add it. Its query string may have recipients' addresses.
+        value = f"{value.method} {value.path}"
     if isinstance(value, str):
         value = _KEY_IN_PATH.sub(r"\1[removed]", value)
     if isinstance(key, str) and key.lower().replace("-", "").replace("_", "") in SECRETS:

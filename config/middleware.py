@@ -54,7 +54,10 @@ class LongAddresses:
 
 
 class Encodings:
-    """Reads addresses and forms as UTF-8, whatever charset the Content-Type names; the panel refuses forms that it would misread."""
+    """Reads addresses and forms as UTF-8, whatever charset the Content-Type names.
+
+    The panel refuses forms in another charset, and those without a Content-Length, which Django would read as empty.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -16,9 +16,9 @@ _HIGHEST = 2**63 - 1
 
 _NUMBERS = ("revision_seen", "revision_applied", "overlay_applied", "spool_events", "events_refused")
 _TEXTS = ("version", "mta_version", "digest_applied", "error", "log_position")
-_TIMES = ("applied_at", "oldest_event")
+_TIMES = ("applied_at", "oldest_event", "suppressions_compared_at", "suppressions_differed_at")
 _LISTS = ("addresses_present", "drift")
-_COUNTS = ("queue", "logins")
+_COUNTS = ("queue", "logins", "suppressions")
 
 
 def read_report(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,8 @@ def _time(value: object) -> str:
             moment = parse_datetime(value)
         except ValueError:
             moment = None
-    if moment is None or moment.tzinfo is None:
+    # Pages show it in the viewer's time zone, which must not lead out of the calendar.
+    if moment is None or moment.tzinfo is None or not 1970 < moment.year < 9999:
         raise ValueError("must be a time with an offset")
     return str(value)
 

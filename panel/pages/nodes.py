@@ -1,5 +1,6 @@
 """Nodes: machines with one MTA, their wanted and applied revisions."""
 
+import datetime
 from typing import Any
 
 from django import forms
@@ -7,6 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from unfold.decorators import display
 
 from core.related_counts import count_of
@@ -127,11 +129,14 @@ class NodeAdmin(PanelAdmin):
         report = _report(record)
         progress: Progress = progress_of(record, report, at=timezone.now())
         policy = NodePolicy.objects.filter(node_id=record.pk, revisions__revision=record.revision_id).first()
+        body = {} if report is None else report.body
         return {
             "node": record,
             "progress": progress,
             "report": report,
-            "body": {} if report is None else report.body,
+            "body": body,
+            "lists_compared_at": _time(body.get("suppressions_compared_at")),
+            "lists_differed_at": _time(body.get("suppressions_differed_at")),
             "policy": policy if record.revision_id else None,
         }
 
@@ -153,6 +158,10 @@ class NodeAdmin(PanelAdmin):
 
 def _report(node: Node) -> NodeReport | None:
     return getattr(node, "report", None)
+
+
+def _time(reported: str | None) -> datetime.datetime | None:
+    return None if reported is None else parse_datetime(reported)
 
 
 def _revision(number: int | None) -> str:

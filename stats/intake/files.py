@@ -26,7 +26,7 @@ def open_events(stream: IO[bytes]) -> IO[bytes]:
         buffered = framing.recoded(buffered) or buffered
     if buffered.peek(3)[:3] == framing.BOM:
         buffered.read(3)
-    return cast(IO[bytes], framing.with_line_feeds(buffered))
+    return framing.with_line_feeds(buffered)
 
 
 def read_lines(stream: IO[bytes], on_line: Callable[[int], None] | None = None) -> Iterator[tuple[int, Any]]:

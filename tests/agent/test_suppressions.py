@@ -70,7 +70,7 @@ def test_it_works(lists: Suppressions) -> None:
         ("globex/mail", GONE),
         ("acme/mail", ""),
     ) == ["refuse", None, "refuse", "refuse", None, None, None]
-    assert lists.have() == {"servers_digest": "d1", "have": {"o1": {"number": 2, "whole": True}}}
+    assert lists.have(NOW) == {"servers_digest": "d1", "have": {"o1": {"number": 2, "whole": True, "compare": True}}}
 
 
 def test_a_difference_adds_and_removes(lists: Suppressions) -> None:
@@ -95,10 +95,10 @@ def test_what_is_there_holds_until_a_new_list_is_complete(lists: Suppressions) -
     lists.take(answer(part(entry(GONE), entry(WELL), number=9)), NOW)
     asked = [("acme/mail", each) for each in (GONE, WELL, "new@one.example")]
     lists.take(answer(part(entry(WELL), number=1, is_restart=True, is_complete=False)), NOW)
-    assert lists.have()["have"] == {"o1": {"number": 1, "whole": False}}
+    assert lists.have(NOW)["have"] == {"o1": {"number": 1, "whole": False}}
     assert found(lists, *asked) == ["refuse", "refuse", None]
     lists.take(answer(part(entry("new@one.example"), number=2)), NOW)
-    assert lists.have()["have"] == {"o1": {"number": 2, "whole": True}}
+    assert lists.have(NOW)["have"] == {"o1": {"number": 2, "whole": True, "compare": True}}
     assert found(lists, *asked) == [None, "refuse", "refuse"]
 
 
@@ -106,7 +106,7 @@ def test_lists_of_those_whose_mail_leaves_elsewhere_go(lists: Suppressions, tmp_
     lists.take(answer(part(entry(GONE))), NOW)
     lists.take(answer(servers={"globex/mail": {"server": "u9", "organization": "o9"}}), NOW)
     assert found(lists, ("acme/mail", GONE)) == [None]
-    assert lists.have()["have"] == {}
+    assert lists.have(NOW)["have"] == {}
     with contextlib.closing(sqlite3.connect(tmp_path / "suppressions.db")) as db:
         assert db.execute("select count(*) from entry").fetchone() == (0,)
 
@@ -116,7 +116,7 @@ def test_an_answer_that_cannot_be_read_changes_nothing(lists: Suppressions) -> N
     with pytest.raises(ValueError, match="hexadecimal"):
         lists.take(answer(part(entry(WELL), ["not hexadecimal", None, None, False], number=2)), NOW)
     assert found(lists, ("acme/mail", GONE), ("acme/mail", WELL)) == ["refuse", None]
-    assert lists.have()["have"] == {"o1": {"number": 1, "whole": True}}
+    assert lists.have(NOW)["have"] == {"o1": {"number": 1, "whole": True, "compare": True}}
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,14 @@ def test_a_form_in_utf_8_is_read(charset, client):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("path", PLACES)
+def test_a_form_whose_length_is_not_said_is_refused_and_not_read_as_empty(path, client):
+    chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    response = client.generic("POST", path, b"a=b", FORM, **chunked)
+    assert response.status_code == 400
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("charset", [*CODECS, "unknown"])
 def test_an_address_is_utf_8_whatever_the_charset(charset):
     for path in (*PLACES, "/api/v1/servers/show", "/ga/api/v3/eng/ip_addresses", "/api/node/v1/policy", "/api/docs/"):

@@ -76,6 +76,21 @@ def test_a_request_is_one_line_with_its_id_and_without_its_query(lines, client: 
 
 
 @pytest.mark.django_db
+def test_a_request_that_django_refuses_is_told_without_its_query(lines, client: Client) -> None:
+    for headers in ({"host": "evil.example"}, {}):
+        client.get("/admin/login/", {"q": "roger@example.com"}, headers=headers)
+    client.post("/admin/login/?q=roger@example.com", {"username": "ann"})
+    Client(enforce_csrf_checks=True).post("/admin/login/?q=roger@example.com", {"username": "ann"})
+    told = lines()
+    assert {"django.security.DisallowedHost", "django.security.csrf"} <= {line["logger"] for line in told}
+    assert {line["request"] for line in told if line["logger"].startswith("django.security")} == {
+        "GET /admin/login/",
+        "POST /admin/login/",
+    }
+    assert "roger" not in json.dumps(told)
+
+
+@pytest.mark.django_db
 def test_a_client_does_not_choose_its_requests_id(client: Client) -> None:
     assert client.get("/admin/login/", headers={"x-request-id": "x" * 9000})["X-Request-ID"] != "x" * 9000
 

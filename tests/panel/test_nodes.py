@@ -5,6 +5,7 @@ import re
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from core import keys
 from core.models import Job
@@ -12,6 +13,7 @@ from nodes.models import Node, Publication, Revision
 from nodes.nodes import addresses_on, create_node
 from nodes.publishing import publish
 from nodes.replay_jobs import KIND
+from nodes.reports import read_report, take_report
 from nodes.tasks import run_replays
 from tests.panel.conftest import NOW, SYSTEM, sign_in
 from tests.words import ip_addresses
@@ -47,6 +49,23 @@ def test_a_node_is_changed(platform, root):
     root.post(reverse("admin:nodes_node_change", args=[node.pk]), {"name": "mta-1", "address_list": ""})
     node.refresh_from_db()
     assert (node.name, addresses_on(node)) == ("mta-1", [])
+
+
+def test_a_node_says_how_its_suppression_lists_compare_with_the_panels(platform, root):
+    node = Node.objects.get()
+    page = lambda: text_of(root.get(reverse("admin:nodes_node_change", args=[node.pk])))  # noqa: E731
+    counts = {"lists": 2, "loading": 0, "compared": 2, "entries": 1, "differed": 0}
+    an_hour_ago = (timezone.now() - datetime.timedelta(minutes=61)).isoformat()
+    report = read_report({"suppressions": counts, "suppressions_compared_at": an_hour_ago})
+    take_report(node=node, report=report, at=timezone.now())
+    assert "Suppression lists 2 1 entry, compared with the panel’s 1 hour, 1 minute ago".replace(
+        " ", ""
+    ) in page().replace("\N{NO-BREAK SPACE}", "").replace(" ", "")
+    assert "differed" not in page()
+    more = {"suppressions": counts | {"loading": 1, "differed": 3}, "suppressions_differed_at": "2026-11-18T09:00:00Z"}
+    take_report(node=node, report=read_report(more), at=timezone.now())
+    assert "1 loading" in page()
+    assert "differed from the panel’s on 18 Nov 2026 09:00 and was fetched again (3 times in all)" in page()
 
 
 def test_publishing_shows_first_what_it_does(platform, root):

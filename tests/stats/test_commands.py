@@ -94,9 +94,7 @@ def test_it_ingests_a_file_as_powershell_writes_it(events: list[dict[str, Any]],
     assert answer("ingest_events", str(path))["accepted"] == len(events)
 
 
-def test_it_ingests_a_file_whose_lines_end_in_cr_alone(
-    events: list[dict[str, Any]], tmp_path: Path, now: Any
-) -> None:
+def test_it_ingests_a_file_whose_lines_end_in_cr_alone(events: list[dict[str, Any]], tmp_path: Path, now: Any) -> None:
     path = tmp_path / "events.ndjson"
     path.write_bytes(lines(events).replace(b"\n", b"\r"))
     assert answer("ingest_events", str(path))["accepted"] == len(events)

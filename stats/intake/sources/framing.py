@@ -117,12 +117,12 @@ class _Lines(io.RawIOBase):
         return len(part)
 
 
-def with_line_feeds(stream: io.BufferedReader) -> io.BufferedReader:
+def with_line_feeds(stream: Any) -> IO[bytes]:
     """Return the stream with LF at the end of its lines, where its beginning has CR alone, as some exports do."""
     start = stream.peek(_CHUNK)
     # The last of the piece may be half a CRLF; lines of a log hold no other.
     is_of_cr = b"\r" in start[:-1] and b"\n" not in start
-    return io.BufferedReader(_Lines(stream), _CHUNK) if is_of_cr else stream
+    return cast(IO[bytes], io.BufferedReader(_Lines(stream), _CHUNK) if is_of_cr else stream)
 
 
 def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
@@ -149,7 +149,7 @@ def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
     result = io.BufferedReader(_Limited(opened, limit), _CHUNK)
     if result.peek(3)[:3] == BOM:
         result.read(3)
-    return cast(IO[bytes], with_line_feeds(result))
+    return with_line_feeds(result)
 
 
 def is_zstd(start: bytes) -> bool:

@@ -26,6 +26,9 @@ REPORT = {
     "queue": {"active": 1, "deferred": 2},
     "drift": ["main.cf"],
     "logins": {"accepted": 5, "refused": 1},
+    "suppressions": {"lists": 2, "loading": 0, "compared": 2, "entries": 7, "differed": 1},
+    "suppressions_compared_at": "2026-11-27T17:10:00+00:00",
+    "suppressions_differed_at": "2026-11-27T16:10:00+00:00",
 }
 
 
@@ -68,6 +71,9 @@ def test_the_last_report_counts(key):
         ("error", 7, "must be a string"),
         ("applied_at", "yesterday", "must be a time with an offset"),
         ("applied_at", "2026-13-01T00:00:00Z", "must be a time with an offset"),
+        ("applied_at", "0001-01-01T00:00:00+14:00", "must be a time with an offset"),
+        ("suppressions_differed_at", "9999-12-31T23:59:59-12:00", "must be a time with an offset"),
+        ("suppressions", {"lists": "1"}, "must be a whole number of at least 0"),
         ("applied_at", "2026-11-27T18:00:00", "must be a time with an offset"),
         ("addresses_present", "192.0.2.1", "must be an array of strings"),
         ("drift", [7], "must be a string"),

@@ -4,6 +4,8 @@ import datetime
 import json
 
 import pytest
+import redis
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -79,6 +81,7 @@ def test_a_node_gets_the_lists_of_those_whose_mail_it_sends(site, acme, globex):
                     [digest(acme, "one@gmail.com"), server, ends.timestamp(), False],
                     [digest(acme, "two@gmail.com"), None, None, False],
                 ],
+                "sum": None,
             }
         ],
         "is_complete": True,
@@ -143,6 +146,44 @@ def test_a_node_that_is_too_far_behind_or_ahead_begins_anew(site, acme):
     assert state(1, whole=False) == [(False, 3, 1)]
 
 
+def test_a_node_gets_the_sum_of_a_list_at_the_number_that_it_is_brought_to(site, acme):
+    soon, later = timezone.now() + suppressions.NEAR_ITS_END / 2, timezone.now() + DAY
+    suppress(acme, "one@gmail.com", "two@gmail.com", expires_at=later)
+    suppress(acme, "soon@gmail.com", expires_at=soon)
+    uuid = str(acme.organization.uuid)
+    assert ask(site.key, have={uuid: {"number": 2, "whole": True}})["lists"][0]["sum"] is None
+    [found] = ask(site.key, have={uuid: {"number": 2, "whole": True, "compare": True}})["lists"]
+    assert (found["number"], len(found["entries"]), found["sum"]["entries"]) == (3, 1, 2)
+    assert soon.timestamp() < found["sum"]["until"] < later.timestamp()
+    # With the newest number too, and not all the time: the whole list is read for it.
+    asked = {"have": {uuid: {"number": 3, "whole": True, "compare": True}}}
+    assert ask(site.key, **asked)["lists"] == []
+    cache.clear()
+    [again] = ask(site.key, **asked)["lists"]
+    assert (again["number"], again["entries"], again["sum"]["digest"]) == (3, [], found["sum"]["digest"])
+
+
+def test_a_list_that_comes_in_parts_has_its_sum_when_it_is_complete(site, acme, monkeypatch):
+    suppress(acme, "one@gmail.com")
+    monkeypatch.setattr(suppressions, "MOST_ENTRIES", 2)
+    suppress(acme, *(f"user{each}@gmail.com" for each in range(3)))
+    uuid = str(acme.organization.uuid)
+    [part] = ask(site.key, have={uuid: {"number": 1, "whole": True, "compare": True}})["lists"]
+    assert (part["is_complete"], part["sum"]) == (False, None)
+
+
+def test_changes_come_without_a_cache_too(site, acme, monkeypatch):
+    suppress(acme, "one@gmail.com")
+
+    def away(*_, **__):
+        raise redis.exceptions.ConnectionError
+
+    monkeypatch.setattr(suppressions.cache, "add", away)
+    uuid = str(acme.organization.uuid)
+    [changes] = ask(site.key, have={uuid: {"number": 0, "whole": True, "compare": True}})["lists"]
+    assert (changes["number"], changes["sum"]) == (1, None)
+
+
 def test_a_server_keeps_the_name_that_its_node_knows(site, acme):
     Server.objects.filter(pk=acme.server.pk).update(permalink="renamed")
     assert list(ask(site.key)["servers"]) == [name_of(acme)]
@@ -170,6 +211,7 @@ def test_the_number_of_queries_does_not_depend_on_that_of_the_entries(site, acme
         ({"have": {"x": {"number": -1, "whole": True}}}, "have.x.number must be a whole number of at least 0"),
         ({"have": {"x": {"number": True, "whole": True}}}, "have.x.number must be a whole number of at least 0"),
         ({"have": {"x": {"number": 1}}}, "have.x.whole must be true or false"),
+        ({"have": {"x": {"number": 1, "whole": True, "compare": 1}}}, "have.x.compare must be true or false"),
         ({"servers_digest": 7}, "servers_digest must be a string"),
     ],
 )
