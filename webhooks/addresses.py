@@ -18,6 +18,8 @@ _NOT_PUBLIC: tuple[Network, ...] = (
     ipaddress.ip_network("168.63.129.16/32"),
     # Relays of 6to4 (RFC 7526).
     ipaddress.ip_network("192.88.99.0/24"),
+    # Documentation (RFC 9637).
+    ipaddress.ip_network("3fff::/20"),
 )
 # The only space of which global IPv6 addresses have been given out (RFC 4291, 2.4).
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")

@@ -76,8 +76,7 @@ class Caller:
         deadline = Deadline(timeout)
         try:
             where = parse(self._url)
-            addresses = check([where.host] if where.is_address else self._resolve(where.host, deadline.remaining()))
-            return self._exchange(where, addresses, _request(where, body, headers), deadline)
+            return self._exchange(where, self._addresses(where, deadline), _request(where, body, headers), deadline)
         except BadURL as problem:
             return _failed(f"The URL {problem}")
         except (NotAllowed, Unresolved) as problem:
@@ -88,6 +87,15 @@ class Caller:
             return _failed(f"The certificate was refused: {problem.verify_message}")
         except (http.client.HTTPException, OSError, ValueError) as problem:
             return _failed(_words(problem))
+
+    def _addresses(self, where: CallURL, deadline: "Deadline") -> list[Address]:
+        if where.is_address:
+            return check([where.host])
+        try:
+            return check(self._resolve(where.host, deadline.remaining()))
+        except NotAllowed:
+            # Which one is not said: the name may be of the platform's own network, and its owner is not who chose the URL.
+            raise NotAllowed(f"{where.host} has an address that is not public") from None
 
     def _exchange(self, where: CallURL, addresses: list[Address], request: bytes, deadline: "Deadline") -> Outcome:
         kept, self._open = self._open, None

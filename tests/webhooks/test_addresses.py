@@ -11,7 +11,7 @@ INSIDE = [
     "169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16",
     # Carrier-grade NAT, documentation, benchmarks, multicast, reserved, broadcast, 6to4 relays.
     "100.64.0.1", "192.0.2.1", "198.51.100.1", "203.0.113.9", "198.18.0.1", "224.0.0.1", "239.1.1.1", "240.0.0.1",
-    "255.255.255.255", "192.88.99.1",
+    "255.255.255.255", "192.88.99.1", "3fff::1",
     "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1", "fec0::1", "100::1",
     # What means an IPv4 address: mapped, compatible, NAT64 (well-known and local), 6to4, Teredo; of public ones too.
     "::ffff:127.0.0.1", "::ffff:8.8.8.8", "::7f00:1", "::ffff:0:127.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b::808:808",

@@ -116,7 +116,7 @@ def test_an_address_that_is_no_longer_the_names_or_no_longer_allowed_is_not_used
             dns.replace("hook.example. 0 IN A 127.0.0.1")
             assert post(caller) == OK
             settings.SLUICE_WEBHOOK_NETWORKS = []
-            assert post(caller) == Outcome(None, error="127.0.0.1 is not a public address")
+            assert post(caller) == Outcome(None, error="hook.example has an address that is not public")
         assert len(receiver.got) == 2
 
 
