@@ -11,7 +11,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import QuerySet
@@ -19,7 +19,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import formats, timezone
 
-from core.errors import Refused
+from core.errors import NotFound, Refused
+from core.locks import advisory
 from core.models import AuditEntry
 from panel import audit_titles
 from panel.audit_values import Difference, Reader
@@ -137,11 +138,10 @@ def _restore(
     if entry is None or not (state := _state(admin, entry)):
         messages.error(request, "The version could not be found.")
         return HttpResponseRedirect(admin.url_of(record.pk, "history"))
-    current = admin.state_of(record)
-    mark = hashlib.sha256(repr((entry.pk, sorted(current.items()))).encode("utf-8", "surrogatepass")).hexdigest()
     at = formats.date_format(timezone.localtime(entry.at), "DATETIME_FORMAT")
     try:
-        if request.POST.get("confirmed") != mark:
+        if not _restore_as_shown(admin, request, record, entry, state):
+            current = admin.state_of(record)
             dry_run = _look(admin, request, record, state)
             context = {
                 **admin.admin_site.each_context(request),
@@ -153,16 +153,37 @@ def _restore(
                     entry, current, dry_run.state
                 ),
                 "effect": dry_run.effect,
-                "hidden": [("entry", entry.pk), ("confirmed", mark)],
+                "hidden": [("entry", entry.pk), ("confirmed", _mark(entry, current))],
                 "back": admin.url_of(record.pk, "history"),
             }
             return TemplateResponse(request, "panel/restore.html", context)
-        admin.restore(request, record, state)
     except Refused as refusal:
         messages.error(request, f"Not restored. {errors.sentence(refusal.message)}.")
         return HttpResponseRedirect(admin.url_of(record.pk, "history"))
     messages.success(request, f"{record} has been restored to its values of {at}.")
     return HttpResponseRedirect(admin.url_of(record.pk))
+
+
+def _restore_as_shown(admin: Any, request: HttpRequest, record: Any, entry: AuditEntry, state: dict[str, Any]) -> bool:
+    """Restore the state if the request has the mark of what the record is now; return whether it did."""
+    confirmed = request.POST.get("confirmed")
+    if not confirmed:
+        return False
+    with transaction.atomic():
+        # Of several at once, each looks at what the one before it has left.
+        advisory(f"panel.restore.{record._meta.label_lower}.{record.pk}")
+        try:
+            record.refresh_from_db()
+        except ObjectDoesNotExist:
+            raise NotFound("The record was deleted meanwhile") from None
+        if confirmed != _mark(entry, admin.state_of(record)):
+            return False
+        admin.restore(request, record, state)
+    return True
+
+
+def _mark(entry: AuditEntry, current: dict[str, Any]) -> str:
+    return hashlib.sha256(repr((entry.pk, sorted(current.items()))).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class _DryRun(Exception):

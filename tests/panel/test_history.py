@@ -4,6 +4,7 @@ import csv
 import io
 import zoneinfo
 
+import pytest
 from django.urls import reverse
 
 from core.audit import Actor, record
@@ -11,7 +12,8 @@ from core.models import AuditEntry
 from panel import audit_differences
 from servers.pools import create_pool, delete_pool
 from servers.provisioning import change_server, suspend_server
-from tests.panel.conftest import NOW, SYSTEM, sign_in
+from tests.panel.conftest import NOW, SYSTEM, furnished, sign_in
+from tests.races import at_once, in_the_open
 from tests.words import ip_addresses, templates
 from throttling import rule_sets
 
@@ -136,6 +138,20 @@ def test_restoring_is_a_change_like_any_other(acme, platform):
     assert (acme.server.name, acme.server.mode) == ("Acme server", "live")
     entry = AuditEntry.objects.latest("pk")
     assert (entry.act, entry.actor_label, entry.before["name"]) == ("server.changed", "Acme-operator", "Renamed")
+
+
+@in_the_open
+@pytest.mark.storage
+def test_of_two_restores_at_once_the_second_is_shown_what_the_first_has_left():
+    tenant = furnished("Acme", "192.0.2.1")
+    for name in ("One", "Two", "Three"):
+        change_server(server=tenant.server, name=name, actor=SYSTEM)
+    entries = AuditEntry.objects.filter(act="server.changed").order_by("pk")[:2]
+    client = sign_in(tenant.owner)
+    asked = [dict(client.post(url(tenant.server), {"entry": each.pk}).context["hidden"]) for each in entries]
+    answers = at_once(*(lambda given=given: client.post(url(tenant.server), given).status_code for given in asked * 2))
+    assert sorted(answers) == [200, 200, 200, 302]
+    assert AuditEntry.objects.filter(act="server.changed").count() == 4
 
 
 def test_restoring_what_the_act_refuses_changes_nothing(acme, platform):
