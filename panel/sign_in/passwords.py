@@ -4,7 +4,8 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import SetPasswordForm
-from django.contrib.auth.views import PasswordResetConfirmView
+from django.contrib.auth.views import INTERNAL_RESET_SESSION_TOKEN, PasswordResetConfirmView
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -60,6 +61,16 @@ class SetPassword(PasswordResetConfirmView):
         """Return the account of the link, if it may sign in to the panel."""
         user: Any = super().get_user(uidb64)
         return user if user is not None and user.is_active and user.is_staff else None
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Set the password, unless the link was used since the page was asked for: of several at once one works."""
+        token = self.request.session.get(INTERNAL_RESET_SESSION_TOKEN)
+        with transaction.atomic():
+            form.user = User.objects.select_for_update().get(pk=form.user.pk)
+            if self.token_generator.check_token(form.user, token):
+                return super().form_valid(form)
+        self.validlink = False
+        return self.render_to_response(self.get_context_data())
 
 
 class Passwords(SiteMixin):

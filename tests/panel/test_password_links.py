@@ -1,5 +1,6 @@
 """Links by e-mail to set a password: invitations, forgotten passwords, and what they may not tell or open."""
 
+import functools
 import re
 
 import pytest
@@ -14,6 +15,7 @@ from core.password_links import TOO_MANY as TOO_OFTEN
 from panel.sign_in.passwords import TOO_MANY
 from tests.panel.conftest import PASSWORD, make_person, sign_in
 from tests.panel.posting import YES, add, change, last
+from tests.races import at_once, in_the_open
 
 NEW = "a wholly different one"
 ASK = "/admin/password-reset/"
@@ -75,6 +77,21 @@ def test_it_works(mailing, ann):
     # It works once.
     _, again = follow(link_in(message), Client())
     assert "This link has been used" in again.content.decode()
+
+
+@in_the_open
+@pytest.mark.storage
+def test_a_link_that_is_used_several_times_at_once_works_once():
+    ann = make_person("ann", is_superuser=True)
+    link = password_links.url_of(ann)
+    clients = [Client() for _ in range(4)]
+    # Each opens the link before any of them uses it.
+    [url] = {follow(link, client)[0] for client in clients}
+    given = [{"new_password1": f"{NEW} {number}", "new_password2": f"{NEW} {number}"} for number in range(4)]
+    answers = at_once(*map(functools.partial, [each.post for each in clients], [url] * 4, given))
+    assert sorted(each.status_code for each in answers) == [200, 200, 200, 302]
+    assert AuditEntry.objects.filter(act="user.password_set").count() == 1
+    assert all("This link has been used" in each.content.decode() for each in answers if each.status_code == 200)
 
 
 def test_the_answer_does_not_tell_whether_there_is_such_an_account(mailing, ann):
