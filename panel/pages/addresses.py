@@ -1,5 +1,6 @@
 """IP addresses with their throttling rules."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -93,6 +94,10 @@ def values_of(given: dict[str, Any]) -> dict[str, Any]:
 
 class PauseActForm(PauseForm, ActForm):
     """The reason and the end of a pause of this address."""
+
+
+# SQLite takes some 30,000 parameters in a statement.
+_BATCH = 10_000
 
 
 @admin.register(IPAddress)
@@ -216,6 +221,9 @@ class IPAddressAdmin(AddressList, TenantAdmin):
         def importing(rows: csv_import.Rows) -> csv_import.Effect:
             outcome = address_file.import_rows(rows, actor=actor_of(request))
             figures = [(name, len(getattr(outcome, name))) for name in ("created", "changed", "unchanged")]
+            if total := _unbounded(outcome.created):
+                # A cold address never silently becomes unlimited.
+                figures.append(("created without an hourly limit or warm-up", total))
             return csv_import.Effect(figures, outcome.changes)
 
         return csv_import.page(
@@ -351,3 +359,14 @@ class IPAddressAdmin(AddressList, TenantAdmin):
 
     def restore(self, request: HttpRequest, record: IPAddress, state: dict[str, Any]) -> None:
         ip_addresses.change(record.pk, actor=actor_of(request), **ip_addresses.fields_of(state))
+
+
+def _unbounded(ipv4s: Sequence[str]) -> int:
+    """Return how many of the addresses may send as much as they get to domains that no rule matches."""
+    total = 0
+    for start in range(0, len(ipv4s), _BATCH):
+        found = IPAddress.objects.filter(ipv4__in=ipv4s[start : start + _BATCH])
+        own = Q(rules__max_messages_per_hour=0)
+        of_template = Q(rules__max_messages_per_hour=None, template__rules__max_messages_per_hour=0)
+        total += found.filter(own | of_template).count()
+    return total

@@ -1,19 +1,22 @@
 """User accounts of people, and of programs that use GreenArrow's API."""
 
 import datetime
+from functools import reduce
+from operator import or_
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.auth import password_validation
 from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.text import capfirst
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelect2MultipleWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
 
 from core import password_links, second_factor, users
 from core.models import User
@@ -136,12 +139,18 @@ class UserAdmin(PanelAdmin):
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "user_permissions":
-            kwargs["queryset"] = Permission.objects.select_related("content_type")
-        field = super().formfield_for_manytomany(
-            db_field, request, **{**kwargs, "widget": UnfoldAdminSelect2MultipleWidget()}
-        )
-        if db_field.name == "user_permissions":
-            field.label_from_instance = _permission_in_words
+            # Of what the panel has pages for; nothing else asks for a permission.
+            names = [Q(app_label=model._meta.app_label, model=model._meta.model_name) for model in admin.site._registry]
+            kinds = ContentType.objects.filter(reduce(or_, names))
+            found = Permission.objects.filter(content_type__in=kinds).select_related("content_type")
+            kwargs["queryset"] = found.order_by("content_type__app_label", "content_type__model", "pk")
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if field is not None:
+            if db_field.name == "user_permissions":
+                field.label_from_instance = _permission_in_words
+            # A list in which a click without a key held down forgets all others is no choice of forty.
+            choices, field.widget = field.choices, UnfoldAdminCheckboxSelectMultipleWidget()
+            field.widget.choices = choices
         return field
 
     @display(description="User name", ordering="username")
@@ -219,11 +228,15 @@ def is_above(user: User, viewer: Any) -> bool:
     )
 
 
+_VERBS = ("view", "add", "change", "delete")
+
+
 def _permission_in_words(permission: Permission) -> str:
     """Return "IP address: change", where Django's label begins with its app: "Addresses | ip address | Can change …"."""
     model = permission.content_type.model_class()
     noun = str(model._meta.verbose_name) if model is not None else permission.content_type.model
-    return f"{capfirst(noun)}: {permission.codename.partition('_')[0]}"
+    verb = permission.codename.partition("_")[0]
+    return f"{capfirst(noun)}: {verb}" if verb in _VERBS else permission.name
 
 
 # Each may do what those before it may.

@@ -80,7 +80,13 @@ def test_a_dry_run_changes_nothing_and_the_import_all(acme, platform, root):
     )
     uploaded = SimpleUploadedFile("addresses.csv", b"\xef\xbb\xbf" + text.encode())
     context = root.post(IMPORT, {"file": uploaded}).context
-    assert context["effect"] == [("created", 1), ("changed", 1), ("unchanged", 0)]
+    assert context["effect"] == [
+        ("created", 1),
+        ("changed", 1),
+        ("unchanged", 0),
+        # By the default template, which has no limit.
+        ("created without an hourly limit or warm-up", 1),
+    ]
     assert context["changes"] == [
         ("192.0.2.1", "delivery_paused", "no", "yes"),
         ("192.0.2.1", "pools", "acme/Acme pool", "acme/Acme pool;Shared"),
