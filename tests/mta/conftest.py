@@ -1,15 +1,18 @@
 """Machines in network namespaces of their own; left out with a sentence where there can be none."""
 
+import pathlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import pytest
 
-from tests.mta.disk import CannotBeMounted, small_disk
+from tests.mta.disk import CannotBeMounted, SmallDisk
 from tests.mta.machine import Machine, state_folder, why_not
 from tests.mta.namespace import CannotBeMade, namespace
 from tests.mta.policies import ADDRESSES
+
+type DiskMaker = Callable[[pathlib.Path], AbstractContextManager[SmallDisk]]
 
 
 @pytest.fixture(scope="module")
@@ -17,18 +20,18 @@ def machine_of() -> Iterator[Callable[..., Machine]]:
     """Return a maker of machines by the kind of their MTA."""
     with ExitStack() as stack:
 
-        def make(kind: str, *, has_small_disk: bool = False, **how: Any) -> Machine:
+        def make(kind: str, *, disk: DiskMaker | None = None, **how: Any) -> Machine:
             if reason := why_not(kind):
                 pytest.skip(reason)
             folder = stack.enter_context(state_folder())
             try:
                 inside = stack.enter_context(namespace())
-                disk = stack.enter_context(small_disk(folder)) if has_small_disk else None
+                mounted = stack.enter_context(disk(folder)) if disk else None
             except (CannotBeMade, CannotBeMounted) as reason:
                 pytest.skip(str(reason))
             inside.add_addresses(list(ADDRESSES.values()))
             machine = Machine(inside, kind, folder, **how)
-            machine.disk = disk
+            machine.disk = mounted
             stack.callback(machine.close)
             return machine
 

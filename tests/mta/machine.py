@@ -145,13 +145,14 @@ class Machine:
     def report(self) -> dict[str, Any]:
         return self.panel.reports[-1]
 
-    def until(self, is_so: Callable[[], object], seconds: float, what: str) -> float:
-        """Wait until something is so, and return how long it took."""
+    def until(self, is_so: Callable[[], object], seconds: float, what: str | Callable[[], str]) -> float:
+        """Wait until something is so, and return how long it took; `what` says what was waited for, or what there is."""
         started = time.monotonic()
         while not is_so():
             if time.monotonic() - started > seconds:
+                said = what if isinstance(what, str) else what()
                 raise AssertionError(
-                    f"{what} did not come within {seconds} s\n{self.errors()[-2000:]}\n{self.log()[-3000:]}"
+                    f"{said} did not come within {seconds} s\n{self.errors()[-2000:]}\n{self.log()[-3000:]}"
                 )
             time.sleep(0.05)
         return time.monotonic() - started
@@ -224,6 +225,8 @@ class Machine:
                 )
             )
         self.until(lambda: (policy / "sluice-status.json").exists(), 30, "Haraka")
+        # What it does not understand it replaces by its defaults.
+        assert "syntax error" not in self.log(), self.log()
 
     def close(self) -> None:
         self.kill_agent()
