@@ -11,6 +11,9 @@ class SiteMixin:
     """What the mixins use of the site. In PanelSite this class comes after all of them, and before unfold's."""
 
     admin_view: Any
+    logout: Any
+    must_set_up: Callable[[HttpRequest], bool]
+    second_factor: Any
     each_context: Callable[[HttpRequest], dict[str, Any]]
     name: str
     _registry: Any

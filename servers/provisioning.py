@@ -26,6 +26,10 @@ from servers.locks import lock_organization, lock_organization_of, lock_server
 from servers.models import Credential, Organization, OrganizationPool, Server
 
 REASON_LENGTH = 500
+# Of an organization.
+CHANGEABLE = frozenset(
+    {"name", "permalink", "time_zone", "allow_keyless_create", "requires_second_factor", *quotas.FIELDS}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ def create_organization(
     permalink: str = "",
     time_zone: str = "UTC",
     allow_keyless_create: bool = False,
+    requires_second_factor: bool = False,
     limits: Mapping[str, int | None] | None = None,
 ) -> Organization:
     """Create an organization, which can use the platform's default pool. `permalink` empty: derived from the name.
@@ -56,7 +61,12 @@ def create_organization(
     """
     name = clean_name(name)
     permalinks.lock_names()
-    organization = Organization(name=name, time_zone=time_zone, allow_keyless_create=allow_keyless_create)
+    organization = Organization(
+        name=name,
+        time_zone=time_zone,
+        allow_keyless_create=allow_keyless_create,
+        requires_second_factor=requires_second_factor,
+    )
     _assign(organization, dict(limits or {}), {*quotas.FIELDS})
     slug = slugify(name, fallback="organization")
     organization.permalink = permalink or _free_permalink(
@@ -83,8 +93,9 @@ def find_organization(permalink: str) -> Organization:
 def change_organization(
     *, organization: Organization, at: datetime.datetime, actor: Actor, **changes: Any
 ) -> Organization:
-    """Change name, permalink, time_zone, allow_keyless_create or quotas (None: the platform's); what is not named stays.
+    """Change name, permalink, time_zone, allow_keyless_create, requires_second_factor or quotas; what is not named stays.
 
+    A quota of None is the platform's.
     A permalink that is given up goes on meaning the organization for a while (servers/permalinks.py). `at` is now.
     """
     permalinks.lock_names()
@@ -92,7 +103,7 @@ def change_organization(
     before, was = snapshot(locked), locked.permalink
     if "name" in changes:
         changes["name"] = clean_name(changes["name"])
-    _assign(locked, changes, {"name", "permalink", "time_zone", "allow_keyless_create", *quotas.FIELDS})
+    _assign(locked, changes, CHANGEABLE)
     _check_organization(locked, at)
     if locked.permalink != was:
         permalinks.change(locked, was, at=at)
@@ -291,7 +302,7 @@ def restore_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Se
     return _saved(actor, "server.restored", locked, before)
 
 
-def _assign(record_: Organization | Server, changes: dict[str, Any], allowed: set[str]) -> None:
+def _assign(record_: Organization | Server, changes: dict[str, Any], allowed: AbstractSet[str]) -> None:
     for field, value in changes.items():
         if field not in allowed:
             raise TypeError(f"{field} cannot be changed by this act")

@@ -6,7 +6,6 @@ import binascii
 from django.contrib.auth.hashers import check_password, make_password
 from django.core.cache import cache
 from django.utils.crypto import salted_hmac
-from django_otp import user_has_device
 from redis.exceptions import RedisError
 from rest_framework.request import Request
 
@@ -20,6 +19,7 @@ from core.models import ApiToken, User
 from core.texts import is_storable
 from core.tokens import token_of
 from servers.models import Membership
+from servers.required_factors import standing_of
 
 CHALLENGE = 'Basic realm="Sluice", charset="UTF-8"'
 # Seconds for which a password that was right need not be hashed again (which takes 100 ms and more).
@@ -29,6 +29,8 @@ _MEMBERSHIP = Compiled(int, lambda user_id: Membership.objects.filter(user_id=us
 NOBODY = "Authentication is required: send a user name with its password or an API token by HTTP Basic"
 WRONG = "The user name, password or API token is not valid"
 SECOND_FACTOR = "This user signs in with a second factor: use an API token as the password"
+# Of a superuser who is a member, too.
+FACTOR_REQUIRED = "The user's organization requires a second factor: use an API token as the password"
 LOCKED_OUT = "Too many wrong passwords: try again later, or use an API token as the password"
 
 
@@ -88,8 +90,10 @@ def _by_password(username: str, password: str, address: str) -> User:
         raise decline(Code.TOO_MANY, LOCKED_OUT, retry_after=lockout.LOCKED_FOR) from None
     if user is None:
         raise _wrong()
-    if user_has_device(user, confirmed=True):
-        raise decline(Code.WRONG_CREDENTIALS, SECOND_FACTOR, authenticate=CHALLENGE)
+    standing = standing_of(user)
+    if standing.is_set_up or standing.is_required:
+        text = SECOND_FACTOR if standing.is_set_up else FACTOR_REQUIRED
+        raise decline(Code.WRONG_CREDENTIALS, text, authenticate=CHALLENGE)
     return user
 
 

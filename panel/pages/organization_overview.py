@@ -12,6 +12,7 @@ from panel.viewer import Viewer
 from servers import quotas
 from servers.models import Organization, Server
 from servers.pools import pools_of
+from servers.required_factors import people_without
 from stats.counts import buckets
 from stats.reports import usage
 
@@ -51,6 +52,7 @@ def summary(organization: Organization, viewer: Viewer, now: datetime.datetime) 
         "pool_total": pools.count(),
         "memberships": list(memberships[:SHOWN]),
         "member_total": memberships.count(),
+        "lacking_factor": people_without(organization).count(),
         "may_change_people": viewer.owns(organization.pk),
         "may_add_servers": viewer.changes(organization.pk),
         "months": [

@@ -20,7 +20,7 @@ from panel.formatting import in_short
 from panel.forms.fields import text_input, time_zone_field
 from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.suppression_rules import SuppressionRulesForm
-from panel.pages import organization_overview, organization_renaming
+from panel.pages import organization_factors, organization_overview, organization_renaming
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer, viewer_of
@@ -33,6 +33,8 @@ from suppressions import rules
 SUSPENDED_FIRST = F("suspended_at").asc(nulls_last=True)
 # What the platform decides, and an organization's people read.
 PLATFORMS = ("allow_keyless_create", *quotas.FIELDS)
+# What its owners decide, too.
+OWNERS = ("requires_second_factor",)
 
 
 class OrganizationForm(PreviewedForm):
@@ -41,6 +43,8 @@ class OrganizationForm(PreviewedForm):
     time_zone = time_zone_field()
     helps = {
         "time_zone": "The time zone of the days in the daily usage file. Months, and the APIs, use UTC.",
+        "requires_second_factor": "Members without a second factor are led to set one up and can do nothing else in the"
+        " panel until then. Members who sign in by single sign-on are not asked for one here.",
         "allow_keyless_create": "Postal's servers/create works without a key: anyone with the organization's UUID can create"
         " servers. Leave it off unless a program needs it.",
     }
@@ -66,13 +70,20 @@ class OrganizationForm(PreviewedForm):
             at=timezone.now(), organization=self.instance, actor=self.actor, **values
         )
 
-    def state_before(self) -> str:
-        return Organization.objects.values_list("permalink", flat=True).get(pk=self.instance.pk)
+    def state_before(self) -> tuple[str, bool]:
+        return Organization.objects.values_list("permalink", "requires_second_factor").get(pk=self.instance.pk)
 
-    def effect(self, record: Organization, before: str) -> Effect | None:
-        return organization_renaming.effect(
-            record, before, is_platform=viewer_of(self.request).is_platform, now=timezone.now()
-        )
+    def effect(self, record: Organization, before: tuple[str, bool]) -> Effect | None:
+        return effect_of(record, before, is_platform=viewer_of(self.request).is_platform)
+
+
+def effect_of(record: Organization, before: tuple[str, bool], *, is_platform: bool) -> Effect | None:
+    """Return the effects of another permalink, and of demanding a second factor."""
+    was, was_required = before
+    return organization_factors.both(
+        organization_renaming.effect(record, was, is_platform=is_platform, now=timezone.now()),
+        organization_factors.effect(record, was_required=was_required),
+    )
 
 
 class SuspendForm(ActForm):
@@ -97,11 +108,11 @@ class OrganizationAdmin(volumes.VolumeColumns, TenantAdmin):
     list_filter = [AlertFilter, ("suspended_at", by_emptiness("state", empty="Active", filled="Suspended"))]
     search_fields = ["name_key", "permalink", "uuid"]
     search_help_text = "Name, permalink or UUID"
-    fields = ["name", "permalink", "time_zone", *PLATFORMS]
+    fields = ["name", "permalink", "time_zone", *OWNERS, *PLATFORMS]
     actions_detail = ["suspend", "resume", "suppression_rules"]
     change_form_outer_before_template = "panel/organization/summary.html"
     change_form_before_template = "panel/parts/preview.html"
-    restorable = ("name", "permalink", "time_zone", "allow_keyless_create")
+    restorable = ("name", "permalink", "time_zone", "allow_keyless_create", *OWNERS)
 
     def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
         return records if viewer.is_platform else records.filter(pk__in=organizations_of(viewer.user))
@@ -141,7 +152,13 @@ class OrganizationAdmin(volumes.VolumeColumns, TenantAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[str]:
         # Whether servers can be made without any key is not for a tenant to open.
-        return [] if viewer_of(request).is_platform else [*PLATFORMS]
+        return [*self.withheld(viewer_of(request), None if obj is None else obj.pk)]
+
+    def withheld(self, viewer: Viewer, organization_id: int | None) -> tuple[str, ...]:
+        """Return the fields that this person reads only."""
+        if viewer.is_platform:
+            return ()
+        return PLATFORMS if viewer.owns(organization_id) else (*OWNERS, *PLATFORMS)
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         self.add_volumes(records, timezone.now())
@@ -244,13 +261,13 @@ class OrganizationAdmin(volumes.VolumeColumns, TenantAdmin):
             found.append(f"It has made IP pools ({in_short(pools)}): delete them first.")
         return found
 
-    def state_before(self, record: Organization) -> str:
-        return record.permalink
+    def state_before(self, record: Organization) -> tuple[str, bool]:
+        return record.permalink, record.requires_second_factor
 
-    def effect(self, record: Organization, before: str) -> Effect | None:
-        return organization_renaming.effect(record, before, is_platform=False, now=timezone.now())
+    def effect(self, record: Organization, before: tuple[str, bool]) -> Effect | None:
+        return effect_of(record, before, is_platform=False)
 
     def restore(self, request: HttpRequest, record: Organization, state: dict[str, Any]) -> None:
-        if not viewer_of(request).is_platform:
-            state = {name: value for name, value in state.items() if name not in PLATFORMS}
+        withheld = self.withheld(viewer_of(request), record.pk)
+        state = {name: value for name, value in state.items() if name not in withheld}
         provisioning.change_organization(at=timezone.now(), organization=record, actor=actor_of(request), **state)

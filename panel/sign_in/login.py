@@ -4,6 +4,8 @@ Failures are counted by core.lockout, as those of HTTP Basic are: one limit for 
 """
 
 import datetime
+from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any
 
 from django import forms
@@ -31,12 +33,13 @@ from core.clients import client_address
 from core.lockout import LockedOut, Secret
 from core.models import User
 from panel.site_mixin import SiteMixin
+from servers.required_factors import Standing, standing_of
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Who gave the right password has so long to give the code.
 CODE_WITHIN = datetime.timedelta(minutes=10)
 _PENDING = "sign_in.pending"
-_HAS_FACTOR = "_sluice_has_second_factor"
+_STANDING = "_sluice_second_factor"
 LOCKED_OUT = f"{LockedOut.default_message}."
 OUT_OF_ORDER = "Signing in is unavailable because the cache cannot be reached. Try again in a moment."
 WRONG_CODE = "The code is not the current one. Wait for the next code, or use a recovery code."
@@ -110,13 +113,36 @@ class SignIn(SiteMixin):
         return [*own, *super().get_urls()]
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Users with a second factor need it in every session, whatever its origin."""
-        return bool(super().has_permission(request)) and not _lacks_code(request)  # type: ignore[misc]
+        """Users with a second factor need it in every session, whatever its origin; others may have to set one up first."""
+        if not super().has_permission(request):  # type: ignore[misc]
+            return False
+        standing = _standing(request)
+        return standing is None or not (standing.is_set_up or standing.is_required)
+
+    def must_set_up(self, request: HttpRequest) -> bool:
+        """Whether the user is signed in, but an organization of theirs requires a second factor, which they lack."""
+        if not super().has_permission(request):  # type: ignore[misc]
+            return False
+        standing = _standing(request)
+        return standing is not None and standing.is_required and not standing.is_set_up
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002 - Django's signature
+        """A page of the panel; whoever must set up a second factor is led there from everywhere."""
+        usual = super().admin_view(view, cacheable)
+
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not self.must_set_up(request):
+                return usual(request, *args, **kwargs)
+            if view in (self.second_factor, self.logout):
+                return never_cache(csrf_protect(view))(request, *args, **kwargs)
+            return redirect("admin:second_factor")
+
+        return update_wrapper(guarded, usual)
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         """The page for name and password."""
-        if request.method == "GET" and self.has_permission(request):
+        if request.method == "GET" and (self.has_permission(request) or self.must_set_up(request)):
             return HttpResponseRedirect(reverse("admin:index", current_app=self.name))
         context = {**self.each_context(request), "title": "Sign in", "app_path": request.get_full_path()}
         if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
@@ -186,12 +212,12 @@ def _safe_next(request: HttpRequest, target: str) -> str:
     return target if is_safe else reverse("admin:index")
 
 
-def _lacks_code(request: HttpRequest) -> bool:
-    """Whether the user has a second factor that this session lacks; queried once per request."""
+def _standing(request: HttpRequest) -> Standing | None:
+    """Return what is to be said of the user's second factor, queried once per request; None: this session has given it."""
     if request.user.is_verified():  # type: ignore[union-attr]
-        return False
-    known: bool | None = getattr(request, _HAS_FACTOR, None)
+        return None
+    known: Standing | None = getattr(request, _STANDING, None)
     if known is None:
-        known = second_factor.is_set_up(request.user)  # type: ignore[arg-type]
-        setattr(request, _HAS_FACTOR, known)
+        known = standing_of(request.user)  # type: ignore[arg-type]
+        setattr(request, _STANDING, known)
     return known

@@ -21,6 +21,8 @@ class Organization(models.Model):
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
     # Whether servers/create works without a key for this organization, as in Postal's curl example.
     allow_keyless_create = models.BooleanField(default=False)
+    # Its people do nothing in the panel before they have set one up (servers/required_factors.py). Set by owners, too.
+    requires_second_factor = models.BooleanField("require a second factor", default=False, db_default=False)
     # Quotas, null: the platform's (servers/quotas.py). Set by the platform.
     max_servers = models.PositiveIntegerField("most servers", null=True, blank=True)
     max_domains = models.PositiveIntegerField("most domains", null=True, blank=True)

@@ -21,10 +21,14 @@ def test_it_works(run):
 
 
 def test_it_takes_every_option(run):
-    options = ["--permalink", "acme", "--time-zone", "Europe/Vienna", "--allow-keyless-create", "--json"]
+    options = ["--permalink", "acme", "--time-zone", "Europe/Vienna", "--allow-keyless-create"]
+    options += ["--require-second-factor", "--json"]
     assert run(COMMAND, "Ä", *options).document["permalink"] == "acme"
-    assert Organization.objects.values("name", "permalink", "time_zone", "allow_keyless_create").get() == {
+    assert Organization.objects.values(
+        "name", "permalink", "time_zone", "allow_keyless_create", "requires_second_factor"
+    ).get() == {
         "name": "Ä",
+        "requires_second_factor": True,
         "permalink": "acme",
         "time_zone": "Europe/Vienna",
         "allow_keyless_create": True,

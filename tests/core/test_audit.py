@@ -95,6 +95,7 @@ def test_a_snapshot_has_json_values_of_all_columns():
         "permalink": "a",
         "time_zone": "UTC",
         "allow_keyless_create": False,
+        "requires_second_factor": False,
         "suspended_at": "2026-01-02T00:00:00+00:00",
         "suspension_reason": "",
         "created_at": None,

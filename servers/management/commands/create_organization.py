@@ -24,8 +24,22 @@ class Command(ActCommand):
             help="Allow servers/create for it without a key, as in Postal's curl example.",
         )
 
+        parser.add_argument(
+            "--require-second-factor",
+            action="store_true",
+            dest="requires_second_factor",
+            help="Its people can do nothing in the panel before they have set up a second factor.",
+        )
+
     def act(
-        self, *, name: str, permalink: str, time_zone: str, allow_keyless_create: bool, **options: Any
+        self,
+        *,
+        name: str,
+        permalink: str,
+        time_zone: str,
+        allow_keyless_create: bool,
+        requires_second_factor: bool,
+        **options: Any,
     ) -> dict[str, Any]:
         organization = create_organization(
             at=timezone.now(),
@@ -33,6 +47,7 @@ class Command(ActCommand):
             permalink=permalink,
             time_zone=time_zone,
             allow_keyless_create=allow_keyless_create,
+            requires_second_factor=requires_second_factor,
             actor=self.actor,
         )
         return {"uuid": str(organization.uuid), "name": organization.name, "permalink": organization.permalink}

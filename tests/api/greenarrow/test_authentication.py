@@ -209,6 +209,18 @@ def test_a_second_factor_wants_a_token(operator):
     get("operator", make_token(operator))
 
 
+def test_an_organization_that_requires_a_second_factor_wants_a_token_too(operator):
+    organization = create_organization(at=timezone.now(), name="ACME", requires_second_factor=True, actor=SYSTEM)
+    Membership.objects.create(user=operator, organization=organization, role="owner")
+    operator.is_superuser = True
+    operator.save()
+    assert get("operator", PASSWORD, status=401) == refusal(
+        "not_authorized", "The user's organization requires a second factor: use an API token as the password"
+    )
+    assert get("operator", "wrong", status=401) == WRONG
+    get("operator", make_token(operator))
+
+
 def test_people_of_organizations_have_no_access(operator):
     organization = create_organization(at=timezone.now(), name="ACME Inc", permalink="acme", actor=SYSTEM)
     Membership.objects.create(user=operator, organization=organization, role="owner")

@@ -1,0 +1,44 @@
+"""Organizations can demand a second factor of their people: who lacks one does nothing in the panel but set it up."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from core.models import User
+from core.second_factor import confirmed_apps
+from servers.models import Membership, Organization
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether the user has a second factor, and whether an organization of theirs demands one."""
+
+    is_set_up: bool
+    is_required: bool
+
+
+def standing_of(user: User) -> Standing:
+    """Return the user's standing, by one query. A suspended organization demands it, too."""
+    demands = Membership.objects.filter(user=OuterRef("pk"), organization__requires_second_factor=True)
+    row = (
+        User.objects.filter(pk=user.pk)
+        .annotate(has=Exists(_apps()), must=Exists(demands))
+        .values_list("has", "must")
+        .first()
+    )
+    return Standing(*row) if row is not None else Standing(is_set_up=False, is_required=False)
+
+
+def demanding(user: User) -> QuerySet[Organization]:
+    """Return the organizations of the user that demand a second factor."""
+    return Organization.objects.filter(requires_second_factor=True, memberships__user=user)
+
+
+def people_without(organization: Organization) -> QuerySet[Membership]:
+    """Return the members who have no second factor."""
+    return Membership.objects.filter(~Q(Exists(_apps("user_id"))), organization=organization)
+
+
+def _apps(user: str = "pk") -> QuerySet[Any]:
+    return confirmed_apps().filter(user=OuterRef(user))
