@@ -7,13 +7,13 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /source
 
 # Dependencies first: a change of the code leaves this layer as it is. Without pip and without byte code, which comes below.
-# --build-arg REQUIREMENTS=otlp brings what SLUICE_OTLP_ENDPOINT needs.
+# --build-arg REQUIREMENTS="otlp oidc s3" brings what SLUICE_OTLP_ENDPOINT, SLUICE_OIDC_ISSUER and SLUICE_BACKUP_BUCKET need.
 ARG REQUIREMENTS=base
 COPY requirements/*.txt requirements/
 RUN python -m venv /build \
     && /build/bin/pip install --quiet --require-hashes --requirement requirements/build.txt \
     && python -m venv --without-pip /opt/sluice \
-    && /build/bin/pip --python /opt/sluice/bin/python install --quiet --no-compile --require-hashes --requirement requirements/${REQUIREMENTS}.txt
+    && /build/bin/pip --python /opt/sluice/bin/python install --quiet --no-compile --require-hashes $(printf -- '--requirement requirements/%s.txt ' ${REQUIREMENTS})
 
 COPY . .
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \

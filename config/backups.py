@@ -32,6 +32,7 @@ PLACES = frozenset(
         "SLUICE_DATA_DIR",
         "SLUICE_STATIC_ROOT",
         "SLUICE_OTLP_ENDPOINT",
+        "SLUICE_OIDC_ISSUER",
     }
 )
 

@@ -13,9 +13,12 @@ from cryptography.fernet import Fernet
 
 from config import environment as env
 from core import broker
+from core.provided_roles import BadRole, rules_of
 from dnschecks.name_servers import BadServer, server_of
 
 SECRET_KEY_LENGTH = 50
+# Where plain HTTP does not leave the machine.
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 FERNET_COMMAND = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
 # Seconds to wait for a database that does not answer. Where DATABASE_URL names several hosts: for each of them, since the next
 # one may be the primary by now. Less than the patience of who waits for the pool.
@@ -38,6 +41,7 @@ def refusals(environment: Mapping[str, str]) -> Iterator[str]:
     yield from _dns_refusals(environment.get("SLUICE_DNS_SERVERS", ""))
     yield from _backup_refusals(environment.get("SLUICE_BACKUP_FOLDER", "").strip())
     yield from _trace_refusals(environment.get("SLUICE_OTLP_ENDPOINT", "").strip())
+    yield from _provider_refusals(environment)
     if not environment.get("DATABASE_URL"):
         if environment.get("DATABASE_REPLICA_URL", "").strip():
             yield "DATABASE_REPLICA_URL names a replica of the database in DATABASE_URL, which is not set."
@@ -120,6 +124,25 @@ def _trace_refusals(endpoint: str) -> Iterator[str]:
         yield "SLUICE_OTLP_ENDPOINT must be the address of a collector: http://127.0.0.1:4318, without /v1/traces."
     if importlib.util.find_spec("opentelemetry") is None:
         yield "SLUICE_OTLP_ENDPOINT needs the packages of requirements/otlp.txt: pip install 'sluice[otlp]'."
+
+
+def _provider_refusals(environment: Mapping[str, str]) -> Iterator[str]:
+    issuer = environment.get("SLUICE_OIDC_ISSUER", "").strip()
+    if not issuer:
+        return
+    parts = urlsplit(issuer)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        yield "SLUICE_OIDC_ISSUER must be the address of an OpenID provider by https: https://login.example.com/realms/mail."
+    if not environment.get("SLUICE_OIDC_CLIENT_ID", "").strip():
+        yield "SLUICE_OIDC_CLIENT_ID is not set; the provider of SLUICE_OIDC_ISSUER names it when Sluice is registered there."
+    if "openid" not in (environment.get("SLUICE_OIDC_SCOPES", "").strip() or "openid").split():
+        yield "SLUICE_OIDC_SCOPES must have openid among its words."
+    try:
+        rules_of(filter(None, (part.strip() for part in environment.get("SLUICE_OIDC_ROLES", "").split(","))))
+    except BadRole as fault:
+        yield f"SLUICE_OIDC_ROLES: {fault}."
+    if importlib.util.find_spec("authlib") is None:
+        yield "SLUICE_OIDC_ISSUER needs the packages of requirements/oidc.txt: pip install 'sluice[oidc]'."
 
 
 def refuse_half_configured(environment: Mapping[str, str]) -> None:

@@ -213,6 +213,17 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 OTP_TOTP_ISSUER = "Sluice"
+# Sign-in by an OpenID provider beside passwords (panel/sign_in/single_sign_on.py); empty: passwords only.
+SLUICE_OIDC_ISSUER = env.text("SLUICE_OIDC_ISSUER")
+SLUICE_OIDC_CLIENT_ID = env.text("SLUICE_OIDC_CLIENT_ID")
+SLUICE_OIDC_CLIENT_SECRET = env.text("SLUICE_OIDC_CLIENT_SECRET")
+# What people call the provider: the button says "Sign in by …".
+SLUICE_OIDC_NAME = env.text("SLUICE_OIDC_NAME", default="single sign-on")
+SLUICE_OIDC_SCOPES = env.text("SLUICE_OIDC_SCOPES", default="openid profile email")
+# The claim that has a person's groups, and which roles they give (core/provided_roles.py).
+SLUICE_OIDC_GROUPS_CLAIM = env.text("SLUICE_OIDC_GROUPS_CLAIM", default="groups")
+SLUICE_OIDC_ROLES = env.words("SLUICE_OIDC_ROLES")
+SLUICE_OIDC_SESSION_HOURS = env.number("SLUICE_OIDC_SESSION_HOURS", default=12, least=1)
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 

@@ -47,13 +47,13 @@ def clean_username(username: str) -> str:
 def make_user(
     *,
     username: str,
-    password: str,
+    password: str | None,
     actor: Actor,
     groups: Iterable[Group] = (),
     permissions: Iterable[Permission] = (),
     **columns: Any,
 ) -> User:
-    """Create an account."""
+    """Create an account. A password of None is none: its person signs in by an OpenID provider."""
     _refuse_unknown(columns)
     user = User(username=clean_username(username), **columns)
     user.set_password(password)

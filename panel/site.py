@@ -18,6 +18,7 @@ from panel.saved_filters import SavedFilters
 from panel.sign_in.account import Account
 from panel.sign_in.login import SignIn
 from panel.sign_in.passwords import Passwords
+from panel.sign_in.single_sign_on import SingleSignOn
 from panel.usage import Usage
 
 
@@ -30,7 +31,18 @@ class Choices(AutocompleteJsonView):
 
 
 class PanelSite(
-    SignIn, Passwords, Account, Alerts, Customers, Usage, Explorer, Refusals, SavedFilters, Help, UnfoldAdminSite
+    SignIn,
+    SingleSignOn,
+    Passwords,
+    Account,
+    Alerts,
+    Customers,
+    Usage,
+    Explorer,
+    Refusals,
+    SavedFilters,
+    Help,
+    UnfoldAdminSite,
 ):
     """The panel."""
 

@@ -9,10 +9,11 @@ from typing import Any
 
 ADDRESS = re.compile(r"://|--(extra-)?index|--find-links|^-[if]\b", re.MULTILINE)
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
+EXTRAS = ("otlp", "oidc", "s3")
 # Which groups of pyproject.toml each lock holds besides the product's own dependencies.
 GROUPS = {
     "base": [],
-    "otlp": [],
+    **{extra: [] for extra in EXTRAS},
     "test": ["test", "build"],
     "dev": ["test", "build", "lint", "docs"],
     "browser": ["test", "build", "lint", "docs", "browser"],
@@ -28,8 +29,10 @@ def faults(root: Path) -> Iterator[str]:
     """Yield a sentence for each fault of a lock."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
     locks = {lock: [*project["project"]["dependencies"], *_of(project, groups)] for lock, groups in GROUPS.items()}
+    extras = project["project"]["optional-dependencies"]
     for lock in locks.keys() - {"base"}:
-        locks[lock] += project["project"]["optional-dependencies"]["otlp"]
+        for extra in [lock] if lock in EXTRAS else EXTRAS:
+            locks[lock] += extras[extra]
     # Tools, and nothing of the product.
     locks |= {name: _of(project, [name]) for name in ("build", "deploy")}
     for lock, wanted in locks.items():

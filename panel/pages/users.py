@@ -18,7 +18,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
 
-from core import password_links, second_factor, users
+from core import identities, password_links, second_factor, users
 from core.models import User
 from panel.forms.base import ActingForm
 from panel.forms.fields import time_zone_field
@@ -109,7 +109,7 @@ class UserAdmin(PanelAdmin):
     search_fields = ["username", "email", "first_name", "last_name"]
     search_help_text = "User name, e-mail or name"
     readonly_fields = ["last_login", "date_joined"]
-    actions_detail = ["give_password", "send_link"]
+    actions_detail = ["give_password", "send_link", "end_single_sign_on"]
     change_form_outer_before_template = "panel/user.html"
     own_fields = ("username", "first_name", "last_name", "email", "time_zone", "is_active", "is_staff")
     # Only superusers grant permissions, also for GreenArrow's API; users cannot extend their own.
@@ -197,6 +197,17 @@ class UserAdmin(PanelAdmin):
         password_links.invite(user=record, actor=actor_of(request))
         return f"A link to set a password is on its way to {record.email}."
 
+    @act(
+        title="End single sign-on",
+        description="The person of the provider no longer signs in as this user, and gets a new account if they have a role.",
+        icon="link_off",
+        fits=lambda record: record.identities.exists(),
+    )
+    def end_single_sign_on(self, request: HttpRequest, record: User, form: ActForm) -> str:
+        for identity in record.identities.all():
+            identities.unlink(identity=identity, actor=actor_of(request))
+        return f"{record} no longer signs in by a provider."
+
     def summary_of(self, request: HttpRequest, record: User) -> dict[str, Any]:
         memberships = (
             Membership.objects.filter(user=record).select_related("organization").order_by("organization__name_key")
@@ -206,6 +217,7 @@ class UserAdmin(PanelAdmin):
             "memberships": list(memberships[:SHOWN]),
             "membership_total": memberships.count(),
             "factor": second_factor.status(record),
+            "identities": list(record.identities.all()),
         }
 
     def state_of(self, record: User) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import PasswordChangeView
 from django.db import transaction
@@ -167,6 +168,8 @@ class Account(SiteMixin):
             "form": form,
             "status": second_factor.status(user),
             "subscriptions": reports.subscriptions(user),
+            "provider": settings.SLUICE_OIDC_NAME if settings.SLUICE_OIDC_ISSUER else "",
+            "identities": list(user.identities.all()) if settings.SLUICE_OIDC_ISSUER else [],
         }
         return self._page(request, "panel/account.html", context)
 

@@ -40,6 +40,8 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 CODE_WITHIN = datetime.timedelta(minutes=10)
 _PENDING = "sign_in.pending"
 _STANDING = "_sluice_second_factor"
+# The issuer, in sessions that an OpenID provider began: it asked for what it wants as a second factor.
+BY_PROVIDER = "sign_in.by_provider"
 LOCKED_OUT = f"{LockedOut.default_message}."
 OUT_OF_ORDER = "Signing in is unavailable because the cache cannot be reached. Try again in a moment."
 WRONG_CODE = "The code is not the current one. Wait for the next code, or use a recovery code."
@@ -114,14 +116,14 @@ class SignIn(SiteMixin):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Users with a second factor need it in every session, whatever its origin; others may have to set one up first."""
-        if not super().has_permission(request):  # type: ignore[misc]
+        if not super().has_permission(request):
             return False
         standing = _standing(request)
         return standing is None or not (standing.is_set_up or standing.is_required)
 
     def must_set_up(self, request: HttpRequest) -> bool:
         """Whether the user is signed in, but an organization of theirs requires a second factor, which they lack."""
-        if not super().has_permission(request):  # type: ignore[misc]
+        if not super().has_permission(request):
             return False
         standing = _standing(request)
         return standing is not None and standing.is_required and not standing.is_set_up
@@ -147,6 +149,7 @@ class SignIn(SiteMixin):
         context = {**self.each_context(request), "title": "Sign in", "app_path": request.get_full_path()}
         if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
             context[REDIRECT_FIELD_NAME] = reverse("admin:index", current_app=self.name)
+        context["provider"] = self.provider_offer(request)
         context.update(extra_context or {})
         request.current_app = self.name
         view = PasswordView.as_view(
@@ -167,7 +170,7 @@ class SignIn(SiteMixin):
         if request.method == "POST" and form.is_valid():
             problem = _try_code(request, user, form.cleaned_data["code"])
             if problem is None:
-                return HttpResponseRedirect(_safe_next(request, request.session.pop(_PENDING)["next"]))
+                return HttpResponseRedirect(safe_next(request, request.session.pop(_PENDING)["next"]))
             form.add_error("code", problem)
         context = {**self.each_context(request), "title": "Second factor", "form": form}
         request.current_app = self.name
@@ -205,7 +208,8 @@ def _pending_user(request: HttpRequest) -> User | None:
     return user
 
 
-def _safe_next(request: HttpRequest, target: str) -> str:
+def safe_next(request: HttpRequest, target: str) -> str:
+    """Return the page to go on to: one of this site."""
     is_safe = url_has_allowed_host_and_scheme(
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
@@ -214,7 +218,7 @@ def _safe_next(request: HttpRequest, target: str) -> str:
 
 def _standing(request: HttpRequest) -> Standing | None:
     """Return what is to be said of the user's second factor, queried once per request; None: this session has given it."""
-    if request.user.is_verified():  # type: ignore[union-attr]
+    if request.user.is_verified() or BY_PROVIDER in request.session:  # type: ignore[union-attr]
         return None
     known: Standing | None = getattr(request, _STANDING, None)
     if known is None:

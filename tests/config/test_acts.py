@@ -16,10 +16,11 @@ from django.utils import timezone
 from alerts import channels
 from core import alerts, tokens, users
 from core.models import AuditEntry, User
+from core.provided_roles import rules_of
 from ippools import blocklists, caps, drains, ip_addresses, pausing, relay_servers, routing_rules
 from ippools.models import IPAddress
 from nodes import nodes
-from servers import credentials, domains, people, pool_rules, pools, provisioning, routes, webhooks
+from servers import credentials, domains, people, pool_rules, pools, provided_roles, provisioning, routes, webhooks
 from servers.models import Membership
 from stats.intake import event_sources, reply_rules
 from stats.intake import tokens as ingest_tokens
@@ -214,6 +215,9 @@ UNCHANGED = {
     "servers.provisioning.suspend_server": lambda w: provisioning.suspend_server(
         server=w.suspended.server, reason="Unpaid", at=NOW, actor=SYSTEM
     ),
+    "servers.provided_roles.follow": lambda w: provided_roles.follow(
+        user=w.user, rules=rules_of(["it=acme/owner", "admins=superuser"]), groups=["it"], actor=ANN
+    ),
     "servers.provisioning.resume_server": lambda w: provisioning.resume_server(server=w.server, actor=ANN),
     "servers.routes.change_route": lambda w: routes.change_route(route=w.route, name="*", mode="accept", actor=ANN),
     "servers.webhooks.change_webhook": lambda w: webhooks.change_webhook(
@@ -245,6 +249,7 @@ UNCHANGED = {
 
 # Acts that make, end or show something whenever they do not refuse.
 WRITES = {
+    "core.identities": {"link", "unlink"},
     "core.password_links": {"invite"},
     "core.second_factor": {"confirm", "renew_recovery_codes", "remove"},
     "core.tokens": {"create_token"},
@@ -275,6 +280,8 @@ WRITES = {
     "servers.pool_addresses": {"add_pasted"},
     "servers.pool_rules": {"create_rule", "delete_rule"},
     "servers.pools": {"create_pool", "create_platform_pool", "delete_pool"},
+    # It makes an account at the first sign-in. The second time nothing changes: tests/panel/test_single_sign_on.py.
+    "servers.provided_roles": {"admit"},
     "servers.provisioning": {"create_organization", "delete_server", "restore_server"},
     "servers.rotation": {"rotate"},
     "servers.routes": {"create_route", "delete_route"},
@@ -307,6 +314,8 @@ IN_PARTS = {
     "servers.domain_checks.record_verification",
     "servers.domains.create_domain",
     "servers.domains.verify_domain",
+    # Roles that were taken away stay away though the sign-in is refused.
+    "servers.provided_roles.admit",
     "servers.send_limits.begin",
     "servers.send_limits.end",
     "stats.programs.end",

@@ -1,6 +1,6 @@
 """What the tables of core refuse."""
 
-from core.models import Job, SavedFilter, SetAside, User
+from core.models import Identity, Job, SavedFilter, SetAside, User
 from tests.factories import A_MOMENT, ApiTokenFactory, AuditEntryFactory, JobFactory, UserFactory
 from tests.refusals import Refusals
 
@@ -28,6 +28,24 @@ def _():
 @refusals.by("core_apitoken_name_not_empty")
 def _():
     ApiTokenFactory(name="")
+
+
+@refusals.by("core_identity_unique")
+def _():
+    for user in (UserFactory(), UserFactory()):
+        Identity.objects.create(user=user, issuer="https://login.example", subject="1")
+
+
+@refusals.by("core_identity_one_an_issuer")
+def _():
+    user = UserFactory()
+    for subject in "12":
+        Identity.objects.create(user=user, issuer="https://login.example", subject=subject)
+
+
+@refusals.by("core_identity_names_not_empty")
+def _():
+    Identity.objects.create(user=UserFactory(), issuer="https://login.example", subject="")
 
 
 @refusals.by("core_auditentry_actor_kind")

@@ -16,6 +16,8 @@ PARTS = {
     "core.setaside",
     # Shown above the list that it filters.
     "core.savedfilter",
+    # The account's page and the user's show it.
+    "core.identity",
     "throttling.ruleset",
     "throttling.rule",
     "throttling.ruledomain",

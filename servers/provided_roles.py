@@ -1,0 +1,167 @@
+"""What the groups of an OpenID provider give its people: at each sign-in, roles become what SLUICE_OIDC_ROLES says.
+
+Roles that it does not name stay as people of Sluice gave them.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.contrib.auth.models import Group
+from django.db import transaction
+
+from core import identities, users
+from core.acts import locked
+from core.audit import Actor, record, snapshot
+from core.errors import Refused
+from core.models import User
+from core.provided_roles import ROLES, Rule
+from servers.locks import lock_organization
+from servers.models import Membership, Organization
+
+logger = structlog.get_logger(__name__)
+
+# Less than Django's 150 characters: a number may follow.
+LONGEST_USERNAME = 140
+_ODD = re.compile(r"[^\w.@+-]+")
+
+
+class NoAccess(Refused):
+    """The person has no account and no role, or an account that may not sign in."""
+
+    default_message = "Your account has no access to this panel: ask its administrators for a role"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What a provider says of who signed in."""
+
+    issuer: str
+    subject: str
+    username: str
+    # Only one that the provider has verified.
+    email: str
+    first_name: str
+    last_name: str
+    groups: frozenset[str]
+
+
+def admit(person: Person, *, rules: Sequence[Rule], actor: Actor) -> User:
+    """Return the user that this person is, with the roles of their groups. An account is made for whoever gets a role by them.
+
+    Raises NoAccess; roles that were taken away before stay away.
+    """
+    identity = identities.find(issuer=person.issuer, subject=person.subject)
+    if identity is None:
+        return _made(person, rules, actor)
+    if not (identity.user.is_active and identity.user.is_staff):
+        raise NoAccess
+    user = follow(user=identity.user, rules=rules, groups=person.groups, actor=actor)
+    if not has_access(user):
+        raise NoAccess
+    return user
+
+
+@transaction.atomic
+def _made(person: Person, rules: Sequence[Rule], actor: Actor) -> User:
+    user = users.make_user(
+        username=_free_username(person.username),
+        password=None,
+        email=person.email,
+        first_name=person.first_name,
+        last_name=person.last_name,
+        is_staff=True,
+        actor=actor,
+    )
+    identities.link(user=user, issuer=person.issuer, subject=person.subject, actor=actor)
+    user = follow(user=user, rules=rules, groups=person.groups, actor=actor)
+    if not has_access(user):
+        # Nothing of this stays.
+        raise NoAccess
+    return user
+
+
+def matching(rules: Iterable[Rule], groups: Iterable[str]) -> list[Rule]:
+    """Return the rules that a person in these groups of the provider fulfils."""
+    held = {*groups}
+    return [rule for rule in rules if rule.group in held]
+
+
+@transaction.atomic
+def follow(*, user: User, rules: Sequence[Rule], groups: Iterable[str], actor: Actor) -> User:
+    """Give the user the roles of these groups, and take away those that the rules name and the groups do not give.
+
+    Whoever gets a role of the platform gets none in an organization: members have no access to GreenArrow's API. The last
+    active superuser stays one. An organization may lose its last owner: the provider decides, and the platform can add one.
+    """
+    found = locked(User.objects.all(), user.pk, no_key=False)
+    fulfilled = matching(rules, groups)
+    is_platforms = any(rule.is_platforms for rule in fulfilled)
+    found = _follow_platform(found, rules, fulfilled, actor)
+    wanted: dict[str, str] = {}
+    for rule in fulfilled:
+        if rule.organization and not is_platforms:
+            # Of several roles in an organization, the one that may do most.
+            wanted[rule.organization] = min(wanted.get(rule.organization, ROLES[-1]), rule.role, key=ROLES.index)
+    for permalink in sorted({rule.organization for rule in rules if rule.organization}):
+        _follow_organization(found, permalink, wanted.get(permalink), actor)
+    return found
+
+
+def _free_username(wanted: str) -> str:
+    """Return a name that no account has, in any case: who has the name of another is not that other."""
+    base = _ODD.sub("-", wanted)[:LONGEST_USERNAME].strip("-") or "user"
+    name, number = base, 1
+    while User.objects.filter(username__iexact=name).exists():
+        number += 1
+        name = f"{base}-{number}"
+    return name
+
+
+def has_access(user: User) -> bool:
+    """Whether the user may see anything in the panel."""
+    return bool(user.is_superuser or user.get_all_permissions() or Membership.objects.filter(user_id=user.pk).exists())
+
+
+def _follow_platform(user: User, rules: Sequence[Rule], fulfilled: Sequence[Rule], actor: Actor) -> User:
+    changes: dict[str, Any] = {}
+    if any(rule.is_superuser for rule in rules):
+        is_superuser = any(rule.is_superuser for rule in fulfilled)
+        others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
+        if not is_superuser and user.is_superuser and not others.exists():
+            logger.warning("last_superuser_kept", user=user.get_username())
+        else:
+            changes["is_superuser"] = is_superuser
+    named = {rule.permissions for rule in rules if rule.permissions}
+    groups: list[Group] | None = None
+    if named:
+        given = {rule.permissions for rule in fulfilled if rule.permissions}
+        groups = [*user.groups.exclude(name__in=named), *Group.objects.filter(name__in=given)]
+    return users.change_user(user=user, actor=actor, groups=groups, **changes)
+
+
+def _follow_organization(user: User, permalink: str, role: str | None, actor: Actor) -> None:
+    organization = Organization.objects.filter(permalink=permalink).first()
+    if organization is None:
+        if role:
+            logger.warning("role_of_unknown_organization", organization=permalink)
+        return
+    lock_organization(organization.pk)
+    membership = Membership.objects.select_for_update().filter(organization=organization, user=user).first()
+    if (membership.role if membership else None) == role:
+        return
+    before = snapshot(membership) if membership else None
+    if role is None:
+        assert membership is not None
+        record(actor=actor, act="membership.deleted", target=membership, before=before, organization_id=organization.pk)
+        membership.delete()
+        return
+    if membership is None:
+        membership = Membership(user=user, organization=organization)
+    membership.role = role
+    membership.save()
+    act = "membership.changed" if before else "membership.created"
+    states: dict[str, Any] = {"before": before, "after": snapshot(membership)}
+    record(actor=actor, act=act, target=membership, organization_id=organization.pk, **states)
