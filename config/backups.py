@@ -33,6 +33,7 @@ PLACES = frozenset(
         "SLUICE_STATIC_ROOT",
         "SLUICE_OTLP_ENDPOINT",
         "SLUICE_OIDC_ISSUER",
+        "SLUICE_BACKUP_BUCKET",
     }
 )
 

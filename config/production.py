@@ -39,7 +39,7 @@ def refusals(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each missing or unsafe variable."""
     yield from _proxy_refusals(environment)
     yield from _dns_refusals(environment.get("SLUICE_DNS_SERVERS", ""))
-    yield from _backup_refusals(environment.get("SLUICE_BACKUP_FOLDER", "").strip())
+    yield from _backup_refusals(environment)
     yield from _trace_refusals(environment.get("SLUICE_OTLP_ENDPOINT", "").strip())
     yield from _provider_refusals(environment)
     if not environment.get("DATABASE_URL"):
@@ -112,7 +112,20 @@ def _dns_refusals(text: str) -> Iterator[str]:
             yield f"SLUICE_DNS_SERVERS: {error}."
 
 
-def _backup_refusals(folder: str) -> Iterator[str]:
+def _backup_refusals(environment: Mapping[str, str]) -> Iterator[str]:
+    folder, bucket, endpoint = (
+        environment.get(f"SLUICE_BACKUP_{name}", "").strip() for name in ("FOLDER", "BUCKET", "ENDPOINT")
+    )
+    if bucket:
+        parts = urlsplit(bucket)
+        if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+            yield "SLUICE_BACKUP_BUCKET must be the address of a bucket, with a prefix if you want: s3://bucket/prefix."
+        if not folder:
+            yield "SLUICE_BACKUP_BUCKET needs SLUICE_BACKUP_FOLDER: backups are made and verified there, then copied."
+        if importlib.util.find_spec("obstore") is None:
+            yield "SLUICE_BACKUP_BUCKET needs the packages of requirements/s3.txt: pip install 'sluice[s3]'."
+    if endpoint and urlsplit(endpoint).scheme not in {"http", "https"}:
+        yield "SLUICE_BACKUP_ENDPOINT must be the address of an S3-compatible server: https://minio.example.com."
     if folder and not folder.startswith("/"):
         yield f"SLUICE_BACKUP_FOLDER must be an absolute path, not {folder}: workers run in folders of their own."
 

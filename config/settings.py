@@ -299,6 +299,12 @@ SLUICE_NODE_RETRY = 5
 # The folder of scheduled backups; empty: none are made. And how many are kept.
 SLUICE_BACKUP_FOLDER = env.text("SLUICE_BACKUP_FOLDER")
 SLUICE_BACKUP_KEEP = env.number("SLUICE_BACKUP_KEEP", default=14, least=1)
+# Where they are copied to, as in s3://bucket/prefix (config/backup_bucket.py); the server, if it is not Amazon's; and how many
+# are kept there (0: Sluice deletes none).
+SLUICE_BACKUP_BUCKET = env.text("SLUICE_BACKUP_BUCKET")
+SLUICE_BACKUP_ENDPOINT = env.text("SLUICE_BACKUP_ENDPOINT")
+SLUICE_BACKUP_REGION = env.text("SLUICE_BACKUP_REGION")
+SLUICE_BACKUP_BUCKET_KEEP = env.number("SLUICE_BACKUP_BUCKET_KEEP", default=90)
 
 # --- DNS -------------------------------------------------------------------------------------------------------------
 
