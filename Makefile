@@ -58,7 +58,7 @@ check: install-dev ## lint, types, import contracts, missing migrations, OpenAPI
 bench: install-test ## measure against the physical limit, on a PostgreSQL and Valkey of its own (ARGS=postal: one of them)
 	@$(PYTHON_OF_VENV) -m tools.servers --durable $(PYTHON_OF_VENV) -m tests.benchmarks $(ARGS)
 
-lab: install-test ## run the closed loop in virtual time against receivers that are models (ARGS="overload --seed 2"); some minutes
+lab: install-test ## run the closed loop in virtual time against receivers that are models (ARGS="overload --seed 2"; ARGS="--real haraka": in real time)
 	@$(PYTHON_OF_VENV) -m tests.lab $(ARGS)
 
 haraka: ## install Haraka by npm into SLUICE_HARAKA (~/.cache/sluice/haraka), for the tests on real MTAs

@@ -23,7 +23,7 @@ from tests.mta.demo_history import ADDRESSES, KINDS, RECEIVERS, SENDER, SERVER, 
 from tests.mta.machine import Machine, state_folder, why_not
 from tests.mta.namespace import CannotBeMade, namespace
 from tests.mta.reach import reachable
-from tests.mta.receivers import SINK, Act, Names, Receivers, Sink
+from tests.mta.receivers import SINK, Act, Names, Receivers, Sink, Verdict
 
 # Whose only 5xx replies are that there is no such mailbox; how long the panel and the node may take to know it, and how many
 # messages go to such mailboxes again.
@@ -49,15 +49,15 @@ class InventedReceivers(Sink):
         self._random = random.Random(seed)
         self._deferred: set[str] = set()
 
-    def verdict(self, sender: str, to: str) -> tuple[int, str]:
+    def verdict(self, source: str, sender: str, to: str) -> Verdict:
         drawn = self._random.random()
         for share, reply in RECEIVERS.get(to.rpartition("@")[2], (0, []))[1]:
             if drawn < share and not (reply.startswith("4") and to in self._deferred):
                 if reply.startswith("4"):
                     self._deferred.add(to)
-                return int(reply[:3]), reply
+                return Verdict(int(reply[:3]), reply)
             drawn -= share
-        return 250, "250 2.1.5 Ok"
+        return Verdict(250, "250 2.1.5 Ok")
 
 
 class InventedNames(Names):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import django
@@ -15,10 +16,10 @@ from django.utils import timezone
 from tools import panel
 
 
-def act(sluice: panel.Panel, *arguments: str) -> Any:
-    """Let a command of this module act in a running Sluice, and return what it prints."""
+def act(sluice: panel.Panel, *arguments: str, module: str = "tests.mta.inside_sluice") -> Any:
+    """Let a command of this module, or of another like it, act in a running Sluice, and return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.mta.inside_sluice", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=panel.ROOT,
         env=sluice.environment,
         capture_output=True,
@@ -168,13 +169,13 @@ def counted() -> dict[str, dict[str, dict[str, int]]]:
     return {"servers": of_servers, "addresses": of_addresses}
 
 
-def main() -> None:
+def main(*known: Callable[..., Any]) -> None:
+    """Run the command that is asked for, and print what it returns."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    known = (prepare, prepare_two, pause, hold, counts, outcomes, counted)
-    command: Any = next(each for each in known if each.__name__ == sys.argv[1])
+    command = next(each for each in known if each.__name__ == sys.argv[1])
     print(json.dumps(command(*sys.argv[2:])))
 
 
 if __name__ == "__main__":
-    main()
+    main(prepare, prepare_two, pause, hold, counts, outcomes, counted)

@@ -50,13 +50,14 @@ class Machine:
         folder: pathlib.Path,
         receivers: Receivers | None = None,
         *,
+        sink: Sink | None = None,
         tries: str = "1m,2m,5m",
         is_encrypting: bool = False,
     ) -> None:
         self.inside, self.kind = inside, kind
         self.folder = folder
         self.state = folder / "state"
-        self.receivers = receivers or Receivers(inside)
+        self.receivers = receivers or Receivers(inside, sink)
         self.sink: Sink = self.receivers.sink
         self.panel = SmallPanel(inside)
         self.key_file = folder / "node.key"

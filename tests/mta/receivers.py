@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dnslib import AAAA, MX, QTYPE, RCODE, RR, A
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
@@ -27,6 +27,14 @@ SINK6 = "fd00:53::10"
 HOSTS = {"mx.sink.example": SINK, "mx.fast.example": FAST, "mx.both.example": SINK}
 HOSTS6 = {"mx.six.example": SINK6, "mx.both.example": SINK6}
 ADDRESS = re.compile(r"<(?:[^<>]*:)?([^<>]*)>")
+
+
+class Verdict(NamedTuple):
+    """The reply about a recipient, and after how many seconds it is said."""
+
+    code: int
+    text: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +95,16 @@ class Sink:
         fresh.peak = Counter(self.record.open_by)
         self.record = fresh
 
-    def verdict(self, sender: str, to: str) -> tuple[int, str]:
+    def verdict(self, source: str, sender: str, to: str) -> Verdict:
         name = to.partition("@")[0]
         if name.startswith("nobody"):
-            return 550, "550 5.1.1 The email account that you tried to reach does not exist"
+            return Verdict(550, "550 5.1.1 The email account that you tried to reach does not exist")
         if name.startswith("full"):
-            return 452, "452 4.2.2 mailbox full"
+            return Verdict(452, "452 4.2.2 mailbox full")
         if name.startswith("tempfail") and (sender, to) not in self._seen:
             self._seen.add((sender, to))
-            return 451, "451 4.7.1 Greylisted, please try again"
-        return 250, "250 2.1.5 ok"
+            return Verdict(451, "451 4.7.1 Greylisted, please try again")
+        return Verdict(250, "250 2.1.5 ok")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         source = writer.get_extra_info("peername")[0]
@@ -158,12 +166,14 @@ class Talk:
 
     async def on_rcpt(self, command: str) -> None:
         to = ADDRESS.findall(command)[0]
-        code, answer = self.sink.verdict(self.sender, to)
-        if code == 250:
+        verdict = self.sink.verdict(self.source, self.sender, to)
+        if verdict.seconds:
+            await asyncio.sleep(verdict.seconds)
+        if verdict.code == 250:
             self.recipients.append(to)
         else:
-            self.note(to, code)
-        await self.say(answer)
+            self.note(to, verdict.code)
+        await self.say(verdict.text)
 
     async def on_data(self, command: str) -> None:
         if not self.recipients:
