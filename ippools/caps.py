@@ -7,15 +7,26 @@ import datetime
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import TypedDict, Unpack
 
 from django.db.models import Q
 
+from core.acts import assign, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Fault, Invalid, NotFound
 from ippools.models import AddressCap, IPAddress
 from ippools.models.cap import JUDGED_WITHIN, REASON_LENGTH
 from throttling.limits import NO_RULE, Cap, CapKind
+
+
+class Bounds(TypedDict, total=False):
+    """What a cap bounds; None: it does not. Percentages stand instead of the numbers, which are then what they are now."""
+
+    max_messages_per_hour: int | None
+    max_concurrent_connections: int | None
+    percent_of_messages: int | None
+    percent_of_connections: int | None
 
 
 @atomic_act
@@ -29,8 +40,7 @@ def begin(
     until: datetime.datetime | None = None,
     rule_id: int | None = None,
     domains: Collection[str] = (),
-    max_messages_per_hour: int | None = None,
-    max_concurrent_connections: int | None = None,
+    **bounds: Unpack[Bounds],
 ) -> AddressCap:
     """Begin a cap of an address. This ends a cap of the same kind for the same rule.
 
@@ -42,11 +52,10 @@ def begin(
         faults.append(Fault("reason", f"must be from 1 to {REASON_LENGTH} characters in length"))
     if until is not None and until <= at:
         faults.append(Fault("until", "must be in the future"))
-    numbers = {"max_messages_per_hour": max_messages_per_hour, "max_concurrent_connections": max_concurrent_connections}
-    if all(number is None for number in numbers.values()):
+    if all(number is None for number in bounds.values()):
         faults.append(Fault("max_messages_per_hour", "is required where max_concurrent_connections is not given"))
     faults += [
-        Fault(name, "must be at least 1") for name, number in numbers.items() if number is not None and number < 1
+        Fault(name, "must be at least 1") for name, number in bounds.items() if isinstance(number, int) and number < 1
     ]
     if faults:
         raise Invalid(*faults)
@@ -66,7 +75,7 @@ def begin(
         reason=reason.strip(),
         began_at=at,
         until=until,
-        **numbers,
+        **bounds,
     )
     record(actor=actor, act="cap.began", target=cap, after=snapshot(cap))
     return cap
@@ -86,6 +95,15 @@ def extend(
         cap.save(update_fields=["until", "reason"])
         record(actor=actor, act="cap.extended", target=cap, before=before, after=snapshot(cap))
     return cap
+
+
+@atomic_act
+def rebound(cap_id: int, *, at: datetime.datetime, actor: Actor, **bounds: Unpack[Bounds]) -> bool:
+    """Give a cap other bounds, and return whether it had others. Raises NotFound if it has ended."""
+    cap = _locked(cap_id, at)
+    before = snapshot(cap)
+    assign(cap, bounds)
+    return save_change(cap, before, act="cap.changed", actor=actor)
 
 
 @atomic_act
@@ -124,6 +142,8 @@ def value_of(row: AddressCap) -> Cap:
         until=row.until,
         rule_id=NO_RULE if row.is_default else row.rule_id,
         domains=frozenset(row.domains) or None,
+        percent_of_messages=row.percent_of_messages,
+        percent_of_connections=row.percent_of_connections,
     )
 
 

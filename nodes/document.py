@@ -109,6 +109,9 @@ def overlay_document(overlay: Overlay) -> dict[str, Any]:
                 "domains": None if cap.domains is None else sorted(cap.domains),
                 "per_hour": cap.max_messages_per_hour,
                 "connections": cap.max_concurrent_connections,
+                # Of what the node's own policy says, instead of the numbers.
+                "percent_per_hour": cap.percent_of_messages,
+                "percent_connections": cap.percent_of_connections,
                 "until": _time(cap.until),
             }
             for pk, found in overlay.caps.items()

@@ -23,6 +23,8 @@ from throttling.models import Rule, ThrottleProgram
 from throttling.models.program import BackoffMode
 
 SYSTEM = Actor.system()
+# So much may the clocks of workers differ, and a tick have waited for the one before it.
+AHEAD = datetime.timedelta(seconds=60)
 STATE_FIELDS = ("at", "counted_from", "suspected_at", "began_at", "ends_at")
 
 
@@ -34,12 +36,14 @@ class Decided:
     began: int = 0
     extended: int = 0
     ended: int = 0
+    # Caps that follow another limit of their rule, or another value of their program.
+    changed: int = 0
 
 
 def decide(*, now: datetime.datetime) -> Decided:
     """Decide on every throttle with a program and recent attempts, or in back-off.
 
-    Deciders follow one another; deciding again at once changes nothing.
+    Deciders follow one another; deciding again at once changes nothing, and what was decided for a later time stays.
     """
     with transaction.atomic():
         advisory("stats.programs")
@@ -52,13 +56,14 @@ def decide(*, now: datetime.datetime) -> Decided:
             for cap in AddressCap.objects.filter(kind=CapKind.THROTTLE_PROGRAM.value, ended_at=None).order_by("pk")
         }
         throttles = sorted({*buckets, *states})
-        living = set(IPAddress.objects.filter(pk__in={pk for pk, _ in throttles}).values_list("pk", flat=True))
-        changes: dict[str, int] = dict.fromkeys(("looked_at", "began", "extended", "ended"), 0)
+        addresses = IPAddress.objects.filter(pk__in={pk for pk, _ in throttles})
+        rule_sets = {pk: sets for pk, *sets in addresses.values_list("pk", "rules_id", "template__rules_id")}
+        changes: dict[str, int] = dict.fromkeys(("looked_at", "began", "extended", "ended", "changed"), 0)
         for throttle in throttles:
             address_id, rule_id = throttle
             rule, row, cap = rules.get(rule_id), states.get(throttle), active.get(throttle)
-            if rule is None or address_id not in living:
-                # The rule or the address is gone, or the rule has no program any more.
+            if rule is None or rule.rule_set_id not in rule_sets.get(address_id, ()):
+                # The rule or the address is gone, the address has another template, or the rule has no program any more.
                 _forget(throttle, row, cap, now)
                 continue
             changes["looked_at"] += 1
@@ -120,8 +125,10 @@ def _bring(
     cap: AddressCap | None,
     now: datetime.datetime,
 ) -> str | None:
-    """Begin, extend or end the cap by the decision; return what was done."""
+    """Begin, extend or end the cap by the decision, or let it follow its rule; return what was done."""
     is_active = cap is not None and _is_active(cap, now)
+    if cap is not None and is_active and _is_decided_later(cap, rule, now):
+        return None
     if state.ends_at is None or moment(state.ends_at) <= now:
         if cap is not None and is_active:
             caps.end(cap.pk, at=now, actor=SYSTEM)
@@ -129,14 +136,18 @@ def _bring(
         return None
     until = moment(state.ends_at)
     reason = reason_of(transitions[-1], rule.throttle_program) if transitions else ""
+    bounds = bounds_during_backoff(rule)
     if cap is not None and is_active:
+        is_other = any(getattr(cap, name) != value for name, value in bounds.items())
+        has_changed = is_other and caps.rebound(cap.pk, at=now, actor=SYSTEM, **bounds)
         if cap.until == until:
-            return None
+            return "changed" if has_changed else None
         caps.extend(cap.pk, until=until, reason=reason, at=now, actor=SYSTEM)
         return "extended"
-    messages, connections = reduced_limits(rule)
-    if messages is None and connections is None:
+    if bounds["max_messages_per_hour"] is None and bounds["max_concurrent_connections"] is None:
         # A percentage of unlimited is unlimited: there is nothing to bound.
+        return None
+    if _was_ended_later(throttle, now):
         return None
     caps.begin(
         address_id=throttle[0],
@@ -146,23 +157,47 @@ def _bring(
         at=now,
         until=until,
         actor=SYSTEM,
-        max_messages_per_hour=messages,
-        max_concurrent_connections=connections,
+        **bounds,
     )
     return "began"
 
 
-def reduced_limits(rule: Rule) -> tuple[int | None, int | None]:
-    """Return a rule's messages an hour and connections during back-off; None: not bounded."""
+def _is_decided_later(cap: AddressCap, rule: Rule, now: datetime.datetime) -> bool:
+    """Return whether a decider whose clock is ahead has begun or extended it: a tick that had to wait does not undo that."""
+    if cap.until is None or rule.throttle_program is None:
+        return False
+    decided_at = cap.until - datetime.timedelta(seconds=rule.throttle_program.return_after_seconds)
+    return now < decided_at <= now + AHEAD
+
+
+def _was_ended_later(throttle: tuple[int, int], now: datetime.datetime) -> bool:
+    ended = AddressCap.objects.filter(address_id=throttle[0], rule_id=throttle[1], ended_at__gt=now)
+    return ended.filter(kind=CapKind.THROTTLE_PROGRAM.value).exists()
+
+
+def bounds_during_backoff(rule: Rule) -> caps.Bounds:
+    """Return what bounds a rule during back-off: the numbers of now, and the percentages that they come from."""
     program = rule.throttle_program
     assert program is not None
-    modes = {BackoffMode.PERCENT: "percent", BackoffMode.FIXED: "fixed"}
-    messages = {modes[BackoffMode(program.backoff_messages_mode)]: program.backoff_messages_value}
-    connections = {modes[BackoffMode(program.backoff_connections_mode)]: program.backoff_connections_value}
-    return (
-        backoff.reduced(rule.max_messages_per_hour, **messages) or None,
-        backoff.reduced(rule.max_concurrent_connections, **connections) or None,
+    messages, percent_of_messages = _bound(
+        rule.max_messages_per_hour, program.backoff_messages_mode, program.backoff_messages_value
     )
+    connections, percent_of_connections = _bound(
+        rule.max_concurrent_connections, program.backoff_connections_mode, program.backoff_connections_value
+    )
+    return {
+        "max_messages_per_hour": messages,
+        "max_concurrent_connections": connections,
+        "percent_of_messages": percent_of_messages,
+        "percent_of_connections": percent_of_connections,
+    }
+
+
+def _bound(normal: int, mode: str, value: int) -> tuple[int | None, int | None]:
+    """Return the number of a limit during back-off, and its percentage; None: not bounded, no percentage."""
+    if mode == BackoffMode.PERCENT:
+        return backoff.reduced(normal, percent=value) or None, value
+    return backoff.reduced(normal, fixed=value) or None, None
 
 
 def engine_program(program: ThrottleProgram) -> Program:

@@ -7,10 +7,11 @@ least number wins, 0 being unlimited.
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from throttling.backoff import reduced
 from throttling.domains import ITSELF_AND_SUBDOMAINS, SUBDOMAINS, patterns_matching
 
 UNLIMITED = 0
@@ -81,6 +82,9 @@ class Cap:
 
     `until` is exclusive; None: until somebody takes it away. `rule_id` restricts it to recipients for whom this rule wins (0:
     those for whom no rule does), `domains` to those whom one of these normalized patterns matches; None: no restriction.
+
+    A percentage, if given, is of the limit that the rules give, and stands instead of the number: so the cap follows the rule,
+    and a node whose revision has another limit than the panel obeys the percentage of its own.
     """
 
     kind: CapKind
@@ -89,6 +93,18 @@ class Cap:
     until: datetime.datetime | None = None
     rule_id: int | None = None
     domains: frozenset[str] | None = None
+    percent_of_messages: int | None = None
+    percent_of_connections: int | None = None
+
+    def of(self, messages: int, connections: int) -> "Cap":
+        """Return it with the numbers that it has where the rules give these limits."""
+        if self.percent_of_messages is not None:
+            messages = reduced(messages, percent=self.percent_of_messages)
+            self = replace(self, max_messages_per_hour=messages or None)
+        if self.percent_of_connections is not None:
+            connections = reduced(connections, percent=self.percent_of_connections)
+            self = replace(self, max_concurrent_connections=connections or None)
+        return self
 
     def applies(self, rule: LimitRule | None, patterns: tuple[str, ...], at: datetime.datetime) -> bool:
         """Return whether it applies to a domain, given its winning rule and matching patterns."""
@@ -136,7 +152,8 @@ def effective(layers: Layers, caps: Sequence[Cap], domain: str, at: datetime.dat
     if caps:
         if at is None:
             raise ValueError("Caps apply at a time")
-        applying = [cap for cap in caps if cap.applies(limits.rule, patterns, at)]
+        ruled = limits.max_messages_per_hour, limits.max_concurrent_connections
+        applying = [cap.of(*ruled) for cap in caps if cap.applies(limits.rule, patterns, at)]
         limits = _capped(limits, applying)
     return limits
 

@@ -121,8 +121,8 @@ class Policy {
             if (cap.until !== null && now >= cap.until) continue
             if (cap.rule !== null && cap.rule !== limit.rule) continue
             if (cap.domains && !cap.domains.some((pattern) => covers(pattern, domain))) continue
-            connections = least(connections, cap.connections)
-            per_hour = least(per_hour, cap.per_hour)
+            connections = least(connections, share(limit.connections, cap.percent_connections) ?? cap.connections)
+            per_hour = least(per_hour, share(limit.per_hour, cap.percent_per_hour) ?? cap.per_hour)
         }
         return { rule: limit.rule, connections, per_hour }
     }
@@ -142,6 +142,11 @@ function look_up(table, domain) {
 function covers(pattern, domain) {
     if (pattern.startsWith('[*.]')) return domain === pattern.slice(4) || domain.endsWith(pattern.slice(3))
     return pattern.startsWith('*.') ? domain.endsWith(pattern.slice(1)) : domain === pattern
+}
+
+// A percentage of a limit, rounded down and at least 1; 0 of unlimited. Undefined: no percentage is given.
+function share(limit, percent) {
+    return percent ? limit && Math.max(1, Math.floor((limit * percent) / 100)) : undefined
 }
 
 // The lower of a limit and a cap, where 0 and null are unlimited.

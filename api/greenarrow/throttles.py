@@ -12,6 +12,7 @@ from api.greenarrow.serializers import ThrottleSerializer
 from api.greenarrow.shapes import list_row, owned_rule, timestamp
 from api.greenarrow.views import GreenArrowViewSet
 from api.requests import DialectRequest
+from ippools.caps import value_of
 from ippools.limits import limit_tables
 from ippools.models import AddressCap, IPAddress
 from throttling.limits import CapKind, LimitRule, Source, applicable
@@ -75,6 +76,8 @@ def _throttle(address: IPAddress, source: Source, rule: LimitRule, caps: Mapping
     A plain dictionary: a list of computed rows, of which there are up to 500.
     """
     cap = caps.get(rule.id)
+    # A percentage is of the rule's limits as they are now.
+    bounds = value_of(cap).of(rule.max_messages_per_hour, rule.max_concurrent_connections) if cap else None
     return {
         # An address and a rule make one throttle; both can be read from its id, which is exact in JavaScript too.
         "id": (address.pk << 32) + rule.id,
@@ -89,9 +92,9 @@ def _throttle(address: IPAddress, source: Source, rule: LimitRule, caps: Mapping
         "backoff_ends_at": None if cap is None else timestamp(cap.until),
         # A number that the program does not bound is the rule's own.
         "backoff_max_messages_per_hour": None
-        if cap is None
-        else cap.max_messages_per_hour or rule.max_messages_per_hour,
+        if bounds is None
+        else bounds.max_messages_per_hour or rule.max_messages_per_hour,
         "backoff_max_concurrent_connections": None
-        if cap is None
-        else cap.max_concurrent_connections or rule.max_concurrent_connections,
+        if bounds is None
+        else bounds.max_concurrent_connections or rule.max_concurrent_connections,
     }

@@ -46,6 +46,9 @@ class AddressCap(models.Model):
     domains = models.JSONField(default=list, blank=True)
     max_messages_per_hour = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     max_concurrent_connections = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    # Instead of the numbers, percent of what the rules give; the numbers are then those of the rule as it was last seen.
+    percent_of_messages = models.PositiveSmallIntegerField(null=True, blank=True)
+    percent_of_connections = models.PositiveSmallIntegerField(null=True, blank=True)
     # Why, as a sentence with the numbers that decided.
     reason = models.CharField(max_length=REASON_LENGTH)
     began_at = models.DateTimeField()
@@ -74,8 +77,16 @@ class AddressCap(models.Model):
                 name="ippools_cap_bounds_something",
                 # A comparison with null is unknown, which a CHECK lets pass.
                 condition=Q(max_messages_per_hour__isnull=False, max_messages_per_hour__gte=1)
-                | Q(max_concurrent_connections__isnull=False, max_concurrent_connections__gte=1),
+                | Q(max_concurrent_connections__isnull=False, max_concurrent_connections__gte=1)
+                | Q(percent_of_messages__isnull=False)
+                | Q(percent_of_connections__isnull=False),
                 violation_error_message="A cap bounds messages an hour or connections",
+            ),
+            models.CheckConstraint(
+                name="ippools_cap_percent",
+                condition=(Q(percent_of_messages=None) | Q(percent_of_messages__range=(1, 100)))
+                & (Q(percent_of_connections=None) | Q(percent_of_connections__range=(1, 100))),
+                violation_error_message="A percentage of a limit is from 1 to 100",
             ),
             models.CheckConstraint(
                 name="ippools_cap_period",

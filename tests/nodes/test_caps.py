@@ -42,6 +42,8 @@ def test_the_overlay_has_the_caps_of_its_addresses():
             "domains": None,
             "per_hour": 5,
             "connections": None,
+            "percent_per_hour": None,
+            "percent_connections": None,
             "until": None,
         }
     ]
@@ -66,7 +68,7 @@ def test_haraka_obeys_while_a_cap_applies():
         "format": 1,
         "limit": [{"rule": 0, "connections": 0, "per_hour": 0}, {"rule": 5, "connections": 20, "per_hour": 1_000}],
         "limits": {"l1": {"exact": {"gmail.com": 1}, "below": {}, "default": 0}},
-        "sources": {"a1": {"limits": "l1"}, "a2": {"limits": "l1"}},
+        "sources": {"a1": {"limits": "l1"}, "a2": {"limits": "l1"}, "a3": {"limits": "l1"}},
         "draws": {}, "pools": {}, "rules": {}, "tenants": {},
     }  # fmt: skip
     until = "2026-11-27T12:00:00Z"
@@ -74,6 +76,17 @@ def test_haraka_obeys_while_a_cap_applies():
         "caps": [
             {"source": "a1", "rule": 5, "domains": None, "per_hour": 250, "connections": None, "until": until},
             {"source": "a1", "rule": 0, "domains": ["*.b.example"], "per_hour": 9, "connections": 2, "until": None},
+            # Percentages stand instead of the numbers, which are those of another limit of the rule.
+            {
+                "source": "a3",
+                "rule": None,
+                "domains": None,
+                "per_hour": 5_000,
+                "connections": 50,
+                "until": None,
+                "percent_per_hour": 25,
+                "percent_connections": 1,
+            },
         ]
     }
     asked = [
@@ -82,6 +95,8 @@ def test_haraka_obeys_while_a_cap_applies():
         ["a2", "gmail.com", "2026-11-27T11:59:59Z"],
         ["a1", "b.example", until],
         ["a1", "a.b.example", until],
+        ["a3", "gmail.com", until],
+        ["a3", "b.example", until],
     ]
     script = (
         f"const {{ Policy }} = require({json.dumps(str(PLUGIN))});"
@@ -96,4 +111,6 @@ def test_haraka_obeys_while_a_cap_applies():
         (5, 20, 1_000),
         (0, 0, 0),
         (0, 2, 9),
+        (5, 1, 250),
+        (0, 0, 0),
     ]

@@ -224,8 +224,11 @@ def test_the_command_says_what_was_done(acme: Tenant, rule: Rule) -> None:
     with time_machine.travel(now, tick=False):
         out = StringIO()
         call_command("decide_backoff", "--json", stdout=out)
-        assert json.loads(out.getvalue()) == {"looked_at": 1, "began": 1, "extended": 0, "ended": 0}
+        assert json.loads(out.getvalue()) == {"looked_at": 1, "began": 1, "extended": 0, "ended": 0, "changed": 0}
         out = StringIO()
         call_command("decide_backoff", stdout=out)
-    assert out.getvalue() == "1 throttles: 0 began to back off, 0 were extended, 0 returned to normal.\n"
+    assert (
+        out.getvalue()
+        == "1 throttles: 0 began to back off, 0 were extended, 0 returned to normal, 0 follow another limit.\n"
+    )
     assert AddressCap.objects.get().kind == CapKind.THROTTLE_PROGRAM

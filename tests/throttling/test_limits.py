@@ -5,6 +5,8 @@
 """
 
 import datetime
+from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 from hypothesis import example, given
@@ -229,7 +231,20 @@ caps = st.builds(
     until=st.sampled_from([None, NOON - datetime.timedelta(seconds=1), NOON, NOON + datetime.timedelta(seconds=1)]),
     rule_id=st.one_of(st.none(), st.integers(0, 3)),
     domains=st.one_of(st.none(), st.frozensets(patterns, max_size=3)),
+    percent_of_messages=st.one_of(st.none(), st.integers(1, 100)),
+    percent_of_connections=st.one_of(st.none(), st.integers(1, 100)),
 )
+
+
+def slowly_resolved(cap, messages, connections):
+    """Return a cap with the numbers of its percentages: rounded down, at least 1, none of unlimited."""
+    for name, percent, number in (
+        ("max_messages_per_hour", cap.percent_of_messages, messages),
+        ("max_concurrent_connections", cap.percent_of_connections, connections),
+    ):
+        if percent is not None:
+            cap = replace(cap, **{name: max(1, int(Fraction(number * percent, 100))) if number else None})
+    return cap
 
 
 def slowly_capped(number, rule_id, domain, found, of):
@@ -251,13 +266,17 @@ def test_caps_take_the_least_after_the_rules_have_decided(own_rules, template_ru
     template = LimitTable.of(template_rules, max_concurrent_connections=3, max_messages_per_hour=0)
     bare = effective((own, template), (), domain)
     rule_id = 0 if bare.rule is None else bare.rule.id
+    percentages, found = (
+        found,
+        [slowly_resolved(cap, bare.max_messages_per_hour, bare.max_concurrent_connections) for cap in found],
+    )
     connections, by = slowly_capped(
         bare.max_concurrent_connections, rule_id, domain, found, lambda cap: cap.max_concurrent_connections
     )
     messages, also_by = slowly_capped(
         bare.max_messages_per_hour, rule_id, domain, found, lambda cap: cap.max_messages_per_hour
     )
-    assert effective((own, template), found, domain, NOON) == bare._replace(
+    assert effective((own, template), percentages, domain, NOON) == bare._replace(
         max_concurrent_connections=connections,
         max_messages_per_hour=messages,
         connections_from=by.kind if by else bare.connections_from,

@@ -24,5 +24,6 @@ class Command(PlainCommand):
         else:
             self.stdout.write(
                 f"{decided.looked_at:,} throttles: {decided.began:,} began to back off,"
-                f" {decided.extended:,} were extended, {decided.ended:,} returned to normal."
+                f" {decided.extended:,} were extended, {decided.ended:,} returned to normal,"
+                f" {decided.changed:,} follow another limit."
             )
