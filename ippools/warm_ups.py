@@ -96,23 +96,29 @@ def decide(
     at: datetime.datetime,
     actor: Actor,
 ) -> WarmUpDay:
-    """Store the day of a date, and bring the address's caps to it. `domains` are the providers' (normalized patterns)."""
-    row = WarmUpDay.objects.create(
+    """Store the day of a date, or what is decided instead of it, and bring the address's caps to it.
+
+    `domains` are the providers' (normalized patterns).
+    """
+    before = WarmUpDay.objects.filter(warm_up=warm_up, on=on).first()
+    row, _ = WarmUpDay.objects.update_or_create(
         warm_up=warm_up,
         on=on,
-        number=day.number,
-        cap=day.cap,
-        provider_caps=dict(day.provider_caps),
-        change=day.change.value,
-        reason=day.reason[:REASON_LENGTH],
-        idle_days=day.idle_days,
-        bad_days=day.bad_days,
+        defaults={
+            "number": day.number,
+            "cap": day.cap,
+            "provider_caps": dict(day.provider_caps),
+            "change": day.change.value,
+            "reason": day.reason[:REASON_LENGTH],
+            "idle_days": day.idle_days,
+            "bad_days": day.bad_days,
+        },
     )
     record(
         actor=actor,
         act="warm_up.decided",
         target=warm_up,
-        before={"day": None},
+        before={"day": None} if before is None else {"day": before.reason, "cap": before.cap},
         after={"day": day.reason, "cap": day.cap},
     )
     wanted: dict[tuple[str, ...], int] = {(): warmup.per_hour(day.cap)}

@@ -1,13 +1,14 @@
 """Warm-ups act: what happened to an address's mail is read from the counts, and each date is decided once.
 
-Deciding a date again changes nothing, whenever and however often it is asked for. Where the panel was away, the next decision
-is one step: what happened in between is judged together.
+Deciding a date again changes nothing, whenever and however often it is asked for, but for one thing: where events of the day
+before arrived late and say that it went badly, a day that had advanced is taken back until its end. Where the panel was away,
+the next decision is one step: what happened in between is judged together.
 """
 
 import datetime
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 
@@ -55,6 +56,8 @@ class Decided:
     looked_at: int = 0
     decided: int = 0
     finished: int = 0
+    # Days that were taken back, because of events that arrived late.
+    corrected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,16 @@ def decide(*, now: datetime.datetime) -> Decided:
         found = list(rows)
         latest = _latest_days(found)
         domains = domains_of_providers({name for each in found for name in each.plan.providers})
-        changes = {"decided": 0, "finished": 0}
+        changes = {"decided": 0, "finished": 0, "corrected": 0}
         for each in found:
             last = latest.get(each.pk)
-            if last is not None and last.on >= today:
-                continue
             plan = each.plan.value()
+            if last is not None and last.on >= today:
+                corrected = _corrected(each, plan, last) if last.on == today else None
+                if corrected is not None:
+                    warm_ups.decide(each, corrected, on=today, domains=domains, at=now, actor=SYSTEM)
+                    changes["corrected"] += 1
+                continue
             if last is None:
                 day = warmup.first_day(plan)
             else:
@@ -97,6 +104,20 @@ def decide(*, now: datetime.datetime) -> Decided:
             warm_ups.decide(each, day, on=today, domains=domains, at=now, actor=SYSTEM)
             changes["decided"] += 1
         return Decided(len(found), **changes)
+
+
+def _corrected(warm_up: WarmUp, plan: warmup.Plan, row: WarmUpDay) -> warmup.Day | None:
+    """Return what would be decided for the date of a day by what is known now, if that is an earlier day; None: it stays."""
+    if warm_up.is_locked or row.change != warmup.Change.ADVANCED:
+        return None
+    previous = warm_up.days.filter(on__lt=row.on).order_by("-on").first()
+    if previous is None:
+        return None
+    happened = happened_between(warm_up.address_id, previous.on, row.on)
+    found = warmup.next_day(plan, warm_ups.day_of(previous), happened, days=(row.on - previous.on).days)
+    if found is None or found.number >= row.number:
+        return None
+    return replace(found, reason=f"{found.reason}; decided again, as some of its events arrived late")
 
 
 def happened_between(address_id: int, first: datetime.date, end: datetime.date) -> dict[str, Counts]:

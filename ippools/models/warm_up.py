@@ -56,7 +56,10 @@ class WarmUp(models.Model):
 
 
 class WarmUpDay(models.Model):
-    """What was decided for one date (UTC) of a warm-up: the day of the plan, the caps, and why. Never changed."""
+    """What was decided for one date (UTC) of a warm-up: the day of the plan, the caps, and why.
+
+    It changes at most on its own date, to a lower day: where what is known of the day before by then says so.
+    """
 
     warm_up = models.ForeignKey(WarmUp, on_delete=models.CASCADE, related_name="days")
     on = models.DateField()

@@ -92,6 +92,35 @@ def test_a_bad_day_is_repeated_and_says_why(warm_up: WarmUp) -> None:
     assert decided(warm_up)[2:] == [(TODAY + 2 * DAY, 1, 240, "day 1 repeated: Gmail blocked 8 % yesterday")]
 
 
+def test_an_hour_that_arrives_late_takes_the_day_back(warm_up: WarmUp) -> None:
+    decide(now=NOW)
+    count(warm_up, "Gmail", TODAY, sent=200)
+    assert decide(now=NOW + DAY).decided == 1
+    assert decided(warm_up)[1][1:3] == (2, 480)
+    # A node that was cut off reports the evening.
+    count(warm_up, "Yahoo", TODAY, sent=60, deferred=40)
+    hour = datetime.timedelta(hours=1)
+    assert decide(now=NOW + DAY + hour) == Decided(looked_at=1, corrected=1)
+    reason = "day 1 repeated: Yahoo deferred 40 % yesterday; decided again, as some of its events arrived late"
+    assert decided(warm_up)[1:] == [(TODAY + DAY, 1, 240, reason)]
+    assert [each[1] for each in caps_now(warm_up, NOW + DAY + hour)] == [10, 5]
+    # Again it is once, and better news do not raise a cap within a day.
+    assert decide(now=NOW + DAY + hour) == Decided(looked_at=1)
+    ProviderCount.objects.update(deferred=0)
+    assert decide(now=NOW + DAY + 2 * hour) == Decided(looked_at=1)
+    entry = AuditEntry.objects.filter(act="warm_up.decided").latest("pk")
+    assert (entry.before["cap"], entry.after["cap"]) == (480, 240)
+
+
+def test_a_day_that_is_held_is_not_taken_back(warm_up: WarmUp) -> None:
+    decide(now=NOW)
+    count(warm_up, "Gmail", TODAY, sent=200)
+    decide(now=NOW + DAY)
+    warm_ups.hold(warm_up.pk, reason="We know", actor=SYSTEM)
+    count(warm_up, "Yahoo", TODAY, sent=60, deferred=40)
+    assert decide(now=NOW + DAY) == Decided(looked_at=1)
+
+
 def test_a_panel_that_was_away_makes_one_step(warm_up: WarmUp) -> None:
     decide(now=NOW)
     for days in range(3):
@@ -189,9 +218,9 @@ def test_the_command_decides_now(warm_up: WarmUp) -> None:
     with time_machine.travel(NOW, tick=False):
         out = StringIO()
         call_command("decide_warm_up", "--json", stdout=out)
-        assert json.loads(out.getvalue()) == {"looked_at": 1, "decided": 1, "finished": 0}
+        assert json.loads(out.getvalue()) == {"looked_at": 1, "decided": 1, "finished": 0, "corrected": 0}
         call_command("decide_warm_up", stdout=(out := StringIO()))
-        assert out.getvalue() == "1 warm-ups: 0 decided, 0 finished.\n"
+        assert out.getvalue() == "1 warm-ups: 0 decided, 0 finished, 0 corrected.\n"
 
 
 def test_built_in_plans_stay(db: None) -> None:

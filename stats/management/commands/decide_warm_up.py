@@ -25,5 +25,6 @@ class Command(PlainCommand):
             self.stdout.write(json.dumps(asdict(decided)))
         else:
             self.stdout.write(
-                f"{decided.looked_at:,} warm-ups: {decided.decided:,} decided, {decided.finished:,} finished."
+                f"{decided.looked_at:,} warm-ups: {decided.decided:,} decided, {decided.finished:,} finished,"
+                f" {decided.corrected:,} corrected."
             )
