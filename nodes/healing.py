@@ -23,6 +23,7 @@ from nodes import stand_ins
 from nodes.stand_ins import StandIns
 from stats import warm_up
 from stats.counts import buckets
+from stats.counts.buckets import Grain
 from stats.models import Provider
 from stats.reports import reputation
 from stats.reports.queries import OTHER_PROVIDERS
@@ -32,6 +33,8 @@ from throttling.drain import Address, Effect, Group, Mode, State, Trouble, Troub
 from throttling.limits import CapKind
 
 SYSTEM = Actor.system()
+# Acceptance is looked at over so many hours, the current one included.
+SPANS = (3, 8, 24)
 _WRONG = (DNSStatus.MISSING, DNSStatus.INVALID)
 _CHECKS = (("ptr", "PTR"), ("fcrdns", "FCrDNS"), ("helo", "HELO"))
 
@@ -185,23 +188,27 @@ def _backing_off(
 
 
 def _accepted_less(found: StandIns, now: datetime.datetime) -> Iterable[tuple[int, Trouble]]:
-    """Yield the addresses of whose mail a provider accepts far less than of their pools' others. Three queries."""
-    today = buckets.day_of(now)
+    """Yield the addresses of whose mail a provider accepts far less than of their pools' others. Four queries."""
+    this_hour = buckets.hour_of(now)
     names = {pk: name for pk, name in reputation.provider_names().items() if name != OTHER_PROVIDERS}
-    by_day = {first: reputation.by_address_and_provider(found.senders, first, today) for first in (today, today - 1)}
+    lately = {
+        hours: reputation.by_address_and_provider(found.senders, this_hour - hours + 1, this_hour, Grain.HOUR)
+        for hours in SPANS
+    }
 
-    def tried(first: int, pk: int, provider: int) -> tuple[int, int]:
-        counts = by_day[first].get(pk, {}).get(provider)
+    def tried(hours: int, pk: int, provider: int) -> tuple[int, int]:
+        counts = lately[hours].get(pk, {}).get(provider)
         return (0, 0) if counts is None else (counts.sent, counts.sent + counts.deferred + counts.bounced)
 
     for pk in sorted(found.senders):
         others = {other for pool in found.pools_of.get(pk, ()) for other in found.members[pool.pk]} - {pk}
-        for provider in sorted(by_day[today - 1].get(pk, {}).keys() & names.keys()):
-            # Today alone where it says enough; else with yesterday.
-            first = today if tried(today, pk, provider)[1] >= drain.LEAST_ATTEMPTS else today - 1
-            sums = [tried(first, other, provider) for other in others]
+        for provider in sorted(lately[SPANS[-1]].get(pk, {}).keys() & names.keys()):
+            # The fewest hours that say enough.
+            hours = next((each for each in SPANS if tried(each, pk, provider)[1] >= drain.LEAST_ATTEMPTS), SPANS[-1])
+            sums = [tried(hours, other, provider) for other in others]
             usual = sum(accepted for accepted, _ in sums), sum(attempts for _, attempts in sums)
-            if (trouble := drain.acceptance(names[provider], tried(first, pk, provider), usual)) is not None:
+            trouble = drain.acceptance(names[provider], tried(hours, pk, provider), usual, hours=hours)
+            if trouble is not None:
                 yield pk, trouble
 
 

@@ -155,10 +155,10 @@ def decide(addresses: Mapping[int, Address], groups: Sequence[Group], now: datet
     return [step for pk, step in finished if _differs(step, addresses[pk].state)]
 
 
-def acceptance(name: str, own: tuple[int, int], others: tuple[int, int]) -> Trouble | None:
+def acceptance(name: str, own: tuple[int, int], others: tuple[int, int], *, hours: int) -> Trouble | None:
     """Return the trouble of an address of whose attempts a provider accepts far fewer than of its pool's others.
 
-    `own` and `others` are (accepted, attempts).
+    `own` and `others` are (accepted, attempts) of the last `hours`.
     """
     if min(own[1], others[1]) < LEAST_ATTEMPTS:
         return None
@@ -166,8 +166,8 @@ def acceptance(name: str, own: tuple[int, int], others: tuple[int, int]) -> Trou
     if share > usual - FAR_BELOW:
         return None
     sentence = (
-        f"{name} accepted {share:.0f} % of {own[1]:,} attempts, and {usual:.0f} % of {others[1]:,} attempts of the pool’s "
-        "other addresses"
+        f"{name} accepted {share:.0f} % of {own[1]:,} attempts in {hours} hours, and {usual:.0f} % of {others[1]:,} attempts "
+        "of the pool’s other addresses"
     )
     return Trouble(TroubleKind.ACCEPTANCE, sentence, frozenset({name}))
 

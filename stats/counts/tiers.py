@@ -85,7 +85,15 @@ ADDRESSES = Scope(
 )
 DOMAINS = Scope("domain", "stats_domaincount", ("domain_id",), (Grain.DAY, Grain.MONTH), "domain_id <> 0")
 SENDERS = Scope("sender", "stats_sendercount", ("server_id", "sender_id"), (Grain.DAY,), "sender_id <> 0")
-PROVIDERS = Scope("provider", "stats_providercount", ("address_id", "provider_id"), (Grain.DAY,), "address_id <> 0")
+# Hours are what drains are decided by: a day says too late that a receiver turned against an address in its last hours.
+PROVIDERS = Scope(
+    "provider",
+    "stats_providercount",
+    ("address_id", "provider_id"),
+    (Grain.HOUR, Grain.DAY),
+    "address_id <> 0",
+    hours_kept=datetime.timedelta(days=2),
+)
 # Whose mail to whom: what an organization's people are told of a provider.
 SERVER_PROVIDERS = Scope(
     "server and provider",

@@ -80,7 +80,7 @@ class SenderCount(Count):
 
 
 class ProviderCount(Count):
-    """By IP address and recipients' provider: days."""
+    """By IP address and recipients' provider: hours (two days), days."""
 
     address_id = models.BigIntegerField()
     provider_id = models.SmallIntegerField()

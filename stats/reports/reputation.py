@@ -48,11 +48,12 @@ def total(days: Iterable[Attempts]) -> Attempts:
 
 
 def by_address_and_provider(
-    address_ids: Iterable[int] | None, first_day: int, last_day: int
+    address_ids: Iterable[int] | None, first: int, last: int, grain: Grain = Grain.DAY
 ) -> dict[int, dict[int, Counts]]:
-    """Return each address's counts by provider (0: all others) over some days, for those that have any."""
+    """Return each address's counts by provider (0: all others) over some days (or hours of the last two days), for those that
+    have any. One query."""
     found: dict[int, dict[int, Counts]] = {}
-    rows = rows_of(ProviderCount, Grain.DAY, range(first_day, last_day + 1), address_id=address_ids)
+    rows = rows_of(ProviderCount, grain, range(first, last + 1), address_id=address_ids)
     for (address, provider), counts in sums_of(rows, "address_id", "provider_id").items():
         found.setdefault(address, {})[provider] = counts
     return found

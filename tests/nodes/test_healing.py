@@ -56,9 +56,9 @@ def list_it(number=1, *, first=NOW - 2 * HOUR, last=NOW) -> Listing:
     )  # fmt: skip
 
 
-def count(number, provider, **numbers):
+def count(number, provider, *, at=NOW, **numbers):
     ProviderCount.objects.create(
-        grain=Grain.DAY, bucket=buckets.day_of(NOW), address_id=address(number).pk,
+        grain=Grain.HOUR, bucket=buckets.hour_of(at), address_id=address(number).pk,
         provider_id=Provider.objects.get(name=provider).pk, **numbers,
     )  # fmt: skip
 
@@ -186,8 +186,40 @@ def test_acceptance_far_below_the_pool(pool):
     decide(now=NOW)
     assert found() == [("192.0.2.1", "drained", ["Yahoo"])]
     assert AddressDrain.objects.get().reason == (
-        "Yahoo accepted 20 % of 250 attempts, and 95 % of 1,000 attempts of the pool’s other addresses. " + TOLD
+        "Yahoo accepted 20 % of 250 attempts in 3 hours, and 95 % of 1,000 attempts of the pool’s other addresses. "
+        + TOLD
     )
+
+
+def test_a_block_late_in_the_day_is_no_smaller_for_the_good_hours_before_it(pool):
+    evening = NOW.replace(hour=20, minute=0)
+    for hour in range(20):
+        for number in (1, 2):
+            count(number, "Yahoo", at=NOW.replace(hour=hour), sent=100)
+    count(2, "Yahoo", at=evening, sent=100)
+    count(1, "Yahoo", at=evening, deferred=100)
+    assert decide(now=evening + 59 * MINUTE) == Decided(looked_at=8, drained=1)
+    assert "67 % of 300 attempts in 3 hours" in AddressDrain.objects.get().reason
+
+
+def test_where_little_is_sent_more_hours_are_looked_at(pool):
+    for hours in range(20):
+        count(1, "Yahoo", at=NOW - hours * HOUR, deferred=11)
+        count(2, "Yahoo", at=NOW - hours * HOUR, sent=11)
+    decide(now=NOW)
+    assert "0 % of 220 attempts in 24 hours, and 100 % of 220" in AddressDrain.objects.get().reason
+
+
+def test_a_bad_time_counts_for_a_day_and_no_longer(pool):
+    count(1, "Yahoo", deferred=500)
+    count(2, "Yahoo", sent=500)
+    decide(now=NOW)
+    for hours in range(1, 23):
+        assert decide(now=NOW + hours * HOUR) == Decided(looked_at=8)
+    assert AddressDrain.objects.get().well_since is None
+    assert decide(now=NOW + 24 * HOUR) == Decided(looked_at=8)
+    assert AddressDrain.objects.get().well_since == NOW + 24 * HOUR
+    assert decide(now=NOW + 24 * HOUR + WELL_FOR) == Decided(looked_at=8, restored=1)
 
 
 def test_never_more_than_the_share_and_what_is_held_back_says_so(pool):

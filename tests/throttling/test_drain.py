@@ -199,15 +199,15 @@ def test_a_pool_that_shrinks_gets_its_addresses_back():
      ((0, 199), (190, 200), False), ((0, 200), (190, 199), False), ((0, 300), (90, 400), False)],
 )  # fmt: skip
 def test_far_below_the_pool(own, others, found):
-    trouble = acceptance("Yahoo", own, others)
+    trouble = acceptance("Yahoo", own, others, hours=3)
     assert (trouble is not None) == found
     if found:
         assert trouble.scope == frozenset({"Yahoo"})
 
 
 def test_far_below_says_its_numbers():
-    assert acceptance("Yahoo", (300, 1200), (1900, 2000)).sentence == (
-        "Yahoo accepted 25 % of 1,200 attempts, and 95 % of 2,000 attempts of the pool’s other addresses"
+    assert acceptance("Yahoo", (300, 1200), (1900, 2000), hours=8).sentence == (
+        "Yahoo accepted 25 % of 1,200 attempts in 8 hours, and 95 % of 2,000 attempts of the pool’s other addresses"
     )
 
 
