@@ -4,7 +4,6 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html_join
@@ -13,34 +12,20 @@ from unfold.decorators import display
 
 from alerts import pool_load
 from core.sql_lists import ids as listed
-from ippools.models import AddressCap, AddressDrain, IPAddress, IPPoolMember
+from ippools.models import IPAddress, IPPoolMember
 from ippools.numeric_order import AsNumber
 from panel import volumes
 from panel.formatting import in_short
 from panel.lists import Ranking
-from panel.pages.address_states import delivery_state, identity_state
+from panel.pages import warm_up_overview
+from panel.pages.address_states import STATES, back_offs, drained, identity_state, state_in_a_word
 from panel.viewer import viewer_of
 from servers.access import pools_seen_by
 from stats.reports import reputation
 from stats.reports.volumes import by_address
-from throttling.limits import CapKind
 
-DRAINED = "drained"
-# The worst comes first.
-STATES = ("paused", DRAINED, "redirected", "sending")
+_LABELS = {"panel-good": "success", "panel-warn": "warning", "panel-bad": "danger"}
 IDENTITIES = ("wrong", "not checked", "right")
-
-
-def drained(ids: Iterable[int]) -> set[int]:
-    """Return those of the addresses that are drained now."""
-    rows = AddressDrain.objects.in_effect().filter(address__in=listed(ids))
-    return set(rows.values_list("address_id", flat=True))
-
-
-def back_offs(ids: Iterable[int], now: datetime.datetime) -> dict[int, int]:
-    """Return for each address that backs off how many of its throttles do."""
-    rows = AddressCap.objects.active(now).filter(address__in=listed(ids), kind=CapKind.THROTTLE_PROGRAM.value)
-    return dict(rows.order_by().values("address_id").annotate(total=Count("pk")).values_list("address_id", "total"))
 
 
 def accepted_shares(ids: Iterable[int], now: datetime.datetime) -> dict[int, float]:
@@ -50,16 +35,27 @@ def accepted_shares(ids: Iterable[int], now: datetime.datetime) -> dict[int, flo
     return {pk: share for pk, share in shares.items() if share is not None}
 
 
-def state_of(record: Any, *, is_drained: bool) -> str:
-    """Return the state of an address in a word; a paused one is not called drained."""
-    state = delivery_state(record)
-    return DRAINED if state == "sending" and is_drained else state
+def states(records: Iterable[Any], now: datetime.datetime) -> dict[int, str]:
+    """Return the state of each address in a word. Three queries."""
+    rows = list(records)
+    ids = [row.pk for row in rows]
+    in_drain, backing_off, warming = drained(ids), back_offs(ids, now), warm_up_overview.warming(ids)
+    return {
+        row.pk: state_in_a_word(
+            is_paused=row.delivery_paused,
+            is_drained=row.pk in in_drain,
+            is_redirected=row.redirect_id is not None,
+            backs_off=row.pk in backing_off,
+            is_warming=row.pk in warming,
+        )
+        for row in rows
+    }
 
 
 def _state_ranks(page: Any, request: HttpRequest, ids: list[int]) -> Mapping[int, int]:
-    in_drain = drained(ids)
+    ranks = {word: rank for rank, word in enumerate(STATES)}
     rows = IPAddress.objects.filter(pk__in=listed(ids)).only("delivery_paused", "redirect_id")
-    return {row.pk: STATES.index(state_of(row, is_drained=row.pk in in_drain)) for row in rows}
+    return {pk: ranks[word] for pk, word in states(rows, timezone.now()).items()}
 
 
 def _identity_ranks(page: Any, request: HttpRequest, ids: list[int]) -> Mapping[int, int]:
@@ -105,7 +101,7 @@ class AddressList(volumes.VolumeColumns):
         """Add data of columns to the rows of one page."""
         ids, now = [record.pk for record in records], timezone.now()
         self.add_volumes(records, now)
-        shares, backing_off, in_drain = accepted_shares(ids, now), back_offs(ids, now), drained(ids)
+        shares, backing_off, in_words = accepted_shares(ids, now), back_offs(ids, now), states(records, now)
         members = IPPoolMember.objects.filter(ip_address__in=ids, pool__in=pools_seen_by(viewer_of(request).user))
         names: dict[int, list[str]] = {}
         for address_id, name in members.order_by("pool__name_key").values_list("ip_address_id", "pool__name"):
@@ -113,16 +109,16 @@ class AddressList(volumes.VolumeColumns):
         for record in records:
             record.share = shares.get(record.pk)
             record.back_offs = backing_off.get(record.pk, 0)
-            record.is_drained = record.pk in in_drain
+            record.state_in_a_word = in_words[record.pk]
             record.names = names.get(record.pk, [])
 
     @display(
         description="State",
         ordering="state",
-        label={"sending": "success", "paused": "danger", "redirected": "warning", DRAINED: "warning"},
+        label={word: _LABELS[style] for word, style in STATES.items()},
     )
     def state(self, record: Any) -> str:
-        return state_of(record, is_drained=record.is_drained)
+        return record.state_in_a_word
 
     @display(description="Pools", ordering="memberships_total")
     def pool_names(self, record: Any) -> str:

@@ -7,13 +7,14 @@ from ippools import blocklists
 from ippools.models import IPAddress
 from panel import charts
 from panel.pages import bounded, drains, warm_up_overview
-from panel.pages.address_states import delivery_state, identity_of, template_url
+from panel.pages.address_states import STATES, identity_of, state_in_a_word, template_url
 from panel.viewer import Viewer
 from servers import spf_coverage
 from servers.access import pools_seen_by, servers_of
 from stats.reports.queries import sent_by_address
 
 SHOWN_POOLS = 20
+NAMED_BACK_OFFS = 2
 
 
 def summary(record: IPAddress, viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
@@ -21,7 +22,6 @@ def summary(record: IPAddress, viewer: Viewer, now: datetime.datetime) -> dict[s
     shown = list(pools_seen_by(viewer.user).filter(members__ip_address=record).distinct().order_by("pk")[:SHOWN_POOLS])
     context = {
         "address": record,
-        "state": delivery_state(record),
         "chart": charts.address_chart(record.pk, now, explores=viewer.is_platform),
         "address_pools": shown,
         "sent": {period: sent_by_address([record.pk], period, now)[record.pk] for period in ("today", "month")},
@@ -34,9 +34,28 @@ def summary(record: IPAddress, viewer: Viewer, now: datetime.datetime) -> dict[s
         **drains.of_addresses([record.pk], is_platform=viewer.is_platform),
         "may_end_caps": viewer.is_platform,
     }
-    if context["state"] == "sending" and any(each["drain"].is_in_effect() for each in context["drains"]):
-        context["state"] = "drained"
     if (found := warm_up_overview.of_address(record.pk)) is not None:
         # Its own page is the platform's.
         context["warm_up"] = {**found, "may_act": viewer.is_platform}
-    return context
+    return context | _state(record, context)
+
+
+def _state(record: IPAddress, context: dict[str, Any]) -> dict[str, Any]:
+    """Return the state in a word, its colour, and in short what else is so."""
+    reduced = [each for each in context["bounded"] if each["is_back_off"]]
+    warm_up = context.get("warm_up")
+    state = state_in_a_word(
+        is_paused=record.delivery_paused,
+        is_drained=any(each["drain"].is_in_effect() for each in context["drains"]),
+        is_redirected=record.redirect_id is not None,
+        backs_off=bool(reduced),
+        is_warming=warm_up is not None,
+    )
+    notes = []
+    if reduced:
+        recipients = ", ".join(each["recipients"] for each in reduced[:NAMED_BACK_OFFS])
+        more = f" and {len(reduced) - NAMED_BACK_OFFS} more" if len(reduced) > NAMED_BACK_OFFS else ""
+        notes.append(f"back-off: {recipients}{more}")
+    if warm_up is not None:
+        notes.append(warm_up["progress"])
+    return {"state": state, "state_class": STATES[state], "state_notes": notes}

@@ -10,7 +10,8 @@ from ippools.drains import mode_of
 from ippools.models import AddressDrain, IPAddress, IPPool
 from ippools.public_addresses import BOUND_AND_PUBLIC, hidden
 from panel.explorer import links
-from panel.pages import drains, identity_watch
+from panel.pages import drains, identity_watch, warm_up_overview
+from panel.pages.address_states import STATES, back_offs, state_in_a_word
 from panel.viewer import Viewer
 from servers.access import servers_of
 from servers.models import IPPoolRule
@@ -47,6 +48,8 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime, *, owner_id: i
         member["month"], member["total"] = month[member["pk"]], total[member["pk"]]
         member["share"] = round(100 * member["month"] / whole, 1) if whole else 0.0
     members.sort(key=lambda member: (-member["month"], member["pk"]))
+    shown = members[:SHOWN_MEMBERS]
+    _add_states(shown, now)
     ranking = rank_pools(owner_id) if owner_id is not None else []
     servers = servers_of(viewer.user).filter(ip_pool=pool, deleted_at=None).select_related("organization")
     rules = IPPoolRule.objects.filter(pool=pool)
@@ -54,7 +57,7 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime, *, owner_id: i
         "pool": pool,
         # What addresses sent is told of the platform's staff alone, whoever sent by them.
         "explore_url": links.of_last_days(now, EXPLORED_DAYS, pool=pool.pk) if viewer.is_platform else "",
-        "members": members[:SHOWN_MEMBERS],
+        "members": shown,
         "member_total": len(members),
         **identity_watch.of_pool(pool, members, viewer),
         **drains.of_addresses(ids, is_platform=viewer.is_platform),
@@ -70,3 +73,22 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime, *, owner_id: i
         "server_total": servers.count(),
         "rule_total": rules.count() if viewer.is_platform or owner_id in viewer.roles else 0,
     }
+
+
+def _add_states(members: list[dict[str, Any]], now: datetime.datetime) -> None:
+    """Add the state of each address in a word, and what else is so. Two queries."""
+    ids = [member["pk"] for member in members]
+    backing_off, warming = back_offs(ids, now), warm_up_overview.progress(ids)
+    for member in members:
+        number, progress = backing_off.get(member["pk"], 0), warming.get(member["pk"])
+        member["state"] = state_in_a_word(
+            is_paused=member["delivery_paused"],
+            is_drained=member["is_drained"],
+            is_redirected=member["redirect_id"] is not None,
+            backs_off=number > 0,
+            is_warming=progress is not None,
+        )
+        member["state_class"] = STATES[member["state"]]
+        rules = f"{number} rule{'' if number == 1 else 's'} in back-off" if number else ""
+        days = (progress.day, progress.story) if progress is not None else ()
+        member["state_notes"] = [note for note in (rules, *days) if note]

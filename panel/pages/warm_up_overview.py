@@ -2,9 +2,14 @@
 
 import datetime
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from ippools.models import WarmUp
+from django.db.models import OuterRef, Subquery
+from django.utils.formats import date_format
+
+from core.sql_lists import ids as listed
+from ippools.models import WarmUp, WarmUpDay
 from panel import charts
 from stats.warm_up import sent_by_day
 from throttling import warmup
@@ -35,6 +40,39 @@ def forecast(record: WarmUp, number: int | None, on: datetime.date | None) -> da
     return warmup.warm_on(record.plan.value(), number or 1, on or record.begins_on)
 
 
+class Progress(NamedTuple):
+    """How far the warm-up of an address is, and why, in words."""
+
+    day: str
+    story: str
+
+
+def warming(address_ids: Iterable[int]) -> set[int]:
+    """Return those of the addresses that are being warmed up. One query."""
+    rows = WarmUp.objects.active().filter(address__in=listed(address_ids))
+    return set(rows.values_list("address_id", flat=True))
+
+
+def progress(address_ids: Iterable[int]) -> dict[int, Progress]:
+    """Return how far each address is that is being warmed up. One query."""
+    latest = WarmUpDay.objects.filter(warm_up=OuterRef("pk")).order_by("-on")
+    columns = {f"latest_{name}": Subquery(latest.values(name)[:1]) for name in ("number", "reason", "on")}
+    rows = WarmUp.objects.active().filter(address__in=listed(address_ids)).select_related("plan").annotate(**columns)
+    return {row.address_id: _progress(row) for row in rows}
+
+
+def _progress(record: Any) -> Progress:
+    return Progress(_day_in_words(record, record.latest_number, record.latest_on), record.latest_reason or "")
+
+
+def _day_in_words(record: WarmUp, number: int | None, on: datetime.date | None) -> str:
+    if number is None:
+        return f"the warm-up begins on {date_format(record.begins_on)}"
+    warm_on = forecast(record, number, on)
+    then = f"warm on {date_format(warm_on)}" if warm_on is not None else "held"
+    return f"day {number} of {len(record.plan.days)}, {then}"
+
+
 def of_address(address_id: int) -> dict[str, Any] | None:
     """Return the summary of an address's warm-up; None: there is none. Three queries, or one."""
     record = WarmUp.objects.active().filter(address_id=address_id).select_related("plan", "address").first()
@@ -63,6 +101,7 @@ def summary(record: WarmUp) -> dict[str, Any]:
         "last": last,
         "length": len(planned),
         "warm_on": forecast(record, last.number if last else None, last.on if last else None),
+        "progress": _day_in_words(record, last.number if last else None, last.on if last else None),
         "days": rows[::-1],
         "chart": _chart(rows),
     }
