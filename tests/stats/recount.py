@@ -106,6 +106,10 @@ def _count_provider(counts: Counts, event: Any, at: datetime.datetime, day: str,
     hours = [("hour", at.strftime("%Y-%m-%d %H"))] if at >= hours_from + datetime.timedelta(days=90 - 35) else []
     for grain, bucket in [("day", day), *hours]:
         counts["server and provider"][grain, bucket, event["server"], provider_of(event.get("to"))][event["type"]] += 1
+    # Those of an address and a provider are kept for two days.
+    if event.get("ip") and at >= hours_from + datetime.timedelta(days=90 - 2):
+        hour = at.strftime("%Y-%m-%d %H")
+        counts["provider"]["hour", hour, event["ip"], provider_of(event.get("to"))][event["type"]] += 1
 
 
 def _count_reply(counts: Counts, event: Any, at: datetime.datetime, day: str, hours_from: datetime.datetime) -> None:
