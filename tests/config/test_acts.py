@@ -155,6 +155,9 @@ UNCHANGED = {
         w.blocklist.pk, name="BL.example", ranges="127.0.0.2 - 127.0.0.11", interval=60, actor=ANN
     ),
     "ippools.drains.configure": lambda w: drains.configure(w.pool.pk, mode=None, share=30, actor=ANN),
+    "ippools.caps.rebound": lambda w: caps.rebound(
+        w.cap.pk, max_messages_per_hour=w.cap.max_messages_per_hour, at=NOW, actor=ANN
+    ),
     "ippools.caps.extend": lambda w: caps.extend(w.cap.pk, until=LATER, reason="Listed", at=NOW, actor=ANN),
     "ippools.ip_addresses.change": lambda w: ip_addresses.change(
         w.address.pk, **w.same_rules(w.address, ip_addresses.fields_of(w.address.document())), actor=ANN

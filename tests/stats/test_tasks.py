@@ -61,10 +61,10 @@ def test_a_fold_delivered_twice_counts_once(acme: Tenant) -> None:
     tasks.fold_batches.delay()
     assert_counted(events)
     rows = sum(RollupRun.objects.values_list("rows", flat=True))
-    # Five tiers of the server, four of the address, two each of domain, throttle, and server and provider, one each of sender
-    # and provider.
-    assert rows == 17
-    assert runs() == [("fold", "done", 1, 3, 17, 90.0, "")]
+    # Five tiers of the server, four of the address, two each of domain, throttle, provider, and server and provider, one of
+    # the sender.
+    assert rows == 18
+    assert runs() == [("fold", "done", 1, 3, 18, 90.0, "")]
     assert str(RollupRun.objects.get()) == "Fold, 2026-03-11 15:30:20"
     assert RollupRun.objects.get().duration_seconds == 0.0
 
