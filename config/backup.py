@@ -23,6 +23,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.sql import InsertQuery
 from django.utils import timezone
 
+from core.locks import advisory
 from stats.ledger import partitions, storage
 from stats.models import Day, Event
 
@@ -91,6 +92,8 @@ def restore_backup(path: Path) -> int:
     with transaction.atomic():
         lines = _parsed(path)
         _check_head(next(lines, None))
+        # Of two at once, the second finds what the first restored.
+        advisory("config.backup.restore")
         _refuse_full_database()
         for table in _tables():
             if table._meta.label in FILLED_BY_MIGRATIONS:

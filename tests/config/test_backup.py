@@ -20,6 +20,7 @@ from servers.pools import create_pool
 from servers.provisioning import create_organization, create_server, delete_server
 from stats.counts.fold import fold_all
 from stats.intake.ingest import Reporter, ingest
+from tests.races import at_once
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 ACTOR = Actor.of_command("test")
@@ -107,6 +108,17 @@ def test_it_refuses_a_database_that_holds_something(panel, tmp_path):
     call_command("backup", str(tmp_path / "panel.gz"), stdout=StringIO())
     with pytest.raises(CommandError, match=r"^The database is not empty \(it has .*organizations.*\)"):
         call_command("restore", str(tmp_path / "panel.gz"))
+    assert Organization.objects.count() == 1
+
+
+def test_of_two_restores_at_once_the_second_finds_what_the_first_restored(panel, tmp_path):
+    file = tmp_path / "panel.gz"
+    call_command("backup", str(file), stdout=StringIO())
+    empty_database()
+    did = at_once(*[lambda: call_command("restore", str(file), stdout=StringIO())] * 2)
+    [refusal] = [each for each in did if each is not None]
+    assert isinstance(refusal, CommandError)
+    assert str(refusal).startswith("The database is not empty")
     assert Organization.objects.count() == 1
 
 
