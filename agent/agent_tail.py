@@ -1,15 +1,17 @@
 """Follows a log file through rotation and compression.
 
-A file is known by its first line: `postfix logrotate` renames and compresses at once, which changes name and inode, and the
-next file may have the inode of the one that was deleted; so nothing is remembered by inode.
+A file is known by its first line: a rotation changes its name, compression its inode, and the next file may have the inode of
+the one that was deleted; so nothing is remembered by inode.
 Python 3.9, standard library only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import os
+import shutil
 import time
 import zlib
 
@@ -36,7 +38,7 @@ def generations(log):
     except FileNotFoundError:
         return []
     # While one is being compressed there are both: the whole one is read.
-    names = [name for name in names if not (name.endswith(".gz") and name[:-3] in names)]
+    names = [name for name in names if not name.endswith(".new") and not (name.endswith(".gz") and name[:-3] in names)]
     found = []
     for name in names:
         path = os.path.join(folder, name)
@@ -84,12 +86,16 @@ class Tail:
         self.close()
 
     def forget_read(self, kept):
-        """Delete files that were read to their end, but for the newest so many."""
+        """Delete files that were read to their end, but for the newest so many, which are compressed."""
         found = generations(self.log)
         marks = [mark_of(path) for path in found]
         if self.place is not None and self.place[0] in marks:
-            for path in found[: max(0, marks.index(self.place[0]) - kept)]:
+            read = found[: marks.index(self.place[0])]
+            for path in read[: max(0, len(read) - kept)]:
                 os.unlink(path)
+            for path in read[max(0, len(read) - kept) :]:
+                if not path.endswith(".gz") and not is_written(path):
+                    compress(path)
 
     def _read(self, most):
         taken, offset = [], self.place[1]
@@ -149,12 +155,45 @@ class Tail:
             self._quiet_since = now
         if now - self._quiet_since < SECONDS_OF_GRACE:
             return None
+        path = self._find(self.place[0])
+        if path is not None and is_written(path):
+            return None
         # The next one may be rotated, too, and the live one not begun yet.
         marks = [mark for mark in map(mark_of, generations(self.log)) if mark]
         if self.place[0] not in marks:
             return marks[0] if marks else None
         later = marks[marks.index(self.place[0]) + 1 :]
         return next((mark for mark in later if mark != self.place[0]), None)
+
+
+def is_written(path):
+    """Tell whether Postfix's daemon that writes logs has a rotated file open: on a busy machine it learns late to leave it."""
+    try:
+        file = os.stat(path)
+    except OSError:
+        return False
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        # Processes end while they are looked at.
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{name}/comm", encoding="utf-8") as comm:
+                if comm.read().strip() != "postlogd":
+                    continue
+            for descriptor in os.listdir(f"/proc/{name}/fd"):
+                if os.path.samestat(os.stat(f"/proc/{name}/fd/{descriptor}"), file):
+                    return True
+    return False
+
+
+def compress(path):
+    """Compress a file that nobody writes to; its time stays, by which files of a log are ordered."""
+    times = os.stat(path)
+    with open(path, "rb") as plain, gzip.open(path + ".new", "wb") as packed:
+        shutil.copyfileobj(plain, packed)
+    os.utime(path + ".new", ns=(times.st_atime_ns, times.st_mtime_ns))
+    os.replace(path + ".new", path + ".gz")
+    os.unlink(path)
 
 
 def _opened(path):

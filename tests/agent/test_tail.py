@@ -4,8 +4,10 @@ import gzip
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import agent_tail
@@ -176,3 +178,49 @@ def test_it_goes_on_where_the_live_file_is_not_begun(log: pathlib.Path, tail_of:
     assert rest(tail) == ["two"]
     write(log, "three")
     assert rest(tail) == ["three"]
+
+
+def test_a_rotated_file_is_left_when_postfix_has_left_it(log: pathlib.Path, tail_of: Callable[..., Tail]) -> None:
+    """On a busy machine postlogd learns late that its file was renamed."""
+    write(log, "one")
+    tail = tail_of(str(log))
+    with postlogd(log):
+        rotate(log, "1", is_compressed=False)
+        write(log, "three")
+        assert rest(tail) == ["one"]
+        write(log.with_name(f"{log.name}.1"), "two")
+        assert rest(tail) == ["two"]
+        tail.forget_read(kept=9)
+        assert [each.name for each in log.parent.iterdir() if each.suffix == ".gz"] == []
+    assert rest(tail) == ["three"]
+
+
+@contextmanager
+def postlogd(log: pathlib.Path) -> Iterator[None]:
+    """Run a process of that name that has the log open."""
+    program = (
+        "import sys; open('/proc/self/comm', 'w').write('postlogd'); log = open(sys.argv[1]); print(); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program, str(log)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout
+        child.stdout.readline()
+        yield
+        child.kill()
+
+
+def test_read_generations_are_compressed(log: pathlib.Path, tail_of: Callable[..., Tail]) -> None:
+    tail = tail_of(str(log))
+    for name in ("1", "2"):
+        write(log, f"of {name}")
+        assert rest(tail) == [f"of {name}"]
+        rotate(log, name, is_compressed=False)
+    write(log, "live")
+    assert rest(tail) == ["live"]
+    before = agent_tail.generations(str(log))
+
+    tail.forget_read(kept=9)
+
+    assert agent_tail.generations(str(log)) == [f"{before[0]}.gz", f"{before[1]}.gz", str(log)]
+    assert rest(tail_of(str(log))) == ["of 1", "of 2", "live"]
