@@ -96,18 +96,35 @@ def follow(*, user: User, rules: Sequence[Rule], groups: Iterable[str], actor: A
     Whoever gets a role of the platform gets none in an organization: members have no access to GreenArrow's API. The last
     active superuser stays one. An organization may lose its last owner: the provider decides, and the platform can add one.
     """
-    found = locked(User.objects.all(), user.pk, no_key=False)
     fulfilled = matching(rules, groups)
-    is_platforms = any(rule.is_platforms for rule in fulfilled)
+    wanted = _wanted(rules, fulfilled)
+    held = dict(Membership.objects.filter(user=user).values_list("organization_id", "role"))
+    different = sorted(pk for pk, role in wanted.items() if held.get(pk) != role)
+    # Organizations before users, as whoever adds a member locks them.
+    for pk in different:
+        lock_organization(pk)
+    found = locked(User.objects.all(), user.pk, no_key=False)
     found = _follow_platform(found, rules, fulfilled, actor)
-    wanted: dict[str, str] = {}
-    for rule in fulfilled:
-        if rule.organization and not is_platforms:
-            # Of several roles in an organization, the one that may do most.
-            wanted[rule.organization] = min(wanted.get(rule.organization, ROLES[-1]), rule.role, key=ROLES.index)
-    for permalink in sorted({rule.organization for rule in rules if rule.organization}):
-        _follow_organization(found, permalink, wanted.get(permalink), actor)
+    for pk in different:
+        _follow_organization(found, pk, wanted[pk], actor)
     return found
+
+
+def _wanted(rules: Sequence[Rule], fulfilled: Sequence[Rule]) -> dict[int, str | None]:
+    """Return the role in each organization that the rules name, by its id; None: none."""
+    found = Organization.objects.filter(permalink__in={rule.organization for rule in rules if rule.organization})
+    ids = dict(found.values_list("permalink", "pk"))
+    wanted: dict[int, str | None] = dict.fromkeys(ids.values())
+    if any(rule.is_platforms for rule in fulfilled):
+        return wanted
+    for rule in fulfilled:
+        pk = ids.get(rule.organization)
+        if pk is None:
+            logger.warning("role_of_unknown_organization", organization=rule.organization)
+            continue
+        # Of several roles in an organization, the one that may do most.
+        wanted[pk] = min(wanted[pk] or ROLES[-1], rule.role, key=ROLES.index)
+    return wanted
 
 
 def _free_username(wanted: str) -> str:
@@ -142,26 +159,21 @@ def _follow_platform(user: User, rules: Sequence[Rule], fulfilled: Sequence[Rule
     return users.change_user(user=user, actor=actor, groups=groups, **changes)
 
 
-def _follow_organization(user: User, permalink: str, role: str | None, actor: Actor) -> None:
-    organization = Organization.objects.filter(permalink=permalink).first()
-    if organization is None:
-        if role:
-            logger.warning("role_of_unknown_organization", organization=permalink)
-        return
-    lock_organization(organization.pk)
-    membership = Membership.objects.select_for_update().filter(organization=organization, user=user).first()
+def _follow_organization(user: User, organization_id: int, role: str | None, actor: Actor) -> None:
+    memberships = Membership.objects.select_for_update(of=("self",)).select_related("organization", "user")
+    membership = memberships.filter(organization_id=organization_id, user=user).first()
     if (membership.role if membership else None) == role:
         return
     before = snapshot(membership) if membership else None
     if role is None:
         assert membership is not None
-        record(actor=actor, act="membership.deleted", target=membership, before=before, organization_id=organization.pk)
+        record(actor=actor, act="membership.deleted", target=membership, before=before, organization_id=organization_id)
         membership.delete()
         return
     if membership is None:
-        membership = Membership(user=user, organization=organization)
+        membership = Membership(user=user, organization_id=organization_id)
     membership.role = role
     membership.save()
     act = "membership.changed" if before else "membership.created"
     states: dict[str, Any] = {"before": before, "after": snapshot(membership)}
-    record(actor=actor, act=act, target=membership, organization_id=organization.pk, **states)
+    record(actor=actor, act=act, target=membership, organization_id=organization_id, **states)
