@@ -65,7 +65,7 @@ def test_a_fold_delivered_twice_counts_once(acme: Tenant) -> None:
     # the sender.
     assert rows == 18
     assert runs() == [("fold", "done", 1, 3, 18, 90.0, "")]
-    assert str(RollupRun.objects.get()) == "Fold, 2026-03-11 15:30:20"
+    assert str(RollupRun.objects.get()) == "Fold, 11 Mar 2026, 15:30:20 UTC"
     assert RollupRun.objects.get().duration_seconds == 0.0
 
 
