@@ -213,7 +213,7 @@ class DomainAdmin(volumes.VolumeColumns, ServerChildAdmin):
                 return HttpResponseRedirect(self.url_of(made.domain.pk))
         context = {
             **self.admin_site.each_context(request),
-            "title": "Add a domain",
+            "title": "Add domain",
             "add": True,
             "opts": self.opts,
             "form": form,

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
 from core.models import AuditEntry
@@ -40,6 +41,9 @@ class Saving(ModelAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         # Saving leads to the record, so “Save and continue editing” would be the same button twice.
         context["show_save_and_continue"] = False
+        # Django's: "Change IP pool", "View alert".
+        title = capfirst(str(self.opts.verbose_name))
+        context["title"] = f"Add {self.opts.verbose_name}" if kwargs.get("add") else title
         if (record := context.get("original")) is not None and self.is_kept(record):
             context["show_delete"] = False
         context["show_history"] = self.has_history

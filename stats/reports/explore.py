@@ -235,11 +235,15 @@ def midnight(day: datetime.date, zone: datetime.tzinfo) -> datetime.datetime:
     return datetime.datetime.combine(day, datetime.time.min, zone).astimezone(datetime.UTC)
 
 
+def _in_words(question: Question) -> list[str]:
+    return [_IN_WORDS.get(each, str(each)) for each in sorted(question.subjects)]
+
+
 def plan(question: Question, now: datetime.datetime) -> Plan:
     """Return how a question is answered; raises NotKept. At most one query."""
     views = [view for view in VIEWS if view.answers(question.subjects)]
     if not views:
-        *others, last = sorted(_IN_WORDS.get(each, str(each)) for each in question.subjects)
+        *others, last = _in_words(question)
         words = f"{', '.join(others)} and {last}" if others else last
         raise NotKept(Lack.TOGETHER, f"Counts are not kept by {words} together.")
     edges = question.edges()
@@ -294,7 +298,7 @@ def _tier(
     if old is not None:
         return old
     finest = min(grain for grain in (Grain.MINUTE, Grain.HOUR, Grain.DAY) if view.kept_from(grain, now))
-    what = " and ".join(sorted(question.subjects)) or "server"
+    what = " and ".join(_in_words(question)) or "server"
     return NotKept(Lack.FINE, f"Counts by {what} are kept by whole UTC {finest.label}s, no finer.")
 
 

@@ -162,11 +162,11 @@ def test_it_compares_with_the_period_before(counted, root):
 def test_what_is_not_kept_is_said_and_what_is_kept_is_offered(counted, acme, root):
     both = {**YESTERDAY, "server": acme.server.pk, "address": acme.address.pk}
     shown = context(root, **both)
-    assert "Counts are not kept by address and server together." in shown["lack"]
+    assert "Counts are not kept by IP address and server together." in shown["lack"]
     assert [title for title, _ in shown["offers"]] == ["Without “Server”", "Without “IP address”"]
     assert "tiles" not in shown
     hours = context(root, **TEN_TO_TWELVE, address=acme.address.pk)
-    assert hours["lack"] == "Counts by address are kept by whole UTC days, no finer."
+    assert hours["lack"] == "Counts by IP address are kept by whole UTC days, no finer."
     [(title, url)] = hours["offers"]
     assert title == "By whole UTC days"
     assert [tile["number"] for tile in root.get(url).context["tiles"]][:3] == [907, 80, 20]
@@ -264,7 +264,8 @@ def test_what_is_deleted_is_called_as_it_was(counted, root):
     ServerCount.objects.create(grain=Grain.HOUR, bucket=buckets.hour_of(NOW) - 24, server_id=99, sent=1)
     Subject.objects.create(kind=Subject.Kind.SERVER, object_id=99, label="gone/mailer")
     labels = [row["label"] for row in context(root, **YESTERDAY, group="server")["rows"]]
-    assert labels[-1] == "gone/mailer (deleted)"
+    # Its place among those with as many depends on ids.
+    assert "gone/mailer (deleted)" in labels
 
 
 # --- The ways there --------------------------------------------------------------------------------------------------

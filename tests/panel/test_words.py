@@ -58,7 +58,7 @@ def test_every_page_that_adds_a_record_has_a_heading_and_says_what_comes_next(pl
         if not page.is_added:
             continue
         content = html.unescape(root.get(reverse(name)).content.decode())
-        assert f"Add {model._meta.verbose_name}" in content, name
+        assert content.count(f"Add {model._meta.verbose_name}") >= 2, name
         assert NEXT[model._meta.label_lower] in content, name
         # Another way to the same page would be a way out of a form that is half filled in.
         assert f'href="{reverse(name)}"' not in content, name
@@ -70,6 +70,12 @@ def test_what_is_said_after_saving_is_in_our_words(acme, root):
     assert [str(each).partition(" <a")[0] for each in response.context["messages"]] == [
         "The organization Acme 2 is saved."
     ]
+
+
+def test_the_title_of_a_record_is_what_it_is_called_and_its_kind(acme, root):
+    content = root.get(reverse("admin:servers_server_change", args=[acme.server.pk])).content.decode()
+    title = " ".join(re.search(r"<title>(.*?)</title>", content, re.DOTALL)[1].split())
+    assert title == "Acme server | Server | Sluice"
 
 
 def test_records_without_a_history_of_their_own_offer_none(acme, platform, root):
