@@ -38,7 +38,7 @@ class Place:
             f"data_directory = {self.base}/data/{name}",
             f"maillog_file = {self.logs}/{name}.log",
             f"maillog_file_prefixes = {self.logs}",
-            # It compresses a second after the rename: what a busy machine writes later would be lost. The agent compresses.
+            # It compresses a second after the rename, also a file that is still written to. The agent compresses.
             "maillog_file_compressor = true",
             # A password in the clear never leaves the machine.
             f"smtpd_tls_auth_only = {'no' if loopback else 'yes'}",
