@@ -27,6 +27,7 @@ from stats.counts.buckets import Grain
 from stats.models import Provider
 from stats.reports import reputation
 from stats.reports.queries import OTHER_PROVIDERS
+from stats.reports.reader import Counts
 from throttling import drain
 from throttling.domains import ITSELF_AND_SUBDOMAINS, SUBDOMAINS
 from throttling.drain import Address, Effect, Group, Mode, State, Trouble, TroubleKind
@@ -188,7 +189,7 @@ def _backing_off(
 
 
 def _accepted_less(found: StandIns, now: datetime.datetime) -> Iterable[tuple[int, Trouble]]:
-    """Yield the addresses of whose mail a provider accepts far less than of their pools' others. Four queries."""
+    """Yield the addresses of whose mail a provider accepts far less than of their pools' others. Six queries."""
     this_hour = buckets.hour_of(now)
     names = {pk: name for pk, name in reputation.provider_names().items() if name != OTHER_PROVIDERS}
     lately = {
@@ -196,19 +197,34 @@ def _accepted_less(found: StandIns, now: datetime.datetime) -> Iterable[tuple[in
         for hours in SPANS
     }
 
-    def tried(hours: int, pk: int, provider: int) -> tuple[int, int]:
-        counts = lately[hours].get(pk, {}).get(provider)
+    newest = [
+        reputation.by_address_and_provider(found.senders, hour, hour, Grain.HOUR) for hour in (this_hour, this_hour - 1)
+    ]
+
+    def tried(span: Mapping[int, Mapping[int, Counts]], pk: int, provider: int) -> tuple[int, int]:
+        counts = span.get(pk, {}).get(provider)
         return (0, 0) if counts is None else (counts.sent, counts.sent + counts.deferred + counts.bounced)
+
+    def compared(
+        span: Mapping[int, Mapping[int, Counts]], pk: int, provider: int, others: Collection[int]
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
+        sums = [tried(span, other, provider) for other in others]
+        usual = sum(accepted for accepted, _ in sums), sum(attempts for _, attempts in sums)
+        return tried(span, pk, provider), usual
 
     for pk in sorted(found.senders):
         others = {other for pool in found.pools_of.get(pk, ()) for other in found.members[pool.pk]} - {pk}
         for provider in sorted(lately[SPANS[-1]].get(pk, {}).keys() & names.keys()):
             # The fewest hours that say enough.
-            hours = next((each for each in SPANS if tried(each, pk, provider)[1] >= drain.LEAST_ATTEMPTS), SPANS[-1])
-            sums = [tried(hours, other, provider) for other in others]
-            usual = sum(accepted for accepted, _ in sums), sum(attempts for _, attempts in sums)
-            trouble = drain.acceptance(names[provider], tried(hours, pk, provider), usual, hours=hours)
-            if trouble is not None:
+            hours = next(
+                (each for each in SPANS if tried(lately[each], pk, provider)[1] >= drain.LEAST_ATTEMPTS), SPANS[-1]
+            )
+            own, usual = compared(lately[hours], pk, provider, others)
+            trouble = drain.acceptance(names[provider], own, usual, hours=hours)
+            # What is over, as its newest hour with enough attempts says, is no trouble any more.
+            recent = (compared(hour, pk, provider, others) for hour in newest)
+            last = next((each for each in recent if min(each[0][1], each[1][1]) >= drain.LEAST_IN_AN_HOUR), None)
+            if trouble is not None and (last is None or drain.is_far_below(*last)):
                 yield pk, trouble
 
 

@@ -27,6 +27,8 @@ SEVERAL = 2
 # An address accepts far less than its pool where so many points are missing, of so many attempts of each.
 FAR_BELOW = 30
 LEAST_ATTEMPTS = 200
+# So many attempts of an hour say whether that is still so.
+LEAST_IN_AN_HOUR = 20
 
 
 class Mode(StrEnum):
@@ -163,13 +165,18 @@ def acceptance(name: str, own: tuple[int, int], others: tuple[int, int], *, hour
     if min(own[1], others[1]) < LEAST_ATTEMPTS:
         return None
     share, usual = own[0] * PERCENT / own[1], others[0] * PERCENT / others[1]
-    if share > usual - FAR_BELOW:
+    if not is_far_below(own, others):
         return None
     sentence = (
         f"{name} accepted {share:.0f} % of {own[1]:,} attempts in {hours} hours, and {usual:.0f} % of {others[1]:,} attempts "
         "of the pool’s other addresses"
     )
     return Trouble(TroubleKind.ACCEPTANCE, sentence, frozenset({name}))
+
+
+def is_far_below(own: tuple[int, int], others: tuple[int, int]) -> bool:
+    """Return whether far less of the attempts was accepted than of the others'; both have attempts."""
+    return own[0] * PERCENT / own[1] <= others[0] * PERCENT / others[1] - FAR_BELOW
 
 
 def back_off(names: Collection[str]) -> Trouble | None:

@@ -210,6 +210,13 @@ def test_where_little_is_sent_more_hours_are_looked_at(pool):
     assert "0 % of 220 attempts in 24 hours, and 100 % of 220" in AddressDrain.objects.get().reason
 
 
+def test_what_is_over_is_no_trouble(pool):
+    for number, words in ((1, {"deferred": 500}), (2, {"sent": 500})):
+        count(number, "Yahoo", at=NOW - HOUR, **words)
+        count(number, "Yahoo", sent=30)
+    assert decide(now=NOW) == Decided(looked_at=8)
+
+
 def test_a_bad_time_counts_for_a_day_and_no_longer(pool):
     count(1, "Yahoo", deferred=500)
     count(2, "Yahoo", sent=500)
