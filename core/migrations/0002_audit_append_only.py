@@ -23,6 +23,6 @@ def on_postgresql(sql):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0001_initial")]
+    dependencies = [("core", "0001_squashed")]
 
     operations = [migrations.RunPython(on_postgresql(REFUSE), on_postgresql(ALLOW))]

@@ -34,6 +34,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("stats", "0001_initial")]
+    dependencies = [("stats", "0001_squashed")]
 
     operations = [migrations.RunPython(create, remove)]

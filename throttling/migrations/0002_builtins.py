@@ -38,6 +38,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("throttling", "0001_initial")]
+    dependencies = [("throttling", "0001_squashed")]
 
     operations = [migrations.RunPython(create, remove)]

@@ -43,6 +43,6 @@ def remove(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("throttling", "0004_warm_up_plans")]
+    dependencies = [("throttling", "0002_builtins")]
 
     operations = [migrations.RunPython(create, remove)]

@@ -1,16 +1,14 @@
 """GET /api/node/v1/policy"""
 
 import json
-from importlib import import_module
 
 import pytest
-from django.apps import apps
 from django.test import Client
 
 from agent.agent_credentials import Logins
 from core import lockout
 from nodes import waiting
-from nodes.models import Node, NodePolicy, Revision
+from nodes.models import Node, Revision
 from nodes.nodes import create_node, delete_node, rotate_key
 from nodes.publishing import publish, roll_back
 from servers.credentials import create_credential, create_network_credential, hold_credential
@@ -211,15 +209,6 @@ def accepted(document, key: str) -> dict[str, bool]:
         tenants = {line.split(" ", 1)[0] for line in lines.splitlines()}
     logins = Logins(document["overlay"])
     return {name: name in tenants and logins.accepts(name, key.encode(), NOW.timestamp()) for name in names}
-
-
-def test_what_policies_from_before_called_their_servers_is_written_by_the_migration(site, acme):
-    get(site.key)
-    named = dict(NodePolicy.objects.values_list("pk", "server_names"))
-    assert "acme/transactional-server" in [name for names in named.values() for name in names]
-    NodePolicy.objects.update(server_names=[])
-    import_module("nodes.migrations.0005_server_names").fill(apps, None)
-    assert dict(NodePolicy.objects.values_list("pk", "server_names")) == named
 
 
 def test_a_suspended_server_is_told(site, acme):

@@ -1,14 +1,11 @@
 """Permalinks of organizations: who had one when, and how long a freed one is held back."""
 
 import datetime
-from importlib import import_module
 
 import pytest
-from django.apps import apps
 from django.db import IntegrityError, transaction
 
 from core.errors import Conflict, Invalid
-from core.models import AuditEntry
 from servers import permalinks
 from servers.models import FormerPermalink, Organization
 from servers.organization_deletion import delete_organization
@@ -141,30 +138,6 @@ def test_what_a_deleted_organization_was_called_is_free_at_once():
 def test_nothing_is_held_back_before_it_is_given_up(acme):
     with pytest.raises(IntegrityError), transaction.atomic():
         FormerPermalinkFactory(organization=acme.organization, until=NOW, held_until=NOW - MOMENT)
-
-
-def test_what_the_trail_tells_of_earlier_renames_is_written_by_the_migration(acme, globex, settings):
-    settings.SLUICE_PERMALINK_HOLD = 0
-    rename(acme.organization, "acme-inc")
-    rename(globex.organization, "acme")
-    rename(acme.organization, "acme-2")
-    rename(acme.organization, "acme-inc")
-    settings.SLUICE_PERMALINK_HOLD = 30
-    FormerPermalink.objects.all().delete()
-    Organization.objects.update(permalink_since=None)
-    import_module("servers.migrations.0004_former_permalinks").fill(apps, None)
-    entries = AuditEntry.objects.filter(act="organization.changed").order_by("pk").values_list("at", flat=True)
-    first, second, third, fourth = entries
-    assert sorted(former()) == [
-        ("acme", "ACME Inc", None, first, second),
-        ("acme-2", "ACME Inc", third, fourth, fourth + 30 * DAY),
-        ("acme-inc", "ACME Inc", first, third, fourth),
-        ("globex", "Globex", None, second, second + 30 * DAY),
-    ]
-    assert dict(Organization.objects.values_list("permalink", "permalink_since")) == {
-        "acme-inc": fourth,
-        "acme": second,
-    }
 
 
 @in_the_open

@@ -1,12 +1,9 @@
 """The periods in which servers had domains verified, as acts and checks write them."""
 
 import datetime
-from importlib import import_module
 
 import pytest
-from django.apps import apps
 
-from core.models import AuditEntry
 from dnschecks.checked import DNSStatus
 from dnschecks.findings import Finding
 from servers import verifications
@@ -107,23 +104,3 @@ def test_the_number_of_periods_is_limited_and_the_first_is_kept(acme, globex, do
     mine = DomainVerification.objects.filter(server=acme.server).order_by("since")
     assert [(since - NOW) // HOUR for since in mine.values_list("since", flat=True)] == [0, 14, 16, 18]
     assert DomainVerification.objects.filter(server=globex.server).count() == 1
-
-
-def test_what_rows_and_the_trail_tell_of_earlier_periods_is_written_by_the_migration(acme, globex, domain):
-    other = create_domain(server=globex.server, name="example.com", at=NOW, actor=SYSTEM).domain
-    check(domain, DNSStatus.OK, NOW - 9 * HOUR)
-    check(domain, DNSStatus.MISSING, NOW - 8 * HOUR)
-    check(domain, DNSStatus.OK, NOW - 7 * HOUR)
-    domain.refresh_from_db()
-    delete_domain(domain=domain, at=NOW, actor=ANN)
-    check(other, DNSStatus.OK, NOW - HOUR)
-    DomainVerification.objects.all().delete()
-    import_module("servers.migrations.0006_domain_verifications").fill(apps, None)
-    trail = AuditEntry.objects.filter(target_id=domain.pk, act__in=["domain.unverified", "domain.deleted"])
-    ended, deleted = trail.order_by("pk").values_list("at", flat=True)
-    assert periods() == [
-        (acme.server.name, "example.com", NOW - 9 * HOUR, ended),
-        (globex.server.name, "example.com", NOW - HOUR, None),
-        # Not from before the end of the last.
-        (acme.server.name, "example.com", max(NOW - 7 * HOUR, ended), deleted),
-    ]
