@@ -15,6 +15,7 @@ from pathlib import Path
 from tools import schema, servers
 
 ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = "tools.migration_settings"
 # Migrations that the linter would refuse, each with the reason why the old code lives through them all the same.
 HARMLESS: dict[str, str] = {}
 # What the linter warns of, and what we do not heed: an index on a table that every request writes is built CONCURRENTLY, which
@@ -28,7 +29,8 @@ def is_published(release: str) -> bool:
 
 
 def lint(release: str, environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
-    """Read the migrations that came after a release; the database is empty."""
+    """Read the migrations that came after a release; the database is empty, and the settings are SETTINGS or such as add to
+    them."""
     schema.load(release, environment)
     command = [
         sys.executable,
@@ -43,8 +45,7 @@ def lint(release: str, environment: dict[str, str], *options: str) -> subprocess
     command += ["--exclude-migration-test", *UNHEEDED, *options]
     if HARMLESS:
         command += ["--ignore-name", *HARMLESS]
-    surroundings = {**environment, "DJANGO_SETTINGS_MODULE": "tools.migration_settings"}
-    return subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def main() -> int:
@@ -54,7 +55,7 @@ def main() -> int:
         print(f"{release} is not released yet.")
         return 0
     with servers.running() as environment:
-        done = lint(release, {**os.environ, **environment})
+        done = lint(release, {**os.environ, **environment, "DJANGO_SETTINGS_MODULE": SETTINGS})
     print(done.stdout, end="")
     print(done.stderr, end="", file=sys.stderr)
     return done.returncode
