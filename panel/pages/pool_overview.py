@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Window
 
 from alerts import pool_load
 from ippools.drains import mode_of
@@ -15,7 +15,7 @@ from panel.pages.address_states import STATES, back_offs, state_in_a_word
 from panel.viewer import Viewer
 from servers.access import servers_of
 from servers.models import IPPoolRule
-from stats.reports.queries import rank_pools, sent_by_address
+from stats.reports.queries import month_and_total_by_address, rank_pools
 
 SHOWN_MEMBERS = 100
 SHOWN_SERVERS = 20
@@ -42,7 +42,7 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime, *, owner_id: i
     members = list(found.order_by("pk").values(*columns, *identity_watch.COLUMNS.values()))
     unseen = [each for member in members for each in hidden(*(member[name] for name in BOUND_AND_PUBLIC))]
     ids = [member["pk"] for member in members]
-    month, total = sent_by_address(ids, "month", now), sent_by_address(ids, None, now)
+    month, total = month_and_total_by_address(ids, now)
     whole = sum(month.values())
     for member in members:
         member["month"], member["total"] = month[member["pk"]], total[member["pk"]]
@@ -51,7 +51,8 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime, *, owner_id: i
     shown = members[:SHOWN_MEMBERS]
     _add_states(shown, now)
     ranking = rank_pools(owner_id) if owner_id is not None else []
-    servers = servers_of(viewer.user).filter(ip_pool=pool, deleted_at=None).select_related("organization")
+    of_pool = servers_of(viewer.user).filter(ip_pool=pool, deleted_at=None).select_related("organization")
+    servers = list(of_pool.annotate(of_all=Window(Count("*")))[:SHOWN_SERVERS])
     rules = IPPoolRule.objects.filter(pool=pool)
     return {
         "pool": pool,
@@ -69,8 +70,8 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime, *, owner_id: i
         "month_total": whole,
         "per_address": round(pool_load.per_address(ids, pool_load.by_day(ids, now))) if members else None,
         "is_least_used": bool(ranking) and ranking[0] == pool.pk,
-        "pool_servers": list(servers[:SHOWN_SERVERS]),
-        "server_total": servers.count(),
+        "pool_servers": servers,
+        "server_total": servers[0].of_all if servers else 0,
         "rule_total": rules.count() if viewer.is_platform or owner_id in viewer.roles else 0,
     }
 

@@ -5,6 +5,7 @@ password, or get a new one. An e-mail address or a user name that is the same li
 """
 
 import datetime
+import importlib
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -43,6 +44,11 @@ _FLOW, _MAY_LINK_UNTIL = "sign_in.flow", "sign_in.may_link_until"
 def is_on() -> bool:
     """Whether people can sign in by a provider."""
     return bool(settings.SLUICE_OIDC_ISSUER)
+
+
+def _provider() -> Any:
+    """Return the module that speaks to it. It loads Authlib, an extra that nobody without a provider needs."""
+    return importlib.import_module("panel.sign_in.provider")
 
 
 class PasswordForm(forms.Form):
@@ -116,9 +122,7 @@ class SingleSignOn(SiteMixin):
             return HttpResponseNotAllowed(["GET"])
         if not is_on():
             return redirect("admin:login")
-        # Loads Authlib, which nobody without a provider needs.
-        from panel.sign_in import provider
-
+        provider = _provider()
         flow: dict[str, Any] = {"next": request.GET.get(REDIRECT_FIELD_NAME, "")}
         if "link" in request.GET:
             if not self.has_permission(request) or not _may_link(request):
@@ -140,8 +144,7 @@ class SingleSignOn(SiteMixin):
         flow = request.session.pop(_FLOW, None)
         if not is_on() or not flow:
             return redirect("admin:login")
-        from panel.sign_in import provider
-
+        provider = _provider()
         try:
             if flow["state"] != request.GET.get("state"):
                 raise provider.ProviderFault("The state is not that of this session")

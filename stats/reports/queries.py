@@ -92,6 +92,20 @@ def sent_by_address(address_ids: Iterable[int], period: Period | str | None, now
     return dict.fromkeys(ids, 0) | dict(found)
 
 
+def month_and_total_by_address(
+    address_ids: Iterable[int], now: datetime.datetime
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the messages that each address sent this month and in all, for every id given. One query."""
+    ids = list(address_ids)
+    month, total = dict.fromkeys(ids, 0), dict.fromkeys(ids, 0)
+    spans: dict[int, dict[int, int]] = {Grain.MONTH: month, Grain.TOTAL: total}
+    wanted = Q(grain=Grain.MONTH, bucket=buckets.span_of(Period.MONTH, now).first) | Q(grain=Grain.TOTAL)
+    rows = AddressCount.objects.filter(wanted, address_id__in=sql_lists.ids(ids))
+    for address_id, grain, sent in rows.values_list("address_id", "grain", "sent"):
+        spans[grain][address_id] = sent
+    return month, total
+
+
 def rank_pools(organization_id: int) -> list[int]:
     """Return the ids of the organization's pools with addresses, least used of all time first: two queries."""
     members: dict[int, list[int]] = {}

@@ -236,6 +236,12 @@ def _():
     cap(max_messages_per_hour=None)
 
 
+@refusals.by("ippools_cap_percent")
+def _():
+    cap(percent_of_messages=101)
+    cap(percent_of_connections=0)
+
+
 @refusals.by("ippools_cap_period")
 def _():
     cap(until=NOON)

@@ -54,6 +54,7 @@ def test_sent_by_address_counts_each_period(period: str | None, expected: int) -
     count_address(9, Grain.TOTAL, 0, sent=1)
     count_address(9, Grain.DAY, TODAY, sent=1)
     assert queries.sent_by_address([7, 8], period, NOW) == {7: expected, 8: 0}
+    assert queries.month_and_total_by_address([7, 8], NOW) == ({7: 40, 8: 0}, {7: 100_000, 8: 0})
 
 
 def test_sent_by_address_refuses_an_unknown_period() -> None:
