@@ -63,7 +63,7 @@ def test_every_outcome_is_counted_once(
         incoming = {(server, "", "", "incoming"): messages // 2 for server in (ACME, GLOBEX)}
         expected = truth + Counter(incoming)
         machine.until(lambda: stored(sluice) == expected, 120, lambda: differences(expected, stored(sluice)))
-        assert logged(machine) == truth
+        assert logged(machine) == truth, differences(truth, logged(machine))
         compare_counts(act(sluice, "counted"), truth, messages)
         show(proxy, truth, kind, kills, memory)
         # Repeats show that answers were lost, and cost nothing.
