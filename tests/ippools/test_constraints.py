@@ -239,7 +239,6 @@ def _():
 @refusals.by("ippools_cap_percent")
 def _():
     cap(percent_of_messages=101)
-    cap(percent_of_connections=0)
 
 
 @refusals.by("ippools_cap_period")
@@ -249,8 +248,7 @@ def _():
 
 @refusals.by("ippools_cap_one_scope")
 def _():
-    address = IPAddressFactory()
-    cap(address=address, rule=rule_of(address), is_default=True)
+    cap(address=(address := IPAddressFactory()), rule=rule_of(address), is_default=True)
 
 
 @refusals.by("ippools_cap_one_of_a_rule")
