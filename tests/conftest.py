@@ -25,7 +25,7 @@ from stats.intake import known_names
 from tests.cast import NOW, SYSTEM, Tenant, make_server, make_tenant
 from tests.dns_server import LocalDNS
 
-REAL_RENDER = Template._render  # type: ignore[attr-defined]
+REAL_RENDER = Template._render  # type: ignore[attr-defined]  # the types leave it out
 REAL_CONNECT, REAL_CONNECT_EX, REAL_SENDTO = socket.socket.connect, socket.socket.connect_ex, socket.socket.sendto
 
 
@@ -114,7 +114,7 @@ def sparing_templates(django_test_environment: None) -> None:
         finally:
             within.template = None
 
-    Template._render = render  # type: ignore[attr-defined]
+    Template._render = render  # type: ignore[attr-defined]  # the types leave it out
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ def summary(pool: IPPool, viewer: Viewer, now: datetime.datetime, *, owner_id: i
     )
     drained = Exists(AddressDrain.objects.in_effect().filter(address=OuterRef("pk")))
     found = IPAddress.objects.filter(memberships__pool=pool).annotate(is_drained=drained)
-    members = list(found.order_by("pk").values(*columns, *identity_watch.COLUMNS.values()))
+    members = list(found.order_by("pk").values(*columns))
     unseen = [each for member in members for each in hidden(*(member[name] for name in BOUND_AND_PUBLIC))]
     ids = [member["pk"] for member in members]
     month, total = month_and_total_by_address(ids, now)

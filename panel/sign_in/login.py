@@ -218,10 +218,10 @@ def safe_next(request: HttpRequest, target: str) -> str:
 
 def _standing(request: HttpRequest) -> Standing | None:
     """Return what is to be said of the user's second factor, queried once per request; None: this session has given it."""
-    if request.user.is_verified() or BY_PROVIDER in request.session:  # type: ignore[union-attr]
+    if request.user.is_verified() or BY_PROVIDER in request.session:  # type: ignore[union-attr]  # django-otp adds it
         return None
     known: Standing | None = getattr(request, _STANDING, None)
     if known is None:
-        known = standing_of(request.user)  # type: ignore[arg-type]
+        known = standing_of(request.user)  # type: ignore[arg-type]  # whoever is verified or not has signed in
         setattr(request, _STANDING, known)
     return known

@@ -53,7 +53,10 @@ def test_a_node_is_changed(platform, root):
 
 def test_a_node_says_how_its_suppression_lists_compare_with_the_panels(platform, root):
     node = Node.objects.get()
-    page = lambda: text_of(root.get(reverse("admin:nodes_node_change", args=[node.pk])))  # noqa: E731
+
+    def page():
+        return text_of(root.get(reverse("admin:nodes_node_change", args=[node.pk])))
+
     counts = {"lists": 2, "loading": 0, "compared": 2, "entries": 1, "differed": 0}
     an_hour_ago = (timezone.now() - datetime.timedelta(minutes=61)).isoformat()
     report = read_report({"suppressions": counts, "suppressions_compared_at": an_hour_ago})
