@@ -140,7 +140,7 @@ function look_up(table, domain) {
 
 // Whether a domain pattern (`a.b`, `*.a.b`, `[*.]a.b`) matches.
 function covers(pattern, domain) {
-    if (pattern.startsWith('[*.]')) return domain === pattern.slice(4) || domain.endsWith(pattern.slice(3))
+    if (pattern.startsWith('[*.]')) return domain === pattern.slice(4) || domain.endsWith(`.${pattern.slice(4)}`)
     return pattern.startsWith('*.') ? domain.endsWith(pattern.slice(1)) : domain === pattern
 }
 

@@ -22,6 +22,7 @@ const drawn = (overlay, pool, domain, now = NOW) => policy(overlay).candidates(p
 
 const rests = { resting: [{ source: 'a1', domains: [], until: '2026-07-27T11:00:00Z' }] }
 const some = { resting: [{ source: 'a1', domains: ['yahoo.com', '*.yahoo.com'], until: null }] }
+const both = { resting: [{ source: 'a1', domains: ['[*.]b.example'], until: null }] }
 const found = {
     all: drawn({}, 'p1', 'x.example'),
     rests: drawn(rests, 'p1', 'x.example'),
@@ -32,6 +33,7 @@ const found = {
     at_yahoo: drawn(some, 'p1', 'yahoo.com'),
     below_yahoo: drawn(some, 'p1', 'mail.yahoo.com'),
     elsewhere: drawn(some, 'p1', 'x.example'),
+    both_ways: ['b.example', 'a.b.example', 'c.a.b.example', 'ab.example', 'example', ']b.example'].map((domain) => drawn(both, 'p1', domain).includes('a1')),
 }
 const waits = policy({
     suspended: [{ server: 'acme/held', until: null }],

@@ -28,6 +28,8 @@ def test_it_works() -> None:
         "at_yahoo": ["a2"],
         "below_yahoo": ["a2"],
         "elsewhere": ["a1", "a2"],
+        # Whether it sends to a domain, to one below it, to one below that, and to three others.
+        "both_ways": [False, False, False, True, True, True],
         "deferrals": [None, "Its limit is reached", "This server is suspended"],
         "later": None,
         # A suspension is no refusal: the client keeps its mail.

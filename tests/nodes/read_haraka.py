@@ -54,7 +54,7 @@ class Haraka:
 
 def covers(pattern: str, domain: str) -> bool:
     if pattern.startswith("[*.]"):
-        return domain == pattern[4:] or domain.endswith(pattern[3:])
+        return domain == pattern[4:] or domain.endswith(f".{pattern[4:]}")
     return domain.endswith(pattern[1:]) if pattern.startswith("*.") else domain == pattern
 
 
