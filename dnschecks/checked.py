@@ -4,6 +4,9 @@ from typing import Self
 from django.db import models
 from django.db.models import F, Q
 
+# A next check this far away is not planned: the demo's names exist in no DNS, so only a person asks for them.
+UNPLANNED = datetime.timedelta(days=366)
+
 
 class DNSStatus(models.TextChoices):
     """The result of a DNS check; null before the first check."""
@@ -33,6 +36,10 @@ class DNSCheckedQuerySet[Row: models.Model](models.QuerySet[Row]):
         """Rows that are due and unclaimed, the longest overdue first."""
         is_due = Q(dns_next_check_at=None) | Q(dns_next_check_at__lte=at)
         return self.unclaimed(at).filter(is_due).order_by(F("dns_next_check_at").asc(nulls_first=True), "pk")
+
+    def scheduled(self, at: datetime.datetime) -> Self:
+        """Rows with a planned next check that is not "at once"."""
+        return self.filter(dns_next_check_at__lt=at + UNPLANNED)
 
     def unclaimed(self, at: datetime.datetime) -> Self:
         """Rows without a valid claim; an expired claim was left by a worker that died."""

@@ -175,10 +175,11 @@ def claim_due(rows: DNSCheckedQuerySet[Any], *, claim: uuid.UUID, limit: int) ->
 def make_due(rows: DNSCheckedQuerySet[Any]) -> int:
     """Make these rows due for the next sweep, because their expected values have changed.
 
-    Statuses stay until then. A check that is under way began before the change, so it does not count as the next.
+    Statuses stay until then. A check that is under way began before the change, so it does not count as the next. Rows
+    without a planned check stay so.
     """
     # An act that changes a thousand things in a row (a file of addresses) writes each row once.
-    rows = rows.filter(dns_next_check_at__isnull=False)
+    rows = rows.scheduled(timezone.now())
     # Many rows are locked in the order of ids, as writers do: else two could wait for each other in a circle.
     list(rows.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk", flat=True))
     return rows.update(dns_next_check_at=None, dns_streak=0, dns_failures=0)

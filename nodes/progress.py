@@ -36,7 +36,8 @@ class Progress:
 def progress_of(node: Node, report: NodeReport | None, *, at: datetime.datetime) -> Progress:
     """Return the progress of the node; `node.revision` must be loaded."""
     heard = [each for each in (node.last_used_at, None if report is None else report.at) if each is not None]
-    seen_at = max(heard) if heard else None
+    # A clock that was set back leaves times that are still to come.
+    seen_at = min(max(heard), at) if heard else None
     wanted = None if node.revision is None else node.revision.number
     applied = None if report is None else report.revision_applied
     error = "" if report is None else report.error

@@ -155,6 +155,14 @@ TROUBLED_ADDRESS, TROUBLED_SINCE_DAYS, TROUBLED_AT = "198.51.100.23", 6, "Gmail"
 PAUSED_ADDRESS = "192.0.2.83"
 # Within the last hour its PTR record was missing for a while, and was there again.
 RECOVERED_ADDRESS = "198.51.100.24"
+# Nodes by the pools whose addresses are on them. The one in America still has the first revision, and a file of it was changed
+# by hand.
+NODES = (
+    ("mta-eu-1", ("Shared Europe", "Newsletters", "Transactional", "Alerts")),
+    ("mta-us-1", ("Shared America", "Warm-up", "Campaigns", "Receipts")),
+)
+# What petra changed between the two revisions: a template's rule for a domain, to so many messages an hour.
+CHANGED_TEMPLATE, CHANGED_DOMAIN, CHANGED_TO, CHANGED_BY = "Transactional", "orange.fr", 600, "petra"
 # Who gets e-mails of alerts: one of that address's customer, and one of the platform's staff.
 ALERTED = tuple(person for person in PEOPLE if person.username in ("olivia", "petra"))[::-1]
 # It is drained, as its identity is broken and Gmail accepts less of it than of the pool's others: this pool lets Sluice act.

@@ -50,8 +50,6 @@ def make(*, now: datetime.datetime) -> None:
         routing.make(servers(), ACTOR)
         suppressions.make(servers(), ACTOR, now=now)
         _pause(cast.PAUSED_ADDRESS, now)
-        # Pool rules made their servers' domains due.
-        Domain.objects.filter(dns_checked_at=now, dns_next_check_at=None).update(dns_next_check_at=now + NEVER)
         # After the pools and rules that the SPF records follow from.
         dns.make(list(Domain.objects.filter(server__in=servers().values())), now=now)
 
@@ -132,8 +130,7 @@ def _pool(
         record(actor=ACTOR, act="ip_pool.created", target=pool, after=snapshot(pool), organization_id=owner_id)
         addresses = _addresses(row, owner_id, made_templates[row.template], now)
         add_members(pool=pool, addresses=addresses, actor=ACTOR, organization_id=owner_id)
-        # A pool that has just changed would have its domains checked again, against a DNS that knows no `.example`.
-        IPPool.objects.filter(pk=pool.pk).update(created_at=now - YEAR, members_changed_at=now - YEAR)
+        IPPool.objects.filter(pk=pool.pk).update(created_at=now - YEAR)
     using = organizations.keys() if row.is_default else {row.organization, *row.granted} - {""}
     for permalink in sorted(using):
         grant_pool(organization=organizations[permalink], pool=pool, actor=ACTOR)
@@ -230,7 +227,7 @@ def _domain(name: str, server: Server, failing: str, now: datetime.datetime) -> 
         return_path_error=f"There is no CNAME record at rp.{name}" if failing == "dkim" else "",
         dmarc_status="ok",
         dns_checked_at=now,
-        # Real DNS knows no `.example`: the next check would say that all of them fail.
+        # Real DNS knows no `.example`: a check would say that all of them fail. So none is planned, whatever changes.
         dns_next_check_at=now + NEVER,
     )
     DomainVerification.objects.create(server=server, name=name, since=now - YEAR)

@@ -74,19 +74,33 @@ def cells(
     if server.suspension and age < SILENT_DAYS:
         return []
     if server.mode == DEVELOPMENT:
-        return [Cell("", "", _counts(incoming=volume, held=volume))]
+        return _without_address(incoming=volume, held=volume)
     warming = _warming(server, warm_day)
     incoming = volume + sum(cell.counts["sent"] for cell in warming)
-    found = [Cell("", "", _counts(incoming=incoming, held=volume // 2500, spam=volume // 1100))]
+    found = _without_address(incoming=incoming, held=volume // 2500, spam=volume // 1100)
     usable = [
         each for each in addresses if each != WARMING_ADDRESS and not (each == PAUSED_ADDRESS and age < PAUSED_DAYS)
     ]
     weights = [dice.uniform(0.9, 1.1) for _ in usable]
     for address, through in zip(usable, apportion(volume, weights), strict=True):
-        shares = [share for share, _, _ in PROVIDERS.values()]
-        for provider, messages in zip(PROVIDERS, apportion(through, shares), strict=True):
+        for provider, messages in _by_provider(through):
             found.append(_cell(server, address, provider, messages, age, dice))
     return [*found, *warming]
+
+
+def _by_provider(messages: int) -> Iterator[tuple[str, int]]:
+    """Spread messages over the providers of their recipients."""
+    shares = [share for share, _, _ in PROVIDERS.values()]
+    return zip(PROVIDERS, apportion(messages, shares), strict=True)
+
+
+def _without_address(**counts: int) -> list[Cell]:
+    """Return what no address has sent yet, by its recipients' providers."""
+    split = {kind: dict(_by_provider(number)) for kind, number in counts.items()}
+    return [
+        Cell("", provider, _counts(**{kind: numbers[provider] for kind, numbers in split.items()}))
+        for provider in PROVIDERS
+    ]
 
 
 def _warming(server: ServerRow, warm_day: int) -> list[Cell]:
@@ -95,8 +109,7 @@ def _warming(server: ServerRow, warm_day: int) -> list[Cell]:
         return []
     messages = WARMING_SENT[min(warm_day, len(WARMING_SENT) - 1)]
     found = []
-    shares = [share for share, _, _ in PROVIDERS.values()]
-    for provider, sent in zip(PROVIDERS, apportion(messages, shares), strict=True):
+    for provider, sent in _by_provider(messages):
         is_refused = provider == WARMING_REFUSED_AT and warm_day == WARMING_REFUSED_DAY
         # A third of the attempts, or one in a hundred.
         deferred = sent // 2 if is_refused else sent // 100

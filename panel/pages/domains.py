@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from alerts.topics import domains as conditions
 from core.errors import Refused
-from dnschecks.checked import DNSStatus
+from dnschecks.checked import UNPLANNED, DNSStatus
 from panel import charts, dns_differences, volumes
 from panel.alert_filter import AlertFilter
 from panel.filters import RecordFilter, by_emptiness
@@ -37,7 +37,6 @@ CHECKS = {
     "return_path": "Return path",
     "dmarc": "DMARC",
 }
-FAR = datetime.timedelta(days=366)
 LABELS = {"OK": "success", "Missing": "danger", "Invalid": "danger"}
 
 
@@ -266,7 +265,7 @@ class DomainAdmin(volumes.VolumeColumns, ServerChildAdmin):
 def is_checked_again(domain: Domain, now: datetime.datetime) -> bool:
     """Whether a next check is planned; the demo's domains, which do not exist in DNS, have one in the far future."""
     at = domain.dns_next_check_at
-    return at is None or at < now + FAR
+    return at is None or at < now + UNPLANNED
 
 
 def records_with_findings(domain: Domain) -> list[dict[str, Any]]:

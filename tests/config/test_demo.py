@@ -10,11 +10,17 @@ from django.core.management import CommandError, call_command
 
 from config.demo import cast, traffic
 from config.demo.counts import DAYS, RAW_DAYS
+from config.demo.platform import ACTOR
 from core.models import AuditEntry, User
-from ippools import identity
+from ippools import identity, ip_addresses
+from ippools.addresses import NewAddress, create_many
 from ippools.models import AddressCap, AddressDrain, AddressIdentity, IPAddress, IPPool, WarmUp
+from nodes import preview
+from nodes.models import Node, Revision
+from nodes.progress import progress_of
 from servers.due_domains import recheck_domains_of_changed_pools
 from servers.models import Domain, Membership, Organization, Server
+from servers.pools import add_members
 from stats.counts import audit, buckets
 from stats.counts.buckets import Grain
 from stats.counts.nightly import audit_counts
@@ -58,6 +64,20 @@ def expect_mails(folder):
     assert "Subject: Ended: Address 198.51.100.24 fails its DNS checks" in well
     assert "Since 2026-03-11 14:50 UTC, until 2026-03-11 15:24 UTC" in well
     assert AddressIdentity.objects.get(ip_address__ipv4="198.51.100.24").ptr_status == "ok"
+
+
+def expect_nodes():
+    """Two nodes, of which one has applied what was published, and revisions that differ by a rule."""
+    states = [progress_of(each, each.report, at=NOW + datetime.timedelta(days=30)) for each in Node.objects.all()]
+    assert [(each.state, each.applied, each.wanted, each.drift) for each in states] == [
+        ("applied", 2, 2, ()),
+        ("failing", 1, 2, ("front/main.cf",)),
+    ]
+    newest = Revision.objects.first()
+    assert (newest.number, newest.actor_label, newest.changes["count"]) == (2, "petra", 1)
+    changed = preview.changes_of(newest).nodes
+    assert [each.node for each in changed] == ["mta-eu-1", "mta-us-1"]
+    assert all("orange.fr" in str(each.sentences) for each in changed)
 
 
 def sum_of(model, **key):
@@ -109,6 +129,7 @@ def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, 
     [back_off] = AddressCap.objects.active(NOW).filter(kind="throttle_program")
     assert (back_off.address.ipv4, back_off.max_messages_per_hour) == (cast.BACKING_OFF_ADDRESS, 1_500)
     assert back_off.reason.startswith("50 of 59 attempts were deferred (85 %; Automatic Backoff begins at 50 %)")
+    expect_nodes()
     assert {user.has_usable_password() for user in User.objects.all()} == {False}
     assert ThrottlingTemplate.objects.count() == 1 + len(cast.TEMPLATES)
     load(settings)
@@ -118,7 +139,11 @@ def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, 
     ]
     expect_mails(tmp_path)
 
-    # No sweep asks real DNS about the demo's invented names.
+    # No sweep asks real DNS about the demo's invented names, whatever becomes of their pools and addresses.
+    pool = IPPool.objects.get(name="Newsletters")
+    [added] = create_many([NewAddress(ipv4="198.51.100.99", hostname="m.example")], actor=ACTOR, organization_id=None)
+    add_members(pool=pool, addresses=[added], actor=ACTOR, organization_id=None)
+    ip_addresses.change(pool.members.first().ip_address_id, hostname="other.example", actor=ACTOR)
     recheck_domains_of_changed_pools(at=NOW)
     identity.recheck_changed(at=NOW)
     assert not Domain.objects.due(NOW).exists()

@@ -14,6 +14,7 @@ from django.utils import timezone
 from core.audit import Actor
 from core.errors import NotFound
 from dnschecks import sweep
+from dnschecks.checked import UNPLANNED
 from dnschecks.findings import Findings
 from dnschecks.resolver import Resolver
 from dnschecks.sweep import LEASE, CheckInProgress, check_now, claim_due, make_due
@@ -301,6 +302,14 @@ def test_make_due(settled: Domain) -> None:
     assert (settled.dns_next_check_at, settled.dns_streak) == (None, 0)
     assert set(statuses(settled).values()) == {"ok"}
     assert make_due(Domain.objects.all()) == 0
+
+
+def test_make_due_plans_no_check_where_none_is_planned(settled: Domain) -> None:
+    never = timezone.now() + 2 * UNPLANNED
+    Domain.objects.update(dns_next_check_at=never)
+    assert make_due(Domain.objects.all()) == 0
+    settled.refresh_from_db()
+    assert settled.dns_next_check_at == never
 
 
 def test_what_changes_during_a_check_is_checked_again(dns: LocalDNS, settled: Domain) -> None:

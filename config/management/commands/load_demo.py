@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import CommandError
 from django.utils import timezone
 
-from config.demo import alerts, backing_off, cast, healing, platform, warming
+from config.demo import alerts, backing_off, cast, healing, nodes, platform, warming
 from config.demo.counts import Counts
 from core.commands import PlainCommand
 
@@ -45,6 +45,8 @@ class Command(PlainCommand):
         # After them: the alerts are of a time before it.
         healing.make(now=now)
         backing_off.make(now=now)
+        # The last: a revision has all that came before it.
+        nodes.make(now=now)
         if mails and (folder := getattr(settings, "EMAIL_FILE_PATH", None)):
             self.stdout.write(
                 f"{mails} e-mails of alerts are in {folder}: {cast.RECOVERED_ADDRESS} went bad and recovered."
