@@ -8,7 +8,7 @@ from typing import Any
 
 from core.errors import NotFound
 from nodes import texts
-from nodes.models import NodePolicy, Revision
+from nodes.models import Node, NodePolicy, Revision
 from nodes.policy import documents
 from nodes.policy.compilers import NoCompiler, compile_for
 from nodes.policy.meaning import Difference, difference, sentences
@@ -29,6 +29,11 @@ class NodePreview:
     meaning: Difference
     files: Mapping[str, str]
     new_findings: tuple[Mapping[str, Any], ...]
+
+    @property
+    def kind_name(self) -> str:
+        """The kind as pages name it."""
+        return Node.Kind(self.kind).label
 
     @property
     def sentences(self) -> list[str]:

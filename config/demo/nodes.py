@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from config.demo import cast
-from config.demo.platform import ACTOR, DAY, NEVER
+from config.demo.platform import ACTOR, NEVER
 from core.audit import Actor
 from core.models import User
 from nodes import publishing, reports
@@ -16,8 +16,6 @@ from nodes.nodes import addresses_on, create_node
 from throttling import rules
 from throttling.models import ThrottlingTemplate
 
-# So long ago each revision was published.
-FIRST, SECOND = 2 * DAY, DAY
 _QUEUES = ({"active": 14, "deferred": 212}, {"active": 9, "deferred": 1_340})
 
 
@@ -36,12 +34,12 @@ def make(*, now: datetime.datetime) -> None:
             ).node
             for name, pools in cast.NODES
         ]
-        first = publishing.publish(actor=ACTOR, now=now - FIRST)
+        first = publishing.publish(actor=ACTOR, now=now)
         second = first
         petra = User.objects.filter(username=cast.CHANGED_BY).first()
         actor = ACTOR if petra is None else Actor.of_user(petra)
         if _change_rule(actor):
-            second = publishing.publish(actor=actor, now=now - SECOND)
+            second = publishing.publish(actor=actor, now=now)
         for node, applied, queue in zip(nodes, (second, first), _QUEUES, strict=True):
             _report(node, applied, queue, is_whole=applied is second, now=now)
 

@@ -198,6 +198,16 @@ class Policy:
     def limit_table_of(self) -> Mapping[int, LimitTable]:
         return {table.id: table.limit_table() for table in self.tables}
 
+    @cached_property
+    def rule_names(self) -> Mapping[int, str]:
+        """Throttling rules in words: by their first domain."""
+        rules = {rule.id: rule.domains for table in self.tables for rule in table.rules}
+        return {
+            pk: domains[0] + (f" and {len(domains) - 1} more" if len(domains) > 1 else "")
+            for pk, domains in rules.items()
+            if domains
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Suspension:

@@ -106,7 +106,7 @@ class Transports:
 
     def _make(self, source: Source, asked: Limit) -> tuple[str, ...]:
         limit = self._allotment.share(self._pool, source.id, asked)
-        what = source.ipv4 + (f" rule {asked.rule}" if asked.rule else "")
+        what = source.ipv4 + (f" to {self._policy.rule_names[asked.rule]}" if asked.rule else "")
         if self._allotment.is_divided(source.id) and (asked.connections or asked.per_hour):
             self._findings.add("divided_between_pools", source.ipv4)
         if limit is None:

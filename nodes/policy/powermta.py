@@ -70,7 +70,7 @@ def _findings(policy: Policy, limits: layout.Limits) -> Iterator[Finding]:
     )
     names: dict[int, tuple[str, ...]] = {rule.id: rule.domains for table in policy.tables for rule in table.rules}
     shared = {
-        f"rule {limit.rule}"
+        policy.rule_names[limit.rule]
         for source in policy.sources
         for limit in limits[source.id].values()
         if limit.rule and not _is_one_domain(names[limit.rule])

@@ -31,12 +31,12 @@ class RevisionAdmin(ReadOnlyAdmin):
     """Revisions, newest first."""
 
     has_history = True
-    list_display = ["name", "kind", "created_at", "by", "change_count", "where_applied"]
+    list_display = ["name", "kind", "published_at", "by", "change_count", "where_applied"]
     list_filter = ["kind"]
     search_fields = ["number", "actor_label"]
     search_help_text = "Number or name"
-    fields = ["kind", "created_at", "by", "repeats", "digest"]
-    readonly_fields = ["by"]
+    fields = ["kind", "published_at", "by", "repeats", "digest"]
+    readonly_fields = ["by", "published_at"]
     actions_list = ["publish_button"]
     list_before_template = "panel/revision/trial.html"
     change_form_outer_before_template = "panel/revision/summary.html"
@@ -59,6 +59,10 @@ class RevisionAdmin(ReadOnlyAdmin):
     def name(self, record: Revision) -> str:
         return str(record)
 
+    @display(description="Published", ordering="created_at")
+    def published_at(self, record: Revision) -> Any:
+        return record.created_at
+
     @display(description="Published by", ordering="actor_label")
     def by(self, record: Revision) -> str:
         return record.actor_label
@@ -71,6 +75,10 @@ class RevisionAdmin(ReadOnlyAdmin):
     def where_applied(self, record: Any) -> str:
         told = f"{record.applied_total} of {record.node_total} nodes"
         return told if record.is_wanted else f"{told} (superseded)"
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # Only what publishes an earlier revision again repeats one.
+        return [name for name in self.fields or () if name != "repeats" or obj is None or obj.repeats is not None]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         found = trial.running(now=timezone.now())
@@ -101,7 +109,7 @@ class RevisionAdmin(ReadOnlyAdmin):
         rows = [
             {
                 "name": each.policy.node_name,
-                "kind": each.policy.kind,
+                "kind": Node.Kind(each.policy.kind).label,
                 "since": each.policy.number,
                 "applied": reports[each.policy.node_id].revision_applied if each.policy.node_id in reports else None,
             }

@@ -22,10 +22,12 @@ def help_url(context: template.Context) -> str:
 def page_title(context: template.Context) -> dict[str, Any]:
     """Return the parts of the way; a page of the site itself has its title alone."""
     opts: Any = context.get("opts")
-    record = context.get("original")
+    # Django calls it otherwise where it is deleted.
+    record = context.get("original") or context.get("object")
+    title = context.get("content_title") or context.get("title")
     page: Any = None if opts is None else admin.site._registry.get(opts.model)
     if page is None:
-        return {"parts": [{"title": context.get("content_title") or context.get("title") or "Dashboard"}]}
+        return {"parts": [{"title": title or "Dashboard"}]}
     parts: list[dict[str, Any]] = []
     group = group_of(opts.label_lower)
     # Not "Nodes › Nodes".
@@ -34,7 +36,10 @@ def page_title(context: template.Context) -> dict[str, Any]:
     name = f"{admin.site.name}:{opts.app_label}_{opts.model_name}_changelist"
     parts.append({"title": opts.verbose_name_plural, "link": reverse(name)})
     if record is not None and not isinstance(record, str):
-        parts.append({"title": record, "link": page.url_of(record.pk)})
+        parts.append({"title": record, "link": page.url_of(record.pk), "is_name": True})
     elif context.get("add"):
         parts.append({"title": f"Add {opts.verbose_name}"})
+    elif title and str(title).lower() != str(opts.verbose_name_plural).lower():
+        # A page of the list's, such as the one that publishes.
+        parts.append({"title": title, "is_name": True})
     return {"parts": parts}

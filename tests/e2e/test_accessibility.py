@@ -9,12 +9,12 @@ LISTS = (
     "servers/organization", "servers/server", "servers/domain", "ippools/ippool", "ippools/ipaddress",
     "throttling/throttlingtemplate", "throttling/throttleprogram", "core/auditentry",
     "servers/webhook",
-    "ippools/addresscap", "ippools/warmup", "throttling/warmupplan",
+    "ippools/addresscap", "ippools/warmup", "throttling/warmupplan", "nodes/node", "nodes/revision",
 )  # fmt: skip
 RECORDS = (
     "servers/organization", "servers/server", "ippools/ippool", "ippools/ipaddress", "throttling/throttlingtemplate",
     "throttling/throttleprogram", "servers/webhook", "servers/domain", "stats/provider",
-    "ippools/addresscap", "ippools/warmup", "throttling/warmupplan",
+    "ippools/addresscap", "ippools/warmup", "throttling/warmupplan", "nodes/node", "nodes/revision",
 )  # fmt: skip
 OTHERS = (
     "/admin/",
@@ -23,6 +23,7 @@ OTHERS = (
     "/admin/password_change/",
     "/admin/help/",
     "/admin/usage/",
+    "/api/docs/",
 )
 
 

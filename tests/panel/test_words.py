@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 
 from ippools.models import IPAddress
+from nodes.models import Node
 from panel.next_steps import NEXT
 from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
 
@@ -129,3 +130,19 @@ def test_no_wording_of_django_is_left(acme, platform, root):
     for page in pages:
         for words in (b" to change<", b" to view<", b"By suspended at", b"Not empty", b"yielded", b"Please correct"):
             assert words not in page
+
+
+def way_of(response):
+    """Return the parts of the way to a page, in its header."""
+    found = re.findall(r'leading-5 min-w-0 truncate tracking-tight">\s*(.*?)\s*</', response.content.decode(), re.DOTALL)
+    return [html.unescape(each) for each in found]
+
+
+def test_the_way_to_a_page_ends_with_its_own_name_in_its_own_case(platform, root):
+    node = Node.objects.get(name="mta1")
+    record = ["Nodes", "mta1"]
+    for name in ("change", "history", "delete"):
+        assert way_of(root.get(reverse(f"admin:nodes_node_{name}", args=[node.pk]))) == record, name
+    assert way_of(root.get(reverse("admin:nodes_node_changelist"))) == ["Nodes"]
+    assert way_of(root.get(reverse("admin:nodes_revision_publish"))) == ["Nodes", "Revisions", "Publish"]
+    assert way_of(root.get(reverse("admin:ippools_ipaddress_add"))) == ["Addresses", "IP addresses", "Add IP address"]
