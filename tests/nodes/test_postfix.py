@@ -310,6 +310,6 @@ def test_every_file_says_its_revision_and_the_findings_what_is_stricter() -> Non
     assert all(text.startswith("# Sluice revision 812 for node mta1\n") for text in compiled.files.values())
     assert {(each.code, each.count, each.about) for each in compiled.fidelity} == {
         ("divided_between_pools", 1, ("203.0.113.12",)),
-        ("hourly_limit_rounded", 2, ("203.0.113.11 rule 102", "203.0.113.12 rule 102")),
+        ("hourly_limit_rounded", 2, ("203.0.113.11 to gmail.com and 1 more", "203.0.113.12 to gmail.com and 1 more")),
     }
     assert compiled.sources["a11-r102"].ip == "203.0.113.11"
