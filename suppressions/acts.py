@@ -1,7 +1,7 @@
 """Suppress addresses and remove suppressions: by hand, by API, by import."""
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from core.atomic_acts import atomic_act
@@ -10,7 +10,7 @@ from core.errors import Fault, Invalid, NotFound, QuotaExceeded
 from core.sql_lists import texts
 from servers.models import Organization, Server
 from suppressions import lists
-from suppressions.addresses import NotAnAddress, masked, normalized, refuse_too_many
+from suppressions.addresses import NotAnAddress, entered, masked, normalized, refuse_too_many
 from suppressions.keys import Keys
 from suppressions.lists import Entry, Written
 from suppressions.models import Reason, Suppression, SuppressionList
@@ -34,7 +34,7 @@ def suppress(
     Raises Invalid with a fault for each text that is not an address (`addresses[3]`), NotFound for a server of another
     organization, and QuotaExceeded, with nothing written.
     """
-    found = read_addresses(addresses)
+    found = read_addresses(addresses, read=entered)
     if expires_at is not None and expires_at <= at:
         raise Invalid(Fault("expires_at", "must be in the future"))
     entries = [
@@ -84,14 +84,14 @@ def remove_one(*, suppression: Suppression, at: datetime.datetime, actor: Actor)
     )
 
 
-def read_addresses(texts_: Sequence[str]) -> list[str]:
+def read_addresses(texts_: Sequence[str], *, read: Callable[[str], str] = normalized) -> list[str]:
     """Return normalized addresses, each once. Raises Invalid with a fault for each that is not one, and for too many."""
     refuse_too_many(texts_)
     found: dict[str, None] = {}
     faults = []
     for position, text in enumerate(texts_):
         try:
-            found[normalized(text)] = None
+            found[read(text)] = None
         except NotAnAddress:
             faults.append(Fault(f"addresses[{position}]", "must be an e-mail address"))
     if faults:

@@ -1,10 +1,12 @@
 """Addresses of suppressed recipients: normalized, and masked. No database."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
 from core.errors import Fault, Invalid
+from core.names import without_invisible
 from core.texts import is_storable
 from throttling.domains import NotADomain, domain_name
 
@@ -20,6 +22,10 @@ TOO_MANY = Fault("addresses", f"must be at most {MOST_AT_ONCE:,}")
 TOO_INTERNATIONAL = Fault(
     "addresses", f"must not have more than {MOST_INTERNATIONAL:,} characters in domains that are not ASCII"
 )
+
+_LINK = "mailto:"
+# What stands between several addresses and around one; of a mailbox's name it can be a part in quotes alone (RFC 5321, 4.1.2).
+_SPECIAL = re.compile(r'[][()<>:;,@\\"]')
 
 
 class NotAnAddress(ValueError):
@@ -47,6 +53,27 @@ def normalized(text: str) -> str:
     if name is None:
         raise NotAnAddress(text)
     return f"{local}@{name}"
+
+
+def entered(text: str) -> str:
+    """Return the address of a new entry, normalized; raises NotAnAddress, also for several in one text.
+
+    Events and questions name the recipient of one message, whatever is in it. What is entered is written by people and by their
+    programs: “ann@example.com,bob@example.com” would be one recipient that nobody has.
+    """
+    address = normalized(text)
+    local = address.rpartition("@")[0]
+    is_quoted = len(local) > 2 and local[0] == local[-1] == '"'
+    if not is_quoted and _SPECIAL.search(local):
+        raise NotAnAddress(text)
+    return address
+
+
+def pasted(text: str) -> str:
+    """Return a pasted address without the characters that are not shown, and without the scheme of a link."""
+    text = without_invisible(text).strip()
+    # Spreadsheets and mail programs make links of addresses, and some keep the scheme.
+    return text[len(_LINK) :] if text[: len(_LINK)].lower() == _LINK else text
 
 
 # A list has far fewer domains than addresses.

@@ -14,7 +14,7 @@ from core.encryption import decrypt
 from core.errors import Fault, Invalid, QuotaExceeded
 from servers.models import Organization, Server
 from suppressions import lists
-from suppressions.addresses import MOST_INTERNATIONAL, NotAnAddress, normalized
+from suppressions.addresses import MOST_INTERNATIONAL, NotAnAddress, entered, pasted
 from suppressions.keys import Keys
 from suppressions.lists import Entry
 from suppressions.models import Reason, Suppression, SuppressionList
@@ -23,10 +23,11 @@ COLUMNS = ("organization", "server", "address", "expires_at")
 EXPORTED = (
     "organization", "server", "address", "masked_address", "reason", "event", "suppressed_by", "suppressed_at", "expires_at",
 )  # fmt: skip
+# Of a file that was exported, what an import does not set.
+PASSED_OVER = tuple(name for name in EXPORTED if name not in COLUMNS)
 MOST_ROWS = 20_000
 # Rows of a file that is exported, the newest.
 MOST_EXPORTED = 100_000
-_LINK = "mailto:"
 _INTERNATIONAL = 5 * MOST_INTERNATIONAL
 
 
@@ -121,18 +122,19 @@ class _Reader:
         expires_at = _moment(row.code("expires_at"))
         if expires_at is not None and expires_at <= self._at:
             raise _BadCell("expires_at", "must be in the future")
+        if not row.code("address") and row.text("masked_address"):
+            raise _BadCell("address", "is required, and this organization's addresses are not kept")
         address = self._address(row.code("address"))
         return Entry(organization.pk, organization.uuid, server, address, Reason.IMPORT, expires_at)
 
     def _address(self, text: str) -> str:
-        # Spreadsheets make links of addresses, and some keep the scheme.
-        text = text[len(_LINK) :] if text[: len(_LINK)].lower() == _LINK else text
+        text = pasted(text)
         domain = text.rpartition("@")[2]
         self._characters += 0 if domain.isascii() else len(domain)
         if self._characters > _INTERNATIONAL:
             raise _BadCell("address", "is over the limit: import fewer domains that are not ASCII at once")
         try:
-            return normalized(text)
+            return entered(text)
         except NotAnAddress:
             raise _BadCell("address", "must be an e-mail address") from None
 

@@ -86,8 +86,12 @@ def page(
     importing: Importing,
     back: str,
     is_exported: bool = True,
+    passed_over: Sequence[str] = (),
 ) -> HttpResponse:
-    """Show the form or the dry run, or import and redirect. `is_exported`: the export of the same list can be imported."""
+    """Show the form or the dry run, or import and redirect.
+
+    `is_exported`: the export of the same list can always be imported. `passed_over`: columns that a file may have besides.
+    """
     posted = request.method == "POST"
     form = FileForm(request.POST if posted else None, request.FILES if posted else None)
     effect = Effect(())
@@ -95,7 +99,7 @@ def page(
         is_confirmed = "confirmed" in request.POST
         try:
             with long_work.slot(request), transaction.atomic():
-                rows = rows_of(form.cleaned_data["text"], columns, needed=needed)
+                rows = rows_of(form.cleaned_data["text"], [*columns, *passed_over], needed=needed)
                 effect = importing(rows)
                 if not is_confirmed:
                     raise _DryRun(effect)

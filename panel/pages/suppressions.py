@@ -24,13 +24,15 @@ from panel.record_actions import actor_of
 from servers.access import organizations_changed_by, organizations_of
 from servers.models import Server
 from suppressions import acts, checking, suppression_file
+from suppressions.addresses import pasted
 from suppressions.models import Reason, Suppression
 
 _OUTCOME = "_sluice_suppressed"
 _HELP_OF_IMPORT = (
     "One address a row. Organizations and servers are named by their permalinks; without a server, the address is suppressed"
     " for all servers of the organization. People who belong to one organization may leave it out. Without an end"
-    " (2027-01-31) an entry is valid until it is removed."
+    " (2027-01-31) an entry is valid until it is removed. A file that was exported here can be imported again, if the"
+    " organization keeps the clear addresses."
 )
 
 
@@ -60,7 +62,9 @@ class SuppressionForm(ActingForm):
         if (server is None) == (given["organization"] is None):
             raise Invalid(Fault("server", "or an organization is required, but not both"))
         organization = server.organization if server else given["organization"]
-        lines = [line for line in given["addresses"].splitlines() if line.strip()]
+        lines = [line for each in given["addresses"].splitlines() if (line := pasted(each))]
+        if not lines:
+            raise Invalid(Fault("addresses", "is required"))
         try:
             written = acts.suppress(
                 organization=organization,
@@ -129,7 +133,7 @@ class SuppressionAdmin(TenantAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         if not search_term.strip():
             return queryset, False
-        return checking.with_address(queryset, search_term, organizations=organizations_of(request.user)), False
+        return checking.with_address(queryset, pasted(search_term), organizations=organizations_of(request.user)), False
 
     @display(description="For", ordering="server")
     def whose(self, record: Suppression) -> str:
@@ -208,6 +212,7 @@ class SuppressionAdmin(TenantAdmin):
             title="Import suppressions",
             help_text=_HELP_OF_IMPORT,
             columns=suppression_file.COLUMNS,
+            passed_over=suppression_file.PASSED_OVER,
             needed=["address"],
             importing=importing,
             back=reverse("admin:suppressions_suppression_changelist"),

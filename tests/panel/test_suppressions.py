@@ -102,6 +102,11 @@ def test_it_rejects_what_is_wrong_and_names_the_line(acme, globex):
     assert faults(add(client, server=acme.server.pk, addresses="ann@x.example\nnobody")) == {
         "addresses": ['"nobody" must be an e-mail address']
     }
+    for several in ("ann@x.example,bob@x.example", "ann@x.example;bob@x.example"):
+        assert faults(add(client, server=acme.server.pk, addresses=several)) == {
+            "addresses": [f'"{several}" must be an e-mail address']
+        }
+    assert faults(add(client, server=acme.server.pk, addresses="\u200b\n\u200b")) == {"addresses": ["Is required"]}
     either = {"server": ["Or an organization is required, but not both"]}
     assert faults(add(client, addresses="ann@x.example")) == either
     both = {"server": acme.server.pk, "organization": acme.organization.pk}
@@ -196,6 +201,34 @@ def test_a_file_is_refused_as_a_whole_with_every_line(acme, globex, settings):
 def test_a_link_to_an_address_is_the_address(acme):
     upload(sign_in(acme.operator), "address\nMailto:ann@x.example\n", confirmed="yes")
     assert Suppression.objects.exclude(pk=acme.suppression.pk).get().masked == "a…n@x.example"
+
+
+def test_what_pages_and_mail_programs_add_to_an_address_is_no_part_of_it(acme):
+    client = sign_in(acme.operator)
+    pasted = "\ufeffann@x.example\u00a0\r\nmailto:bob@x.example\r\n\u200b\r\n<cem@x.exa\u00admple>"
+    assert add(client, server=acme.server.pk, addresses=pasted).status_code == 302
+    found = Suppression.objects.exclude(pk=acme.suppression.pk).order_by("pk")
+    assert [each.masked for each in found] == ["a…n@x.example", "b…b@x.example", "c…m@x.example"]
+    assert shown(acme.operator, q="mailto:ann@x.example\u200b") == ["a…n@x.example"]
+
+
+def test_what_is_exported_imports_as_unchanged_where_the_addresses_are_kept(acme, globex, platform):
+    rules.change_rules(organization=acme.organization, keeps_addresses=True, actor=SYSTEM)
+    Suppression.objects.filter(organization=acme.organization).delete()
+    ends = timezone.now() + timezone.timedelta(days=1)
+    suppress(acme, "ann@x.example", "+tag@x.example", '"a,b;c@d"@x.example', expires_at=ends)
+    suppress(acme, "ann@x.example", server=acme.server)
+    before = list(Suppression.objects.order_by("pk").values())
+    client = sign_in(acme.operator)
+    text = client.get(reverse("admin:suppressions_suppression_export")).content.decode()
+    assert upload(client, text).context["effect"] == [("suppressed", 0), ("suppressed already", 4)]
+    assert upload(client, text, confirmed="yes").status_code == 302
+    assert list(Suppression.objects.order_by("pk").values()) == before
+    text = sign_in(globex.operator).get(reverse("admin:suppressions_suppression_export")).content.decode()
+    response = upload(sign_in(globex.operator), text)
+    assert [str(each) for each in response.context["form"].non_field_errors()] == [
+        "line 2.address is required, and this organization's addresses are not kept"
+    ]
 
 
 def test_who_changes_several_organizations_names_one(acme, globex, platform):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from suppressions.addresses import NotAnAddress, masked, normalized
+from suppressions.addresses import NotAnAddress, entered, masked, normalized, pasted
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,31 @@ def test_it_works(text: str, expected: str) -> None:
 def test_it_rejects_what_is_not_an_address(text: str) -> None:
     with pytest.raises(NotAnAddress):
         normalized(text)
+
+
+# Each could be a recipient of an event; who enters it means something else.
+@pytest.mark.parametrize(
+    "text",
+    ["ann@x.example,bob@x.example", "ann@x.example;bob@x.example", "ann,bob@x.example", "smtp:ann@x.example",
+     "(Ann)ann@x.example", "<ann@x.example>;<bob@x.example", '"ann"bob@x.example', r"ann\bob@x.example"],
+)  # fmt: skip
+def test_it_rejects_several_addresses_in_one_text_and_parts_of_others(text: str) -> None:
+    with pytest.raises(NotAnAddress):
+        entered(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['"a,b;c@d"@x.example', "o'hara+news@x.example", "a.@x.example", "a/b=c!d%e@x.example"]
+)
+def test_what_mailboxes_have_is_entered(text: str) -> None:
+    assert entered(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["ann@x.example", "\u200bann@x.example\u00a0", "MailTo:ann@x.example", "\ufeffann@x.exa\u00admple "]
+)
+def test_what_is_pasted_has_no_characters_that_are_not_shown(text: str) -> None:
+    assert pasted(text) == "ann@x.example"
 
 
 @pytest.mark.parametrize(
