@@ -5,7 +5,7 @@ from django.db import transaction
 from core.errors import Fault, Invalid
 from core.models import SavedFilter, User
 from core.models.saved_filter import NAME_LENGTH, QUERY_LENGTH
-from core.texts import is_storable
+from core.texts import is_storable, is_visible
 
 # Of one person and list.
 MOST = 30
@@ -18,7 +18,7 @@ def save(*, user: User, page: str, name: str, query: str) -> SavedFilter:
     User.objects.select_for_update().get(pk=user.pk)
     name = " ".join(name.split())
     faults = []
-    if not 1 <= len(name) <= NAME_LENGTH or not is_storable(name):
+    if not is_visible(name) or len(name) > NAME_LENGTH or not is_storable(name):
         faults.append(Fault("name", f"must have 1 to {NAME_LENGTH} characters"))
     if len(query) > QUERY_LENGTH or not is_storable(query):
         faults.append(Fault("query", f"must have at most {QUERY_LENGTH:,} characters"))

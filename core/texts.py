@@ -14,7 +14,7 @@ _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf"})
 def clean_name(text: str, *, field: str = "name", longest: int = NAME_LENGTH) -> str:
     """Return a stripped name; raises Invalid for an empty or invisible one, and as `clean_text` does."""
     text = clean_text(text, field=field, longest=longest)
-    if all(unicodedata.category(char) in _INVISIBLE for char in without_invisible(text)):
+    if not is_visible(text):
         raise Invalid(Fault(field, "is required"))
     return text
 
@@ -43,6 +43,11 @@ def sentence(text: str) -> str:
 def is_storable(text: str) -> bool:
     """Return whether the text has neither control characters (PostgreSQL refuses NUL) nor lone surrogates."""
     return not any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in text)
+
+
+def is_visible(text: str) -> bool:
+    """Return whether the text shows anything: a list's link to a record with another name could not be clicked."""
+    return any(unicodedata.category(char) not in _INVISIBLE for char in without_invisible(text))
 
 
 def quoted(text: str) -> str:

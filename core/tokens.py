@@ -11,7 +11,7 @@ from core.audit import Actor, record, snapshot
 from core.compiled import Compiled
 from core.errors import Fault, Invalid
 from core.models import ApiToken, User
-from core.texts import is_storable
+from core.texts import is_storable, is_visible
 
 NAME_LENGTH = 200
 _COLUMNS = tuple(field.attname for field in ApiToken._meta.concrete_fields)
@@ -36,7 +36,7 @@ def create_token(
 ) -> CreatedToken:
     """Create a token for the user; raises Invalid. `expires_at` None: it does not expire."""
     faults = []
-    if not 1 <= len(name.strip()) <= NAME_LENGTH or not is_storable(name):
+    if not is_visible(name) or len(name.strip()) > NAME_LENGTH or not is_storable(name):
         faults.append(
             Fault("name", f"must be from 1 to {NAME_LENGTH} characters in length, without control characters")
         )

@@ -110,7 +110,7 @@ def publish_if_changed(*, now: datetime.datetime) -> bool:
 
 
 def roll_back(*, number: int, actor: Actor, now: datetime.datetime) -> Revision:
-    """Publish an earlier revision again, under a new number; raises NotFound.
+    """Publish an earlier revision again, under a new number; raises NotFound, and Conflict for the newest one.
 
     Nodes that it does not know keep their policies. Automatic publication stops until an operator publishes.
     """
@@ -118,8 +118,12 @@ def roll_back(*, number: int, actor: Actor, now: datetime.datetime) -> Revision:
     if earlier is None:
         raise NotFound(f"The revision {number} could not be found")
     for _ in range(_ATTEMPTS):
+        draft = rollback_draft(earlier)
+        if draft.based_on == earlier:
+            # It would change nothing but that changes are not published any more.
+            raise Conflict(f"The revision {number} is the newest one")
         try:
-            return _publish(rollback_draft(earlier), kind=Revision.Kind.ROLLBACK, actor=actor, now=now, repeats=number)
+            return _publish(draft, kind=Revision.Kind.ROLLBACK, actor=actor, now=now, repeats=number)
         except Overtaken:
             continue
     raise Conflict("Another publication is running; try again")

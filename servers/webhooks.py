@@ -6,7 +6,7 @@ from typing import Any
 from core.atomic_acts import atomic_act
 from core.audit import Actor
 from core.errors import Fault, QuotaExceeded
-from core.texts import is_storable
+from core.texts import is_storable, is_visible
 from servers import quotas
 from servers.locks import lock_organization_of
 from servers.models import Server, Webhook
@@ -35,7 +35,7 @@ CHANGEABLE = frozenset({"name", "url", "events", "enabled", "sign"})
 
 
 def _faults(webhook: Webhook) -> Iterator[Fault]:
-    if not webhook.name:
+    if not is_visible(webhook.name):
         yield Fault("name", "is required")
     elif len(webhook.name) > NAME_LENGTH or not is_storable(webhook.name):
         yield Fault("name", f"must be at most {NAME_LENGTH} characters, without control characters")

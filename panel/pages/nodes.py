@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from unfold.decorators import display
 
+from core.names import without_invisible
 from core.related_counts import count_of
 from nodes import nodes
 from nodes.models import Node, NodePolicy, NodeReport
@@ -52,7 +53,7 @@ class NodeForm(ActingForm):
 
     def act(self) -> Node:
         given = self.cleaned_data
-        addresses = given["address_list"].replace(",", " ").split()
+        addresses = without_invisible(given["address_list"]).replace(",", " ").replace(";", " ").split()
         if not self.is_new:
             return nodes.change_node(node=self.instance, name=given["name"], addresses=addresses, actor=self.actor)
         made = nodes.create_node(name=given["name"], kind=given["kind"], addresses=addresses, actor=self.actor)

@@ -103,7 +103,6 @@ class RevisionAdmin(ReadOnlyAdmin):
 
     def summary_of(self, request: HttpRequest, record: Revision) -> dict[str, Any]:
         may_publish = self.has_publish_permission(request)
-        newest = Revision.objects.order_by("-number").values_list("pk", flat=True).first()
         reports = {each.node_id: each for each in NodeReport.objects.filter(node__isnull=False)}
         policies = RevisionPolicy.objects.filter(revision=record).select_related("policy").order_by("policy__node_name")
         rows = [
@@ -121,7 +120,7 @@ class RevisionAdmin(ReadOnlyAdmin):
             "rows": rows,
             "applied_total": sum(row["applied"] == record.number for row in rows),
             "changed": preview.changes_of(record),
-            "again_url": self.url_of(record.pk, "again") if may_publish and record.pk != newest else "",
+            "again_url": self.url_of(record.pk, "again") if may_publish and record.pk != _newest() else "",
         }
 
     def publish_view(self, request: HttpRequest) -> HttpResponse:
@@ -150,6 +149,9 @@ class RevisionAdmin(ReadOnlyAdmin):
         record = self.seen(request, object_id)
         if record is None or not self.has_publish_permission(request):
             raise PermissionDenied
+        if record.pk == _newest():
+            messages.error(request, f"Not published. The revision {record.number} is the newest one.")
+            return HttpResponseRedirect(self.url_of(record.pk))
         if "replay" in request.POST:
             return self._replay(request, publishing.rollback_draft(record), repeats=record.number)
         if request.method == "POST":
@@ -203,6 +205,10 @@ class RevisionAdmin(ReadOnlyAdmin):
             "back": reverse("admin:nodes_revision_changelist"),
         }
         return TemplateResponse(request, "panel/revision/publish.html", context)
+
+
+def _newest() -> int | None:
+    return Revision.objects.order_by("-number").values_list("pk", flat=True).first()
 
 
 def _in_words(change: dict[str, Any]) -> dict[str, Any]:

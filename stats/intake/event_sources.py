@@ -13,7 +13,7 @@ from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import TAKEN, Fault, Invalid, NotFound
 from core.names import fold
-from core.texts import is_storable
+from core.texts import is_storable, is_visible
 from servers.models import Server
 from stats.intake import sources
 from stats.models import EventSource, SourceMapping
@@ -157,7 +157,7 @@ def _check(source: EventSource) -> None:
     """Validate a source's own fields; raises Invalid with every fault."""
     faults = []
     source.name = source.name.strip()
-    if not 1 <= len(source.name) <= NAME_LENGTH or not is_storable(source.name):
+    if not is_visible(source.name) or len(source.name) > NAME_LENGTH or not is_storable(source.name):
         faults.append(Fault("name", f"must be from 1 to {NAME_LENGTH} characters, without control characters"))
     elif EventSource.objects.filter(name_key=fold(source.name)).exclude(pk=source.pk).exists():
         faults.append(Fault("name", TAKEN))

@@ -11,6 +11,7 @@ from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import TAKEN, Fault, Invalid
 from core.names import fold
+from core.texts import is_visible
 from stats.models import IngestToken
 
 NAME_LENGTH = 200
@@ -28,7 +29,7 @@ class MadeToken:
 def make_ingest_token(*, name: str, actor: Actor) -> MadeToken:
     """Create a token of the platform; names of active tokens are unique."""
     name = name.strip()
-    if not name:
+    if not is_visible(name):
         raise Invalid(Fault("name", "is required"))
     if len(name) > NAME_LENGTH:
         raise Invalid(Fault("name", f"is too long (maximum is {NAME_LENGTH} characters)"))

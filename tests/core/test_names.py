@@ -1,5 +1,6 @@
 """core.names: one fold for both databases, and slugs."""
 
+import datetime
 import re
 import unicodedata
 
@@ -7,15 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.channels import create_channel
+from core import saved_filters
 from core.audit import Actor
 from core.errors import Invalid
 from core.names import PERMALINK_LENGTH, fold, numbered, slugify, without_invisible
 from core.texts import clean_name
+from core.tokens import create_token
 from core.users import make_user
+from nodes.nodes import create_node
+from servers.credentials import create_credential
 from servers.models import Organization
 from servers.pools import create_pool
-from servers.provisioning import create_server
-from tests.factories import OrganizationFactory, ServerFactory
+from servers.provisioning import create_organization, create_server
+from servers.webhooks import create_webhook
+from stats.intake.event_sources import make_source
+from stats.intake.tokens import make_ingest_token
+from tests.factories import OrganizationFactory, ServerFactory, UserFactory
 
 
 @pytest.mark.parametrize(
@@ -129,6 +138,30 @@ def test_invisible_characters_make_no_twins():
     make_user(username="operator", password="x", actor=Actor.system())
     with pytest.raises(Invalid, match="has already been taken"):
         make_user(username="operator\u3164", password="x", actor=Actor.system())
+
+
+NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
+# Those with a name that people write, which no list could show: their link could not be clicked.
+NAMED = {
+    "webhook": lambda name, **given: create_webhook(server=ServerFactory(), name=name, url="https://x.example/", **given),
+    "node": lambda name, **given: create_node(name=name, kind="postfix", **given),
+    "channel": lambda name, **given: create_channel(organization=None, kind="email", name=name, target="a@x.example", **given),
+    "event source": lambda name, **given: make_source(name=name, format="postfix", **given),
+    "ingest token": lambda name, **given: make_ingest_token(name=name, **given),
+    "API token": lambda name, **given: create_token(user=UserFactory(), name=name, expires_at=None, at=NOW, **given),
+    "saved filter": lambda name, actor: saved_filters.save(user=UserFactory(), page="servers.server", name=name, query=""),
+    "credential": lambda name, **given: create_credential(server=ServerFactory(), kind="api", name=name, **given),
+    "organization": lambda name, **given: create_organization(name=name, at=NOW, **given),
+}  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("named", NAMED)
+@pytest.mark.parametrize("name", ["\u200b", "\u3164 \u00ad", "\u2062"])
+def test_no_name_shows_nothing(named, name):
+    with pytest.raises(Invalid):
+        NAMED[named](name, actor=Actor.system())
+    assert NAMED[named](f"{name}A", actor=Actor.system())
 
 
 @pytest.mark.storage

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.models import AuditEntry
 from nodes import publishing, texts
 from nodes.models import Node, NodePolicy, Publication, Revision
@@ -79,6 +79,13 @@ def test_an_earlier_one_again(site, settings):
     assert not publishing.is_held()
     with pytest.raises(NotFound, match="The revision 99 could not be found"):
         roll_back(number=99, actor=ANN, now=NOW)
+
+
+def test_it_rejects_the_newest_one_again(site):
+    first = publish(actor=ANN, now=NOW)
+    with pytest.raises(Conflict, match="The revision 1 is the newest one"):
+        roll_back(number=1, actor=ANN, now=NOW)
+    assert (publishing.is_held(), list(Revision.objects.all())) == (False, [first])
 
 
 def test_a_rollback_keeps_nodes_that_it_does_not_know(site):

@@ -51,6 +51,14 @@ def test_a_node_is_changed(platform, root):
     assert (node.name, addresses_on(node)) == ("mta-1", [])
 
 
+def test_pasted_addresses_have_no_characters_that_are_not_shown(platform, root):
+    node = Node.objects.get()
+    pasted = f"\ufeff{platform.address.ipv4}\u200b;\u00a0{platform.address.ipv4}\u00ad,\r\n"
+    done = root.post(reverse("admin:nodes_node_change", args=[node.pk]), {"name": "mta1", "address_list": pasted})
+    assert done.status_code == 302
+    assert addresses_on(node) == [platform.address.ipv4]
+
+
 def test_a_node_says_how_its_suppression_lists_compare_with_the_panels(platform, root):
     node = Node.objects.get()
 
@@ -98,6 +106,13 @@ def test_publishing_shows_first_what_it_does(platform, root):
     root.post(again)
     assert (Revision.objects.first().kind, Revision.objects.first().repeats) == ("rollback", 1)
     assert "changes are not published automatically until you publish" in text_of(root.get(url))
+    newest = Revision.objects.get(number=3)
+    page = reverse("admin:nodes_revision_change", args=[newest.pk])
+    again = reverse("admin:nodes_revision_again", args=[newest.pk])
+    for refused in (root.get(again), root.post(again)):
+        assert refused["Location"] == page
+        assert "Not published. The revision 3 is the newest one." in text_of(root.get(page))
+    assert Revision.objects.count() == 3
 
 
 def test_a_revision_is_tried_on_one_node_first(platform, root):
