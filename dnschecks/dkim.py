@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
+from dnschecks.quoting import cut
+
 # RFC 8301, 3.2: signers should use at least 2048 bits; longer keys do not fit what DNS hosts take.
 KEY_BITS = 2048
 _TAG = re.compile(r"([A-Za-z][A-Za-z0-9_]*)[ \t\r\n]*=(.*)\Z", re.DOTALL)
@@ -64,7 +66,7 @@ def public_key_of(text: str) -> str:
     if not tags["p"]:
         raise BadRecord("its key is revoked (p= is empty)")
     if tags.get("k", "rsa").lower() != "rsa":
-        raise BadRecord(f"it says that its key is of type “{tags['k'][:20]}”, not rsa")
+        raise BadRecord(f"it says that its key is of type “{cut(tags['k'], 20)}”, not rsa")
     if "h" in tags and "sha256" not in tags["h"].lower().split(":"):
         raise BadRecord("it does not allow sha256 (h=)")
     if "s" in tags and not {"*", "email"} & set(tags["s"].lower().split(":")):
@@ -93,7 +95,7 @@ def _tags(text: str) -> dict[str, str]:
             continue
         match = _TAG.match(part.strip())
         if match is None:
-            raise BadRecord(f"“{part.strip()[:40]}” is not a tag=value pair")
+            raise BadRecord(f"“{cut(part.strip(), 40)}” is not a tag=value pair")
         if match[1] in tags:
             raise BadRecord(f"“{match[1]}=” occurs twice")
         tags[match[1]] = _BLANKS.sub("", match[2])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from dnschecks import dkim
 from dnschecks.findings import Finding, Findings, failed, invalid, missing, ok
-from dnschecks.near_misses import token_fault, unwrapped
+from dnschecks.near_misses import special_fault, token_fault, unwrapped
 from dnschecks.resolver import Resolver
 from servers.dns_dmarc import check_dmarc
 from servers.dns_doubled import doubled
@@ -54,8 +54,11 @@ def check_dkim(expected: Expected, resolver: Resolver) -> Finding:
         return failed(answer)
     publish = f"Publish the TXT record “{dkim_text(expected)}” at {expected.dkim_name}."
     if not answer.records:
-        elsewhere = doubled(expected.dkim_name, expected.name, "TXT", resolver)
+        elsewhere = doubled(expected.dkim_name, expected.name, resolver, text=dkim.looks_meant)
         return missing(f"{why_none(answer, 'DKIM record')} {elsewhere}{publish}", answer)
+    if len(answer.records) > 1 and not any(dkim.looks_meant(unwrapped(text)[0]) for text in answer.texts):
+        others = f"The {len(answer.records)} TXT records at {expected.dkim_name} are not DKIM records"
+        return missing(f"{others}, perhaps they are those of a wildcard. {publish}", answer)
     if len(answer.records) > 1:
         return invalid(
             f"There are {len(answer.records)} TXT records at {expected.dkim_name}: leave only the DKIM record.", answer
@@ -67,15 +70,21 @@ def check_dkim(expected: Expected, resolver: Resolver) -> Finding:
     try:
         public = dkim.public_key_of(answer.texts[0])
     except dkim.BadRecord as error:
-        return invalid(f"The DKIM record is wrong: {error}. {publish}", answer)
+        return invalid(f"The DKIM record is wrong: {special_fault(answer.texts[0]) or error}. {publish}", answer)
     if public == expected.dkim_public_key:
         return ok(answer, warning=TESTING if dkim.is_testing(answer.texts[0]) else "")
+    return invalid(f"{_key_fault(public, answer.texts[0])}. {publish}", answer)
+
+
+def _key_fault(public: str, text: str) -> str:
+    if special := special_fault(text):
+        return f"The DKIM record is wrong: {special}"
     if '"' in public:
         # It was pasted as the strings of a zone file.
-        return invalid(f"The DKIM record's key has quotation marks in it: remove them. {publish}", answer)
+        return "The DKIM record's key has quotation marks in it: remove them"
     if not dkim.is_usable_key(public):
-        return invalid(f"The DKIM record's key is damaged, perhaps cut when it was pasted. {publish}", answer)
-    return invalid(f"The DKIM record has another key. {publish}", answer)
+        return "The DKIM record's key is damaged, perhaps cut when it was pasted"
+    return "The DKIM record has another key"
 
 
 def check_return_path(expected: Expected, resolver: Resolver) -> Finding:
@@ -104,7 +113,7 @@ def check_return_path(expected: Expected, resolver: Resolver) -> Finding:
                 f"(“DNS only”). {publish}",
                 *seen,
             )
-        elsewhere = doubled(expected.return_path_name, expected.name, "CNAME", resolver)
+        elsewhere = doubled(expected.return_path_name, expected.name, resolver)
         return missing(f"{why_none(seen[0], 'CNAME')} {elsewhere}{publish}", *seen)
     return invalid(f"{expected.return_path_name} leads to {name}. {publish}", *seen)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dnschecks import dmarc
 from dnschecks.dmarc_discovery import Inherited, discover
 from dnschecks.findings import Finding, failed, invalid, missing, ok
-from dnschecks.near_misses import unwrapped
+from dnschecks.near_misses import special_fault, unwrapped
 from dnschecks.resolver import Outcome, Resolver
 from servers.dns_doubled import doubled
 from servers.dns_phrases import shown, why_none
@@ -36,13 +36,14 @@ def check_dmarc(expected: Expected, resolver: Resolver) -> Finding:
         except dmarc.BadRecord as error:
             received = dmarc.as_received(records[0])
             facts = _meant(records, in_force=received.p if received else "")
-            return invalid(f"The DMARC record is wrong: {error}.", answer, facts=facts)
+            fault = special_fault(records[0]) or error
+            return invalid(f"The DMARC record is wrong: {fault}.", answer, facts=facts)
         return ok(answer, warning=_weakness(expected, own, resolver), facts=_kept(records[0], own.p))
     meant = [text for text in answer.texts if dmarc.looks_meant(unwrapped(text)[0])]
     found = discover(expected.name, resolver, exists=_exists(expected, resolver))
     if meant:
         fault = unwrapped(meant[0])[1] if dmarc.is_record(unwrapped(meant[0])[0]) else ""
-        fault = fault or "it must begin with “v=DMARC1;”"
+        fault = fault or special_fault(meant[0]) or "it must begin with “v=DMARC1;”"
         # What cannot be learned here is not needed to say so.
         above = "" if found.is_failure or found.inherited is None else found.inherited.policy
         facts = _meant([unwrapped(text)[0] for text in meant], in_force=above)
@@ -51,7 +52,7 @@ def check_dmarc(expected: Expected, resolver: Resolver) -> Finding:
         return failed(answer, *found.answers)
     publish = f"Publish the TXT record “{expected.dmarc_text or DMARC_PROPOSAL}” at {expected.dmarc_name}."
     if found.inherited is None:
-        elsewhere = doubled(expected.dmarc_name, expected.name, "TXT", resolver)
+        elsewhere = doubled(expected.dmarc_name, expected.name, resolver, text=dmarc.looks_meant)
         return missing(f"{why_none(answer, 'DMARC record')} {elsewhere}{publish}", answer, facts={IN_FORCE: ""})
     facts = {IN_FORCE: found.inherited.policy}
     if strictness(expected.dmarc_text) > strictness(facts[IN_FORCE]):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dnschecks import spf
 from dnschecks.findings import Finding, failed, invalid, missing, ok
-from dnschecks.near_misses import spf_fault
+from dnschecks.near_misses import special_fault, spf_fault, spf_ignored
 from dnschecks.resolver import Answer, Resolver
 from dnschecks.spf_costs import costs
 from dnschecks.spf_record import is_record
@@ -32,11 +32,13 @@ def check_spf(expected: Expected, resolver: Resolver) -> Finding:
     verdicts = _verdicts(expected.name, sendings, resolver)
     for _, verdict in verdicts:
         if verdict.result is spf.Result.PERMERROR:
-            return invalid(f"The SPF record cannot be evaluated: {_broken(expected, verdict, resolver)}.", answer)
+            fault = special_fault(records[0]) or _broken(expected, verdict, resolver)
+            return invalid(f"The SPF record cannot be evaluated: {fault}.", answer)
     if expected.sendings:
         refused = [(address, each) for address, each in verdicts if each.result in _REFUSALS]
         if refused:
-            return invalid(_refusal(expected, refused, records[0]), answer)
+            sentences = [_ignored(records[0]), _refusal(expected, refused, records[0])]
+            return invalid(" ".join(filter(None, sentences)), answer)
     broken = [verdict for _, verdict in verdicts if verdict.result is spf.Result.TEMPERROR]
     if broken:
         return Finding(
@@ -44,7 +46,7 @@ def check_spf(expected: Expected, resolver: Resolver) -> Finding:
             f"SPF could not be evaluated: {broken[0].reason}. The last known status is shown.",
             answer.describe(),
         )
-    return ok(answer, warning=_warning(expected, resolver))
+    return ok(answer, warning=" ".join(filter(None, [_ignored(records[0]), _warning(expected, resolver)])))
 
 
 def _none(expected: Expected, answer: Answer) -> Finding:
@@ -52,6 +54,12 @@ def _none(expected: Expected, answer: Answer) -> Finding:
         if fault := spf_fault(text):
             return invalid(f"Receivers do not take “{shown(text)}” for an SPF record: {fault}.", answer)
     return missing(f"There is no SPF record. Publish the TXT record “{spf_text(expected)}” at {expected.name}.", answer)
+
+
+def _ignored(record: str) -> str:
+    """Return a sentence about a term that has an equals sign for a colon; "" if there is none."""
+    term = spf_ignored(record)
+    return f"Receivers ignore “{shown(term)}”: write “{shown(term.replace('=', ':', 1))}”." if term else ""
 
 
 def _warning(expected: Expected, resolver: Resolver) -> str:

@@ -278,6 +278,19 @@ def test_every_expected_host_receives(dns: LocalDNS, hosts: list[str], status: D
             "The DMARC record is wrong: “rua=d@example.com” is not an address such as mailto:dmarc@example.com.",
         ),
         (["v=DMARC1; p=none; p=reject"], INVALID, "The DMARC record is wrong: “p=” occurs twice."),
+        (
+            ["v=DMARC1; p=none;\u00a0rua=mailto:d@example.com"],
+            INVALID,
+            "The DMARC record is wrong: it has no-break spaces, which look like blanks: replace them with blanks.",
+        ),
+        (
+            ["v=DMARC1\u00a0; p=none"],
+            INVALID,
+            (
+                "“v=DMARC1\u00a0; p=none” is not a DMARC record: it has no-break spaces, which look like blanks: replace them "
+                "with blanks."
+            ),
+        ),
         (["v=DMARC1; none"], INVALID, "The DMARC record is wrong: “none” is not a tag=value pair."),
         (["v=dmarc1; p=none"], INVALID, "“v=dmarc1; p=none” is not a DMARC record: it must begin with “v=DMARC1;”."),
         (

@@ -36,6 +36,17 @@ OTHER_KEY = dkim.make_key_pair().public
         (f"v=DKIM1; h=sha1; p={KEY}", INVALID, "The DKIM record is wrong: it does not allow sha256 (h=)."),
         (f"v=DKIM1; s=tlsrpt; p={KEY}", INVALID, "The DKIM record is wrong: it does not allow e-mail (s=)."),
         (f"v=DKIM1; p={KEY}; p={KEY}", INVALID, "The DKIM record is wrong: “p=” occurs twice."),
+        (
+            "v=DKIM1;\u00a0p=AQAB",
+            INVALID,
+            "The DKIM record is wrong: it has no-break spaces, which look like blanks: replace them with blanks.",
+        ),
+        (
+            "v=DKIM1; p=AQ\u200bAB",
+            INVALID,
+            "The DKIM record is wrong: it has characters that are not shown: type it again, or remove them.",
+        ),
+        ("grüße", INVALID, "The DKIM record is wrong: “grüße” is not a tag=value pair."),
         ("hello", INVALID, "The DKIM record is wrong: “hello” is not a tag=value pair."),
     ],
 )
@@ -102,6 +113,27 @@ def test_a_record_with_the_domain_twice_is_found(dns: LocalDNS, check: str, shor
         ),
     )
     assert publish
+
+
+@pytest.mark.parametrize("wildcard", ['TXT "v=spf1 -all"', "CNAME example.com."])
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        ("dmarc", "There is no DMARC record at _dmarc.example.com. Publish "),
+        ("dkim", ("The 2 TXT records at postal-abc._domainkey.example.com are not DKIM records, perhaps they are those of a "
+                 "wildcard. Publish ")),
+    ],
+)  # fmt: skip
+def test_what_a_wildcard_answers_is_no_record_with_the_domain_twice(
+    dns: LocalDNS, wildcard: str, check: str, said: str
+) -> None:
+    put(dns, "example.com", "v=spf1 -all", "google-site-verification=x")
+    dns.load(f"*.example.com. 60 IN {wildcard}\n")
+    if wildcard.startswith("TXT"):
+        dns.load('*.example.com. 60 IN TXT "another=1"\n')
+    finding = find(check)
+    assert finding.status == MISSING
+    assert finding.error.startswith(said)
 
 
 def test_other_texts_of_the_domain_are_not_denied(dns: LocalDNS) -> None:

@@ -113,6 +113,53 @@ def test_spf_is_evaluated_for_every_address(dns: LocalDNS, record: str, error: s
     assert (finding.status, finding.error) == (INVALID if error else OK, error)
 
 
+@pytest.mark.parametrize(
+    ("record", "status", "error", "warning"),
+    [
+        (
+            "v=spf1 ip4=192.0.2.0/24 include:_spf.postal -all",
+            OK,
+            "",
+            "Receivers ignore “ip4=192.0.2.0/24”: write “ip4:192.0.2.0/24”.",
+        ),
+        (
+            "v=spf1 include=_spf.postal +all",
+            OK,
+            "",
+            (
+                "Receivers ignore “include=_spf.postal”: write “include:_spf.postal”. “+all” passes every address, so anyone "
+                "can send as example.com. End the record with “~all” or “-all”."
+            ),
+        ),
+        (
+            "v=spf1 include=_spf.postal ip4:192.0.2.0/24 ~all",
+            INVALID,
+            (
+                "Receivers ignore “include=_spf.postal”: write “include:_spf.postal”. 2001:db8::9 does not pass (softfail by "
+                "“~all”). Put “ip6:2001:db8::9” after “v=spf1” in “v=spf1 include=_spf.postal ip4:192.0.2.0/24 ~all”."
+            ),
+            "",
+        ),
+        ("v=spf1 redirect=_spf.postal data=x", OK, "", ""),
+    ],
+)
+def test_a_term_that_receivers_ignore_for_its_equals_sign_is_named(
+    dns: LocalDNS, record: str, status: DNSStatus, error: str, warning: str
+) -> None:
+    dns.load(INCLUDED)
+    put(dns, "example.com", record)
+    finding = find("spf")
+    assert (finding.status, finding.error, finding.warning) == (status, error, warning)
+
+
+@pytest.mark.parametrize("record", ["v=spf1 ip4:192.0.2.0/24\u00a0-all", "v=spf1 ip4:192.0.2.0/24 \u200b-all"])
+def test_blanks_of_another_kind_are_told_from_blanks(dns: LocalDNS, record: str) -> None:
+    put(dns, "example.com", record)
+    finding = find("spf")
+    fault = NO_BREAK if "\u00a0" in record else UNSEEN
+    assert (finding.status, finding.error) == (INVALID, f"The SPF record cannot be evaluated: {fault}.")
+
+
 def test_several_spf_records_are_wrong_even_when_each_is_right(dns: LocalDNS) -> None:
     put(dns, "example.com", "v=spf1 +all", "v=spf1 +all ")
     finding = find("spf")
@@ -122,6 +169,8 @@ def test_several_spf_records_are_wrong_even_when_each_is_right(dns: LocalDNS) ->
     )
 
 
+NO_BREAK = "it has no-break spaces, which look like blanks: replace them with blanks"
+UNSEEN = "it has characters that are not shown: type it again, or remove them"
 QUOTED = "it has quotation marks as part of its text: remove them"
 VERSION = "it must begin with “v=spf1”, in these characters and followed by a blank"
 
@@ -135,6 +184,9 @@ VERSION = "it must begin with “v=spf1”, in these characters and followed by 
         ("'v=spf1 -all'", QUOTED),
         (" v=spf1 +all", "it begins with a blank: remove it"),
         ("\u00a0v=spf1 +all", "it begins with a blank: remove it"),
+        ("v=spf1\u00a0ip4:192.0.2.0/24 -all", NO_BREAK),
+        ("v=sp\u200bf1 mx -all", UNSEEN),
+        ("v=spf1\ufeff mx -all", UNSEEN),
         ("v=spf1; ip4:192.0.2.0/24; -all", "“v=spf1” must be followed by a blank, not by “;”"),
         ("v=spf1, mx -all", "“v=spf1” must be followed by a blank, not by “,”"),
         ("v=spf1include:_spf.postal -all", "a blank is missing after “v=spf1”"),
