@@ -1,32 +1,14 @@
-"""Reads files of events: newline-delimited JSON, plain, gzip or zstd, in constant memory."""
+"""Reads files of events: newline-delimited JSON, plain or compressed, in constant memory."""
 
-import gzip
-import io
 from collections.abc import Callable, Iterator
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import orjson
 
 from stats.intake.remarks import EventRefused
-from stats.intake.sources import framing
 
 # A longer line is not an event: an event has some hundreds of characters.
 LONGEST_LINE = 64 * 1024
-
-
-def open_events(stream: IO[bytes]) -> IO[bytes]:
-    """Return the stream without a byte order mark, decompressed if it is gzip or zstd. It need not be seekable."""
-    buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(cast(io.RawIOBase, stream))
-    start = buffered.peek(4)[:4]
-    if start.startswith(framing.GZIP_MAGIC):
-        buffered = io.BufferedReader(gzip.GzipFile(fileobj=buffered))
-    elif framing.is_zstd(start):
-        buffered = io.BufferedReader(framing.zstd.ZstdFile(buffered))
-    else:
-        buffered = framing.recoded(buffered) or buffered
-    if buffered.peek(3)[:3] == framing.BOM:
-        buffered.read(3)
-    return framing.with_line_feeds(buffered)
 
 
 def read_lines(stream: IO[bytes], on_line: Callable[[int], None] | None = None) -> Iterator[tuple[int, Any]]:
@@ -43,7 +25,9 @@ def read_lines(stream: IO[bytes], on_line: Callable[[int], None] | None = None) 
             _skip_line(stream)
             yield number, EventRefused("line_too_long", f"A line may have {LONGEST_LINE} bytes")
             continue
-        if line.isspace():
+        # A machine that lost its power leaves NULs where the lines before were to be.
+        line = line.lstrip(b"\0")
+        if not line or line.isspace():
             continue
         try:
             yield number, orjson.loads(line)

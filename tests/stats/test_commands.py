@@ -1,8 +1,11 @@
 """The commands of the statistics, as an operator runs them."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,11 @@ from stats.intake.tokens import find_ingest_token
 from stats.models import AddressCount, Batch, Event, IngestToken, RollupRun, ServerCount
 from tests.stats.conftest import ACTOR, NOW, Tenant
 from tests.stats.events import assert_counts, event, random_events
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 
@@ -186,10 +194,27 @@ def test_it_refuses_files_that_cannot_be_read(tmp_path: Path, events: list[dict[
         run("ingest_events", str(tmp_path / "none"))
     with pytest.raises(CommandError, match="directory"):
         run("ingest_events", str(tmp_path))
-    cut = tmp_path / "cut.gz"
-    cut.write_bytes(gzip.compress(lines(events))[:-20])
-    with pytest.raises(CommandError, match="ended before"):
-        run("ingest_events", str(cut))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd.compress])
+def test_of_a_damaged_file_it_stores_what_is_whole(pack: Any, tmp_path: Path, acme: Tenant, now: Any) -> None:
+    # With texts that cannot be compressed: bzip2 has blocks of 900 kB, which are whole or nothing.
+    padded = [{**each, "note": os.urandom(500).hex()} for each in random_events([acme], 2_000, seed=7, until=now)]
+    packed = pack(lines(padded))
+    for harmed in (packed[: len(packed) * 9 // 10], packed[:-9] + b"\xff" * 9):
+        path = tmp_path / "harmed"
+        path.write_bytes(harmed)
+        with pytest.raises(
+            CommandError, match="data is cut off or damaged: up to 64 KiB before its end have not been read"
+        ):
+            run("ingest_events", str(path))
+        assert Event.objects.count() > 1_200
+
+
+def test_nuls_that_a_loss_of_power_leaves_are_no_part_of_a_line(tmp_path: Path, events: list[dict[str, Any]]) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(b"\0" * 4_096 + lines(events).replace(b"\n", b"\n\0\0\0"))
+    assert answer("ingest_events", str(path))["accepted"] == len(events)
 
 
 def test_it_rolls_up_and_again_changes_nothing(events: list[dict[str, Any]], tmp_path: Path, now: Any) -> None:

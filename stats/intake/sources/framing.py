@@ -60,6 +60,7 @@ class _Limited(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
+            # Where an error comes, what is before it is not given: of damaged data it may be wrong, and make another event.
             part = self._stream.read(len(buffer))
         except (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError):
             packing = next((name for kind, name in _PACKINGS if isinstance(self._stream, kind)), "")
@@ -158,11 +159,16 @@ def is_zstd(start: bytes) -> bool:
 
 
 def broken(stream: IO[bytes]) -> str:
-    """Return the compression whose data was truncated or invalid, or the empty text."""
-    raw = cast(io.BufferedReader, stream).raw
+    """Return the compression whose data was truncated or invalid, or the empty text; of a stream that was read to its end."""
+    raw = getattr(stream, "raw", None)
     if isinstance(raw, _Lines):
         return broken(raw.stream)
-    return cast(_Limited, raw).broken
+    return raw.broken if isinstance(raw, _Limited) else ""
+
+
+def said_of_broken(packing: str) -> str:
+    """Return the reason for the refusal of what is not there."""
+    return f"The {packing} data is cut off or damaged: up to {_CHUNK // 1024} KiB before its end have not been read"
 
 
 def lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | Refused, bool]]:
@@ -178,11 +184,11 @@ def lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | Refused, bool]]:
             yield number, Refused(number, "line_too_long", f"A line may have {LONGEST_LINE} bytes"), True
         else:
             whole = line.endswith(b"\n")
-            yield number, line.rstrip(b"\r\n"), whole
+            # A machine that lost its power leaves NULs where the lines before were to be.
+            yield number, line.rstrip(b"\r\n").lstrip(b"\0"), whole
         number += 1
     if packing := broken(stream):
-        message = f"The {packing} data is cut off or damaged: what was before it has been read"
-        yield number, Refused(number, f"invalid_{packing}", message), True
+        yield number, Refused(number, f"invalid_{packing}", said_of_broken(packing)), True
 
 
 def json_records(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
@@ -255,7 +261,7 @@ def _each(begun: list[tuple[int, bytes | Refused]]) -> Iterator[tuple[int, Any]]
 
 
 def _array(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
-    body = stream.read(LARGEST_ARRAY + 1)
+    body = stream.read(LARGEST_ARRAY + 1).lstrip(b"\0")
     if len(body) > LARGEST_ARRAY:
         yield 0, Refused(0, "array_too_large", "A JSON array may have 16 MiB; send newline-delimited JSON")
         return
@@ -280,10 +286,10 @@ def _array(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
 
 
 def _first(stream: IO[bytes]) -> bytes:
-    """Return the first character that is not white space, consuming only white space from the stream."""
+    """Return the first character that is neither white space nor NUL, consuming only those from the stream."""
     buffered = cast(io.BufferedReader, stream)
     while start := buffered.peek(1):
-        rest = start.lstrip()
+        rest = start.lstrip(b"\0 \t\n\r\v\f")
         if rest:
             return rest[:1]
         buffered.read(len(start))

@@ -18,9 +18,10 @@ from core.commands import PlainCommand
 from core.errors import Refused
 from stats.intake import event_sources
 from stats.intake.delivery import StateMoved, deliver
-from stats.intake.files import open_events, read_lines
+from stats.intake.files import read_lines
 from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
 from stats.intake.remarks import Remark
+from stats.intake.sources.framing import broken, open_stream, said_of_broken
 from stats.intake.tally import COUNTS, LISTS, Tally
 from stats.ledger.storage import yield_to_writers
 from stats.tasks import request_fold
@@ -33,7 +34,7 @@ BAR_WIDTH = 30
 
 class Command(PlainCommand):
     help = (
-        "Store the events of a file (one JSON object per line; plain, gzip or zstd; - for standard input) or, with "
+        "Store the events of a file (one JSON object per line; plain, gzip, bzip2, xz or zstd; - for standard input) or, with "
         "--source, of files in the format of an event source. Events that are already stored count once, so an "
         "interrupted run can be repeated."
     )
@@ -62,8 +63,7 @@ class Command(PlainCommand):
                     self._ingest_file(files[0], log, as_json=options["json"])
                 else:
                     self._ingest(SourceRun(source, files, log), as_json=options["json"])
-        except (OSError, EOFError) as problem:
-            # EOFError: a gzip file that was cut off.
+        except OSError as problem:
             raise CommandError(f"{', '.join(files)}: {problem}") from None
         except Refused as problem:
             raise CommandError(problem.message) from None
@@ -83,6 +83,8 @@ class Command(PlainCommand):
         except KeyboardInterrupt:
             advice = "Interrupted. Run the command again: events that are already stored count once."
             raise CommandError(f"{run.summary()} {advice}", returncode=130) from None
+        except Damaged as problem:
+            raise CommandError(f"{run.summary()} {problem}.") from None
         finally:
             request_fold()
         if as_json:
@@ -94,6 +96,10 @@ class Command(PlainCommand):
             if (more := run.tally.total(name) - MOST_SHOWN) > 0:
                 self.stderr.write(f"and {more:,} more {name}")
         self.stdout.write(run.summary())
+
+
+class Damaged(Exception):
+    """Compressed data ends too early, or is damaged; what was before that is stored."""
 
 
 class Run(ABC):
@@ -158,7 +164,8 @@ class FileRun(Run):
 
     def __init__(self, raw: IO[bytes], log: IO[str] | None, bar: "Bar | None") -> None:
         super().__init__(log)
-        self._lines = read_lines(open_events(raw))
+        self._stream = open_stream(raw)
+        self._lines = read_lines(self._stream)
         self._bar = bar
         self.done = 0
 
@@ -174,6 +181,8 @@ class FileRun(Run):
             yield_to_writers()
         if self._bar:
             self._bar.clear()
+        if packing := broken(self._stream):
+            raise Damaged(said_of_broken(packing))
 
     def _batches(self) -> Iterator[tuple[list[int], list[Any]]]:
         numbers: list[int] = []

@@ -183,7 +183,13 @@ def test_damaged_packing_is_told_after_what_could_be_read(pack, code, harm):
     broken = packed[: len(packed) // 2] if harm == "cut" else packed[:-9] + b"\xff" * 9
     outcomes = read(broken)
     assert outcomes[-1].code == code
+    assert "64 KiB before its end have not been read" in outcomes[-1].message
     assert all(isinstance(each, sources.Event) for each in outcomes[:-2])
+
+
+@pytest.mark.parametrize("body", [LINES, json.dumps([ONE, TWO]).encode(), LINES.replace(b"\n", b"\n\0\0")])
+def test_nuls_that_a_loss_of_power_leaves_are_no_part_of_a_line(body):
+    assert read(b"\0" * 5_000 + body) == BOTH
 
 
 def test_a_bomb_stops_at_the_limit():
