@@ -8,10 +8,11 @@ from django.db.models import QuerySet
 from core import sql_lists
 from core.atomic_acts import atomic_act
 from core.audit import Actor
-from core.csv_table import Row, at_line
+from core.csv_table import Row
 from core.errors import Fault, Invalid
 from core.labels import NOTHING
 from core.names import fold
+from ippools.addresses import lock_addresses
 from ippools.models import IPAddress
 from nodes import nodes
 from nodes.models import Node, NodeAddress
@@ -37,39 +38,46 @@ def import_rows(rows: Sequence[Row], *, actor: Actor) -> Outcome:
     """
     outcome = address_file.import_rows(rows, actor=actor)
     said = [row for row in rows if row.text(COLUMN)]
+    if said:
+        # What is read below stays true until it is changed.
+        lock_addresses()
     found = IPAddress.objects.filter(ipv4__in=sql_lists.addresses({row.code("ipv4") for row in said}))
     addresses = {each.ipv4: each for each in found}
     placed = NodeAddress.objects.filter(ip_address__in=found.values("pk")).select_related("node")
     on = {each.ip_address_id: each.node for each in placed}
     known = {node.name_key: node for node in Node.objects.all()}
+    taken: dict[Node, set[str]] = {}
+    given: dict[Node, list[IPAddress]] = {}
     faults: list[Fault] = []
     for row in said:
         address = addresses[row.code("ipv4")]
-        before = on.get(address.pk)
-        try:
-            after = _move(address, before, row.text(COLUMN), known, actor)
-        except Invalid as refusal:
-            faults += at_line(row, Invalid(*(Fault(COLUMN, each.message) for each in refusal.faults)))
+        before, name = on.get(address.pk), fold(row.text(COLUMN))
+        after = None if name == NOTHING else known.get(name)
+        if after is None and name != NOTHING:
+            faults.append(Fault(f"line {row.line}.{COLUMN}", "is not the name of a node"))
+        elif after == before:
             continue
-        if after != before:
+        elif after is not None and before is not None:
+            faults.append(Fault(f"line {row.line}.{COLUMN}", f"{address.ipv4} is on node {before.name} already"))
+        elif after is not None:
+            given.setdefault(after, []).append(address)
+            _note(outcome, address.ipv4, before, after)
+        elif before is not None:
+            taken.setdefault(before, set()).add(address.ipv4)
             _note(outcome, address.ipv4, before, after)
     if faults:
         raise Invalid(*faults)
+    _move(taken, given, actor)
     return outcome
 
 
-def _move(address: IPAddress, before: Node | None, name: str, known: Mapping[str, Node], actor: Actor) -> Node | None:
-    """Assign the address to the node with this name, or to none; return the node's name."""
-    if fold(name) == NOTHING:
-        if before is not None:
-            left = [each for each in nodes.addresses_on(before) if each != address.ipv4]
-            nodes.change_node(node=before, addresses=left, actor=actor)
-        return None
-    node = known.get(fold(name))
-    if node is None:
-        raise Invalid(Fault("", "is not the name of a node"))
-    nodes.add_addresses(node=node, addresses=[address], actor=actor)
-    return node
+def _move(taken: Mapping[Node, set[str]], given: Mapping[Node, Sequence[IPAddress]], actor: Actor) -> None:
+    """Take addresses off their nodes, and put others on theirs: once for each node, however many addresses it has."""
+    for node in sorted(taken, key=lambda each: each.pk):
+        left = [each for each in nodes.addresses_on(node) if each not in taken[node]]
+        nodes.change_node(node=node, addresses=left, actor=actor)
+    for node in sorted(given, key=lambda each: each.pk):
+        nodes.add_addresses(node=node, addresses=given[node], actor=actor)
 
 
 def _note(outcome: Outcome, ipv4: str, before: Node | None, after: Node | None) -> None:

@@ -4,10 +4,12 @@ import pytest
 
 from core.csv_table import Row
 from core.errors import Invalid
+from core.models import AuditEntry
 from ippools.models import IPAddress
 from nodes.address_file import COLUMNS, import_rows, rows_of
-from nodes.nodes import addresses_on
+from nodes.nodes import addresses_on, change_node
 from tests.cast import ANN
+from tests.factories import IPAddressFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -63,3 +65,15 @@ def test_it_rejects_another_nodes_address_and_unknown_nodes(site):
 def test_an_empty_cell_and_no_column_say_nothing_of_nodes(site):
     import_rows([row(2, "192.0.2.1", priority="50"), row(3, "192.0.2.2", node=" ")], actor=ANN)
     assert addresses_on(site.here) == ["192.0.2.1", "192.0.2.2"]
+
+
+@pytest.mark.storage
+def test_a_node_is_changed_once_however_many_addresses_come_and_go(site):
+    """Otherwise a file of 1,000 rows writes all addresses of the node a thousand times into the audit trail."""
+    made = [each.ipv4 for each in IPAddressFactory.create_batch(40)]
+    change_node(node=site.here, addresses=made[:20], actor=ANN)
+    last = AuditEntry.objects.latest("pk").pk
+    import_rows([row(line, ipv4, node="none" if line < 22 else "here") for line, ipv4 in enumerate(made, 2)], actor=ANN)
+    assert addresses_on(site.here) == made[20:]
+    acts = AuditEntry.objects.filter(pk__gt=last).order_by("pk").values_list("act", flat=True)
+    assert list(acts) == ["node.changed", "node.addresses_added"]
