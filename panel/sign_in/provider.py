@@ -1,6 +1,8 @@
 """The OpenID provider, by Authlib. Imported only where SLUICE_OIDC_ISSUER is set."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -11,6 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from joserfc.errors import JoseError
 from requests.exceptions import RequestException
 
+from core.errors import Busy
+from core.slots import Slots
 from servers.provided_roles import Person
 
 logger = structlog.get_logger(__name__)
@@ -27,6 +31,26 @@ LONGEST_SUBJECT, LONGEST_ISSUER, MOST_GROUPS = 255, 500, 1_000
 
 class ProviderFault(Exception):
     """The provider is away, refused the sign-in, or answered what must not be believed; has the reason for the log."""
+
+
+class TooManySignIns(Busy):
+    """As many requests of this process wait for the provider as may."""
+
+
+_slots = Slots(TooManySignIns)
+
+
+@contextlib.contextmanager
+def _waiting() -> Iterator[None]:
+    """Wait for the provider in one of a quarter of the threads, at most; raises ProviderFault.
+
+    Whoever has no account can begin a sign-in: while the provider is slow, others must not wait for it.
+    """
+    try:
+        with _slots.taken(object(), slots=max(1, settings.SLUICE_WEB_THREADS // 4)):
+            yield
+    except TooManySignIns:
+        raise ProviderFault("Too many requests wait for the provider") from None
 
 
 class _Client(DjangoOAuth2App):
@@ -48,14 +72,23 @@ _known: tuple[tuple[str, ...], float, _Client] | None = None
 
 def begin(request: HttpRequest, redirect_uri: str) -> HttpResponse:
     """Send the browser to the provider; state, nonce and PKCE's verifier are kept in the session. Raises ProviderFault."""
+    client = _client()
     try:
-        return _client().authorize_redirect(request, redirect_uri)
+        if "_loaded_at" not in client.server_metadata:
+            with _waiting():
+                client.load_server_metadata()
+        return client.authorize_redirect(request, redirect_uri)
     except _FAULTS as fault:
         raise _told(fault) from fault
 
 
 def finish(request: HttpRequest) -> Person:
     """Return who came back from the provider. Raises ProviderFault."""
+    with _waiting():
+        return _finish(request)
+
+
+def _finish(request: HttpRequest) -> Person:
     client = _client()
     try:
         metadata = client.load_server_metadata()

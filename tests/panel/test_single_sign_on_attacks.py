@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import hmac
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from core.models import User
@@ -150,3 +152,28 @@ def test_wrong_client_secrets_are_told(acme, provider, settings):
     page = client.get(go(client, provider, groups=["it"]).headers["Location"])
     assert "did not succeed" in page.content.decode()
     assert provider.refused == ["invalid_client"]
+
+
+def test_a_provider_that_never_answers_takes_a_quarter_of_the_threads(acme, provider, settings, monkeypatch):
+    """Who has no account can begin a sign-in, and so make a thread wait."""
+    from panel.sign_in import provider as module
+
+    monkeypatch.setattr(module, "TIMEOUT", 1)
+    settings.SLUICE_WEB_THREADS = 8
+
+    def begin(_):
+        began = time.monotonic()
+        with pytest.raises(module.ProviderFault) as fault:
+            module.begin(RequestFactory().get("/"), "http://testserver/")
+        return "Too many requests" in str(fault.value), time.monotonic() - began
+
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(8) as pool:
+        settings.SLUICE_OIDC_ISSUER = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        answers = sorted(pool.map(begin, range(8)))
+    assert [is_refused for is_refused, _ in answers] == [False] * 2 + [True] * 6
+    assert max(seconds for is_refused, seconds in answers if is_refused) < 0.5
+    # The places are free again.
+    settings.SLUICE_OIDC_ISSUER = provider.issuer
+    client = Client()
+    go(client, provider, groups=["it"], preferred_username="ina")
+    assert is_in(client)
