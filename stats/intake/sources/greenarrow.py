@@ -3,7 +3,6 @@
 from typing import Any
 
 from stats.intake.sources.base import (
-    Fields,
     Found,
     Ignored,
     RecordReader,
@@ -18,6 +17,7 @@ from stats.intake.sources.base import (
     tenant,
     text,
 )
+from stats.intake.sources.fields import Fields
 from stats.intake.sources.framing import json_records, open_stream
 
 _STATUSES = {"success": "sent", "failure": "bounced", "failure_toolong": "bounced", "deferral": "deferred"}

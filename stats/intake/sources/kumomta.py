@@ -6,7 +6,6 @@ from typing import Any
 
 from stats.intake.sources.base import (
     Event,
-    Fields,
     Found,
     Ignored,
     RecordReader,
@@ -24,6 +23,7 @@ from stats.intake.sources.base import (
     tenant,
     text,
 )
+from stats.intake.sources.fields import Fields
 from stats.intake.sources.framing import json_records, open_stream
 
 _KINDS = {

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from stats.intake.sources.base import (
     BadKey,
     BadSignature,
-    Fields,
     Found,
     Ignored,
     RecordReader,
@@ -28,6 +27,7 @@ from stats.intake.sources.base import (
     tenant,
     text,
 )
+from stats.intake.sources.fields import Fields
 from stats.intake.sources.framing import json_records, open_stream
 
 _KINDS = {

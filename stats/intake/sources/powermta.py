@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from stats.intake.sources.base import (
-    Fields,
     Found,
     Ignored,
     Outcome,
@@ -18,6 +17,7 @@ from stats.intake.sources.base import (
     stamp,
     tenant,
 )
+from stats.intake.sources.fields import Fields
 from stats.intake.sources.framing import csv_records, open_stream
 
 _KINDS = {

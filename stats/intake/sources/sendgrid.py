@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from stats.intake.sources.base import (
     BadKey,
     BadSignature,
-    Fields,
     Found,
     Ignored,
     RecordReader,
@@ -25,6 +24,7 @@ from stats.intake.sources.base import (
     tenant,
     text,
 )
+from stats.intake.sources.fields import Fields
 from stats.intake.sources.framing import json_records, open_stream
 
 _KINDS = {

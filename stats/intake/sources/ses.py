@@ -18,7 +18,6 @@ from stats.intake.sources.base import (
     BadKey,
     BadSignature,
     Event,
-    Fields,
     Found,
     Ignored,
     RecordReader,
@@ -34,6 +33,7 @@ from stats.intake.sources.base import (
     tenant,
     text,
 )
+from stats.intake.sources.fields import Fields
 from stats.intake.sources.framing import json_records, open_stream
 
 # By event type: kind, the member with its own values, and the list of its recipients.
