@@ -4,6 +4,8 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from django.db.models import Field
+
 from stats.models.ledger import Event
 
 # The values of an event in the order of COLUMNS; the batch that it is stored with is not among them.
@@ -37,13 +39,24 @@ def is_same(one: Row, other: Row) -> bool:
     return all(one[position] == other[position] for position in CONTENT)
 
 
+def packed(field: "Field[Any, Any]") -> tuple[int, str]:
+    """Return the length and the code of a column's values; raises TypeError for one that is no number."""
+    kind = field.get_internal_type()
+    if kind not in _PACKED:
+        raise TypeError(
+            f"Event.{field.name} is a {kind}, and a row of the ledger has numbers only. Of a few words store their numbers"
+            " (choices, as stats.kinds has them), of many the row of a table that has them (stats.models.names)."
+        )
+    return _PACKED[kind]
+
+
 def _packer() -> Callable[[Iterable[Row], int], list[bytes]]:
     """Return the function that packs rows and their batch as COPY wants them: each value after its length.
 
     Its call is written out, as that of a dataclass's __init__ is: chaining lengths and values together for each row takes
     three times as long, and packing is most of what storing costs this process.
     """
-    types = [_PACKED[field.get_internal_type()] for field in _FIELDS] + [_PACKED["BigIntegerField"]]
+    types = [packed(field) for field in _FIELDS] + [_PACKED["BigIntegerField"]]
     pack = struct.Struct(">h" + "".join(f"i{code}" for _, code in types)).pack
     values = ", ".join(f"{length}, {name}" for (length, _), name in zip(types, (*COLUMNS, _BATCH), strict=True))
     source = f"lambda rows, {_BATCH}: [pack({len(types)}, {values}) for {', '.join(COLUMNS)} in rows]"

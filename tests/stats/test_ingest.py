@@ -143,18 +143,19 @@ def test_a_sender_that_cannot_be_read_does_not_lose_the_event(acme: Tenant, mail
     assert dict(Sender.objects.values_list("pk", "name")).get(Event.objects.get().sender_id) == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("code", [199, 600, "abc", "55", True, [], 5.5]),
-        ("enhanced", ["5.1", "6.1.1", 5, {}, "5.1.1111"]),
-        ("reply", [5, [], {}]),
-        ("mx", [5, [], "x" * 256]),
-        ("seconds", [-1, "1", True, [], 1e300, float("nan")]),
-        ("attempt", [0, -1, "1", True, 1.5]),
-        ("rule", [-1, "1", True, 1.5, 2**64, 999]),
-    ],
-)
+# Values of each optional field that cannot be read.
+UNREADABLE: dict[str, list[Any]] = {
+    "code": [199, 600, "abc", "55", True, [], 5.5],
+    "enhanced": ["5.1", "6.1.1", 5, {}, "5.1.1111"],
+    "reply": [5, [], {}],
+    "mx": [5, [], "x" * 256],
+    "seconds": [-1, "1", True, [], 1e300, float("nan")],
+    "attempt": [0, -1, "1", True, 1.5],
+    "rule": [-1, "1", True, 1.5, 2**64, 999],
+}
+
+
+@pytest.mark.parametrize(("name", "values"), UNREADABLE.items())
 def test_an_optional_field_that_cannot_be_read_is_left_out_with_a_warning(
     acme: Tenant, name: str, values: list[Any]
 ) -> None:
