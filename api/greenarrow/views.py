@@ -54,7 +54,7 @@ class GreenArrowViewSet(DialectViewSet):
     statistics: ClassVar[frozenset[str]] = frozenset()
     # Actions that change nothing though they are asked by POST, which holds more than a URL can.
     reading_posts: ClassVar[frozenset[str]] = frozenset()
-    # What `list` can be filtered by.
+    # What `list` can be filtered by, where it answers by `page_of`.
     filterset_class: ClassVar[Any] = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -102,6 +102,13 @@ class GreenArrowViewSet(DialectViewSet):
         """Return the names of the filters that the action takes."""
         return list(self.filterset_class.base_filters) if self.filterset_class and self.action == "list" else []
 
+    def page_of(self, plural: str, rows: QuerySet[Any], **columns: str) -> dict[str, Any]:
+        """Return a page of the rows that the action's filters leave; `columns` as Rows has them, none for ids and names."""
+        page = page_request(self.request, filters=self.filter_names())
+        if page.filters:
+            rows = self.filterset_class(page.filters, queryset=rows).qs
+        return page.answer(plural, Rows(rows, columns) if columns else Rows(rows))
+
     def body_root(self, root: str = "") -> object:
         """Return whatever is under the root key; the body is JSON whatever its Content-Type says."""
         body, root = parse_json(self.body()), root or self.root
@@ -147,11 +154,7 @@ class RecordViewSet(GreenArrowViewSet):
 
     def list(self, request: Request) -> dict[str, Any]:
         """List ids and names."""
-        page = page_request(request, filters=self.filter_names())
-        rows = self.queryset.model._default_manager.all()
-        if page.filters:
-            rows = self.filterset_class(page.filters, queryset=rows).qs
-        return page.answer(self.plural, Rows(rows))
+        return self.page_of(self.plural, self.queryset.model._default_manager.all())
 
     def create(self, request: Request) -> dict[str, Any]:
         """Create one."""

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.request import Request
 
 from api.greenarrow.fields import ByReference
-from api.greenarrow.pagination import Rows, UsedBy, page_request
+from api.greenarrow.pagination import UsedBy, page_request
 from api.greenarrow.reading import Record, many
 from api.greenarrow.serializers import ReferringSerializer, VirtualMTASerializer
 from api.greenarrow.views import GreenArrowViewSet, action, found
@@ -35,8 +35,7 @@ class VirtualMTAs(GreenArrowViewSet):
 
     def list(self, request: Request) -> dict[str, Any]:
         """List types, ids and names."""
-        rows = Rows(VirtualMTA.objects.all(), columns={"type": "kind", "id": "pk", "name": "name"})
-        return page_request(request).answer("virtual_mtas", rows)
+        return self.page_of("virtual_mtas", VirtualMTA.objects.all(), type="kind", id="pk", name="name")
 
     @action(detail=False)
     def default(self, request: Request) -> dict[str, Any]:

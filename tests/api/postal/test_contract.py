@@ -3,7 +3,9 @@
 import datetime
 import gzip
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -16,7 +18,7 @@ from api.postal.fields import Flag, Items, Moment, Names, Text, Whole
 from api.postal.renderers import ip_pools_renderer
 from servers.models import Credential, Server
 from tests.api.postal.conftest import NO_KEY, NOW, SUSPENDED, WRONG_KEY, error, make_pool
-from tests.api.postal.endpoints import ENDPOINTS
+from tests.api.postal.endpoints import ENDPOINTS, Endpoint
 from tests.watched import watching
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +53,17 @@ def parameter_fault(path: str, message: str) -> dict:
     if PATHS[path].view.renderer is ip_pools_renderer:
         return error("ParameterError", message)
     return {"status": "parameter-error", "flags": {}, "data": {"message": message}}
+
+
+def test_the_page_has_every_endpoint():
+    """It is written by hand: what is not on it was not meant to be there."""
+    page = (Path(__file__).parents[3] / "docs/postal.md").read_text()
+    untold = [each.route for each in ENDPOINTS if not re.search(rf"[`/]{re.escape(name_of(each))}(?![\w/-])", page)]
+    assert untold == [], "describe it in docs/postal.md"
+
+
+def name_of(endpoint: Endpoint) -> str:
+    return endpoint.route.replace("<str:name>", "NAME")
 
 
 # --- who asks ---------------------------------------------------------------------------------------------------------
