@@ -10,9 +10,6 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from panel.apps import load_pages
 
-# unfold and Django have these for every site; they show no records.
-SITE_PAGES = ("index", "search", "password_change", "password_change_done", "autocomplete", "jsi18n", "app_list")
-
 
 @dataclass(frozen=True)
 class Address:
@@ -72,7 +69,9 @@ def looks(record_of: Callable[[str], Any]) -> dict[str, str]:
         if place.name == "app_list":
             path = reverse("admin:app_list", kwargs={"app_label": "servers"})
         else:
-            args = [record_of(str(place.model)).pk] if place.has_record else ARGUMENTS.get(place.name, [])
+            record = record_of(str(place.model)) if place.has_record else None
+            assert record or not place.has_record, f"make a {place.model} in `platform` of tests/panel/conftest.py"
+            args = [record.pk] if record else ARGUMENTS.get(place.name, [])
             path = reverse(f"admin:{place.name}", args=args)
         asked = AUTOCOMPLETE if place.name == "autocomplete" else ASKED.get(place.name)
         found[place.name] = f"{path}?{urlencode(asked)}" if asked else path
