@@ -69,6 +69,8 @@ def test_the_family_is_complete():
     assert not untested, (
         f"Write tests/api/greenarrow/test_<endpoint>.py for {untested}: it works, malformed, queries counted"
     )
+    roots = {view.cls.root for verb, _, view in ENDPOINTS if verb in ("POST", "PUT")}
+    assert roots <= NAMES.keys(), "name the keys of a new record in NAMES, below"
     assert all(issubclass(view.cls, GreenArrowViewSet) for _, _, view in ENDPOINTS)
 
 
