@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from stats.counts import buckets, tiers
 from stats.counts.buckets import Grain
-from stats.ledger import storage
+from stats.ledger import keys, partitions, storage
 from stats.models import Batch, RollupRun
 
 
@@ -71,13 +71,16 @@ def add_to_counts(batches: Sequence[Batch], *, now: datetime.datetime) -> int:
     Scopes in a fixed order and rows by their keys, so that folders at each other's side wait instead of deadlocking.
     """
     first_minute = first_kept_minute(now)
-    events = _of(batches)
+    last_minute = max(keys.minute_of_key(batch.greatest_key) for batch in batches)
+    events, source = select_of(batches)
     rows = 0
     for scope in tiers.SCOPES:
         condition = events
         if scope.finest == Grain.MINUTE:
+            if last_minute < first_minute:
+                continue
             condition += f" AND minute >= {first_minute:d}"
-        rows += storage.execute(tiers.fold_events(scope, condition, first_hour=first_kept_hour(now, scope)))
+        rows += storage.execute(tiers.fold_events(scope, condition, source, first_hour=first_kept_hour(now, scope)))
     return rows
 
 
@@ -89,16 +92,16 @@ def first_kept_hour(now: datetime.datetime, scope: tiers.Scope = tiers.SERVERS) 
     return buckets.hour_of(now - scope.hours_kept)
 
 
-def _of(batches: Sequence[Batch]) -> str:
-    """Return the condition that selects the events of these batches.
+def select_of(batches: Sequence[Batch]) -> tuple[str, str]:
+    """Return the condition that selects the events of these batches, and what to select them from.
 
     The range beside the list is for the planner: without statistics, as on the partition of a day that has just begun, it
-    takes a long list for half of the table and reads all of it. The keys leave out the partitions of other days.
+    takes a long list for half of the table and reads all of it.
     """
     numbers = sorted(batch.pk for batch in batches)
-    least = storage.key_literal(min(batch.least_key for batch in batches))
-    greatest = storage.key_literal(max(batch.greatest_key for batch in batches))
     return (
-        f"batch_id BETWEEN {numbers[0]} AND {numbers[-1]} AND batch_id IN ({', '.join(map(str, numbers))})"
-        f" AND key >= {least} AND key <= {greatest}"
+        f"batch_id BETWEEN {numbers[0]} AND {numbers[-1]} AND batch_id IN ({', '.join(map(str, numbers))})",
+        partitions.events_between(
+            min(batch.least_key for batch in batches), max(batch.greatest_key for batch in batches)
+        ),
     )

@@ -156,10 +156,11 @@ SCOPES = (
 )  # fmt: skip
 
 
-def group_events(scope: Scope, grain: Grain, events: str) -> str:
-    """Return the SELECT that counts events by bucket and keys; `events` is a condition on the events table."""
+def group_events(scope: Scope, grain: Grain, events: str, source: str = "stats_event") -> str:
+    """Return the SELECT that counts events by bucket and keys; `events` is a condition on the events table, or on a
+    `source` that has some of its rows."""
     return (
-        f"SELECT {_FROM_MINUTE[grain]} AS bucket, {scope.columns}, {scope.count_events} FROM stats_event"
+        f"SELECT {_FROM_MINUTE[grain]} AS bucket, {scope.columns}, {scope.count_events} FROM {source}"
         f" WHERE {events} AND {scope.condition} GROUP BY 1, {scope.columns}"
     )
 
@@ -184,10 +185,11 @@ def lacking_batches(batches: str, events: str) -> str:
     )
 
 
-def fold_events(scope: Scope, events: str, *, first_hour: int) -> str:
-    """Return the statement that adds events to all tiers of a scope; hours before `first_hour` are not kept, so not written."""
+def fold_events(scope: Scope, events: str, source: str, *, first_hour: int) -> str:
+    """Return the statement that adds events of a source (`group_events`) to all tiers of a scope; hours before
+    `first_hour` are not kept, so not written."""
     tiers = " UNION ALL ".join(_tier(scope, grain, first_hour) for grain in scope.grains)
-    base = group_events(scope, scope.finest, events)
+    base = group_events(scope, scope.finest, events, source)
     return _add(scope, tiers, f"WITH base AS MATERIALIZED ({base}) ")
 
 

@@ -36,5 +36,9 @@ def least_key(day: int) -> uuid.UUID:
     return uuid.UUID(int=(day * MILLISECONDS_A_DAY) << (8 * _HASH_BYTES))
 
 
+def minute_of_key(key: uuid.UUID) -> int:
+    return (key.int >> (8 * _HASH_BYTES)) // MILLISECONDS_A_MINUTE
+
+
 def day_of_key(key: uuid.UUID) -> int:
     return (key.int >> (8 * _HASH_BYTES)) // MILLISECONDS_A_DAY

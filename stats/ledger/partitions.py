@@ -6,6 +6,7 @@ query pays for.
 """
 
 import datetime
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from django.conf import settings
 
 from core.locks import advisory
 from stats.counts import buckets
-from stats.ledger import keys, storage
+from stats.ledger import keys, row, storage
 
 # A day that is this much older than events are kept shares a partition with its month.
 _FAR = datetime.timedelta(days=30)
@@ -59,6 +60,21 @@ def existing() -> list[Partition]:
         first, *end = (int(number) for number in name.removeprefix("stats_event_").split("_"))
         partitions.append(Partition(first, end[0] if end else first + 1, is_attached, is_half_detached))
     return sorted(partitions)
+
+
+def events_between(least: uuid.UUID, greatest: uuid.UUID) -> str:
+    """Return what stands after FROM, named as the table is, for the events of some batches: the partitions that can have them.
+
+    Not a condition on keys, which would leave out the others as well: the planner then reads the keys of the whole time
+    between beside the batches' own rows, again for each scope, and a day has millions.
+    """
+    days = range(keys.day_of_key(least), keys.day_of_key(greatest) + 1)
+    holding = [
+        each.name for each in existing() if each.is_attached and each.first < days.stop and each.end > days.start
+    ]
+    if not holding:
+        return "stats_event"
+    return f"({' UNION ALL '.join(f'SELECT {row.SQL} FROM {name}' for name in holding)}) AS stats_event"
 
 
 def create(days: Iterable[int], *, now: datetime.datetime) -> None:

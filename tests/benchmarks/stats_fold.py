@@ -62,13 +62,9 @@ def _fine_scopes(batches: Sequence[Batch]) -> Iterator[Ratio]:
         yield Ratio(f"{scope.name} scope: microseconds per row written ({rows:,} rows)", seconds / rows * 1e6)
 
 
-def _events(batches: Sequence[Batch]) -> str:
-    return fold._of(batches)
-
-
 def _fold(scope: Scope, batches: Sequence[Batch]) -> str:
     first_hour = fold.first_kept_hour(datetime.datetime.now(datetime.UTC))
-    return tiers.fold_events(scope, _events(batches), first_hour=first_hour)
+    return tiers.fold_events(scope, *fold.select_of(batches), first_hour=first_hour)
 
 
 def _time(sql: str, workers: int = 0) -> tuple[float, int]:

@@ -1,13 +1,16 @@
 """Events of the far past share a partition by the month; what is promised of each day stays true of each day."""
 
 import datetime
+import re
 import threading
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-from stats.counts import buckets
+from stats.counts import buckets, tiers
 from stats.counts.audit import audit
+from stats.counts.buckets import Grain
 from stats.counts.fold import fold_all
 from stats.counts.retention import Dropped, drop_old_events
 from stats.intake.ingest import Receipt, Reporter, ingest
@@ -54,6 +57,29 @@ def test_the_far_past_is_kept_by_the_month_and_the_rest_by_the_day(acme: Tenant)
     assert report(*events) == Receipt(duplicates=8)
     assert audit(now=NOW).is_clean
     assert audit(now=NOW).days == days
+
+
+def test_a_fold_reads_the_rows_of_its_batches_and_not_the_keys_of_their_days(acme: Tenant) -> None:
+    """Days that the planner knows little of: it read the keys of a whole day beside 100 rows, again for each scope."""
+    today = buckets.day_of(NOW)
+    before = [on(acme, today, id=f"{number}") for number in range(400)]
+    report(*before)
+    new = [on(acme, today), on(acme, today - 1)]
+    assert ingest(new, reporter=PLATFORM, now=NOW) == Receipt(accepted=2)
+    with CaptureQueriesContext(connection) as queries:
+        fold_all(now=NOW)
+    folds = [
+        query["sql"] for query in queries if query["sql"].startswith("INSERT INTO stats_") and " base " in query["sql"]
+    ]
+    # Noon is more than two hours ago, so nothing counts by the minute.
+    assert len(folds) == len([scope for scope in tiers.SCOPES if scope.finest != Grain.MINUTE])
+    if storage.is_postgresql():
+        for sql in folds:
+            plan = "\n".join(line for (line,) in storage.fetch(f"EXPLAIN {sql}"))
+            scanned = set(re.findall(r"(?:on|using) (stats_event_\w+)", plan))
+            assert {f"stats_event_{day}" for day in (today - 1, today)} <= scanned, plan
+            assert not {name for name in scanned if name.endswith("_pkey")}, plan
+    assert_counted([*before, *new])
 
 
 @pytest.mark.server
