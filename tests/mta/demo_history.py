@@ -2,7 +2,7 @@
 
 import datetime
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 ADDRESSES = {"203.0.113.211": "mta1.lighthouse.example", "203.0.113.212": "mta2.lighthouse.example"}
@@ -38,19 +38,21 @@ def kind_of(code: int) -> str:
     return KINDS[0] if code == 250 else KINDS[1] if code < 500 else KINDS[2]
 
 
-def report_yesterday(server: Any, template: Any, *, now: datetime.datetime) -> None:
+def report_yesterday(
+    server: Any, template: Any, *, now: datetime.datetime, addresses: Sequence[str] = tuple(ADDRESSES)
+) -> None:
     """Store the invented events of the last 24 hours; of hours that an earlier run has stored nothing counts twice."""
     from stats.intake.ingest import Reporter, ingest
 
     rules = {each.pattern: each.rule_id for each in template.rules.domains.all()}
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     for hours in range(HOURS, 0, -1):
-        events = list(_events(this_hour - datetime.timedelta(hours=hours), rules))
+        events = list(_events(this_hour - datetime.timedelta(hours=hours), rules, addresses))
         receipt = ingest(events, reporter=Reporter(server), now=now)
         assert not receipt.refused, receipt.refused[:3]
 
 
-def _events(hour: datetime.datetime, rules: dict[str, int]) -> Iterator[dict[str, Any]]:
+def _events(hour: datetime.datetime, rules: dict[str, int], addresses: Sequence[str]) -> Iterator[dict[str, Any]]:
     # The same ones whenever it is asked.
     chance = random.Random(int(hour.timestamp()))
     number = LEAST + (MOST - LEAST) * max(0, 8 - abs(hour.hour - 9)) // 8
@@ -67,7 +69,7 @@ def _events(hour: datetime.datetime, rules: dict[str, int]) -> Iterator[dict[str
             "id": f"demo-{hour:%Y%m%d%H}-{position}",
             "type": kind_of(int(reply[:3])),
             "at": at.isoformat(),
-            "ip": chance.choice(list(ADDRESSES)),
+            "ip": chance.choice(addresses),
             "from": SENDER,
             "to": f"yesterday{position}@{domain}",
             "code": int(reply[:3]),

@@ -67,6 +67,39 @@ def prepare_two(kind: str, first: str, second: str, third: str) -> dict[str, Any
     return {"key": node.key, "passwords": {f"{name}/mail": key for name, key in passwords.items()}}
 
 
+def prepare_limit(first: str, second: str) -> dict[str, Any]:
+    """Make an organization whose server sends by two addresses with a limit for gmail.com, and yesterday's mail."""
+    from core.audit import Actor
+    from ippools.addresses import NewAddress, create_many
+    from servers.credentials import create_credential
+    from servers.pools import add_members, create_pool
+    from servers.provisioning import create_organization, create_server
+    from tests.mta.demo_history import report_yesterday
+    from throttling import templates
+
+    actor, now = Actor.of_command("mta"), timezone.now()
+    organization = create_organization(at=now, name="ACME Inc", permalink="acme", actor=actor)
+    rule = {"domains": ["gmail.com"], "max_concurrent_connections": 10, "max_messages_per_hour": 7200}
+    template = templates.create(
+        name="Large providers", max_concurrent_connections=10, max_messages_per_hour=0, rules=[rule], actor=actor
+    )
+    rows = [NewAddress(ipv4=ip, hostname=f"mta{ip[-2:]}.acme.example", template=template) for ip in (first, second)]
+    addresses = create_many(rows, actor=actor, organization_id=organization.pk)
+    pool = create_pool(organization=organization, name="Pool", ips=[], actor=actor).pool
+    add_members(pool=pool, addresses=addresses, actor=actor, organization_id=organization.pk)
+    created = create_server(organization=organization, name="Mail", pool=pool, actor=actor)
+    report_yesterday(created.server, template, now=now, addresses=[first, second])
+    return {"password": create_credential(server=created.server, kind="smtp", name="mta", actor=actor).key}
+
+
+def node() -> dict[str, Any]:
+    """Return what the node says of itself."""
+    from nodes.models import NodeReport
+
+    report = NodeReport.objects.filter(node__name="mta1").first() or NodeReport()
+    return {"revision": report.revision_applied, "error": report.error, "version": report.mta_version}
+
+
 def _server(name: str, ips: list[str], actor: Any) -> Any:
     from servers.credentials import create_credential
     from servers.pools import create_pool
@@ -178,4 +211,4 @@ def main(*known: Callable[..., Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(prepare, prepare_two, pause, hold, counts, outcomes, counted)
+    main(prepare, prepare_two, prepare_limit, node, pause, hold, counts, outcomes, counted)
