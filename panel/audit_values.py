@@ -5,7 +5,7 @@ word, and the text says how much is left out.
 """
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ _NESTED = {"throttle_program": "throttling.throttleprogram", "virtual_mta": "ipp
 _LISTS = {"ip_pool_rule.ordered": ("ids", "servers.ippoolrule")}
 # A state names few records; one that names more is cut anyway, and no page asks for more at once.
 _MOST_NAMED = 500
+# Of the records of a list (rules) that was made or deleted with the whole.
+_MOST_LINES = 20
 
 # Columns that people have other words for.
 _FIELDS = {
@@ -84,14 +86,30 @@ class Reader:
         model = _model(entry.target_type)
         if before is None or after is None:
             # Made or deleted: a line for each field that says something.
-            found = []
+            found: list[Difference] = []
             for name in dict.fromkeys([*new, *old]):
+                if records := _records_in(new.get(name) or old.get(name)):
+                    kind = audit_differences.ADDED if before is None else audit_differences.REMOVED
+                    found += self._each_of(entry, model, name, kind, records)
+                    continue
                 was, is_now = (self._shown(entry, model, name, state.get(name)) for state in (old, new))
                 if was != is_now:
                     sides = (None if before is None else cut(was), None if after is None else cut(is_now))
                     found.append(Difference(label_of(model, name), *sides))
             return found
         return [self._difference(entry, model, each) for each in audit_differences.changes(old, new)]
+
+    def _each_of(
+        self, entry: AuditEntry, model: Any, name: str, kind: str, records: list[dict[str, Any]]
+    ) -> Iterator[Difference]:
+        """Yield a line for each record of a list that was made or deleted with the whole."""
+        for each in records[:_MOST_LINES]:
+            sides = (None, each) if kind == audit_differences.ADDED else (each, None)
+            yield self._difference(entry, model, Change((name, Element(each)), kind, *sides))
+        if len(records) > _MOST_LINES:
+            more = f"… and {len(records) - _MOST_LINES:,} more"
+            is_new = kind == audit_differences.ADDED
+            yield Difference(label_of(model, name), None if is_new else more, more if is_new else None)
 
     def _difference(self, entry: AuditEntry, model: Any, change: Change) -> Difference:
         name, *inside = change.path
@@ -151,6 +169,11 @@ class Reader:
     def _named(self, label: str, pk: Any) -> str:
         # Of a record that the user cannot view, only the id is shown.
         return self.names.get((label, pk), f"no. {pk}")
+
+
+def _records_in(value: Any) -> list[dict[str, Any]]:
+    """Return a list's records; nothing where the value is anything else."""
+    return value if isinstance(value, list) and value and all(isinstance(each, dict) for each in value) else []
 
 
 def label_of(model: Any, attribute: str) -> str:

@@ -247,11 +247,16 @@ def providers_over_time(
 
 
 def shown_share(counts: Counts) -> dict[str, Any]:
-    """Return the accepted share as text (rounded down, so that 100 % means all) and as one of six steps for its colour."""
+    """Return the accepted share as text (rounded, but 100 % means all) and as one of six steps for its colour."""
     share = reputation.accepted_share(counts)
     if share is None:
         return {"share": None, "text": "–", "step": "none"}
-    return {"share": share, "text": f"{int(share * 100)} %", "step": str(sum(share >= each for each in STEPS))}
+    rounded = round(share, 2) if share == 1 else min(round(share, 2), 0.99)
+    return {
+        "share": share,
+        "text": f"{rounded:.0%}".replace("%", " %"),
+        "step": str(sum(rounded >= each for each in STEPS)),
+    }
 
 
 def line(label: str, data: list[Any], colour: str, dash: Sequence[int] = ()) -> dict[str, Any]:

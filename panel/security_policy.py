@@ -20,6 +20,8 @@ _COMMON = (
 )
 STRICT = f"{_COMMON}; script-src 'self'; style-src 'self'"
 _STYLE = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
+# The panel, and its page that needs no signing in.
+THEMED = (PANEL, "/reports/")
 THEME = f"{_COMMON}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
 
 
@@ -31,7 +33,7 @@ class ContentSecurityPolicy:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        policy = THEME if request.path.startswith(PANEL) else " ".join([STRICT, *_own_styles(response)])
+        policy = THEME if request.path.startswith(THEMED) else " ".join([STRICT, *_own_styles(response)])
         response.headers.setdefault("Content-Security-Policy", policy)
         return response
 

@@ -81,7 +81,7 @@ class QueryForm(forms.Form):
     until = forms.CharField(label="To", max_length=32)
     zone = forms.CharField(label="Time zone", max_length=64, required=False)
     grain = forms.ChoiceField(
-        label="By", required=False, choices=[("", "automatic"), *((name, name) for name in GRAINS)]
+        label="Interval", required=False, choices=[("", "automatic"), *((name, name) for name in GRAINS)]
     )
     organization = forms.ModelChoiceField(Organization.objects.none(), required=False)
     server = forms.ModelChoiceField(Server.objects.none(), required=False)

@@ -22,6 +22,16 @@ def text_input(**attrs: Any) -> forms.Widget:
     return widgets.UnfoldAdminTextInputWidget(attrs=attrs or None)
 
 
+class _URLInput(widgets.UnfoldAdminTextInputWidget):
+    """Without the theme's repetition of the URL below the field."""
+
+    input_type = "url"
+
+
+def url_input() -> forms.Widget:
+    return _URLInput()
+
+
 def text_area(rows: int = 4, **attrs: Any) -> forms.Widget:
     return widgets.UnfoldAdminTextareaWidget(attrs={"rows": rows, **attrs})
 

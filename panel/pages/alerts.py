@@ -66,14 +66,14 @@ class AlertAdmin(TenantAdmin):
 
     has_history = False
     is_added = is_changed = is_deleted = False
-    list_display = ["text", "level_label", "since", "ended_at", "condition_title", "organization"]
+    list_display = ["text", "level_label", "since", "ended_at", "condition_title", "whose"]
     list_filter = [StateFilter, "level", ConditionFilter, ("organization", RecordFilter)]
     list_select_related = ["organization"]
     search_fields = ["text"]
     search_help_text = "Words of the alert"
     ordering: ClassVar[Any] = [F("ended_at").desc(nulls_first=True), "-id"]
-    fields = ["text", "detail", "condition_title", "level", "organization", "since", "began_at", "ended_at"]
-    readonly_fields = ["condition_title"]
+    fields = ["text", "detail", "condition_title", "severity", "whose", "since", "began_at", "ended_at"]
+    readonly_fields = ["condition_title", "severity", "whose"]
     actions_detail = ["acknowledge", "snooze", "take_back"]
     change_form_outer_before_template = "panel/alert/summary.html"
 
@@ -88,10 +88,17 @@ class AlertAdmin(TenantAdmin):
     def level_label(self, record: Alert) -> str:
         return SHORT[Alert.Level(record.level)]
 
+    @display(description="Severity")
+    def severity(self, record: Alert) -> str:
+        return record.get_level_display()
+
+    @display(description="Organization", ordering="organization__name_key")
+    def whose(self, record: Alert) -> str:
+        return str(record.organization or "The platform")
+
     def summary_of(self, request: HttpRequest, record: Alert) -> dict[str, Any]:
         rows = Notice.objects.filter(alert=record).select_related("channel", "message").order_by("-pk")
-        aside = set_aside.in_force(audience=record.audience, at=timezone.now())
-        return {"alert": record, "aside": aside.get(record.key), "notices": rows[:SHOWN]}
+        return {"alert": record, "aside": _aside_of(record), "notices": rows[:SHOWN]}
 
     @act(
         title="Acknowledge",
@@ -119,11 +126,19 @@ class AlertAdmin(TenantAdmin):
         title="Remind again",
         description="Acknowledging or snoozing is undone.",
         icon="undo",
-        fits=lambda record: record.ended_at is None,
+        fits=lambda record: _aside_of(record) is not None,
     )
     def take_back(self, request: HttpRequest, record: Alert, form: ActForm) -> str:
         set_aside.take_back(audience=record.audience, key=record.key, actor=actor_of(request))
         return "Reminders are sent again."
+
+
+def _aside_of(record: Alert) -> Any:
+    """Return by whom and until when the alert is acknowledged or snoozed; None: it is not. Asked once."""
+    if not hasattr(record, "aside"):
+        found = set_aside.in_force(audience=record.audience, at=timezone.now()) if record.ended_at is None else {}
+        record.aside = found.get(record.key)  # type: ignore[attr-defined]
+    return record.aside  # type: ignore[attr-defined]
 
 
 def title_of(condition: str) -> str:

@@ -39,8 +39,8 @@ class AuditEntryAdmin(TenantAdmin):
     ]  # fmt: skip
     search_fields = ["act__startswith", "actor_label__startswith", "target_label__startswith", "request_id__exact"]
     search_help_text = "Act, person, record or request ID"
-    fields = ["exactly_when", "who", "what", "of_what", "request_id"]
-    readonly_fields = ["exactly_when", "who", "what", "of_what"]
+    fields = ["exactly_when", "who", "what", "of_what", "of_request"]
+    readonly_fields = ["exactly_when", "who", "what", "of_what", "of_request"]
     change_form_outer_after_template = "panel/audit.html"
 
     def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
@@ -72,6 +72,10 @@ class AuditEntryAdmin(TenantAdmin):
     @display(description="Record", ordering="target_label")
     def of_what(self, record: AuditEntry) -> str:
         return record.target_label
+
+    @display(description="Request ID")
+    def of_request(self, record: AuditEntry) -> str | None:
+        return record.request_id or None
 
     def summary_of(self, request: HttpRequest, record: AuditEntry) -> dict[str, Any]:
         return {

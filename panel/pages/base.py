@@ -45,6 +45,7 @@ class PanelAdmin(Saving):
         DateField: {"widget": day()},
     }
     delete_confirmation_template = "panel/delete.html"
+    empty_value_display = "—"
     list_per_page = 50
     list_max_show_all = 200
     show_full_result_count = False

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanSwitchWidget
 
 from core.errors import Conflict
 from core.references import Reference
@@ -29,7 +29,10 @@ class RelayServerForm(ActingForm):
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="Leave empty to keep the stored password.",
     )
-    forget_password = forms.BooleanField(required=False, help_text="Connect to the relay without a password.")
+    forget_password = forms.BooleanField(
+        required=False, widget=UnfoldBooleanSwitchWidget(), help_text="Connect to the relay without a password."
+    )
+    labels = {"max_concurrent_connections": "Connections at once", "max_messages_per_hour": "Messages per hour"}
     aliases = {"destination_password": "password"}
 
     def act(self) -> RelayServer:

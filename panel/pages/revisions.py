@@ -10,7 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.dateparse import parse_datetime
 from unfold.decorators import action, display
 
@@ -35,8 +35,8 @@ class RevisionAdmin(ReadOnlyAdmin):
     list_filter = ["kind"]
     search_fields = ["number", "actor_label"]
     search_help_text = "Number or name"
-    fields = ["kind", "published_at", "by", "repeats", "digest"]
-    readonly_fields = ["by", "published_at"]
+    fields = ["kind", "when", "by", "repeats", "digest"]
+    readonly_fields = ["by", "when"]
     actions_list = ["publish_button"]
     list_before_template = "panel/revision/trial.html"
     change_form_outer_before_template = "panel/revision/summary.html"
@@ -62,6 +62,11 @@ class RevisionAdmin(ReadOnlyAdmin):
     @display(description="Published", ordering="created_at")
     def published_at(self, record: Revision) -> Any:
         return record.created_at
+
+    @display(description="Published")
+    def when(self, record: Revision) -> str:
+        # Django formats a method's time in lists alone.
+        return formats.date_format(timezone.localtime(record.created_at), "DATETIME_FORMAT")
 
     @display(description="Published by", ordering="actor_label")
     def by(self, record: Revision) -> str:

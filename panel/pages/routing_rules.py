@@ -96,6 +96,8 @@ class RoutingRuleForm(ActingForm):
 
     deliver_through = forms.CharField(max_length=100_000, widget=text_area(rows=5), help_text=TARGETS_HELP)
 
+    labels = {"randomization_type": "Chosen anew for"}
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.overrides: Any = None
@@ -173,7 +175,7 @@ class RoutingRuleAdmin(PanelAdmin):
     """Routing rules."""
 
     form = RoutingRuleForm
-    list_display = ["name", "randomization_type", "target_count", "override_count"]
+    list_display = ["name", "chosen_anew", "target_count", "override_count"]
     search_fields = ["name_key", "override_domains__pattern__startswith"]
     search_help_text = "Name, or domain of an override"
     fields = ["name", "randomization_type", "deliver_through"]
@@ -196,6 +198,10 @@ class RoutingRuleAdmin(PanelAdmin):
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> Any:
         is_shown = obj is not None and not self.has_change_permission(request, obj)
         return ["name", "randomization_type", "targets_shown"] if is_shown else list(self.fields or ())
+
+    @display(description="Chosen anew for", ordering="randomization_type")
+    def chosen_anew(self, record: RoutingRule) -> str:
+        return record.get_randomization_type_display()
 
     @display(description="Deliver through")
     def targets_shown(self, record: RoutingRule) -> str:

@@ -150,10 +150,14 @@ class WarmUpAdmin(PanelAdmin):
     search_help_text = "IPv4 or name of the address"
     autocomplete_fields = ["address"]
     add_fieldsets = ((None, {"fields": ["address", "plan", "begins_on"]}),)
-    fields = ["address", "plan", "begins_on", "state", "lock_reason", "ended_at"]
-    readonly_fields = ["state", "lock_reason", "ended_at"]
+    fields = ["address", "plan", "begins_on", "state", "held_because", "ended_at"]
+    readonly_fields = ["state", "held_because", "ended_at"]
     actions_detail = ["hold", "release", "stop"]
     change_form_outer_after_template = "panel/warm_up.html"
+
+    @display(description="Held because")
+    def held_because(self, record: WarmUp) -> str | None:
+        return record.lock_reason or None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         latest = WarmUpDay.objects.filter(warm_up=OuterRef("pk")).order_by("-on")

@@ -1,14 +1,15 @@
 """Webhooks: URLs that are called for events of a server."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminURLInputWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from panel.filters import RecordFilter
+from panel.forms.fields import url_input
 from panel.pages.server_children import ServerChildAdmin, ServerChildForm
 from panel.record_actions import actor_of
 from servers import webhooks
@@ -22,13 +23,17 @@ _UNTOLD = {name: f"{name} (never called: opens and clicks are not counted)" for 
 class WebhookForm(ServerChildForm):
     """A webhook's own fields."""
 
-    url = forms.URLField(label="URL", max_length=2000, assume_scheme="https", widget=UnfoldAdminURLInputWidget())
+    url = forms.URLField(label="URL", max_length=2000, assume_scheme="https", widget=url_input())
     events = forms.MultipleChoiceField(
         choices=[(name, _UNTOLD.get(name, name)) for name in webhooks.EVENTS],
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget(),
         help_text="Choose none to be called for all events.",
     )
+
+    helps: ClassVar[dict[str, str]] = {
+        "sign": "Receivers can verify that a call is Sluice's. The address of the public keys is on the webhook's page."
+    }
 
     def act(self) -> Webhook:
         values = dict(self.cleaned_data)

@@ -6,7 +6,7 @@ Failures are counted by core.lockout, as those of HTTP Basic are: one limit for 
 import datetime
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth import REDIRECT_FIELD_NAME, login
@@ -49,6 +49,11 @@ WRONG_CODE = "The code is not the current one. Wait for the next code, or use a 
 
 class PasswordForm(AuthenticationForm):
     """Name and password; refused without checking while the client is locked out."""
+
+    error_messages: ClassVar[dict[str, Any]] = {
+        "invalid_login": "No account that may use the panel has this username and password. Both are case-sensitive.",
+        "inactive": "No account that may use the panel has this username and password. Both are case-sensitive.",
+    }
 
     def clean(self) -> dict[str, Any]:
         username, address = self.cleaned_data.get("username"), client_address(self.request)

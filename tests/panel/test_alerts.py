@@ -54,8 +54,11 @@ def test_it_is_acknowledged_for_the_organization_and_taken_back(acme, globex):
     )
     page = client.get(reverse("admin:alerts_alert_change", args=[acme.alert.pk])).content.decode()
     assert f"by {acme.operator.username}" in page
+    assert "Remind again" in page
     client.post(reverse("admin:alerts_alert_take_back", args=[acme.alert.pk]), {"_form_submitted": "on"})
     assert not SetAside.objects.exists()
+    page = client.get(reverse("admin:alerts_alert_change", args=[acme.alert.pk])).content.decode()
+    assert "Remind again" not in page
     hours = {"_form_submitted": "on", "hours": "24"}
     client.post(reverse("admin:alerts_alert_snooze", args=[acme.alert.pk]), hours)
     assert SetAside.objects.get().is_hidden

@@ -76,11 +76,13 @@ def test_the_page_shows_the_chart_to_who_cannot_see_it():
         (Counts(), "–", "none"),
         (Counts(sent=999, deferred=1), "99 %", "5"),
         (Counts(sent=1000), "100 %", "5"),
+        # 96.99 %, which is 97.0 % elsewhere.
+        (Counts(sent=40_456, deferred=957, bounced=299), "97 %", "5"),
         (Counts(sent=49, bounced=51), "49 %", "0"),
         (Counts(sent=50, bounced=50), "50 %", "1"),
         (Counts(sent=93, deferred=7), "93 %", "4"),
     ],
 )
-def test_a_share_is_rounded_down_and_has_a_step(counts, text, step):
+def test_a_share_is_rounded_but_never_to_all_and_has_a_step(counts, text, step):
     shown = charts.shown_share(counts)
     assert (shown["text"], shown["step"]) == (text, step)

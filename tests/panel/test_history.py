@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import zoneinfo
 
 import pytest
@@ -16,6 +17,7 @@ from tests.panel.conftest import NOW, SYSTEM, furnished, sign_in
 from tests.races import at_once, in_the_open
 from tests.words import ip_addresses, templates
 from throttling import rule_sets
+from throttling import templates as throttling_templates
 
 
 def url(record, page="history"):
@@ -89,6 +91,21 @@ def test_documents_name_what_is_inside_them(platform, root):
     assert "program: Slow down" in page
     assert "Careful" in page
     assert "VirtualMTA: spare" in root.get(url(platform.routing_rule)).content.decode()
+
+
+def test_the_rules_of_what_was_made_are_a_line_each_without_their_ids(platform, root):
+    rules = [
+        {"domains": [f"d{number}.example"], "max_concurrent_connections": 1, "max_messages_per_hour": 2}
+        for number in range(23)
+    ]
+    made = throttling_templates.create(
+        name="Many", max_concurrent_connections=1, max_messages_per_hour=1, rules=rules, actor=SYSTEM
+    )
+    page = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", root.get(url(made)).content.decode()))
+    assert "rule added: d0.example connections: 1; messages per hour: 2" in page
+    assert "rule added: d19.example" in page
+    assert "d20.example" not in page
+    assert "… and 3 more" in page
 
 
 def test_an_entry_of_the_trail_names_them_too(acme, platform):

@@ -54,6 +54,9 @@ def is_in(client):
 def test_the_password_signs_in_who_has_no_second_factor(ann):
     client = Client()
     assert not is_in(client)
+    refused = give(client, password="wrong").content.decode()
+    assert "No account that may use the panel has this username and password" in refused
+    assert "Not saved" not in refused
     response = give(client)
     assert (response.status_code, response.headers["Location"]) == (302, INDEX)
     assert is_in(client)
