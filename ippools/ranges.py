@@ -1,5 +1,6 @@
 """Parses pasted addresses: single addresses, networks (CIDR) and ranges. Pure."""
 
+import html
 import ipaddress
 import re
 from collections.abc import Iterator
@@ -11,16 +12,25 @@ from core.names import without_invisible
 MOST_ADDRESSES = 4_096
 LONGEST_ENTRY = 60
 # With those of Chinese and Japanese, and the quotation marks of spreadsheets.
-_SEPARATORS = re.compile(r"[\s,;\"\u3001\uff0c\uff1b]+")
+_SEPARATORS = re.compile(r"[\n,;\"\u3001\uff0c\uff1b]+")
 _BLANKS = re.compile(r"[^\S\r\n]+")
+_LINE_ENDS = re.compile(r"(?: ?[\r\n])+ ?")
 # What stands in a span: hyphens, dashes and the minus sign, as mail programs and word processors make them, the tildes of
-# Japanese, arrows, and the word for it.
-_DASH = re.compile(r" ?(?:[-\u2010-\u2015\u2212\u301c\ufe58\ufe63\uff0d\uff5e]>?|\u2192) ?| (?:to|bis|à) ")
+# Japanese, arrows, dots, and the word for it.
+_DASHES = "-\u2010-\u2015\u2043\u2212\u301c\ufe58\ufe63\uff0d\uff5e~\u2192"
+_WORDS = "(?:to|bis|à)"
+_DASH = re.compile(rf" ?(?:[{_DASHES}=]>|[{_DASHES}]) ?| {_WORDS} |(?<=[0-9]) ?(?:\u2026|\.{{2,3}}) ?(?=[0-9])")
 _SLASH = re.compile(r" ?/ ?")
 _AND = re.compile(r"(?<=[0-9]) (?:and|und|et|&) (?=[0-9])")
-# Another word between two addresses may be that of a span in a further language.
+# A span over the end of a line, as texts are wrapped.
+_LATER = re.compile(rf"\n(?={_WORDS}[ \n]|\u2026|\.\.)")
+_OPEN = re.compile(rf"((?:[{_DASHES}]|\u2026|\.\.| {_WORDS}))\n")
+# It could be a list as well, whose lines begin with a dash.
+_LISTED = re.compile(rf"(?<=[0-9])\n(?=[{_DASHES}] ?[0-9])")
 _JOINED = "\u2060"  # an invisible character, so that no text has it
-_WORD = re.compile(r"(?<=[0-9]) ([^\W\d_]+) (?=[0-9])")
+_ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_LETTER = re.compile(r"[^\W\d_]")
+_MASK = re.compile(r"255\.[0-9.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +47,9 @@ def read(text: str, *, most: int = MOST_ADDRESSES) -> Pasted:
     A network's first and last address are not used, but for /31 and /32. A span's end may be its last number alone. Blanks may
     stand around a span's dash. What goes beyond `most` is refused, entry by entry.
     """
-    # Of a run of blanks one is left first: looked for before a dash, each of many would be looked through to their end.
-    text = _SLASH.sub("/", _DASH.sub("-", _BLANKS.sub(" ", without_invisible(text))))
-    # Both addresses are refused with the word: alone, they would be the ends of what was meant.
-    text = _WORD.sub(rf"{_JOINED}\1{_JOINED}", _AND.sub(" ", text))
     found: dict[str, None] = {}
     refused: list[tuple[str, str]] = []
-    for entry in filter(None, _SEPARATORS.split(text)):
+    for entry in _entries(text):
         shown = (entry if len(entry) <= LONGEST_ENTRY else entry[:LONGEST_ENTRY] + "…").replace(_JOINED, " ")
         try:
             first, last = _span(entry)
@@ -61,11 +67,52 @@ def read(text: str, *, most: int = MOST_ADDRESSES) -> Pasted:
     return Pasted(list(found), refused)
 
 
+def _entries(text: str) -> Iterator[str]:
+    """Yield the entries of a text; what may be one span in words or signs that are not known is one entry, and no address."""
+    if "&" in text:
+        text = html.unescape(text)
+    # Of a run of blanks one is left first: looked for before a dash, each of many would be looked through to their end.
+    text = _LINE_ENDS.sub("\n", _BLANKS.sub(" ", without_invisible(text)))
+    text = _OPEN.sub(r"\1 ", _LATER.sub(" ", text))
+    text = _LISTED.sub(_JOINED, text)
+    text = _AND.sub(" ", _SLASH.sub("/", _DASH.sub("-", text)))
+    for line in _SEPARATORS.split(text):
+        yield from map(_JOINED.join, _phrases(line))
+
+
+def _phrases(line: str) -> list[list[str]]:
+    """Return the words of a line, each by itself but for addresses with words between them.
+
+    Alone, these would be the two ends of what was meant; so would an address and its mask be two addresses.
+    """
+    phrases: list[list[str]] = []
+    # The words since the last address, and whether that belongs to what follows.
+    since, is_open, has_address = 0, False, False
+    for word in filter(None, line.split(" ")):
+        if not _ADDRESS.search(word):
+            phrases.append([word])
+            since += 1
+            continue
+        # Letters of IPv6 are no word of a span.
+        is_part = (":" not in word and _LETTER.search(word) is not None) or _MASK.fullmatch(word) is not None
+        if has_address and (since or is_open or is_part):
+            for each in phrases[len(phrases) - since :]:
+                phrases[-since - 1].extend(each)
+            del phrases[len(phrases) - since :]
+            phrases[-1].append(word)
+        else:
+            phrases.append([word])
+        since, is_open, has_address = 0, is_part, True
+    return phrases
+
+
 def _span(entry: str) -> tuple[int, int]:
     if "/" in entry:
         network = ipaddress.IPv4Network(entry)
         first, last = int(network.network_address), int(network.broadcast_address)
         return (first, last) if network.prefixlen >= 31 else (first + 1, last - 1)
+    if _MASK.fullmatch(entry):
+        raise ValueError(entry)
     first_text, dash, last_text = entry.partition("-")
     first = int(ipaddress.IPv4Address(first_text))
     if dash and "." not in last_text:
