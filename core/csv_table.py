@@ -61,9 +61,10 @@ def decode(content: bytes) -> str:
     return text
 
 
-def read(text: str, columns: Sequence[str], *, needed: Sequence[str]) -> list[Row]:
+def read(text: str, columns: Sequence[str], *, needed: Sequence[str], passed_over: Sequence[str] = ()) -> list[Row]:
     """Return the rows of a table whose first row names its columns; raises Invalid with every fault, each with its line.
 
+    It may have columns that are `passed_over` by its reader.
     Cells stand apart by commas, semicolons or tabs, lines end in CR, LF or both. Rows without anything in them, and empty cells
     beyond the last column, are left out: spreadsheets write them.
     """
@@ -71,7 +72,7 @@ def read(text: str, columns: Sequence[str], *, needed: Sequence[str]) -> list[Ro
     skipped, separator = _separator(io.StringIO(text, newline=""), columns)
     rows = _cells(io.StringIO(text, newline=""), separator, skipped=skipped)
     head = _head(next(rows, (0, []))[1])
-    faults = _faults_of_head(head, columns, needed)
+    faults = _faults_of_head([name for name in head if name not in passed_over], columns, needed)
     found: list[Row] = []
     for line, cells in rows:
         if len(found) >= MOST_ROWS:

@@ -64,7 +64,8 @@ def entered(text: str) -> str:
     address = normalized(text)
     local = address.rpartition("@")[0]
     is_quoted = len(local) > 2 and local[0] == local[-1] == '"'
-    if not is_quoted and _SPECIAL.search(local):
+    # An apostrophe before it is the sign of spreadsheets for text.
+    if not is_quoted and (_SPECIAL.search(local) or local[0] == "'"):
         raise NotAnAddress(text)
     return address
 

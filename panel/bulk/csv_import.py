@@ -69,9 +69,9 @@ class FileForm(forms.Form):
         return cleaned
 
 
-def rows_of(text: str, columns: Sequence[str], *, needed: Sequence[str]) -> Rows:
+def rows_of(text: str, columns: Sequence[str], *, needed: Sequence[str], passed_over: Sequence[str] = ()) -> Rows:
     """Return the rows of a CSV text, without the apostrophes of exported cells; raises Invalid."""
-    rows = csv_table.read(text, columns, needed=needed)
+    rows = csv_table.read(text, columns, needed=needed, passed_over=passed_over)
     return [csv_table.Row(row.line, {name: csv_file.read_back(cell) for name, cell in row.items()}) for row in rows]
 
 
@@ -99,7 +99,7 @@ def page(
         is_confirmed = "confirmed" in request.POST
         try:
             with long_work.slot(request), transaction.atomic():
-                rows = rows_of(form.cleaned_data["text"], [*columns, *passed_over], needed=needed)
+                rows = rows_of(form.cleaned_data["text"], columns, needed=needed, passed_over=passed_over)
                 effect = importing(rows)
                 if not is_confirmed:
                     raise _DryRun(effect)
