@@ -10,9 +10,10 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Max
 
 from core.errors import Refused
+from core.locks import advisory
 from core.models import Job
 from core.models.job import STALE_AFTER, JobQuerySet
 
@@ -24,16 +25,20 @@ __all__ = [
     "fail",
     "finish",
     "heartbeat",
+    "make_way",
     "release",
     "run_all",
     "start",
     "step",
+    "take_turns",
 ]
 
 log = structlog.get_logger(__name__)
 
-# A job that was taken up so often and never ended kills its workers, by memory or by a crash no `except` sees.
+# A job that was taken up so often without getting on kills its workers, by memory or by a crash no `except` sees.
 MOST_ATTEMPTS = 20
+# What was done longer ago counts no more in the order of turns.
+_REMEMBERED = datetime.timedelta(hours=1)
 FAILURE_LENGTH = 2_000
 
 
@@ -70,15 +75,15 @@ def start(
 def claim(pk: int, *, at: datetime.datetime) -> Job | None:
     """Claim the job if it waits or its worker is silent; None if another worker has it, or it has ended or was deleted.
 
-    Of several claimers one gets it: the update waits for the other's, then looks again. A job taken up MOST_ATTEMPTS times
-    fails instead.
+    Of several claimers one gets it: the update waits for the other's, then looks again. A job taken up MOST_ATTEMPTS times,
+    and more by as much as it has done, fails instead.
     """
     found = Job.objects.claimable(at).filter(pk=pk)
     if not found.update(state=Job.State.RUNNING, heartbeat_at=at, attempt=F("attempt") + 1):
         return None
     # In the update's transaction, so that the attempt read is the one written.
     job = Job.objects.get(pk=pk)
-    if job.attempt > MOST_ATTEMPTS:
+    if job.attempt > MOST_ATTEMPTS + job.progress_done:
         fail(job, at=at, failure=f"It was started {MOST_ATTEMPTS} times and never finished")
         return None
     return job
@@ -96,13 +101,50 @@ def claim_next(*, kind: str, at: datetime.datetime) -> Job | None:
 def run_all(kind: str, run: Callable[..., None], *, now: Callable[[], datetime.datetime]) -> None:
     """Do every job of this kind that waits or was left behind, one after the other, by `run(job, now=now)`."""
     while (job := claim_next(kind=kind, at=now())) is not None:
-        try:
-            run(job, now=now)
-        except Superseded:
-            log.info("job_superseded", job=job.pk)
-        except Exception as error:
-            log.exception("job_failed", job=job.pk)
-            fail(job, at=now(), failure=f"{type(error).__name__}: see the log")
+        _run(job, run, now)
+
+
+def take_turns(
+    kind: str, run: Callable[..., None], *, now: Callable[[], datetime.datetime], lasts: datetime.timedelta
+) -> bool:
+    """Do jobs of this kind for some time, by `run(job, now=now)`, which makes way when its turn is over.
+
+    Only one worker does, so that the others are free for other tasks. Of people whose jobs wait, the one whose last turn was
+    longest ago is next. Return whether there is more to do.
+    """
+    end = now() + lasts
+    while (job := _claim_turn(kind, at=now())) is not None:
+        _run(job, run, now)
+        if now() >= end:
+            return Job.objects.claimable(now()).filter(kind=kind).exists()
+    return False
+
+
+@transaction.atomic
+def _claim_turn(kind: str, *, at: datetime.datetime) -> Job | None:
+    """Claim the job whose turn it is; None while a worker has one of this kind, and if none waits."""
+    advisory(f"core.jobs.{kind}")
+    if Job.objects.filter(kind=kind, state=Job.State.RUNNING, heartbeat_at__gte=at - STALE_AFTER).exists():
+        return None
+    waiting = list(Job.objects.claimable(at).filter(kind=kind).order_by("pk").values_list("pk", "user_id"))
+    recent = Job.objects.filter(kind=kind, user_id__in={user for _, user in waiting}, heartbeat_at__gt=at - _REMEMBERED)
+    served = dict(recent.order_by().values_list("user_id").annotate(Max("heartbeat_at")))
+    never = at - _REMEMBERED
+    for pk, _ in sorted(waiting, key=lambda each: (served.get(each[1], never), each[0])):
+        job = claim(pk, at=at)
+        if job is not None:
+            return job
+    return None
+
+
+def _run(job: Job, run: Callable[..., None], now: Callable[[], datetime.datetime]) -> None:
+    try:
+        run(job, now=now)
+    except Superseded:
+        log.info("job_superseded", job=job.pk)
+    except Exception as error:
+        log.exception("job_failed", job=job.pk)
+        fail(job, at=now(), failure=f"{type(error).__name__}: see the log")
 
 
 def heartbeat(job: Job, *, at: datetime.datetime) -> None:
@@ -125,6 +167,11 @@ def step(job: Job, *, cursor: Any, done: int, at: datetime.datetime, total: int 
 def release(job: Job) -> None:
     """Release the job for another worker, because this one stops; raises Superseded."""
     _write(job, state=Job.State.WAITING, heartbeat_at=None)
+
+
+def make_way(job: Job) -> None:
+    """Release the job, because its turn is over: when that was is remembered. Raises Superseded."""
+    _write(job, state=Job.State.WAITING)
 
 
 def finish(job: Job, *, at: datetime.datetime, outcome: Any = None) -> None:

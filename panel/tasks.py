@@ -1,5 +1,7 @@
 """Background tasks of the panel."""
 
+import datetime
+
 from celery import shared_task
 from django.utils import timezone
 
@@ -7,10 +9,15 @@ from core import jobs
 from panel.apps import load_pages
 from panel.bulk import running
 
+# So long a worker does bulk acts before it looks for other tasks.
+LASTS = datetime.timedelta(seconds=20)
+
 
 @shared_task
 def run_bulk_acts() -> None:
-    """Do every bulk act that waits or was left behind, one after the other."""
+    """Do bulk acts that wait or were left behind, for a while."""
     # Pages know the acts, and who may do them.
     load_pages()
-    jobs.run_all(running.KIND, running.run, now=timezone.now)
+    if jobs.take_turns(running.KIND, running.run, now=timezone.now, lasts=LASTS):
+        # Behind the tasks that wait meanwhile.
+        run_bulk_acts.delay()

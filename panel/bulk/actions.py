@@ -18,6 +18,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from core import jobs
+from core.models import Job
 from core.texts import counted
 from panel.bulk.registry import ACTS, BulkAct, Doing, apply
 from panel.bulk.running import KIND, SHOWN_REFUSALS
@@ -26,6 +27,9 @@ from panel.tasks import run_bulk_acts
 
 # That many are done within the request.
 AT_ONCE = 50
+# Records of one act, and jobs of one person that have not ended.
+MOST_RECORDS = 20_000
+MOST_OPEN = 10
 SHOWN = 30
 
 
@@ -42,7 +46,10 @@ def action(do: Doing) -> Callable[..., HttpResponse | None]:
 
 
 def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) -> HttpResponse | None:
-    ids = sorted(queryset.values_list("pk", flat=True))
+    ids = sorted(queryset.order_by().values_list("pk", flat=True)[: MOST_RECORDS + 1])
+    if len(ids) > MOST_RECORDS:
+        messages.error(request, f"More than {MOST_RECORDS:,} records are chosen: filter the list.")
+        return None
     allowed = list(page.allowed_ids(request, ids, found.permission))
     if not allowed:
         raise PermissionDenied
@@ -94,7 +101,12 @@ def _do(found: BulkAct, page: Any, request: HttpRequest, ids: list[int], values:
     return None
 
 
-def _start(found: BulkAct, page: Any, request: HttpRequest, ids: list[int], values: dict[str, Any]) -> HttpResponse:
+def _start(
+    found: BulkAct, page: Any, request: HttpRequest, ids: list[int], values: dict[str, Any]
+) -> HttpResponse | None:
+    if Job.objects.filter(kind=KIND, user_id=request.user.pk, finished_at=None).count() >= MOST_OPEN:
+        messages.error(request, f"{MOST_OPEN} of your jobs have not ended yet. Try again when one has.")
+        return None
     actor = actor_of(request)
     with transaction.atomic():
         job = jobs.start(

@@ -1,5 +1,6 @@
 """Runs a bulk action as a job in steps, each with the current permissions of the user who started it."""
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from panel.bulk.registry import ACTS, BulkAct, apply
 KIND = "panel.bulk"
 # A step of a job; after each, its page tells how far it is.
 STEP = 50
+# So long a job goes on before it is another person's turn.
+TURN = datetime.timedelta(seconds=5)
 SHOWN_REFUSALS = 20
 # Names no record: the person may no longer see it.
 FORBIDDEN = "A record was skipped, because the person who started this may no longer change it"
@@ -46,7 +49,10 @@ def _request_of(job: Job) -> HttpRequest | None:
 
 
 def run(job: Job, *, now: Callable[[], Any]) -> None:
-    """Run a job from its cursor to its end. The permissions of the user who started it are checked at every step."""
+    """Run a job from its cursor to its end, or until its turn is over.
+
+    The permissions of the user who started it are checked at every step.
+    """
     found = ACTS.get(job.parameters.get("act", ""))
     if found is None:
         jobs.fail(job, at=now(), failure="This version of Sluice does not know the act")
@@ -54,6 +60,7 @@ def run(job: Job, *, now: Callable[[], Any]) -> None:
     kind, actor_id, label = job.parameters["actor"]
     actor, ids, values = Actor(kind, actor_id, label), job.parameters["ids"], job.parameters.get("values", {})
     state = job.cursor or {"done": 0, "refusals": [], "refused": 0}
+    end = now() + TURN
     while state["done"] < len(ids):
         batch = ids[state["done"] : state["done"] + STEP]
         with transaction.atomic():
@@ -68,5 +75,8 @@ def run(job: Job, *, now: Callable[[], Any]) -> None:
                 "refusals": [*state["refusals"], *refusals][:SHOWN_REFUSALS],
             }
             jobs.step(job, cursor=state, done=state["done"], at=now())
+        if now() >= end and state["done"] < len(ids):
+            jobs.make_way(job)
+            return
     outcome = {"done": len(ids) - state["refused"], "refused": state["refused"], "refusals": state["refusals"]}
     jobs.finish(job, at=now(), outcome=outcome)

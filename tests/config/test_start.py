@@ -15,7 +15,7 @@ from tools.panel import ROOT
 PAGES = ("panel.pages", "api.postal", "api.greenarrow", "drf_spectacular.plumbing")
 SHOW = f"import sys; print(sum(name.startswith({PAGES}) for name in sys.modules))"
 START = "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'; import django; django.setup()"
-WORK = "from core import jobs; jobs.run_all = lambda *_, **__: None; from panel.tasks import run_bulk_acts; run_bulk_acts()"
+WORK = "from core import jobs; jobs.take_turns = lambda *_, **__: None; from panel.tasks import run_bulk_acts; run_bulk_acts()"
 OF_OTHERS = {"createsuperuser": "Django's, with our checks of what it is given"}
 
 

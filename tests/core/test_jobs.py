@@ -88,10 +88,11 @@ def test_the_next_worker_goes_on_where_the_last_one_was():
         lambda job: jobs.heartbeat(job, at=NOW),
         lambda job: jobs.step(job, cursor=99, done=3, at=NOW),
         lambda job: jobs.release(job),
+        lambda job: jobs.make_way(job),
         lambda job: jobs.finish(job, at=NOW),
         lambda job: jobs.fail(job, at=NOW, failure="Out of memory"),
     ],
-    ids=["heartbeat", "step", "release", "finish", "fail"],
+    ids=["heartbeat", "step", "release", "make_way", "finish", "fail"],
 )
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_worker_that_lost_its_job_can_write_nothing(write, ended):
@@ -162,6 +163,65 @@ def test_claim_next_takes_the_oldest_of_its_kind():
     first, second = started(), started()
     assert [jobs.claim_next(kind="rebuild", at=NOW) for _ in range(3)] == [first, second, None]
     assert row(other)["state"] == "waiting"
+
+
+class Turns:
+    """A clock, and a `run` whose turns take a second each; jobs have as many steps as their `total`."""
+
+    def __init__(self):
+        self.at, self.done = NOW, []
+
+    def now(self):
+        return self.at
+
+    def run(self, job, *, now):
+        self.at += SECOND
+        self.done.append((job.user_id, job.pk))
+        with transaction.atomic():
+            jobs.step(job, cursor=None, done=job.progress_done + 1, at=self.at)
+        if job.progress_done == job.progress_total:
+            jobs.finish(job, at=self.at)
+        else:
+            jobs.make_way(job)
+
+
+@pytest.mark.storage
+def test_jobs_of_people_take_turns_and_none_waits_for_all_of_anothers():
+    theirs = [started(user_id=1) for _ in range(3)]
+    mine = started(user_id=2)
+    turns = Turns()
+    assert jobs.take_turns("rebuild", turns.run, now=turns.now, lasts=5 * SECOND) is True
+    assert turns.done == [(1, theirs[0].pk), (2, mine.pk)] * 2 + [(1, theirs[0].pk)]
+    assert jobs.take_turns("rebuild", turns.run, now=turns.now, lasts=60 * SECOND) is False
+    assert turns.done[5:] == [(2, mine.pk)] + [(1, each.pk) for each in theirs[1:] for _ in range(3)]
+    assert set(Job.objects.values_list("state", flat=True)) == {"done"}
+
+
+def test_a_job_that_gets_on_is_taken_up_as_often_as_it_needs():
+    job = jobs.start(kind="rebuild", label="Long", total=60)
+    turns = Turns()
+    assert jobs.take_turns("rebuild", turns.run, now=turns.now, lasts=600 * SECOND) is False
+    assert (row(job)["state"], row(job)["attempt"]) == ("done", 60)
+
+
+def test_one_worker_at_a_time_takes_turns():
+    first, second = started(), started()
+    turns = Turns()
+    held = jobs.claim(first.pk, at=NOW)
+    assert jobs.take_turns("rebuild", turns.run, now=turns.now, lasts=SECOND) is False
+    assert turns.done == []
+    # It fell silent.
+    turns.at = held.heartbeat_at + 2 * jobs.STALE_AFTER
+    assert jobs.take_turns("rebuild", turns.run, now=turns.now, lasts=60 * SECOND) is False
+    assert {row(each)["state"] for each in (first, second)} == {"done"}
+
+
+@in_the_open
+def test_of_many_workers_one_takes_turns():
+    for _ in range(4):
+        started()
+    claims = at_once(*[lambda: jobs._claim_turn("rebuild", at=NOW)] * 4)
+    assert [claim is not None for claim in claims].count(True) == 1
 
 
 def test_an_unknown_job_is_nobodys():

@@ -77,6 +77,42 @@ def test_many_become_a_job_that_tells_how_far_it_is(platform, root, django_captu
     assert AuditEntry.objects.filter(act="ip_address.paused").count() == 51
 
 
+def test_a_person_has_a_few_jobs_at_a_time_of_a_bounded_number_of_records(acme, platform, monkeypatch):
+    """Otherwise one person's jobs keep the workers from everything else for hours."""
+    monkeypatch.setattr(actions, "AT_ONCE", 0)
+    client, act = sign_in(acme.operator), posted("suspend_servers", [acme.server], confirmed="1", reason="Spam")
+    for _ in range(actions.MOST_OPEN):
+        assert "/job/" in client.post(SERVERS, act).headers["Location"]
+    refused = client.post(SERVERS, act, follow=True).content.decode()
+    assert "10 of your jobs have not ended yet. Try again when one has." in refused
+    own = Job.objects.filter(user_id=acme.operator.pk)
+    assert own.count() == actions.MOST_OPEN
+    run_bulk_acts()
+    assert not own.exclude(state="done").exists()
+    assert "/job/" in client.post(SERVERS, act).headers["Location"]
+    monkeypatch.setattr(actions, "MOST_RECORDS", 1)
+    other = create_server(organization=acme.organization, name="Other", actor=SYSTEM).server
+    many = client.post(SERVERS, posted("suspend_servers", [acme.server, other]), follow=True).content.decode()
+    assert "More than 1 records are chosen: filter the list." in many
+
+
+def test_a_job_makes_way_for_others_when_its_turn_is_over(platform, monkeypatch):
+    monkeypatch.setattr(running, "STEP", 1)
+    monkeypatch.setattr(running, "TURN", datetime.timedelta(0))
+    ids = [each.pk for each in make_addresses(3)]
+    parameters = {"act": "pause_addresses", "ids": ids, "actor": ["system", None, "Sluice"], "values": WHY}
+    own, others = (
+        jobs.start(kind=running.KIND, label="x", parameters={**parameters, "ids": some}, total=len(some), user_id=pk)
+        for some, pk in ((ids[:2], platform.superuser.pk), (ids[2:], platform.superuser.pk + 1_000))
+    )
+    run_bulk_acts()
+    own.refresh_from_db()
+    others.refresh_from_db()
+    assert (own.state, own.attempt, own.outcome["done"]) == ("done", 2, 2)
+    # Its person is gone, so its record was skipped; its turn was between the two.
+    assert (others.state, others.finished_at < own.finished_at) == ("done", True)
+
+
 def test_a_job_goes_on_where_a_worker_left_it(platform):
     addresses = make_addresses(70)
     ids = [each.pk for each in addresses]
