@@ -21,6 +21,8 @@ PASTED = frozenset(
         "network",
     }
 )  # fmt: skip
+# Wherever there are limits, they are called so.
+LIMIT_LABELS = {"max_concurrent_connections": "Connections at once", "max_messages_per_hour": "Messages per hour"}
 
 
 class ActingForm(forms.ModelForm):
@@ -34,7 +36,7 @@ class ActingForm(forms.ModelForm):
     request: ClassVar[HttpRequest]
     # Help texts by field name, for fields without one in the model.
     helps: ClassVar[dict[str, str]] = {}
-    # Labels by field name, where the model's name of the column is not what people say.
+    # Labels by field name, beside those of limits, where the model's name of the column is not what people say.
     labels: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -53,7 +55,7 @@ class ActingForm(forms.ModelForm):
         for name, text in self.helps.items():
             if name in self.fields:
                 self.fields[name].help_text = text
-        for name, label in self.labels.items():
+        for name, label in (LIMIT_LABELS | self.labels).items():
             if name in self.fields:
                 self.fields[name].label = label
 

@@ -26,6 +26,7 @@ from throttling.limits import CapKind
 class AddressCapForm(ActingForm):
     """A cap by hand, for everything that an address sends."""
 
+    labels = {"address": "IP address"}
     helps = {
         "max_messages_per_hour": "Messages per hour and rule. Leave empty for no bound.",
         "max_concurrent_connections": "Concurrent connections per rule. Leave empty for no bound.",

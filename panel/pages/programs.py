@@ -119,6 +119,28 @@ class ThrottleProgramAdmin(PanelAdmin):
         is_builtin = isinstance(obj, ThrottleProgram) and obj.is_builtin
         return not is_builtin and super().has_change_permission(request, obj)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
+        return super().get_fieldsets(request, obj) if self._may_write(request, obj) else _READ
+
+    def _may_write(self, request: HttpRequest, obj: Any | None) -> bool:
+        return obj is None or self.has_change_permission(request, obj)
+
+    @display(description="Connections at once")
+    def connections_while(self, record: ThrottleProgram) -> str:
+        return _in_words(record.backoff_connections_mode, record.backoff_connections_value)
+
+    @display(description="Messages per hour")
+    def messages_while(self, record: ThrottleProgram) -> str:
+        return _in_words(record.backoff_messages_mode, record.backoff_messages_value)
+
+    @display(description="Failure rate")
+    def failures(self, record: ThrottleProgram) -> str:
+        return _trigger(record.failure_rate)
+
+    @display(description="Deferral rate")
+    def deferrals(self, record: ThrottleProgram) -> str:
+        return _trigger(record.deferral_rate)
+
     def is_kept(self, record: ThrottleProgram) -> bool:
         return record.is_builtin
 
@@ -134,7 +156,10 @@ class ThrottleProgramAdmin(PanelAdmin):
 
     @display(description="Returns after", ordering="return_after_seconds")
     def returns_after(self, record: ThrottleProgram) -> str:
-        return f"{record.return_after_seconds:,} s"
+        for length, one, many in ((3_600, "hour", "hours"), (60, "minute", "minutes")):
+            if record.return_after_seconds % length == 0:
+                return counted(record.return_after_seconds // length, one, many)
+        return f"{record.return_after_seconds:,} seconds"
 
     @display(description="Rules", ordering="rule_total")
     def rule_count(self, record: Any) -> int:
@@ -159,6 +184,22 @@ class ThrottleProgramAdmin(PanelAdmin):
 
     def restore(self, request: HttpRequest, record: ThrottleProgram, state: dict[str, Any]) -> None:
         programs.change(record.pk, actor=actor_of(request), **values_of(state))
+
+
+# For those who only read, with units.
+_READ = (
+    (None, {"fields": ["name"]}),
+    ("While backing off", {"fields": ["connections_while", "messages_while", "returns_after"]}),
+    ("Triggers", {"fields": ["failures", "deferrals"]}),
+)
+
+
+def _in_words(mode: str, value: int) -> str:
+    return f"{value} % of the normal limit" if mode == "percent" else f"{value:,}"
+
+
+def _trigger(rate: int | None) -> str:
+    return "not watched" if rate is None else f"{rate} % of the attempts"
 
 
 def _share(mode: str, value: int) -> str:

@@ -32,7 +32,6 @@ class RelayServerForm(ActingForm):
     forget_password = forms.BooleanField(
         required=False, widget=UnfoldBooleanSwitchWidget(), help_text="Connect to the relay without a password."
     )
-    labels = {"max_concurrent_connections": "Connections at once", "max_messages_per_hour": "Messages per hour"}
     aliases = {"destination_password": "password"}
 
     def act(self) -> RelayServer:

@@ -98,7 +98,11 @@ class WarmUpPlanAdmin(PanelAdmin):
 
     @display(description="Schedule")
     def schedule(self, record: WarmUpPlan) -> str:
-        return written(record.days, record.providers)
+        return "\n".join(
+            f"Day {day}: {number:,} messages" + "".join(f", {name} {of[day - 1]:,}" for name, of in providers)
+            for day, number in enumerate(record.days, start=1)
+            for providers in [sorted(record.providers.items())]
+        )
 
     @display(description="Days")
     def day_count(self, record: WarmUpPlan) -> int:
