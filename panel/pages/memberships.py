@@ -64,7 +64,7 @@ class MembershipForm(ActingForm):
             password_links.invite(user=user, actor=self.actor, organization_id=added.membership.organization_id)
             self.invited = user.email
         else:
-            self.secrets = {"User name": user.get_username(), "Password": added.password}
+            self.secrets = {"Username": user.get_username(), "Password": added.password}
         return added.membership
 
 

@@ -35,7 +35,7 @@ class UserForm(ActingForm):
     """An account. Only superusers grant permissions."""
 
     labels: ClassVar[dict[str, str]] = {
-        "username": "User name",
+        "username": "Username",
         "email": "E-mail address",
         "is_active": "May sign in",
         "is_staff": "May use the panel",
@@ -107,7 +107,7 @@ class UserAdmin(PanelAdmin):
     list_filter = ["is_active", "is_staff", "is_superuser", "api_level"]
     ordering = ["username"]
     search_fields = ["username", "email", "first_name", "last_name"]
-    search_help_text = "User name, e-mail or name"
+    search_help_text = "Username, e-mail or name"
     readonly_fields = ["last_login", "date_joined"]
     actions_detail = ["give_password", "send_link", "end_single_sign_on"]
     change_form_outer_before_template = "panel/user.html"
@@ -153,7 +153,7 @@ class UserAdmin(PanelAdmin):
             field.widget.choices = choices
         return field
 
-    @display(description="User name", ordering="username")
+    @display(description="Username", ordering="username")
     def user_name(self, record: User) -> str:
         return record.username
 

@@ -74,7 +74,7 @@ def test_text_and_schedule_say_the_same():
 
 def test_a_built_in_plan_is_read(platform, root, plan):
     page = root.get(reverse(f"{PLANS}_change", args=[plan.pk])).content.decode()
-    assert "100; Gmail 50; Microsoft 50; Yahoo 50" in page
+    assert "Day 1: 100 messages, Gmail 50, Microsoft 50, Yahoo 50" in page
     assert root.post(reverse(f"{PLANS}_change", args=[plan.pk]), form_of()).status_code == 403
 
 

@@ -135,7 +135,7 @@ def test_no_wording_of_django_is_left(acme, platform, root):
 def way_of(response):
     """Return the parts of the way to a page, in its header."""
     found = re.findall(
-        r'leading-5 min-w-0 truncate tracking-tight">\s*(.*?)\s*</', response.content.decode(), re.DOTALL
+        r'leading-5 min-w-0 truncate tracking-tight[^"]*">\s*(.*?)\s*</', response.content.decode(), re.DOTALL
     )
     return [html.unescape(each) for each in found]
 
