@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.core.cache import cache
+from django.urls import reverse
 
 from panel.navigation import SITE_PAGES
 from panel.reading import _READ_THERE
@@ -62,6 +63,17 @@ def test_what_another_tenant_does_changes_no_page(role, acme, globex, platform, 
     after = contents(client, globex)
     told = {name for name in before if before[name] != after[name]} - NEVER_THE_SAME
     assert told == set(), "they tell of servers that the person cannot view: panel.viewer, servers.access.servers_of"
+
+
+@pytest.mark.parametrize("who", ["root", "owner", "operator", "analyst", "nobody"])
+def test_the_sidebar_offers_no_page_that_is_closed(who, acme, platform):
+    people = {"root": platform.superuser, "nobody": make_person("nobody")}
+    client = sign_in(people.get(who) or getattr(acme, who))
+    groups = client.get(reverse("admin:index")).context["sidebar_navigation"]
+    links = [item["link"] for group in groups for item in group["items"]]
+    # The explorer leads to its question, written out.
+    assert [link for link in links if client.get(link, follow=True).status_code != 200] == []
+    assert len(links) >= (1 if who == "nobody" else 10)
 
 
 def test_pages_that_only_read_do_so_from_a_replica():
