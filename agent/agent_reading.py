@@ -51,6 +51,7 @@ class Reading:
         if self._spool.waiting()[0] >= self._most:
             return False
         places, events = {}, []
+        self._reader.begin(time.time())
         for log in self._logs():
             if log not in self._tails:
                 self._tails[log] = Tail(log, self._spool.place(log))
@@ -96,6 +97,9 @@ class _Postfix:
         self._reader = postfix_log.Reader(time_zone="UTC", state=state, now=now, tenant_of=known.tenant)
         self._known = known
 
+    def begin(self, now):
+        self._reader.times.now = now
+
     def events(self, line):
         for out in self._reader.line(line.rstrip(b"\n")):
             event = out.get("event")
@@ -113,6 +117,9 @@ class _Postfix:
 
 class _Native:
     """The plug-in writes events as they are sent."""
+
+    def begin(self, now):
+        """An event says its whole time itself."""
 
     def events(self, line):
         try:

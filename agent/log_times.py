@@ -21,6 +21,8 @@ _ISO = re.compile(
 _SECONDS = re.compile(r"\d{10}\.\d{1,9}", re.ASCII)
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 DAY = 86400
+# Of the calendar, with a day at each end: the years 1 and 9999.
+_LEAST, _MOST = (1 - _EPOCH + 1) * DAY, (datetime.date.max.toordinal() - _EPOCH - 1) * DAY
 YEAR = 366 * DAY
 # A clock may be set back a little between the making of a queue id and its line.
 SLACK = 2
@@ -34,6 +36,8 @@ class BadStamp(ValueError):
 
 class Times:
     """Finds the moments of stamps, as seconds since 1970. `clock` is the latest so far: it tells the year of what follows.
+
+    It does not follow a line from the future, which a machine with a wrong clock wrote: what comes after would be of that year.
 
     `arrival_of` returns when the message of an id arrived, None where the id does not say it.
     """
@@ -74,13 +78,18 @@ class Times:
                     raise BadStamp(stamp)
                 _keep(self._candidates, key, moments)
             moment = self._nearest(moments) if arrived is None else _first_after(moments, arrived)
-        if self.clock is None or moment > self.clock:
+        if (self.clock is None or moment > self.clock) and not self.is_ahead(moment):
             self.clock = moment
         return moment
+
+    def is_ahead(self, moment: float) -> bool:
+        """Return whether the moment is of the future; of a reader that does not know the time, none is."""
+        return 0 < self.now < moment - DAY
 
     def _written(self, stamp: str, qid: str) -> float:
         """Return the moment of a stamp with a year, or of seconds since 1970."""
         if _SECONDS.fullmatch(stamp):
+            # Ten digits: not after the year 2286.
             return int(float(stamp) * 1000) / 1000
         moments = moments_of(stamp, self.zone)
         if not moments:
@@ -190,10 +199,14 @@ def moments_of(stamp: str, zone: datetime.tzinfo | None) -> list[float]:
     if match[8]:
         bases = [float(_seconds(local))]
     elif match[9]:
+        if int(match[10]) > 23 or int(match[11]) > 59:
+            return []
         offset = int(match[10]) * 3600 + int(match[11]) * 60
         bases = [float(_seconds(local) - (offset if match[9] == "+" else -offset))]
     else:
         bases = utc(local, zone)
+    # An offset can lead out of the calendar.
+    bases = [base for base in bases if _LEAST <= base <= _MOST]
     return [base + millis / 1000 for base in bases] if millis else bases
 
 

@@ -61,7 +61,9 @@ class LogReader:
                 head = self._log.head(line)
                 if head:
                     with contextlib.suppress(BadStamp):
-                        at = max(at, times.of(*head))
+                        moment = times.of(*head)
+                        if not times.is_ahead(moment):
+                            at = max(at, moment)
             yield at, number, index, line, whole
 
     def finish(self) -> Iterator[Outcome]:

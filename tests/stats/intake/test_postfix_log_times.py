@@ -74,3 +74,32 @@ def test_a_wrong_time_zone_is_told_and_no_year_is_lost():
     (out,) = read(*lines)
     assert out["event"]["at"] == "2026-11-26T21:35:04.000Z"
     assert out["warnings"] == [["time_zone", "The log's time is -18000 s off the queue id's: check the time zone"]]
+
+
+@pytest.mark.parametrize(
+    "stamp", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-27T02:35:04+99:99"]
+)
+def test_a_time_out_of_the_calendar_is_refused_and_its_neighbours_are_kept(stamp):
+    lines = [
+        client(),
+        active().replace(STAMP, f"{stamp} node1 "),
+        active(),
+        delivery(stamp=f"{stamp} node1 "),
+        delivery(),
+    ]
+    outs = read(*lines)
+    assert [out.get("refused") or out["event"]["type"] for out in outs] == [
+        "invalid_at",
+        "incoming",
+        "invalid_at",
+        "sent",
+    ]
+
+
+def test_a_line_from_the_future_does_not_take_the_log_with_it():
+    """A machine without a clock of its own begins with a wrong one, until it is set."""
+    ahead = "2077-01-01T00:00:00Z node1 postfix/qmgr[2]: 3C0452A09E6: removed"
+    short = {"qid": "3C0452A09E5"}
+    reader = Reader(now=NOW)
+    outs = read(client(**short), active(**short), ahead, delivery(**short), reader=reader)
+    assert [(out["event"]["type"], out["event"]["at"][:4]) for out in outs] == [("incoming", "2026"), ("sent", "2026")]
