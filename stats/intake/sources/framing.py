@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 
 import orjson
 
+from stats.intake import damaged_json
 from stats.intake.sources.base import Refused, TooLarge
 
 if sys.version_info >= (3, 14):
@@ -38,6 +39,7 @@ LARGEST_ARRAY = 16 * 1024 * 1024
 # One object over several lines.
 LARGEST_OBJECT = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
+_TYPE = "type"
 
 
 _PACKINGS: tuple[tuple[type, str], ...] = (
@@ -184,8 +186,9 @@ def lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | Refused, bool]]:
             yield number, Refused(number, "line_too_long", f"A line may have {LONGEST_LINE} bytes"), True
         else:
             whole = line.endswith(b"\n")
-            # A machine that lost its power leaves NULs where the lines before were to be.
-            yield number, line.rstrip(b"\r\n").lstrip(b"\0"), whole
+            # A machine that lost its power leaves NULs where the lines before were to be. Of files put together each has
+            # its own byte order mark.
+            yield number, line.rstrip(b"\r\n").lstrip(b"\0").removeprefix(BOM), whole
         number += 1
     if packing := broken(stream):
         yield number, Refused(number, f"invalid_{packing}", said_of_broken(packing)), True
@@ -212,10 +215,10 @@ def json_records(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
                     yield number, line
                 elif not line or line.isspace():
                     continue
-                elif is_first:
+                elif isinstance(parsed := _mended(number, line), Refused) and is_first:
                     begun = [(number, line)]
                 else:
-                    yield number, Refused(number, "invalid_json", "The line is not JSON")
+                    yield number, parsed
             is_first = False
             continue
         begun.append((number, line))
@@ -227,9 +230,16 @@ def json_records(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
         yield from _one_or_each(begun)
 
 
+def _mended(number: int, line: bytes) -> Any:
+    try:
+        return damaged_json.mended(line)
+    except orjson.JSONDecodeError:
+        return Refused(number, "invalid_json", "The line is not JSON")
+
+
 def _is_object(line: bytes) -> bool:
     try:
-        return type(orjson.loads(line)) is dict
+        return type(damaged_json.loads(line)) is dict
     except orjson.JSONDecodeError:
         return False
 
@@ -237,7 +247,7 @@ def _is_object(line: bytes) -> bool:
 def _one_or_each(begun: list[tuple[int, bytes | Refused]]) -> Iterator[tuple[int, Any]]:
     """Yield the single object that spans the lines, or else each line separately."""
     try:
-        one = orjson.loads(b"\n".join(line for _, line in begun if not isinstance(line, Refused)))
+        one = damaged_json.loads(b"\n".join(line for _, line in begun if not isinstance(line, Refused)))
     except orjson.JSONDecodeError:
         one = None
     if one is not None and not any(isinstance(line, Refused) for _, line in begun):
@@ -255,7 +265,7 @@ def _each(begun: list[tuple[int, bytes | Refused]]) -> Iterator[tuple[int, Any]]
             yield number, line
         elif line and not line.isspace():
             try:
-                yield number, orjson.loads(line)
+                yield number, damaged_json.loads(line)
             except orjson.JSONDecodeError:
                 yield number, Refused(number, "invalid_json", "The line is not JSON")
 
@@ -269,14 +279,14 @@ def _array(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
         yield 0, Refused(0, f"invalid_{packing}", f"The {packing} data is cut off or damaged")
         return
     try:
-        members = orjson.loads(body)
+        members = damaged_json.loads(body)
     except orjson.JSONDecodeError:
         # Lines of arrays, as a log of posted batches has them.
         members = []
         number = 0
         for number, line, _ in lines(open_stream(io.BytesIO(body))):
             try:
-                parsed = line if isinstance(line, Refused) else orjson.loads(line) if line.strip() else []
+                parsed = line if isinstance(line, Refused) else damaged_json.loads(line) if line.strip() else []
             except orjson.JSONDecodeError:
                 parsed = Refused(number, "invalid_json", "The line is not JSON")
             for each in parsed if type(parsed) is list else [parsed]:
@@ -316,17 +326,34 @@ def csv_records(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
             yield number, Refused(number, "invalid_csv", "The row is not CSV: a quoted field does not end")
             number += 1
             continue
-        if row[0] == "type" and len(row) <= MOST_COLUMNS:
-            names = row
+        if len(row) <= MOST_COLUMNS and (header := _header(row, names, is_first=number == 0)):
+            names = header
             continue
         if len(row) > MOST_COLUMNS:
             # Each would be read again for each row.
             yield number, Refused(number, "invalid_csv", f"A row must not have more than {MOST_COLUMNS} fields")
         elif not names:
-            yield number, Refused(number, "no_header", "The first line must name the columns, beginning with type")
+            yield number, Refused(number, "no_header", "The first line must name the columns, with type among them")
         elif len(row) != len(names):
             message = f"The row has {len(row)} fields, and the header {len(names)}"
             yield number, Refused(number, "truncated" if len(row) < len(names) else "invalid_csv", message)
         else:
             yield number, dict(zip(names, row, strict=True))
         number += 1
+
+
+def _header(row: list[str], names: list[str], *, is_first: bool) -> list[str] | None:
+    """Return the names in a row that is a header; None for another one.
+
+    The field of a record's type is the server's own. All others of a record can hold what a customer writes, so they make no
+    header of it: without type at its beginning, only the first row is one, or another in whose field of the type is a name.
+    """
+    stripped = [name.strip() for name in row] if _TYPE in row or is_first else row
+    if stripped[0] == _TYPE:
+        return stripped
+    if _TYPE not in stripped:
+        return None
+    if not names:
+        return stripped if is_first else None
+    at = names.index(_TYPE)
+    return stripped if at < len(row) and row[at] in names else None

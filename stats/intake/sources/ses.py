@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from stats.intake import damaged_json
 from stats.intake.sources.base import (
     BadKey,
     BadSignature,
@@ -70,7 +71,7 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
             # To be confirmed by the operator; nothing is fetched from where a message says.
             return [Ignored(index, envelope, detail=text(record.get("SubscribeURL"))[:2000])]
         try:
-            record = record_of(orjson.loads(text(record.get("Message"))))
+            record = record_of(damaged_json.loads(text(record.get("Message"))))
         except orjson.JSONDecodeError:
             return [Ignored(index, "Notification", detail=text(record.get("Message"))[:200])]
     word = text(record.get("eventType") or record.get("notificationType"))

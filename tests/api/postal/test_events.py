@@ -141,6 +141,14 @@ def test_a_line_that_is_no_json_is_refused_by_itself(call, acme):
     )
 
 
+def test_half_of_a_character_in_a_reply_and_a_mark_between_two_files_lose_no_event(call, acme):
+    first, second = (json.dumps(one(id=name, reply="full x")).encode() for name in ("first", "second"))
+    body = (
+        first.replace(b"full x", rb"full \ud83d") + b"\n\xef\xbb\xbf" + second.replace(b"full x", b"full \xc3") + b"\n"
+    )
+    assert call.raw(PATH, body, key=acme.key) == stored(2)
+
+
 @pytest.mark.parametrize("body", [b"", b" \n ", b"5", b"null", b"true", b'"text"', b"id=1", b"\x00"])
 def test_it_rejects_what_is_none_of_these(call, acme, body):
     assert call.raw(PATH, body, key=acme.key) == parameter_error(event_bodies.SHAPE)

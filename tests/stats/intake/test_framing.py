@@ -187,6 +187,33 @@ def test_damaged_packing_is_told_after_what_could_be_read(pack, code, harm):
     assert all(isinstance(each, sources.Event) for each in outcomes[:-2])
 
 
+@pytest.mark.parametrize("format_", ["native", "haraka"])
+def test_files_put_together_may_each_begin_with_a_byte_order_mark(format_):
+    bodies = [b"\xef\xbb\xbf" + line for line in LINES.splitlines(keepends=True)]
+    assert [each.fields for each in read(b"".join(bodies), format=format_)] == [ONE, TWO]
+    accounting = b"\xef\xbb\xbf" + HEADER + ROW + b"\xef\xbb\xbftype,timeLogged\nd,2026-11-27 02:35:04+0000\n"
+    assert [each.fields.get("to") for each in read(accounting, format="powermta")] == ["c@d.example", None]
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        (rb"full \ud83d", "full \ufffd"),
+        (rb"\udcab full", "\ufffd full"),
+        (rb"\ud83d\udce6 and \udce6\ud83d", "\U0001f4e6 and \ufffd\ufffd"),
+        (rb"C:\\ud83d", r"C:\ud83d"),
+        (rb"\\\ud83d", "\\\ufffd"),
+        (b"full \xc3", "full \ufffd"),
+        (b"gr\xfc\xdfe", "gr\ufffd\ufffde"),
+    ],
+)
+def test_half_of_a_character_loses_no_event(written, read_as):
+    """JavaScript cuts texts in the middle of a character, others in the middle of its bytes."""
+    line = json.dumps(ONE).encode().replace(b"}", b', "reply": "' + written + b'"}')
+    for body in (line, line + b"\n" + line, b"[" + line + b"]"):
+        assert {each.fields["reply"] for each in read(body)} == {read_as}
+
+
 @pytest.mark.parametrize("body", [LINES, json.dumps([ONE, TWO]).encode(), LINES.replace(b"\n", b"\n\0\0")])
 def test_nuls_that_a_loss_of_power_leaves_are_no_part_of_a_line(body):
     assert read(b"\0" * 5_000 + body) == BOTH
@@ -235,6 +262,13 @@ ROW = b"d,2026-11-27 02:35:04+0000,a@b.example,c@d.example\n"
         (HEADER + b"d,yesterday,a@b.example,c@d.example\n" + ROW, ["invalid_at", "Event"]),
         (HEADER + b"xyz,,,\n" + ROW, ["Ignored", "Event"]),
         (HEADER.replace(b"\n", b"\r\n") + b"\r\n" + ROW.replace(b"\n", b"\r\n"), ["Event"]),
+        (HEADER.replace(b",", b", ") + ROW, ["Event"]),
+        (b"orig,rcpt,type,timeLogged\na@b.example,c@d.example,d,2026-11-27 02:35:04+0000\n", ["Event"]),
+        (b"orig,type,timeLogged\na@b.example,d,2026-11-27 02:35:04+0000\n" + HEADER + ROW, ["Event", "Event"]),
+        (HEADER + ROW + b"timeLogged,type\n2026-11-27 02:35:04+0000,d\n", ["Event", "Event"]),
+        # What a customer writes makes no header: no record's type is the name of a column.
+        (HEADER + b"d,2026-11-27 02:35:04+0000,type,timeLogged\n" + ROW, ["Event", "Event"]),
+        (ROW + b"d,timeLogged,type,rcpt\n" + ROW, ["no_header"] * 3),
     ],
 )
 def test_csv(body, codes):
