@@ -24,6 +24,8 @@ DAY = 86400
 # Of the calendar, with a day at each end: the years 1 and 9999.
 _LEAST, _MOST = (1 - _EPOCH + 1) * DAY, (datetime.date.max.toordinal() - _EPOCH - 1) * DAY
 YEAR = 366 * DAY
+# A log is not read long before it is written, but the time of reading may have been told days ago.
+AHEAD = 30 * DAY
 # A clock may be set back a little between the making of a queue id and its line.
 SLACK = 2
 ZONE_SLACK = 900
@@ -83,8 +85,8 @@ class Times:
         return moment
 
     def is_ahead(self, moment: float) -> bool:
-        """Return whether the moment is of the future; of a reader that does not know the time, none is."""
-        return 0 < self.now < moment - DAY
+        """Return whether the moment is far in the future; of a reader that does not know the time, none is."""
+        return 0 < self.now < moment - AHEAD
 
     def _written(self, stamp: str, qid: str) -> float:
         """Return the moment of a stamp with a year, or of seconds since 1970."""
