@@ -51,12 +51,13 @@ def certificate(folder: pathlib.Path) -> ssl.SSLContext:
 
 def test_each_family_leaves_by_the_address_of_its_kind(machine: Machine) -> None:
     machine.forget()
-    machine.send(ACME, PASSWORD, [f"u{n}@{domain}.example" for n in range(12) for domain in ("four", "six", "both")])
-    machine.until(lambda: len(machine.sink.record.accepted()) == 36, 60, "all mail")
+    numbers = {"four": 12, "six": 36, "both": 12}
+    machine.send(ACME, PASSWORD, [f"u{n}@{domain}.example" for domain, many in numbers.items() for n in range(many)])
+    machine.until(lambda: len(machine.sink.record.accepted()) == 60, 90, "all mail")
 
     seen = {
         domain: {(act.source, act.helo) for act in machine.sink.record.accepted(f"{domain}.example")}
-        for domain in ("four", "six", "both")
+        for domain in numbers
     }
     by_ipv4 = {(ADDRESSES[n], f"mta{n}.sluice.example") for n in SIX}
     by_ipv6 = {(SIX[n], f"mta{n}.sluice.example") for n in SIX}
@@ -68,12 +69,13 @@ def test_each_family_leaves_by_the_address_of_its_kind(machine: Machine) -> None
     def sent() -> list[dict[str, object]]:
         return [each for each in list(machine.panel.events.values()) if each["type"] == "sent"]
 
-    machine.until(lambda: len(sent()) == 36, 30, "all events")
+    machine.until(lambda: len(sent()) == 60, 30, "all events")
     assert {each["ip"] for each in sent()} == {ADDRESSES[11], ADDRESSES[12]}
     assert {each["rule"] for each in sent() if str(each["to"]).endswith("@six.example")} == {102}
     for number in SIX:
         times = [act.at for act in machine.sink.record.accepted("six.example") if act.source == SIX[number]]
-        assert most_within(times, 4.0) <= 4
+        # In a shorter window a busy machine, which takes one message late and the next in time, counts for more than the limit.
+        assert most_within(times, 10.0) <= 10
 
 
 def most_within(times: list[float], seconds: float) -> int:
