@@ -29,6 +29,7 @@ PLACES = (
     "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SLUICE_ENCRYPTION_KEYS", "ALLOWED_HOSTS", "DEBUG", "PORT", "SLUICE_DATA_DIR",
     "DJANGO_SETTINGS_MODULE",
 )  # fmt: skip
+# On a machine that is busy with other things: alone it takes some seconds.
 _UP_WITHIN = 120
 _GREETING = re.compile(r"Sign in as (\S+) with the password (\S+)")
 _IS_UP = "Press Ctrl-C to stop."
@@ -121,7 +122,7 @@ def serving(environment: dict[str, str], log: Path) -> Iterator[Panel]:
     url = f"http://127.0.0.1:{environment['PORT']}"
     command = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi"]
     with _process(command, environment, log) as web:
-        processes.wait_until_ready(web, lambda: answers(url), name="The panel", log=log)
+        processes.wait_until_ready(web, lambda: answers(url), name="The panel", log=log, seconds=_UP_WITHIN)
         yield Panel(url, environment, log, web)
 
 
