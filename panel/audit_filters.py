@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.text import capfirst
 from unfold.contrib.filters.admin import TextFilter
 
 from core.names import fold
@@ -37,7 +38,7 @@ class KindFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         registry = model_admin.admin_site._registry
         shown = {model._meta.label_lower for model, page in registry.items() if page.has_view_permission(request)}
-        return [(name, noun(name).capitalize()) for _, entries in GROUPS for _, name in entries if name in shown]
+        return [(name, capfirst(noun(name))) for _, entries in GROUPS for _, name in entries if name in shown]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(target_type=self.value()) if self.value() else queryset

@@ -88,7 +88,7 @@ class ThrottleProgramAdmin(PanelAdmin):
     """Throttle programs. Built-in ones cannot be changed."""
 
     form = ProgramForm
-    list_display = ["name", "built_in", "slows_to", "returns_after", "failure_rate", "deferral_rate", "rule_count"]
+    list_display = ["name", "built_in", "slows_to", "returns_after", "failures", "deferrals", "rule_count"]
     search_fields = ["name_key"]
     search_help_text = "Name"
     fieldsets = (
@@ -133,11 +133,11 @@ class ThrottleProgramAdmin(PanelAdmin):
     def messages_while(self, record: ThrottleProgram) -> str:
         return _in_words(record.backoff_messages_mode, record.backoff_messages_value)
 
-    @display(description="Failure rate")
+    @display(description="Failure rate", ordering="failure_rate")
     def failures(self, record: ThrottleProgram) -> str:
         return _trigger(record.failure_rate)
 
-    @display(description="Deferral rate")
+    @display(description="Deferral rate", ordering="deferral_rate")
     def deferrals(self, record: ThrottleProgram) -> str:
         return _trigger(record.deferral_rate)
 
@@ -190,7 +190,7 @@ class ThrottleProgramAdmin(PanelAdmin):
 _READ = (
     (None, {"fields": ["name"]}),
     ("While backing off", {"fields": ["connections_while", "messages_while", "returns_after"]}),
-    ("Triggers", {"fields": ["failures", "deferrals"]}),
+    ("Triggers", {"fields": ["failures", "deferrals"], "description": "In percent of the attempts."}),
 )
 
 
@@ -199,7 +199,7 @@ def _in_words(mode: str, value: int) -> str:
 
 
 def _trigger(rate: int | None) -> str:
-    return "not watched" if rate is None else f"{rate} % of the attempts"
+    return "not watched" if rate is None else f"{rate} %"
 
 
 def _share(mode: str, value: int) -> str:

@@ -329,6 +329,8 @@ def test_the_trail_is_filtered_by_kind_act_person_organization_and_day(acme, glo
     assert {each.organization_id for each in found(root, organization="globex")} == {globex.organization.pk}
     assert {each.organization_id for each in found(root, organization="Acme")} == {acme.organization.pk}
     assert found(root, day="yesterday") == []
+    page = root.get(reverse("admin:core_auditentry_changelist")).content.decode()
+    assert ("IP pool rule" in page, "Ip pool" in page) == (True, False)
     assert found(root, day="today", kind="servers.server", done="changed") == [changed]
     # Another tenant's name finds nothing, as one that does not exist.
     assert found(sign_in(acme.owner), organization="globex") == found(sign_in(acme.owner), organization="nobody") == []
