@@ -65,7 +65,7 @@ haraka: ## install Haraka by npm into SLUICE_HARAKA (~/.cache/sluice/haraka), fo
 	@test -d "$(SLUICE_HARAKA)/node_modules/Haraka" || { mkdir -p "$(SLUICE_HARAKA)" && cd "$(SLUICE_HARAKA)" \
 		&& npm install --no-fund --no-audit --ignore-scripts Haraka@3.3.4; }
 
-mta: install-test ## drive Postfix and Haraka by policies in a network namespace, with a sink that measures (root; some 70 minutes where other programs run, too)
+mta: install-test ## drive Postfix and Haraka by policies in a network namespace, with a sink that measures (root; about an hour where other programs run, too)
 	@SLUICE_HARAKA="$(SLUICE_HARAKA)" $(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url --long tests/mta $(ARGS)
 
 faults: install-test ## break database, broker, disk and processes under a running Sluice, then kill 100 ingesters and folders; recount

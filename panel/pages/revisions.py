@@ -204,6 +204,7 @@ class RevisionAdmin(ReadOnlyAdmin):
             "preview": preview.preview(draft),
             "replay_job": job,
             "is_replaying": job is not None and job.finished_at is None,
+            "replays": _replays(job),
             "notice": notice,
             "trial_form": form,
             "submit": title,
@@ -214,6 +215,12 @@ class RevisionAdmin(ReadOnlyAdmin):
 
 def _newest() -> int | None:
     return Revision.objects.order_by("-number").values_list("pk", flat=True).first()
+
+
+def _replays(job: Any) -> list[dict[str, Any]]:
+    """Return what a replay found on each node; `since` was stored as text."""
+    outcome = job.outcome if job is not None and job.outcome else {}
+    return [{**each, "since": parse_datetime(each["since"])} for each in outcome.get("replays", ())]
 
 
 def _in_words(change: dict[str, Any]) -> dict[str, Any]:
