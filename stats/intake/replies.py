@@ -142,8 +142,10 @@ class Classifier:
         of_text = signatures.codes_of(skeleton)
         code = code or of_text[0]
         enhanced = enhanced or of_text[1]
-        signature = signatures.tidied(code, enhanced, skeleton)
-        found = self._lexicon.find(skeleton)
+        # What is classified is what the signature says: replies that have one signature have one class.
+        text = signatures.tidied(skeleton)
+        signature = signatures.signature(code, enhanced, text)
+        found = self._lexicon.find(text)
         codes = _items_for(code, enhanced)
         answers = (provider or "").strip().casefold()
         candidates = self._always

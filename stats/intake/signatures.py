@@ -13,6 +13,8 @@ from stats.intake.patterns import words
 
 LONGEST_REPLY = 1_000
 LONGEST_SIGNATURE = 240
+# Beside it stand the codes, "550 5.100.100 ".
+_LONGEST_TEXT = LONGEST_SIGNATURE - 14
 
 ADDRESS, HOST, IP, NUMBER, ID, DATE = "<address>", "<host>", "<ip>", "<n>", "<id>", "<date>"
 MARKS = frozenset((ADDRESS, HOST, IP, NUMBER, ID, DATE))
@@ -355,9 +357,14 @@ def codes_of(skeleton: str) -> tuple[str, str]:
     return code[1] if code else "", enhanced[1] if enhanced else ""
 
 
-def tidied(code: str, enhanced: str, skeleton: str) -> str:
-    """Return the signature: the codes, once, and the masked text, where marks in a row are one."""
+def tidied(skeleton: str) -> str:
+    """Return the masked text of a signature: without the codes in it, and where marks in a row are one."""
     text = _CODES.sub(" ", skeleton)
     text = _DATE_AND_NUMBERS.sub(DATE, text)
     text = _SAME_AGAIN.sub(r"\1", text)
-    return _BLANKS.sub(" ", f"{code} {enhanced} {text}").strip()[:LONGEST_SIGNATURE].rstrip()
+    return _BLANKS.sub(" ", text).strip()[:_LONGEST_TEXT].rstrip()
+
+
+def signature(code: str, enhanced: str, text: str) -> str:
+    """Return the signature: the codes, once, and the tidied text."""
+    return " ".join(each for each in (code, enhanced, text) if each)[:LONGEST_SIGNATURE]

@@ -380,3 +380,16 @@ def test_what_is_remembered_is_bounded_in_characters(monkeypatch):
     assert sum(len(key[2]) for memory in (classifier._by_text, classifier._by_skeleton) for key in memory) < 12_000
     remembered = (classifier._masker._masked, classifier._lexicon._known)
     assert max(len(text) for memory in remembered for text in memory) <= 100
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        # Wrapped at other places: the codes at each line's beginning are not between the words.
+        ["554 5.7.1 Campaign cancelled", "554-5.7.1 Campaign\n554 5.7.1 cancelled"],
+        ["550 5.2.2 " + "see our pages " * 30 + end for end in ("mailbox full", "greylisted")],
+    ],
+)
+def test_replies_of_one_signature_have_one_class(said):
+    """By its signature's first reply, a rebuild classifies all of them."""
+    assert len({replies.classify(None, None, each)[:2] for each in said}) == 1
