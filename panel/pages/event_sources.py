@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.html import format_html_join
 from unfold.decorators import display
 from unfold.enums import ActionVariant
@@ -107,11 +107,11 @@ class EventSourceAdmin(PanelAdmin):
         ),
         (
             "The last 24 hours",
-            {"fields": ["totals", "rate", "last_event", "lag", "reasons", "samples"]},
+            {"fields": ["silence", "totals", "rate", "last", "lag", "reasons", "samples"]},
         ),
     )  # fmt: skip
     readonly_fields = [
-        "format", "mapped_texts", "key_start", "last_used_at", "totals", "rate", "last_event", "lag", "reasons", "samples",
+        "format", "mapped_texts", "key_start", "last_used_at", "silence", "totals", "rate", "last", "lag", "reasons", "samples",
     ]  # fmt: skip
     actions_detail = ["map_text", "rotate", "revoke"]
     shown_once_title = "New event source"
@@ -166,6 +166,19 @@ class EventSourceAdmin(PanelAdmin):
         return "" if seconds is None else f"{seconds:,.0f} s between event and arrival"
 
     # --- A source's page -----------------------------------------------------------------------------------------------
+
+    @display(description="Silence")
+    def silence(self, record: EventSource) -> str:
+        activity = getattr(record, "activity", None)
+        if activity is None:
+            return "It has not reported yet."
+        states = {"silent": "Silent since", "reporting": "None: it reported last on"}
+        return f"{states.get(self.state(record), 'It reported last on')} {_said(activity.last_delivery_at)}"
+
+    @display(description="Last event")
+    def last(self, record: EventSource) -> str:
+        at = self.last_event(record)
+        return "" if at is None else _said(at)
 
     @display(description="Mappings")
     def mapped_texts(self, record: EventSource) -> str:
@@ -233,3 +246,7 @@ class EventSourceAdmin(PanelAdmin):
     def revoke(self, request: HttpRequest, record: EventSource, form: ActForm) -> str:
         event_sources.revoke_source(source=record, at=timezone.now(), actor=actor_of(request))
         return f"{record} is revoked."
+
+
+def _said(at: datetime.datetime) -> str:
+    return formats.date_format(timezone.localtime(at), "DATETIME_FORMAT")
