@@ -63,7 +63,7 @@ class MappingForm(ActForm):
     """A text and its server; no server removes the mapping."""
 
     text = forms.CharField(
-        max_length=255, widget=text_input(), help_text="A VirtualMTA, queue, campaign or mail class."
+        max_length=255, widget=text_input(), help_text="A tenant, VirtualMTA, queue, campaign or mail class."
     )
     server = forms.CharField(
         required=False,
@@ -211,7 +211,7 @@ class EventSourceAdmin(PanelAdmin):
 
     @act(
         title="Map a text",
-        description="Events that contain this text, and name no server, are counted for this server.",
+        description="Events that name this text as their tenant, or name none and contain it, are counted for this server.",
         icon="conversion_path",
         form=MappingForm,
     )

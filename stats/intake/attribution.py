@@ -1,7 +1,8 @@
 """Attributes events of a source to a server and an address, where the event does not name them in native form.
 
 In this order: a tenant that the event names; the source's mapping of its texts; the sender's domain, where exactly one server
-had it verified at the event's time; the source's default server. A tenant that is named and unknown is never replaced.
+had it verified at the event's time; the source's default server. A tenant that is named and unknown is never replaced, unless
+the mapping has its own name: MTAs that were there before Sluice call their customers otherwise.
 """
 
 from collections.abc import Sequence
@@ -44,8 +45,12 @@ class Attribution:
             if type(fields) is not dict:
                 natives.append(fields)
                 continue
-            if fields.get("server") is None and (server := self._server_of(event)) is not None:
-                fields["server"] = server
+            named = fields.get("server")
+            if named is None:
+                if (server := self._server_of(event)) is not None:
+                    fields["server"] = server
+            elif self._mapping and type(named) is str and "/" not in named:
+                fields["server"] = self._mapping.get(named, named)
             if fields.get("ip") is None and (event.vmta_id is not None or event.vmta):
                 ip = self._address_of(event)
                 if ip is None:

@@ -283,3 +283,13 @@ def test_every_sample_of_every_format_is_taken(acme: Tenant, kind: str) -> None:
         assert again["accepted"] == 0, path
         assert again["duplicates"] + len(again["conflicts"]) >= answer["accepted"], path
         assert len(again["refused"]) <= len(answer["refused"]) + len(unknown), path
+
+
+def test_a_tenant_that_the_mta_calls_otherwise_is_mapped_by_its_name(acme: Tenant, globex: Tenant) -> None:
+    source = make("native", default_server=globex.server)
+    for name in ("customer42", "globex/none"):
+        event_sources.map_text(source=source, text=name, server=acme.server, actor=ACTOR)
+    told = [native(id=name, server=name) for name in ("customer42", "customer43", "globex/none", globex.smtp_user)]
+    answer = report(source, lines(*told))
+    assert [each["index"] for each in answer["refused"]] == [1, 2]
+    assert counts_of(acme, globex) == [Counts(sent=1), Counts(sent=1)]

@@ -12,6 +12,7 @@ from stats.intake.sources.base import (
     identifier,
     mapping,
     moment,
+    path,
     record_of,
     stamp,
     tenant,
@@ -20,6 +21,8 @@ from stats.intake.sources.base import (
 from stats.intake.sources.fields import Fields
 from stats.intake.sources.framing import json_records, open_stream
 
+# Names of headers may be in any case.
+_HEADER = "x-sluice-server"
 _STATUSES = {"success": "sent", "failure": "bounced", "failure_toolong": "bounced", "deferral": "deferred"}
 
 
@@ -43,7 +46,7 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
         id=identifier(record.get("event_unique_id"), "event_unique_id"),
         type=kind,
         at=stamp(at),
-        server=tenant(settings, ("x-sluice-server",), headers, record),
+        server=tenant(settings, (), headers, record) if settings.tenant_field else path(headers, _HEADER) or None,
     )
     if ip := text(record.get("outmtaid_ip")):
         fields.values["ip"] = ip

@@ -50,7 +50,7 @@ class Command(PlainCommand):
         for each in (rotate, revoke, mapping, unmapping):
             each.add_argument("name", help="the source's name")
         for each in (mapping, unmapping):
-            each.add_argument("text", help="a VirtualMTA, queue, campaign or mail class, as in the records")
+            each.add_argument("text", help="a tenant, VirtualMTA, queue, campaign or mail class, as in the records")
         mapping.add_argument("server", metavar="ORG/SERVER")
         for each in (make, listing, rotate, revoke, mapping, unmapping):
             each.add_argument("--json", action="store_true", help="print one JSON object")

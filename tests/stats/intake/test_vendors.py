@@ -275,6 +275,8 @@ def test_greenarrow_throttles_are_rules(throttle, rule):
 def test_greenarrow_finds_the_tenant_in_a_header():
     (event,) = read("greenarrow", arrow(headers={"X-Customer": ["globex/news"]}), tenant_field="x-customer")
     assert event.fields["server"] == "globex/news"
+    (event,) = read("greenarrow", arrow(headers={"X-Sluice-Server": "globex/news"}))
+    assert event.fields["server"] == "globex/news"
     (event,) = read("greenarrow", arrow(event_unique_id=77))
     assert event.fields["id"] == "77"
 
