@@ -6,9 +6,10 @@
 PYTHON_OF_VENV := .venv/bin/python
 # Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
-# Tests that are attacks as a whole: look-ups in the addresses of lists, rights, lock-outs, forwarding headers, slow clients.
+# Tests that are attacks as a whole: look-ups in the addresses of lists, rights, lock-outs, forwarding headers, slow clients,
+# single sign-on.
 ATTACKED := tests/panel/test_look_ups.py tests/panel/test_permissions.py tests/panel/test_bulk.py tests/core/test_lockout.py \
-	tests/config/test_forwarding.py tests/config/test_web_worker.py
+	tests/config/test_forwarding.py tests/config/test_web_worker.py tests/panel/test_single_sign_on_attacks.py
 # Where Haraka is installed for the tests.
 SLUICE_HARAKA ?= $(HOME)/.cache/sluice/haraka
 
