@@ -44,6 +44,9 @@ TOO_MANY_PARTS = f"Packed data must not have more than {MOST_PARTS:,} members or
 BROKEN_GZIP = "The request's body is not valid gzip"
 BROKEN_ZSTD = "The request's body is not valid zstd"
 ENCODING = "The content encoding must be gzip, zstd or identity"
+PACKED_TWICE = "The request's body is packed twice: send it packed once, or as it is"
+# What readers pass over before the first record: white space, NULs, byte order marks.
+_PASSED_OVER = b"\0 \t\n\r\v\f" + framing.BOM
 _ENCODINGS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
 _BROKEN = {"gzip": BROKEN_GZIP, "zstd": BROKEN_ZSTD}
 _GZIP_MEMBER = framing.GZIP_MAGIC + b"\x08"
@@ -88,8 +91,11 @@ def read_packed(request: HttpRequest) -> bytes:
     return packed
 
 
-def unpacked(packed: bytes, encoding: str) -> bytes:
-    """Return the body as it was before it was packed, which is known by how it begins, too: curl sends files as they are."""
+def unpacked(packed: bytes, encoding: str, *, is_log: bool = False) -> bytes:
+    """Return the body as it was before it was packed, which is known by how it begins, too: curl sends files as they are.
+
+    Declines what would cost too much to read. `is_log`: it is read line by line, however it begins.
+    """
     encoding = encoding.strip().lower()
     if encoding not in _ENCODINGS:
         raise decline(Code.MALFORMED, ENCODING)
@@ -109,13 +115,25 @@ def unpacked(packed: bytes, encoding: str) -> bytes:
             ) from None
         if broken := framing.broken(stream):
             raise decline(Code.MALFORMED, _BROKEN[broken])
-    if body[: bodies.CHUNK].lstrip()[:1] == b"[":
+    if body.startswith(framing.GZIP_MAGIC) or framing.is_zstd(body[:4]):
+        # A reader would unpack it, and read what has not been looked at.
+        raise decline(Code.MALFORMED, PACKED_TWICE)
+    _check(body, is_log=is_log)
+    return body
+
+
+def _check(body: bytes, *, is_log: bool) -> None:
+    """Decline what would cost too much to read, by whatever ends its lines and stands before its beginning."""
+    ends = max(body.count(b"\n"), body.count(b"\r"))
+    start = body[: bodies.CHUNK].lstrip(_PASSED_OVER)[:1] or body.lstrip(_PASSED_OVER)[:1]
+    if start == b"[" and not is_log:
+        if ends > MOST_VALUES:
+            raise too_large(TOO_MANY_VALUES)
         _check_array(body)
-    elif body.count(b"\n") > MOST_RECORDS:
+    elif ends > MOST_RECORDS:
         raise too_large(TOO_MANY_RECORDS)
     elif body.count(b"{") + body.count(b"[") > MOST_NESTED:
         raise too_large(TOO_MANY_NESTED)
-    return body
 
 
 def too_large(message: str) -> Declined:

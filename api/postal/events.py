@@ -129,7 +129,8 @@ class EventViewSet(PostalViewSet):
             sources.verify(source.format, packed, headers, source.verification_key)
         except sources.BadSignature as problem:
             raise Declined(Problem("InvalidSignature", (problem.message,), 403)) from None
-        body = event_bodies.unpacked(packed, headers.get("Content-Encoding", ""))
+        encoding = headers.get("Content-Encoding", "")
+        body = event_bodies.unpacked(packed, encoding, is_log=source.format in sources.LOGS)
         try:
             return deliver(
                 source,

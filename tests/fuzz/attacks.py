@@ -128,6 +128,7 @@ def attack(sluice: panel.Panel, cast: Cast, random: Random, *, seconds: float) -
     attacker, other = cast.tenants
     acts: dict[str, Callable[[], object]] = {
         "bodies that were found": lambda: found_bodies(sluice, attacker),
+        "bodies for event sources": lambda: bodies_of_sources(sluice, cast),
         "a search for worse bodies": lambda: worse_bodies(sluice, attacker, random, seconds=seconds),
         "acts of unbounded size": lambda: large_acts(sluice.url, attacker, cast),
         "hostile zones": lambda: hostile_zones(sluice, attacker),
@@ -154,13 +155,23 @@ def attack(sluice: panel.Panel, cast: Cast, random: Random, *, seconds: float) -
 
 def found_bodies(sluice: panel.Panel, attacker: Tenant) -> None:
     for name, make in bodies.FOUND.items():
-        seconds, memory, answer = cost_of(sluice, attacker, make())
+        seconds, memory, answer = cost_of(sluice, attacker.key, make())
         refused = {"RequestTooLarge"} if name != "an object of lists" else {"RequestTooLarge", None}
         check(name, seconds, memory, answer)
         if name != "levels" and code_of(answer) not in refused:
             raise Worked(f"{name}: {answer.body[:300]!r}")
     for name, body in bodies.LARGEST.items():
-        check(name, *cost_of(sluice, attacker, body))
+        check(name, *cost_of(sluice, attacker.key, body))
+
+
+def bodies_of_sources(sluice: panel.Panel, cast: Cast) -> None:
+    for form, token in cast.sources.items():
+        for name, make in bodies.OF_SOURCES.items():
+            seconds, memory, answer = cost_of(sluice, token, make())
+            if answer.status not in (200, 400, 413):
+                raise Worked(f"{name} for {form}: HTTP {answer.status} {answer.body[:300]!r}")
+            if seconds > bodies.SECONDS or memory > bodies.MEMORY:
+                raise Worked(f"{name} for {form}: {seconds:.1f} s and {memory >> 20} MiB for one request")
 
 
 def worse_bodies(sluice: panel.Panel, attacker: Tenant, random: Random, *, seconds: float) -> None:
@@ -169,7 +180,7 @@ def worse_bodies(sluice: panel.Panel, attacker: Tenant, random: Random, *, secon
     worst, most, tried = bodies.any_shape(random), 0.0, 0
     while time.monotonic() < until:
         shape = bodies.any_shape(random) if random.random() < 0.2 else bodies.changed(worst, random)
-        used, memory, answer = cost_of(sluice, attacker, shape.body)
+        used, memory, answer = cost_of(sluice, attacker.key, shape.body)
         check(repr(shape), used, memory, answer)
         tried += 1
         if (price := max(used / bodies.SECONDS, memory / bodies.MEMORY)) > most:
@@ -177,11 +188,11 @@ def worse_bodies(sluice: panel.Panel, attacker: Tenant, random: Random, *, secon
     print(f"{tried} bodies; the worst took {most:.0%} of what a request may: {worst}", flush=True)
 
 
-def cost_of(sluice: panel.Panel, attacker: Tenant, body: bytes) -> tuple[float, int, Answer]:
+def cost_of(sluice: panel.Panel, key: str, body: bytes) -> tuple[float, int, Answer]:
     """Send events; return the seconds of the processors and the bytes of memory that it took, and the answer."""
     workers = Workers(sluice.web.pid)
     before, began = workers.forget_peaks(), workers.seconds()
-    headers = {"Content-Type": "application/x-ndjson", "X-Server-API-Key": attacker.key}
+    headers = {"Content-Type": "application/x-ndjson", "X-Server-API-Key": key}
     answer = send(sluice.url, Request("POST", "/api/v1/events", headers, body))
     grown = max(after - now for after, now in zip(workers.peaks(), before, strict=True))
     return workers.seconds() - began, grown, answer

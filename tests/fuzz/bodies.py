@@ -49,6 +49,23 @@ FOUND: dict[str, Callable[[], bytes]] = {
     "levels": lambda: b'{"id":' + b"[" * 8_000_000 + b"]" * 8_000_000 + b"}",
 }
 
+_LISTS = b"[" + b"[]," * 3_000_000 + b"1]"
+# For event sources, whose readers unpack, and pass over, more. Each of them took seconds to minutes, or gigabytes.
+OF_SOURCES: dict[str, Callable[[], bytes]] = {
+    "carriage returns": lambda: b"x" + b"\r" * 4_000_000,
+    "packed carriage returns": lambda: gzip.compress(b"\r" * 30_000_000),
+    "packed twice": lambda: gzip.compress(gzip.compress(b"\n" * 4_000_000)),
+    "an array that is packed twice": lambda: gzip.compress(gzip.compress(_LISTS)),
+    "a byte order mark before what is packed": lambda: b"\xef\xbb\xbf" + gzip.compress(b"\n" * 4_000_000),
+    "a bracket and empty lines": lambda: b"[" + b"\n" * 4_000_000,
+    "NULs before an array": lambda: gzip.compress(b"\0" * 100_000 + _LISTS),
+    "blanks before an array": lambda: gzip.compress(b" " * 100_000 + _LISTS),
+    "byte order marks before an array": lambda: gzip.compress(b"\xef\xbb\xbf" * 2 + _LISTS),
+    "NULs": lambda: gzip.compress(b"\0" * 60_000_000),
+    "NULs in lines": lambda: gzip.compress((b"\0" * 1_000 + b"\n") * 49_000),
+    "long lines": lambda: gzip.compress((b"x" * 1_200 + b"\n") * 49_000),
+}
+
 VALUES = [
     b"1",
     b"[]",

@@ -4,7 +4,7 @@ import base64
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from core.keys import digest
@@ -35,11 +35,12 @@ class Tenant:
 
 @dataclass(frozen=True)
 class Cast:
-    """The tenants (the first one calls, mostly) and the user's token."""
+    """The tenants (the first one calls, mostly), the user's token, and those of event sources by format."""
 
     tenants: tuple[Tenant, ...]
     token: str
     made: int = 0
+    sources: dict[str, str] = field(default_factory=dict)
 
     def postal_headers(self, random: Random) -> dict[str, str]:
         """Return a key, or now and then none."""
@@ -82,4 +83,4 @@ def make_cast(sluice: Panel) -> Cast:
     command = [sys.executable, "-m", "tests.fuzz.prepare"]
     done = subprocess.run(command, cwd=ROOT, env=sluice.environment, check=True, stdout=subprocess.PIPE)
     told = json.loads(done.stdout)
-    return Cast(tuple(Tenant(**each) for each in told["tenants"]), told["token"])
+    return Cast(tuple(Tenant(**each) for each in told["tenants"]), told["token"], sources=told["sources"])

@@ -22,6 +22,7 @@ def main() -> None:
     from servers.pools import create_pool
     from servers.provisioning import create_organization, create_server
     from servers.webhooks import create_webhook
+    from stats.intake.event_sources import make_source
     from tests.words import programs, templates
     from webhooks.queueing import queue, targets_of
 
@@ -38,6 +39,11 @@ def main() -> None:
         queue([(target, "MessageSent", {"details": "fuzz"})], now=timezone.now())
         key = decrypt(created.api_credential.key_ciphertext)
         tenants.append({"organization": str(organization.uuid), "key": key})
+    # Logs, columns and objects: the readers of the other formats are made of the same parts.
+    sources = {
+        each: make_source(name=each, format=each, default_server=created.server, actor=actor).token
+        for each in ("postfix", "powermta", "sendgrid")
+    }
     default = {"max_concurrent_connections": 2, "max_messages_per_hour": 70}
     templates.create({"name": "Basic", "default": default}, actor=actor)
     backoff = {
@@ -50,7 +56,7 @@ def main() -> None:
     )
     user = User.objects.create_superuser(USER, api_level=User.ApiLevel.YES)
     token = create_token(user=user, name="fuzz", expires_at=None, at=timezone.now(), actor=actor)
-    print(json.dumps({"tenants": tenants, "token": token.key}))
+    print(json.dumps({"tenants": tenants, "token": token.key, "sources": sources}))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from stats.intake.sources.base import (
 
 __all__ = [
     "FORMATS",
+    "LOGS",
     "SIGNED",
     "STATEFUL",
     "BadKey",
@@ -63,6 +64,8 @@ _SIGNED: dict[str, Any] = {"postal": postal, "ses": ses, "sendgrid": sendgrid}
 FORMATS = (
     "native", "postfix", "exim", "haraka", "kumomta", "powermta", "greenarrow", "postal", "ses", "sendgrid",
 )  # fmt: skip
+# They are read line by line.
+LOGS = ("postfix", "exim", "powermta")
 STATEFUL = tuple(_STATEFUL)
 SIGNED = tuple(_SIGNED)
 
