@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.text import capfirst
 from unfold.views import ChangeList
 
+from core.texts import is_storable
 from ippools.numeric_order import AsNumber
 
 # Takes the page, the request and the ids of records; returns what they are ordered by, for those that have it.
@@ -35,6 +36,10 @@ class PanelChangeList(ChangeList):
         Django would take it for a look-up on a column: `?password__startswith=…` on the users would be answered with one row or
         none, and so tell any column of the table, character by character, to people who may only look at the list.
         """
+        # PostgreSQL cannot compare with NUL.
+        for name, values in self.filter_params.items():
+            if not all(map(is_storable, values)):
+                raise DisallowedModelAdminLookup(f"{self.opts.verbose_name_plural} cannot be filtered by this {name}.")
         found = super().get_filters(request)
         left = found[2]
         of_dates = {f"{self.date_hierarchy}__{end}" for end in ("gte", "lt")} if self.date_hierarchy else set()

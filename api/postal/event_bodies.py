@@ -127,9 +127,9 @@ def _check(body: bytes, *, is_log: bool) -> None:
     ends = max(body.count(b"\n"), body.count(b"\r"))
     start = body[: bodies.CHUNK].lstrip(_PASSED_OVER)[:1] or body.lstrip(_PASSED_OVER)[:1]
     if start == b"[" and not is_log:
+        _check_array(body)
         if ends > MOST_VALUES:
             raise too_large(TOO_MANY_VALUES)
-        _check_array(body)
     elif ends > MOST_RECORDS:
         raise too_large(TOO_MANY_RECORDS)
     elif body.count(b"{") + body.count(b"[") > MOST_NESTED:
