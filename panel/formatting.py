@@ -1,8 +1,16 @@
 """Formats numbers, limits and names for people."""
 
+import datetime
 from collections.abc import Sequence
 
+from django.utils import formats, timezone
+
 from core.texts import counted
+
+
+def moment(at: datetime.datetime) -> str:
+    """Return a time in the reader's zone. Django formats what a method of a page returns in lists alone."""
+    return formats.date_format(timezone.localtime(at), "DATETIME_FORMAT")
 
 
 def limits_in_words(connections: int | None, messages: int | None) -> str:

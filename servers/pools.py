@@ -219,7 +219,7 @@ def delete_pool(*, pool: IPPool, actor: Actor) -> None:
     of_deleted = IPPoolRule.objects.filter(pool=doomed, server__deleted_at__isnull=False)
     rules = IPPoolRule.objects.filter(pool=doomed).exclude(pk__in=of_deleted).order_by("pk")[:NAMED]
     uses = [Dependency("server", each.pk, each.name) for each in servers]
-    uses += [Dependency("pool rule", each.pk, str(each.pk)) for each in rules]
+    uses += [Dependency("pool rule", each.pk, str(each)) for each in rules]
     if uses:
         raise InUse(*uses)
     owner_id = owner_id_of(doomed)

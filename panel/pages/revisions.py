@@ -10,7 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from unfold.decorators import action, display
 
@@ -20,6 +20,7 @@ from nodes import preview, publishing, replay_jobs
 from nodes.models import Node, NodeReport, Revision, RevisionPolicy
 from nodes.tasks import run_replays
 from panel import audit_titles
+from panel.formatting import moment
 from panel.forms import errors
 from panel.pages import trial
 from panel.pages.base import ReadOnlyAdmin
@@ -65,8 +66,7 @@ class RevisionAdmin(ReadOnlyAdmin):
 
     @display(description="Published")
     def when(self, record: Revision) -> str:
-        # Django formats a method's time in lists alone.
-        return formats.date_format(timezone.localtime(record.created_at), "DATETIME_FORMAT")
+        return moment(record.created_at)
 
     @display(description="Published by", ordering="actor_label")
     def by(self, record: Revision) -> str:

@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminP
 
 from core import identities, password_links, second_factor, users
 from core.models import User
+from panel.formatting import moment
 from panel.forms.base import ActingForm
 from panel.forms.fields import time_zone_field
 from panel.pages.base import PanelAdmin
@@ -108,7 +109,7 @@ class UserAdmin(PanelAdmin):
     ordering = ["username"]
     search_fields = ["username", "email", "first_name", "last_name"]
     search_help_text = "Username, e-mail or name"
-    readonly_fields = ["last_login", "date_joined"]
+    readonly_fields = ["last_signed_in", "made"]
     actions_detail = ["give_password", "send_link", "end_single_sign_on"]
     change_form_outer_before_template = "panel/user.html"
     own_fields = ("username", "first_name", "last_name", "email", "time_zone", "is_active", "is_staff")
@@ -116,7 +117,7 @@ class UserAdmin(PanelAdmin):
     rights = ("is_superuser", "api_level", "groups", "user_permissions")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
-        first = [*self.own_fields, *(["password"] if obj is None else ["last_login", "date_joined"])]
+        first = [*self.own_fields, *(["password"] if obj is None else ["last_signed_in", "made"])]
         sets: list[Any] = [(None, {"fields": first})]
         if request.user.is_superuser:
             sets.append(("Permissions", {"fields": list(self.rights)}))
@@ -176,6 +177,14 @@ class UserAdmin(PanelAdmin):
     @display(description="Last sign-in", ordering="last_login")
     def last_sign_in(self, record: User) -> datetime.datetime | None:
         return record.last_login
+
+    @display(description="Last sign-in")
+    def last_signed_in(self, record: User) -> str | None:
+        return None if record.last_login is None else moment(record.last_login)
+
+    @display(description="Created")
+    def made(self, record: User) -> str:
+        return moment(record.date_joined)
 
     @act(
         title="Set a password",

@@ -70,4 +70,10 @@ class IPPoolRule(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"pool rule {self.pk}"
+        sides = (("from", self.from_conditions), ("to", self.to_conditions))
+        return " ".join(f"{word} {_in_short(conditions)}" for word, conditions in sides if conditions)
+
+
+def _in_short(conditions: str) -> str:
+    first, *others = conditions.splitlines()
+    return f"{first} and {len(others)} more" if others else first

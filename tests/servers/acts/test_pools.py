@@ -214,7 +214,7 @@ def test_a_pool_in_use_is_not_deleted(acme, globex):
         delete_pool(pool=pool, actor=ANN)
     assert refusal.value.dependencies == (
         Dependency("server", acme.server.pk, acme.server.name),
-        Dependency("pool rule", rule.pk, str(rule.pk)),
+        Dependency("pool rule", rule.pk, "to example.com"),
     )
     rule.delete()
     change_server(server=acme.server, actor=SYSTEM, ip_pool=None)
