@@ -104,6 +104,9 @@ def test_the_docs_page_works_offline():
     for content in (page.content.decode(), script.content.decode()):
         assert not re.findall(r"""["'(](?:https?:)?//[^"')\s]+""", content)
     assets = re.findall(r'(?:src|href)="/static/([^"]+)"', page.content.decode())
-    assert len(assets) == 4
+    # Swagger UI's, and what Sluice adds for contrast, keyboards and screen readers.
+    assert len(assets) == 6
+    assert {"panel/api_docs.css", "panel/api_docs.js"} < set(assets)
+    assert '<html lang="en">' in page.content.decode()
     assert all(finders.find(asset) for asset in assets)
     assert b"/api/schema/" in script.content
