@@ -37,7 +37,7 @@ class PanelChangeList(ChangeList):
         none, and so tell any column of the table, character by character, to people who may only look at the list.
         """
         # PostgreSQL cannot compare with NUL.
-        for name, values in self.filter_params.items():
+        for name, values in self.get_filters_params().items():
             if not all(map(is_storable, values)):
                 raise DisallowedModelAdminLookup(f"{self.opts.verbose_name_plural} cannot be filtered by this {name}.")
         found = super().get_filters(request)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from api.postal import event_bodies
-from stats.intake import event_sources, sources
+from stats.intake import event_sources
 from stats.intake.sources import framing
 from tests.api.postal.test_events import post
 from tests.fuzz.bodies import OF_SOURCES
@@ -26,7 +26,8 @@ def token_of(acme, form):
     return event_sources.make_source(name=form, format=form, default_server=acme.server, actor=ACTOR).token
 
 
-@pytest.mark.parametrize("form", sources.FORMATS)
+# A log, columns and objects: the readers of the other formats are made of the same parts.
+@pytest.mark.parametrize("form", ["postfix", "powermta", "sendgrid"])
 def test_no_body_takes_long_however_its_lines_end_and_whatever_is_before_it(call, acme, form):
     """A kilobyte that was packed twice took 12 seconds of a thread, two megabytes of carriage returns 28."""
     token = token_of(acme, form)
