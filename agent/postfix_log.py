@@ -146,10 +146,7 @@ class Reader:
         key = queue_key(match[1], head[2])
         at = self.times.of(head[1], match[1])
         server = orig = None
-        rest = text[match.end() :]
-        method = postfix_lines.SASL_METHOD.match(rest)
-        if method:
-            rest = rest[method.end() :]
+        rest = text[(postfix_lines.SASL_METHOD.match(text, match.end()) or match).end() :]
         if rest.startswith("sasl_username="):
             # The rest is the name: sasl_sender is of the client's making, and so would be all behind it.
             server = rest[len("sasl_username=") :].split(", sasl_sender=", 1)[0][:LONGEST_NAME] or None
@@ -175,16 +172,21 @@ class Reader:
             return []
         key = queue_key(match[1], head[2])
         at = int(self.times.of(head[1], match[1]))
-        old = self.messages.pop(queue_key(match[2], head[2]), None) if match[2] else None
-        if old is None:
-            message = self._begin(key, Message(None, at))
-            # Requeued, and its first lines are not here: it was counted then.
-            message.incoming = bool(match[2])
-            message.probe = [] if not match[2] else None
-            return self._resolve(key, None)
-        # postsuper -r: the same message under a new id, with the recipients that are left.
-        old.touched, old.nrcpt, old.done = at, 0, set()
-        self.messages[key] = old
+        before = queue_key(match[2], head[2]) if match[2] else ""
+        old = self.messages.pop(before, None)
+        if old is not None:
+            # postsuper -r: the same message under a new id, with the recipients that are left.
+            old.touched, old.nrcpt, old.done = at, 0, set()
+            self.messages[key] = old
+            if old.waits:
+                self.held[old.waits].keys.append(key)
+            else:
+                self._keep_gone(before, old)
+        elif not before or key not in self.messages:
+            # Requeued, it was counted when its first lines were read, if they were. Known already, its line is read again.
+            message = self._begin(key, Message(self.gone.get(before, (None,))[0], at))
+            message.incoming, message.probe = bool(before), None if before else []
+            return self._resolve(key, message.server)
         return []
 
     def _qmgr(self, head: re.Match[str], text: str, raw: bytes, where: Any, *, whole: bool) -> list[Out]:
@@ -221,11 +223,8 @@ class Reader:
             return self._end(head, match, raw, where, match[3])
         match = postfix_lines.REMOVED.match(text, head.end())
         if match:
-            key = queue_key(match[1], head[2])
             self.times.of(head[1], match[1])
-            message = self.messages.pop(key, None)
-            if message is not None:
-                self._remember(key, message)
+            self._removed(queue_key(match[1], head[2]))
         return []
 
     def _postsuper(self, head: re.Match[str], text: str, raw: bytes, where: Any, *, whole: bool) -> list[Out]:
@@ -233,9 +232,7 @@ class Reader:
         if match is None:
             return []
         outs = self._end(head, match, raw, where, "removed from the queue by the administrator", numbered=True)
-        message = self.messages.pop(queue_key(match[1], head[2]), None)
-        if message is not None:
-            self._remember(queue_key(match[1], head[2]), message)
+        self._removed(queue_key(match[1], head[2]))
         return outs
 
     def _delivery(self, head: re.Match[str], text: str, raw: bytes, where: Any, *, whole: bool) -> list[Out]:
@@ -378,12 +375,17 @@ class Reader:
         self.count_probed -= len(outs)
         return outs
 
-    def _remember(self, key: str, message: Message) -> None:
-        self._unprobed(message)
-        if message.handed and message.waits is None:
-            self.gone[key] = (message.server, message.touched)
-            while len(self.gone) > MOST_REMEMBERED:
-                del self.gone[next(iter(self.gone))]
+    def _removed(self, key: str) -> None:
+        message = self.messages.pop(key, None)
+        if message is not None:
+            self._unprobed(message)
+            if message.handed and message.waits is None:
+                self._keep_gone(key, message)
+
+    def _keep_gone(self, key: str, message: Message) -> None:
+        self.gone[key] = (message.server, message.touched)
+        while len(self.gone) > MOST_REMEMBERED:
+            del self.gone[next(iter(self.gone))]
 
     def _forget(self) -> list[Out]:
         """Drop what no line can come for any more, once an hour of the log's own time. Returns what was held too long."""

@@ -128,6 +128,26 @@ def test_the_files_of_a_machine_may_be_given_together_in_any_order(order):
         assert event.fields["id"].partition("-")[0].encode() in line
 
 
+@pytest.mark.parametrize("name", ["all-outcomes", "short-queue-ids", "front-and-pools"])
+@pytest.mark.parametrize("step", [7, 30, 90])
+def test_lines_that_are_sent_again_keep_their_servers(name, step):
+    """A sender that got no answer sends its last lines again; what they begin with has been forgotten by then, or moved on."""
+    lines = LOGS[name][1].read_bytes().splitlines(keepends=True)
+    found, state = set(), None
+    for start in range(0, len(lines), step):
+        for begin in (start, start, max(0, start - step // 2)):
+            reader = sources.make("postfix", sources.Settings(now=NOW), state)
+            part = [io.BytesIO(b"".join(lines[begin : start + step]))]
+            events_ = [each.fields for each in reader.read(part) if type(each) is sources.Event]
+            found |= {(event["id"], event["type"], event.get("server"), event.get("to")) for event in events_}
+            state = json.loads(json.dumps(reader.state()))
+    told = {
+        (event["id"], event["type"], event.get("server"), event.get("to"))
+        for event in whole("postfix", b"".join(lines))
+    }
+    assert found == told
+
+
 def test_a_later_and_an_earlier_file_are_read_in_the_order_of_their_times():
     """As rotation leaves them: an expansion of `*` gives the newest first."""
     lines = LOGS["all-outcomes"][1].read_bytes().splitlines(keepends=True)

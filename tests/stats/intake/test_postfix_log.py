@@ -350,3 +350,17 @@ def test_the_state_of_a_log_is_bounded(monkeypatch):
         read(client(qid, login), active(qid, sender=long), reader=reader)
     assert list(reader.messages) == ["4jbHZJ098gzMVFW", "4jbHZJ098gzMVFX", "4jbHZJ098gzMVFY"]
     assert len(json.dumps(reader.state())) < 3 * 1_000
+
+
+def test_a_message_of_a_pool_that_is_requeued_before_its_front_was_read_gets_the_tenant():
+    """It waited under its former id: its next line broke the whole log."""
+    front, former, now = "4jbHZN0dDhzMVFQ", "4jbHZQ4zsczMWXW", "4jbHbk6426zMXLH"
+    requeued = f"{STAMP}postfix/pickup[4]: {now}: uid=103 from=<news@acme.example> orig_id={former}"
+    lines = [
+        client(former, f", orig_queue_id={front}, orig_client=x[192.0.2.7]"),
+        active(former),
+        requeued,
+        active(now),
+    ]
+    outs = read(*lines, client(front), delivery(now))
+    assert [(out["event"]["type"], out["event"]["server"]) for out in outs] == [("sent", "acme/marketing")]
