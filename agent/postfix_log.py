@@ -182,9 +182,9 @@ class Reader:
                 self.held[old.waits].keys.append(key)
             else:
                 self._keep_gone(before, old)
-        elif not before or key not in self.messages:
-            # Requeued, it was counted when its first lines were read, if they were. Known already, its line is read again.
-            message = self._begin(key, Message(self.gone.get(before, (None,))[0], at))
+        elif not before or (key not in self.messages and before not in self.gone):
+            # Requeued, and its first lines are not here: it was counted then. Else this line is read again.
+            message = self._begin(key, Message(None, at))
             message.incoming, message.probe = bool(before), None if before else []
             return self._resolve(key, message.server)
         return []

@@ -190,3 +190,34 @@ def test_state_is_small_and_forgets_after_the_queues_lifetime():
         b"Dec  3 04:55:48 node1 postfix/smtpd[1]: 4jbHZH6x1vzMVFP: client=a[127.0.0.1], sasl_method=X, sasl_username=a/b"
     )
     assert list(reader.messages) == ["4jbHZH6x1vzMVFP"]
+
+
+def requeued(number: int, count: int) -> list[bytes]:
+    """Return lines of messages that are deferred, requeued and expire."""
+    stamp, ids = "2026-11-27T02:35:{:02d}Z node1 ", [f"4jbHZN0dDhzMV{digit}Q" for digit in "BCDF"]
+    lines = [f"postfix/smtpd[1]: {ids[0]}: client=a[127.0.0.1], sasl_method=X, sasl_username=a/b"]
+    for qid, following in zip(ids, [*ids[1:], ""], strict=True):
+        lines.append(f"postfix/qmgr[2]: {qid}: from=<a@b.example>, size=1, nrcpt={count} (queue active)")
+        lines += [
+            f"sluice-a1-r0/smtp[3]: {qid}: to=<u{each}@c.example>, relay=mx.c.example[192.0.2.9]:25, delay=1, delays=0/0/0/1,"
+            f" dsn=4.2.2, status=deferred (host mx.c.example[192.0.2.9] said: 452 4.2.2 {qid} full)"
+            for each in range(number if qid == ids[0] else 0)
+        ]
+        end = f"postfix/pickup[4]: {following}: uid=1 from=<a@b.example> orig_id={qid}"
+        lines.append(
+            end if following else f"postfix/qmgr[2]: {qid}: from=<a@b.example>, status=expired, returned to sender"
+        )
+    lines.append(f"postfix/qmgr[2]: {ids[-1]}: removed")
+    return [(stamp.format(second) + line + "\n").encode() for second, line in enumerate(lines)]
+
+
+@pytest.mark.parametrize(("number", "count"), [(0, 1), (1, 1), (1, 3), (3, 3)])
+def test_a_requeued_message_that_expired_is_not_counted_again_wherever_its_lines_are_read_again_from(number, count):
+    lines = requeued(number, count)
+    told = {event["id"] for event in whole("postfix", b"".join(lines))}
+    for begin in range(len(lines)):
+        reader = sources.make("postfix", sources.Settings(now=NOW))
+        list(reader.read([io.BytesIO(b"".join(lines))]))
+        again = sources.make("postfix", sources.Settings(now=NOW), json.loads(json.dumps(reader.state())))
+        part = [io.BytesIO(b"".join(lines[begin:]))]
+        assert {each.fields["id"] for each in again.read(part) if type(each) is sources.Event} <= told
