@@ -43,9 +43,9 @@ def take(browser: Browser, server: Server) -> None:
             picture(page, "phone", "/admin/", height=860)
             picture(page, "phone-list", "/admin/ippools/ipaddress/?o=4", height=860)
         elif dark:
-            picture(page, "dashboard-dark", "/admin/", height=900)
+            picture(page, "dashboard-dark", "/admin/", height=840)
         else:
-            picture(page, "dashboard", "/admin/", height=900)
+            picture(page, "dashboard", "/admin/", height=840)
             picture(page, "server", "/admin/servers/server/?q=Newsletter+Europe", "Newsletter Europe", height=860)
             picture(page, "explorer", "/admin/explorer/?period=7d&group=provider&compare=on", height=1150)
             picture(page, "pool", "/admin/ippools/ippool/?q=Campaigns", "Campaigns", height=760)
@@ -96,7 +96,7 @@ def limits(page: Page, server: Server) -> None:
     page.goto("/admin/nodes/revision/publish/")
     page.get_by_role("button", name="Replay the mail of the last seven days").click()
     page.get_by_text("would have delayed").wait_for(timeout=60_000)
-    page.set_viewport_size({"width": 1440, "height": 1150})
+    page.set_viewport_size({"width": 1440, "height": 620})
     page.screenshot(path=FOLDER / "publish.png", animations="disabled")
 
 
@@ -128,7 +128,7 @@ def change(page: Page) -> None:
 
 def closed_loop(page: Page) -> None:
     """One address in back-off, one that is warmed up, one that is drained: each with its reason."""
-    addresses = (("back-off", "203.0.113.10", 560), ("drained", "198.51.100.23", 560), ("warm-up", "192.0.2.43", 1000))
+    addresses = (("back-off", "203.0.113.10", 560), ("drained", "198.51.100.23", 560), ("warm-up", "192.0.2.43", 960))
     for name, ipv4, height in addresses:
         picture(page, name, f"/admin/ippools/ipaddress/?q={ipv4}", ipv4, height=height)
 
