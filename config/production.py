@@ -186,6 +186,8 @@ def database(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
         if settings.get("ENGINE") == "django.db.backends.postgresql":
             # It looks for itself whether a connection is alive.
             settings |= {"ENGINE": "config.postgresql", "CONN_HEALTH_CHECKS": False}
+            # For what asks for it (core.compiled): from the first time on.
+            options["prepare_threshold"] = 0
     else:
         settings["CONN_MAX_AGE"] = 60
     return settings

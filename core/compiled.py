@@ -37,7 +37,8 @@ class Compiled[Value: str | int]:
     def _rows(self, value: Value, using: str, *, most: int | None = None) -> list[_Row]:
         sql, parameters, place, converters = self._by_alias.get(using) or self._compile(using)
         connection = connections[using]
-        with connection.cursor() as cursor:
+        # Planning two joins takes PostgreSQL longer than finding a row: it keeps the plan, where its connections are our own.
+        with getattr(connection, "prepared_cursor", connection.cursor)() as cursor:
             cursor.execute(sql, [*parameters[:place], value, *parameters[place + 1 :]])
             rows: list[_Row] = cursor.fetchall() if most is None else cursor.fetchmany(most)
         if not converters:

@@ -4,16 +4,24 @@ import select
 from typing import Any
 
 import psycopg
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, operations
 from psycopg_pool import ConnectionPool
 
 
+class DatabaseOperations(operations.DatabaseOperations):
+    def last_executed_query(self, cursor: Any, sql: str, params: Any) -> str:
+        """Return the SQL for a log of queries, also of a prepared statement, which psycopg keeps none of."""
+        return str(super().last_executed_query(cursor, sql, params) or self.compose_sql(sql, params))
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Takes connections from the pool without a query to check them.
+    """Takes connections from the pool without a query to check them, and has the server keep the plans of some queries.
 
     Django's CONN_HEALTH_CHECKS costs a round trip with every request, as much as the request's own query. A server that has
     ended or restarted has closed its side, and that can be seen at the socket.
     """
+
+    ops_class = DatabaseOperations
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a connection of the pool that the server has not closed."""
@@ -29,6 +37,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool.putconn(connection)
             connection = super().get_new_connection(conn_params)
         return connection
+
+    def prepared_cursor(self) -> Any:
+        """Return a cursor whose statements the server plans once for each connection (OPTIONS `prepare_threshold`)."""
+        self.ensure_connection()
+        plain = self.connection.cursor_factory
+        self.connection.cursor_factory = base.ServerBindingCursor
+        try:
+            return self.cursor()
+        finally:
+            self.connection.cursor_factory = plain
 
 
 def is_alive(connection: psycopg.Connection[Any]) -> bool:

@@ -3,6 +3,8 @@
 import datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core import keys
 from core.compiled import Compiled
@@ -45,3 +47,15 @@ def test_it_gives_every_row_for_an_id(django_assert_num_queries):
             found = compiled.all(user_id)
         assert found == list(build(user_id))
     assert len(compiled.all(users[0].pk)) == 3
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not plan for long")
+def test_the_server_keeps_the_plan():
+    compiled = Compiled(str, lambda name: User.objects.filter(username=name, is_superuser=True).values_list("pk"))
+    with CaptureQueriesContext(connection) as queries:
+        assert [compiled.all(name) for name in ("ada", "bob")] == [[], []]
+    assert ["'ada'" in queries[0]["sql"], "'bob'" in queries[1]["sql"]] == [True, True]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        kept = [statement for (statement,) in cursor.fetchall() if '"username" = $1' in statement]
+    assert len([statement for statement in kept if "is_superuser" in statement]) == 1
