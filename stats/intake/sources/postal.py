@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from stats.intake.sources import public_keys
 from stats.intake.sources.base import (
     BadKey,
     BadSignature,
@@ -82,15 +83,8 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
     return [fields.event(index, texts=(text(message.get("tag")),))]
 
 
-def public_key(key: str) -> rsa.RSAPublicKey:
-    """Return the key of PEM, or of the base64 of Postal's DKIM record; raises BadKey."""
-    try:
-        if "-----BEGIN" in key:
-            found: Any = serialization.load_pem_public_key(key.encode())
-        else:
-            found = serialization.load_der_public_key(base64.b64decode("".join(key.split()), validate=True))
-    except (ValueError, TypeError) as problem:
-        raise BadKey("The key must be an RSA public key, as PEM or base64") from problem
+def _public_key(key: str) -> rsa.RSAPublicKey:
+    found = public_keys.load(key, "an RSA public key")
     if not isinstance(found, rsa.RSAPublicKey):
         raise BadKey("The key must be an RSA public key")
     return found
@@ -98,7 +92,7 @@ def public_key(key: str) -> rsa.RSAPublicKey:
 
 def check_key(key: str) -> None:
     """Raise BadKey if the text is not a valid key."""
-    public_key(key)
+    _public_key(key)
 
 
 def verify(body: bytes, headers: Mapping[str, str], key: str) -> None:
@@ -111,6 +105,6 @@ def verify(body: bytes, headers: Mapping[str, str], key: str) -> None:
     if not signature:
         raise BadSignature("unsigned", "The request has no signature, and this source checks them")
     try:
-        public_key(key).verify(base64.b64decode(signature, validate=True), body, padding.PKCS1v15(), algorithm)
+        _public_key(key).verify(base64.b64decode(signature, validate=True), body, padding.PKCS1v15(), algorithm)
     except (InvalidSignature, ValueError) as problem:
         raise BadSignature("invalid_signature", "The signature is not that of the source's key") from problem

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from stats.intake.sources import public_keys
 from stats.intake.sources.base import (
     BadKey,
     BadSignature,
@@ -72,15 +73,8 @@ def read(index: int, parsed: Any, settings: Settings) -> Found:
     return [fields.event(index, texts=[each for each in texts if type(each) is str])]
 
 
-def public_key(key: str) -> ec.EllipticCurvePublicKey:
-    """Return the key of the base64 that SendGrid shows, or of PEM; raises BadKey."""
-    try:
-        if "-----BEGIN" in key:
-            found: Any = serialization.load_pem_public_key(key.encode())
-        else:
-            found = serialization.load_der_public_key(base64.b64decode("".join(key.split()), validate=True))
-    except (ValueError, TypeError) as problem:
-        raise BadKey("The key must be SendGrid's verification key, as base64 or PEM") from problem
+def _public_key(key: str) -> ec.EllipticCurvePublicKey:
+    found = public_keys.load(key, "SendGrid's verification key")
     if not isinstance(found, ec.EllipticCurvePublicKey):
         raise BadKey("The key must be an ECDSA public key")
     return found
@@ -88,7 +82,7 @@ def public_key(key: str) -> ec.EllipticCurvePublicKey:
 
 def check_key(key: str) -> None:
     """Raise BadKey if the text is not a valid key."""
-    public_key(key)
+    _public_key(key)
 
 
 def verify(body: bytes, headers: Mapping[str, str], key: str) -> None:
@@ -99,6 +93,6 @@ def verify(body: bytes, headers: Mapping[str, str], key: str) -> None:
         raise BadSignature("unsigned", "The request has no signature, and this source checks them")
     try:
         signed = at.encode("ascii", "strict") + body
-        public_key(key).verify(base64.b64decode(signature, validate=True), signed, ec.ECDSA(hashes.SHA256()))
+        _public_key(key).verify(base64.b64decode(signature, validate=True), signed, ec.ECDSA(hashes.SHA256()))
     except (InvalidSignature, ValueError) as problem:
         raise BadSignature("invalid_signature", "The signature is not that of the source's key") from problem
