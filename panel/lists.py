@@ -6,7 +6,8 @@ from typing import Any
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.views.main import ORDER_VAR
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import GenericIPAddressField
+from django.db.models import F, GenericIPAddressField, OrderBy, QuerySet
+from django.db.models.options import Options
 from django.http import HttpRequest
 from django.utils.text import capfirst
 from unfold.views import ChangeList
@@ -48,6 +49,24 @@ class PanelChangeList(ChangeList):
         return found
 
     # --- Order -------------------------------------------------------------------------------------------------------
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Return Django's order, in which rows without a value are last both ways.
+
+        By themselves PostgreSQL takes what is empty for the greatest and SQLite for the least.
+        """
+        return [self._empty_last(part) for part in super().get_ordering(request, queryset)]
+
+    def _empty_last(self, part: Any) -> Any:
+        if isinstance(part, str):
+            name = part.removeprefix("-")
+            if not may_be_empty(self.lookup_opts, name):
+                return part
+            part = OrderBy(F(name), descending=part.startswith("-"))
+        if isinstance(part, OrderBy) and not (part.nulls_first or part.nulls_last):
+            part = part.copy()
+            part.nulls_last = True
+        return part
 
     def get_ordering_field(self, field_name: Any) -> Any:
         if field_name in self.model_admin.rankings:
@@ -122,3 +141,21 @@ class PanelChangeList(ChangeList):
         rows = self.rows(request, first, self.result_count if is_whole else first + self.list_per_page)
         self.result_list = rows
         self.model_admin.decorate_rows(request, rows)
+
+
+def may_be_empty(options: "Options[Any]", path: str) -> bool:
+    """Whether rows may have no value of a column, `server__suspended_at`: where it or a relation on the way may be null.
+
+    A relation itself stands for the order of its model's records, which is Django's to make.
+    """
+    found = []
+    for name in path.split("__"):
+        try:
+            field = options.get_field(name)
+        except FieldDoesNotExist:
+            return False
+        found.append(field)
+        if field.related_model:
+            options = field.related_model._meta
+    is_relation = found[-1].is_relation and found[-1].name == name
+    return not is_relation and any(field.null for field in found)

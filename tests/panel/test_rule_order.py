@@ -52,6 +52,7 @@ def test_a_rule_is_moved(which, step, order, rules, acme, platform):
     assert acts == (order != [0, 1, 2, 3])
 
 
+@pytest.mark.storage
 def test_the_page_shows_where_the_rule_stands(rules, acme, platform):
     context = sign_in(acme.operator).get(url(rules[1])).context
     assert [(each["place"], each["is_here"], each["mail_to"]) for each in context["rows"]] == [
