@@ -48,7 +48,7 @@ def action(do: Doing) -> Callable[..., HttpResponse | None]:
 def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) -> HttpResponse | None:
     ids = sorted(queryset.order_by().values_list("pk", flat=True)[: MOST_RECORDS + 1])
     if len(ids) > MOST_RECORDS:
-        messages.error(request, f"More than {MOST_RECORDS:,} records are chosen: filter the list.")
+        messages.error(request, f"At most {found.counted(MOST_RECORDS)} can be chosen at once: filter the list.")
         return None
     allowed = list(page.allowed_ids(request, ids, found.permission))
     if not allowed:
@@ -61,13 +61,13 @@ def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) 
     refused = len(ids) - len(allowed)
     notice = found.notice
     if refused:
-        notice += f" {counted(refused, 'record is', 'records are')} skipped, because you may not change them."
+        notice += f" {counted(refused, 'other is', 'others are')} skipped, because you may not change them."
     context = {
         **page.admin_site.each_context(request),
         "title": found.title,
         "opts": page.opts,
         "action": request.get_full_path(),
-        "heading": f"{found.title}: {counted(len(allowed), 'record', 'records')}",
+        "heading": f"{found.title}: {found.counted(len(allowed))}",
         "notice": notice,
         "shown": names,
         "more": len(allowed) - len(names),
@@ -95,7 +95,7 @@ def _do(found: BulkAct, page: Any, request: HttpRequest, ids: list[int], values:
     refusals = apply(found, ids, actor_of(request), values)
     total = len(ids) - len(refusals)
     if total:
-        messages.success(request, f"{counted(total, 'record', 'records')} {found.done}.")
+        messages.success(request, f"{found.counted(total)} {found.done}.")
     for refusal in refusals[:SHOWN_REFUSALS]:
         messages.error(request, refusal)
     return None
@@ -111,7 +111,7 @@ def _start(
     with transaction.atomic():
         job = jobs.start(
             kind=KIND,
-            label=f"{found.title}: {counted(len(ids), 'record', 'records')}",
+            label=f"{found.title}: {found.counted(len(ids))}",
             parameters={
                 "act": found.name,
                 "ids": ids,

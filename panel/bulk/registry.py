@@ -10,6 +10,7 @@ from django.db import transaction
 
 from core.audit import Actor
 from core.errors import Refused
+from core.texts import counted
 
 # Takes a record, who acts, and by name what the act's form asked for.
 type Doing = Callable[..., None]
@@ -33,6 +34,11 @@ class BulkAct:
     @property
     def records(self) -> Any:
         return apps.get_model(self.model)._default_manager
+
+    def counted(self, number: int) -> str:
+        """Return "1 server", "3 servers": the number with what the act's records are."""
+        options = apps.get_model(self.model)._meta
+        return counted(number, str(options.verbose_name), str(options.verbose_name_plural))
 
 
 ACTS: dict[str, BulkAct] = {}

@@ -52,7 +52,7 @@ def test_pasted_addresses_are_sorted_out_before_they_are_added(visit):
 def test_several_addresses_are_paused_after_a_look_and_resumed(visit):
     page = visit()
     run(page, "Pause delivery")
-    expect(page.get_by_role("heading", name="Pause delivery: 3 records")).to_be_visible()
+    expect(page.get_by_role("heading", name="Pause delivery: 3 IP addresses")).to_be_visible()
     page.get_by_label("Reason").fill("Listed by a blocklist")
     page.get_by_role("button", name="Pause delivery (3)").click()
     expect(page.locator("#main")).to_contain_text(re.compile("3 .*paused"))

@@ -39,13 +39,13 @@ def make_addresses(number):
 def test_it_tells_how_many_and_then_does_it(platform, root):
     addresses = make_addresses(3)
     context = root.post(ADDRESSES, posted("pause_addresses", addresses)).context
-    assert context["heading"] == "Pause delivery: 3 records"
+    assert context["heading"] == "Pause delivery: 3 IP addresses"
     assert context["shown"] == [each.ipv4 for each in addresses]
     assert not IPAddress.objects.filter(delivery_paused=True).exists()
     response = root.post(
         ADDRESSES, posted("pause_addresses", addresses, confirmed="1", reason="Blocklisted"), follow=True
     )
-    assert "3 records paused." in response.content.decode()
+    assert "3 IP addresses paused." in response.content.decode()
     assert IPAddress.objects.filter(delivery_paused=True).count() == 3
     assert AuditEntry.objects.filter(act="ip_address.paused", actor_label="root").count() == 3
 
@@ -54,7 +54,7 @@ def test_what_one_record_refuses_does_not_stop_the_others(acme, platform, root):
     addresses = [*make_addresses(2), acme.address]
     response = root.post(ADDRESSES, posted("delete_addresses", addresses, confirmed="1"), follow=True)
     text = response.content.decode()
-    assert "2 records deleted." in text
+    assert "2 IP addresses deleted." in text
     assert "192.0.2.1: It is used by" in text
     assert IPAddress.objects.filter(pk__in=[each.pk for each in addresses]).get() == acme.address
 
@@ -65,7 +65,11 @@ def test_many_become_a_job_that_tells_how_far_it_is(platform, root, django_captu
         response = root.post(ADDRESSES, posted("pause_addresses", addresses, confirmed="1", reason="Blocklisted"))
     job = Job.objects.get(kind=running.KIND)
     assert response.headers["Location"] == reverse("admin:core_job_change", args=[job.pk])
-    assert (job.label, job.progress_total, job.user_id) == ("Pause delivery: 51 records", 51, platform.superuser.pk)
+    assert (job.label, job.progress_total, job.user_id) == (
+        "Pause delivery: 51 IP addresses",
+        51,
+        platform.superuser.pk,
+    )
     assert root.get(response.headers["Location"]).context["percent"] == 0
     run_bulk_acts()
     job.refresh_from_db()
@@ -93,7 +97,7 @@ def test_a_person_has_a_few_jobs_at_a_time_of_a_bounded_number_of_records(acme, 
     monkeypatch.setattr(actions, "MOST_RECORDS", 1)
     other = create_server(organization=acme.organization, name="Other", actor=SYSTEM).server
     many = client.post(SERVERS, posted("suspend_servers", [acme.server, other]), follow=True).content.decode()
-    assert "More than 1 records are chosen: filter the list." in many
+    assert "At most 1 server can be chosen at once: filter the list." in many
 
 
 def test_a_job_makes_way_for_others_when_its_turn_is_over(platform, monkeypatch):
@@ -166,7 +170,7 @@ def test_suspending_many_asks_why_and_until_when(acme, platform, time_machine):
     acme.server.refresh_from_db()
     assert acme.server.suspended_at is None
     right = posted("suspend_servers", servers, confirmed="1", reason="Spam", until_0="2026-11-20", until_1="09:00")
-    assert "2 records suspended." in client.post(SERVERS, right, follow=True).content.decode()
+    assert "2 servers suspended." in client.post(SERVERS, right, follow=True).content.decode()
     until = datetime.datetime(2026, 11, 20, 0, 0, tzinfo=datetime.UTC)
     for server in servers:
         server.refresh_from_db()
