@@ -5,6 +5,7 @@ compare exactly, do not find it.
 """
 
 import re
+import unicodedata
 
 from core.names import without_invisible
 
@@ -43,7 +44,7 @@ def special_fault(text: str) -> str:
 def _special(typed: str) -> str:
     if without_invisible(typed) != typed:
         return "it has characters that are not shown: type it again, or remove them"
-    if any(char.isspace() and char not in " \t\r\n" for char in typed):
+    if any(char != " " and unicodedata.category(char) == "Zs" for char in typed):
         return "it has no-break spaces, which look like blanks: replace them with blanks"
     return ""
 

@@ -11,9 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page
 
-from tests.e2e.browser import NoBrowser, Watched, context_of, launched, sign_in
 from tests.mta import outside
 from tests.mta.debian import CannotBoot, Debian, booted
 from tests.mta.inside_sluice import act
@@ -21,6 +19,14 @@ from tests.mta.machine import state_folder
 from tests.mta.namespace import CannotBeMade, Namespace, namespace
 from tests.mta.receivers import Sink
 from tools import panel
+
+pytest.importorskip(
+    "playwright", reason="Playwright is not installed (make install-browser), so no browser lowers a limit"
+)
+
+from playwright.sync_api import Page
+
+from tests.e2e.browser import NoBrowser, Watched, context_of, launched, sign_in
 
 pytestmark = [pytest.mark.server, pytest.mark.long]
 GUIDE = panel.ROOT / "docs/agent.md"
