@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import environment, logs
+from core import memory
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -65,7 +66,8 @@ notified = os.environ.pop("NOTIFY_SOCKET", "")
 
 
 def post_worker_init(worker: "Worker") -> None:
-    """Tell systemd, where it asks, that this process answers."""
+    """Let the garbage collector rest, and tell systemd, where it asks, that this process answers."""
+    memory.collect_rarely()
     if notified:
         from gunicorn import systemd
 

@@ -1,7 +1,6 @@
 """Events in: against one binary COPY of the same rows, bulk_create, and Postal's counters per message."""
 
 import datetime
-import gc
 import http.client
 import itertools
 import statistics
@@ -14,6 +13,7 @@ from unittest import mock
 import orjson
 from django.db import connection, transaction
 
+from core import memory
 from core.audit import Actor
 from stats.counts import fold, tiers
 from stats.intake.ingest import MOST_EVENTS, Directory, Reporter, ingest
@@ -113,8 +113,8 @@ def _end_to_end(platform: Platform, rows: list[Row], day: int) -> Iterator[Ratio
     COPY and ingestion take turns, so that a machine whose speed drifts is as fast for both.
     """
     events = platform.events(day, PARSED, seed=2)
-    # A collector never holds half a million events at once, so that the garbage collector would walk them again and again.
-    gc.freeze()
+    # As a web process does, which never holds half a million events at once.
+    memory.collect_rarely()
     empty()
     yield Ratio("ingest() the very first time: every sender is new, events/s", PARSED / _ingest(events))
     copies, ingestions = [], []
