@@ -13,7 +13,8 @@ from core.audit import Actor, record, snapshot
 from core.encryption import decrypt, encrypt
 from core.errors import Conflict, Fault, Invalid, NotFound
 from core.texts import clean_name
-from servers import quotas
+from servers import client_networks, quotas
+from servers.access import is_platforms
 from servers.locks import lock_organization_of
 from servers.models import Credential, Server
 
@@ -60,10 +61,16 @@ def create_credential(
 
 @transaction.atomic
 def create_network_credential(*, server: Server, name: str, network: str, actor: Actor) -> Credential:
-    """Create an SMTP-IP credential: clients in this network (CIDR) need no key."""
+    """Create an SMTP-IP credential: clients in this network (CIDR) need no key.
+
+    Only the platform may let it be very large, or overlap another organization's.
+    """
     credential = Credential(server=server, kind=Credential.Kind.SMTP_IP, name=clean_name(name))
-    credential.network = _clean_network(network)
+    clients = _read_network(network)
+    credential.network = str(clients)
     _refuse_deleted(server)
+    if not is_platforms(actor):
+        client_networks.refuse_foreign(clients, organization_id=server.organization_id)
     quotas.refuse_beyond(lock_organization_of(server), "max_credentials")
     credential.save(force_insert=True)
     _record(actor, "credential.created", credential, after=snapshot(credential))
@@ -155,11 +162,11 @@ def _take_key(credential: Credential) -> str:
     return key
 
 
-def _clean_network(text: str) -> str:
+def _read_network(text: str) -> client_networks.Network:
     try:
         # A zone (fe80::%eth0) would name one of our interfaces, not a client.
         if "%" not in text:
-            return str(ipaddress.ip_network(text.strip()))
+            return ipaddress.ip_network(text.strip())
     except ValueError:
         pass
     raise Invalid(Fault("network", "must be a network such as 192.0.2.0/24"))

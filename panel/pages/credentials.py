@@ -31,7 +31,7 @@ class CredentialForm(ServerChildForm):
         required=False,
         max_length=43,
         widget=text_input(),
-        help_text="For SMTP-IP only: a network such as 192.0.2.0/24.",
+        help_text="For SMTP-IP only: a network such as 192.0.2.0/24, which no other organization’s overlaps.",
     )
 
     def act(self) -> Credential:
