@@ -44,6 +44,13 @@ def held_like(stem: str, *, at: datetime.datetime) -> set[str]:
     return set(kept.values_list("permalink", flat=True))
 
 
+def holders(names: Collection[str], *, at: datetime.datetime) -> dict[str, int]:
+    """Return whose these permalinks are, an organization's id by each: its holder's, else that of whom it is reserved for."""
+    kept = FormerPermalink.objects.held(at).filter(permalink__in=names).order_by("until")
+    found = dict(kept.values_list("permalink", "organization_id"))
+    return found | dict(Organization.objects.filter(permalink__in=names).values_list("permalink", "pk"))
+
+
 def first_taken(permalink: str, *, at: datetime.datetime) -> datetime.datetime | None:
     """Return since when a new organization has this permalink: always (None) where nobody had it before."""
     return _taken_at(permalink, at) if FormerPermalink.objects.filter(permalink=permalink).exists() else None

@@ -3,6 +3,7 @@
 Roles that it does not name stay as people of Sluice gave them.
 """
 
+import datetime
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ from core.acts import locked
 from core.audit import Actor, record, snapshot
 from core.errors import Refused
 from core.models import User
+from core.names import without_invisible
 from core.provided_roles import ROLES, Rule
+from servers import permalinks
 from servers.locks import lock_organization
-from servers.models import Membership, Organization
+from servers.models import Membership
 
 logger = structlog.get_logger(__name__)
 
@@ -48,24 +51,24 @@ class Person:
     groups: frozenset[str]
 
 
-def admit(person: Person, *, rules: Sequence[Rule], actor: Actor) -> User:
+def admit(person: Person, *, rules: Sequence[Rule], at: datetime.datetime, actor: Actor) -> User:
     """Return the user that this person is, with the roles of their groups. An account is made for whoever gets a role by them.
 
     Raises NoAccess; roles that were taken away before stay away.
     """
     identity = identities.find(issuer=person.issuer, subject=person.subject)
     if identity is None:
-        return _made(person, rules, actor)
+        return _made(person, rules, at, actor)
     if not (identity.user.is_active and identity.user.is_staff):
         raise NoAccess
-    user = follow(user=identity.user, rules=rules, groups=person.groups, actor=actor)
+    user = follow(user=identity.user, rules=rules, groups=person.groups, at=at, actor=actor)
     if not has_access(user):
         raise NoAccess
     return user
 
 
 @transaction.atomic
-def _made(person: Person, rules: Sequence[Rule], actor: Actor) -> User:
+def _made(person: Person, rules: Sequence[Rule], at: datetime.datetime, actor: Actor) -> User:
     user = users.make_user(
         username=_free_username(person.username),
         password=None,
@@ -76,7 +79,7 @@ def _made(person: Person, rules: Sequence[Rule], actor: Actor) -> User:
         actor=actor,
     )
     identities.link(user=user, issuer=person.issuer, subject=person.subject, actor=actor)
-    user = follow(user=user, rules=rules, groups=person.groups, actor=actor)
+    user = follow(user=user, rules=rules, groups=person.groups, at=at, actor=actor)
     if not has_access(user):
         # Nothing of this stays.
         raise NoAccess
@@ -90,14 +93,15 @@ def matching(rules: Iterable[Rule], groups: Iterable[str]) -> list[Rule]:
 
 
 @transaction.atomic
-def follow(*, user: User, rules: Sequence[Rule], groups: Iterable[str], actor: Actor) -> User:
+def follow(*, user: User, rules: Sequence[Rule], groups: Iterable[str], at: datetime.datetime, actor: Actor) -> User:
     """Give the user the roles of these groups, and take away those that the rules name and the groups do not give.
 
+    A permalink that an organization gave up means it as long as it is reserved (nodes.former_names keeps it so).
     Whoever gets a role of the platform gets none in an organization: members have no access to GreenArrow's API. The last
     active superuser stays one. An organization may lose its last owner: the provider decides, and the platform can add one.
     """
     fulfilled = matching(rules, groups)
-    wanted = _wanted(rules, fulfilled)
+    wanted = _wanted(rules, fulfilled, at)
     held = dict(Membership.objects.filter(user=user).values_list("organization_id", "role"))
     different = sorted(pk for pk, role in wanted.items() if held.get(pk) != role)
     # Organizations before users, as whoever adds a member locks them.
@@ -110,10 +114,9 @@ def follow(*, user: User, rules: Sequence[Rule], groups: Iterable[str], actor: A
     return found
 
 
-def _wanted(rules: Sequence[Rule], fulfilled: Sequence[Rule]) -> dict[int, str | None]:
+def _wanted(rules: Sequence[Rule], fulfilled: Sequence[Rule], at: datetime.datetime) -> dict[int, str | None]:
     """Return the role in each organization that the rules name, by its id; None: none."""
-    found = Organization.objects.filter(permalink__in={rule.organization for rule in rules if rule.organization})
-    ids = dict(found.values_list("permalink", "pk"))
+    ids = permalinks.holders({rule.organization for rule in rules if rule.organization}, at=at)
     wanted: dict[int, str | None] = dict.fromkeys(ids.values())
     if any(rule.is_platforms for rule in fulfilled):
         return wanted
@@ -129,7 +132,8 @@ def _wanted(rules: Sequence[Rule], fulfilled: Sequence[Rule]) -> dict[int, str |
 
 def _free_username(wanted: str) -> str:
     """Return a name that no account has, in any case: who has the name of another is not that other."""
-    base = _ODD.sub("-", wanted)[:LONGEST_USERNAME].strip("-") or "user"
+    # As the account will have it: in another spelling it would be free here, and taken there.
+    base = _ODD.sub("-", without_invisible(User.normalize_username(wanted)))[:LONGEST_USERNAME].strip("-") or "user"
     name, number = base, 1
     while User.objects.filter(username__iexact=name).exists():
         number += 1

@@ -5,6 +5,7 @@ import datetime
 from django.conf import settings
 from django.utils import formats
 
+from core.provided_roles import rules_of
 from core.texts import counted
 from ippools.models import IPPoolMember
 from nodes.models import NodeAddress
@@ -25,7 +26,7 @@ def effect(organization: Organization, was: str, *, is_platform: bool, now: date
     until = formats.date_format(now + datetime.timedelta(days=settings.SLUICE_PERMALINK_HOLD), "DATE_FORMAT")
     lines = [*_reporters(was, until, is_platform=is_platform), *_users(organization, was)]
     if is_platform:
-        lines += _mappings(organization, was)
+        lines += [*_mappings(organization, was), *_roles(organization, was)]
     lines += _hosts(organization, was)
     nodes = _nodes(organization)
     at_nodes = f" {counted(nodes, 'node takes', 'nodes take')} the new ones with the next policy." if nodes else ""
@@ -70,6 +71,14 @@ def _mappings(organization: Organization, was: str) -> list[tuple[str, str, str]
     return [
         (f"Mapping of event source {source}", text, f"still means {server}")
         for source, text, server in texts.values_list("source__name", "text", "server__name")[:SHOWN_LINES]
+    ]
+
+
+def _roles(organization: Organization, was: str) -> list[tuple[str, str, str]]:
+    rules = [rule for rule in rules_of(settings.SLUICE_OIDC_ROLES) if rule.organization == was]
+    return [
+        ("Single sign-on (SLUICE_OIDC_ROLES)", f"{rule.group}={was}/{rule.role}", f"still means {organization}")
+        for rule in rules[:SHOWN_LINES]
     ]
 
 

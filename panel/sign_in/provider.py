@@ -9,11 +9,13 @@ import structlog
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.django_client import DjangoIntegration, DjangoOAuth2App
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from joserfc.errors import JoseError
 from requests.exceptions import RequestException
 
 from core.errors import Busy
+from core.models import User
 from core.slots import Slots
 from servers.provided_roles import Person
 
@@ -150,11 +152,21 @@ def _person(claims: dict[str, Any]) -> Person:
         subject=subject,
         username=_text(claims, "preferred_username") or _text(claims, "email") or subject,
         # One that the provider has not verified may be anybody's.
-        email=_text(claims, "email") if claims.get("email_verified") is True else "",
+        email=_address(claims) if claims.get("email_verified") is True else "",
         first_name=_text(claims, "given_name")[:150],
         last_name=_text(claims, "family_name")[:150],
         groups=frozenset(each for each in found[:MOST_GROUPS] if isinstance(each, str)),
     )
+
+
+def _address(claims: dict[str, Any]) -> str:
+    """Return the e-mail address; nothing for what an account's field would not take."""
+    address = _text(claims, "email")
+    try:
+        User._meta.get_field("email").run_validators(address)
+    except ValidationError:
+        return ""
+    return address
 
 
 def _text(claims: dict[str, Any], name: str) -> str:

@@ -174,7 +174,8 @@ def _may_link(request: HttpRequest) -> bool:
 
 def _enter(request: HttpRequest, person: provided_roles.Person, after: str) -> HttpResponse:
     try:
-        user = provided_roles.admit(person, rules=rules_of(settings.SLUICE_OIDC_ROLES), actor=Actor.system())
+        rules = rules_of(settings.SLUICE_OIDC_ROLES)
+        user = provided_roles.admit(person, rules=rules, at=timezone.now(), actor=Actor.system())
     except Refused as refusal:
         logger.warning("single_sign_on_refused", issuer=person.issuer, subject=person.subject, reason=refusal.message)
         messages.error(request, f"{refusal.message}.")

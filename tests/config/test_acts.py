@@ -219,7 +219,7 @@ UNCHANGED = {
         server=w.suspended.server, reason="Unpaid", at=NOW, actor=SYSTEM
     ),
     "servers.provided_roles.follow": lambda w: provided_roles.follow(
-        user=w.user, rules=rules_of(["it=acme/owner", "admins=superuser"]), groups=["it"], actor=ANN
+        user=w.user, rules=rules_of(["it=acme/owner", "admins=superuser"]), groups=["it"], at=NOW, actor=ANN
     ),
     "servers.provisioning.resume_server": lambda w: provisioning.resume_server(server=w.server, actor=ANN),
     "servers.routes.change_route": lambda w: routes.change_route(route=w.route, name="*", mode="accept", actor=ANN),

@@ -166,3 +166,11 @@ def test_a_staff_member_who_may_only_look_releases_nothing(acme, platform):
     client = sign_in(person)
     assert client.get(LIST).status_code == 200
     assert client.post(reverse("admin:servers_formerpermalink_release", args=[held.pk])).status_code == 403
+
+
+def test_renaming_shows_the_roles_of_single_sign_on_to_the_platform(used, root, settings):
+    settings.SLUICE_OIDC_ROLES = ["admins=superuser", "it=acme/operator", "others=globex/owner"]
+    line = ("Single sign-on (SLUICE_OIDC_ROLES)", "it=acme/operator", "still means Acme")
+    lines = effect_of(post(root, used, permalink="acme-inc"))[1]
+    assert [each for each in lines if "OIDC" in str(each)] == [line]
+    assert "OIDC" not in str(effect_of(post(sign_in(used.owner), used, permalink="acme-inc"))[1])

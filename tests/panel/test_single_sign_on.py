@@ -251,3 +251,20 @@ def test_another_persons_sign_in_by_password_does_not_inherit_it(acme, provider)
     go(client, provider, groups=["it"])
     client.post(LOGIN, {"username": acme.owner.username, "password": PASSWORD})
     assert client.get(INDEX).headers["Location"] == reverse("admin:second_factor")
+
+
+@pytest.mark.parametrize("spelling", ["ann", "ann\u3164", "\uff41nn"])
+def test_a_name_that_looks_as_anothers_gets_a_number(spelling, acme, provider):
+    make_person("ann")
+    go(Client(), provider, groups=["it"], preferred_username=spelling)
+    assert User.objects.get(identities__subject="person-1").username == "ann-2"
+
+
+@pytest.mark.parametrize(
+    "address", ["ann", f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * 63}.example", "ann@example.com\n"]
+)
+def test_what_is_no_address_is_not_kept(address, acme, provider):
+    client = Client()
+    go(client, provider, groups=["it"], preferred_username="ina", email=address, email_verified=True)
+    assert is_in(client)
+    assert User.objects.get(username="ina").email in ("", "ann@example.com")
