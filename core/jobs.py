@@ -21,13 +21,11 @@ __all__ = [
     "STALE_AFTER",
     "Superseded",
     "claim",
-    "claim_next",
     "fail",
     "finish",
     "heartbeat",
     "make_way",
     "release",
-    "run_all",
     "start",
     "step",
     "take_turns",
@@ -87,21 +85,6 @@ def claim(pk: int, *, at: datetime.datetime) -> Job | None:
         fail(job, at=at, failure=f"It was started {MOST_ATTEMPTS} times and never finished")
         return None
     return job
-
-
-def claim_next(*, kind: str, at: datetime.datetime) -> Job | None:
-    """Claim the oldest claimable job of this kind; None if there is none."""
-    for pk in Job.objects.claimable(at).filter(kind=kind).order_by("pk").values_list("pk", flat=True):
-        job = claim(pk, at=at)
-        if job is not None:
-            return job
-    return None
-
-
-def run_all(kind: str, run: Callable[..., None], *, now: Callable[[], datetime.datetime]) -> None:
-    """Do every job of this kind that waits or was left behind, one after the other, by `run(job, now=now)`."""
-    while (job := claim_next(kind=kind, at=now())) is not None:
-        _run(job, run, now)
 
 
 def take_turns(

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,9 @@ AUTOMATIC = "auto"
 CHECKED_EVERY = datetime.timedelta(minutes=10)
 _ATTEMPTS = 5
 _BUSY = "nodes.publishing"
+# After the configuration was read, it is not read again for so many times as long, in whole seconds: each act of a tenant has
+# it read, and of a large platform that takes a second.
+_REST = 3
 
 
 class NothingToPublish(Refused):
@@ -97,6 +101,7 @@ def publish_if_changed(*, now: datetime.datetime) -> bool:
     # A hint, not a lock: of many waiting requests, one reads the platform. It expires if its holder dies.
     if not cache.add(_BUSY, True, timeout=30):
         return False
+    began = time.monotonic()
     try:
         draft = read_draft()
         if draft.policies and not _is_rollback(draft.based_on):
@@ -105,7 +110,10 @@ def publish_if_changed(*, now: datetime.datetime) -> bool:
         # Its reader saw what this one saw, or more; the next look finds out.
         logger.info("publication_overtaken")
     finally:
-        cache.delete(_BUSY)
+        if rest := int(_REST * (time.monotonic() - began)):
+            cache.set(_BUSY, True, timeout=rest)
+        else:
+            cache.delete(_BUSY)
     return True
 
 

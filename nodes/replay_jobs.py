@@ -9,6 +9,7 @@ import orjson
 from django.db import transaction
 
 from core import jobs
+from core.errors import Conflict
 from core.models import Job
 from nodes.models import Revision
 from nodes.publishing import Draft, read_draft, rollback_draft
@@ -17,6 +18,10 @@ from nodes.replay import changed_nodes, replay_node
 KIND = "nodes.replay"
 # What was computed longer ago is computed again: the last seven days are others now.
 CURRENT_FOR = datetime.timedelta(hours=1)
+# Replays that have not ended: each revision that could be published again has one of its own.
+MOST_OPEN = 10
+# So long a replay goes on, node by node, before it is another person's turn.
+TURN = datetime.timedelta(seconds=5)
 _CHANGED = "The configuration has changed since the replay was requested; request it again"
 
 
@@ -27,10 +32,15 @@ def latest(draft: Draft, *, now: datetime.datetime) -> Job | None:
 
 
 def request_replay(draft: Draft, *, repeats: int | None, user_id: int | None, now: datetime.datetime) -> Job:
-    """Return the replay of this draft: one that runs or is done, or a new one. `repeats` is the revision of a rollback."""
+    """Return the replay of this draft: one that runs or is done, or a new one. `repeats` is the revision of a rollback.
+
+    Raises Conflict where too many have not ended.
+    """
     found = latest(draft, now=now)
     if found is not None and found.state != Job.State.FAILED:
         return found
+    if Job.objects.filter(kind=KIND, finished_at=None).count() >= MOST_OPEN:
+        raise Conflict(f"{MOST_OPEN} replays have not ended yet; try again when one has")
     parameters = {"draft": fingerprint(draft), "repeats": repeats}
     total = len(changed_nodes(draft))
     return jobs.start(
@@ -39,7 +49,7 @@ def request_replay(draft: Draft, *, repeats: int | None, user_id: int | None, no
 
 
 def run(job: Job, *, now: Callable[[], datetime.datetime]) -> None:
-    """Replay the job's draft node by node, each a step; the outcome is `{"replays": […]}`."""
+    """Replay the job's draft node by node, each a step, or until its turn is over; the outcome is `{"replays": […]}`."""
     repeats = job.parameters["repeats"]
     draft = read_draft() if repeats is None else rollback_draft(Revision.objects.get(number=repeats))
     if fingerprint(draft) != job.parameters["draft"]:
@@ -47,11 +57,15 @@ def run(job: Job, *, now: Callable[[], datetime.datetime]) -> None:
         return
     began = now()
     done: list[dict[str, Any]] = job.cursor or []
-    for pk in changed_nodes(draft)[len(done) :]:
+    nodes = changed_nodes(draft)
+    for pk in nodes[len(done) :]:
         found = replay_node(draft, pk, now=began, on_day=lambda: jobs.heartbeat(job, at=now()))
         done = [*done, found.document()]
         with transaction.atomic():
             jobs.step(job, cursor=done, done=len(done), at=now())
+        if now() >= began + TURN and len(done) < len(nodes):
+            jobs.make_way(job)
+            return
     jobs.finish(job, at=now(), outcome={"replays": done})
 
 

@@ -1,10 +1,15 @@
 """Scheduled tasks for nodes. Each finds its work in the database, and can run late, twice or concurrently."""
 
+import datetime
+
 from celery import shared_task
 from django.utils import timezone
 
 from core import jobs
 from nodes import canary, former_names, healing, publishing, replay_jobs
+
+# So long a worker does replays before it looks for other tasks.
+LASTS = datetime.timedelta(seconds=20)
 
 
 @shared_task
@@ -27,8 +32,10 @@ def watch_trial() -> None:
 
 @shared_task
 def run_replays() -> None:
-    """Do every replay that waits or was left behind, one after the other."""
-    jobs.run_all(replay_jobs.KIND, replay_jobs.run, now=timezone.now)
+    """Do replays that wait or were left behind, for a while."""
+    if jobs.take_turns(replay_jobs.KIND, replay_jobs.run, now=timezone.now, lasts=LASTS):
+        # Behind the tasks that wait meanwhile.
+        run_replays.delay()
 
 
 @shared_task

@@ -18,6 +18,9 @@ from nodes.publishing import publish_if_changed
 
 # Seconds between two looks.
 INTERVAL = 0.5
+# Between two looks that read the policy, so many times as long as the first took: any entry of the audit trail makes one, and a
+# tenant's key can write one after the other.
+REST = 4
 # So often a look reads the counts too.
 SECONDS_OF_COUNTS = 10
 
@@ -62,6 +65,7 @@ def _place(node_id: int) -> Iterator[None]:
 
 def _wait(node: Node, known: Wanted, end: float) -> Wanted | None:
     seen = (known.revision.pk, "", 0)
+    rests_until = float("-inf")
     while True:
         state = changes.state()[0]
         current = Node.objects.select_related("revision").filter(pk=node.pk, key_digest=node.key_digest).first()
@@ -70,13 +74,16 @@ def _wait(node: Node, known: Wanted, end: float) -> Wanted | None:
         now = timezone.now()
         # Counts change what applies without an entry: addresses that are warmed up rest when they have used their part.
         counted = int(now.timestamp()) // SECONDS_OF_COUNTS
-        if (current.revision_id, state, counted) != seen:
+        began = time.monotonic()
+        if (current.revision_id, state, counted) != seen and began >= rests_until:
             publish_if_changed(now=now)
             current.refresh_from_db()
             wanted = wanted_by(current, at=now)
             if wanted.etag != known.etag:
                 return wanted
             seen = (current.revision_id or 0, state, counted)
+            ended = time.monotonic()
+            rests_until = ended + REST * (ended - began)
         left = end - time.monotonic()
         if left <= 0:
             return None

@@ -108,7 +108,7 @@ class RevisionAdmin(ReadOnlyAdmin):
 
     def summary_of(self, request: HttpRequest, record: Revision) -> dict[str, Any]:
         may_publish = self.has_publish_permission(request)
-        reports = {each.node_id: each for each in NodeReport.objects.filter(node__isnull=False)}
+        reports = {each.node_id: each for each in NodeReport.objects.defer("body")}
         policies = RevisionPolicy.objects.filter(revision=record).select_related("policy").order_by("policy__node_name")
         rows = [
             {
@@ -171,10 +171,13 @@ class RevisionAdmin(ReadOnlyAdmin):
         return self._page(request, publishing.rollback_draft(record), f"Publish r{record.number} again", notice)
 
     def _replay(self, request: HttpRequest, draft: publishing.Draft, *, repeats: int | None = None) -> HttpResponse:
-        with transaction.atomic():
-            replay_jobs.request_replay(draft, repeats=repeats, user_id=request.user.pk, now=timezone.now())
-            # Only a reminder: the schedule finds the job all the same.
-            transaction.on_commit(run_replays.delay)
+        try:
+            with transaction.atomic():
+                replay_jobs.request_replay(draft, repeats=repeats, user_id=request.user.pk, now=timezone.now())
+                # Only a reminder: the schedule finds the job all the same.
+                transaction.on_commit(run_replays.delay)
+        except Refused as refusal:
+            messages.error(request, f"Not requested. {errors.sentence(refusal.message)}.")
         return HttpResponseRedirect(request.path)
 
     def _done(self, request: HttpRequest, publish: Any) -> HttpResponse:

@@ -1,8 +1,10 @@
 """Revisions: published by themselves, on request, and an earlier one again."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+from django.core.cache import cache
 
 from core.errors import Conflict, NotFound
 from core.models import AuditEntry
@@ -221,3 +223,27 @@ def test_what_is_published_is_never_changed(site):
         list(Revision.objects.filter(number=1).values()),
     )
     assert after == before
+
+
+def test_a_configuration_that_takes_long_to_read_is_not_read_without_a_pause(site, monkeypatch):
+    publish(actor=ANN, now=NOW)
+    clock, reads = [0.0], []
+
+    def read():
+        reads.append(clock[0])
+        clock[0] += 2.5
+        return read_draft()
+
+    monkeypatch.setattr(publishing, "read_draft", read)
+    monkeypatch.setattr(publishing, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    try:
+        lower(site, 6_000)
+        assert publish_if_changed(now=NOW)
+        lower(site, 3_000)
+        assert not publish_if_changed(now=NOW)
+        assert len(reads) == 1
+        cache.delete(publishing._BUSY)
+        assert publish_if_changed(now=NOW)
+        assert limits_of(site.here) == [0, 3_000]
+    finally:
+        cache.delete(publishing._BUSY)

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import jobs
+from core.errors import Conflict
 from core.models import Job
+from nodes import replay_jobs
 from nodes.counted_replay import CountedReplay, replay_counts
 from nodes.policy.rehearsal import Delay, delay_of, rehearse, sentences, waiting
 from nodes.publishing import publish, read_draft
@@ -195,3 +197,38 @@ def test_a_delay_is_the_sum_of_its_addresses(used, limit):
     assert found.delayed == sum(delayed for _, delayed, _ in each)
     assert found.hours == len(set().union(*(hours for hours, _, _ in each)))
     assert found.attempts == sum(used.values())
+
+
+@pytest.mark.django_db
+def test_one_worker_replays_and_lets_others_have_their_turn(site, acme, monkeypatch):
+    """Each revision has a replay of its own: ten of them must not keep every worker from counting."""
+    publish(actor=ANN, now=NOW)
+    for address in (site.first, site.third):
+        ip_addresses.update(address.pk, {"default": {"max_messages_per_hour": 9}}, actor=ANN)
+    draft = read_draft()
+    assert len(changed_nodes(draft)) == 2
+    job = request_replay(draft, repeats=None, user_id=1, now=NOW)
+    theirs = jobs.start(kind=KIND, label="Another's", parameters=job.parameters, total=2, user_id=2)
+    # A worker is at one: another has nothing to do here.
+    held = jobs.claim(theirs.pk, at=timezone.now())
+    run_replays()
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("waiting", 0)
+    jobs.release(held)
+    monkeypatch.setattr(replay_jobs, "TURN", datetime.timedelta(0))
+    order = []
+    step = jobs.step
+    monkeypatch.setattr(jobs, "step", lambda job, **of: (order.append(job.pk), step(job, **of)))
+    run_replays()
+    assert sorted(order[:2]) == sorted(order[2:]) == sorted([job.pk, theirs.pk])
+    assert set(Job.objects.values_list("state", flat=True)) == {"done"}
+
+
+@pytest.mark.django_db
+def test_replays_that_have_not_ended_are_few(site, acme):
+    publish(actor=ANN, now=NOW)
+    ip_addresses.update(site.first.pk, {"default": {"max_messages_per_hour": 9}}, actor=ANN)
+    for number in range(replay_jobs.MOST_OPEN):
+        jobs.start(kind=KIND, label="Of another draft", parameters={"draft": str(number), "repeats": None})
+    with pytest.raises(Conflict, match="10 replays have not ended yet"):
+        request_replay(read_draft(), repeats=None, user_id=None, now=NOW)

@@ -1,13 +1,16 @@
 """GET /api/node/v1/policy"""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from django.test import Client
 
 from agent.agent_credentials import Logins
 from core import lockout
+from core.audit import record
 from nodes import waiting
+from nodes.document import wanted_by
 from nodes.models import Node, Revision
 from nodes.nodes import create_node, delete_node, rotate_key
 from nodes.publishing import publish, roll_back
@@ -337,3 +340,24 @@ def test_wrong_keys_are_limited_and_never_stand_in_the_way_of_a_right_one(site, 
     assert (answer.status_code, answer.json()) == (429, {"error": {"code": "too_many", "message": message}})
     assert answer["Retry-After"] == "300"
     assert get(site.key).status_code == 200
+
+
+def test_acts_of_tenants_do_not_have_policies_read_without_a_pause(site, monkeypatch):
+    """A large policy takes a second to read; whoever has a key of a server can write one entry after the other."""
+    tag = get(site.key)["ETag"]
+    clock, looks = [0.0], []
+
+    def look(*given, **more):
+        looks.append(clock[0])
+        clock[0] += 1
+        return wanted_by(*given, **more)
+
+    def sleep(seconds):
+        clock[0] += seconds
+        record(actor=ANN, act="suppression.added", target=site.here)
+
+    monkeypatch.setattr(waiting, "wanted_by", look)
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    assert get(site.key, "?wait=60", **{"If-None-Match": tag}).status_code == 304
+    assert clock[0] >= 60
+    assert 5 <= len(looks) <= 13
