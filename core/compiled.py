@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from django.db import connections
+from django.db import NotSupportedError, connections
 from django.db.models import QuerySet
 
 # Stand where the value goes while the SQL is made.
@@ -37,10 +37,16 @@ class Compiled[Value: str | int]:
     def _rows(self, value: Value, using: str, *, most: int | None = None) -> list[_Row]:
         sql, parameters, place, converters = self._by_alias.get(using) or self._compile(using)
         connection = connections[using]
-        # Planning two joins takes PostgreSQL longer than finding a row: it keeps the plan, where its connections are our own.
-        with getattr(connection, "prepared_cursor", connection.cursor)() as cursor:
-            cursor.execute(sql, [*parameters[:place], value, *parameters[place + 1 :]])
-            rows: list[_Row] = cursor.fetchall() if most is None else cursor.fetchmany(most)
+        given = [*parameters[:place], value, *parameters[place + 1 :]]
+        try:
+            rows = _fetched(connection, sql, given, most)
+        except NotSupportedError:
+            if connection.in_atomic_block:
+                raise
+            # A migration beside changed the types of its columns: the kept plan fails from now on, and is made anew.
+            with connection.cursor() as cursor:
+                cursor.execute("DEALLOCATE ALL")
+            rows = _fetched(connection, sql, given, most)
         if not converters:
             return rows
         written = [list(row) for row in rows]
@@ -58,3 +64,11 @@ class Compiled[Value: str | int]:
         # Two threads may both come here; they write the same.
         self._by_alias[using] = made = (sql, list(parameters), list(parameters).index(self._mark), converters)
         return made
+
+
+def _fetched(connection: Any, sql: str, parameters: list[Any], most: int | None) -> list[_Row]:
+    # Planning two joins takes PostgreSQL longer than finding a row: it keeps the plan, where its connections are our own.
+    with getattr(connection, "prepared_cursor", connection.cursor)() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[_Row] = cursor.fetchall() if most is None else cursor.fetchmany(most)
+    return rows

@@ -1,6 +1,7 @@
 """Rows by SQL that is made once."""
 
 import datetime
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
@@ -9,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from core import keys
 from core.compiled import Compiled
 from core.models import ApiToken, User
+from tests.races import in_the_open
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
 
@@ -59,3 +61,30 @@ def test_the_server_keeps_the_plan():
         cursor.execute("SELECT statement FROM pg_prepared_statements")
         kept = [statement for (statement,) in cursor.fetchall() if '"username" = $1' in statement]
     assert len([statement for statement in kept if "is_superuser" in statement]) == 1
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no plans that a schema could leave behind")
+@in_the_open
+def test_a_plan_whose_types_were_changed_by_another_is_made_anew():
+    person = User.objects.create(username="ada")
+    compiled = Compiled(int, lambda pk: User.objects.filter(pk=pk).values_list("username"))
+
+    def widen(length):
+        # By a connection of its own, as a migration beside running processes.
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(_altered, length).result()
+
+    assert compiled.first(person.pk) == ("ada",)
+    try:
+        widen(200)
+        assert [compiled.first(person.pk) for _ in range(2)] == [("ada",)] * 2
+    finally:
+        widen(150)
+
+
+def _altered(length: int) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE core_user ALTER COLUMN username TYPE varchar({length})")
+    finally:
+        connection.close()
