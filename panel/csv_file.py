@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-
-from panel import long_work
+from django.http import HttpResponse
 
 # What begins so is a formula to a spreadsheet, also behind blanks and quotes; a tab or line end hides one, and some read the
 # wide signs too. With apostrophes before it, it is what `safe` made of one. Where a country's separator is the semicolon, a
@@ -28,20 +26,15 @@ def read_back(text: str) -> str:
     return _MARKED.sub(r"\1\2", text)
 
 
-def answer(request: HttpRequest, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> HttpResponse:
-    """Answer with a file of this name, or that too many are being written.
+def answer(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> HttpResponse:
+    """Answer with a file of this name. Its view is one of `long_work.few_at_once`.
 
     It begins with a byte order mark: without one, Excel takes it for its own code page.
     """
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
-    try:
-        with long_work.slot(request):
-            writer.writerows([safe(value) for value in row] for row in rows)
-    except long_work.TooManyFiles as refusal:
-        headers = {"Retry-After": str(refusal.retry_after)}
-        return HttpResponse(f"{refusal.message}.\n", status=503, content_type="text/plain", headers=headers)
+    writer.writerows([safe(value) for value in row] for row in rows)
     return HttpResponse(
         "\ufeff" + text.getvalue(),
         content_type="text/csv; charset=utf-8",

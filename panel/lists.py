@@ -48,6 +48,9 @@ class PanelChangeList(ChangeList):
             raise DisallowedModelAdminLookup(f"{self.opts.verbose_name_plural} cannot be filtered by {unknown[0]}.")
         return found
 
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        return super().get_queryset(request, *args, **kwargs).defer(*self.model_admin.unlisted)
+
     # --- Order -------------------------------------------------------------------------------------------------------
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from panel import csv_file
+from panel import csv_file, long_work
 from panel.explorer.rates import TITLES
 from panel.pages.organization_overview import first_day
 from panel.site_mixin import SiteMixin
@@ -91,6 +91,7 @@ class Usage(SiteMixin):
         request.current_app = self.name
         return TemplateResponse(request, "panel/usage.html", context)
 
+    @long_work.few_at_once
     def usage_file(self, request: HttpRequest) -> HttpResponse:
         """Return the same rows as a CSV file."""
         month, kind, by = self._asked(request)
@@ -100,7 +101,7 @@ class Usage(SiteMixin):
              "" if row.accepted is None else row.accepted]
             for row in rows_of(request, month, kind, by)
         )  # fmt: skip
-        return csv_file.answer(request, f"usage-{name}.csv", COLUMNS, cells)
+        return csv_file.answer(f"usage-{name}.csv", COLUMNS, cells)
 
     def _asked(self, request: HttpRequest) -> tuple[int, str, str]:
         page = self._registry.get(Server)

@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from panel import csv_file
+from panel import csv_file, long_work
 from panel.explorer import drawing, links, names, rates
 from panel.explorer.query import FILTERS, GRAINS, GROUPS, PERIODS, ExplorerQuery, QueryForm, canonical
 from panel.site_mixin import SiteMixin
@@ -84,6 +84,7 @@ class Explorer(SiteMixin):
         request.current_app = self.name
         return TemplateResponse(request, "panel/explorer.html", context)
 
+    @long_work.few_at_once
     def explorer_file(self, request: HttpRequest) -> HttpResponse:
         """Answer with the same rows as CSV; 400 with a sentence where there are none because nothing is kept."""
         self._check(request)
@@ -99,7 +100,7 @@ class Explorer(SiteMixin):
         except NotKept as lack:
             return HttpResponse(lack.sentence, status=400, content_type="text/plain")
         columns = ("since", "until", asked.group or "time", *found.kinds, *(f"{kind}_rate" for kind in found.kinds))
-        return csv_file.answer(request, "counts.csv", columns, cells(asked, found))
+        return csv_file.answer("counts.csv", columns, cells(asked, found))
 
     def _check(self, request: HttpRequest) -> None:
         page = self._registry.get(Server)

@@ -18,7 +18,7 @@ from dnschecks.checked import DNSStatus
 from ippools import identity, ip_addresses, pausing, redirects, warm_ups
 from ippools.models import IPAddress, WarmUp
 from nodes import address_file
-from panel import csv_file, limit_effects
+from panel import csv_file, limit_effects, long_work
 from panel.alert_filter import AlertFilter
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
@@ -206,12 +206,13 @@ class IPAddressAdmin(AddressList, TenantAdmin):
         record = self.seen(request, object_id)
         return neighbours.page(self, request, record, [] if record is None else [record.pk])
 
+    @long_work.few_at_once
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """Return a CSV file of all addresses of the filtered list, with their pools."""
         if not self.may_use_files(request):
             raise PermissionDenied
         chosen = self.filtered(request).get_queryset(request)
-        return csv_file.answer(request, "addresses.csv", address_file.COLUMNS, address_file.rows_of(chosen))
+        return csv_file.answer("addresses.csv", address_file.COLUMNS, address_file.rows_of(chosen))
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Import addresses from a file, after a dry run."""

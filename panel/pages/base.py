@@ -20,7 +20,7 @@ from core.audit import snapshot
 from core.errors import Refused
 from core.models import User
 from core.references import whole_id
-from panel import csv_file, deletion, history, list_export, saved_filters
+from panel import csv_file, deletion, history, list_export, long_work, saved_filters
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import DateAndTime, LookUp, RecordField, RecordsField, day
@@ -154,6 +154,8 @@ class PanelAdmin(Saving):
     # Columns that a list can be ordered by though the table has none, and those of them whose greatest value comes first.
     rankings: ClassVar[Mapping[str, Ranking]] = {}
     greatest_first: ClassVar[tuple[str, ...]] = ()
+    # Columns of the table that a list does not show, and that are too large to be read for each of its rows.
+    unlisted: ClassVar[tuple[str, ...]] = ()
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Return the searched columns; e-mail addresses only for users who can view accounts.
@@ -202,6 +204,7 @@ class PanelAdmin(Saving):
         except IncorrectLookupParameters:
             raise BadRequest("The list cannot be filtered so") from None
 
+    @long_work.few_at_once
     def list_export_view(self, request: HttpRequest) -> HttpResponse:
         """Return a CSV file of the list's columns and of the rows that its filters leave."""
         if not self.has_view_permission(request):
@@ -213,7 +216,7 @@ class PanelAdmin(Saving):
         except list_export.TooManyRows as refusal:
             messages.error(request, f"Not exported. {errors.sentence(refusal.message)}.")
             return HttpResponseRedirect(self.export_url(request, "changelist"))
-        return csv_file.answer(request, name, list_export.columns(self, found), list_export.rows(self, found))
+        return csv_file.answer(name, list_export.columns(self, found), list_export.rows(self, found))
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         """Add data of columns to the records of one page of the list."""

@@ -12,7 +12,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from core.related_counts import count_of
-from panel import csv_file, volumes
+from panel import csv_file, long_work, volumes
 from panel.alert_filter import AlertFilter
 from panel.customers import may_add
 from panel.filters import by_emptiness
@@ -195,21 +195,23 @@ class OrganizationAdmin(volumes.VolumeColumns, TenantAdmin):
         tools = [("New customer", reverse("admin:new_customer"))] if may_add(self.admin_site, request) else []
         return [*tools, *super().file_tools(request)]
 
+    @long_work.few_at_once
     def usage_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Return a CSV file of the organization's usage by month and server."""
         record = self.seen(request, object_id)
         if record is None or not self.has_view_permission(request, record):
             raise Http404
         rows = organization_overview.usage_rows(record, timezone.now())
-        return csv_file.answer(request, f"usage-{record.permalink}.csv", organization_overview.USAGE_COLUMNS, rows)
+        return csv_file.answer(f"usage-{record.permalink}.csv", organization_overview.USAGE_COLUMNS, rows)
 
+    @long_work.few_at_once
     def days_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Return a CSV file of the organization's usage by day, in its time zone."""
         record = self.seen(request, object_id)
         if record is None or not self.has_view_permission(request, record):
             raise Http404
         rows = organization_overview.daily_rows(record, timezone.now())
-        return csv_file.answer(request, f"days-{record.permalink}.csv", organization_overview.DAILY_COLUMNS, rows)
+        return csv_file.answer(f"days-{record.permalink}.csv", organization_overview.DAILY_COLUMNS, rows)
 
     @act(
         title="Suspend",

@@ -14,7 +14,7 @@ from unfold.decorators import display
 from core.encryption import decrypt
 from core.errors import Fault, Invalid
 from core.texts import counted, quoted
-from panel import csv_file
+from panel import csv_file, long_work
 from panel.bulk import csv_import
 from panel.filters import RecordFilter
 from panel.forms.base import ActingForm
@@ -185,12 +185,13 @@ class SuppressionAdmin(TenantAdmin):
             tools.append(("Import", reverse("admin:suppressions_suppression_import")))
         return tools
 
+    @long_work.few_at_once
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """Return a CSV file of the filtered list."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         chosen = self.filtered(request).get_queryset(request)
-        return csv_file.answer(request, "suppressions.csv", suppression_file.EXPORTED, suppression_file.rows_of(chosen))
+        return csv_file.answer("suppressions.csv", suppression_file.EXPORTED, suppression_file.rows_of(chosen))
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Import addresses from a file, after a dry run."""

@@ -13,7 +13,7 @@ from unfold.decorators import display
 from core.errors import Invalid
 from core.related_counts import count_of
 from ippools.models import AddressCap
-from panel import csv_file, deletion, limit_effects
+from panel import csv_file, deletion, limit_effects, long_work
 from panel.bulk import csv_import
 from panel.formatting import limits_in_words
 from panel.forms.previews import Effect, PreviewedForm
@@ -132,12 +132,13 @@ class ThrottlingTemplateAdmin(PanelAdmin):
             *super().get_urls(),
         ]
 
+    @long_work.few_at_once
     def export_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Answer with the template's rules as CSV."""
         record = self.seen(request, object_id)
         if record is None or not self.has_view_permission(request, record):
             raise Http404
-        return csv_file.answer(request, f"rules-{record.pk}.csv", rules_file.COLUMNS, rules_file.rows_of(record.rules))
+        return csv_file.answer(f"rules-{record.pk}.csv", rules_file.COLUMNS, rules_file.rows_of(record.rules))
 
     def import_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Replace the template's rules by those of a file, after a dry run."""

@@ -3,9 +3,12 @@
 import csv
 import io
 import re
+import tracemalloc
 import zoneinfo
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from core.audit import Actor, record
@@ -369,3 +372,29 @@ def test_the_trail_is_exported_as_it_is_filtered(acme, globex, platform):
         "name: Acme server → =Renamed",
     )
     assert "lobex" not in response.content.decode()
+
+
+def test_large_entries_are_neither_listed_nor_held_all_at_once(acme, platform, root):
+    """An entry of a large rule set takes megabytes: a list shows none of it, and a file is written piece by piece."""
+    state = {"name": "Acme", "note": "x" * 100_000}
+    AuditEntry.objects.bulk_create(
+        AuditEntry(
+            actor_kind="system", actor_label="x", act="server.changed", target_type="servers.server", target_id=str(number),
+            target_label="it", organization_id=acme.organization.pk, before=state, after={**state, "name": "Acme 2"},
+        )
+        for number in range(120)
+    )  # fmt: skip
+    with CaptureQueriesContext(connection) as queries:
+        root.get(reverse("admin:core_auditentry_changelist"))
+        root.get(reverse("admin:core_auditentry_list_export"))
+    assert not [each["sql"] for each in queries if '"core_auditentry"."after"' in each["sql"]]
+    tracemalloc.start()
+    try:
+        response = root.get(reverse("admin:core_auditentry_export"), {"kind": "servers.server"})
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
+    assert [row[5] for row in rows].count("name: Acme → Acme 2") == 120
+    # Of 24 MB, which are held as text and as objects.
+    assert most < 16_000_000

@@ -1,12 +1,15 @@
 """How many files a web process writes and reads at once, and that nobody takes all of it."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from core.models import User
 from panel import long_work
 from panel.viewer import Viewer
 from tests.panel.conftest import sign_in
+from tests.panel.urls import looks
 
 EXPORT = reverse("admin:suppressions_suppression_export")
 IMPORT = reverse("admin:suppressions_suppression_import")
@@ -45,3 +48,21 @@ def test_who_was_added_to_another_organization_has_a_share_of_their_own():
         for roles in ({5: "owner"}, {5: "owner", 3: "analyst"}, {})
     ]
     assert shares == [5, "user 7", "user 7"]
+
+
+def test_without_a_slot_no_file_is_even_read(acme, globex, platform, root, two_slots):
+    """Every file of the panel, and those to come: reading what is written takes as long as writing it."""
+    pages = looks(lambda label: acme.server)
+    read = {}
+    person = Viewer(User.objects.get(username="root"), is_platform=True).counts_as
+    with long_work._slots.taken(person, slots=2):
+        for name, path in pages.items():
+            if not path.partition("?")[0].endswith(".csv"):
+                continue
+            path += "?since=2026-11-17T00:00&until=2026-11-18T00:00&zone=UTC" if name == "explorer_file" else ""
+            with CaptureQueriesContext(connection) as queries:
+                response = root.get(path)
+            # The session, the person, and whether they may be here.
+            if response.status_code != 503 or len(queries) > 4:
+                read[name] = response.status_code, len(queries)
+    assert read == {}
