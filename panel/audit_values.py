@@ -11,7 +11,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
-from django.db.models import ForeignKey
+from django.db.models import DateField, DateTimeField, ForeignKey
 from django.http import HttpRequest
 from django.utils import formats, timezone
 
@@ -39,9 +39,13 @@ _FIELDS = {
     "is_staff": "may use the panel",
     "is_superuser": "superuser",
     "is_active": "may sign in",
+    "email": "e-mail address",
+    "randomization_type": "chosen anew for",
     "max_concurrent_connections": "connections at once",
     "max_messages_per_hour": "messages per hour",
 }
+# Columns that no page shows and no act sets.
+_INNER = {"last_assigned_seq"}
 # Parts of documents that are no columns.
 _LABELS = {"default": "to all other domains"}
 
@@ -82,8 +86,8 @@ class Reader:
 
     def between(self, entry: AuditEntry, before: State, after: State) -> list[Difference]:
         """Return the differences between two states of the entry's record; None: the record did not exist."""
-        old, new = before or {}, after or {}
         model = _model(entry.target_type)
+        old, new = _told(model, before), _told(model, after)
         if before is None or after is None:
             # Made or deleted: a line for each field that says something.
             found: list[Difference] = []
@@ -157,6 +161,8 @@ class Reader:
         field = _field(model, name)
         if field is not None and field.choices and (word := dict(field.flatchoices).get(value)):
             return str(word)
+        if isinstance(field, DateField) and not isinstance(field, DateTimeField) and isinstance(value, str):
+            return formats.date_format(datetime.date.fromisoformat(value), "DATE_FORMAT")
         return shown(value, self._nested)
 
     def _nested(self, name: str, value: Any) -> str | None:
@@ -174,6 +180,16 @@ class Reader:
 def _records_in(value: Any) -> list[dict[str, Any]]:
     """Return a list's records; nothing where the value is anything else."""
     return value if isinstance(value, list) and value and all(isinstance(each, dict) for each in value) else []
+
+
+def _told(model: Any, state: State) -> dict[str, Any]:
+    """Return what is told of a state: not the id again under the name of the base table, nor what only code reads."""
+    return {name: value for name, value in (state or {}).items() if name not in _INNER and not _is_base(model, name)}
+
+
+def _is_base(model: Any, attribute: str) -> bool:
+    field = _field(model, attribute)
+    return field is not None and field.primary_key and field.is_relation
 
 
 def label_of(model: Any, attribute: str) -> str:
@@ -241,7 +257,23 @@ _KEYS = {
 # Abbreviations in the names of columns.
 _CAPITALS = {
     word.lower(): word
-    for word in ("UUID", "ID", "DNS", "SPF", "DKIM", "DMARC", "MX", "PTR", "HELO", "URL", "API", "IP")
+    for word in (
+        "UUID",
+        "ID",
+        "DNS",
+        "SPF",
+        "DKIM",
+        "DMARC",
+        "MX",
+        "PTR",
+        "HELO",
+        "URL",
+        "API",
+        "IP",
+        "IPv4",
+        "IPv6",
+        "SMTP",
+    )
 }
 
 

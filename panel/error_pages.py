@@ -1,6 +1,7 @@
 """Error pages for signed-in users, with the panel's sidebar and search."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
 from django.contrib import admin
@@ -16,7 +17,7 @@ WORDS = {
     400: ("Bad request", "The URL or the form contains a value that this page does not accept."),
     403: ("Not allowed", "You do not have permission to view this page or to do this."),
     404: ("Not found", "There is no page at this address. A record may have been deleted, or is not yours to view."),
-    500: ("Something went wrong", "The error has been logged. Your change was not saved."),
+    500: ("Something went wrong", "The error has been logged."),
 }
 
 
@@ -44,6 +45,8 @@ class PanelErrorPages:
         if not admin.site.has_permission(request):
             return None
         heading, sentence = WORDS[status]
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR and request.method == "POST":
+            sentence += " Your change was not saved."
         context = {
             **admin.site.each_context(request),
             "title": heading,

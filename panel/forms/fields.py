@@ -105,6 +105,9 @@ class LookUp(AutocompleteSelect):
 class RecordField(forms.ModelChoiceField):
     """A choice of a record. A number that no id can be is a wrong choice: SQLite cannot even look for it."""
 
+    def __init__(self, *args: Any, empty_label: str | None = "Select value", **kwargs: Any) -> None:
+        super().__init__(*args, empty_label=empty_label, **kwargs)
+
     def to_python(self, value: Any) -> Any:
         if value not in self.empty_values and not isinstance(value, Model) and not whole_id(str(value)):
             raise forms.ValidationError(

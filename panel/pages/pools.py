@@ -24,6 +24,7 @@ from panel import volumes
 from panel.alert_filter import AlertFilter
 from panel.forms.base import ActingForm
 from panel.forms.drains import DrainingForm
+from panel.forms.fields import select
 from panel.pages import neighbours, pool_addition, pool_overview
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of
@@ -43,6 +44,7 @@ class PoolForm(ActingForm):
         Organization.objects.none(),
         required=False,
         empty_label="The platform",
+        widget=select(),
         help_text="The owner of the pool. The platform's pools are granted to organizations.",
     )
 

@@ -113,7 +113,7 @@ class RelayServerAdmin(PanelAdmin):
         relay_servers.delete(record.pk, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["It cannot be deleted while others redirect or route to it."]
+        return ["Nothing redirects or routes to it."]
 
     def restore(self, request: HttpRequest, record: RelayServer, state: dict[str, Any]) -> None:
         redirect_id = state["redirect_id"]

@@ -221,7 +221,7 @@ class RoutingRuleAdmin(PanelAdmin):
         routing_rules.delete(record.pk, actor=actor_of(request))
 
     def consequences(self, record: Any) -> list[str]:
-        return ["It cannot be deleted while others redirect or route to it."]
+        return ["Nothing redirects or routes to it."]
 
     def state_of(self, record: RoutingRule) -> dict[str, Any]:
         return record.document()

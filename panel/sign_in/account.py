@@ -32,6 +32,7 @@ from core.models import User
 from panel.forms import errors
 from panel.forms.fields import text_input, time_zone_field
 from panel.sign_in.login import LOCKED_OUT, OUT_OF_ORDER, WRONG_CODE, CodeForm
+from panel.sign_in.passwords import say_in_our_words
 from panel.site_mixin import SiteMixin
 from servers.required_factors import demanding
 
@@ -115,6 +116,8 @@ class PasswordForm(AdminOwnPasswordChangeForm):
     def __init__(self, *args: Any, address: str, **kwargs: Any) -> None:
         self.address = address
         super().__init__(*args, **kwargs)
+        say_in_our_words(self)
+        self.fields["old_password"].label = "Current password"
 
     def clean_old_password(self) -> str:
         given = self.cleaned_data["old_password"]

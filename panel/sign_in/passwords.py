@@ -29,6 +29,13 @@ TOO_MANY = "Too many requests. Try again in five minutes."
 OUT_OF_ORDER = "Links cannot be sent at the moment. Try again later."
 
 
+def say_in_our_words(form: forms.Form) -> None:
+    """Name the two fields of a new password as the other pages do; Django's say more, and each of them otherwise."""
+    first, second = form.fields["new_password1"], form.fields["new_password2"]
+    first.help_text = "At least ten characters; no common password, and not like your name or e-mail address."
+    second.label, second.help_text = "Again", ""
+
+
 class QueryForm(forms.Form):
     """Whose password was forgotten."""
 
@@ -43,6 +50,7 @@ class NewPasswordForm(SetPasswordForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        say_in_our_words(self)
         for field in self.fields.values():
             field.widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
 

@@ -60,6 +60,8 @@ document.addEventListener("DOMContentLoaded", () => {
 if (window.Chart) {
   const STEPS = [1, 2, 3, 4, 6, 12, 24, 48, 96, 168, 336, 720];
   const ROOM = 52;
+  // What the axes at both sides take of a chart.
+  const AXES = 72;
   window.Chart.register({
     id: "sluice",
     beforeInit(chart) {
@@ -68,7 +70,7 @@ if (window.Chart) {
       const { options } = chart.config;
       options.font = { family: getComputedStyle(document.body).fontFamily, size: 12 };
       options.scales.x.ticks.callback = (value, index) => {
-        const step = STEPS.find((each) => marks.filter((mark) => mark % each === 0).length * ROOM <= chart.width);
+        const step = STEPS.find((each) => marks.filter((mark) => mark % each === 0).length * ROOM <= chart.width - AXES);
         return marks[index] % (step || 1440) === 0 ? ticks[index] : null;
       };
       const number = new Intl.NumberFormat("en-GB");
