@@ -160,7 +160,7 @@ class UserAdmin(PanelAdmin):
 
     @display(description="E-mail address", ordering="email")
     def mailbox(self, record: User) -> str:
-        return record.email
+        return record.email or self.empty_value_display
 
     @display(description="May sign in", ordering="is_active", boolean=True)
     def may_sign_in(self, record: User) -> bool:

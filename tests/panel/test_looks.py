@@ -5,6 +5,7 @@ from django.urls import reverse
 
 from core.audit import Actor, record
 from core.models import AuditEntry
+from panel import audit_values
 from panel.pages.servers import ServerAdmin
 from servers.models import OrganizationPool
 from tests.panel.conftest import SYSTEM, sign_in
@@ -34,14 +35,9 @@ def test_the_trail_tells_no_field_that_only_code_knows(acme, platform, root):
 
 
 def test_a_day_in_the_trail_is_written_as_on_the_page(platform, root):
-    from django.apps import apps
-
-    from panel import audit_values
-
     entry = AuditEntry(target_type="ippools.warmup", act="warm_up.began", after={"begins_on": "2026-11-19"})
     reader = audit_values.Reader.__new__(audit_values.Reader)
     reader.names = {}
-    assert apps.get_model("ippools.warmup")
     assert reader.of_entry(entry)[0].after == "19 Nov 2026"
 
 
@@ -75,6 +71,14 @@ def test_what_nobody_uses_is_said_and_what_is_missing_is_a_long_dash(platform, r
     assert "No address has rules that use it" in page_of(root, program)
     entry = record(actor=SYSTEM, act="throttle_program.changed", target=program) or AuditEntry.objects.latest("pk")
     assert ">-<" not in page_of(root, entry)
+
+
+def test_a_person_without_an_address_has_a_long_dash_in_the_list(platform, root):
+    platform.staff.email = ""
+    platform.staff.save()
+    content = root.get(reverse("admin:core_user_changelist"), {"q": platform.staff.username}).content.decode()
+    cell = content.split("field-mailbox")[1].split("</td>")[0]
+    assert "—" in cell
 
 
 def test_a_look_at_a_page_that_crashed_lost_no_change(acme, platform, monkeypatch):
