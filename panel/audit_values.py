@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.utils import formats, timezone
 
 from core.models import AuditEntry
+from ippools.models.routing_rule import Randomization
 from panel import audit_differences
 from panel.audit_differences import NAMED_BY, Change, Element
 from panel.viewer import viewer_of
@@ -45,7 +46,7 @@ _FIELDS = {
     "max_messages_per_hour": "messages per hour",
 }
 # Columns that no page shows and no act sets.
-_INNER = {"last_assigned_seq"}
+_INNER = {"id", "last_assigned_seq", "overlay_number"}
 # Parts of documents that are no columns.
 _LABELS = {"default": "to all other domains"}
 
@@ -168,6 +169,8 @@ class Reader:
     def _nested(self, name: str, value: Any) -> str | None:
         if name in LIMITS and value == 0 and value is not False:
             return "unlimited"
+        if name == "randomization_type" and value in Randomization.values:
+            return str(Randomization(value).label)
         if name in _NESTED and isinstance(value, dict) and "id" in value:
             return self._named(_NESTED[name], value["id"])
         return None
@@ -251,6 +254,8 @@ _KEYS = {
     "throttle_program": "program",
     "virtual_mta": "VirtualMTA",
     "ips": "IP addresses",
+    "randomization_type": "chosen anew for",
+    "deliver_through": "delivered through",
 }
 
 

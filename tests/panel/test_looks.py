@@ -34,6 +34,24 @@ def test_the_trail_tells_no_field_that_only_code_knows(acme, platform, root):
     assert "e-mail address" in told
 
 
+def test_choices_within_documents_are_told_in_words(platform, root):
+    rule = platform.routing_rule
+    record(
+        actor=SYSTEM,
+        act="routing_rule.changed",
+        target=rule,
+        before={"default": {"randomization_type": "random", "deliver_through": []}},
+        after={"default": {"randomization_type": "message_constant", "deliver_through": []}},
+    )
+    url = admin.site._registry[type(rule)].url_of(rule.pk, "history")
+    [told] = root.get(url).context["versions"][0].differences
+    assert (told.field, told.before, told.after) == (
+        "to all other domains — chosen anew for",
+        "Each attempt",
+        "The message",
+    )
+
+
 def test_a_day_in_the_trail_is_written_as_on_the_page(platform, root):
     entry = AuditEntry(target_type="ippools.warmup", act="warm_up.began", after={"begins_on": "2026-11-19"})
     reader = audit_values.Reader.__new__(audit_values.Reader)
