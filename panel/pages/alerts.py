@@ -137,8 +137,8 @@ def _aside_of(record: Alert) -> Any:
     """Return by whom and until when the alert is acknowledged or snoozed; None: it is not. Asked once."""
     if not hasattr(record, "aside"):
         found = set_aside.in_force(audience=record.audience, at=timezone.now()) if record.ended_at is None else {}
-        record.aside = found.get(record.key)  # type: ignore[attr-defined]
-    return record.aside  # type: ignore[attr-defined]
+        record.aside = found.get(record.key)  # type: ignore[attr-defined]  # of this page alone, no column
+    return record.aside  # type: ignore[attr-defined]  # set above
 
 
 def title_of(condition: str) -> str:

@@ -24,6 +24,7 @@ from tests.lab import inside_sluice
 from tests.lab.receivers import HOUR, Receiver, read
 from tests.lab.story import Story
 from tests.mta import machine as machine_of
+from tests.mta.background import beside
 from tests.mta.inside_sluice import act
 from tests.mta.machine import Machine, state_folder
 from tests.mta.namespace import CannotBeMade, namespace
@@ -138,11 +139,10 @@ def _run(given: Mapping[str, Any], machine: Machine, sluice: panel.Panel, *, min
 @contextmanager
 def mail_flowing(given: Mapping[str, Any], machine: Machine, password: str) -> Iterator[None]:
     """Submit somewhat more than may leave by the rules."""
-    is_over = threading.Event()
     domains = [each["domain"] for each in given["receivers"]]
     every = HOUR / (given["messages_per_hour"] * len(given["addresses"]) * len(domains) * PLENTY)
 
-    def flow() -> None:
+    def flow(is_over: threading.Event) -> None:
         next_at = time.monotonic()
         while not is_over.is_set():
             try:
@@ -157,13 +157,8 @@ def mail_flowing(given: Mapping[str, Any], machine: Machine, password: str) -> I
                 # A policy was applied, and the session's end came with it.
                 is_over.wait(0.5)
 
-    thread = threading.Thread(target=flow, daemon=True)
-    thread.start()
-    try:
+    with beside(flow, seconds=30):
         yield
-    finally:
-        is_over.set()
-        thread.join(30)
 
 
 def _told(given: Mapping[str, Any], began: float, acts: Sequence[Act], decided: Mapping[str, Any]) -> Story:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.mta import outside
+from tests.mta.background import beside
 from tests.mta.debian import CannotBoot, Debian, booted
 from tests.mta.inside_sluice import act
 from tests.mta.machine import state_folder
@@ -184,23 +185,19 @@ def sources(sink: Sink) -> set[tuple[str, str]]:
 @contextlib.contextmanager
 def flowing(machine: Namespace, password: str) -> Iterator[None]:
     """Submit some messages a second at the machine, as a customer's application does."""
-    is_over = threading.Event()
     client = session(machine, password)
 
-    def flow() -> None:
+    def flow(is_over: threading.Event) -> None:
         number = 0
         while not is_over.wait(1 / PER_SECOND):
             number += 1
             domain = "yahoo.com" if number % PER_SECOND == 0 else "gmail.com"
             client.sendmail("news@acme.example", [f"reader{number}@{domain}"], "Subject: x\r\n\r\nhello\r\n")
 
-    thread = threading.Thread(target=flow, daemon=True)
-    thread.start()
     try:
-        yield
+        with beside(flow):
+            yield
     finally:
-        is_over.set()
-        thread.join(20)
         client.close()
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from nodes.policy.model import Deferral, Overlay, Policy, Suspension
+from tests.mta.background import beside
 from tests.mta.machine import Machine
 from tests.mta.policies import ACME, ADDRESSES, GLOBEX, PASSWORD, policy, published
 from throttling.limits import LimitRule
@@ -275,9 +276,8 @@ def most_within(times: list[float], seconds: float) -> int:
 @contextmanager
 def mail_flowing(machine: Machine, every: float = 0.1) -> Iterator[None]:
     """Submit a message every so many seconds."""
-    is_over = threading.Event()
 
-    def flow() -> None:
+    def flow(is_over: threading.Event) -> None:
         with machine.session(ACME, PASSWORD) as client:
             for number in itertools.count():
                 if is_over.wait(every):
@@ -286,10 +286,5 @@ def mail_flowing(machine: Machine, every: float = 0.1) -> Iterator[None]:
                     "news@acme.example", [f"flow{number}@d{number % 7}.example"], "Subject: x\r\n\r\nhello\r\n"
                 )
 
-    thread = threading.Thread(target=flow, daemon=True)
-    thread.start()
-    try:
+    with beside(flow):
         yield
-    finally:
-        is_over.set()
-        thread.join(20)
