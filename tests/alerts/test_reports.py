@@ -3,6 +3,7 @@
 import datetime
 
 import pytest
+import time_machine
 
 from alerts import reports, sending
 from alerts.models import Message, Report, ReportOptOut
@@ -133,6 +134,8 @@ def test_it_says_volume_rates_and_what_was_wrong(settings):
     )
 
 
+# The link holds the second in which it was signed.
+@time_machine.travel(DUE, tick=False)
 def test_it_arrives_with_a_link_that_stops_it(mail_server, settings):
     settings.SLUICE_PANEL_URL = "https://panel.example/"
     organization = tenant()
