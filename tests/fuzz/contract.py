@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 import requests
 import schemathesis
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema_rs import Draft202012Validator
 from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import AllowHeaderMismatch, IgnoredAuth, RejectedPositiveData

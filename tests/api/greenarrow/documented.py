@@ -4,8 +4,10 @@ import re
 from functools import cache
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 from drf_spectacular.generators import SchemaGenerator
+
+from tests.api import answers
 
 PREFIX = "/ga/api/v3/eng/"
 
@@ -36,18 +38,12 @@ def path_of(url: str) -> str | None:
 
 
 @cache
-def validator(path: str, verb: str, status: int) -> jsonschema.Draft202012Validator:
+def validator(path: str, verb: str, status: int) -> jsonschema_rs.Draft202012Validator:
     """Return the validator of an operation's answer; a verb that is refused is refused alike everywhere."""
     operation = operations().get((path, verb)) or next(
         each for (known, _), each in operations().items() if known == path
     )
-    response = operation["responses"][str(status)]
-    if "$ref" in response:
-        response = document()["components"]["responses"][response["$ref"].rpartition("/")[2]]
-    # Serializers are components, to which the schema refers.
-    schema = response["content"]["application/json"]["schema"] | {"components": document()["components"]}
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+    return answers.validator(operation, status, document()["components"])
 
 
 def assert_documented(url: str, method: str, status: int, envelope: dict[str, Any]) -> None:
