@@ -56,7 +56,8 @@ def read(request: HttpRequest, *, limit: int = MEBIBYTE) -> bytes:
 def read_unpacked(request: HttpRequest, *, limit: int = MEBIBYTE) -> bytes:
     """Return the body as it was before it was packed by gzip; `limit` is for both. Other encodings are refused."""
     body = read(request, limit=limit)
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    # Not by `headers`, which is made of all of them.
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if encoding in ("gzip", "x-gzip"):
         return _unpacked(body, limit)
     if encoding not in ("", "identity"):

@@ -50,6 +50,30 @@ def _without_secrets(key: object, value: Any) -> Any:
     return value
 
 
+class LineFormatter(structlog.stdlib.ProcessorFormatter):
+    """structlog's, which also takes a record whose event is complete (`write_line`)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: EventDict | None = getattr(record, _COMPLETE, None)
+        if event is None:
+            return super().format(record)
+        # Each handler's formatter has one of its own: the last steps take fields away.
+        line: Any = dict(event)
+        for step in self.processors[1:]:
+            line = step(None, record.levelname.lower(), line)
+        return str(line)
+
+
+# The attribute of such a record.
+_COMPLETE = "complete_event"
+
+
+def write_line(logger: logging.Logger, level: int, event: EventDict) -> None:
+    """Log an event that has all its fields and no secret, without the steps that would add and remove them."""
+    record = logger.makeRecord(logger.name, level, "", 0, event["event"], (), None, extra={_COMPLETE: event})
+    logger.handle(record)
+
+
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -89,7 +113,7 @@ def configure(*, form: str, level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {
             "line": {
-                "()": structlog.stdlib.ProcessorFormatter,
+                "()": LineFormatter,
                 "foreign_pre_chain": [structlog.stdlib.ExtraAdder(), *SHARED],
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
             }

@@ -1,23 +1,17 @@
-"""Middleware of every request: trusted proxies, request ids, logging."""
+"""Middleware of every request: trusted proxies, the length of addresses, encodings. (Its log: config/request_log.py.)"""
 
 import codecs
-import re
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
-import structlog
 from django.conf import settings
 from django.core.exceptions import BadRequest, RequestDataTooBig, TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
-from django_structlog.middlewares import RequestMiddleware
 
 from api.fallbacks import dialect_of
-from core.clients import client_address, comes_by_trusted_proxy
+from core.clients import comes_by_trusted_proxy
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-# What may be the token of an event source, in an address that was mistyped. No page's or endpoint's address has such a word.
-_KEY = re.compile(r"[A-Za-z0-9]{24,}")
 # Characters; gunicorn's own limit is 4,094, and its answer a page of its own.
 LONGEST_ADDRESS = 32_000
 
@@ -79,26 +73,3 @@ class Encodings:
             if not is_utf8:
                 raise BadRequest("The form must be UTF-8")
         return self.get_response(request)
-
-
-class RequestLog(RequestMiddleware):
-    """django-structlog's, without query strings (they hold addresses and may hold keys) and with our own view of who asks."""
-
-    def prepare(self, request: HttpRequest) -> None:
-        request.META["sluice.began"] = time.perf_counter()
-        super().prepare(request)
-        request.META["sluice.request_id"] = structlog.contextvars.get_contextvars()["request_id"]
-
-    def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
-        response.headers["X-Request-ID"] = request.META["sluice.request_id"]
-        milliseconds = round((time.perf_counter() - request.META["sluice.began"]) * 1000, 1)
-        structlog.contextvars.bind_contextvars(ms=milliseconds)
-        super().handle_response(request, response)
-
-    @classmethod
-    def bind_ip(cls, request: HttpRequest) -> None:
-        structlog.contextvars.bind_contextvars(ip=client_address(request))
-
-    @staticmethod
-    def format_request(request: HttpRequest) -> str:
-        return f"{request.method} {_KEY.sub('[removed]', request.path)}"

@@ -110,7 +110,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
-    "config.middleware.RequestLog",
+    "config.request_log.RequestLog",
     "panel.time_zone.ViewersZone",
     # After the user is known; what it frames comes from everything below.
     "panel.error_pages.PanelErrorPages",

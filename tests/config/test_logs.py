@@ -1,5 +1,6 @@
 """Logs are one JSON object a line, carry the request's id, and hold no secrets."""
 
+import datetime
 import io
 import json
 import logging
@@ -10,9 +11,14 @@ from typing import Any
 
 import pytest
 import structlog
-from django.test import Client
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+from django.utils.functional import SimpleLazyObject
 
 from config import logs
+from config.request_log import RequestLog
+from core.models import User
 
 
 @pytest.fixture
@@ -88,6 +94,59 @@ def test_a_request_that_django_refuses_is_told_without_its_query(lines, client: 
         "POST /admin/login/",
     }
     assert "roger" not in json.dumps(told)
+
+
+@pytest.mark.django_db
+def test_the_line_of_a_request_names_who_asked_and_holds_no_token(lines, client: Client) -> None:
+    person = User.objects.create_user("ann", password=None, is_staff=True)
+    client.force_login(person)
+    client.get("/admin/")
+    client.logout()
+    client.get(f"/api/v1/event/{'k' * 32}/x")
+    signed_in, unknown = (line for line in lines() if line["event"] == "request_finished")
+    assert signed_in.keys() == {
+        "code", "request", "event", "request_id", "user_id", "ip", "ms", "logger", "level", "timestamp",
+    }  # fmt: skip
+    assert signed_in.keys() == unknown.keys()
+    assert (signed_in["user_id"], signed_in["level"]) == (person.pk, "info")
+    assert (unknown["user_id"], unknown["level"], unknown["code"]) == (None, "warning", 404)
+    assert unknown["request"].startswith("GET /api/v1/event/[removed]")
+    assert "kkk" not in unknown["request"]
+    assert datetime.datetime.fromisoformat(unknown["timestamp"]).tzinfo == datetime.UTC
+
+
+@pytest.mark.django_db
+def test_what_is_logged_meanwhile_has_the_requests_id_client_and_user(lines) -> None:
+    def answer(request: HttpRequest) -> HttpResponse:
+        structlog.get_logger("sluice.test").info("meanwhile")
+        return HttpResponse()
+
+    request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.7")
+    request.user = SimpleLazyObject(AnonymousUser)
+    RequestLog(answer)(request)
+    structlog.get_logger("sluice.test").info("afterwards")
+    meanwhile, finished, afterwards = lines()
+    bound = {"request_id": finished["request_id"], "ip": "192.0.2.7", "user_id": None}
+    assert bound.items() <= meanwhile.items()
+    assert not bound.keys() & afterwards.keys()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("form", "level", "told"), [("json", "DEBUG", 2), ("console", "INFO", 1), ("json", "WARNING", 0)]
+)
+def test_a_request_is_told_by_form_and_level(settings, client: Client, form: str, level: str, told: int) -> None:
+    logging.config.dictConfig(logs.configure(form=form, level=level))
+    [handler] = [each for each in logging.getLogger().handlers if isinstance(each, logging.StreamHandler)]
+    stream = io.StringIO()
+    handler.setStream(stream)
+    try:
+        client.get("/admin/login/")
+    finally:
+        logging.config.dictConfig(settings.LOGGING)
+    about = [line for line in stream.getvalue().splitlines() if "GET /admin/login/" in line]
+    assert len(about) == told
+    assert sum("request_started" in line for line in about) == (level == "DEBUG")
 
 
 @pytest.mark.django_db
