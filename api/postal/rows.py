@@ -33,7 +33,10 @@ SERVER_COLUMNS = (
 
 def server_row(row: Sequence[Any], now: datetime.datetime) -> dict[str, object]:
     """Return a row of servers/list from the values of SERVER_COLUMNS."""
-    uuid_, name, permalink, mode, suspended_at, suspended_until, privacy_mode, pool_id, created, updated, *counts = row
+    (
+        uuid_, name, permalink, mode, suspended_at, suspended_until, privacy_mode, pool_id, created, updated,
+        domains, credentials, webhooks, routes,
+    ) = row  # fmt: skip
     return {
         "uuid": str(uuid_),
         "name": name,
@@ -44,7 +47,11 @@ def server_row(row: Sequence[Any], now: datetime.datetime) -> dict[str, object]:
         "ip_pool_id": pool_id,
         "created_at": timestamp(created),
         "updated_at": timestamp(updated),
-    } | dict(zip(SERVER_COLUMNS[-4:], counts, strict=True))
+        "domains_count": domains,
+        "credentials_count": credentials,
+        "webhooks_count": webhooks,
+        "routes_count": routes,
+    }
 
 
 def pool_row(pool: PoolUsage, *, with_stats: bool) -> dict[str, object]:

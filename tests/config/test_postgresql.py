@@ -1,12 +1,15 @@
 """The backend of production: a connection that has died is not handed out, and one that lives is not asked."""
 
+import datetime
 from collections.abc import Iterator
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
+from django.db.backends.postgresql.base import TIMESTAMPTZ_OID
+from psycopg.pq import Format
 from psycopg_pool import ConnectionPool
 
-from config.postgresql.base import DatabaseWrapper, is_alive
+from config.postgresql.base import DatabaseWrapper, UTCLoader, is_alive
 
 
 @pytest.fixture
@@ -64,3 +67,30 @@ def test_a_notice_is_no_end(pooled: DatabaseWrapper) -> None:
     assert is_alive(raw)
     raw.close()
     assert not is_alive(raw)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-28 14:30:05+00",
+        "2026-11-28 14:30:05.25+00",
+        "0001-01-01 00:00:00.000001+00",
+        "2026-11-28 16:30:05.5+02",
+    ],
+)
+def test_times_are_read_as_django_reads_them(pooled: DatabaseWrapper, text: str) -> None:
+    with pooled.cursor() as cursor:
+        cursor.execute("SELECT %s::timestamptz", [text])
+        (read,) = cursor.fetchone()
+        loader = cursor.connection.adapters.get_loader(TIMESTAMPTZ_OID, Format.TEXT)
+    assert loader is UTCLoader
+    assert read == datetime.datetime.fromisoformat(text)
+    assert read.tzinfo is datetime.UTC
+
+
+@pytest.mark.parametrize("text", ["infinity", "0044-03-15 00:00:00+00 BC", "20000-01-01 00:00:00+00"])
+def test_times_that_python_has_not_are_refused_as_by_django(pooled: DatabaseWrapper, text: str) -> None:
+    with pooled.cursor() as cursor:
+        cursor.execute("SELECT %s::timestamptz", [text])
+        with pytest.raises(DataError):
+            cursor.fetchone()
