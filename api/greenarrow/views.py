@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from api.bodies import parse_json
 from api.greenarrow.authentication import Basic, level_of
 from api.greenarrow.openapi import GreenArrowSchema
-from api.greenarrow.pagination import Rows, page_request
+from api.greenarrow.pagination import Rows, Whole, page_request
 from api.greenarrow.reading import Record, many
 from api.greenarrow.renderers import renderer
 from api.greenarrow.serializers import RowSerializer
@@ -102,11 +102,18 @@ class GreenArrowViewSet(DialectViewSet):
         """Return the names of the filters that the action takes."""
         return list(self.filterset_class.base_filters) if self.filterset_class and self.action == "list" else []
 
-    def page_of(self, plural: str, rows: QuerySet[Any], **columns: str) -> dict[str, Any]:
-        """Return a page of the rows that the action's filters leave; `columns` as Rows has them, none for ids and names."""
+    def page_of(
+        self, plural: str, rows: QuerySet[Any], *, whole: Whole | None = None, **columns: str
+    ) -> dict[str, Any]:
+        """Return a page of the rows that the action's filters leave; `columns` as Rows has them, none for ids and names.
+
+        `whole` is the list without a filter, where that is at hand.
+        """
         page = page_request(self.request, filters=self.filter_names())
         if page.filters:
             rows = self.filterset_class(page.filters, queryset=rows).qs
+        elif whole is not None:
+            return page.answer(plural, whole)
         return page.answer(plural, Rows(rows, columns) if columns else Rows(rows))
 
     def body_root(self, root: str = "") -> object:
@@ -129,10 +136,12 @@ class RecordViewSet(GreenArrowViewSet):
     changed: ClassVar[type[Record]]
     lookup_value_converter = "record_id"
     lookup_url_kwarg: ClassVar[str]
+    whole: ClassVar[Whole]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Say for OpenAPI what the five actions take and answer."""
+        """Say for OpenAPI what the five actions take and answer; make the list of all records."""
         super().__init_subclass__(**kwargs)
+        cls.whole = Whole(cls.queryset.model)
         record = {cls.root: cls.shown()}
         cls.bodies = {"create": cls.new(), "update": cls.changed(partial=True), **cls.bodies}
         cls.answers = {
@@ -154,7 +163,7 @@ class RecordViewSet(GreenArrowViewSet):
 
     def list(self, request: Request) -> dict[str, Any]:
         """List ids and names."""
-        return self.page_of(self.plural, self.queryset.model._default_manager.all())
+        return self.page_of(self.plural, self.queryset.model._default_manager.all(), whole=self.whole)
 
     def create(self, request: Request) -> dict[str, Any]:
         """Create one."""

@@ -166,6 +166,13 @@ def queries_of(call, path):
     return [query["sql"] for query in queries.captured_queries]
 
 
+@pytest.mark.parametrize(("count", "expected"), [(0, 3), (100, 3), (101, 4)])
+def test_a_list_of_one_page_is_not_counted(call, count, expected):
+    """The token's user, its memberships, the rows; and, where they go on, how many there are."""
+    make(count)
+    assert len(queries_of(call, "ip_addresses")) == expected
+
+
 def test_a_page_costs_the_same_wherever_it_is(call):
     """The token's user, its memberships, the count, the rows; by token without an offset."""
     make(450)
