@@ -8,7 +8,7 @@ import datetime
 
 from django.db import connection
 
-from core.audit import Actor, record_creations
+from core.audit import Actor, record_creations, snapshot
 from core.models import User
 from ippools.addresses import NewAddress, create_many
 from ippools.models import AddressIdentity, IPAddress, IPPool, IPPoolMember
@@ -97,7 +97,8 @@ def _servers(organizations: list[Organization], pools: list[IPPool]) -> None:
         )
         for number in range(wanted)
     )
-    record_creations(actor=SYSTEM, act="server.created", targets=servers, organization_id=organizations[0].pk)
+    documents = [(server, snapshot(server)) for server in servers]
+    record_creations(actor=SYSTEM, act="server.created", targets=documents, organization_id=organizations[0].pk)
     demo = Server.objects.get(name="Newsletter Europe")
     Credential.objects.bulk_create(
         Credential(server=demo if number % 10 == 0 else server, kind="api", name=f"Key {number}", key_prefix="bench",
