@@ -9,10 +9,11 @@ from core import acts
 from core.references import Reference
 from throttling.drafts import LIMITS, Draft, RuleFields
 from throttling.limits import LimitRule, LimitTable
-from throttling.models import Rule, RuleDomain, RuleSet
+from throttling.models import Rule, RuleDomain, RuleSet, ThrottleProgram
 from throttling.models.rule import MAX_RULES
 
 _BATCH = 1_000
+_PROGRAM = Rule._meta.get_field("throttle_program")
 ALL_RULES = Rule.objects.select_related("throttle_program").prefetch_related("domains").order_by("pk")
 
 
@@ -76,31 +77,35 @@ def count_rules(rule_set_ids: Iterable[int]) -> dict[int, int]:
 def create(kind: str, default: Mapping[str, Any], drafts: Sequence[Draft]) -> RuleSet:
     """Write a new set with its rules."""
     rule_set = RuleSet.objects.create(kind=kind, **default)
+    keep(rule_set, "rules", [])
     add_rules(rule_set, drafts)
-    load_rules(rule_set)
     return rule_set
 
 
 def change(rule_set: RuleSet, default: Mapping[str, Any], drafts: Sequence[Draft] | None, *, replaces: bool) -> None:
-    """Save the differences of a (locked) set, and return whether there were any.
+    """Save the differences of a set whose rules were read when it was locked.
 
     The drafts are added or, with `replaces`, are what the set has then; None leaves the rules as they are.
     """
     acts.save_columns(rule_set, acts.assign(rule_set, default))
-    if drafts is not None and (_replace(rule_set, drafts) if replaces else add_rules(rule_set, drafts)):
-        load_rules(rule_set)
+    if drafts is not None:
+        _replace(rule_set, drafts) if replaces else add_rules(rule_set, drafts)
 
 
 def add_rules(rule_set: RuleSet, drafts: Sequence[Draft]) -> list[Rule]:
-    """Write new rules into free slots, in the order given."""
+    """Write new rules into free slots of a set whose rules have been read, in the order given."""
     if not drafts:
         return []
-    used = set(rule_set.rules.values_list("slot", flat=True))
+    before = list(rule_set.rules.all())
+    used = {rule.slot for rule in before}
     free = (slot for slot in range(1, MAX_RULES + 1) if slot not in used)
     rules = Rule.objects.bulk_create(
         Rule(rule_set=rule_set, slot=slot, **draft.columns) for draft, slot in zip(drafts, free, strict=False)
     )
     _write_domains(rule_set, zip(rules, drafts, strict=True))
+    _know_programs(rules)
+    # What was written need not be read: new ids are greater than all before.
+    keep(rule_set, "rules", [*before, *rules])
     return rules
 
 
@@ -111,9 +116,15 @@ def change_rule(rule_set: RuleSet, rule: Rule, draft: Draft) -> bool:
     if has_other_domains(rule, draft):
         rule.domains.all().delete()
         _write_domains(rule_set, [(rule, draft)])
-        load_rules(rule_set)
         return True
     return bool(changed)
+
+
+def delete_rule(rule_set: RuleSet, rule: Rule) -> None:
+    """Delete a rule of a (locked) set."""
+    left = [each for each in rule_set.rules.all() if each.pk != rule.pk]
+    rule.delete()
+    keep(rule_set, "rules", left)
 
 
 def has_other_domains(rule: Rule, draft: Draft) -> bool:
@@ -166,7 +177,7 @@ def limit_table(rule_set: RuleSet, rules: Iterable[Rule]) -> LimitTable:
     )
 
 
-def _replace(rule_set: RuleSet, drafts: Sequence[Draft]) -> bool:
+def _replace(rule_set: RuleSet, drafts: Sequence[Draft]) -> None:
     rules = {rule.pk: rule for rule in rule_set.rules.all()}
     named = [(rules[draft.id], draft) for draft in drafts if draft.id is not None]
     left = rules.keys() - {rule.pk for rule, _ in named}
@@ -183,15 +194,30 @@ def _replace(rule_set: RuleSet, drafts: Sequence[Draft]) -> bool:
     if changed:
         Rule.objects.bulk_update(changed, [*LIMITS, "throttle_program"], batch_size=100)
     _write_domains(rule_set, rewritten)
-    added = add_rules(rule_set, [draft for draft in drafts if draft.id is None])
-    return bool(left or rewritten or changed or added)
+    _know_programs(changed)
+    keep(rule_set, "rules", [rule for pk, rule in rules.items() if pk not in left])
+    add_rules(rule_set, [draft for draft in drafts if draft.id is None])
+
+
+def _know_programs(rules: Iterable[Rule]) -> None:
+    """Read the programs of rules that were given only their ids, by one query, if there are any."""
+    others = [rule for rule in rules if rule.throttle_program_id is not None and not _PROGRAM.is_cached(rule)]
+    if others:
+        found = ThrottleProgram.objects.in_bulk({rule.throttle_program_id for rule in others})
+        for rule in others:
+            rule.throttle_program = found[rule.throttle_program_id]
 
 
 def _write_domains(rule_set: RuleSet, pairs: Iterable[tuple[Rule, Draft]]) -> None:
-    rows = [
-        RuleDomain(rule=rule, rule_set=rule_set, pattern=pattern, position=position)
+    written = {
+        rule: [
+            RuleDomain(rule=rule, rule_set=rule_set, pattern=pattern, position=position)
+            for position, pattern in enumerate(draft.domains or ())
+        ]
         for rule, draft in pairs
-        for position, pattern in enumerate(draft.domains or ())
-    ]
+    }
+    rows = [row for of_rule in written.values() for row in of_rule]
     if rows:
         RuleDomain.objects.bulk_create(rows, batch_size=_BATCH)
+    for rule, of_rule in written.items():
+        keep(rule, "domains", of_rule)

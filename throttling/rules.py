@@ -38,7 +38,6 @@ def create(owner: Owner, *, actor: Actor, faults: Faults | None = None, **given:
     faults.refuse()
     before = owner.document()
     [rule] = rule_sets.add_rules(owner.rules, [draft])
-    rule_sets.load_rules(owner.rules)
     _record(owner, "rule_created", before, actor)
     return _rule(owner, rule.pk)
 
@@ -66,8 +65,7 @@ def delete(owner: Owner, rule_id: int, *, actor: Actor) -> None:
     _locked(owner)
     rule = _rule(owner, rule_id)
     before = owner.document()
-    rule.delete()
-    rule_sets.load_rules(owner.rules)
+    rule_sets.delete_rule(owner.rules, rule)
     _record(owner, "rule_deleted", before, actor)
 
 

@@ -6,8 +6,11 @@ from django.test.utils import CaptureQueriesContext
 
 from core.audit import Actor
 from core.errors import Invalid
+from core.models import AuditEntry
+from core.references import Reference
 from tests.words import templates
 from throttling import rule_sets
+from throttling import rules as throttling_rules
 from throttling.models import Rule, ThrottleProgram
 
 SYSTEM = Actor.system()
@@ -132,3 +135,62 @@ def test_250_rules_are_saved_by_few_statements(template):
 
     # Rows are updated a hundred at a time; engines differ in how many they take in one insert.
     assert statements(250) <= statements(10) + 4
+
+
+def add(template, first, second, third):
+    program = Reference(ThrottleProgram.objects.get().pk)
+    limits = {"max_concurrent_connections": 1, "max_messages_per_hour": 2}
+    throttling_rules.create(template, domains=["e.com", "f.com"], throttle_program=program, **limits, actor=SYSTEM)
+
+
+def change_domains(template, first, second, third):
+    throttling_rules.change(template, second["id"], domains=["z.com", "c.com"], actor=SYSTEM)
+
+
+def give_a_program(template, first, second, third):
+    program = Reference(ThrottleProgram.objects.get().pk)
+    throttling_rules.change(template, second["id"], throttle_program=program, actor=SYSTEM)
+
+
+def take_the_program(template, first, second, third):
+    throttling_rules.change(template, first["id"], throttle_program=None, actor=SYSTEM)
+
+
+def delete(template, first, second, third):
+    throttling_rules.delete(template, third["id"], actor=SYSTEM)
+
+
+def add_to_all(template, first, second, third):
+    templates.update(template.pk, {"rules_new": [rule("e.com"), rule("f.com")]}, actor=SYSTEM)
+
+
+def replace_all(template, first, second, third):
+    program = {"id": ThrottleProgram.objects.get().pk}
+    changed = {**third, "domains": ["a.com", "d.com"], "throttle_program": program}
+    new = rule("g.com", throttle_program=program)
+    templates.update(template.pk, {"rules": [changed, new, {**second, "throttle_program": None}]}, actor=SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("act", "reads"),
+    [
+        (add, 1),
+        (change_domains, 1),
+        (give_a_program, 1),
+        (take_the_program, 1),
+        (delete, 1),
+        (add_to_all, 1),
+        # Django looks at those that go.
+        (replace_all, 2),
+    ],
+)
+def test_rules_are_read_once_and_the_trail_tells_what_is_there(template, act, reads):
+    """Nothing that was just written is read again."""
+    rules = shown(template)
+    with CaptureQueriesContext(connection) as captured:
+        act(template, *rules)
+    (entry,) = AuditEntry.objects.order_by("-pk")[:1]
+    assert entry.after["rules"] == shown(type(template).objects.get(pk=template.pk))
+    assert entry.after["rules"] != rules
+    read = [query["sql"].partition(" FROM ")[2].split()[0] for query in captured if query["sql"].startswith("SELECT")]
+    assert read.count('"throttling_rule"') == reads
