@@ -2,7 +2,7 @@
 # Everything happens in .venv, which `tools/install` makes from the locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test e2e shots docs-images check bench lab mta haraka faults soak fuzz mutants docs wheel image deploy-check lock
+.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test live e2e shots docs-images check bench lab mta haraka faults soak fuzz properties mutants docs wheel image deploy-check lock
 PYTHON_OF_VENV := .venv/bin/python
 # Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
@@ -44,6 +44,9 @@ reset-password: install ## give the operator (or WHO=name) a new password and pr
 test: install-test ## run the tests on a PostgreSQL and Valkey of their own, then the storage tests on SQLite
 	@$(PYTHON_OF_VENV) -m tools.run_tests $(ARGS)
 
+live: install-test ## run the tests that start Sluice, its servers and MTAs, and break them: on PostgreSQL and Valkey, then on SQLite
+	@SLUICE_HARAKA="$(SLUICE_HARAKA)" $(PYTHON_OF_VENV) -m tools.run_tests --live $(ARGS)
+
 e2e: install-browser ## drive a real browser through a running Sluice (needs Chromium)
 	@$(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url tests/e2e $(ARGS)
 
@@ -83,6 +86,9 @@ fuzz: install-test ## requests that no client would send, schemathesis, attacks 
 	@$(PYTHON_OF_VENV) -m tests.fuzz.attacks $(ARGS)
 	@$(PYTHON_OF_VENV) -m tests.fuzz.attacks --production $(ARGS)
 	@$(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url $(ATTACKED)
+
+properties: install-test ## run the tests that make their own examples with thirty times as many, on SQLite; some 15 minutes
+	@SLUICE_EXAMPLES=30 $(PYTHON_OF_VENV) -m pytest -p no:playwright -p no:schemathesis -p no:base_url -m hypothesis -n 2 tests $(ARGS)
 
 mutants: install-test ## change three modules in every small way and see whether a test notices (at most 15 minutes)
 	@$(PYTHON_OF_VENV) -m tools.mutants $(ARGS)

@@ -1,6 +1,7 @@
 """What every test stands on: closed sockets, an empty cache, and a fixed cast."""
 
 import gc
+import shutil
 import signal
 import socket
 import threading
@@ -24,6 +25,7 @@ from servers.provisioning import suspend_server
 from stats.intake import known_names
 from tests.cast import NOW, SYSTEM, Tenant, make_server, make_tenant
 from tests.dns_server import LocalDNS
+from tests.examples import MOST_SAY_ENOUGH, examples
 
 REAL_RENDER = Template._render  # type: ignore[attr-defined]  # the types leave it out
 REAL_CONNECT, REAL_CONNECT_EX, REAL_SENDTO = socket.socket.connect, socket.socket.connect_ex, socket.socket.sendto
@@ -99,6 +101,19 @@ def closed_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(socket.socket, "sendto", sendto)
 
 
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Keep what the file of SQLite's test database holds: a copy of one that is migrated. PostgreSQL copies by itself."""
+    return not settings.IS_PRODUCTION and bool(settings.DATABASES["default"]["TEST"]["TEMPLATE"])
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, django_db_keepdb: bool) -> None:
+    if django_db_keepdb:
+        of_tests = settings.DATABASES["default"]["TEST"]
+        shutil.copy(of_tests["TEMPLATE"], of_tests["NAME"])
+
+
 @pytest.fixture(autouse=True, scope="session")
 def sparing_templates(django_test_environment: None) -> None:
     """Tell the test client of a page's own template alone: it copies the whole context for each, a tenth of a page's time."""
@@ -121,8 +136,9 @@ def sparing_templates(django_test_environment: None) -> None:
 def empty_cache() -> None:
     """Begin with an empty cache: what one test locks out or remembers is not the next one's."""
     known_names.forget()
-    for each in caches.all(initialized_only=False):
-        each.clear()
+    # On Redis they share a database, and clearing one empties it.
+    for name in ["default"] if settings.REDIS_URL else settings.CACHES:
+        caches[name].clear()
 
 
 @pytest.fixture
@@ -195,5 +211,5 @@ REAL_FLUSH = DatabaseOperations.sql_flush
 DatabaseOperations.sql_flush = delete_what_is_there  # type: ignore[method-assign]
 
 # How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("sluice", deadline=None)
+hypothesis.settings.register_profile("sluice", deadline=None, max_examples=examples(MOST_SAY_ENOUGH))
 hypothesis.settings.load_profile("sluice")

@@ -22,12 +22,14 @@ if REDIS_URL:
         each["LOCATION"] = REDIS_URL
     CELERY_BROKER_URL = REDIS_URL
 
+# The migrated database that each process begins with a copy of, where `tools.run_tests` made one: a name, or SQLite's file.
+DATABASES["default"]["TEST"] = {"TEMPLATE": os.environ.get("SLUICE_TEST_TEMPLATE")}
 if IS_PRODUCTION:
     # A pool would keep connections open that a test database's end waits for.
     DATABASES["default"].setdefault("OPTIONS", {}).pop("pool", None)
 else:
     # A file, as in life: threads that share an in-memory database lock each other out, whatever the time-out.
-    DATABASES["default"]["TEST"] = {"NAME": str(Path(os.environ["SLUICE_DATA_DIR"]) / "test.sqlite3")}
+    DATABASES["default"]["TEST"]["NAME"] = str(Path(os.environ["SLUICE_DATA_DIR"]) / "test.sqlite3")
 
 # A test that checks passwords says so; the others need not pay 100 ms a user.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,44 +1,83 @@
-"""`make test`: every test on PostgreSQL and Valkey, then those marked `storage` again on SQLite.
+"""`make test`: the tests on PostgreSQL and Valkey, then those marked `storage` again on SQLite.
 
-Arguments go to pytest both times: `python -m tools.run_tests tests/servers -k race`.
+`make live` runs those marked `live`, as `python -m tools.run_tests --live`, and `make test` the others. Arguments go to
+pytest both times: `python -m tools.run_tests tests/servers -k race`. With a path among them, whatever is there is run.
 """
 
 import os
+import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from tools import migrated, servers
+from tools.panel import ROOT
 
 EMBEDDED = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SLUICE_ENCRYPTION_KEYS", "ALLOWED_HOSTS")
 # Plugins of the browser group, where that is installed too: they add three seconds to every process.
 SLOW_TO_START = ["-p", "no:playwright", "-p", "no:schemathesis", "-p", "no:base_url"]
+# A database that is migrated, and what tells tests/settings.py of it.
+TEMPLATE, TOLD = "sluice_migrated", "SLUICE_TEST_TEMPLATE"
 
 
 def main(arguments: list[str]) -> int:
     """Run both parts, also when the first has failed; the first failure's status is ours."""
-    command = [sys.executable, "-m", "pytest", *SLOW_TO_START, *workers(arguments), *arguments]
+    is_live = "--live" in arguments
+    arguments = [each for each in arguments if each != "--live"]
+    command = [sys.executable, "-m", "pytest", *SLOW_TO_START, *workers(arguments, is_live=is_live), *arguments]
+    of_these = "live" if is_live else "not live"
+    if any(argument.startswith("tests") for argument in arguments):
+        of_these = ""
+    on_sqlite = " and ".join(filter(None, ("storage", of_these)))
     surroundings = {name: value for name, value in os.environ.items() if name not in EMBEDDED}
     with servers.ended_by_signals(), tempfile.TemporaryDirectory(prefix="sluice-migrated-") as kept:
         surroundings[migrated.FOLDER] = kept
         with servers.running() as environment:
             print("== On PostgreSQL and Valkey", flush=True)
-            production = servers.call(command, {**surroundings, **environment})
+            places = {**surroundings, **environment}
+            production = servers.call([*command, "-m", of_these], {**places, TOLD: postgresql_template(places)})
         with tempfile.TemporaryDirectory(prefix="sluice-embedded-") as folder:
             print("== What depends on the storage, on SQLite", flush=True)
-            embedded = servers.call([*command, "-m", "storage"], {**surroundings, "SLUICE_DATA_DIR": folder})
+            places = {**surroundings, "SLUICE_DATA_DIR": folder}
+            embedded = servers.call([*command, "-m", on_sqlite], {**places, TOLD: sqlite_template(places)})
     if embedded == pytest.ExitCode.NO_TESTS_COLLECTED and production != embedded:
         # Only some tests were asked for, and none of them depends on the storage.
         embedded = 0
     return production or embedded
 
 
-def workers(arguments: list[str]) -> list[str]:
-    """Return the number of processes, unless the caller says one: one more than cores, because some wait for servers."""
+def workers(arguments: list[str], *, is_live: bool) -> list[str]:
+    """Return the number of processes, unless the caller says one: more than cores, because some wait for servers."""
     if any(argument.startswith(("-n", "--numprocesses")) for argument in arguments):
         return []
-    return ["-n", str(min((os.cpu_count() or 2) + 1, 4))]
+    return ["-n", str(min((os.cpu_count() or 2) + 1 + is_live, 4))]
+
+
+def postgresql_template(places: Mapping[str, str]) -> str:
+    """Return the name of a database, made here, that is migrated: each process of pytest begins with a copy."""
+    url = urlsplit(places["DATABASE_URL"])
+    with psycopg.connect(places["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    migrate({**places, "DATABASE_URL": url._replace(path=f"/{TEMPLATE}").geturl()})
+    return TEMPLATE
+
+
+def sqlite_template(places: Mapping[str, str]) -> str:
+    """Return the file of a database, made here, that is migrated."""
+    folder = Path(places["SLUICE_DATA_DIR"], TEMPLATE)
+    migrate({**places, "SLUICE_DATA_DIR": str(folder)})
+    return str(folder / "sluice.sqlite3")
+
+
+def migrate(places: Mapping[str, str]) -> None:
+    """Migrate; panels that tests start begin with what became of it, too."""
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    migrated.migrated(places, lambda: subprocess.run(command, cwd=ROOT, env=dict(places), check=True))
 
 
 if __name__ == "__main__":

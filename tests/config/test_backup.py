@@ -22,7 +22,7 @@ from stats.counts.fold import fold_all
 from stats.intake.ingest import Reporter, ingest
 from tests.races import at_once
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage, pytest.mark.live]
 ACTOR = Actor.of_command("test")
 
 

@@ -19,7 +19,7 @@ from tests.s3_server import ACCESS_KEY, REGION, SECRET_KEY, S3Server
 
 pytest.importorskip("obstore")
 # The storage is a real server.
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.server, pytest.mark.live]
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -22,7 +22,7 @@ from servers.provisioning import create_organization, create_server
 from stats.counts.fold import fold_all
 from stats.intake.ingest import Reporter, ingest
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.live]
 ACTOR = Actor.of_command("test")
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
 

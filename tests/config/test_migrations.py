@@ -13,7 +13,7 @@ import pytest
 from stats.ledger import storage
 from tools import schema
 
-pytestmark = [pytest.mark.storage, pytest.mark.server]
+pytestmark = [pytest.mark.storage, pytest.mark.server, pytest.mark.live]
 ROOT = Path(__file__).parents[2]
 # Children of a test that speak to a database of their own.
 APPS = (

@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 from tests.stats.faults.servers import PRODUCTION
 from tools import panel, postgresql, processes
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 
 def organizations(url: str) -> set[str]:

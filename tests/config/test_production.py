@@ -10,6 +10,8 @@ import pytest
 
 from config import production
 
+pytestmark = pytest.mark.live
+
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = {
     "DATABASE_URL": "postgres://sluice:secret@127.0.0.1:5432/sluice",

@@ -10,7 +10,7 @@ import pytest
 
 from tools import panel
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 
 def test_the_api_and_the_file_agree(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tools import panel, processes
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60

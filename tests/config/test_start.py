@@ -5,12 +5,15 @@ import sys
 from importlib import import_module
 from pkgutil import iter_modules
 
+import pytest
 from django.apps import apps
 from django.core.checks import registry
 
 from core.commands import PlainCommand
 from panel.apps import check_pages
 from tools.panel import ROOT
+
+pytestmark = pytest.mark.live
 
 PAGES = ("panel.pages", "api.postal", "api.greenarrow", "drf_spectacular.plumbing")
 SHOW = f"import sys; print(sum(name.startswith({PAGES}) for name in sys.modules))"

@@ -19,6 +19,8 @@ import pytest
 from config import production
 from tools import panel
 
+pytestmark = pytest.mark.live
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60
 

@@ -18,7 +18,7 @@ import pytest
 
 from tools import processes
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60

@@ -85,7 +85,7 @@ def port(tmp_path_factory):
         yield port
 
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 
 def connect(port):

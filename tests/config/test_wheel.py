@@ -16,6 +16,8 @@ from panel.help_pages import PAGES
 from sluice.secrets import new_secrets
 from tools.dead_code import PRODUCT
 
+pytestmark = pytest.mark.live
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (*PRODUCT, "agent", "templates")
 NOT_SHIPPED = {".pyc", ".new"}

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.client import wait_until
 from tests.faults.installation import Installation
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 # Sent every five seconds, and dropped unless a worker fetches it within five.
 TASK, LASTS = "stats.tasks.fold_batches", datetime.timedelta(seconds=5)

@@ -11,7 +11,7 @@ from tests.faults.conftest import RECOVERED_WITHIN
 from tests.faults.installation import Installation
 from tests.faults.work import Work
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 AWAY = {"database": "the database does not answer"}
 

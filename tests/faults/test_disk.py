@@ -18,7 +18,7 @@ from tests.faults.installation import Installation, running
 from tests.faults.work import some_events
 from tools import panel
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 
 @pytest.fixture(scope="module")

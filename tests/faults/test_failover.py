@@ -19,7 +19,7 @@ from tests.mta.namespace import CannotBeMade
 from tests.stats.faults import servers as cluster
 from tools import servers, standby
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 # Seconds from the promotion until requests are answered, and until all is counted.
 RECOVERED_WITHIN, COUNTED_WITHIN = 30, 60

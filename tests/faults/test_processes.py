@@ -11,7 +11,7 @@ from tests.faults.client import Client, wait_until
 from tests.faults.installation import Installation
 from tests.faults.work import Work, some_events
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 WAITING = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'sluice' AND wait_event_type = 'Lock'"
 

@@ -13,7 +13,7 @@ from tests.faults.client import Client, wait_until
 from tests.faults.installation import Installation, running
 from tools import servers, standby
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 LAG = 4
 # Seconds that a request may take while the replica is away.

@@ -17,7 +17,7 @@ from tests.faults.test_processes import counted
 from tests.faults.work import Work
 from tools import panel, processes
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 # Seconds that a request may wait while a process of two is away.
 SLOWEST = 15

@@ -17,7 +17,7 @@ from tests.faults.client import Client, wait_until
 from tests.faults.installation import PASSWORD, Installation, running
 from tests.faults.work import some_events
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 WRONG = "a-wrong-password-of-somebody"
 

@@ -15,7 +15,7 @@ from tests.faults.test_processes import counted
 from tests.faults.work import Work
 from tools import sentinel, servers
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 # Seconds after the promotion.
 RECOVERED_WITHIN, COUNTED_WITHIN = 30, 60

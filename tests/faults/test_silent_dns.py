@@ -10,7 +10,7 @@ from tests.dns_server import LocalDNS
 from tests.faults.client import Answer, Client, wait_until
 from tests.faults.installation import Installation
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 # The attack: so many checks at once, of names below this one.
 ATTACK = 64

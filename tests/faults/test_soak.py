@@ -9,7 +9,7 @@ import pytest
 from tests.stats.faults.servers import PRODUCTION
 from tools import panel
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 
 def test_load_brings_no_error_and_everything_is_counted() -> None:

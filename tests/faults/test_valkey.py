@@ -12,7 +12,7 @@ from tests.faults.conftest import RECOVERED_WITHIN
 from tests.faults.installation import PASSWORD, Installation
 from tests.faults.work import some_events
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 GONE = "the broker does not answer"
 FULL = "the broker does not accept messages"

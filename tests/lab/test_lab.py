@@ -28,6 +28,8 @@ from tests.lab.scenarios_in_order import SCENARIOS, numbers
 from tests.lab.story import Story
 from throttling import warm_up_plans
 
+pytestmark = pytest.mark.live
+
 A, B = "192.0.2.1", "192.0.2.2"
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from tests.mta.machine import Machine
 from tests.mta.policies import ACME, PASSWORD, policy, published
 from throttling.limits import LimitRule
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.live]
 RULES = (LimitRule(102, ("slow.example",), 5, 3600), LimitRule(103, ("other.example",), 5, 0))
 MAIN, MASTER = "pool-7/main.cf", "pool-7/master.cf"
 

@@ -7,7 +7,7 @@ import pytest
 from tests.lab import real
 from tests.mta.machine import Machine
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.live]
 # A short form of `make lab ARGS="--real KIND"`.
 MINUTES = 4
 

@@ -14,6 +14,8 @@ from tests.mta.machine import why_not
 from tests.mta.namespace import CannotBeMade, namespace
 from tools import panel
 
+pytestmark = pytest.mark.live
+
 
 @pytest.mark.django_db
 def test_a_second_run_finds_the_records_of_the_first() -> None:

@@ -27,7 +27,7 @@ from tests.mta.policies import ACME, ADDRESSES, GLOBEX
 from tests.mta.proxy import FailingProxy, failing_proxy
 from tools import panel
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 # What is compared: server, address, recipient's domain, what happened.
 type Outcome = tuple[str, str, str, str]
 KIND_OF = {250: "sent", 550: "bounced", 452: "deferred", 451: "deferred"}

@@ -29,7 +29,7 @@ from playwright.sync_api import Page
 
 from tests.e2e.browser import NoBrowser, Watched, context_of, launched, sign_in
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.live]
 GUIDE = panel.ROOT / "docs/agent.md"
 ADDRESSES = ["203.0.113.11", "203.0.113.12"]
 SUBMISSION = ("127.0.0.1", 587)

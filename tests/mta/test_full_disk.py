@@ -9,7 +9,7 @@ from tests.mta.disk import small_state
 from tests.mta.machine import Machine
 from tests.mta.policies import ACME, PASSWORD, policy, published
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.live]
 # docs/agent.md: one and a half times the largest message.
 LEAST = 50 * 1024 * 1024 * 3 // 2
 

@@ -13,7 +13,7 @@ from tests.mta.policies import ACME, ADDRESSES, GLOBEX, PASSWORD, policy, publis
 from tests.mta.receivers import SINK6
 from throttling.limits import LimitRule
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.live]
 SIX = {11: "fd00:53::11", 12: "fd00:53::12"}
 
 

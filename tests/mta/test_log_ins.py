@@ -12,7 +12,7 @@ from tests.mta.machine import Machine
 from tests.mta.policies import ACME, GLOBEX, PASSWORD, policy, published
 from tests.mta.small_panel import credential
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.live]
 WRONG = "hunter2-is-not-it"
 
 

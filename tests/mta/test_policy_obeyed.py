@@ -22,7 +22,7 @@ from tests.mta.machine import Machine
 from tests.mta.policies import ACME, ADDRESSES, GLOBEX, PASSWORD, policy, published
 from throttling.limits import LimitRule
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 REVISIONS = itertools.count(1)
 HOUR = 3600
 # p = 0.001 with two degrees of freedom.

@@ -15,7 +15,7 @@ from tests.mta.policies import ADDRESSES
 from tests.mta.reach import reachable
 from tools import panel
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.live]
 SERVER = "acme/mail"
 KIND_OF = {250: "sent", 550: "bounced", 452: "deferred", 451: "deferred"}
 

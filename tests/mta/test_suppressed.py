@@ -16,7 +16,7 @@ from nodes.policy.model import Policy
 from tests.mta.machine import Machine
 from tests.mta.policies import ACME, GLOBEX, PASSWORD, policy, published
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.live]
 ORGANIZATIONS = {ACME: str(uuid.UUID(int=1)), GLOBEX: str(uuid.UUID(int=2))}
 SERVERS = {ACME: str(uuid.UUID(int=11)), GLOBEX: str(uuid.UUID(int=12))}
 KEYS = {ACME: bytes(range(32)), GLOBEX: bytes(range(1, 33))}

@@ -12,7 +12,7 @@ from tests.mta.policies import ACME, policy, published
 from tests.mta.receivers import FAST
 from throttling.limits import LimitRule
 
-pytestmark = [pytest.mark.server, pytest.mark.long]
+pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.live]
 MESSAGES = 1000
 ROUNDS = 5
 PLAIN = """compatibility_level = 3.6

@@ -24,6 +24,7 @@ from nodes.policy.model import (
 from nodes.policy.postfix import compile_policy
 from nodes.policy.postfix_transports import Shards, shards
 from nodes.policy.shares import draw, entries
+from tests.examples import examples
 from tests.nodes.postfix_files import Instance, Leaving
 from tests.nodes.random_policies import DOMAINS, random_pauses, random_policy
 from throttling.limits import EffectiveLimits, LimitRule, effective
@@ -144,14 +145,14 @@ def within_limits(limit: EffectiveLimits, found: Leaving, pools: int, codes: set
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_the_files_do_what_the_policy_says(random: Random) -> None:
     policy = random_policy(random)
     same_as_asked(policy, random_pauses(random, policy))
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(7), deadline=None)
 def test_the_same_policy_gives_the_same_bytes(random: Random) -> None:
     policy = random_policy(random)
 
@@ -252,7 +253,7 @@ def test_an_hourly_limit_is_k_transports_of_a_delay(per_hour: int, connections: 
 
 
 @given(st.integers(1, 360_000), st.integers(0, 200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_shards_never_exceed_the_limit_and_reach_four_fifths_of_it(per_hour: int, connections: int) -> None:
     found = shards(per_hour, connections)
 

@@ -15,6 +15,7 @@ from nodes.policy import flat, haraka, kumomta, powermta, shares
 from nodes.policy.flat import Flat, Limit
 from nodes.policy.model import Overlay, Policy, Tenant
 from nodes.policy.shares import Entry
+from tests.examples import examples
 from tests.nodes.policies import ADDRESSES, DOMAINS, Case, cases
 from tests.nodes.read_haraka import Haraka
 from tests.nodes.read_kumomta import LUA, KumoMTA
@@ -42,14 +43,14 @@ def differences_of_haraka(case: Case, questions: list[tuple[str, str]], name: st
     ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20))
 @given(cases(), QUESTIONS, ONE_ADDRESS)
 def test_haraka(case: Case, questions: list[tuple[str, str]], name: str) -> None:
     assert differences_of_haraka(case, questions, name) == []
 
 
 @pytest.mark.skipif(LUA is None, reason="No Lua here: KumoMTA's policy is not run")
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases(), questions=QUESTIONS, name=ONE_ADDRESS)
 def test_kumomta(case: Case, questions: list[tuple[str, str]], name: str, tmp_path: Path) -> None:
     target = KumoMTA(kumomta.compile_policy(case.policy, case.overlay), case.overlay)
@@ -64,7 +65,7 @@ def test_kumomta(case: Case, questions: list[tuple[str, str]], name: str, tmp_pa
         assert answer == dataclasses.replace(expected, limits=limits), (tenant.name, sender, recipient)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20))
 @given(cases(), QUESTIONS, ONE_ADDRESS)
 def test_powermta(case: Case, questions: list[tuple[str, str]], name: str) -> None:
     compiled = powermta.compile_policy(case.policy, case.overlay)
@@ -195,7 +196,7 @@ def test_a_broken_compiler_is_found_out(name: str, monkeypatch: pytest.MonkeyPat
 # --- What every compiler promises ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(5))
 @given(cases())
 @pytest.mark.parametrize("compiler", [haraka, kumomta, powermta])
 def test_the_same_policy_gives_the_same_bytes(compiler, case: Case) -> None:
@@ -210,7 +211,7 @@ def test_the_same_policy_gives_the_same_bytes(compiler, case: Case) -> None:
         assert "\n--x" not in text
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20))
 @given(cases(), DOMAINS)
 def test_shares_are_those_of_the_slow_way(case: Case, domain: str) -> None:
     for pool in case.policy.pools:
@@ -228,7 +229,7 @@ def test_shares_are_those_of_the_slow_way(case: Case, domain: str) -> None:
         assert pool_of(tenant, "", "") == pool.id
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(10))
 @given(cases(), DOMAINS)
 def test_a_joint_table_says_both(case: Case, domain: str) -> None:
     limits = flat.limit_tables(case.policy)

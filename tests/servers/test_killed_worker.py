@@ -14,7 +14,7 @@ import pytest
 from tests.dns_server import SILENT, LocalDNS
 from tools import migrated, panel
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 NUMBER = 5
 SWEEP = ["shell", "--no-imports", "-v", "0", "-c", "from servers.tasks import check_domains; check_domains()"]

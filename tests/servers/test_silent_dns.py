@@ -24,7 +24,7 @@ from tests.dns_server import LocalDNS
 from tests.servers.conftest import SYSTEM, zone_of
 from tests.servers.test_domain_checks import make_domains
 
-pytestmark = [pytest.mark.server, pytest.mark.storage]
+pytestmark = [pytest.mark.server, pytest.mark.storage, pytest.mark.live]
 MINUTE = datetime.timedelta(minutes=1)
 
 

@@ -13,6 +13,7 @@ from stats.counts.audit import audit
 from stats.counts.fold import fold_all
 from stats.intake.ingest import Reporter, ingest
 from stats.ledger.storing import ensure_days
+from tests.examples import examples
 from tests.stats.conftest import Tenant
 from tests.stats.events import RECIPIENTS, SENDERS, assert_counted, event
 from tests.stats.recount import KINDS, REASONS
@@ -71,7 +72,9 @@ def days_ready(db: None) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(10),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(deliveries=deliveries)
 def test_any_delivery_gives_the_counts_of_its_events(acme: Tenant, globex: Tenant, deliveries: list[Any]) -> None:

@@ -10,7 +10,7 @@ from stats.ledger import storage
 from tests.stats.faults import servers
 
 # Not of the database under test: a cluster of its own, with fsync, or a file of its own.
-pytestmark = [pytest.mark.storage, pytest.mark.server]
+pytestmark = [pytest.mark.storage, pytest.mark.server, pytest.mark.live]
 
 
 def test_killed_processes_lose_and_double_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from throttling.drain import (
     LONGEST_HOLD,
     WELL_FOR,
@@ -269,7 +270,7 @@ def check_rails(addresses, groups):
 
 
 @given(PLATFORM)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_the_rails_hold_whatever_happens_and_nothing_flaps(platform):
     rows, pools, looks = platform
     addresses = {
@@ -300,7 +301,7 @@ def test_the_rails_hold_whatever_happens_and_nothing_flaps(platform):
 
 
 @given(st.lists(st.sets(st.integers(1, 8), max_size=3), min_size=40, max_size=40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_an_address_is_not_drained_twice_within_the_time_that_it_must_be_well(hours):
     """Troubles that come and go every hour: between two drains of an address lies the whole hold."""
     addresses = pool(8)

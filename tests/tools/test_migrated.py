@@ -8,6 +8,8 @@ import pytest
 
 from tools import migrated, panel, schema, servers
 
+pytestmark = pytest.mark.live
+
 # The rows that migrations make are there, and nothing is left to migrate.
 LOOK = """
 from django.db import connection

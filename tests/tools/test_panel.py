@@ -6,6 +6,8 @@ import pytest
 
 from tools import panel
 
+pytestmark = pytest.mark.live
+
 
 @pytest.mark.server
 def test_it_works(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from tests.stats.faults.servers import PRODUCTION
 from tools import panel
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 
 def today() -> str:

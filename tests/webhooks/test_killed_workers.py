@@ -22,7 +22,7 @@ from webhooks.models import Circuit, Delivery, Lease
 from webhooks.queueing import Target, queue
 from webhooks.sending import _HELD
 
-pytestmark = [pytest.mark.storage, pytest.mark.server]
+pytestmark = [pytest.mark.storage, pytest.mark.server, pytest.mark.live]
 KILLED, HOSTS = 3, 4
 _WORKER = """
 import django; django.setup()

@@ -15,6 +15,7 @@ from api.greenarrow.urls import urlpatterns
 from api.greenarrow.views import GreenArrowViewSet
 from tests.api.greenarrow.conftest import Caller, basic, make_token, make_user, refusal
 from tests.api.greenarrow.documented import PREFIX, operations
+from tests.examples import examples
 
 VERBS = ("get", "post", "put", "delete")
 ROOT_KEYS = {
@@ -244,7 +245,7 @@ odd = st.recursive(
 
 
 @pytest.mark.parametrize(("verb", "root"), list(itertools.product(["POST", "PUT"], sorted(NAMES))))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(choice=st.data())
 def test_odd_values_are_refused_in_words(call, address, verb, root, choice):
     values = choice.draw(st.dictionaries(st.sampled_from(NAMES[root]), odd, max_size=5))

@@ -10,6 +10,8 @@ import pytest
 
 from tests.fuzz.bodies import LARGEST, MEMORY, any_shape
 
+pytestmark = pytest.mark.live
+
 CHILD = """
 import resource, sys, django
 django.setup()

@@ -11,7 +11,7 @@ import pytest
 from tools import panel
 from tools.panel import ROOT
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.live]
 
 VOLATILE = {"time", "uuid", "id", "ip_pool_id", "api_key", "smtp_key", "created_at", "updated_at"}
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stats.intake import sources
+from tests.examples import examples
 from tests.stats.intake.test_vendors import kinds, read, sample
 
 
@@ -44,7 +45,7 @@ JSON = st.recursive(
 
 @pytest.mark.parametrize("format", STATELESS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_no_shape_breaks_a_reader(format, data):  # noqa: A002
     """A real record in which any value, at any depth, is something else."""
     record = json.loads(json.dumps(WORDS[format]))
@@ -67,7 +68,7 @@ def test_no_shape_breaks_a_reader(format, data):  # noqa: A002
 
 @pytest.mark.parametrize("format", sources.FORMATS)
 @given(body=st.binary(max_size=300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_no_bytes_break_a_reader(format, body):  # noqa: A002
     reader = sources.make(format, sources.Settings())
     for outcome in [*reader.read([io.BytesIO(body)]), *reader.finish()]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent import exim_log, postfix_log
 from stats.intake import sources
+from tests.examples import examples
 from tests.stats.intake.goldens import NOW, SAMPLES
 
 LOGS = {
@@ -42,7 +43,7 @@ def by_content(found):
 
 @each_log
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_any_cut_with_a_restart_gives_the_same_events(name, path, data):
     log = path.read_bytes()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(log)), max_size=8)))
@@ -57,7 +58,7 @@ def test_any_cut_with_a_restart_gives_the_same_events(name, path, data):
 
 @each_log
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_reading_all_again_gives_the_same_events(name, path, data):
     """After a crash the log is read from the start, with a state that is ahead of it."""
     log = path.read_bytes()
@@ -70,7 +71,7 @@ def test_reading_all_again_gives_the_same_events(name, path, data):
 
 @each_log
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_reading_a_part_again_gives_no_other_events(name, path, data):
     """An offset that was not stored: some lines are read twice. What comes of them is what came before."""
     lines = path.read_bytes().splitlines(keepends=True)
@@ -94,7 +95,7 @@ def instances(log):
 
 
 @given(order=st.permutations(range(3)), cut=st.integers(0, 60))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_the_files_of_a_machine_may_come_in_any_order_one_after_the_other(order, cut):
     log = LOGS["front-and-pools"][1].read_bytes()
     files = instances(log)
@@ -111,7 +112,7 @@ def test_the_files_of_a_machine_may_come_in_any_order_one_after_the_other(order,
 
 
 @given(order=st.permutations(range(3)))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 def test_the_files_of_a_machine_may_be_given_together_in_any_order(order):
     log = LOGS["front-and-pools"][1].read_bytes()
     files = instances(log)

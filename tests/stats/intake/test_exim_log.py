@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from agent import exim_log
 from agent.exim_log import LIFETIME, Reader
+from tests.examples import examples
 from tests.stats.intake.goldens import NOW
 
 ID = "1xWm25-0001Jb-36"
@@ -340,7 +341,7 @@ def test_state_forgets():
 
 
 @given(st.binary(max_size=200), st.integers(0, 300), st.integers(0, 300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_no_bytes_break_it(junk, start, length):
     reader = Reader(now=NOW)
     for line in (arrival(), delivered(), deferred(), f"{AT}{ID} removed by root", f"{AT}{ID} Completed"):

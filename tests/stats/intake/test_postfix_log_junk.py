@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.postfix_log import Reader
+from tests.examples import examples
 from tests.stats.intake.goldens import SAMPLES
 from tests.stats.intake.test_postfix_log import NOW, QID, STAMP, active, client, delivery, expired, read
 
 
 @given(st.binary(max_size=200), st.integers(0, 400), st.integers(0, 400))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_no_bytes_break_it(junk, start, length):
     """Junk in the midst of a real line, at any place."""
     reader = Reader(now=NOW)
