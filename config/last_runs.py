@@ -9,7 +9,7 @@ from typing import Protocol
 import redis
 import structlog
 
-from core import broker
+from core import redis_clients
 
 logger = structlog.get_logger(__name__)
 
@@ -60,7 +60,9 @@ class InRedis:
     KEY = "sluice.last_runs"
 
     def __init__(self, url: str) -> None:
-        self.client = broker.client(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=True)
+        self.client = redis_clients.client(
+            url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=True
+        )
 
     def read(self) -> dict[str, datetime.datetime]:
         try:

@@ -2,17 +2,14 @@
 
 With Sentinels, REDIS_URL names them and the group: sentinel://:password@one:26379,two:26379,three:26379/0?master=sluice. They
 are asked at each new connection, and an existing one to a server that is no primary any more is given up.
+
+Every process reads the URL; clients are in core/redis_clients.py: loading their library takes longer than many a command.
 """
 
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-import redis
-from redis.sentinel import Sentinel, SentinelConnectionPool
-
-# redis has no types for it.
-_sentinel: Any = Sentinel
 SENTINEL = "sentinel"
 SENTINEL_PORT = 26379
 EXAMPLE = "sentinel://:password@one:26379,two:26379,three:26379/0?master=sluice"
@@ -61,33 +58,11 @@ class Watched:
         )
 
 
-class PrimaryPool(SentinelConnectionPool):
-    """Connections to the primary that the Sentinels of a URL name."""
-
-    @classmethod
-    def from_url(cls, url: str, **options: Any) -> "PrimaryPool":
-        """Return a pool; `options` are those of a connection. Asks nobody yet."""
-        watched = Watched.of(url)
-        timeouts = {name: value for name, value in options.items() if name.startswith("socket_")}
-        sentinel = _sentinel(
-            watched.addresses, sentinel_kwargs={**timeouts, "password": watched.sentinel_password}, **timeouts
-        )
-        who = {"username": watched.username, "password": watched.password, "db": watched.database}
-        return cls(watched.master, sentinel, **who, **options)
-
-
-def client(url: str, **options: Any) -> "redis.Redis":
-    """Return a client of the server, or of the primary."""
-    if is_watched(url):
-        return redis.Redis.from_pool(PrimaryPool.from_url(url, **options))
-    return redis.Redis.from_url(url, **options)
-
-
 def cache(url: str) -> dict[str, Any]:
     """Return Django's settings of a cache in it."""
     options: dict[str, Any] = dict(CACHE_TIMEOUTS)
     if is_watched(url):
-        options["pool_class"] = "core.broker.PrimaryPool"
+        options["pool_class"] = "core.redis_clients.PrimaryPool"
     # A list: Django would split a text at its commas.
     location = [url] if is_watched(url) else url
     return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location, "OPTIONS": options}

@@ -18,13 +18,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import redis
 import structlog
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connections, transaction
 
 from core import broker
+
+if TYPE_CHECKING:
+    import redis
 
 logger = structlog.get_logger(__name__)
 
@@ -52,6 +55,9 @@ class Freshness:
 
     def is_enough(self) -> bool:
         """Return whether a reader may read there now."""
+        # Where there is no replica, a command need not load it.
+        from redis.exceptions import RedisError
+
         now = time.monotonic()
         if now < self.left_until:
             return False
@@ -64,7 +70,7 @@ class Freshness:
                     self.asking.release()
             if wanted > self.replayed or not self.is_bounded(now):
                 self.replayed = _position(REPLICA, _REPLAYED)
-        except (Error, NotAReplica, redis.RedisError, OSError) as problem:
+        except (Error, NotAReplica, RedisError, OSError) as problem:
             self.leave(problem)
             return False
         return wanted <= self.replayed and self.is_bounded(now)
@@ -144,7 +150,9 @@ def _note() -> None:
 def _redis() -> "redis.Redis":
     global _client
     if _client is None:
-        _client = broker.client(settings.REDIS_URL, **broker.CACHE_TIMEOUTS)
+        from core import redis_clients
+
+        _client = redis_clients.client(settings.REDIS_URL, **broker.CACHE_TIMEOUTS)
     return _client
 
 
