@@ -1,8 +1,10 @@
 """Parses requests with serializers: collects all faults, and passes valid values to the act."""
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any, ClassVar
 
+from django.utils.functional import cached_property
 from rest_framework import serializers
 from rest_framework.fields import empty
 
@@ -73,14 +75,19 @@ class Record(serializers.Serializer[Any]):
             else:
                 yield str(field.source), name
 
-    def leading_fields(self) -> list[str]:
-        """Return the plain fields that come first: their faults are told first, whoever finds them."""
-        names = []
-        for name, field in self.fields.items():
-            if isinstance(field, serializers.BaseSerializer | serializers.ListField):
-                break
-            names.append(name)
-        return names
+    @cached_property
+    def words(self) -> list[tuple[str, str]]:
+        """The same, the longest first: `rules_new` is not the list `rules`."""
+        return sorted(self.act_words(), key=lambda pair: -len(pair[0]))
+
+    @cached_property
+    def order(self) -> dict[str, int]:
+        """The plain fields that come first, and their places: their faults are told first, whoever finds them."""
+        are_plain = takewhile(
+            lambda name: not isinstance(self.fields[name], serializers.BaseSerializer | serializers.ListField),
+            self.fields,
+        )
+        return {name: index for index, name in enumerate(are_plain)}
 
 
 class Records(Entries, serializers.ListSerializer[Any]):
@@ -99,9 +106,7 @@ class RecordFaults(Faults):
 
     def __init__(self, record: Record) -> None:
         super().__init__()
-        # The longest first: `rules_new` is not the list `rules`.
-        self._words = sorted(record.act_words(), key=lambda pair: -len(pair[0]))
-        self._order = {name: index for index, name in enumerate(record.leading_fields())}
+        self._words, self._order = record.words, record.order
 
     def field_name(self, path: str) -> str:
         """Return the dialect's word for an act's field."""

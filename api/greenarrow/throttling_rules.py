@@ -9,7 +9,7 @@ from api.greenarrow.serializers import NewRuleSerializer, RuleSerializer
 from api.greenarrow.views import GreenArrowViewSet, found
 from ippools.models import IPAddress
 from throttling import rules
-from throttling.models import ThrottlingTemplate
+from throttling.models import Rule, ThrottlingTemplate
 
 
 class RulesOfOwner(GreenArrowViewSet):
@@ -29,15 +29,19 @@ class RulesOfOwner(GreenArrowViewSet):
         """Return the owner, whose rule set the act will read and lock; raises NotFound."""
         return found(self.owners._default_manager.all(), owner_id)
 
+    def enveloped(self, rule: Rule) -> dict[str, Any]:
+        """Return the answer that shows a rule."""
+        return {self.root: self.answers["update"][self.root].to_representation(rule)}
+
     def create(self, request: Request, owner_id: int) -> dict[str, Any]:
         """Add a rule."""
-        given = self.given(NewRuleSerializer())
-        return {self.root: RuleSerializer(rules.create(self.owner(owner_id), actor=self.actor, **given)).data}
+        given = self.given(self.bodies["create"])
+        return self.enveloped(rules.create(self.owner(owner_id), actor=self.actor, **given))
 
     def update(self, request: Request, owner_id: int, rule_id: int) -> dict[str, Any]:
         """Change what is given. The answer has the rule, as in the page's example (its text says otherwise)."""
-        given = self.given(NewRuleSerializer(partial=True))
-        return {self.root: RuleSerializer(rules.change(self.owner(owner_id), rule_id, actor=self.actor, **given)).data}
+        given = self.given(self.bodies["update"])
+        return self.enveloped(rules.change(self.owner(owner_id), rule_id, actor=self.actor, **given))
 
     def destroy(self, request: Request, owner_id: int, rule_id: int) -> dict[str, Any]:
         """Delete the rule."""

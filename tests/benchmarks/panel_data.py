@@ -9,6 +9,7 @@ import datetime
 from django.db import connection
 
 from core.audit import Actor, record_creations, snapshot
+from core.encryption import encrypt
 from core.models import User
 from ippools.addresses import NewAddress, create_many
 from ippools.models import AddressIdentity, IPAddress, IPPool, IPPoolMember
@@ -100,9 +101,11 @@ def _servers(organizations: list[Organization], pools: list[IPPool]) -> None:
     documents = [(server, snapshot(server)) for server in servers]
     record_creations(actor=SYSTEM, act="server.created", targets=documents, organization_id=organizations[0].pk)
     demo = Server.objects.get(name="Newsletter Europe")
+    # A process does not start on secrets that it cannot read.
+    ciphertext = encrypt("unused")
     Credential.objects.bulk_create(
         Credential(server=demo if number % 10 == 0 else server, kind="api", name=f"Key {number}", key_prefix="bench",
-                   key_digest=f"{number:064d}", key_ciphertext="-")
+                   key_digest=f"{number:064d}", key_ciphertext=ciphertext)
         for number, server in enumerate(servers)
     )  # fmt: skip
     Domain.objects.bulk_create(
