@@ -26,6 +26,8 @@ UNRECORDED = frozenset(
         "sender_changed_at",
         "members_changed_at",
         "permalink_since",
+        # Only the person of an account can decline an invitation: the organization is not told that there is one.
+        "declined_at",
     }
 )
 

@@ -1,5 +1,6 @@
 """User accounts: create, change, set a password."""
 
+import re
 import secrets
 import string
 from collections.abc import Iterable
@@ -20,6 +21,9 @@ from core.names import without_invisible
 # Without the signs that people confuse when they type them from a screen.
 ALPHABET = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))
 PASSWORD_LENGTH = 20
+# Less than Django's 150 characters: a number may follow.
+LONGEST_MADE = 140
+_ODD = re.compile(r"[^\w.@+-]+")
 CHANGEABLE = frozenset(
     {"username", "first_name", "last_name", "email", "time_zone", "api_level", "is_active", "is_staff", "is_superuser"}
 )
@@ -41,6 +45,17 @@ def clean_username(username: str) -> str:
         except ValidationError:
             raise Invalid(Fault("username", "may have at most 150 letters, digits and @ . + - _ characters")) from None
     return username
+
+
+def free_username(wanted: str) -> str:
+    """Return a name that no account has, in any case: who has the name of another is not that other."""
+    # As the account will have it: in another spelling it would be free here, and taken there.
+    base = _ODD.sub("-", without_invisible(User.normalize_username(wanted)))[:LONGEST_MADE].strip("-") or "user"
+    name, number = base, 1
+    while User.objects.filter(username__iexact=name).exists():
+        number += 1
+        name = f"{base}-{number}"
+    return name
 
 
 @atomic_act

@@ -16,6 +16,7 @@ from panel.pages import (  # noqa: F401
     former_permalinks,
     grants,
     ingest_tokens,
+    invitations,
     jobs,
     memberships,
     nodes,

@@ -61,6 +61,7 @@ GROUPS: list[tuple[str, list[tuple[str, str]]]] = [
             ("person", "core.user"),
             ("group", "auth.group"),
             ("badge", "servers.membership"),
+            ("person_add", "servers.invitation"),
             ("handshake", "servers.organizationpool"),
             ("label", "servers.formerpermalink"),
             ("token", "core.apitoken"),

@@ -11,6 +11,7 @@ NEXT = {
     "servers.route": "Mail to the route's name is handled this way from the next revision of the nodes on.",
     "servers.webhook": "It is called for events from now on. Its page shows each delivery and what the receiver answered.",
     "servers.ippoolrule": "Its page shows the order of evaluation: the first rule that matches decides.",
+    "servers.invitation": "The person accepts or declines it. Until then it gives no rights, and asks nothing of them.",
     "servers.membership": "A person without an account gets one; the next page shows the password, or an e-mail is sent.",
     "servers.organizationpool": "The organization's servers may choose the pool from now on.",
     "suppressions.suppression": "Messages to these recipients are stopped at once. Many are imported as a file, from the list.",

@@ -17,6 +17,7 @@ from panel.record_actions import is_within_page
 from panel.refusals import Refusals
 from panel.saved_filters import SavedFilters
 from panel.sign_in.account import Account
+from panel.sign_in.invitations import Invitations
 from panel.sign_in.login import SignIn
 from panel.sign_in.passwords import Passwords
 from panel.sign_in.single_sign_on import SingleSignOn
@@ -36,6 +37,7 @@ class PanelSite(
     SingleSignOn,
     Passwords,
     Account,
+    Invitations,
     Alerts,
     Customers,
     Usage,

@@ -14,6 +14,7 @@ class SiteMixin:
     logout: Any
     must_set_up: Callable[[HttpRequest], bool]
     second_factor: Any
+    leave_organization: Any
     provider_offer: Callable[[HttpRequest], dict[str, str] | None]
     has_permission: Callable[[HttpRequest], bool]
     each_context: Callable[[HttpRequest], dict[str, Any]]

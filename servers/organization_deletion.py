@@ -40,6 +40,8 @@ def delete_organization(*, organization: Organization, actor: Actor) -> None:
         _delete(actor, "organization_pool.withdrawn", grant, locked.pk)
     for membership in locked.memberships.select_related("organization", "user"):
         _delete(actor, "membership.deleted", membership, locked.pk)
+    for invitation in locked.invitations.select_related("organization"):
+        _delete(actor, "invitation.withdrawn", invitation, locked.pk)
     _delete(actor, "organization.deleted", locked, locked.pk)
 
 

@@ -1,4 +1,8 @@
-"""Memberships of an organization: add, change the role, remove."""
+"""Memberships of an organization: add, change the role, remove.
+
+The platform adds people directly. Owners invite them (servers.invitations): nobody gets into an organization, and under what it
+demands of its people, without having agreed to it.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,10 +10,10 @@ from typing import Any
 from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.errors import Conflict, Fault, Invalid, QuotaExceeded
+from core.errors import Conflict, Fault, Invalid, NotAllowed, QuotaExceeded
 from core.models import User
 from core.users import clean_username, make_password, make_user
-from servers.access import sees_platform
+from servers.access import is_platforms, sees_platform
 from servers.locks import lock_organization
 from servers.models import Membership, Organization
 
@@ -27,16 +31,17 @@ class AddedPerson:
 
 @atomic_act
 def add_person(*, organization: Organization, username: str, role: str, actor: Actor, email: str = "") -> AddedPerson:
-    """Add a person to the organization. A missing account is created, with a password to hand over.
+    """Add a person to the organization. A missing account is created, with a password to hand over. Only the platform does.
 
     Accounts of the platform are refused: membership would take their access to GreenArrow's API away. Raises QuotaExceeded.
     """
+    if not is_platforms(actor):
+        raise NotAllowed("Only the platform adds people directly: invite them")
     username = clean_username(username)
-    _refuse_unknown_role(role)
+    refuse_unknown_role(role)
     # So that the organization is not deleted meanwhile.
     lock_organization(organization.pk)
-    if Membership.objects.filter(organization=organization).count() >= MOST_PEOPLE:
-        raise QuotaExceeded(f"The organization has {MOST_PEOPLE} people already, which is the most")
+    refuse_more_than_most(organization)
     user = User.objects.filter(username=username).first()
     password = None
     if user is None:
@@ -44,19 +49,24 @@ def add_person(*, organization: Organization, username: str, role: str, actor: A
         user = make_user(username=username, password=password, email=email, is_staff=True, actor=actor)
     elif not user.is_staff:
         raise Invalid(Fault("username", "has an account that may not sign in to the panel"))
-    elif user.api_level != User.ApiLevel.NO or sees_platform(user):
-        raise Invalid(Fault("username", "has an account of the platform, which belongs to no organization"))
+    refuse_platforms(user)
     if Membership.objects.filter(organization=organization, user=user).exists():
         raise Invalid(Fault("username", "belongs to the organization already"))
+    return AddedPerson(enter(organization=organization, user=user, role=role, actor=actor), password)
+
+
+@atomic_act
+def enter(*, organization: Organization, user: User, role: str, actor: Actor) -> Membership:
+    """Make the user a member, who is none yet; the caller has the organization's lock, and the person's or platform's word."""
     membership = Membership.objects.create(organization=organization, user=user, role=role)
     _record(actor, "membership.created", membership, after=snapshot(membership))
-    return AddedPerson(membership, password)
+    return membership
 
 
 @atomic_act
 def change_role(*, membership: Membership, role: str, actor: Actor) -> Membership:
     """Change the person's role. Raises Conflict for the last owner."""
-    _refuse_unknown_role(role)
+    refuse_unknown_role(role)
     changed = _locked(membership)
     if changed.role == role:
         return changed
@@ -90,9 +100,21 @@ def _refuse_ownerless(membership: Membership) -> None:
         raise Conflict("The organization would have no owner: give another member the role owner first")
 
 
-def _refuse_unknown_role(role: str) -> None:
+def refuse_unknown_role(role: str) -> None:
     if role not in Membership.Role.values:
         raise Invalid(Fault("role", "must be owner, operator or analyst"))
+
+
+def refuse_more_than_most(organization: Organization, invited: int = 0) -> None:
+    """Raise QuotaExceeded if the organization has its people already, `invited` ones included."""
+    if Membership.objects.filter(organization=organization).count() + invited >= MOST_PEOPLE:
+        raise QuotaExceeded(f"The organization has {MOST_PEOPLE} people already, which is the most")
+
+
+def refuse_platforms(user: User) -> None:
+    """Raise Invalid for accounts of the platform: membership would take their access to GreenArrow's API away."""
+    if user.api_level != User.ApiLevel.NO or sees_platform(user):
+        raise Invalid(Fault("username", "has an account of the platform, which belongs to no organization"))
 
 
 def _record(actor: Actor, act: str, membership: Membership, **states: Any) -> None:

@@ -4,7 +4,6 @@ Roles that it does not name stay as people of Sluice gave them.
 """
 
 import datetime
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,17 +17,12 @@ from core.acts import locked
 from core.audit import Actor, record, snapshot
 from core.errors import Refused
 from core.models import User
-from core.names import without_invisible
 from core.provided_roles import ROLES, Rule
 from servers import permalinks
 from servers.locks import lock_organization
 from servers.models import Membership
 
 logger = structlog.get_logger(__name__)
-
-# Less than Django's 150 characters: a number may follow.
-LONGEST_USERNAME = 140
-_ODD = re.compile(r"[^\w.@+-]+")
 
 
 class NoAccess(Refused):
@@ -70,7 +64,7 @@ def admit(person: Person, *, rules: Sequence[Rule], at: datetime.datetime, actor
 @transaction.atomic
 def _made(person: Person, rules: Sequence[Rule], at: datetime.datetime, actor: Actor) -> User:
     user = users.make_user(
-        username=_free_username(person.username),
+        username=users.free_username(person.username),
         password=None,
         email=person.email,
         first_name=person.first_name,
@@ -128,17 +122,6 @@ def _wanted(rules: Sequence[Rule], fulfilled: Sequence[Rule], at: datetime.datet
         # Of several roles in an organization, the one that may do most.
         wanted[pk] = min(wanted[pk] or ROLES[-1], rule.role, key=ROLES.index)
     return wanted
-
-
-def _free_username(wanted: str) -> str:
-    """Return a name that no account has, in any case: who has the name of another is not that other."""
-    # As the account will have it: in another spelling it would be free here, and taken there.
-    base = _ODD.sub("-", without_invisible(User.normalize_username(wanted)))[:LONGEST_USERNAME].strip("-") or "user"
-    name, number = base, 1
-    while User.objects.filter(username__iexact=name).exists():
-        number += 1
-        name = f"{base}-{number}"
-    return name
 
 
 def has_access(user: User) -> bool:

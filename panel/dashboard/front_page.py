@@ -20,6 +20,7 @@ from panel.dashboard import alerts, first_steps
 from panel.dashboard.scope import scope_of
 from panel.explorer import links
 from panel.viewer import viewer_of
+from servers import invitations
 from stats.counts import buckets
 from stats.reports import queries, recent, reputation
 from stats.reports.queries import Point
@@ -31,6 +32,7 @@ BUSIEST = 8
 MOST_POOLS = 12
 MOST_ADDRESSES = 14
 MOST_PROVIDERS = 8
+MOST_INVITATIONS = 5
 
 
 def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +49,7 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "as_of": sums["at"],
         "steps": steps,
         "has_counts": sums["has_counts"],
+        "invitations": list(invitations.of(viewer.user, at=now)[:MOST_INVITATIONS]),
         **alerts.grouped_alerts(conditions.found(scope, measured, now), viewer, now),
         "today": sums["today"],
         "daily": charts.daily(sums["days"], now, explore=links.of_last_days(now, charts.DAYS)),

@@ -1,4 +1,4 @@
-"""Memberships: the people of an organization and their roles. Owners change them."""
+"""Memberships: the people of an organization and their roles. Owners change them, and invite people; the platform adds them."""
 
 from typing import Any
 
@@ -99,6 +99,9 @@ class MembershipAdmin(TenantAdmin):
     def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
         if verb == "view":
             return super().role_allows(viewer, verb, record)
+        if verb == "add":
+            # Owners invite: nobody becomes a member without having agreed to it.
+            return False
         return viewer.owns_any if record is None else viewer.owns(record.organization_id)
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:

@@ -51,6 +51,8 @@ def summary(organization: Organization, viewer: Viewer, now: datetime.datetime) 
         "pools": list(pools[:SHOWN]),
         "pool_total": pools.count(),
         "memberships": list(memberships[:SHOWN]),
+        # Declined ones too: the organization is not told.
+        "invited": list(organization.invitations.filter(expires_at__gt=now)[:SHOWN]),
         "member_total": memberships.count(),
         "lacking_factor": people_without(organization).count(),
         "may_change_people": viewer.owns(organization.pk),

@@ -31,6 +31,7 @@ from core.lockout import LockedOut, Secret
 from core.models import User
 from panel.forms import errors
 from panel.forms.fields import text_input, time_zone_field
+from panel.sign_in.invitations import account_context
 from panel.sign_in.login import LOCKED_OUT, OUT_OF_ORDER, WRONG_CODE, CodeForm
 from panel.sign_in.passwords import say_in_our_words
 from panel.site_mixin import SiteMixin
@@ -170,6 +171,7 @@ class Account(SiteMixin):
             "title": "Your account",
             "form": form,
             "status": second_factor.status(user),
+            **account_context(user),
             "subscriptions": reports.subscriptions(user),
             "provider": settings.SLUICE_OIDC_NAME if settings.SLUICE_OIDC_ISSUER else "",
             "identities": list(user.identities.all()) if settings.SLUICE_OIDC_ISSUER else [],
@@ -224,7 +226,7 @@ class Account(SiteMixin):
             "secret": second_factor.secret(device) if device else "",
             # Without the menu: nothing else can be opened before it is set up.
             "layout": "unfold/layouts/unauthenticated.html" if self.must_set_up(request) else "admin/base_site.html",
-            "demanding": [str(each) for each in demanding(user)] if device else [],
+            "demanding": list(demanding(user)) if device else [],
         }
         return self._page(request, "panel/second_factor.html", context)
 

@@ -140,7 +140,7 @@ class SignIn(SiteMixin):
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not self.must_set_up(request):
                 return usual(request, *args, **kwargs)
-            if view in (self.second_factor, self.logout):
+            if view in (self.second_factor, self.logout, self.leave_organization):
                 return never_cache(csrf_protect(view))(request, *args, **kwargs)
             return redirect("admin:second_factor")
 
@@ -219,6 +219,11 @@ def safe_next(request: HttpRequest, target: str) -> str:
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
     return target if is_safe else reverse("admin:index")
+
+
+def ask_again(request: HttpRequest) -> None:
+    """Forget what this request knows of the user's second factor: the user has left an organization."""
+    request.__dict__.pop(_STANDING, None)
 
 
 def _standing(request: HttpRequest) -> Standing | None:

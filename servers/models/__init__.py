@@ -3,6 +3,7 @@ from servers.models.domain import Domain
 from servers.models.domain_key import DomainKey
 from servers.models.domain_verification import DomainVerification
 from servers.models.former_permalink import FormerPermalink
+from servers.models.invitation import Invitation
 from servers.models.organization import Membership, Organization
 from servers.models.pool_rule import IPPoolRule, OrganizationPool
 from servers.models.route import Route
@@ -17,6 +18,7 @@ __all__ = [
     "DomainVerification",
     "FormerPermalink",
     "IPPoolRule",
+    "Invitation",
     "Membership",
     "Organization",
     "OrganizationPool",

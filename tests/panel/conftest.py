@@ -20,10 +20,12 @@ from ippools.warm_ups import begin as begin_warm_up
 from nodes.nodes import create_node
 from nodes.publishing import publish
 from servers.credentials import create_credential
+from servers.invitations import invite
 from servers.models import (
     Credential,
     Domain,
     FormerPermalink,
+    Invitation,
     IPPoolRule,
     Membership,
     Organization,
@@ -73,6 +75,7 @@ class Furnished:
     alert: Alert
     channel: Channel
     suppression: Suppression
+    invitation: Invitation
     owner: User
     operator: User
     analyst: User
@@ -104,6 +107,9 @@ def furnished(name: str, ip: str) -> Furnished:
     suppress(
         organization=organization, server=server, addresses=["roger@gmail.com"], reason="manual", at=NOW, actor=SYSTEM
     )
+    invitation = invite(organization=organization, role="analyst", username=f"{name}-friend", at=NOW, actor=SYSTEM)
+    # Open for as long as there are tests.
+    Invitation.objects.filter(pk=invitation.pk).update(expires_at=HELD_UNTIL)
     return Furnished(
         organization=organization,
         server=server,
@@ -118,6 +124,7 @@ def furnished(name: str, ip: str) -> Furnished:
         pool=pool,
         address=IPAddress.objects.get(ipv4=ip),
         rule=rule,
+        invitation=invitation,
         owner=make_person(f"{name}-owner", organization, "owner"),
         operator=make_person(f"{name}-operator", organization, "operator"),
         analyst=make_person(f"{name}-analyst", organization, "analyst"),

@@ -110,7 +110,7 @@ def test_holding_and_releasing(acme, platform):
 
 
 def test_a_new_person_gets_a_password_once(acme, platform):
-    client = sign_in(acme.owner)
+    client = sign_in(platform.superuser)
     posted = {"organization": acme.organization.pk, "username": "newcomer", "role": "operator"}
     response = client.post(reverse("admin:servers_membership_add"), posted)
     password = response.context["secrets"]["Password"]

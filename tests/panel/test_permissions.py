@@ -32,6 +32,7 @@ TENANT_MODELS = {
     "servers.route",
     "servers.ippoolrule",
     "servers.membership",
+    "servers.invitation",
     "servers.organizationpool",
     "ippools.ippool",
     "ippools.ipaddress",
@@ -58,6 +59,7 @@ def records_of(tenant):
         "servers.route": tenant.route,
         "servers.ippoolrule": tenant.rule,
         "servers.membership": membership,
+        "servers.invitation": tenant.invitation,
         "servers.organizationpool": tenant.organization.organization_pools.get(pool=tenant.pool),
         "ippools.ippool": tenant.pool,
         "ippools.ipaddress": tenant.address,
@@ -195,8 +197,9 @@ def test_owners_and_operators_open_what_is_theirs(role, acme, platform):
             is_there = HISTORIES[place.model] or not place.name.endswith("_history")
             assert client.get(url(place, records[place.model])).status_code == (200 if is_there else 404), place
     assert client.get(reverse("admin:servers_server_add")).status_code == 200
-    adds_people = client.get(reverse("admin:servers_membership_add")).status_code == 200
-    assert adds_people == (role == "owner")
+    invites = client.get(reverse("admin:servers_invitation_add")).status_code == 200
+    assert invites == (role == "owner")
+    assert client.get(reverse("admin:servers_membership_add")).status_code == 403
 
 
 def test_lists_and_look_ups_hold_only_what_is_theirs(acme, globex, platform):

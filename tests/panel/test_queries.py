@@ -14,6 +14,7 @@ from django.utils import timezone
 from core.models import ApiToken, AuditEntry, Job
 from ippools.addresses import NewAddress, create_many
 from servers.credentials import create_credential
+from servers.invitations import invite
 from servers.models import Domain, FormerPermalink, Membership, OrganizationPool
 from servers.pool_rules import create_rule
 from servers.pools import add_members, create_pool
@@ -72,6 +73,7 @@ def grow_tenant(tenant, platform, n):
     create_route(server=server, name=f"more{n}", mode="accept", actor=SYSTEM)
     create_pool(organization=organization, name=f"More {n}", ips=[], actor=SYSTEM)
     Domain.objects.create(server=server, name=f"more{n}.example", dkim_public_key="p", spf_status="missing")
+    invite(organization=organization, role="analyst", username=f"more{n}-friend", at=NOW, actor=SYSTEM)
     person = make_person(f"more{n}")
     Membership.objects.create(user=person, organization=organization, role="analyst")
     other = create_organization(at=timezone.now(), name=f"More {n}", actor=SYSTEM)

@@ -2,7 +2,7 @@
 
 import datetime
 
-from servers.models import Credential, Domain, DomainVerification, Organization, SendLimitMark, Server
+from servers.models import Credential, Domain, DomainVerification, Invitation, Organization, SendLimitMark, Server
 from tests.factories import (
     A_MOMENT,
     CredentialFactory,
@@ -108,6 +108,35 @@ def _():
     membership = MembershipFactory()
     MembershipFactory(user=membership.user)
     MembershipFactory(user=membership.user, organization=membership.organization, role="analyst")
+
+
+@refusals.by("servers_invitation_username_unique")
+def _():
+    organization = OrganizationFactory()
+    invitation(organization, username="ann")
+    invitation(organization, username="ann")
+
+
+@refusals.by("servers_invitation_email_unique")
+def _():
+    organization = OrganizationFactory()
+    invitation(organization, email="ann@example.com")
+    invitation(organization, email="ann@example.com")
+
+
+@refusals.by("servers_invitation_whom")
+def _():
+    invitation(OrganizationFactory(), username="ann", email="ann@example.com")
+
+
+@refusals.by("servers_invitation_role")
+def _():
+    invitation(OrganizationFactory(), username="ann", role="guest")
+
+
+def invitation(organization, **columns):
+    times = {"created_at": A_MOMENT, "expires_at": A_MOMENT}
+    Invitation.objects.create(organization=organization, **{"role": "analyst", **times, **columns})
 
 
 @refusals.by("servers_membership_role")
