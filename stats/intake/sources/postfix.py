@@ -24,9 +24,13 @@ class LogReader:
     def read(self, streams: Iterable[IO[bytes]]) -> Iterator[Outcome]:
         """Yield the outcome of each line about a delivery. Several streams are merged by time."""
         opened = [open_stream(stream, self._settings.limit) for stream in streams]
+        # All of it, and of the others nothing: they are one log.
+        if refusal := self._unread(opened):
+            yield refusal
+            return
         read_line = self._log.line
         if len(opened) == 1:
-            for index, line, whole in _lines(opened[0]):
+            for index, line, whole in self._lines(opened[0]):
                 if type(line) is bytes:
                     for out in read_line(line, (0, index), whole=whole):
                         yield outcome_of(out)
@@ -56,7 +60,7 @@ class LogReader:
         """Yield lines with their times; a line without one goes with the line before it."""
         times = Times(self._settings.time_zone, self._settings.now, None)
         at = 0.0
-        for index, line, whole in _lines(stream):
+        for index, line, whole in self._lines(stream):
             if not isinstance(line, Refused):
                 head = self._log.head(line)
                 if head:
@@ -65,6 +69,15 @@ class LogReader:
                         if not times.is_ahead(moment):
                             at = max(at, moment)
             yield at, number, index, line, whole
+
+    def _unread(self, opened: list[IO[bytes]]) -> Refused | None:
+        for number, stream in enumerate(opened):
+            if refusal := journal.unread(stream, self._settings.time_zone):
+                return refusal._replace(stream=number)
+        return None
+
+    def _lines(self, stream: IO[bytes]) -> Iterator[tuple[int, bytes | Refused, bool]]:
+        return journal.syslog_lines(lines(stream), self._settings.time_zone)
 
     def finish(self) -> Iterator[Outcome]:
         """Yield held events, without a tenant."""
@@ -99,13 +112,6 @@ def outcome_of(out: dict[str, Any]) -> Outcome:
         texts=(tag,) if tag else (),
         warnings=tuple(Warn(*each) for each in out.get("warnings", ())),
     )
-
-
-def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | Refused, bool]]:
-    for index, line, whole in lines(stream):
-        if type(line) is bytes and line.startswith(b"{"):
-            line = journal.as_line(line)
-        yield index, line, whole
 
 
 def _by_time(each: _Timed) -> float:
