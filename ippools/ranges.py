@@ -27,6 +27,11 @@ _LATER = re.compile(rf"\n(?={_WORDS}[ \n]|\u2026|\.\.)")
 _OPEN = re.compile(rf"((?:[{_DASHES}]|\u2026|\.\.| {_WORDS}))\n")
 # It could be a list as well, whose lines begin with a dash.
 _LISTED = re.compile(rf"(?<=[0-9])\n(?=[{_DASHES}] ?[0-9])")
+# Words that are not known between two addresses, one of which ends its line there: what they mean is not known either. Before
+# an address they may be what it is called, where the line above begins so, too. A host name has a dot or a digit.
+_UNKNOWN = r"[^\W\d_][^\s\d.,;:\"/]{0,30}"
+_ENDS = re.compile(rf"(?<=[0-9])((?: {_UNKNOWN}){{1,3}})\n(?=[0-9]{{1,3}}\.)")
+_BEGINS = re.compile(rf"(?<![^\n])([0-9./]{{7,18}})\n((?:{_UNKNOWN}[ \n]){{1,3}})(?=[0-9]{{1,3}}\.)")
 _JOINED = "\u2060"  # an invisible character, so that no text has it
 _ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -74,10 +79,14 @@ def _entries(text: str) -> Iterator[str]:
     # Of a run of blanks one is left first: looked for before a dash, each of many would be looked through to their end.
     text = _LINE_ENDS.sub("\n", _BLANKS.sub(" ", without_invisible(text)))
     text = _OPEN.sub(r"\1 ", _LATER.sub(" ", text))
-    text = _LISTED.sub(_JOINED, text)
+    text = _LISTED.sub(_JOINED, _ENDS.sub(r"\1 ", _BEGINS.sub(_on_one_line, text)))
     text = _AND.sub(" ", _SLASH.sub("/", _DASH.sub("-", text)))
     for line in _SEPARATORS.split(text):
         yield from map(_JOINED.join, _phrases(line))
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return found[0].replace("\n", " ")
 
 
 def _phrases(line: str) -> list[list[str]]:

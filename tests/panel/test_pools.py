@@ -69,6 +69,12 @@ def test_a_span_in_words_that_are_not_known_is_refused_whole(word):
         "192.0.2.9 > 192.0.2.11",
         "192.0.2.9\n- 192.0.2.11",
         "192.0.2.9 mail1 192.0.2.11",
+        "192.0.2.9 through\n192.0.2.11",
+        "192.0.2.9 up until\r\n192.0.2.11",
+        "\n192.0.2.9\nhasta\n192.0.2.11",
+        "\n192.0.2.9\njusqu’à 192.0.2.11",
+        "192.0.2.9 through\n192.0.2.11 through\n192.0.2.13",
+        "\n192.0.2.9\nhasta\n192.0.2.11\nhasta\n192.0.2.13",
         "192.0.2.9 255.255.255.248",
         "255.255.255.0",
     ],
@@ -78,13 +84,38 @@ def test_what_may_be_a_span_or_a_mask_is_never_read_as_addresses(text):
     assert (found.addresses, len(found.refused)) == (["192.0.2.1", "192.0.2.2"], 1)
 
 
+def test_the_name_of_an_address_joins_it_with_no_other():
+    found = ranges.read(
+        "alpha 192.0.2.1\nbeta 192.0.2.2\n192.0.2.3 mail3.example.com\n192.0.2.4 (spare)\nspare2\n192.0.2.5"
+    )
+    assert found.addresses == [f"192.0.2.{number}" for number in range(1, 6)]
+
+
 def test_a_word_beside_an_address_is_refused_alone():
     found = ranges.read("mail1 192.0.2.1\nmail2 192.0.2.2\n• 192.0.2.3 (spare)")
     assert (found.addresses, len(found.refused)) == (["192.0.2.1", "192.0.2.2", "192.0.2.3"], 4)
 
 
 @pytest.mark.parametrize(
-    "blank", [" ", "1", " a 1", "\u00a0", " - ", "\t/", "\n", " to\n", "\r\n- ", " 1.2.3.4 a", "…\n", " .."]
+    "blank",
+    [
+        " ",
+        "1",
+        " a 1",
+        "\u00a0",
+        " - ",
+        "\t/",
+        "\n",
+        " to\n",
+        " through\n",
+        "\nx",
+        "\nx ",
+        " x\n1.",
+        "\r\n- ",
+        " 1.2.3.4 a",
+        "…\n",
+        " ..",
+    ],
 )
 def test_a_paste_full_of_blanks_costs_no_more_than_its_length(blank):
     """A run of 200,000 took twenty minutes of a web thread."""
