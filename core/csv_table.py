@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from core.errors import Fault, Invalid
@@ -19,6 +19,7 @@ SEPARATORS = ",;\t"
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
 # Thousands as in English, French (blanks of three kinds) and Swiss; a point would be German thousands or an English decimal.
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,10}|[0-9]{1,3}([, '\u00a0\u2009\u202f\u2019])[0-9]{3}(?:\1[0-9]{3})?", re.ASCII)
+_NOT_IN_NAMES = re.compile(r"[\s_.-]+")
 _SAVE_AS = "save it as “CSV UTF-8 (comma delimited)”"
 
 
@@ -61,18 +62,34 @@ def decode(content: bytes) -> str:
     return text
 
 
-def read(text: str, columns: Sequence[str], *, needed: Sequence[str], passed_over: Sequence[str] = ()) -> list[Row]:
+def plain(name: str) -> str:
+    """Return a column's name as names are compared: “Email Address”, “email_address” and “EmailAddress” are one."""
+    return _NOT_IN_NAMES.sub("", name).lower()
+
+
+def read(
+    text: str,
+    columns: Sequence[str],
+    *,
+    needed: Sequence[str],
+    passed_over: Sequence[str] = (),
+    aliases: Mapping[str, str] | None = None,
+) -> list[Row]:
     """Return the rows of a table whose first row names its columns; raises Invalid with every fault, each with its line.
 
-    It may have columns that are `passed_over` by its reader.
+    It may have columns that are `passed_over` by its reader. `aliases`: plain names of columns in other programs' files.
     Cells stand apart by commas, semicolons or tabs, lines end in CR, LF or both. Rows without anything in them, and empty cells
     beyond the last column, are left out: spreadsheets write them.
     """
     text = text.removeprefix("\ufeff")
-    skipped, separator = _separator(io.StringIO(text, newline=""), columns)
+    named = {name: name for name in columns} | dict(aliases or {})
+    skipped, separator = _separator(io.StringIO(text, newline=""), named)
     rows = _cells(io.StringIO(text, newline=""), separator, skipped=skipped)
-    head = _head(next(rows, (0, []))[1])
-    faults = _faults_of_head([name for name in head if name not in passed_over], columns, needed)
+    written = _head(next(rows, (0, []))[1])
+    left_out = {plain(name) for name in passed_over}
+    kept = [name for name in written if name in columns or plain(name) not in left_out]
+    faults = _faults_of_head(kept, columns, needed, aliases or {})
+    head = [_column(name, columns, aliases or {}) for name in written]
     found: list[Row] = []
     for line, cells in rows:
         if len(found) >= MOST_ROWS:
@@ -112,20 +129,35 @@ def _head(cells: list[str]) -> list[str]:
     return head
 
 
-def _faults_of_head(head: Sequence[str], columns: Sequence[str], needed: Sequence[str]) -> list[Fault]:
+def _column(name: str, columns: Sequence[str], aliases: Mapping[str, str]) -> str:
+    return name if name in columns else aliases.get(plain(name), name)
+
+
+def _faults_of_head(
+    head: Sequence[str], columns: Sequence[str], needed: Sequence[str], aliases: Mapping[str, str]
+) -> list[Fault]:
     named = [name for name in head if name]
+    if len(named) != len(set(named)):
+        return [Fault("", "A column is named twice")]
+    meant: dict[str, list[str]] = {}
+    for name in named:
+        meant.setdefault(_column(name, columns, aliases), []).append(name)
+    if any("@" in name for name in named) and not any(column in columns for column in meant):
+        return [Fault("", f"The first row must name the columns: write “{', '.join(needed)}” above the others")]
     faults = [
         Fault("", f"There is no column “{name[:40]}”: there are {', '.join(columns)}")
-        for name in named
+        for name in meant
         if name not in columns
     ]
-    faults += [Fault("", f"The column “{name}” is missing") for name in needed if name not in named]
-    if len(named) != len(set(named)):
-        faults.append(Fault("", "A column is named twice"))
+    faults += [Fault("", f"The column “{name}” is missing") for name in needed if name not in meant]
+    for column, names in meant.items():
+        if len(names) > 1:
+            both = " and ".join(f"“{name[:40]}”" for name in names)
+            faults.append(Fault("", f"The columns {both} can each be “{column}”: leave one of them in the file"))
     return faults
 
 
-def _separator(lines: Iterator[str], columns: Sequence[str]) -> tuple[int, str]:
+def _separator(lines: Iterator[str], columns: Mapping[str, str]) -> tuple[int, str]:
     """Return the number of lines before the table, and its separator: the one with the most known columns."""
     first = next(lines, "")
     if said := _SEPARATOR_LINE.fullmatch(first.rstrip("\r\n")):
@@ -137,12 +169,16 @@ def _separator(lines: Iterator[str], columns: Sequence[str]) -> tuple[int, str]:
         head = next(lines, "")
     known = {
         each: sum(
-            without_invisible(name).strip().strip('"').strip().lower() in columns
+            _is_known(without_invisible(name).strip().strip('"').strip().lower(), columns)
             for name in head.split(each, MOST_COLUMNS)[:MOST_COLUMNS]
         )
         for each in SEPARATORS
     }  # fmt: skip
     return 0, max(SEPARATORS, key=lambda each: known[each])
+
+
+def _is_known(name: str, columns: Mapping[str, str]) -> bool:
+    return name in columns or plain(name) in columns
 
 
 def _cells(lines: Iterator[str], separator: str, *, skipped: int) -> Iterator[tuple[int, list[str]]]:

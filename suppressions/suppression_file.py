@@ -20,11 +20,32 @@ from suppressions.lists import Entry
 from suppressions.models import Reason, Suppression, SuppressionList
 
 COLUMNS = ("organization", "server", "address", "expires_at")
+# What a file may have beside them, and is read.
+READ = (*COLUMNS, "type")
 EXPORTED = (
     "organization", "server", "address", "masked_address", "reason", "event", "suppressed_by", "suppressed_at", "expires_at",
 )  # fmt: skip
-# Of a file that was exported, what an import does not set.
-PASSED_OVER = tuple(name for name in EXPORTED if name not in COLUMNS)
+# What the lists of SES, SendGrid, Mailgun, Postmark, GreenArrow and PowerMTA call the address, as plain names.
+ALIASES = dict.fromkeys(
+    (
+        "email", "emailaddress", "mail", "mailaddress", "recipient", "recipientaddress", "recipientemail", "rcpt",
+        "suppressedaddress", "suppressedemail",
+    ),
+    "address",
+)  # fmt: skip
+# Of a file that was exported here, and of their lists, what an import does not set.
+PASSED_OVER = (
+    *(name for name in EXPORTED if name not in COLUMNS),
+    "added", "added at", "bounced at", "code", "created", "created at", "created on", "date", "date added", "description",
+    "error", "id", "ip", "last update time", "list", "message id", "notes", "origin", "source", "status", "stream",
+    "subject", "suppression reason", "suppressed on", "tag", "tags", "timestamp", "updated", "updated at",
+    # Of PowerMTA's accounting files.
+    "time logged", "time queued", "orig", "orcpt", "dsn action", "dsn status", "dsn diag", "dsn mta", "bounce cat", "src type",
+    "src mta", "dlv type", "dlv source ip", "dlv destination ip", "dlv esmtp available", "dlv size", "vmta", "vmta pool",
+    "job id", "env id", "queue", "repeat count", "format", "user string", "report id", "feedback type",
+)  # fmt: skip
+# Whose rows are of deliveries, too: PowerMTA's, by the letters of a bounce, a late bounce and a feedback loop.
+BOUNCES = ("b", "rb", "f")
 MOST_ROWS = 20_000
 # Rows of a file that is exported, the newest.
 MOST_EXPORTED = 100_000
@@ -122,6 +143,10 @@ class _Reader:
         expires_at = _moment(row.code("expires_at"))
         if expires_at is not None and expires_at <= self._at:
             raise _BadCell("expires_at", "must be in the future")
+        if row.code("type") and row.code("type").lower() not in BOUNCES:
+            raise _BadCell(
+                "type", f"must be empty, or of a bounce or complaint ({', '.join(BOUNCES)}): the row may be a delivery"
+            )
         if not row.code("address") and row.text("masked_address"):
             raise _BadCell("address", "is required, and this organization's addresses are not kept")
         address = self._address(row.code("address"))

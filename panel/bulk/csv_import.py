@@ -3,7 +3,7 @@
 The dry run does everything and rolls it back, so it cannot say anything else than what the import will do.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,9 +69,9 @@ class FileForm(forms.Form):
         return cleaned
 
 
-def rows_of(text: str, columns: Sequence[str], *, needed: Sequence[str], passed_over: Sequence[str] = ()) -> Rows:
+def rows_of(text: str, columns: Sequence[str], *, needed: Sequence[str], **of_others: Any) -> Rows:
     """Return the rows of a CSV text, without the apostrophes of exported cells; raises Invalid."""
-    rows = csv_table.read(text, columns, needed=needed, passed_over=passed_over)
+    rows = csv_table.read(text, columns, needed=needed, **of_others)
     return [csv_table.Row(row.line, {name: csv_file.read_back(cell) for name, cell in row.items()}) for row in rows]
 
 
@@ -87,10 +87,12 @@ def page(
     back: str,
     is_exported: bool = True,
     passed_over: Sequence[str] = (),
+    aliases: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     """Show the form or the dry run, or import and redirect.
 
     `is_exported`: the export of the same list can always be imported. `passed_over`: columns that a file may have besides.
+    `aliases`: names that other programs give the columns (core.csv_table).
     """
     posted = request.method == "POST"
     form = FileForm(request.POST if posted else None, request.FILES if posted else None)
@@ -99,7 +101,9 @@ def page(
         is_confirmed = "confirmed" in request.POST
         try:
             with long_work.slot(request), transaction.atomic():
-                rows = rows_of(form.cleaned_data["text"], columns, needed=needed, passed_over=passed_over)
+                rows = rows_of(
+                    form.cleaned_data["text"], columns, needed=needed, passed_over=passed_over, aliases=aliases
+                )
                 effect = importing(rows)
                 if not is_confirmed:
                     raise _DryRun(effect)

@@ -32,7 +32,8 @@ _HELP_OF_IMPORT = (
     "One address a row. Organizations and servers are named by their permalinks; without a server, the address is suppressed"
     " for all servers of the organization. People who belong to one organization may leave it out. Without an end"
     " (2027-01-31) an entry is valid until it is removed. A file that was exported here can be imported again, if the"
-    " organization keeps the clear addresses."
+    " organization keeps the clear addresses. Lists of SES, SendGrid, Mailgun, Postmark, GreenArrow and PowerMTA are read as"
+    " they are: the address may be called email, Email Address, recipient or rcpt; times and reasons are left out."
 )
 
 
@@ -212,8 +213,9 @@ class SuppressionAdmin(TenantAdmin):
             request,
             title="Import suppressions",
             help_text=_HELP_OF_IMPORT,
-            columns=suppression_file.COLUMNS,
+            columns=suppression_file.READ,
             passed_over=suppression_file.PASSED_OVER,
+            aliases=suppression_file.ALIASES,
             needed=["address"],
             importing=importing,
             back=reverse("admin:suppressions_suppression_changelist"),

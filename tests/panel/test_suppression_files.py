@@ -1,0 +1,76 @@
+"""Suppression lists as other vendors export them: read by their columns, or refused by the columns' names."""
+
+import pytest
+
+from panel.bulk.csv_import import rows_of
+from suppressions import suppression_file
+from suppressions.models import Suppression
+from tests.panel.conftest import sign_in
+from tests.panel.test_suppressions import upload
+
+FILES = {
+    "SES": "EmailAddress,Reason,LastUpdateTime\n{},BOUNCE,2026-11-20T10:00:00Z\n",
+    "SendGrid, bounces": 'status,reason,email,created\n5.1.1,"550 5.1.1 unknown, bye",{},1763632800\n',
+    "SendGrid, spam reports": "ip,email,created\n192.0.2.1,{},1763632800\n",
+    "SendGrid, unsubscribes": "email,created\n{},1763632800\n",
+    "Mailgun, bounces": 'address,code,error,created_at\n{},550,"No such user","Thu, 20 Nov 2026 10:00:00 UTC"\n',
+    "Mailgun, unsubscribes": 'address,tags,created_at\n{},"[""*""]","Thu, 20 Nov 2026 10:00:00 UTC"\n',
+    "Postmark": "EmailAddress,SuppressionReason,Origin,CreatedAt\n{},HardBounce,Recipient,2026-11-20T10:00:00-05:00\n",
+    "GreenArrow": "\ufeffEmail Address;Added At\r\n{};2026-11-20 10:00:00\r\n",
+    "PowerMTA": (
+        "type,timeLogged,timeQueued,orig,rcpt,dsnAction,dsnStatus,dsnDiag,bounceCat,vmta,jobId\n"
+        "b,2026-11-20 10:00:00+0000,2026-11-20 09:59:00+0000,bounce@acme.example,{},failed,5.1.1,x,bad-mailbox,v1,j1\n"
+    ),
+    "with a blank in its name": "E-Mail Address\n{}\n",
+    "recipient": "Recipient\tDescription\n{}\tx\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_vendors_lists_are_read_as_they_are(name, acme):
+    response = upload(sign_in(acme.operator), FILES[name].format("ann@x.example"), confirmed="yes")
+    assert response.status_code == 302, response.context["form"].non_field_errors()
+    assert Suppression.objects.exclude(pk=acme.suppression.pk).get().masked == "a…n@x.example"
+
+
+def refusals(acme, text):
+    response = upload(sign_in(acme.operator), text, confirmed="yes")
+    assert Suppression.objects.count() == 1
+    return [str(each) for each in response.context["form"].non_field_errors()]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "email,recipient\nann@x.example,bob@x.example\n",
+            "The columns “email” and “recipient” can each be “address”: leave one of them in the file",
+        ),
+        # Of people it may be a street.
+        (
+            "Email Address,Address\nann@x.example,Main Street 1\n",
+            "The columns “email address” and “address” can each be “address”: leave one of them in the file",
+        ),
+        ("Email,email\nann@x.example,bob@x.example\n", "A column is named twice"),
+        ("email,transactional\nann@x.example,false\n", "There is no column “transactional”"),
+        ("reason,created\n550,1763632800\n", "The column “address” is missing"),
+        ("ann@x.example,BOUNCE\nbob@x.example,BOUNCE\n", "The first row must name the columns: write “address”"),
+        ("type,rcpt\nb,ann@x.example\nd,bob@x.example\n", "line 3.type must be empty, or of a bounce or complaint"),
+    ],
+)
+def test_what_could_be_another_is_refused_by_its_name(text, said, acme):
+    first, *more = refusals(acme, text)
+    assert first.startswith(said)
+    assert more == []
+
+
+def test_no_name_of_a_column_stands_for_two_things():
+    known = {*suppression_file.READ}
+    assert not known & {*suppression_file.ALIASES} - {"address"}
+    assert not {*suppression_file.ALIASES} & {
+        each.replace(" ", "").replace("_", "") for each in suppression_file.PASSED_OVER
+    }
+    [row] = rows_of(
+        "Email\nann@x.example\n", suppression_file.READ, needed=["address"], aliases=suppression_file.ALIASES
+    )
+    assert row == {"address": "ann@x.example"}
