@@ -73,7 +73,10 @@ def prepare_worker(**_: object) -> None:
 
 @beat_init.connect
 def prepare_beat(**_: object) -> None:
-    """Refuse to start where the web process would."""
+    """Refuse to start where the web process would, and where its lock would be nobody's."""
+    from config import checks
+
+    checks.refuse_shared_sessions()
     prepare("beat")
 
 

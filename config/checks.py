@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 from django.db import DatabaseError, connections, models
 
-from config import environment
+from config import environment, poolers
 from core.encryption import UnreadableCiphertext, ciphertext_fields, decrypt
 
 REMEDY = (
@@ -22,6 +23,35 @@ def check_secrets(databases: Iterable[str] | None = None, **_: Any) -> list[Chec
     if "default" not in (databases or ()):
         return []
     return [checks.Error(sentence, hint=REMEDY, id="sluice.E001") for sentence in unreadable_secrets()]
+
+
+@checks.register(checks.Tags.database)
+def check_sessions(databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Report a pooler that shares the sessions in which web prepares statements; run by `check --database default`."""
+    if "default" not in (databases or ()):
+        return []
+    return [
+        checks.Error(
+            f"{name} leads to a pooler that gives each transaction another session of PostgreSQL (pgbouncer's `pool_mode ="
+            " transaction`), and SLUICE_DATABASE_POOL is not 0: web processes prepare statements in their sessions.",
+            hint=poolers.REMEDY,
+            id="sluice.E002",
+        )
+        for alias, name in (("default", "DATABASE_URL"), ("replica", "DATABASE_REPLICA_URL"))
+        if settings.DATABASES.get(alias, {}).get("OPTIONS", {}).get("pool") and poolers.shares_sessions(alias)
+    ]
+
+
+def refuse_shared_sessions() -> None:
+    """End beat, whose lock is its session's, where a pooler gives that to others as well."""
+    if connections["default"].vendor == "postgresql" and poolers.shares_sessions("default"):
+        environment.end(
+            [
+                "DATABASE_URL leads to a pooler that gives each transaction another session of PostgreSQL.",
+                "Beat needs one of its own: which of several beats leads is a lock of its session.",
+                "Give beat a DATABASE_URL of its own: pgbouncer's `pool_mode = session`, or PostgreSQL's own address.",
+            ]
+        )
 
 
 def unreadable_secrets() -> Iterator[str]:
@@ -70,6 +100,6 @@ def leave_pools() -> None:
         connection.close()
         if hasattr(connection, "close_pool"):
             connection.close_pool()
-    for settings in connections.settings.values():
-        if settings.get("OPTIONS", {}).pop("pool", None):
-            settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"] = 60, True
+    for each in connections.settings.values():
+        if each.get("OPTIONS", {}).pop("pool", None):
+            each["CONN_MAX_AGE"], each["CONN_HEALTH_CHECKS"] = 60, True

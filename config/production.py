@@ -190,6 +190,8 @@ def database(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
             options["prepare_threshold"] = 0
     else:
         settings["CONN_MAX_AGE"] = 60
+        # Behind a pooler, a cursor that outlives its transaction is in a session of others.
+        settings["DISABLE_SERVER_SIDE_CURSORS"] = True
     return settings
 
 
