@@ -123,7 +123,7 @@ class AuditEntryAdmin(TenantAdmin):
 
 def _rows(request: HttpRequest, entries: QuerySet[AuditEntry]) -> Iterator[list[str]]:
     # Read twice: first for the names of what they refer to.
-    reader = Reader(request, entries.iterator(chunk_size=_PIECE))
+    reader = Reader(request, long_work.in_time(entries.iterator(chunk_size=_PIECE)))
     yield from (_row(entry, reader) for entry in entries.iterator(chunk_size=_PIECE))
 
 

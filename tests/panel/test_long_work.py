@@ -1,15 +1,20 @@
 """How many files a web process writes and reads at once, and that nobody takes all of it."""
 
+import functools
+import time
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from core.models import User
+from core.models import AuditEntry, User
 from panel import long_work
 from panel.viewer import Viewer
-from tests.panel.conftest import sign_in
+from tests.cast import make_tenant
+from tests.panel.conftest import make_person, sign_in
 from tests.panel.urls import looks
+from tests.races import at_once, in_the_open
 
 EXPORT = reverse("admin:suppressions_suppression_export")
 IMPORT = reverse("admin:suppressions_suppression_import")
@@ -66,3 +71,60 @@ def test_without_a_slot_no_file_is_even_read(acme, globex, platform, root, two_s
             if response.status_code != 503 or len(queries) > 4:
                 read[name] = response.status_code, len(queries)
     assert read == {}
+
+
+def large_entries(organization, number):
+    """Write entries of about a megabyte: the two states of a large rule set."""
+    rules = [{"id": each, "domains": [f"m{each}.example"], "note": "x" * 60} for each in range(4_000)]
+    state = {"name": "Acme", "rules": rules}
+    changed = {**state, "rules": [{**each, "note": "y" * 60} for each in rules]}
+    AuditEntry.objects.bulk_create(
+        AuditEntry(
+            actor_kind="system", actor_label="x", act="server.changed", target_type="servers.server", target_id="1",
+            target_label="it", organization_id=organization.pk, before=state, after=changed,
+        )
+        for _ in range(number)
+    )  # fmt: skip
+
+
+TRAIL = reverse("admin:core_auditentry_export")
+
+
+@in_the_open
+@pytest.mark.storage
+def test_a_file_of_large_entries_is_given_up_and_others_are_answered_meanwhile(two_slots, monkeypatch):
+    """5,000 entries of a megabyte took minutes of a thread."""
+    monkeypatch.setattr(long_work, "MOST_SECONDS", 3)
+    acme, globex = make_tenant("Acme", "192.0.2.1"), make_tenant("Globex", "198.51.100.1")
+    large_entries(acme.organization, 80)
+    exporting = [sign_in(make_person(f"acme-{n}", acme.organization, "owner")) for n in range(2)]
+    other = sign_in(make_person("globex-1", globex.organization, "owner"))
+    waited = []
+
+    def ask():
+        for _ in range(3):
+            began = time.monotonic()
+            assert other.get(reverse("admin:servers_server_changelist")).status_code == 200
+            waited.append(time.monotonic() - began)
+
+    began = time.monotonic()
+    *answers, failure = at_once(*(functools.partial(each.get, TRAIL) for each in exporting), ask)
+    took = time.monotonic() - began
+    assert failure is None
+    # One at a time of an organization.
+    assert sorted(each.status_code for each in answers) == [413, 503]
+    [given_up] = [each for each in answers if each.status_code == 413]
+    assert (
+        given_up.content
+        == b"The file takes too long to write: leave less of the list by its filters, such as a shorter time.\n"
+    )
+    assert max(waited) < 5
+    # A piece of entries is read before the time is looked at.
+    assert took < 3 + 7
+    assert not long_work._slots._taken
+
+
+def test_a_file_that_is_written_in_time_is_whole(acme, two_slots):
+    large_entries(acme.organization, 3)
+    response = sign_in(acme.owner).get(TRAIL, {"kind": "servers.server"})
+    assert (response.status_code, response.content.count(b"Server changed")) == (200, 3)
