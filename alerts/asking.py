@@ -1,7 +1,8 @@
 """One query for all questions that conditions ask of records: each is a branch of a UNION, with what it reads as JSON.
 
-So a page or an evaluation costs the same number of queries however many conditions there are. To make the query of so many
-querysets takes longer than to run it: it is made once, with places for what depends on the time.
+Where counts are in a database of their own, the questions of counts are a second query. So a page or an evaluation costs the
+same number of queries however many conditions there are. To make the query of so many querysets takes longer than to run it: it
+is made once, with places for what depends on the time.
 """
 
 import datetime
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Count, Field, IntegerField, QuerySet, TextField, Value, Window
 from django.db.models.functions import Cast, JSONObject, RowNumber
 
@@ -43,14 +44,15 @@ class Given(Value):
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """What questions are in SQL; among the parameters are those that are given."""
+    """What questions of one database are in SQL; among the parameters are those that are given."""
 
+    using: str
     names: tuple[str, ...]
     sql: str
     params: tuple[Any, ...]
 
 
-_kept: dict[Hashable, _Query] = {}
+_kept: dict[Hashable, list[_Query]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Question:
     facts: Mapping[str, Any]
     named: int | None = None
     order: tuple[str, ...] = ("pk",)
+    # The database that has the rows.
+    using: str = DEFAULT_DB_ALIAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +99,23 @@ type Answers = Mapping[str, Sequence[Row]]
 
 
 def ask(questions: Callable[[], Sequence[Question]], *, key: Hashable, at: datetime.datetime) -> dict[str, list[Row]]:
-    """Return the rows of each question by its name, in their order. One query.
+    """Return the rows of each question by its name, in their order. One query for each database that is asked.
 
     `key` is all that the questions depend on, besides the time: they are made once for each.
     """
     kept = _kept.get((connection.vendor, key))
     if kept is None:
-        kept = _query(questions())
+        kept = _queries(questions())
         if len(_kept) >= _MOST_KEPT:
             _kept.clear()
         _kept[connection.vendor, key] = kept
-    found: dict[str, list[tuple[int, int, Any]]] = {name: [] for name in kept.names}
-    if kept.sql:
-        params = [each.at(at) if isinstance(each, Given) else each for each in kept.params]
-        with connection.cursor() as cursor:
-            cursor.execute(kept.sql, params)
+    found: dict[str, list[tuple[int, int, Any]]] = {name: [] for query in kept for name in query.names}
+    for query in kept:
+        if not query.sql:
+            continue
+        params = [each.at(at) if isinstance(each, Given) else each for each in query.params]
+        with connections[query.using].cursor() as cursor:
+            cursor.execute(query.sql, params)
             for name, of_all, place, facts in cursor.fetchall():
                 found[name].append((place, of_all, json.loads(facts) if isinstance(facts, str) else facts))
     return {
@@ -118,17 +124,21 @@ def ask(questions: Callable[[], Sequence[Question]], *, key: Hashable, at: datet
     }
 
 
-def _query(questions: Sequence[Question]) -> _Query:
-    if not questions:
-        return _Query((), "", ())
+def _queries(questions: Sequence[Question]) -> list[_Query]:
+    """Return a query for each database."""
+    databases = dict.fromkeys(question.using for question in questions)
+    return [_query(using, [each for each in questions if each.using == using]) for using in databases]
+
+
+def _query(using: str, questions: Sequence[Question]) -> _Query:
     names = tuple(question.name for question in questions)
     first, *others = (_branch(question) for question in questions)
     try:
-        sql, params = first.union(*others, all=True).query.sql_with_params()
+        sql, params = first.union(*others, all=True).query.get_compiler(using).as_sql()
     except EmptyResultSet:
         # Of nothing, as for a person without an organization: Django knows that without asking the database.
-        return _Query(names, "", ())
-    return _Query(names, sql, tuple(params))
+        return _Query(using, names, "", ())
+    return _Query(using, names, sql, tuple(params))
 
 
 def _branch(question: Question) -> QuerySet[Any, Any]:

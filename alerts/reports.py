@@ -20,6 +20,7 @@ from core.models import User
 from servers.models import Membership, Organization
 from stats.counts import buckets
 from stats.counts.buckets import Grain
+from stats.ledger.database import across
 from stats.models import ServerCount
 
 logger = structlog.get_logger(__name__)
@@ -72,7 +73,9 @@ def write_due(*, at: datetime.datetime) -> int:
 def _due(week_on: datetime.date) -> QuerySet[Organization]:
     """Return the organizations with mail in the two weeks, and with people whose report is not written."""
     first = buckets.day_number(week_on - _WEEK)
-    counted = ServerCount.objects.filter(grain=Grain.DAY, bucket__in=range(first, first + 14)).values("server_id")
+    counted = across(
+        ServerCount.objects.filter(grain=Grain.DAY, bucket__in=range(first, first + 14)).values("server_id")
+    )
     waiting = _recipients(week_on).filter(organization=OuterRef("pk"))
     return Organization.objects.filter(Exists(waiting), servers__in=counted).distinct().order_by("pk")
 

@@ -1,15 +1,19 @@
-"""Backup and restore: the whole database in one file, which both PostgreSQL and SQLite can load.
+"""Backup and restore: the whole database, or both of them, in one file, which both PostgreSQL and SQLite can load.
 
 The file is gzipped lines of JSON: a head with the migrations of the schema, for each table a line with its name and columns and
 one line per row, and a tail with the number of rows, without which a file counts as truncated. Secrets stay encrypted, so using
 a restored database needs the same SLUICE_ENCRYPTION_KEYS. Sessions are not included, because they give access; users sign in
 again.
+
+Where the statistics have a database of their own there are two snapshots, that of the configuration first. So it is never ahead
+of the events, and what it lacks of them is in the outbox (`manage.py reconcile_stats`).
 """
 
 import datetime
 import gzip
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -18,13 +22,14 @@ import orjson
 from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.core.management.color import no_style
-from django.db import connection, models, transaction
+from django.db import connections, models, router, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.sql import InsertQuery
 from django.utils import timezone
 
 from core.locks import advisory
 from stats.ledger import partitions, storage
+from stats.ledger.database import ALIAS, CONFIGURATION
 from stats.models import Day, Event
 
 FORMAT = 1
@@ -45,6 +50,8 @@ FILLED_BY_MIGRATIONS = frozenset(
 )
 
 Table = type[models.Model]
+# The database, or both: that of the configuration first.
+_ALIASES = tuple(dict.fromkeys((CONFIGURATION, ALIAS)))
 
 
 class BackupRefused(Exception):
@@ -67,7 +74,7 @@ def write_backup(path: Path, *, now: datetime.datetime) -> int:
         with os.fdopen(descriptor, "wb") as raw:
             with (
                 gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, filename="", mtime=0) as file,
-                storage.snapshot(),
+                _snapshots(),
             ):
                 rows = 0
                 for line, counted in _lines(now):
@@ -89,7 +96,9 @@ def restore_backup(path: Path) -> int:
     file is none of ours or was cut off.
     """
     rows = 0
-    with transaction.atomic():
+    with ExitStack() as stack:
+        for alias in _ALIASES:
+            stack.enter_context(transaction.atomic(using=alias))
         lines = _parsed(path)
         _check_head(next(lines, None))
         # Of two at once, the second finds what the first restored.
@@ -97,7 +106,7 @@ def restore_backup(path: Path) -> int:
         _refuse_full_database()
         for table in _tables():
             if table._meta.label in FILLED_BY_MIGRATIONS:
-                connection.cursor().execute(f"DELETE FROM {connection.ops.quote_name(table._meta.db_table)}")  # noqa: S608
+                table._base_manager.all()._raw_delete(using=router.db_for_write(table))
         tail = None
         while (line := next(lines, None)) is not None:
             if "rows" in line:
@@ -110,9 +119,23 @@ def restore_backup(path: Path) -> int:
             rows += _fill(table, line["columns"], lines, count=line["count"])
         if tail != rows:
             raise BackupRefused(f"{path} was cut off: it should hold {tail} rows and holds {rows}")
-        for statement in connection.ops.sequence_reset_sql(no_style(), list(_tables())):
-            connection.cursor().execute(statement)
+        for alias in _ALIASES:
+            connection = connections[alias]
+            tables = [each for each in _tables() if router.db_for_write(each) == alias]
+            for statement in connection.ops.sequence_reset_sql(no_style(), tables):
+                connection.cursor().execute(statement)
     return rows
+
+
+@contextmanager
+def _snapshots() -> Iterator[None]:
+    """Read as of one moment, of each database: the configuration must not be ahead of the events."""
+    with ExitStack() as stack:
+        for alias in _ALIASES:
+            stack.enter_context(storage.snapshot(using=alias))
+            # A snapshot is of the first query.
+            connections[alias].cursor().execute("SELECT 1")
+        yield
 
 
 def _tables() -> Iterator[Table]:
@@ -125,7 +148,14 @@ def _tables() -> Iterator[Table]:
 
 
 def _migrations() -> list[list[str]]:
-    return sorted([app, name] for app, name in MigrationRecorder(connection).applied_migrations())
+    """Return what was applied, which is the same in both databases; refuses where it is not."""
+    applied = [
+        sorted([app, name] for app, name in MigrationRecorder(connections[alias]).applied_migrations())
+        for alias in _ALIASES
+    ]
+    if applied[0] != applied[-1]:
+        raise BackupRefused("The two databases are not migrated to the same version: run `migrate`")
+    return applied[0]
 
 
 def _lines(now: datetime.datetime) -> Iterator[tuple[bytes, int]]:
@@ -188,6 +218,7 @@ def _fill(table: Table, columns: Iterable[str], lines: Iterator[Any], *, count: 
     known = {field.attname: field for field in table._meta.local_concrete_fields}
     fields = [known[name] for name in columns]
     filled = 0
+    connection = connections[router.db_for_write(table)]
     for rows in batched(_next_rows(lines, count), ROWS_AT_ONCE):
         records = [
             table(**{field.attname: field.to_python(value) for field, value in zip(fields, row, strict=True)})

@@ -27,6 +27,8 @@ ABANDONED = 6 * 3600
 PLACES = frozenset(
     {
         "DATABASE_URL",
+        "DATABASE_REPLICA_URL",
+        "STATS_DATABASE_URL",
         "REDIS_URL",
         "DJANGO_SETTINGS_MODULE",
         "SLUICE_DATA_DIR",

@@ -20,6 +20,7 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 # finds its work in rows; so a message that nobody fetched in time is worth nothing, and the next one does its work.
 SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("count new events", "stats.tasks.fold_batches", timedelta(seconds=5), 5),
+    ("pass on left batches", "stats.tasks.pass_on_batches", timedelta(seconds=10), 10),
     ("decide back-offs", "stats.tasks.decide_backoff", timedelta(seconds=10), 10),
     ("decide send limits", "stats.tasks.decide_send_limits", timedelta(seconds=5), 5),
     ("decide warm-ups", "stats.tasks.decide_warm_up", crontab(minute=20), 1800),

@@ -10,10 +10,16 @@ from django.db import DatabaseError, connections, models
 
 from config import environment, poolers
 from core.encryption import UnreadableCiphertext, ciphertext_fields, decrypt
+from stats.ledger.database import IS_APART
 
 REMEDY = (
     "Add the key that encrypted them to SLUICE_ENCRYPTION_KEYS, after the newest one. `manage.py rotate_encryption_keys` "
     "then encrypts all secrets with the newest key; only then can an old key be removed."
+)
+
+LEFT_BEHIND = (
+    "STATS_DATABASE_URL names an empty database, and the statistics are in that of DATABASE_URL: move them with `backup` and "
+    "`restore`, as docs/operations.md says."
 )
 
 
@@ -88,8 +94,25 @@ def is_readable(secret: str) -> bool:
     return True
 
 
+def refuse_statistics_left_behind() -> None:
+    """End the process where STATS_DATABASE_URL was set and nothing was moved: counts would begin anew."""
+    if not IS_APART:
+        return
+    # The command of the same name needs it, and nothing else at a start.
+    from stats.ledger.reconciling import is_left_behind
+
+    try:
+        is_left = is_left_behind()
+    except DatabaseError:
+        # One of the two is away, or has no tables yet: no reason to refuse.
+        return
+    if is_left:
+        environment.end([LEFT_BEHIND])
+
+
 def refuse_unreadable_secrets() -> None:
     """End the process with the sentences, if there are any."""
+    refuse_statistics_left_behind()
     if sentences := list(unreadable_secrets()):
         environment.end([*sentences, REMEDY])
 

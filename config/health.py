@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -21,11 +21,14 @@ from redis.exceptions import RedisError, ResponseError
 import stats.reports.health
 from config import embedded, metrics
 from config.celery import app
+from stats.ledger.database import ALIAS, CONFIGURATION, IS_APART
 
 logger = structlog.get_logger(__name__)
 
 # Seconds that a probe waits for the broker.
 BROKER_TIMEOUT = 2
+# Told, and no reason to take a process out: configuration pages, APIs and policies need no counts.
+STATISTICS_AWAY = "the database of the statistics does not answer"
 BROKER_TIMEOUTS = {"socket_connect_timeout": BROKER_TIMEOUT, "socket_timeout": BROKER_TIMEOUT}
 
 
@@ -36,10 +39,19 @@ class NotReady(Exception):
 def check_database() -> None:
     """Fail if the database does not answer."""
     try:
-        with connection.cursor() as cursor:
+        with connections[CONFIGURATION].cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as problem:
         raise NotReady("the database does not answer") from problem
+
+
+def check_statistics() -> None:
+    """Tell that the statistics' own database does not answer. A process works on without it."""
+    try:
+        with connections[ALIAS].cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as problem:
+        raise NotReady(STATISTICS_AWAY) from problem
 
 
 _migrated = False
@@ -50,13 +62,16 @@ def check_migrations() -> None:
     global _migrated
     if _migrated:
         return
-    try:
-        executor = MigrationExecutor(connection)
-        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError as problem:
-        raise NotReady("the applied migrations cannot be read") from problem
-    if waiting:
-        raise NotReady(f"{len(waiting)} migrations are not applied")
+    for alias in dict.fromkeys((CONFIGURATION, ALIAS)):
+        try:
+            executor = MigrationExecutor(connections[alias])
+            waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        except DatabaseError as problem:
+            raise NotReady(
+                "the applied migrations cannot be read" if alias == CONFIGURATION else STATISTICS_AWAY
+            ) from problem
+        if waiting:
+            raise NotReady(f"{len(waiting)} migrations are not applied")
     _migrated = True
 
 
@@ -94,7 +109,7 @@ def check_counting() -> None:
     try:
         behind = stats.reports.health.lag(timezone.now())
     except DatabaseError as problem:
-        raise NotReady("the open batches cannot be read") from problem
+        raise NotReady(STATISTICS_AWAY if IS_APART else "the open batches cannot be read") from problem
     if behind.is_too_long:
         raise NotReady(f"events have waited {behind.seconds:.0f} seconds to be counted")
 
@@ -108,15 +123,19 @@ CHECKS: dict[str, Callable[[], None]] = {
     "counting": check_counting,
 }
 
-NEED_DATABASE = frozenset({"migrations", "counting"})
+# Where the statistics have a database of their own, whether that answers is told first.
+if IS_APART:
+    CHECKS = {"database": check_database, "statistics": check_statistics, **CHECKS}
+# What each check needs, and is not asked without.
+NEEDS = {"migrations": "database", "counting": "statistics" if IS_APART else "database"}
 
 
 def readiness() -> dict[str, str]:
     """Return the result of each check: "ok" or a sentence part. An unreachable database is waited for once only."""
     answers: dict[str, str] = {}
     for name, check in CHECKS.items():
-        if name in NEED_DATABASE and answers["database"] != "ok":
-            answers[name] = answers["database"]
+        if name in NEEDS and answers[NEEDS[name]] != "ok":
+            answers[name] = answers[NEEDS[name]]
             continue
         try:
             check()
@@ -135,7 +154,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Answer 200 if all checks pass, else 503, with the results."""
     answers = readiness()
-    ready = all(answer == "ok" for answer in answers.values())
+    ready = all(answer in ("ok", STATISTICS_AWAY) for answer in answers.values())
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
     return HttpResponse(
         orjson.dumps({"ready": ready, "checks": answers}), status=status, content_type="application/json"

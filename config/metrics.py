@@ -27,6 +27,8 @@ import stats.reports.health
 from alerts import metrics
 from core.models import Job
 from stats.counts.buckets import Grain
+from stats.ledger import outbox
+from stats.ledger.database import IS_APART
 from stats.models import ServerCount
 from stats.reports.reader import ZERO, rows_of, sums_of
 
@@ -67,22 +69,25 @@ class Installation(Collector):
     """Metrics of the database, queried at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield nothing if the database does not answer, so that the other metrics are still available."""
-        try:
-            yield from self._gauges()
-        except DatabaseError as problem:
-            logger.warning("metrics_incomplete", cause=str(problem))
+        """Yield nothing of a database that does not answer, so that the other metrics are still available."""
+        for part in (self._of_jobs, self._of_events, self._of_alerts):
+            try:
+                yield from part()
+            except DatabaseError as problem:
+                logger.warning("metrics_incomplete", cause=str(problem))
 
     def describe(self) -> list[Metric]:
         """Return no names, so that registering the collector does not query the database."""
         return []
 
-    def _gauges(self) -> Iterator[Metric]:
+    def _of_jobs(self) -> Iterator[Metric]:
         jobs = GaugeMetricFamily("sluice_jobs", "Jobs by state.", labels=["state"])
         found = dict(Job.objects.order_by().values_list("state").annotate(Count("id")))
         for state in Job.State.values:
             jobs.add_metric([state], found.get(state, 0))
         yield jobs
+
+    def _of_events(self) -> Iterator[Metric]:
         behind = stats.reports.health.lag(timezone.now())
         yield GaugeMetricFamily("sluice_open_batches", "Batches of events that are not counted yet.", behind.batches)
         yield GaugeMetricFamily("sluice_open_events", "Events that are stored but not counted yet.", behind.events)
@@ -92,6 +97,11 @@ class Installation(Collector):
         for kind, number in asdict(next(iter(counted.values()), ZERO)).items():
             messages.add_metric([kind], number)
         yield messages
+        if IS_APART:
+            left = outbox.waiting(now=timezone.now())
+            yield GaugeMetricFamily("sluice_outbox_entries", "Batches that consumers should have been told of.", left)
+
+    def _of_alerts(self) -> Iterator[Metric]:
         alerts = GaugeMetricFamily(
             "sluice_alerts", "Open alerts of the platform, by condition and severity.", labels=["condition", "severity"]
         )

@@ -26,8 +26,9 @@ CONNECT_TIMEOUT, CONNECT_TIMEOUT_OF_EACH = 10, 3
 # Seconds without a sign of the other side after which a connection is given up. A machine that is gone closes no connection,
 # and Linux alone would wait for it for a quarter of an hour.
 AWAY = 15
-# Likewise for a replica.
+# Likewise for a replica, and for the statistics' own database, which is not asked again for a while.
 REPLICA_TIMEOUT, REPLICA_AWAY = 2, 5
+LEFT_FOR = 2
 WATCHED = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": AWAY * 1000}
 # Seconds to wait for a connection of the pool, which has one for each thread: who waits, waits for a database that is away,
 # and holds a thread meanwhile. The pool gives up an attempt after as long, and the next request makes a new one: its own
@@ -45,10 +46,13 @@ def refusals(environment: Mapping[str, str]) -> Iterator[str]:
     if not environment.get("DATABASE_URL"):
         if environment.get("DATABASE_REPLICA_URL", "").strip():
             yield "DATABASE_REPLICA_URL names a replica of the database in DATABASE_URL, which is not set."
+        if environment.get("STATS_DATABASE_URL", "").strip():
+            yield "STATS_DATABASE_URL names a database beside that of DATABASE_URL, which is not set."
         return
     yield from _database_refusals("DATABASE_URL", environment["DATABASE_URL"])
     if replica_url := environment.get("DATABASE_REPLICA_URL", "").strip():
         yield from _database_refusals("DATABASE_REPLICA_URL", replica_url)
+    yield from _stats_refusals(environment)
     secret = environment.get("SECRET_KEY", "")
     if not secret:
         yield f"SECRET_KEY is not set; production needs {SECRET_KEY_LENGTH} random characters or more."
@@ -73,6 +77,22 @@ def _database_refusals(name: str, url: str) -> Iterator[str]:
     hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
     if len({host.rpartition("]")[2].count(":") for host in hosts}) != 1:
         yield f"{name} must give a port with each of its hosts, or with none: postgres://user:password@one:5432,two:5432/name."
+
+
+def _stats_refusals(environment: Mapping[str, str]) -> Iterator[str]:
+    url = environment.get("STATS_DATABASE_URL", "").strip()
+    if not url:
+        return
+    yield from _database_refusals("STATS_DATABASE_URL", url)
+    for name in ("DATABASE_URL", "DATABASE_REPLICA_URL"):
+        if _place(url) == _place(environment.get(name, "").strip()):
+            yield f"STATS_DATABASE_URL names the database of {name}: name another, or unset it to keep everything in one."
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Return servers and database of an address, whoever signs in there."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2], parts.path
 
 
 def _redis_refusals(url: str) -> Iterator[str]:
@@ -193,6 +213,19 @@ def database(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
         # Behind a pooler, a cursor that outlives its transaction is in a session of others.
         settings["DISABLE_SERVER_SIDE_CURSORS"] = True
     return settings
+
+
+def statistics(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
+    """Return Django's settings of the statistics' own database: given up sooner, because most of Sluice works without it."""
+    options = {
+        "connect_timeout": REPLICA_TIMEOUT,
+        "tcp_user_timeout": REPLICA_AWAY * 1000,
+        **parsed.pop("OPTIONS", {}),
+    }
+    settings = database({**parsed, "OPTIONS": options}, pool_size=pool_size)
+    if pool_size:
+        settings["OPTIONS"]["pool"] |= {"timeout": REPLICA_TIMEOUT, "reconnect_timeout": REPLICA_TIMEOUT}
+    return {**settings, "LEFT_FOR": LEFT_FOR}
 
 
 def replica(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:

@@ -149,6 +149,10 @@ if IS_PRODUCTION:
     if env.text("DATABASE_REPLICA_URL"):
         DATABASES["replica"] = production.replica(env.database("DATABASE_REPLICA_URL"), pool_size=pool_size)
         MIDDLEWARE.append("panel.reading.FromReplica")
+    if env.text("STATS_DATABASE_URL"):
+        # Events and counts; what is in it says stats.ledger.database.
+        DATABASES["stats"] = production.statistics(env.database("STATS_DATABASE_URL"), pool_size=pool_size)
+        DATABASE_ROUTERS = ["stats.router.LedgerRouter"]
 else:
     DATABASES = {"default": embedded.database(SLUICE_DATA_DIR)}
 # Seconds that a reader of the replica may be behind in what nobody changed by an act, such as counts.

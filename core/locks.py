@@ -6,14 +6,15 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import OperationalError, connection
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 
 
-def advisory(name: str) -> None:
+def advisory(name: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
     """Take the lock with this name until the transaction ends; must be called inside a transaction.
 
     PostgreSQL only: on SQLite a transaction that writes has the whole database to itself (BEGIN IMMEDIATE).
     """
+    connection = connections[using]
     if connection.vendor != "postgresql":
         return
     with connection.cursor() as cursor:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 REPLICA = "replica"
+_PAIR = (DEFAULT_DB_ALIAS, REPLICA)
 LAST_CHANGE = "sluice.last_change"
 # Seconds between two questions for the primary's position, and until a replica that failed is tried again.
 _ASKED_EVERY, _LEFT_FOR = 1, 10
@@ -113,6 +114,9 @@ def read[Found](find: Callable[[], Found]) -> Found:
         with _in_place_of_the_primary():
             return find()
     except Error as problem:
+        if any(connections[alias].errors_occurred for alias in connections.settings if alias not in _PAIR):
+            # Of a database that has no replica, such as that of the statistics.
+            raise
         connections[REPLICA].close()
         if isinstance(problem, OperationalError | InterfaceError):
             _freshness.leave(problem)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import connection
 from django.db.models.expressions import RawSQL
@@ -31,8 +32,8 @@ def id_list(values: Iterable[int]) -> str:
     return f"{{{numbers}}}" if connection.vendor == "postgresql" else f"[{numbers}]"
 
 
-def ids_in(listed: str) -> RawSQL:
-    """Return a subquery of the ids of a text that `id_list` made: for a `Compiled` query."""
+def ids_in(listed: Any) -> RawSQL:
+    """Return a subquery of the ids of a text that `id_list` made, or that will stand there: for queries that are made once."""
     if connection.vendor == "postgresql":
         return RawSQL("SELECT unnest(%s::bigint[])", [listed])
     return RawSQL("SELECT value FROM json_each(%s)", [listed])

@@ -15,6 +15,7 @@ from core.sql_lists import ids
 from nodes.document import NoRevision
 from nodes.models import Node, NodePolicy
 from servers.models import Server
+from stats.ledger.database import CONFIGURATION
 from stats.ledger.storage import snapshot
 from suppressions.checksums import checksum
 from suppressions.keys import Keys
@@ -69,7 +70,7 @@ def changes_for(node: Node, known: Mapping[str, Known], servers: str, *, at: dat
     policy = NodePolicy.objects.filter(node_id=node.pk, revisions__revision=node.revision_id).first()
     if policy is None:
         raise NoRevision
-    with snapshot():
+    with snapshot(using=CONFIGURATION):
         found = _servers(policy)
         lists = SuppressionList.objects.filter(organization__servers__in=ids(policy.servers))
         rows = list(lists.select_related("organization").distinct().order_by("pk"))

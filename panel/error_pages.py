@@ -10,6 +10,7 @@ from django.template import loader
 
 from panel.record_actions import is_within_page
 from panel.time_zone import PANEL
+from stats.ledger import database
 
 logger = structlog.get_logger(__name__)
 
@@ -18,6 +19,11 @@ WORDS = {
     403: ("Not allowed", "You do not have permission to view this page or to do this."),
     404: ("Not found", "There is no page at this address. A record may have been deleted, or is not yours to view."),
     500: ("Something went wrong", "The error has been logged."),
+    # Where the statistics' own database is away, and no other.
+    503: (
+        "No counts just now",
+        "The database of the statistics does not answer. All else works; events are refused, so that they are sent again.",
+    ),
 }
 
 
@@ -32,14 +38,18 @@ class PanelErrorPages:
         is_page = response.headers.get("Content-Type", "").startswith("text/html") and not response.streaming
         if response.status_code not in WORDS or not request.path.startswith(PANEL) or not is_page:
             return response
-        if is_within_page(request):
+        is_away = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        if is_within_page(request) or (is_away and not database.has_failed()):
             return response
         try:
-            return self._panel_page(request, response.status_code) or response
+            page = self._panel_page(request, response.status_code)
         except Exception:
             # The error, such as an unreachable database, can also prevent rendering the sidebar: the plain page is used then.
             logger.exception("error_page_without_sidebar")
             return response
+        if page is not None and "Retry-After" in response.headers:
+            page.headers["Retry-After"] = response.headers["Retry-After"]
+        return page or response
 
     def _panel_page(self, request: HttpRequest, status: int) -> HttpResponse | None:
         if not admin.site.has_permission(request):

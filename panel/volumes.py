@@ -11,6 +11,7 @@ from unfold.decorators import display
 
 from core.sql_lists import ids as listed
 from ippools.models import IPPoolMember
+from panel import without_counts
 from servers.models import Domain, Server
 from stats.reports import volumes
 from stats.reports.volumes import NOTHING, Volume
@@ -50,20 +51,21 @@ class VolumeColumns:
 
     volumes_of: Callable[[list[int], datetime.datetime], Mapping[int, Volume]]
 
-    def add_volumes(self, records: list[Any], now: datetime.datetime) -> None:
-        """Add its volume to each row."""
-        found = self.volumes_of([record.pk for record in records], now)
+    def add_volumes(self, request: HttpRequest, records: list[Any], now: datetime.datetime) -> None:
+        """Add its volume to each row; None where the counts' own database is away, which is said above the list."""
+        ids = [record.pk for record in records]
+        found = without_counts.read(request, lambda: self.volumes_of(ids, now))
         for record in records:
-            record.volume = found.get(record.pk, NOTHING)
+            record.volume = None if found is None else found.get(record.pk, NOTHING)
 
     @display(description="Sent today", ordering="sent_today")
-    def sent_today(self, record: Any) -> int:
-        return record.volume.today
+    def sent_today(self, record: Any) -> int | None:
+        return record.volume and record.volume.today
 
     @display(description="Sent in 7 days", ordering="sent_this_week")
-    def sent_this_week(self, record: Any) -> int:
-        return record.volume.week
+    def sent_this_week(self, record: Any) -> int | None:
+        return record.volume and record.volume.week
 
     @display(description="Sent this month", ordering="sent_this_month")
-    def sent_this_month(self, record: Any) -> int:
-        return record.volume.month
+    def sent_this_month(self, record: Any) -> int | None:
+        return record.volume and record.volume.month

@@ -8,6 +8,8 @@ from django.utils import timezone
 from stats import programs, send_limits, warm_up
 from stats.counts import fold, nightly, retention
 from stats.counts.runs import logged
+from stats.ledger import outbox
+from stats.ledger.database import IS_APART
 from stats.models import RollupRun
 
 logger = structlog.get_logger(__name__)
@@ -22,6 +24,13 @@ def fold_batches() -> None:
         # The fold notes its runs in its own transaction, which is gone.
         with logged(RollupRun.Kind.FOLD):
             raise
+
+
+@shared_task
+def pass_on_batches() -> None:
+    """Let throttle programs, webhooks and suppressions act on what a process that died left, where events are apart."""
+    if IS_APART:
+        outbox.repeat(now=timezone.now())
 
 
 @shared_task

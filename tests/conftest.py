@@ -41,13 +41,24 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long, unless it is asked for."""
+    """Leave out what takes long, unless it is asked for. Where there are two databases, each test has both."""
+    if len(settings.DATABASES) > 1:
+        for item in items:
+            give_all_databases(item)
     if config.getoption("--long"):
         return
     left_out = [item for item in items if item.get_closest_marker("long")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def give_all_databases(item: pytest.Item) -> None:
+    """Let a test that has the database have all of them."""
+    mark = item.get_closest_marker("django_db")
+    if mark is not None or {"db", "transactional_db"}.intersection(getattr(item, "fixturenames", ())):
+        known = mark.kwargs if mark else {"transaction": "transactional_db" in getattr(item, "fixturenames", ())}
+        item.add_marker(pytest.mark.django_db(**{**known, "databases": "__all__"}), append=False)
 
 
 def pytest_collection_finish() -> None:

@@ -26,7 +26,8 @@ if REDIS_URL:
 DATABASES["default"]["TEST"] = {"TEMPLATE": os.environ.get("SLUICE_TEST_TEMPLATE")}
 if IS_PRODUCTION:
     # A pool would keep connections open that a test database's end waits for.
-    DATABASES["default"].setdefault("OPTIONS", {}).pop("pool", None)
+    for database in DATABASES.values():
+        database.setdefault("OPTIONS", {}).pop("pool", None)
 else:
     # A file, as in life: threads that share an in-memory database lock each other out, whatever the time-out.
     DATABASES["default"]["TEST"]["NAME"] = str(Path(os.environ["SLUICE_DATA_DIR"]) / "test.sqlite3")

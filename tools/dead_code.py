@@ -49,6 +49,7 @@ _PLAIN = {
 FOUND = re.compile(
     r"on_starting|on_exit|child_exit|post_worker_init"  # gunicorn's hooks
     r"|process_view"  # Django: what it calls a middleware for
+    r"|db_for_read|db_for_write|allow_migrate"  # Django: a router is no subclass of anything
     r"|clean_\w+"  # Django: the check of one field of a form
     r"|has_\w+_permission"  # Unfold: the permission that an action names
     r"|to_url"  # Django: a path converter is no subclass of anything

@@ -26,8 +26,8 @@ from tools import migrated, processes
 ROOT = Path(__file__).resolve().parent.parent
 # What tells a panel where its data is and how to run; given none of them, it is embedded, in its own folder.
 PLACES = (
-    "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SLUICE_ENCRYPTION_KEYS", "ALLOWED_HOSTS", "DEBUG", "PORT", "SLUICE_DATA_DIR",
-    "DJANGO_SETTINGS_MODULE",
+    "DATABASE_URL", "STATS_DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SLUICE_ENCRYPTION_KEYS", "ALLOWED_HOSTS", "DEBUG", "PORT",
+    "SLUICE_DATA_DIR", "DJANGO_SETTINGS_MODULE",
 )  # fmt: skip
 # On a machine that is busy with other things: alone it takes some seconds.
 _UP_WITHIN = 120

@@ -1,4 +1,6 @@
-"""Run a command with a temporary PostgreSQL and Valkey: `python -m tools.servers [--durable] COMMAND …`.
+"""Run a command with a temporary PostgreSQL and Valkey: `python -m tools.servers [--durable] [--apart] COMMAND …`.
+
+With --apart, the statistics have a PostgreSQL of their own (STATS_DATABASE_URL).
 
 The command finds them as production would, in DATABASE_URL and REDIS_URL, with the other variables that production wants.
 Both are stopped whatever happens: when the command ends, at Ctrl-C, at SIGTERM, and (on Linux) when this process is killed.
@@ -14,10 +16,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import dropwhile
 from pathlib import Path
 from types import FrameType
 
 from tools import postgresql, processes, valkey
+
+OPTIONS = ("--durable", "--apart")
+# The folder of the statistics' cluster, in that of the others.
+STATS = "stats"
 
 
 class Interrupted(BaseException):
@@ -36,13 +43,22 @@ def raise_interrupted(number: int, frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def running(*, durable: bool = False) -> Iterator[dict[str, str]]:
-    """Run both servers; yields the environment of those who use them."""
+def running(*, durable: bool = False, apart: bool = False) -> Iterator[dict[str, str]]:
+    """Run the servers; yields the environment of those who use them."""
     folder = Path(tempfile.mkdtemp(prefix="sluice-servers-"))
     try:
         settings = postgresql.DURABLE if durable else postgresql.FAST
-        with postgresql.running(folder, settings=settings) as database_url, valkey.running(folder) as redis_url:
+        with contextlib.ExitStack() as stack:
+            database_url = stack.enter_context(postgresql.running(folder, settings=settings))
+            redis_url = stack.enter_context(valkey.running(folder))
+            beside = {}
+            if apart:
+                (folder / STATS).mkdir()
+                folder.chmod(0o711)
+                stats_url = stack.enter_context(postgresql.running(folder / STATS, settings=settings))
+                beside["STATS_DATABASE_URL"] = stats_url
             yield {
+                **beside,
                 "DATABASE_URL": database_url,
                 "REDIS_URL": redis_url,
                 "SECRET_KEY": secrets.token_urlsafe(48),
@@ -80,11 +96,11 @@ def ended_by_signals() -> Iterator[None]:
 
 def main(arguments: list[str]) -> int:
     """Run the command; its status is ours."""
-    durable = arguments[:1] == ["--durable"]
-    command = arguments[1:] if durable else arguments
+    command = list(dropwhile(OPTIONS.__contains__, arguments))
+    wanted = arguments[: len(arguments) - len(command)]
     if not command:
-        sys.exit("Usage: python -m tools.servers [--durable] COMMAND …")
-    with ended_by_signals(), running(durable=durable) as environment:
+        sys.exit(f"Usage: python -m tools.servers {' '.join(f'[{each}]' for each in OPTIONS)} COMMAND …")
+    with ended_by_signals(), running(durable="--durable" in wanted, apart="--apart" in wanted) as environment:
         return call(command, {**os.environ, **environment})
     raise AssertionError("unreachable")
 

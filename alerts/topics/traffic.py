@@ -1,18 +1,23 @@
 """Servers that are silent against their own habit, and those whose recipients complain: what hours and days say of servers."""
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum
+from typing import Any
+
+from django.db.models import Count, Exists, F, Max, Q, QuerySet, Sum, TextField
+from django.db.models.expressions import RawSQL
 
 from alerts import habit
-from alerts.asking import Answers, Question, Row
+from alerts.asking import Answers, Given, Question, Row
 from alerts.items import Group, Item, lines
 from alerts.links import change_url
-from alerts.scope import among
+from alerts.scope import Scope, among
 from alerts.topics.look import HOURS, MOMENT, Look, days
 from core import sql_lists
 from servers.models import Server
 from stats.counts.buckets import Grain
+from stats.ledger.database import ALIAS, IS_APART
 from stats.models import Batch, ServerCount
 from stats.reports.health import LONGEST_LAG
+from stats.reports.reader import Beside
 
 DAYS = 7
 # Fewer messages, or fewer complaints, say nothing of a rate.
@@ -26,22 +31,20 @@ _COMPLAINED = Group(
     "bad", "complaint_rate", "servers have a complaint rate above 0.1\N{NO-BREAK SPACE}%", "servers.server"
 )
 GROUPS = (_SILENT, _COMPLAINED)
+_NAMES = Beside(Server.objects.all(), "server_id", name="name", organization="organization__name")
 
 
 def questions(look: Look) -> list[Question]:
     """Return what is asked of the counts of live servers. While counts are late, a server is not silent: it is not counted."""
     hours = HOURS
     in_days = Q(grain=Grain.DAY, bucket__in=days(DAYS))
-    live = Server.objects.living().filter(mode=Server.Mode.LIVE, organization__suspended_at=None)
-    live = live.exclude(
-        Q(suspended_at__isnull=False) & (Q(suspended_until=None) | Q(suspended_until__gt=MOMENT))
-    ).order_by()
     moved = Q(incoming__gt=0) | Q(sent__gt=0) | Q(deferred__gt=0) | Q(bounced__gt=0) | Q(held__gt=0) | Q(spam__gt=0)
     rows = ServerCount.objects.filter(in_days | Q(grain=Grain.HOUR, bucket__in=hours.all))
     if look.scope.server_ids is not None:
         rows = rows.filter(server_id__in=sql_lists.ids(look.scope.server_ids))
+    live: Any = _live_when_asked(look.scope) if IS_APART else _live(look.scope, MOMENT)
     grouped = (
-        rows.filter(server_id__in=among(live, "organization_id", look.scope.organization_ids).values("pk"))
+        rows.filter(server_id__in=live)
         .order_by()
         .values("server_id")
         .annotate(
@@ -59,25 +62,28 @@ def questions(look: Look) -> list[Question]:
         all_sent__gte=LEAST_SENT,
         all_complaints__gte=LEAST_COMPLAINTS,
     ) & Q(all_complaints__gte=F("all_sent") * ENDS[-1][1] / PER)
-    server = Server.objects.filter(pk=OuterRef("server_id")).order_by()
-    return [
-        Question(
-            "traffic",
-            grouped.filter(silent | complained),
-            {
-                **{
-                    name: F(name) for name in ("server_id", "usual", "recent", "last_day", "all_sent", "all_complaints")
-                },
-                "name": Subquery(server.values("name")[:1]),
-                "organization": Subquery(server.values("organization__name")[:1]),
-            },
-        )
-    ]
+    facts = ("server_id", "usual", "recent", "last_day", "all_sent", "all_complaints")
+    read = {**{name: F(name) for name in facts}, **_NAMES.annotations()}
+    return [Question("traffic", grouped.filter(silent | complained), read, using=ALIAS)]
+
+
+def _live(scope: Scope, at: Any) -> QuerySet[Server, dict[str, int]]:
+    """Return the ids of the scope's live servers that are not suspended at a time."""
+    live = Server.objects.living().filter(mode=Server.Mode.LIVE, organization__suspended_at=None)
+    live = live.exclude(Q(suspended_at__isnull=False) & (Q(suspended_until=None) | Q(suspended_until__gt=at)))
+    return among(live.order_by(), "organization_id", scope.organization_ids).values("pk")
+
+
+def _live_when_asked(scope: Scope) -> RawSQL:
+    """Return the same for a question of another database: they are looked up each time that it is asked."""
+    given = Given(lambda at: sql_lists.id_list(each["pk"] for each in _live(scope, at)), TextField())
+    return sql_lists.ids_in(given)
 
 
 def items(look: Look, answers: Answers) -> list[Item]:
     """Return the lines, the highest rate first."""
-    rows = answers["traffic"]
+    facts = _NAMES.filled(dict(row.facts) for row in answers["traffic"])
+    rows = [Row(len(facts), each) for each in facts if each["name"] is not None]
     usual, held = len(HOURS.usual), set(look.pks("server_silent"))
     silent = [row for row in rows if not row["recent"] and (row["usual"] == usual or row["server_id"] in held)]
     rates = [(row, level) for row in rows if (level := _level(look, row))]

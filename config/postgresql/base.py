@@ -2,8 +2,9 @@
 
 import datetime
 import select
+import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 from django.db.backends.postgresql import base, operations
@@ -50,6 +51,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """
 
     ops_class = DatabaseOperations
+    # By alias: until when (of `time.monotonic`) a database that was away is not asked again.
+    _left_until: ClassVar[dict[str, float]] = {}
 
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
@@ -58,7 +61,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Return a connection of the pool that the server has not closed."""
+        """Return a connection of the pool that the server has not closed.
+
+        Where the settings have `LEFT_FOR`, one that does not answer is left for so many seconds: requests that need it are
+        refused at once then, and keep no thread from those that do not.
+        """
+        left_for = self.settings_dict.get("LEFT_FOR")
+        if left_for is None:
+            return self._connection(conn_params)
+        if time.monotonic() < self._left_until.get(self.alias, 0.0):
+            raise psycopg.OperationalError("the database did not answer a moment ago")
+        try:
+            return self._connection(conn_params)
+        except psycopg.OperationalError:
+            self._left_until[self.alias] = time.monotonic() + left_for
+            raise
+
+    def _connection(self, conn_params: dict[str, Any]) -> Any:
         connection = super().get_new_connection(conn_params)
         pool = self.pool
         if pool is None:

@@ -28,6 +28,7 @@ from nodes.policy.model import (
     VirtualMTA,
 )
 from servers.models import IPPoolRule, Server
+from stats.ledger.database import CONFIGURATION
 from stats.ledger.storage import snapshot
 from throttling.limits import LimitRule
 from throttling.models import Rule, RuleDomain, RuleSet, ThrottleProgram
@@ -68,7 +69,7 @@ class Platform:
 
 def read_platform() -> Platform:
     """Read the platform in one snapshot, with 16 queries."""
-    with snapshot():
+    with snapshot(using=CONFIGURATION):
         nodes = {row[0]: NodeIdentity(*row) for row in Node.objects.order_by("pk").values_list("pk", "name", "kind")}
         on_node: dict[int, set[int]] = {pk: set() for pk in nodes}
         for node, address in NodeAddress.objects.order_by().values_list("node_id", "ip_address_id"):

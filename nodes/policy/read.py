@@ -27,6 +27,7 @@ from nodes.stand_ins import of_addresses
 from servers import send_limits
 from servers.models import Credential, SendLimitMark, Server
 from stats import warm_up
+from stats.ledger.database import CONFIGURATION
 from stats.ledger.storage import snapshot
 from throttling.limits import CapKind
 
@@ -157,7 +158,7 @@ def read_overlay(*, virtual_mtas: Collection[int], servers: Mapping[int, str], a
 
     5 queries; one more if a send limit is reached, five more if an address is warmed up, nine more if one is drained.
     """
-    with snapshot():
+    with snapshot(using=CONFIGURATION):
         paused = IPAddress.objects.filter(pk__in=ids(virtual_mtas), delivery_paused=True).order_by("pk")
         columns = ("pk", "suspended_at", "suspended_until", "organization__suspended_at")
         is_suspended = Q(suspended_at__isnull=False) | Q(organization__suspended_at__isnull=False)

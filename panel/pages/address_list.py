@@ -14,7 +14,7 @@ from alerts import pool_load
 from core.sql_lists import ids as listed
 from ippools.models import IPAddress, IPPoolMember
 from ippools.numeric_order import AsNumber
-from panel import volumes
+from panel import volumes, without_counts
 from panel.formatting import in_short
 from panel.lists import Ranking
 from panel.pages import warm_up_overview
@@ -100,8 +100,9 @@ class AddressList(volumes.VolumeColumns):
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         """Add data of columns to the rows of one page."""
         ids, now = [record.pk for record in records], timezone.now()
-        self.add_volumes(records, now)
-        shares, backing_off, in_words = accepted_shares(ids, now), back_offs(ids, now), states(records, now)
+        self.add_volumes(request, records, now)
+        shares = without_counts.read(request, lambda: accepted_shares(ids, now)) or {}
+        backing_off, in_words = back_offs(ids, now), states(records, now)
         members = IPPoolMember.objects.filter(ip_address__in=ids, pool__in=pools_seen_by(viewer_of(request).user))
         names: dict[int, list[str]] = {}
         for address_id, name in members.order_by("pool__name_key").values_list("ip_address_id", "pool__name"):

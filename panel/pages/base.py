@@ -20,7 +20,7 @@ from core.audit import snapshot
 from core.errors import Refused
 from core.models import User
 from core.references import whole_id
-from panel import csv_file, deletion, history, list_export, long_work, saved_filters
+from panel import csv_file, deletion, history, list_export, long_work, saved_filters, without_counts
 from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import DateAndTime, LookUp, RecordField, RecordsField, day
@@ -263,7 +263,8 @@ class PanelAdmin(Saving):
         response = super().changeform_view(request, object_id, form_url, extra_context)
         # Only where a page is shown, to whoever may see it: not before a redirect or a refusal.
         if isinstance(response, TemplateResponse) and object_id and (record := self.seen(request, object_id)):
-            response.context_data = {**(response.context_data or {}), **self.summary_of(request, record)}
+            summary = without_counts.read(request, lambda: self.summary_of(request, record)) or {}
+            response.context_data = {**(response.context_data or {}), **summary}
         return response
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class DomainAdmin(volumes.VolumeColumns, ServerChildAdmin):
         return super().get_queryset(request).defer("dkim_private_key")
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
-        self.add_volumes(records, timezone.now())
+        self.add_volumes(request, records, timezone.now())
 
     @display(description="Verified", boolean=True, ordering="verified_at")
     def verified(self, record: Domain) -> bool:

@@ -161,7 +161,7 @@ class OrganizationAdmin(volumes.VolumeColumns, TenantAdmin):
         return PLATFORMS if viewer.owns(organization_id) else (*OWNERS, *PLATFORMS)
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
-        self.add_volumes(records, timezone.now())
+        self.add_volumes(request, records, timezone.now())
 
     @display(description="State", ordering=SUSPENDED_FIRST, label={"active": "success", "suspended": "danger"})
     def state(self, record: Organization) -> str:

@@ -20,7 +20,7 @@ from core.sql_lists import ids as listed
 from core.texts import counted
 from ippools import drains
 from ippools.models import IPAddress, IPPool, IPPoolMember
-from panel import volumes
+from panel import volumes, without_counts
 from panel.alert_filter import AlertFilter
 from panel.forms.base import ActingForm
 from panel.forms.drains import DrainingForm
@@ -176,8 +176,9 @@ class IPPoolAdmin(volumes.VolumeColumns, TenantAdmin):
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         owners = Organization.objects.filter(uuid__in={record.namespace for record in records if record.namespace})
         names = dict(owners.values_list("uuid", "name"))
-        self.add_volumes(records, timezone.now())
-        loads = loads_of([record.pk for record in records])
+        self.add_volumes(request, records, timezone.now())
+        ids = [record.pk for record in records]
+        loads = without_counts.read(request, lambda: loads_of(ids)) or {}
         for record in records:
             record.per_address = loads.get(record.pk)
             record.owner_name = names.get(record.namespace, "Platform")

@@ -122,7 +122,7 @@ class ServerAdmin(volumes.VolumeColumns, TenantAdmin):
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         now = timezone.now()
-        self.add_volumes(records, now)
+        self.add_volumes(request, records, now)
         for record in records:
             record.at = now
 

@@ -17,6 +17,7 @@ from stats.counts.fold import first_kept_hour, first_kept_minute
 from stats.counts.reclassify import reclassify
 from stats.counts.tiers import Scope
 from stats.ledger import keys, storage
+from stats.ledger.database import ALIAS
 from stats.models import Batch, Day, ServerCount
 
 _MOST_SHOWN = 100
@@ -77,9 +78,9 @@ def audit(days: Iterable[int] | None = None, *, now: datetime.datetime) -> Audit
     """
     found = Audit()
     for some in _neighbours(_held(days)):
-        with storage.snapshot():
+        with storage.snapshot(using=ALIAS):
             _audit_days(some, found, now)
-    with storage.snapshot():
+    with storage.snapshot(using=ALIAS):
         _collect(found, _coarse_selects(found.days))
     return found
 

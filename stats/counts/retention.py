@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from django.db.models import Q
 
 from stats.counts import buckets, tiers
 from stats.counts.buckets import Grain
 from stats.counts.fold import first_kept_hour, first_kept_minute
 from stats.intake import refusals, reported_names, source_counts
-from stats.ledger import keys, partitions, storage, throttle_buckets
+from stats.ledger import keys, outbox, partitions, storage, throttle_buckets
+from stats.ledger.database import IS_APART, atomic
 from stats.ledger.partitions import Partition
 from stats.ledger.storing import new_day
 from stats.models import Batch, Day, RollupRun
@@ -34,7 +35,7 @@ class Dropped:
 def make_partitions(*, now: datetime.datetime) -> None:
     """Create the partitions from yesterday to a week ahead, so that ingesters need not."""
     today = buckets.day_of(now)
-    with transaction.atomic():
+    with atomic():
         partitions.create(range(today - 1, today + DAYS_AHEAD + 1), now=now)
 
 
@@ -75,6 +76,8 @@ def prune(*, now: datetime.datetime) -> None:
     source_counts.prune(now=now)
     reported_names.prune(now=now)
     throttle_buckets.prune(now=now)
+    if IS_APART:
+        outbox.prune(now=now)
 
 
 def _retention() -> datetime.timedelta:
@@ -82,15 +85,18 @@ def _retention() -> datetime.timedelta:
 
 
 def _close(day: int, due: Q, now: datetime.datetime) -> bool:
-    """Close the day to events; False if an ingester uses it, it is no longer due, or a batch in it is open.
+    """Close the day to events; False if an ingester uses it, it is no longer due, or a batch in it waits to be counted or
+    passed on.
 
     Ingesters hold the day from before they look whether it is dropped until they have committed.
     """
     first, end = keys.least_key(day), keys.least_key(day + 1)
-    with transaction.atomic():
+    with atomic():
         if not storage.try_to_take_day(day):
             return False
         if Batch.objects.filter(folded_at=None, least_key__lt=end, greatest_key__gte=first).exists():
+            return False
+        if IS_APART and outbox.waits_between(first, end):
             return False
         return bool(Day.objects.filter(due, day=day).update(dropped_at=now))
 
@@ -128,7 +134,7 @@ def _drop_shared_partitions(now: datetime.datetime) -> dict[int, bool]:
 
 def _close_all(partition: Partition, now: datetime.datetime) -> bool:
     """Let none of the partition's days be opened again until it is gone; False where one is held."""
-    with transaction.atomic():
+    with atomic():
         partitions.lock()
         days = Day.objects.filter(day__range=(partition.first, partition.end - 1))
         if days.filter(dropped_at=None).exists():

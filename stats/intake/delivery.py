@@ -2,10 +2,12 @@
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, transaction
 
+from core.locks import advisory
 from ippools.models import FormerAddressName, IPAddress
 from stats.intake import known_names, sources
 from stats.intake.attribution import Attribution
@@ -14,7 +16,7 @@ from stats.intake.remarks import Remark
 from stats.intake.source_counts import Account
 from stats.intake.sources import Event, Ignored, Outcome, Refused
 from stats.intake.tally import LISTS, Tally
-from stats.ledger import storage
+from stats.ledger import database, storage
 from stats.models import EventSource, SourceState
 
 # Deliveries of one log at the same time are rare: the later one reads its lines again, with the state of the earlier.
@@ -54,7 +56,7 @@ def deliver(
             if attempt == _ATTEMPTS:
                 raise
         except DatabaseError as error:
-            if attempt == _ATTEMPTS or connection.in_atomic_block or not storage.is_passing(error):
+            if attempt == _ATTEMPTS or database.connection().in_atomic_block or not storage.is_passing(error):
                 raise
     raise AssertionError("unreachable")
 
@@ -96,7 +98,7 @@ class _Delivery:
             storage.yield_to_writers()
             part = following
         if self._is_stateful:
-            with storage.writing():
+            with self._holding_state():
                 self._store(part)
                 self._keep_state()
         else:
@@ -162,6 +164,24 @@ class _Delivery:
             told: list[Remark] = getattr(receipt, name)
             told += [_in_its_stream(each, events) for each in getattr(stored, name)]
         return later
+
+    @contextmanager
+    def _holding_state(self) -> Iterator[None]:
+        """A transaction for the last events and the state, so that neither is stored without the other.
+
+        Where events are in a database of their own, they commit before the state: then it may be behind them, and they count
+        once when they are read again. No other delivery stores events by the same state meanwhile.
+        """
+        if not database.IS_APART:
+            with storage.writing():
+                yield
+            return
+        with transaction.atomic():
+            advisory(f"stats.source.{self._source.pk}")
+            stored = SourceState.objects.filter(source=self._source).values_list("version", flat=True).first()
+            if stored != self._version:
+                raise StateMoved
+            yield
 
     def _keep_state(self) -> None:
         """Store the reader's state, unless another delivery has stored one since this one began."""

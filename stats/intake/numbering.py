@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from django.db import transaction
 from django.db.models import BooleanField, Count
 from django.db.models.expressions import RawSQL
 
 from core import sql_lists
 from core.locks import advisory
 from stats.ledger import storage
+from stats.ledger.database import ALIAS, atomic
 from stats.models import RecipientDomain, Sender, SenderDomain, Signature
 from stats.models.names import OTHER, NameOfServer
 
@@ -50,8 +50,8 @@ def number(
     if not missing:
         return
     # A separate transaction: concurrent ingesters of the same new names wait for this, not for a batch.
-    with transaction.atomic():
-        advisory("stats.names")
+    with atomic():
+        advisory("stats.names", using=ALIAS)
         missing = _find(model, missing, known)
         allowed = _allowed(model, missing, today)
         make: Any = model

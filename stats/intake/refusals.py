@@ -14,6 +14,7 @@ from stats.counts import buckets
 from stats.intake import samples
 from stats.intake.remarks import Remark
 from stats.ledger import storage
+from stats.ledger.database import CONFIGURATION
 from stats.models import RefusalCount
 
 DAYS_KEPT = 30
@@ -53,6 +54,7 @@ def note(refused: Sequence[Remark], events: Sequence[Any], *, server_id: int | N
                 remark.message[: samples.LONGEST_MESSAGE], samples.masked(events[remark.position]),
             )
         ],
+        using=CONFIGURATION,
     )  # fmt: skip
 
 

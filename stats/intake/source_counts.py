@@ -14,6 +14,7 @@ from stats.intake import samples
 from stats.intake.ingest import Receipt
 from stats.intake.remarks import Remark
 from stats.ledger import storage
+from stats.ledger.database import CONFIGURATION
 from stats.models import EventSource, SourceActivity, SourceCount, SourceOutcome, SourceSample
 
 HOURS_KEPT = 30 * 24
@@ -74,6 +75,7 @@ class Account:
                 " ON CONFLICT (source_id, hour, outcome, code)"
                 " DO UPDATE SET number = stats_sourcecount.number + excluded.number",
                 [each for (outcome, code), number in rows for each in (self._source.pk, hour, outcome, code, number)],
+                using=CONFIGURATION,
             )
         SourceSample.objects.bulk_create(
             [

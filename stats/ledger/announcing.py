@@ -1,7 +1,8 @@
-"""Writes the webhook deliveries of a batch's events, in its transaction."""
+"""The messages that webhooks are told of, and their deliveries."""
 
 import datetime
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -28,22 +29,13 @@ def targets(rows: Sequence[Row]) -> dict[int, list[Target]]:
     return targets_of({row[SERVER] for row in rows})
 
 
-def announce(
-    rows: Sequence[Row],
-    told: Mapping[int, list[Target]],
-    event_of: EventOf,
-    new: Collection[bytes] | None,
-    *,
-    now: datetime.datetime,
-) -> None:
-    """Write the deliveries for those of the rows whose key is `new`; None: all are. They are sent after the commit."""
-    if queue(_deliveries(rows, told, event_of, new), now=now):
-        transaction.on_commit(request_delivery)
-
-
-def _deliveries(
+def messages(
     rows: Sequence[Row], told: Mapping[int, list[Target]], event_of: EventOf, new: Collection[bytes] | None
-) -> Iterator[tuple[Target, str, dict[str, Any]]]:
+) -> Iterator[tuple[int, MessageEvent]]:
+    """Yield server and message of those of the rows that webhooks want and whose key is `new`; None: all are.
+
+    Raises TooMuchWork.
+    """
     for row in rows:
         kind = _KINDS.get(row[KIND])
         if kind is None or (new is not None and row[KEY] not in new):
@@ -52,9 +44,28 @@ def _deliveries(
         wanting = [each for each in told.get(row[SERVER], ()) if each.wants(name)]
         if wanting:
             spend_on_deliveries(len(wanting))
-            event = _message(row, kind, event_of(row[KEY]))
-            for target in wanting:
-                yield target, name, of_message(event, is_private=target.is_private)
+            message = _message(row, kind, event_of(row[KEY]))
+            # What no webhook may be told is not handed to any.
+            is_private = all(each.is_private for each in wanting)
+            yield row[SERVER], replace(message, recipient=None, reply=None) if is_private else message
+
+
+def announce(
+    found: Iterable[tuple[int, MessageEvent]], told: Mapping[int, list[Target]], *, now: datetime.datetime
+) -> None:
+    """Write the deliveries of these messages, in the caller's transaction. They are sent after its commit."""
+    if queue(_deliveries(found, told), now=now):
+        transaction.on_commit(request_delivery)
+
+
+def _deliveries(
+    found: Iterable[tuple[int, MessageEvent]], told: Mapping[int, list[Target]]
+) -> Iterator[tuple[Target, str, dict[str, Any]]]:
+    for server, message in found:
+        name, _ = MESSAGE_EVENTS[message.kind]
+        for target in told.get(server, ()):
+            if target.wants(name):
+                yield target, name, of_message(message, is_private=target.is_private)
 
 
 def _message(row: Row, kind: str, event: Mapping[str, Any]) -> MessageEvent:

@@ -8,13 +8,13 @@ import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from django.db import transaction
 from django.db.models import Q
 
 from core import sql_lists
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.ledger import partitions
+from stats.ledger.database import atomic
 from stats.ledger.row import MINUTE, SERVER, Row
 from stats.models import ClosedDay, Day, ServerCount
 
@@ -29,7 +29,7 @@ def open_again(rows: Iterable[Row], days: set[int], *, now: datetime.datetime) -
 
 
 def _open(day: int, now: datetime.datetime) -> None:
-    with transaction.atomic():
+    with atomic():
         partitions.create([day], now=now)
         found = Day.objects.select_for_update().filter(day=day, removed_at__isnull=False).first()
         if found is None:

@@ -15,6 +15,7 @@ from django.conf import settings
 from core.locks import advisory
 from stats.counts import buckets
 from stats.ledger import keys, row, storage
+from stats.ledger.database import ALIAS
 
 # A day that is this much older than events are kept shares a partition with its month.
 _FAR = datetime.timedelta(days=30)
@@ -101,7 +102,7 @@ def create(days: Iterable[int], *, now: datetime.datetime) -> None:
 
 def lock() -> None:
     """Keep others from making partitions, and from opening days again, until the transaction ends."""
-    advisory(_LOCK)
+    advisory(_LOCK, using=ALIAS)
 
 
 def drop(partition: Partition) -> None:

@@ -11,9 +11,10 @@ from itertools import batched
 from typing import Any
 
 import psycopg
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connections, transaction
 
 from stats.ledger import row
+from stats.ledger.database import ALIAS, atomic, connection
 from stats.ledger.row import Row
 
 # The first half of a two-number advisory lock: the second is a day.
@@ -22,7 +23,8 @@ _FOLD_LOCK = 0x51D6
 
 
 def is_postgresql() -> bool:
-    return connection.vendor == "postgresql"
+    vendor: str = connection().vendor
+    return vendor == "postgresql"
 
 
 # --- How much at once ------------------------------------------------------------------------------------------------
@@ -40,7 +42,7 @@ def fold_limit() -> int:
 
 def yield_to_writers() -> None:
     """Pause between two writing transactions of a long act, on SQLite, so that others come to write."""
-    if not is_postgresql() and not connection.in_atomic_block:
+    if not is_postgresql() and not connection().in_atomic_block:
         time.sleep(0.02)
 
 
@@ -61,32 +63,32 @@ def keys_between(first: uuid.UUID, end: uuid.UUID, column: str = "key") -> str:
 
 
 @contextmanager
-def writing() -> Iterator[None]:
+def writing(*, using: str = ALIAS) -> Iterator[None]:
     """A transaction whose commit is on disk when it returns, whatever the server's default is."""
-    with transaction.atomic():
+    with transaction.atomic(using=using):
         if is_postgresql():
-            execute("SET LOCAL synchronous_commit = on")
+            execute("SET LOCAL synchronous_commit = on", using=using)
         yield
 
 
 @contextmanager
 def aggregating() -> Iterator[None]:
     """A transaction that groups many rows: with memory for its hash tables, and without compiling its queries first."""
-    with transaction.atomic():
+    with atomic():
         if is_postgresql():
             execute("SET LOCAL synchronous_commit = on; SET LOCAL work_mem = '128MB'; SET LOCAL jit = off")
         yield
 
 
 @contextmanager
-def snapshot() -> Iterator[None]:
+def snapshot(*, using: str) -> Iterator[None]:
     """A transaction in which every statement sees the same state, and which blocks no other."""
-    if connection.in_atomic_block:
+    if connections[using].in_atomic_block:
         yield
     elif is_postgresql():
-        with transaction.atomic():
-            execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            execute("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off")
+        with transaction.atomic(using=using):
+            execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY", using=using)
+            execute("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off", using=using)
             yield
     else:
         # Not atomic(): that begins with a write lock here (BEGIN IMMEDIATE), and a reader needs none.
@@ -124,14 +126,14 @@ def try_to_take_day(day: int) -> bool:
     return bool(fetch("SELECT pg_try_advisory_xact_lock(%s, %s)", [_DAY_LOCKS, day])[0][0])
 
 
-def delete(table: str, where: str) -> int:
+def delete(table: str, where: str, *, using: str = ALIAS) -> int:
     """Delete rows, on SQLite some at a time with pauses between, and return how many went."""
     if is_postgresql():
-        return execute(f"DELETE FROM {table} WHERE {where}")
+        return execute(f"DELETE FROM {table} WHERE {where}", using=using)
     some = f"SELECT rowid FROM {table} WHERE {where} LIMIT {batch_limit()}"
     removed = 0
     while True:
-        count = execute(f"DELETE FROM {table} WHERE rowid IN ({some})")
+        count = execute(f"DELETE FROM {table} WHERE rowid IN ({some})", using=using)
         removed += count
         if count < batch_limit():
             return removed
@@ -147,12 +149,12 @@ def insert_events(rows: Sequence[Row], batch_id: int) -> tuple[int, set[bytes]]:
     if not is_postgresql():
         marks = ", ".join(["%s"] * (len(row.COLUMNS) + 1))
         sql = f"INSERT INTO stats_event ({row.SQL}) VALUES ({marks}) ON CONFLICT (key) DO NOTHING"
-        with connection.cursor() as cursor:
+        with connection().cursor() as cursor:
             cursor.executemany(sql, [(each[0].hex(), *each[1:], batch_id) for each in rows])
             accepted = cursor.rowcount
         return accepted, set() if accepted == len(rows) else _conflicts_by_values(rows, batch_id)
     try:
-        with transaction.atomic():
+        with atomic():
             copy("stats_event", pack(rows, batch_id))
     except DatabaseError as error:
         if not isinstance(error.__cause__, psycopg.errors.UniqueViolation):
@@ -219,7 +221,7 @@ def pack(rows: Sequence[Row], batch_id: int) -> Iterator[bytes]:
 def copy(table: str, packed: Iterable[bytes]) -> None:
     """Send what `pack` made into a table."""
     sql = f"COPY {table} ({row.SQL}) FROM STDIN (FORMAT BINARY)"
-    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.cursor.copy(sql) as stream:
+    with connection().cursor() as cursor, connection().wrap_database_errors, cursor.cursor.copy(sql) as stream:
         for part in packed:
             stream.write(part)
 
@@ -283,15 +285,15 @@ def wait_for_folds() -> None:
 # --- SQL -------------------------------------------------------------------------------------------------------------
 
 
-def execute(sql: str, params: Sequence[Any] | None = None) -> int:
+def execute(sql: str, params: Sequence[Any] | None = None, *, using: str = ALIAS) -> int:
     """Run a statement and return how many rows it wrote."""
-    with connection.cursor() as cursor:
+    with connections[using].cursor() as cursor:
         cursor.execute(sql, params)
         return int(cursor.rowcount)
 
 
 def fetch(sql: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
     """Run a query and return its rows."""
-    with connection.cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 import structlog
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError
 
 from stats.counts import buckets
-from stats.ledger import announcing, closing, partitions, storage, suppressing, throttle_buckets
+from stats.ledger import closing, consumers, outbox, partitions, storage
 from stats.ledger.announcing import EventOf
+from stats.ledger.database import IS_APART, atomic, connection
 from stats.ledger.row import KEY, MINUTE, Row
 from stats.models import Batch, Day
 
@@ -50,7 +51,7 @@ def store(rows: Iterable[Row], *, now: datetime.datetime, event_of: EventOf | No
         try:
             return _store(ordered, now, event_of)
         except DatabaseError as error:
-            if attempt == _ATTEMPTS or connection.in_atomic_block or not storage.is_passing(error):
+            if attempt == _ATTEMPTS or connection().in_atomic_block or not storage.is_passing(error):
                 raise
             logger.warning("batch_stored_again", attempt=attempt, cause=str(error))
     raise AssertionError("unreachable")
@@ -66,7 +67,10 @@ def _store(ordered: Sequence[Row], now: datetime.datetime, event_of: EventOf | N
         closed = _closed(ordered, days)
         if closed:
             ordered = [row for row in ordered if row[0] not in closed]
-        accepted, conflicts = _insert(ordered, now, event_of) if ordered else (0, set())
+        accepted, conflicts, entry = _insert(ordered, now, event_of) if ordered else (0, set(), None)
+    if entry is not None:
+        # The events are stored for good, whatever becomes of this: it is done again then.
+        outbox.pass_on(entry, now=now)
     return Stored(accepted, len(ordered) - accepted - len(conflicts), frozenset(closed), frozenset(conflicts))
 
 
@@ -76,7 +80,9 @@ def _closed(ordered: Sequence[Row], days: set[int]) -> set[bytes]:
     return set() if taking == len(days) else closing.closed_rows(ordered, days)
 
 
-def _insert(ordered: Sequence[Row], now: datetime.datetime, event_of: EventOf | None) -> tuple[int, set[bytes]]:
+def _insert(
+    ordered: Sequence[Row], now: datetime.datetime, event_of: EventOf | None
+) -> tuple[int, set[bytes], outbox.Entry | None]:
     batch = Batch.objects.create(
         received_at=now,
         event_count=len(ordered),
@@ -84,26 +90,19 @@ def _insert(ordered: Sequence[Row], now: datetime.datetime, event_of: EventOf | 
         greatest_key=uuid.UUID(bytes=ordered[-1][0]),
     )
     accepted, conflicts = storage.insert_events(ordered, batch.pk)
+    entry = None
     if accepted == 0:
         batch.delete()
     elif accepted < len(ordered):
         Batch.objects.filter(pk=batch.pk).update(event_count=accepted)
     if accepted:
-        recent = throttle_buckets.recent_attempts(ordered, now)
-        told = announcing.targets(ordered) if event_of is not None else {}
-        evidence = suppressing.evidence_in(ordered) if event_of is not None else []
-        new = None
-        if accepted < len(ordered) and (recent or told or evidence):
-            new = storage.keys_of_batch(batch.pk, batch.least_key, batch.greatest_key)
-            recent = [row for row in recent if row[KEY] in new]
-        if recent:
-            throttle_buckets.add(recent)
-        if told and event_of is not None:
-            announcing.announce(ordered, told, event_of, new, now=now)
-        if evidence and event_of is not None:
-            # The last: it holds the organizations' lists until the end.
-            suppressing.suppress(evidence, event_of, new, now=now)
-    return accepted, conflicts
+        is_whole = accepted == len(ordered)
+        if IS_APART:
+            work = consumers.work_of(ordered, batch, event_of, is_whole=is_whole, now=now)
+            entry = outbox.write(batch, work, now=now) if work else None
+        else:
+            consumers.act(ordered, batch, event_of, is_whole=is_whole, now=now)
+    return accepted, conflicts, entry
 
 
 def ensure_days(days: Iterable[int], *, now: datetime.datetime) -> set[int]:
@@ -122,7 +121,7 @@ def ensure_days(days: Iterable[int], *, now: datetime.datetime) -> set[int]:
     missing = sorted(wanted - known.keys())
     if not missing and not stale:
         return gone
-    with transaction.atomic():
+    with atomic():
         partitions.create(missing, now=now)
         Day.objects.bulk_create((new_day(day, now) for day in missing), ignore_conflicts=True)
         # One after the other, in order, so that two who do this wait for each other in the same one.

@@ -1,4 +1,4 @@
-"""Passes the bounces and complaints of a batch to suppressions, in its transaction: no row keeps their recipients."""
+"""What the bounces and complaints of a batch tell suppressions: no row keeps their recipients."""
 
 import datetime
 from collections.abc import Collection, Sequence
@@ -8,7 +8,7 @@ from stats.kinds import Kind
 from stats.ledger.announcing import EventOf
 from stats.ledger.row import KEY, KIND, REASON, RECIPIENT, SERVER, Row
 from stats.reasons import Reason
-from suppressions.from_events import Evidence, suppress_recipients
+from suppressions.from_events import Evidence
 from suppressions.models import Reason as Why
 
 _BOUNCES = frozenset({Kind.BOUNCED.value, Kind.LATE_BOUNCE.value})
@@ -22,11 +22,11 @@ def evidence_in(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row[KIND] in _KINDS and row[RECIPIENT] and _reason(row) is not None]
 
 
-def suppress(rows: Sequence[Row], event_of: EventOf, new: Collection[bytes] | None, *, now: datetime.datetime) -> None:
-    """Suppress the recipients of those of the rows whose key is `new`; None: all are. Raises TooMuchWork."""
+def evidence_of(rows: Sequence[Row], event_of: EventOf, new: Collection[bytes] | None) -> list[Evidence]:
+    """Return what those of the rows say of their recipients whose key is `new`; None: all are. Raises TooMuchWork."""
     telling = [row for row in rows if new is None or row[KEY] in new]
     spend_on_suppressions(len(telling))
-    suppress_recipients([_evidence(row, event_of) for row in telling], now=now)
+    return [_evidence(row, event_of) for row in telling]
 
 
 def _reason(row: Row) -> Why | None:

@@ -1,6 +1,6 @@
 """Ten-second buckets of attempts by address and throttling rule, the input of throttle programs.
 
-They are written in the transaction that stores the events, so that a decision does not wait for the fold, and each event
+They are written as events are stored (stats.ledger.consumers), so that a decision does not wait for the fold, and each event
 counts once here, too.
 """
 
@@ -12,6 +12,7 @@ from core import sql_lists
 from stats.counts import buckets
 from stats.kinds import Kind
 from stats.ledger import storage
+from stats.ledger.database import CONFIGURATION
 from stats.ledger.row import ADDRESS, KEY, KIND, MINUTE, RULE, Row
 from stats.models import ThrottleBucket
 from throttling.backoff import BUCKET, LATENESS, LONGEST_WINDOW, Bucket
@@ -31,8 +32,8 @@ def recent_attempts(rows: Sequence[Row], now: datetime.datetime) -> list[Row]:
     return [row for row in rows if row[MINUTE] >= first and row[ADDRESS] and row[RULE] >= 0 and row[KIND] in _COLUMNS]
 
 
-def add(rows: Sequence[Row]) -> None:
-    """Add attempts to their buckets. In the order of the keys, so that two who do it wait for each other in the same one."""
+def summed(rows: Sequence[Row]) -> list[list[int]]:
+    """Return what attempts add to their buckets (address, rule, bucket, sent, deferred, failed), by bucket."""
     counted: Counter[tuple[int, int, int, int]] = Counter(
         (row[ADDRESS], row[RULE], int.from_bytes(row[KEY][:_TIME_BYTES], "big") // _MILLISECONDS, _COLUMNS[row[KIND]])
         for row in rows
@@ -40,7 +41,11 @@ def add(rows: Sequence[Row]) -> None:
     totals: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
     for (address, rule, bucket, column), number in counted.items():
         totals[address, rule, bucket][column] += number
-    values = [[*key, *numbers] for key, numbers in sorted(totals.items())]
+    return [[*key, *numbers] for key, numbers in sorted(totals.items())]
+
+
+def write(values: Sequence[Sequence[int]]) -> None:
+    """Add to buckets what `summed` returned. In its order, so that two who do it wait for each other in the same one."""
     for start in range(0, len(values), _ROWS_A_STATEMENT):
         some = values[start : start + _ROWS_A_STATEMENT]
         marks = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(some))
@@ -50,6 +55,7 @@ def add(rows: Sequence[Row]) -> None:
             " deferred = stats_throttlebucket.deferred + excluded.deferred,"
             " failed = stats_throttlebucket.failed + excluded.failed",
             [each for row in some for each in row],
+            using=CONFIGURATION,
         )
 
 
@@ -72,4 +78,4 @@ def read(address_ids: Iterable[int] | None, since: datetime.datetime) -> dict[tu
 
 def prune(*, now: datetime.datetime) -> None:
     """Delete the buckets that are no longer kept."""
-    storage.delete("stats_throttlebucket", f"bucket < {int((now - KEPT).timestamp()) // BUCKET:d}")
+    storage.delete("stats_throttlebucket", f"bucket < {int((now - KEPT).timestamp()) // BUCKET:d}", using=CONFIGURATION)

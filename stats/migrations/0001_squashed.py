@@ -13,6 +13,8 @@ class CreatePartitionedModel(migrations.CreateModel):
             super().database_forwards(app_label, schema_editor, from_state, to_state)
             return
         model = to_state.apps.get_model(app_label, self.name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
         sql, params = schema_editor.table_sql(model)
         schema_editor.execute(f"{sql} PARTITION BY RANGE (key)", params or None)
         schema_editor.deferred_sql.extend(schema_editor._model_indexes_sql(model))
@@ -1266,5 +1268,5 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["bucket"], name="stats_throttlebucket_bucket")],
             },
         ),
-        migrations.RunPython(leave_room, migrations.RunPython.noop),
+        migrations.RunPython(leave_room, migrations.RunPython.noop, hints={"ledger": True}),
     ]

@@ -15,6 +15,7 @@ from stats.models.counts import (
 )
 from stats.models.ledger import Batch, ClosedDay, Day, Event
 from stats.models.names import RecipientDomain, Sender, SenderDomain, Signature, Subject
+from stats.models.outbox import Consumer, ConsumerMark, OutboxEntry
 from stats.models.provider import Provider, ProviderDomain
 from stats.models.refusal import RefusalCount
 from stats.models.reply_rule import ReplyRule
@@ -39,6 +40,8 @@ __all__ = [
     "Batch",
     "Bucket",
     "ClosedDay",
+    "Consumer",
+    "ConsumerMark",
     "Count",
     "Day",
     "DomainCount",
@@ -46,6 +49,7 @@ __all__ = [
     "EventSource",
     "IngestToken",
     "LatencyCount",
+    "OutboxEntry",
     "Provider",
     "ProviderCount",
     "ProviderDomain",

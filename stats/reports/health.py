@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Min, Q, Subquery, Sum
 
+from stats.ledger import outbox
+from stats.ledger.database import IS_APART
 from stats.models import Batch, RollupRun
 
 # The fold runs every few seconds: a batch that has waited this long waits for a worker that does not come.
@@ -40,6 +42,8 @@ def problems(now: datetime.datetime) -> list[str]:
     behind = lag(now)
     if behind.is_too_long:
         found.append(f"{behind.events} events wait to be counted, the oldest for {behind.seconds / 60:.0f} minutes.")
+    if IS_APART and (left := outbox.waiting(now=now)):
+        found.append(f"Throttle programs, webhooks or suppressions have not been told of {left} batches.")
     latest = _latest_runs()
     checks = [run for kind, run in latest.items() if kind in (RollupRun.Kind.AUDIT, RollupRun.Kind.REBUILD)]
     last = max(checks, key=lambda run: (run.started_at, run.pk), default=None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from django.db import DatabaseError
 from django.db.models import Count as CountOf
 from django.db.models import Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
 
@@ -17,6 +18,7 @@ from ippools.models import IPPoolMember
 from servers.models import Server
 from stats.counts import buckets
 from stats.counts.buckets import Grain, Period
+from stats.ledger.database import has_failed
 from stats.models import (
     AddressCount,
     DomainCount,
@@ -28,7 +30,7 @@ from stats.models import (
     ServerCount,
 )
 from stats.models.names import OTHER
-from stats.reports.reader import COLUMNS, ZERO, Counts, counts_of, rows_of, sums_of, totals
+from stats.reports.reader import COLUMNS, ZERO, Beside, Counts, counts_of, rows_of, sums_of, totals
 
 DETAILED_DAYS = 30
 DETAILED_HOURS = 24
@@ -107,12 +109,21 @@ def month_and_total_by_address(
 
 
 def rank_pools(organization_id: int) -> list[int]:
-    """Return the ids of the organization's pools with addresses, least used of all time first: two queries."""
+    """Return the ids of the organization's pools with addresses, least used of all time first: two queries.
+
+    While the counts' own database is away, all count as unused: a new server need not wait for it.
+    """
     members: dict[int, list[int]] = {}
     pairs = IPPoolMember.objects.filter(pool__organization_pools__organization_id=organization_id)
     for pool_id, address_id in pairs.values_list("pool_id", "ip_address_id"):
         members.setdefault(pool_id, []).append(address_id)
-    sent = sent_by_address({each for ids in members.values() for each in ids}, None, buckets.EPOCH)
+    addresses = {each for ids in members.values() for each in ids}
+    try:
+        sent = sent_by_address(addresses, None, buckets.EPOCH)
+    except DatabaseError:
+        if not has_failed():
+            raise
+        sent = dict.fromkeys(addresses, 0)
     return sorted(members, key=lambda pk: order_of(pk, sum(sent[each] for each in members[pk]), len(members[pk])))
 
 
@@ -223,15 +234,14 @@ class BusyServer:
 
 
 def busiest_servers(server_ids: Iterable[int] | None, first_day: int, last_day: int, *, limit: int) -> list[BusyServer]:
-    """Return the servers that sent most over some days and still have a record, with their names. One query."""
+    """Return the servers that sent most over some days and still have a record, with their names. One query,
+    two where the counts are in a database of their own."""
     rows = rows_of(ServerCount, Grain.DAY, range(first_day, last_day + 1), server_id=server_ids)
-    records = Server.objects.filter(pk=OuterRef("server_id"))
-    columns = {"name": "name", "organization": "organization__name", "deleted_at": "deleted_at"}
+    columns = {"of_name": "name", "of_organization": "organization__name", "of_deleted_at": "deleted_at"}
+    servers = Beside(Server.objects.all(), "server_id", **columns)
     ranked = (
         rows.values("server_id")
-        .annotate(
-            **totals(ServerCount), **{f"of_{key}": Subquery(records.values(name)[:1]) for key, name in columns.items()}
-        )
+        .annotate(**totals(ServerCount), **servers.annotations())
         .order_by("-total_sent", "server_id")[:limit]
     )
     return [
@@ -239,7 +249,7 @@ def busiest_servers(server_ids: Iterable[int] | None, first_day: int, last_day: 
             row["server_id"], row["of_name"], row["of_organization"], row["of_deleted_at"] is not None,
             counts_of(row, prefix="total_"),
         )
-        for row in ranked
+        for row in servers.filled(ranked)
         if row["of_name"] is not None
     ]  # fmt: skip
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from django.db.models import QuerySet, Sum
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
 
 from core import sql_lists
 from stats.counts.buckets import Grain
+from stats.ledger.database import IS_APART, across
 from stats.models import Bucket
 
 
@@ -33,7 +34,7 @@ class Counts:
 
 COLUMNS = tuple(column.name for column in fields(Counts))
 ZERO = Counts()
-# Ids of a column: a list, a query of them, or all (None).
+# Ids of a column: a list, a query of them (`.values(…)`), or all (None).
 type Ids = Iterable[int] | QuerySet[Any] | None
 
 
@@ -45,7 +46,7 @@ def rows_of(counts: type[Bucket], grain: Grain, buckets: Iterable[int], **ids: I
     rows = counts._default_manager.filter(grain=grain, bucket__in=list(buckets))
     for column, wanted in ids.items():
         if wanted is not None:
-            chosen = wanted if isinstance(wanted, QuerySet) else sql_lists.ids(wanted)
+            chosen = across(wanted) if isinstance(wanted, QuerySet) else sql_lists.ids(wanted)
             rows = rows.filter(**{f"{column}__in": chosen})
     return rows
 
@@ -75,3 +76,33 @@ def totals(counts: type[Any]) -> dict[str, Sum]:
 def counts_of(row: dict[str, Any], kinds: Iterable[str] = COLUMNS, prefix: str = "") -> Counts:
     """Return the counts of a row that a query returned."""
     return Counts(**{name: row[prefix + name] for name in kinds})
+
+
+class Beside:
+    """What configuration says of a column's ids, beside their counts.
+
+    In the query of the counts where there is one database; by a second one, over the rows that were found, where there are two.
+    """
+
+    def __init__(self, records: QuerySet[Any, Any], key: str, **columns: str) -> None:
+        """`columns`: what they are called in the rows, and where the records have them."""
+        self._records, self._key, self._columns = records.order_by(), key, columns
+
+    def annotations(self) -> dict[str, Any]:
+        """Return what the query of the counts is annotated with."""
+        if IS_APART:
+            return {}
+        record = self._records.filter(pk=OuterRef(self._key))
+        return {name: Subquery(record.values(column)[:1]) for name, column in self._columns.items()}
+
+    def filled(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the query's rows with these columns; None where there is no such record."""
+        found = list(rows)
+        if not IS_APART or not found:
+            return found
+        wanted = self._records.filter(pk__in=sql_lists.ids({row[self._key] for row in found}))
+        known = {pk: values for pk, *values in wanted.values_list("pk", *self._columns.values())}
+        nothing = [None] * len(self._columns)
+        for row in found:
+            row.update(zip(self._columns, known.get(row[self._key], nothing), strict=True))
+        return found

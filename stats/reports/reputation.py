@@ -6,6 +6,7 @@ from typing import NamedTuple
 from django.db.models import OuterRef, Subquery
 
 from stats.counts.buckets import Grain
+from stats.ledger.database import IS_APART
 from stats.models import AddressCount, Provider, ProviderCount
 from stats.reports.queries import OTHER_PROVIDERS
 from stats.reports.reader import Counts, rows_of, sums_of
@@ -62,7 +63,10 @@ def by_address_and_provider(
 def by_address_and_named_provider(
     address_ids: Iterable[int], first_day: int, last_day: int
 ) -> tuple[dict[int, dict[int, Counts]], dict[int, str]]:
-    """Return `by_address_and_provider`, and what the providers in it are called. One query."""
+    """Return `by_address_and_provider`, and what the providers in it are called. One query, two where the counts are in a
+    database of their own."""
+    if IS_APART:
+        return by_address_and_provider(address_ids, first_day, last_day), provider_names()
     name = Subquery(Provider.objects.filter(pk=OuterRef("provider_id")).values("name")[:1])
     found: dict[int, dict[int, Counts]] = {}
     names = {0: OTHER_PROVIDERS}

@@ -130,7 +130,8 @@ def test_metrics_answer_without_a_database(probe: Client, monkeypatch: pytest.Mo
     def away(*args: object) -> None:
         raise DatabaseError("away")
 
-    monkeypatch.setattr("config.metrics.Installation._gauges", away)
+    for part in ("_of_jobs", "_of_events", "_of_alerts"):
+        monkeypatch.setattr(f"config.metrics.Installation.{part}", away)
     answer = probe.get("/metrics")
     assert answer.status_code == 200
     assert b"sluice_jobs" not in answer.content

@@ -44,6 +44,13 @@ def test_the_embedded_default_needs_nothing() -> None:
     [
         ("DATABASE_URL", "sqlite:///x", "DATABASE_URL must name a PostgreSQL database"),
         ("DATABASE_REPLICA_URL", "sqlite:///x", "DATABASE_REPLICA_URL must name a PostgreSQL database"),
+        ("STATS_DATABASE_URL", "sqlite:///x", "STATS_DATABASE_URL must name a PostgreSQL database"),
+        # Whoever signs in, and whatever the options are.
+        (
+            "STATS_DATABASE_URL",
+            "postgresql://other:x@127.0.0.1:5432/sluice?sslmode=require",
+            "STATS_DATABASE_URL names the database of DATABASE_URL",
+        ),
         ("SECRET_KEY", "", "SECRET_KEY is not set"),
         ("SECRET_KEY", "short", "SECRET_KEY is too easy to guess"),
         ("SECRET_KEY", "a" * 60, "SECRET_KEY is too easy to guess"),
@@ -75,6 +82,11 @@ def test_the_embedded_default_needs_nothing() -> None:
 def test_it_rejects_what_is_missing_or_unsafe(variable: str, value: str, sentence: str) -> None:
     [told] = production.refusals({**WHOLE, variable: value})
     assert told.startswith(sentence)
+
+
+def test_a_second_database_needs_the_first() -> None:
+    [told] = production.refusals({"STATS_DATABASE_URL": "postgres://sluice:secret@127.0.0.1:5433/stats"})
+    assert told == "STATS_DATABASE_URL names a database beside that of DATABASE_URL, which is not set."
 
 
 def test_it_names_all_that_is_missing_at_once_and_no_traceback() -> None:

@@ -54,6 +54,21 @@ class Installation:
         server = cluster.start_again(self.folder, self.database_url)
         self.started.callback(processes.end, server, signal.SIGINT)
 
+    # --- The statistics' own PostgreSQL, where it is given
+
+    @contextlib.contextmanager
+    def stats_session(self) -> Iterator[psycopg.Connection[Any]]:
+        url = self.sluice.environment["STATS_DATABASE_URL"]
+        with psycopg.connect(url, application_name="faults", autocommit=True) as connection:
+            yield connection
+
+    def stop_statistics(self) -> None:
+        cluster.stop_at_once(self.folder / servers.STATS)
+
+    def start_statistics(self) -> None:
+        server = cluster.start_again(self.folder / servers.STATS, self.sluice.environment["STATS_DATABASE_URL"])
+        self.started.callback(processes.end, server, signal.SIGINT)
+
     # --- Valkey
 
     @contextlib.contextmanager

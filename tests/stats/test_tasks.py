@@ -43,6 +43,7 @@ def test_every_scheduled_task_exists() -> None:
             "decide_send_limits",
             "decide_warm_up",
             "fold_batches",
+            "pass_on_batches",
             "roll_up_day",
             "audit_counts",
             "make_partitions",

@@ -11,7 +11,7 @@ from core.audit import Actor
 from servers.models import Server
 from servers.provisioning import delete_server
 from stats.intake.ingest import Reporter, ingest
-from stats.ledger import suppressing
+from stats.ledger import consumers
 from stats.models import Batch, Event
 from suppressions import rules
 from suppressions.models import BounceCount, Suppression
@@ -167,7 +167,7 @@ def test_events_and_suppressions_come_into_being_together(acme: Tenant, monkeypa
     def fail(*args: object, **named: object) -> None:
         raise RuntimeError("the transaction is gone")
 
-    monkeypatch.setattr(suppressing, "suppress_recipients", fail)
+    monkeypatch.setattr(consumers, "suppress_recipients", fail)
     with pytest.raises(RuntimeError):
         take(bounce(acme))
     assert (Event.objects.count(), Batch.objects.count(), Suppression.objects.count()) == (0, 0, 0)

@@ -15,7 +15,14 @@ from cryptography.fernet import Fernet
 from tools import migrated, panel, processes
 from tools import postgresql as cluster
 
-PRODUCTION = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SLUICE_ENCRYPTION_KEYS", "ALLOWED_HOSTS")
+PRODUCTION = (
+    "DATABASE_URL",
+    "STATS_DATABASE_URL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "SLUICE_ENCRYPTION_KEYS",
+    "ALLOWED_HOSTS",
+)
 FOLDER = "SLUICE_FAULTS_FOLDER"
 
 

@@ -1,0 +1,26 @@
+"""`manage.py migrate`: Django's own, of both databases where the statistics have one of their own."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.commands import migrate
+
+from stats.ledger.database import ALIAS, CONFIGURATION
+
+
+class Command(migrate.Command):
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)  # type: ignore[arg-type]  # the types want Django's own class
+        # Unless one is named: all that have tables of ours.
+        parser.set_defaults(database=None)
+
+    def get_check_kwargs(self, options: Any) -> Any:
+        return {**super().get_check_kwargs(options), "databases": _databases(options)}
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for database in _databases(options):
+            super().handle(*args, **{**options, "database": database})
+
+
+def _databases(options: Any) -> list[str]:
+    return [options["database"]] if options["database"] else list(dict.fromkeys((CONFIGURATION, ALIAS)))
