@@ -41,6 +41,7 @@ CONDITIONS = {
     "back_off": Condition("Address backs off", "slow_motion_video"),
     "address_drained": Condition("Address drained or in trouble", "healing"),
     "warm_up_repeated": Condition("Warm-up does not advance", "replay"),
+    "network_contested": Condition("SMTP-IP network of several organizations", "join_inner"),
     "send_limit": Condition("Send limit approached or reached", "speed"),
     "quota": Condition("Quota nearly used", "production_quantity_limits"),
     "events_refused": Condition("Events refused", "report"),

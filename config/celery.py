@@ -46,6 +46,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("send alerts", "alerts.tasks.send", timedelta(seconds=15), 15),
     ("write weekly reports", "alerts.tasks.write_reports", crontab(minute=25), 1800),
     ("forget old alerts", "alerts.tasks.forget_old", crontab(minute=35, hour=1), 3600),
+    ("settle client networks", "servers.tasks.settle_client_networks", timedelta(seconds=60), 55),
     ("check domains", "servers.tasks.check_domains", timedelta(seconds=60), 55),
     ("resume paused addresses", "ippools.tasks.resume_addresses", timedelta(seconds=30), 30),
     ("check addresses", "ippools.tasks.check_addresses", timedelta(seconds=60), 55),

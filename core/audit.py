@@ -28,6 +28,7 @@ UNRECORDED = frozenset(
         "permalink_since",
         # Only the person of an account can decline an invitation: the organization is not told that there is one.
         "declined_at",
+        "is_contested",
     }
 )
 

@@ -2,18 +2,38 @@
 
 A node takes mail of a client for the server with the narrowest network. Whoever could have one within another customer's, or
 around all that have none, would get mail that is not theirs: only the platform, which knows its customers, may decide that.
+
+So no act of an organization makes an overlap, and what returns with a restored server is held where its addresses are in use by
+others by then. An overlap that is there all the same, about which the platform has not decided, is contested: nodes take no
+mail by either network, since nothing says which is right.
 """
 
+import datetime
 import ipaddress
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+from django.db import transaction
 
 from core.errors import Fault, Invalid
 from core.locks import advisory
+from core.models import KeyQuerySet
 from servers.models import Credential
 
 # The shortest prefixes of public networks that people of an organization may have, by IP version.
 SHORTEST = {4: 16, 6: 32}
 
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Claim(NamedTuple):
+    """A network that an organization takes mail by; `is_shared`: the platform has decided that it may overlap others."""
+
+    id: int
+    network: str
+    organization: int
+    is_shared: bool
 
 
 def refuse_foreign(network: Network, *, organization_id: int) -> None:
@@ -23,11 +43,63 @@ def refuse_foreign(network: Network, *, organization_id: int) -> None:
     """
     if network.prefixlen < SHORTEST[network.version] and not network.is_private:
         raise Invalid(Fault("network", f"must not be larger than /{SHORTEST[network.version]}: ask the platform"))
+    if overlaps_others(network, organization_id=organization_id):
+        raise Invalid(Fault("network", "has addresses that are in use by another organization: ask the platform"))
+
+
+def overlaps_others(network: Network, *, organization_id: int) -> bool:
+    """Whether another organization has a network with some of these addresses, until the caller's transaction ends."""
     # Of two organizations that claim it at once, one has it.
     advisory("servers.client_networks")
-    of_others = Credential.objects.filter(kind=Credential.Kind.SMTP_IP, server__deleted_at=None)
-    of_others = of_others.exclude(server__organization_id=organization_id)
-    for text in of_others.values_list("network", flat=True):
-        other = ipaddress.ip_network(text)
-        if other.version == network.version and other.overlaps(network):
-            raise Invalid(Fault("network", "has addresses that are in use by another organization: ask the platform"))
+    of_others = _of_living().exclude(server__organization_id=organization_id)
+    return any(_overlap(network, _read(text)) for text in of_others.values_list("network", flat=True))
+
+
+def contested(claims: Iterable[Claim]) -> set[int]:
+    """Return the ids of the claims that overlap another organization's, where neither is shared."""
+    found: set[int] = set()
+    # Two networks are apart, or one is within the other: each is compared with those around it alone.
+    around: list[Claim] = []
+    for claim in sorted(claims, key=_place):
+        network = _read(claim.network)
+        while around and not _overlap(network, _read(around[-1].network)):
+            around.pop()
+        for each in around:
+            if each.organization != claim.organization and not (each.is_shared or claim.is_shared):
+                found |= {each.id, claim.id}
+        around.append(claim)
+    return found
+
+
+@transaction.atomic
+def settle(*, at: datetime.datetime) -> int:
+    """Write which credentials are contested, and return how many of them are.
+
+    For pages and alerts: nodes get none of those that overlap among their own, whatever is written here.
+    """
+    advisory("servers.client_networks")
+    usable = _of_living().usable(at).values_list("pk", "network", "server__organization_id", "shares_network")
+    found = contested(Claim(*row) for row in usable)
+    marked = set(Credential.objects.filter(is_contested=True).values_list("pk", flat=True))
+    for ids, is_contested in ((marked - found, False), (found - marked, True)):
+        if ids:
+            Credential.objects.filter(pk__in=ids).update(is_contested=is_contested)
+    return len(found)
+
+
+def _of_living() -> KeyQuerySet[Credential]:
+    return Credential.objects.filter(kind=Credential.Kind.SMTP_IP, server__deleted_at=None)
+
+
+def _place(claim: Claim) -> tuple[int, int, int]:
+    network = _read(claim.network)
+    return network.version, int(network.network_address), network.prefixlen
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.overlaps(other)
+
+
+@lru_cache(10_000)
+def _read(text: str) -> Network:
+    return ipaddress.ip_network(text)

@@ -11,7 +11,7 @@ from core import keys
 from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
 from core.encryption import decrypt, encrypt
-from core.errors import Conflict, Fault, Invalid, NotFound
+from core.errors import Conflict, Fault, Invalid, NotAllowed, NotFound
 from core.texts import clean_name
 from servers import client_networks, quotas
 from servers.access import is_platforms
@@ -69,7 +69,9 @@ def create_network_credential(*, server: Server, name: str, network: str, actor:
     clients = _read_network(network)
     credential.network = str(clients)
     _refuse_deleted(server)
-    if not is_platforms(actor):
+    if is_platforms(actor):
+        credential.shares_network = client_networks.overlaps_others(clients, organization_id=server.organization_id)
+    else:
         client_networks.refuse_foreign(clients, organization_id=server.organization_id)
     quotas.refuse_beyond(lock_organization_of(server), "max_credentials")
     credential.save(force_insert=True)
@@ -114,8 +116,44 @@ def hold_credential(*, credential: Credential, at: datetime.datetime, actor: Act
 
 @transaction.atomic
 def release_credential(*, credential: Credential, actor: Actor) -> Credential:
-    """Let a held credential work again; releasing one that is not held changes nothing."""
+    """Let a held credential work again; releasing one that is not held changes nothing.
+
+    A network that overlaps another organization's is released by the platform alone.
+    """
+    found = _locked(credential)
+    if found.kind == Credential.Kind.SMTP_IP and found.held_at is not None:
+        organization_id, network = found.server.organization_id, ipaddress.ip_network(found.network)
+        if is_platforms(actor):
+            is_shared = client_networks.overlaps_others(network, organization_id=organization_id)
+            _share(found, is_shared=is_shared, actor=actor)
+        else:
+            client_networks.refuse_foreign(network, organization_id=organization_id)
     return _set_held(credential, None, actor, "credential.released")
+
+
+@transaction.atomic
+def share_network(*, credential: Credential, actor: Actor) -> Credential:
+    """Decide that the credential's network may overlap other organizations': its node takes mail by it. The platform's act."""
+    found = _locked(credential)
+    if found.kind != Credential.Kind.SMTP_IP:
+        raise Conflict("The credential has no network")
+    if not is_platforms(actor):
+        raise NotAllowed("Only the platform decides about networks of several organizations")
+    _share(found, is_shared=True, actor=actor)
+    return found
+
+
+@transaction.atomic
+def hold_returning(*, server: Server, at: datetime.datetime, actor: Actor) -> int:
+    """Hold the networks of a restored server that others' clients are in by now, and return how many there were."""
+    returning = Credential.objects.filter(server=server, kind=Credential.Kind.SMTP_IP, held_at=None)
+    held = 0
+    for each in returning.select_related("server"):
+        network = ipaddress.ip_network(each.network)
+        if client_networks.overlaps_others(network, organization_id=each.server.organization_id):
+            _set_held(each, at, actor, "credential.held")
+            held += 1
+    return held
 
 
 @transaction.atomic
@@ -144,6 +182,16 @@ def _locked(credential: Credential) -> Credential:
 def _refuse_deleted(server: Server) -> None:
     if not Server.objects.living().filter(pk=server.pk).exists():
         raise NotFound("The server could not be found")
+
+
+def _share(credential: Credential, *, is_shared: bool, actor: Actor) -> None:
+    if credential.shares_network == is_shared:
+        return
+    before = snapshot(credential)
+    credential.shares_network = is_shared
+    save_change(
+        credential, before, act="credential.changed", actor=actor, organization_id=credential.server.organization_id
+    )
 
 
 def _set_held(credential: Credential, held_at: datetime.datetime | None, actor: Actor, act: str) -> Credential:

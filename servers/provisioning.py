@@ -278,6 +278,8 @@ def delete_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Ser
 def restore_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Server:
     """Restore a deleted server with its keys; Conflict if its name or permalink has been taken.
 
+    Networks of its SMTP-IP credentials that another organization has taken meanwhile are held.
+
     A pool that was withdrawn from the organization meanwhile is withdrawn from the server too, and so are rules by it.
     """
     organization = lock_organization_of(server)
@@ -299,7 +301,9 @@ def restore_server(*, server: Server, at: datetime.datetime, actor: Actor) -> Se
             actor=actor, act="ip_pool_rule.deleted", target=rule, before=snapshot(rule), organization_id=organization.pk
         )
         rule.delete()
-    return _saved(actor, "server.restored", locked, before)
+    restored = _saved(actor, "server.restored", locked, before)
+    credentials.hold_returning(server=restored, at=at, actor=actor)
+    return restored
 
 
 def _assign(record_: Organization | Server, changes: dict[str, Any], allowed: AbstractSet[str]) -> None:

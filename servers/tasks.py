@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from servers import invitations
+from servers import client_networks, invitations
 from servers.domain_checks import check_due_domains
 from servers.due_domains import recheck_domains_of_changed_pools
 from servers.models import Invitation
@@ -17,6 +17,12 @@ def check_domains() -> None:
     """Check the domains that are due against DNS."""
     recheck_domains_of_changed_pools(at=timezone.now())
     check_due_domains(seconds=SWEEP_SECONDS)
+
+
+@shared_task
+def settle_client_networks() -> None:
+    """Mark the SMTP-IP credentials whose networks overlap another organization's, about which nobody has decided."""
+    client_networks.settle(at=timezone.now())
 
 
 @shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)

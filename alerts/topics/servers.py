@@ -1,4 +1,4 @@
-"""Suspended servers, and those that have reached a send limit, or nearly."""
+"""Suspended servers, those that have reached a send limit, or nearly, and client networks of several organizations."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,16 @@ from alerts.links import change_url
 from alerts.scope import among
 from alerts.topics.look import MOMENT, Look
 from servers import send_limits
-from servers.models import SendLimitMark, Server
+from servers.models import Credential, SendLimitMark, Server
 from servers.send_limits import FIELDS, Level, Usage
 from stats import send_limits as counted
 
 _SUSPENDED = Group("warn", "server_suspended", "servers are suspended", "servers.server")
 _LIMITED = Group("warn", "send_limit", "servers have reached a send limit, or nearly", "servers.server")
-GROUPS = (_SUSPENDED, _LIMITED)
+_CONTESTED = Group(
+    "bad", "network_contested", "SMTP-IP networks overlap those of other organizations", "servers.credential"
+)
+GROUPS = (_SUSPENDED, _LIMITED, _CONTESTED)
 
 
 def questions(look: Look) -> list[Question]:
@@ -43,6 +46,13 @@ def questions(look: Look) -> list[Question]:
             whose | {name: F(name) for name in FIELDS.values()} | {"mark": Subquery(telling[:1])},
             look.named,
         ),
+        Question(
+            "network_contested",
+            among(Credential.objects.filter(is_contested=True), "server__organization_id", look.scope.organization_ids),
+            {"pk": F("pk"), "network": F("network"), "server": F("server__name")}
+            | {"organization": F("server__organization__name")},
+            look.named,
+        ),
     ]
 
 
@@ -53,9 +63,16 @@ def items(look: Look, answers: Answers) -> list[Item]:
     if limited and limited[0].of_all <= look.named:
         used = counted.usage([_server(row) for row in limited], look.at)
     return [
+        *lines(answers["network_contested"], named=look.named, group=_CONTESTED, one=_contested),
         *lines(answers["server_suspended"], named=look.named, group=_SUSPENDED, one=_suspended),
         *lines(limited, named=look.named, group=_LIMITED, one=lambda row: _limited(row, used.get(row["pk"], []))),
     ]
+
+
+def _contested(row: Row) -> Item:
+    text = f"No mail is taken from {row['network']} for server {row['server']} of {row['organization']}"
+    why = "Another organization has some of its addresses as SMTP-IP clients, too: the platform decides"
+    return Item("bad", "network_contested", text, why, change_url("servers.credential", row["pk"]))
 
 
 def words(level: Level | None, usage: Usage) -> str:

@@ -25,6 +25,7 @@ from nodes.policy.model import (
 from nodes.policy.platform import Platform, ServerRow
 from nodes.stand_ins import of_addresses
 from servers import send_limits
+from servers.client_networks import Claim, contested
 from servers.models import Credential, SendLimitMark, Server
 from stats import warm_up
 from stats.ledger.database import CONFIGURATION
@@ -173,22 +174,27 @@ def read_overlay(*, virtual_mtas: Collection[int], servers: Mapping[int, str], a
         credentials = (
             Credential.objects.usable(at)
             .filter(kind__in=[Credential.Kind.SMTP, Credential.Kind.SMTP_IP])
-            .filter(server_id__in=ids(servers), server__deleted_at=None)
+            .filter(server_id__in=ids(servers), server__deleted_at=None, is_contested=False)
             .order_by("pk")
         )
         keys, networks = [], []
-        rows = credentials.values_list("pk", "key_digest", "network", "server_id", "expires_at")
-        for pk, digest, network, server, expires_at in rows:
+        of_claim = ("server__organization_id", "shares_network")
+        for pk, digest, network, server, expires_at, organization, is_shared in credentials.values_list(
+            "pk", "key_digest", "network", "server_id", "expires_at", *of_claim
+        ):
             if digest is None:
-                networks.append(SmtpNetwork(pk, network, servers[server], expires_at))
+                claim = Claim(pk, network, organization, is_shared)
+                networks.append((claim, SmtpNetwork(pk, network, servers[server], expires_at)))
             else:
                 keys.append(SmtpKey(pk, digest, servers[server], expires_at))
+        # Also of what nobody has marked yet.
+        refused = contested(claim for claim, _ in networks)
         return Overlay(
             paused=tuple(paused.values_list("pk", flat=True)),
             suspended=tuple(_suspensions(stopped, servers, at)),
             deferred=tuple(_deferrals(reached, {pk: servers[pk] for pk, *_ in stopped})),
             keys=tuple(keys),
-            networks=tuple(networks),
+            networks=tuple(network for claim, network in networks if claim.id not in refused),
             caps={pk: tuple(found) for pk, found in sorted(found_caps.items())},
             resting=_resting(virtual_mtas, warming, at),
         )

@@ -12,12 +12,14 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from core.texts import counted
 from panel import revealed_keys
+from panel.alert_filter import AlertFilter
 from panel.bulk import actions, acts
 from panel.filters import RecordFilter, by_emptiness
 from panel.forms.fields import text_input
 from panel.pages.server_children import ServerChildAdmin, ServerChildForm
 from panel.record_actions import ActForm, act, actor_of
-from servers import credentials, rotation
+from panel.viewer import viewer_of
+from servers import client_networks, credentials, rotation
 from servers.models import Credential
 from servers.smtp_users import smtp_user_of
 
@@ -66,6 +68,9 @@ class RotateForm(ActForm):
     )
 
 
+_STATES = {"usable": "success", "held": "warning", "expired": "danger", "overlaps another’s": "danger"}
+
+
 def smtp_user(credential: Credential) -> dict[str, str]:
     """Return the user name that goes with a key for SMTP; an API key needs none."""
     return {"SMTP user": smtp_user_of(credential.server)} if credential.kind == Credential.Kind.SMTP else {}
@@ -83,6 +88,7 @@ class CredentialAdmin(ServerChildAdmin):
     form = CredentialForm
     list_display = ["name", "server", "organization", "kind", "key_start", "state", "last_used_at", "expires_at"]
     list_filter = [
+        AlertFilter,
         ("server", RecordFilter),
         "kind",
         ("held_at", by_emptiness("state", empty="Not held", filled="Held")),
@@ -96,9 +102,13 @@ class CredentialAdmin(ServerChildAdmin):
     fieldsets = ((None, {"fields": ["name", "can_manage_organization", "expires_at", "key_start", "last_used_at"]}),)
     readonly_fields = ["key_start", "last_used_at"]
     actions = [actions.action(acts.hold_credentials), actions.action(acts.release_credentials)]
-    actions_detail = ["reveal", "rotate", "hold", "release"]
+    actions_detail = ["reveal", "rotate", "hold", "release", "share"]
     shown_once_notice = SHOWN_ONCE
     restorable = ("name", "expires_at", "can_manage_organization")
+
+    def has_share_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        """The platform knows whose clients are whose."""
+        return viewer_of(request).is_platform and self.has_change_permission(request, obj)
 
     def has_reveal_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         """Users who can change a key can read it; analysts cannot."""
@@ -112,10 +122,12 @@ class CredentialAdmin(ServerChildAdmin):
     def key_start(self, record: Credential) -> str:
         return record.network or f"{record.key_prefix}…"
 
-    @display(description="State", label={"usable": "success", "held": "warning", "expired": "danger"})
+    @display(description="State", label=_STATES)
     def state(self, record: Credential) -> str:
         if record.held_at is not None:
             return "held"
+        if record.is_contested:
+            return "overlaps another’s"
         is_expired = record.expires_at is not None and record.expires_at <= timezone.now()
         return "expired" if is_expired else "usable"
 
@@ -178,6 +190,19 @@ class CredentialAdmin(ServerChildAdmin):
     def release(self, request: HttpRequest, record: Credential, form: ActForm) -> str:
         credentials.release_credential(credential=record, actor=actor_of(request))
         return f"{record} is released."
+
+    @act(
+        title="Allow the overlap",
+        description="Other organizations’ networks have some of its addresses. Once it is allowed, a client is of the narrowest"
+        " network that has it.",
+        icon="join_inner",
+        permission="share",
+        fits=lambda record: record.is_contested,
+    )
+    def share(self, request: HttpRequest, record: Credential, form: ActForm) -> str:
+        credentials.share_network(credential=record, actor=actor_of(request))
+        client_networks.settle(at=timezone.now())
+        return f"{record} may overlap others."
 
     def restore(self, request: HttpRequest, record: Credential, state: dict[str, Any]) -> None:
         if state["expires_at"] is not None:

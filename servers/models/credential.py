@@ -30,6 +30,10 @@ class Credential(Key):
     key_ciphertext = CiphertextField(blank=True, editable=False)
     # A CIDR such as 192.0.2.0/24, for SMTP-IP only.
     network = models.CharField(max_length=43, blank=True)
+    # The platform has decided that it may overlap other organizations' (servers/client_networks.py).
+    shares_network = models.BooleanField(default=False, db_default=False, editable=False)
+    # Its network overlaps another organization's, and nobody has decided: nodes take no mail by it.
+    is_contested = models.BooleanField(default=False, db_default=False, editable=False)
     # The one that servers/create makes, and makes again where it is missing.
     is_default = models.BooleanField(default=False, editable=False)
     can_manage_organization = models.BooleanField(

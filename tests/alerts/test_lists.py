@@ -19,7 +19,7 @@ from core.audit import Actor
 from ippools.models import AddressCap, AddressDrain, AddressIdentity, Blocklist, IPAddress, Listing, WarmUp, WarmUpDay
 from nodes.models import NodeReport
 from panel import alert_filter
-from servers.models import Organization, SendLimitMark, Server
+from servers.models import Credential, Organization, SendLimitMark, Server
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.intake.event_sources import make_source
@@ -164,6 +164,13 @@ def domain_unverified(of: Any, n: int) -> Any:
 @scene
 def server_suspended(of: Any, n: int) -> Any:
     return server(of, suspended_at=A_MOMENT, suspension_reason="Complaints")
+
+
+@scene
+def network_contested(of: Any, n: int) -> Any:
+    return Credential.objects.create(
+        server=server(of), kind="smtp_ip", name="Office", network=f"10.0.{n}.0/24", is_contested=True
+    )
 
 
 @scene

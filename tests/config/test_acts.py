@@ -273,7 +273,8 @@ WRITES = {
     "ippools.warm_ups": {"begin", "begin_many", "hold", "release", "stop", "finish", "decide"},
     "servers.address_file": {"import_rows"},
     "servers.credentials": {
-        "create_credential", "create_network_credential", "rotate_credential", "reveal_key", "delete_credential",
+        "hold_returning", "share_network", "create_credential", "create_network_credential",
+        "rotate_credential", "reveal_key", "delete_credential",
     },
     "servers.domain_checks": {"check_domain", "record_verification"},
     "servers.domains": {"delete_domain", "verify_domain"},

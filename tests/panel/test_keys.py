@@ -9,9 +9,10 @@ from django.urls import reverse
 from core.encryption import decrypt
 from core.keys import digest
 from core.models import ApiToken, AuditEntry, User
+from servers import client_networks
 from servers.models import Credential, Membership
 from stats.models import EventSource, IngestToken
-from tests.panel.conftest import sign_in
+from tests.panel.conftest import NOW, sign_in
 
 YES = {"_form_submitted": "on"}
 
@@ -179,3 +180,28 @@ def test_staff_make_tokens_for_themselves_alone(acme, platform):
     assert client.post(reverse("admin:core_apitoken_add"), {"name": "mine", "user": platform.staff.pk}).context[
         "secrets"
     ]
+
+
+def test_of_networks_of_two_organizations_the_page_tells_and_the_platform_decides(acme, globex, platform, root):
+    for tenant in (acme, globex):
+        Credential.objects.create(server=tenant.server, kind="smtp_ip", name="Office", network="198.51.100.0/24")
+    client_networks.settle(at=NOW)
+    theirs = acme.server.credentials.get(kind="smtp_ip")
+    owner = sign_in(acme.owner)
+    page = owner.get(reverse("admin:servers_credential_changelist"), {"alert": "network_contested"}).content.decode()
+    assert "overlaps another’s" in page
+    assert "lobex" not in page
+    share = act_url(theirs, "share")
+    assert (
+        "Allow the overlap"
+        not in owner.get(reverse("admin:servers_credential_change", args=[theirs.pk])).content.decode()
+    )
+    assert owner.post(share, YES).status_code == 403
+    theirs.refresh_from_db()
+    assert (theirs.is_contested, theirs.shares_network) == (True, False)
+    assert root.post(share, YES).status_code == 302
+    theirs.refresh_from_db()
+    assert (theirs.is_contested, theirs.shares_network) == (False, True)
+    entry = AuditEntry.objects.latest("pk")
+    assert (entry.act, entry.organization_id) == ("credential.changed", acme.organization.pk)
+    assert not Credential.objects.filter(is_contested=True).exists()

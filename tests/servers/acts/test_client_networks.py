@@ -3,11 +3,20 @@
 import pytest
 
 from core.audit import Actor
-from core.errors import Invalid
+from core.errors import Invalid, NotAllowed
 from core.models import User
-from servers.credentials import create_network_credential, delete_credential, hold_credential
+from nodes.policy.read import read_overlay
+from servers import client_networks
+from servers.client_networks import Claim, contested
+from servers.credentials import (
+    create_network_credential,
+    delete_credential,
+    hold_credential,
+    release_credential,
+    share_network,
+)
 from servers.models import Credential
-from servers.provisioning import delete_server
+from servers.provisioning import delete_server, restore_server, suspend_server
 from tests.cast import ANN, NOW, SYSTEM
 from tests.races import at_once, in_the_open
 
@@ -63,3 +72,115 @@ def test_the_platform_decides_otherwise(acme, globex):
 def test_of_two_at_once_one_has_it(acme, globex):
     outcomes = at_once(lambda: claim(acme, "198.51.100.0/24"), lambda: claim(globex, "198.51.100.7"))
     assert sorted(type(each) is Invalid for each in outcomes) == [False, True]
+
+
+# --- Overlaps that are there all the same ---------------------------------------------------------------------------
+
+
+def claims(*texts):
+    """Claims as "organization network", with "!" where the platform shares it."""
+    rows = [text.split() for text in texts]
+    return [Claim(n, network, ord(whose[0]), whose.endswith("!")) for n, (whose, network) in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["a 192.0.2.0/24", "b 192.0.2.0/24"], {0, 1}),
+        (["a 192.0.2.0/24", "b 192.0.2.7/32", "c 198.51.100.0/24"], {0, 1}),
+        # Of several around it, also beyond its own.
+        (["a 10.0.0.0/8", "b 10.1.0.0/16", "b 10.1.1.0/24", "a 10.2.0.0/16"], {0, 1, 2}),
+        (["a 10.1.1.0/24", "b 10.2.0.0/16", "a 10.0.0.0/8"], {1, 2}),
+        (["a 10.0.0.0/8", "a 10.1.0.0/16"], set()),
+        (["a 192.0.2.0/25", "b 192.0.2.128/25"], set()),
+        (["a 2001:db8::/32", "b 2001:db8:1::/48", "b 32.1.13.184/32"], {0, 1}),
+        (["a 0.0.0.0/0", "b ::/0"], set()),
+        # The platform has decided.
+        (["a! 10.0.0.0/8", "b 10.1.0.0/16"], set()),
+        (["a! 10.0.0.0/8", "b 10.1.0.0/16", "c 10.1.1.0/24"], {1, 2}),
+    ],
+)
+def test_of_an_overlap_both_are_contested(given, expected):
+    assert contested(claims(*given)) == expected
+    assert contested(reversed(claims(*given))) == expected
+
+
+@pytest.fixture
+def root(db):
+    return Actor.of_user(User.objects.create(username="root", is_staff=True, is_superuser=True))
+
+
+def forced(tenant, network):
+    """A credential from before overlaps were refused."""
+    return Credential.objects.create(server=tenant.server, kind="smtp_ip", name="Office", network=network)
+
+
+def taken(*tenants):
+    """Return by which networks nodes take mail, and for whom."""
+    overlay = read_overlay(virtual_mtas=[], servers={each.server.pk: each.smtp_user for each in tenants}, at=NOW)
+    return {(each.network, each.tenant) for each in overlay.networks}
+
+
+@pytest.mark.storage
+def test_nodes_take_mail_by_neither_of_two_until_the_platform_decides(acme, globex, root):
+    theirs, others = forced(acme, "198.51.100.0/24"), forced(globex, "198.51.100.7/32")
+    forced(acme, "203.0.113.0/24")
+    # Whether or not it has been noticed.
+    alone = {("203.0.113.0/24", acme.smtp_user)}
+    assert taken(acme, globex) == alone
+    assert client_networks.settle(at=NOW) == 2
+    assert taken(acme, globex) == alone
+    # Nor where the other's server is on another node.
+    assert taken(acme) == alone
+    with pytest.raises(NotAllowed):
+        share_network(credential=others, actor=ANN)
+    share_network(credential=others, actor=root)
+    assert client_networks.settle(at=NOW) == 0
+    assert taken(acme, globex) == alone | {
+        ("198.51.100.0/24", acme.smtp_user),
+        ("198.51.100.7/32", globex.smtp_user),
+    }
+    assert not Credential.objects.filter(is_contested=True).exists()
+    delete_credential(credential=theirs, actor=ANN)
+
+
+@pytest.mark.storage
+def test_what_is_held_expired_or_of_a_deleted_server_contests_nothing(acme, globex):
+    first, second = forced(acme, "198.51.100.0/24"), forced(globex, "198.51.100.0/24")
+    assert client_networks.settle(at=NOW) == 2
+    hold_credential(credential=first, at=NOW, actor=ANN)
+    assert client_networks.settle(at=NOW) == 0
+    assert taken(acme, globex) == {("198.51.100.0/24", globex.smtp_user)}
+    Credential.objects.filter(pk=first.pk).update(held_at=None, expires_at=NOW)
+    assert client_networks.settle(at=NOW) == 0
+    Credential.objects.filter(pk=first.pk).update(expires_at=None)
+    assert client_networks.settle(at=NOW) == 2
+    suspend_server(server=globex.server, reason="Unpaid", at=NOW, actor=SYSTEM)
+    assert client_networks.settle(at=NOW) == 2, "it may be resumed"
+    delete_server(server=globex.server, at=NOW, actor=SYSTEM)
+    assert client_networks.settle(at=NOW) == 0
+    assert taken(acme) == {("198.51.100.0/24", acme.smtp_user)}
+    assert second.pk
+
+
+@pytest.mark.storage
+@pytest.mark.parametrize("who", ["tenant", "platform"])
+def test_a_network_that_returns_with_a_restored_server_takes_nobodys_mail(who, acme, globex, root):
+    returning, own = claim(acme, "198.51.100.0/24"), claim(acme, "203.0.113.0/24")
+    delete_server(server=acme.server, at=NOW, actor=ANN)
+    claim(globex, "198.51.100.7")
+    restore_server(server=acme.server, at=NOW, actor=ANN if who == "tenant" else root)
+    returning.refresh_from_db()
+    own.refresh_from_db()
+    assert (returning.held_at, own.held_at) == (NOW, None)
+    assert taken(acme, globex) == {("203.0.113.0/24", acme.smtp_user), ("198.51.100.7/32", globex.smtp_user)}
+    with pytest.raises(Invalid, match="in use by another organization: ask the platform"):
+        release_credential(credential=returning, actor=ANN)
+    release_credential(credential=returning, actor=root)
+    assert client_networks.settle(at=NOW) == 0
+    assert ("198.51.100.0/24", acme.smtp_user) in taken(acme, globex)
+
+
+def test_a_held_network_of_ones_own_is_released_as_before(acme, globex):
+    held = hold_credential(credential=claim(acme, "198.51.100.0/24"), at=NOW, actor=ANN)
+    assert release_credential(credential=held, actor=ANN).held_at is None
