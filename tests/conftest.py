@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from django.db.models.signals import post_migrate
 from django.template.base import Template
 from django.test.signals import template_rendered
 
+from nodes import publishing
 from panel.apps import load_pages
 from servers.provisioning import suspend_server
 from stats.intake import known_names
@@ -150,6 +152,12 @@ def empty_cache() -> None:
     # On Redis they share a database, and clearing one empties it.
     for name in ["default"] if settings.REDIS_URL else settings.CACHES:
         caches[name].clear()
+
+
+@pytest.fixture(autouse=True)
+def publishing_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one that took long, automatic publication rests; a machine that is busy with other things would take long."""
+    monkeypatch.setattr(publishing, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
 @pytest.fixture
