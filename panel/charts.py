@@ -90,6 +90,7 @@ def address_chart(address_id: int, now: datetime.datetime, *, explores: bool = F
     rows.sort(key=lambda row: (-row["counts"].sent, row["name"]))
     return {
         "last_event": last_event(points),
+        "sent_today": points[-1].counts.sent,
         "charts": [
             daily(points, now, explore=url()),
             providers_over_time(

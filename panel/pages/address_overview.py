@@ -20,11 +20,12 @@ NAMED_BACK_OFFS = 2
 def summary(record: IPAddress, viewer: Viewer, now: datetime.datetime) -> dict[str, Any]:
     """Return the context of `panel/address/summary.html`, without what depends on the page's own address."""
     shown = list(pools_seen_by(viewer.user).filter(members__ip_address=record).distinct().order_by("pk")[:SHOWN_POOLS])
+    chart = charts.address_chart(record.pk, now, explores=viewer.is_platform)
     context = {
         "address": record,
-        "chart": charts.address_chart(record.pk, now, explores=viewer.is_platform),
+        "chart": chart,
         "address_pools": shown,
-        "sent": {period: sent_by_address([record.pk], period, now)[record.pk] for period in ("today", "month")},
+        "sent": {"today": chart["sent_today"], "month": sent_by_address([record.pk], "month", now)[record.pk]},
         # Templates are the platform's.
         "template_url": template_url(record.template_id) if viewer.is_platform else "",
         **identity_of(record),

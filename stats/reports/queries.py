@@ -30,7 +30,7 @@ from stats.models import (
     ServerCount,
 )
 from stats.models.names import OTHER
-from stats.reports.reader import COLUMNS, ZERO, Beside, Counts, counts_of, rows_of, sums_of, totals
+from stats.reports.reader import COLUMNS, ZERO, Beside, Counts, counts_of, kinds_of, rows_of, sums_of, totals
 
 DETAILED_DAYS = 30
 DETAILED_HOURS = 24
@@ -143,8 +143,13 @@ def providers_by_day(address_id: int, first_day: int, last_day: int) -> dict[tup
     """Return an address's counts by the recipients' provider (id and name; `other` is all that are not known) and day."""
     rows = rows_of(ProviderCount, Grain.DAY, range(first_day, last_day + 1), address_id=[address_id])
     names = dict(Provider.objects.values_list("id", "name"))
+    kinds = kinds_of(ProviderCount)
     found: dict[tuple[int, str], dict[int, Counts]] = {}
-    for (provider_id, day), counts in sums_of(rows, "provider_id", "bucket").items():
+    # One address's rows of a day are one for each provider: there is nothing to add up.
+    for provider_id, day, *numbers in rows.order_by().values_list("provider_id", "bucket", *kinds):
+        counts = Counts(**dict(zip(kinds, numbers, strict=True)))
+        if counts == ZERO:
+            continue
         known = provider_id if provider_id in names else 0
         days = found.setdefault((known, names.get(provider_id, OTHER_PROVIDERS)), {})
         days[day] = days.get(day, ZERO) + counts
