@@ -1,9 +1,10 @@
 """The base classes of the panel's pages: record visibility, and changes by the same functions as the API."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
@@ -13,7 +14,11 @@ from django.forms import ModelChoiceField, SplitDateTimeField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
+from unfold.admin import ModelAdmin as UnfoldAdmin
+from unfold.admin import checkbox
 from unfold.dataclasses import UnfoldAction
 
 from core.audit import snapshot
@@ -34,6 +39,14 @@ from servers.access import organizations_of
 _IS_EXPORT = "_sluice_is_export"
 # SQLite takes some 30,000 parameters in a statement.
 _BATCH = 10_000
+
+
+@cache
+def _box() -> tuple[SafeString, SafeString]:
+    """Return what stands before and after the id in a box; a template for each row's would be a seventh of a list."""
+    mark = "the-id-of-a-record"
+    before, _, after = checkbox.render(ACTION_CHECKBOX_NAME, mark).partition(mark)
+    return mark_safe(before), mark_safe(after)  # noqa: S308 - of the widget
 
 
 class PanelAdmin(Saving):
@@ -217,6 +230,12 @@ class PanelAdmin(Saving):
             messages.error(request, f"Not exported. {errors.sentence(refusal.message)}.")
             return HttpResponseRedirect(self.export_url(request, "changelist"))
         return csv_file.answer(name, list_export.columns(self, found), list_export.rows(self, found))
+
+    @admin.display(description=UnfoldAdmin.action_checkbox.short_description)
+    def action_checkbox(self, obj: Any) -> SafeString:
+        """Return the box that chooses a record."""
+        before, after = _box()
+        return format_html("{}{}{}", before, obj.pk, after)
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
         """Add data of columns to the records of one page of the list."""
