@@ -20,6 +20,10 @@ FEW = 3
 MOST_REPLIES = 3
 
 
+# The context where no cap is in effect.
+NOTHING: dict[str, Any] = {"bounded": [], "has_more_bounded": False}
+
+
 def context_of(rows: QuerySet[AddressCap], now: datetime.datetime) -> dict[str, Any]:
     """Return the context of `panel/parts/bounded.html` for those that are in effect: three queries at most."""
     active = (

@@ -69,7 +69,7 @@ class AddressDrainAdmin(PanelAdmin):
 
 def of_addresses(address_ids: Collection[int], *, is_platform: bool) -> dict[str, Any]:
     """Return the context of `panel/parts/drains.html`: to an organization only
-    what keeps its mail from an address. One query."""
+    what keeps its mail from an address. One query; of no addresses, none."""
     rows = AddressDrain.objects.open() if is_platform else AddressDrain.objects.in_effect()
     found = rows.filter(address__in=address_ids).select_related("address").order_by("began_at", "pk")[: SHOWN + 1]
     shown = [
