@@ -65,9 +65,7 @@ def test_every_answer_of_the_documents_is_one_of_ours(name):
         # The page cuts its second domain short.
         answer["data"]["server"]["domains"].pop()
     path, verb = operation_of(name)
-    schema = validator(path, verb, 200).schema
-    # Without a format checker: the documents' uuids are placeholders.
-    type(validator(path, verb, 200))(schema).validate(answer)
+    validator(path, verb, 200, with_formats=False).validate(answer)
     examples = document()["paths"][path][verb]["responses"]["200"]["content"]["application/json"]["examples"]
     shown = [{**each["value"], "time": 0} for each in examples.values()]
     if name == "servers-show":
@@ -83,7 +81,7 @@ def test_every_example_shown_is_true_to_its_schema():
             content = operation["responses"]["200"]["content"]["application/json"]
             for name, example in content["examples"].items():
                 shown.add(name)
-                type(validator(path, verb, 200))(validator(path, verb, 200).schema).validate(example["value"])
+                validator(path, verb, 200, with_formats=False).validate(example["value"])
     assert {path.stem for path in EXAMPLES.glob("*.json")} <= shown
 
 
