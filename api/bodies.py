@@ -7,7 +7,7 @@ refused; an integer beyond 64 bits arrives as a float, so no parameter that want
 
 import contextlib
 import zlib
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 from django.core.handlers.wsgi import LimitedStream
@@ -88,12 +88,17 @@ def _unpacked(packed: bytes, limit: int) -> bytes:
     raise decline(Code.MALFORMED, f"The request's body must not have more than {MOST_MEMBERS} gzip members")
 
 
-def parse_json(raw: bytes | str) -> object:
+def load_json(raw: bytes | str) -> Any:
     """Return what the JSON text says; refuse with the place of the first fault."""
     try:
-        value = orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
         raise decline(Code.MALFORMED, f"The request is not valid JSON: {exc.msg} at character {exc.pos + 1}") from exc
+
+
+def parse_json(raw: bytes | str) -> object:
+    """Return the same; refuse NUL characters, which no column can hold."""
+    value = load_json(raw)
     # Looking at every string costs more than parsing; the escape is the only way to write a NUL in valid JSON.
     has_escape = b"\\u0000" in raw if isinstance(raw, bytes) else "\\u0000" in raw
     if has_escape and _has_nul(value):
@@ -138,7 +143,12 @@ def _discard(stream: BinaryIO | LimitedStream) -> None:
 
 def _too_large(limit: int) -> Declined:
     size = f"{limit // MEBIBYTE} MiB" if limit % MEBIBYTE == 0 else f"{limit} bytes"
-    return decline(Code.TOO_LARGE, f"The request's body must not be larger than {size}", retry_after=RETRY_AFTER)
+    return too_large(f"The request's body must not be larger than {size}")
+
+
+def too_large(message: str) -> Declined:
+    """Return the exception that refuses a body for what it would cost."""
+    return decline(Code.TOO_LARGE, message, retry_after=RETRY_AFTER)
 
 
 def _has_nul(value: object) -> bool:

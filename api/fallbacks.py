@@ -1,7 +1,6 @@
 """Error handlers for unknown URLs and crashes, in the dialect of the path, or as Django does."""
 
 import sys
-from functools import cache
 
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +12,8 @@ from django.views import defaults
 from api.problems import Code, Problem, problem_from
 from api.renderers import EnvelopeRenderer
 
-# The paths on which somebody expects a dialect; longer prefixes first where one contains the other.
+# The paths on which somebody expects a dialect; longer prefixes first where one contains the other. Renderers stand by name:
+# the dialects may not know each other, and config.urls, by which each is imported, imports this module.
 DIALECTS = (
     ("/ga/api/", "api.greenarrow.renderers.renderer"),
     ("/api/node/", "api.nodes.renderers.renderer"),
@@ -66,11 +66,5 @@ def dialect_of(path: str) -> EnvelopeRenderer | None:
     """Return the renderer of the dialect that lives at a path; None for pages of the panel."""
     for prefix, name in DIALECTS:
         if path.startswith(prefix):
-            return _renderer(name)
+            return import_string(name)
     return None
-
-
-@cache
-def _renderer(name: str) -> EnvelopeRenderer:
-    # By name: the two dialects may not know each other, and this module is imported by both through config.urls.
-    return import_string(name)

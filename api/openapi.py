@@ -1,6 +1,7 @@
 """The OpenAPI document: what the operations of both dialects share, and links between operations."""
 
 import inspect
+import re
 from typing import Any
 
 from django.utils.module_loading import import_string
@@ -56,10 +57,6 @@ class DialectSchema(AutoSchema):
     def _is_list_view(self, serializer: Any = None) -> bool:
         # Lists are told of as they are, with their pagination: nothing is guessed from an action's name.
         return False
-
-    def map_parsers(self) -> list[str]:
-        """JSON, which is read by api.bodies: a view has no parsers."""
-        return [JSON]
 
     def get_serializer_name(self, serializer: Any, direction: Direction) -> str:
         """The name of its class without "Serializer", behind the dialect's."""
@@ -121,16 +118,12 @@ def add_links(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             created = paths[collection]["post"]
             data = created["responses"]["200"]["content"][JSON]["schema"]["properties"]["data"]
             root = next(iter(data["properties"]))
-            above = {name: f"$request.path.{name}" for name in _names_in(collection)}
+            above = {name: f"$request.path.{name}" for name in re.findall(r"{(\w+)}", collection)}
             created["responses"]["200"].setdefault("links", {})[f"{verb}_{root}"] = {
                 "operationId": operation["operationId"],
                 "parameters": {**above, parameter[1:-1]: f"$response.body#/data/{root}/id"},
             }
     return result
-
-
-def _names_in(path: str) -> list[str]:
-    return [part[1:-1] for part in path.split("/") if part.startswith("{")]
 
 
 def add_components(result: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -112,12 +112,8 @@ def _is_right(user: User, password: str) -> bool:
     The cache knows neither: its key is made with the secret key from both and from the stored hash, so that a changed
     password is not remembered.
     """
-    key = (
-        "password:"
-        + salted_hmac(
-            "api.greenarrow.authentication", f"{user.pk}\x00{user.password}\x00{password}", algorithm="sha256"
-        ).hexdigest()
-    )
+    said = f"{user.pk}\x00{user.password}\x00{password}"
+    key = f"password:{salted_hmac('api.greenarrow.authentication', said, algorithm='sha256').hexdigest()}"
     if cache.get(key):
         return True
     if not check_password(password, user.password):

@@ -160,32 +160,17 @@ class Integer(Described):
         return data
 
 
-class Limit(Integer):
-    """A limit, where 0 is unlimited."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(help_text="0 is unlimited", **kwargs)
-
-
-class Id(Integer):
-    """A record's id, in answers."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(1, HIGHEST_ID, **kwargs)
-
-
-class OverrideId(Id):
+class OverrideId(Integer):
     """The id of an override that is kept; anything else makes a new one."""
 
     def to_internal_value(self, data: object) -> Any:
         return whole_id(data)
 
 
-class Count(Integer):
-    """A number of things, in answers."""
-
-    def schema(self, direction: str) -> Schema:
-        return {"type": "integer", "minimum": 0}
+Limit = partial(Integer, help_text="0 is unlimited")
+# Of records and things, in answers.
+Id = partial(Integer, 1, HIGHEST_ID)
+Count = partial(serializers.IntegerField, min_value=0)
 
 
 class Choice(Described):
@@ -266,6 +251,11 @@ class DomainList(Entries, serializers.ListField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_empty=False, min_length=1, **kwargs)
+
+    def run_validation(self, data: Any = empty) -> list[Any]:
+        if self.max_length is not None and isinstance(data, list) and len(data) > self.max_length:
+            raise ValidationError(f"must not be given for more than {self.max_length} domains")
+        return super().run_validation(data)
 
 
 class Domains(DomainList):

@@ -8,7 +8,11 @@ from rest_framework.request import Request
 from api.greenarrow import effective_limits, throttles
 from api.greenarrow.fields import TEXT
 from api.greenarrow.filters import IPAddressFilterSet
-from api.greenarrow.limit_serializers import AskedDomainsSerializer, EffectiveLimitsSerializer
+from api.greenarrow.limit_serializers import (
+    AskedDomainsSerializer,
+    DomainsInQuerySerializer,
+    EffectiveLimitsSerializer,
+)
 from api.greenarrow.reading import many
 from api.greenarrow.serializers import (
     ChangedIPAddressSerializer,
@@ -18,7 +22,6 @@ from api.greenarrow.serializers import (
 )
 from api.greenarrow.views import RecordViewSet, action, found
 from api.problems import Code, decline
-from core.errors import Fault, Invalid
 from ippools import ip_addresses
 from ippools.models import IPAddress
 from throttling.rule_sets import with_rules
@@ -31,7 +34,8 @@ LIMITS = {
     "throttling_template": RowSerializer(),
     LIMITS_KEY: many(EffectiveLimitsSerializer()),
 }
-IN_QUERY = OpenApiParameter(
+IN_QUERY = DomainsInQuerySerializer()
+DOMAIN = OpenApiParameter(
     "domain",
     {"type": "array", "items": TEXT},
     required=True,
@@ -49,10 +53,9 @@ class IPAddresses(RecordViewSet):
     shown = IPAddressSerializer
     new, changed = NewIPAddressSerializer, ChangedIPAddressSerializer
     filterset_class = IPAddressFilterSet
-    listed = frozenset({"list", "throttles"})
     statistics = frozenset({"throttles"})
     reading_posts = frozenset({"limits_of_many"})
-    bodies = {"limits_of_many": (LIMITS_KEY, AskedDomainsSerializer())}
+    bodies = {"limits_of_many": {LIMITS_KEY: AskedDomainsSerializer()}}
     answers = {"throttles": throttles.THROTTLES, "effective_limits": LIMITS, "limits_of_many": LIMITS}
 
     @action(detail=True)
@@ -60,7 +63,7 @@ class IPAddresses(RecordViewSet):
         """List every rule that can apply to mail from the address, its own first."""
         return throttles.page_of(self.request, found(ADDRESSES, address_id))
 
-    @extend_schema(parameters=[IN_QUERY])
+    @extend_schema(parameters=[DOMAIN])
     @action(detail=True)
     def effective_limits(self, request: Request, address_id: int) -> dict[str, Any]:
         """Tell the limits, the rule that wins and what was considered, for each domain in the order given."""
@@ -68,17 +71,12 @@ class IPAddresses(RecordViewSet):
         texts = [text for each in request.query_params.getlist("domain") for text in each.split(",")]
         if not texts:
             raise decline(Code.MALFORMED, "domain is required: give it once for each domain")
-        return effective_limits.answer(
-            address, effective_limits.domains_of({"domains": texts}, name="domain"), at=self.now
-        )
+        return effective_limits.answer(address, **IN_QUERY.read({"domain": texts}), at=self.now)
 
     # Nothing in the query; without this, drf-spectacular would describe it by the schema of the GET.
     @extend_schema(parameters=[])
     @effective_limits.mapping.post
     def limits_of_many(self, request: Request, address_id: int) -> dict[str, Any]:
         """Tell the same for the domains in the body; nothing changes."""
-        given = self.body_root(LIMITS_KEY)
-        if not isinstance(given, dict):
-            raise Invalid(Fault(LIMITS_KEY, "must be an object"))
-        address = found(ADDRESSES, address_id)
-        return effective_limits.answer(address, effective_limits.domains_of(given, name="domains"), at=self.now)
+        given = self.given()
+        return effective_limits.answer(found(ADDRESSES, address_id), **given, at=self.now)

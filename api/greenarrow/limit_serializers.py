@@ -47,3 +47,7 @@ class EffectiveLimitsSerializer(Record):
 
 class AskedDomainsSerializer(Record):
     domains = DomainList(max_length=MOST_DOMAINS)
+
+
+class DomainsInQuerySerializer(Record):
+    domain = DomainList(source="domains", max_length=MOST_DOMAINS)

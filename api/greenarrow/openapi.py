@@ -1,14 +1,15 @@
 """The OpenAPI operations of the dialect's viewsets, from their serializers."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from drf_spectacular.utils import Direction
-from rest_framework import serializers
+from drf_spectacular.plumbing import build_object_type
+from drf_spectacular.utils import Direction, OpenApiResponse
 
 from api.greenarrow.fields import NULL, TEXT, Described, nullable
+from api.greenarrow.reading import Records
 from api.greenarrow.renderers import CODES
-from api.greenarrow.serializers import PaginationSerializer
 from api.openapi import JSON, DialectSchema, Schema, strict_object
 from api.problems import SENTENCES, STATUSES, Code
 from core.references import HIGHEST_ID
@@ -47,7 +48,6 @@ class GreenArrowSchema(DialectSchema):
     view: Any
 
     def envelope(self, data: Schema) -> Schema:
-        """Return the envelope of a success."""
         return _envelope(data, is_success=True)
 
     def refusals(self) -> dict[str, Schema]:
@@ -60,41 +60,36 @@ class GreenArrowSchema(DialectSchema):
         return {status: {"$ref": f"#/components/responses/GreenArrow{status}"} for status in sorted(statuses)}
 
     def get_operation_id(self) -> str:
-        """Return the URL and the verb as one name."""
         tail = re.sub(r"[{}]", "", self._tail).replace("/", "_")
         return f"greenarrow_{tail}_{self.method.lower()}"
 
     def get_tags(self) -> list[str]:
-        """Return the resource."""
         return [f"GreenArrow: {self._tail.partition('/')[0].replace('_', ' ')}"]
 
     def get_auth(self) -> list[Schema]:
-        """HTTP Basic."""
         return [{SECURITY: []}]
 
-    def get_request_serializer(self) -> Any:
-        """Return the schema of the body: a record under its root key."""
+    def _get_request_body(self, direction: Direction = "request") -> Schema | None:
         body = self.view.bodies.get(self.view.action)
         if body is None:
             return None
-        root, record = body if isinstance(body, tuple) else (self.view.root, body)
-        schema = {"type": "object", "properties": {root: self._schema_of(record, "request")}, "required": [root]}
-        return {JSON: schema}
+        schema = build_object_type(self._schemas_of(body, direction), required=body)
+        return {"content": {JSON: {"schema": schema}}, "required": True}
 
     def get_response_serializers(self) -> Any:
-        """Return the schema of the answer's data: what it holds, under its keys."""
-        shown = dict(self.view.answers[self.view.action])
-        if self.view.action in self.view.listed:
-            shown["pagination"] = PaginationSerializer()
-        return {200: strict_object(**{key: self._schema_of(each, "response") for key, each in shown.items()})}
+        data = strict_object(**self._schemas_of(self.view.answers[self.view.action], "response"))
+        return {200: OpenApiResponse(data, "Success")}
+
+    def _schemas_of(self, held: Mapping[str, Any], direction: Direction) -> Schema:
+        return {key: self._schema_of(each, direction) for key, each in held.items()}
 
     def _schema_of(self, shown: Any, direction: Direction) -> Schema:
         if isinstance(shown, Described):
             return shown.schema(direction)
-        if isinstance(shown, serializers.ListSerializer):
+        if isinstance(shown, Records):
             schema: Schema = {"type": "array", "items": self._schema_of(shown.child, direction)}
-            if (longest := getattr(shown, "max_length", None)) is not None:
-                schema["maxItems"] = longest
+            if shown.max_length is not None:
+                schema["maxItems"] = shown.max_length
             return schema if shown.allow_empty else {**schema, "minItems": 1}
         schema = self.resolve_serializer(shown, direction).ref
         return nullable(schema) if shown.allow_null else schema
@@ -107,7 +102,7 @@ class GreenArrowSchema(DialectSchema):
 
     def _asked(self) -> list[Schema]:
         parameters: list[Schema] = []
-        if self.view.action in self.view.listed:
+        if "pagination" in self.view.answers[self.view.action]:
             parameters += [
                 in_query("page", "From 0", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}),
                 in_query("page_token", "The `next_page_token` of the page before", TEXT),
@@ -123,7 +118,7 @@ class GreenArrowSchema(DialectSchema):
         return self.path.removeprefix("/ga/api/v3/eng/")
 
     def _map_serializer_field(self, field: Any, direction: Direction, bypass_extensions: bool = False) -> Schema:  # noqa: FBT001, FBT002 - drf-spectacular's signature
-        if isinstance(field, Described | serializers.ListSerializer):
+        if isinstance(field, Described | Records):
             return self._schema_of(field, direction)
         schema: Schema = super()._map_serializer_field(field, direction, bypass_extensions)
         return schema
@@ -131,21 +126,7 @@ class GreenArrowSchema(DialectSchema):
     def _map_serializer(self, serializer: Any, direction: Direction, bypass_extensions: bool = False) -> Schema:  # noqa: FBT001, FBT002 - drf-spectacular's signature
         schema: Schema = super()._map_serializer(serializer, direction, bypass_extensions)
         # A change leaves the fields that it does not name as they are, so nothing holds between those that it does.
-        return schema if serializer.partial else {**schema, **getattr(serializer, "schema_rules", {})}
-
-    def _get_serializer_field_meta(self, field: Any, direction: Direction) -> Schema:
-        meta: Schema = {} if isinstance(field, Described) else super()._get_serializer_field_meta(field, direction)
-        return meta
-
-    def _get_response_for_code(
-        self, serializer: Any, status_code: str, media_types: Any = None, direction: Direction = "response"
-    ) -> Schema:
-        response: Schema = super()._get_response_for_code(serializer, status_code, media_types, direction)
-        return {**response, "description": "Success"}
-
-    def _get_request_for_media_type(self, serializer: Any, direction: Direction = "request") -> tuple[Schema, bool]:
-        schema, _ = super()._get_request_for_media_type(serializer, direction)
-        return schema, True
+        return schema if serializer.partial else {**schema, **serializer.schema_rules}
 
 
 def in_query(name: str, description: str, schema: Schema, *, is_required: bool = False) -> Schema:

@@ -1,6 +1,6 @@
 """Parses requests with serializers: collects all faults, and passes valid values to the act."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any, ClassVar
 
@@ -67,18 +67,16 @@ class Record(serializers.Serializer[Any]):
             raise PartlyValid(errors, values)
         return values
 
-    def act_words(self) -> Iterator[tuple[str, str]]:
-        """Yield an act's word for each field, and the dialect's."""
-        for name, field in self.fields.items():
-            if isinstance(field, Record) and field.source == "*":
-                yield from ((inner, f"{name}.{path}") for inner, path in field.act_words())
-            else:
-                yield str(field.source), name
-
     @cached_property
     def words(self) -> list[tuple[str, str]]:
-        """The same, the longest first: `rules_new` is not the list `rules`."""
-        return sorted(self.act_words(), key=lambda pair: -len(pair[0]))
+        """An act's word for each field, and the dialect's; the longest first: `rules_new` is not the list `rules`."""
+        found: list[tuple[str, str]] = []
+        for name, field in self.fields.items():
+            if isinstance(field, Record) and field.source == "*":
+                found += ((inner, f"{name}.{path}") for inner, path in field.words)
+            else:
+                found.append((str(field.source), name))
+        return sorted(found, key=lambda pair: -len(pair[0]))
 
     @cached_property
     def order(self) -> dict[str, int]:
@@ -93,6 +91,7 @@ class Record(serializers.Serializer[Any]):
 class Records(Entries, serializers.ListSerializer[Any]):
     """A list of records."""
 
+    max_length: int | None
     nothing: ClassVar[object] = {}
 
 

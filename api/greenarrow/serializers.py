@@ -20,7 +20,8 @@ from api.greenarrow.fields import (
     Refused,
     Text,
 )
-from api.greenarrow.reading import Record, many
+from api.greenarrow.pagination import PER_PAGE
+from api.greenarrow.reading import Record, Records, many
 from core.references import HIGHEST_ID
 from ippools.models.relay_server import HIGHEST_PORT
 from ippools.models.routing_rule import Randomization
@@ -45,6 +46,11 @@ class PaginationSerializer(Record):
     num_pages = Count()
     num_records = Count()
     next_page_token = Text(allow_null=True, help_text="null on the last page")
+
+
+def page(key: str, row: Record) -> dict[str, Record | Records]:
+    """Return what an answer holds that is a page of a list."""
+    return {key: many(row, most=PER_PAGE), "pagination": PaginationSerializer()}
 
 
 class Numbered(Record):
@@ -286,7 +292,7 @@ class BranchSerializer(Record):
 
 
 class NewOverrideSerializer(Record):
-    id = OverrideId(required=False)
+    id = OverrideId(1, HIGHEST_ID, required=False)
     domains = Domains()
     randomization_type = Choice(*Randomization.values)
     deliver_through = many(NewTargetSerializer(), allow_empty=False, error_messages=NO_TARGET)

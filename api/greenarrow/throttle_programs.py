@@ -5,8 +5,12 @@ from typing import Any
 from rest_framework.request import Request
 
 from api.greenarrow.pagination import UsedBy, page_request
-from api.greenarrow.reading import many
-from api.greenarrow.serializers import NewThrottleProgramSerializer, ReferringSerializer, ThrottleProgramSerializer
+from api.greenarrow.serializers import (
+    NewThrottleProgramSerializer,
+    ReferringSerializer,
+    ThrottleProgramSerializer,
+    page,
+)
 from api.greenarrow.views import RecordViewSet, action
 from throttling import programs, used_by
 from throttling.models import ThrottleProgram
@@ -21,8 +25,7 @@ class ThrottlePrograms(RecordViewSet):
     acts = programs
     shown = ThrottleProgramSerializer
     new = changed = NewThrottleProgramSerializer
-    listed = frozenset({"list", "used_by"})
-    answers = {"used_by": {"used_by": many(ReferringSerializer(), most=100)}}
+    answers = {"used_by": page("used_by", ReferringSerializer())}
 
     @action(detail=True)
     def used_by(self, request: Request, program_id: int) -> dict[str, Any]:

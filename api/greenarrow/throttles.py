@@ -7,8 +7,7 @@ from typing import Any
 from rest_framework.request import Request
 
 from api.greenarrow.pagination import Computed, page_request
-from api.greenarrow.reading import many
-from api.greenarrow.serializers import ThrottleSerializer
+from api.greenarrow.serializers import ThrottleSerializer, page
 from api.greenarrow.shapes import list_row, owned_rule, timestamp
 from api.greenarrow.views import GreenArrowViewSet
 from api.requests import DialectRequest
@@ -18,7 +17,7 @@ from ippools.models import AddressCap, IPAddress
 from throttling.limits import CapKind, LimitRule, Source, applicable
 from throttling.models import RuleDomain
 
-THROTTLES = {"throttles": many(ThrottleSerializer(), most=100)}
+THROTTLES = page("throttles", ThrottleSerializer())
 
 
 class ThrottlesInBackoff(GreenArrowViewSet):

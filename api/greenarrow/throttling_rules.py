@@ -9,7 +9,7 @@ from api.greenarrow.serializers import NewRuleSerializer, RuleSerializer
 from api.greenarrow.views import GreenArrowViewSet, found
 from ippools.models import IPAddress
 from throttling import rules
-from throttling.models import Rule, ThrottlingTemplate
+from throttling.models import ThrottlingTemplate
 
 
 class RulesOfOwner(GreenArrowViewSet):
@@ -18,29 +18,21 @@ class RulesOfOwner(GreenArrowViewSet):
     root = "throttling_rule"
     lookup_url_kwarg, lookup_value_converter = "rule_id", "record_id"
     owners: ClassVar[type[Model]]
-    bodies = {"create": NewRuleSerializer(), "update": NewRuleSerializer(partial=True)}
-    answers = {
-        "create": {root: RuleSerializer()},
-        "update": {root: RuleSerializer()},
-        "destroy": {},
-    }
+    bodies = {"create": {root: NewRuleSerializer()}, "update": {root: NewRuleSerializer(partial=True)}}
+    answers = {"create": {root: RuleSerializer()}, "update": {root: RuleSerializer()}, "destroy": {}}
 
     def owner(self, owner_id: int) -> Any:
         """Return the owner, whose rule set the act will read and lock; raises NotFound."""
         return found(self.owners._default_manager.all(), owner_id)
 
-    def enveloped(self, rule: Rule) -> dict[str, Any]:
-        """Return the answer that shows a rule."""
-        return {self.root: self.answers["update"][self.root].to_representation(rule)}
-
     def create(self, request: Request, owner_id: int) -> dict[str, Any]:
         """Add a rule."""
-        given = self.given(self.bodies["create"])
+        given = self.given()
         return self.enveloped(rules.create(self.owner(owner_id), actor=self.actor, **given))
 
     def update(self, request: Request, owner_id: int, rule_id: int) -> dict[str, Any]:
         """Change what is given. The answer has the rule, as in the page's example (its text says otherwise)."""
-        given = self.given(self.bodies["update"])
+        given = self.given()
         return self.enveloped(rules.change(self.owner(owner_id), rule_id, actor=self.actor, **given))
 
     def destroy(self, request: Request, owner_id: int, rule_id: int) -> dict[str, Any]:

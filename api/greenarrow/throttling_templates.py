@@ -5,12 +5,12 @@ from typing import Any
 from rest_framework.request import Request
 
 from api.greenarrow.pagination import UsedBy, page_request
-from api.greenarrow.reading import many
 from api.greenarrow.serializers import (
     ChangedThrottlingTemplateSerializer,
     NewThrottlingTemplateSerializer,
     ReferringSerializer,
     ThrottlingTemplateSerializer,
+    page,
 )
 from api.greenarrow.views import RecordViewSet, action
 from throttling import templates, used_by
@@ -27,8 +27,7 @@ class ThrottlingTemplates(RecordViewSet):
     acts = templates
     shown = ThrottlingTemplateSerializer
     new, changed = NewThrottlingTemplateSerializer, ChangedThrottlingTemplateSerializer
-    listed = frozenset({"list", "used_by"})
-    answers = {"used_by": {"used_by": many(ReferringSerializer(), most=100)}}
+    answers = {"used_by": page("used_by", ReferringSerializer())}
 
     @action(detail=True)
     def used_by(self, request: Request, template_id: int) -> dict[str, Any]:

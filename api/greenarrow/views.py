@@ -10,10 +10,10 @@ from rest_framework.request import Request
 from api.bodies import parse_json
 from api.greenarrow.authentication import Basic, level_of
 from api.greenarrow.openapi import GreenArrowSchema
-from api.greenarrow.pagination import Rows, Whole, page_request
-from api.greenarrow.reading import Record, many
+from api.greenarrow.pagination import Listed, Rows, Whole, page_request
+from api.greenarrow.reading import Record
 from api.greenarrow.renderers import renderer
-from api.greenarrow.serializers import RowSerializer
+from api.greenarrow.serializers import RowSerializer, page
 from api.problems import Code, decline
 from api.views import DialectViewSet
 from core import replica
@@ -45,11 +45,10 @@ class GreenArrowViewSet(DialectViewSet):
     schema = GreenArrowSchema()
     # The key that bodies and answers hold a record under.
     root: ClassVar[str] = ""
-    # For OpenAPI, by action: the record in a body, with its key where that is another one, and what an answer's data holds.
-    bodies: ClassVar[Mapping[str, Any]] = {}
+    # By action, what a body and an answer's data hold, by key: the serializers that read and write, and OpenAPI. They are one
+    # instance each for all requests, of which they hold nothing: making their fields anew takes longer than their work.
+    bodies: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    # Actions that answer a page of a list.
-    listed: ClassVar[frozenset[str]] = frozenset({"list"})
     # Actions that users whose level is "throttles only" may read.
     statistics: ClassVar[frozenset[str]] = frozenset()
     # Actions that change nothing though they are asked by POST, which holds more than a URL can.
@@ -91,45 +90,40 @@ class GreenArrowViewSet(DialectViewSet):
         """Who acts, for the audit trail."""
         return Actor.of_user(self.user)
 
-    def given(self, serializer: Record) -> dict[str, Any]:
+    def given(self) -> dict[str, Any]:
         """Return what the body holds under its root key as the arguments of an act."""
-        value = self.body_root()
+        ((root, serializer),) = self.bodies[self.action].items()
+        value = self.body_root(root)
         if not isinstance(value, dict):
-            raise Invalid(Fault(self.root, "must be an object"))
+            raise Invalid(Fault(root, "must be an object"))
         return serializer.read(value)
+
+    def enveloped(self, record: Any) -> dict[str, Any]:
+        """Return the answer that shows a record, or null."""
+        serializer = self.answers[self.action][self.root]
+        return {self.root: None if record is None else serializer.to_representation(record)}
 
     def filter_names(self) -> Sequence[str]:
         """Return the names of the filters that the action takes."""
         return list(self.filterset_class.base_filters) if self.filterset_class and self.action == "list" else []
 
-    def page_of(
-        self, plural: str, rows: QuerySet[Any], *, whole: Whole | None = None, **columns: str
-    ) -> dict[str, Any]:
-        """Return a page of the rows that the action's filters leave; `columns` as Rows has them, none for ids and names.
+    def page_of(self, plural: str, listed: Listed, rows: QuerySet[Any]) -> dict[str, Any]:
+        """Return a page of the list or, where filters are given, of the rows that they leave, by id and name."""
+        asked = page_request(self.request, filters=self.filter_names())
+        if asked.filters:
+            listed = Rows(self.filterset_class(asked.filters, queryset=rows).qs)
+        return asked.answer(plural, listed)
 
-        `whole` is the list without a filter, where that is at hand.
-        """
-        page = page_request(self.request, filters=self.filter_names())
-        if page.filters:
-            rows = self.filterset_class(page.filters, queryset=rows).qs
-        elif whole is not None:
-            return page.answer(plural, whole)
-        return page.answer(plural, Rows(rows, columns) if columns else Rows(rows))
-
-    def body_root(self, root: str = "") -> object:
+    def body_root(self, root: str) -> object:
         """Return whatever is under the root key; the body is JSON whatever its Content-Type says."""
-        body, root = parse_json(self.body()), root or self.root
+        body = parse_json(self.body())
         if not isinstance(body, dict) or root not in body:
             raise decline(Code.MALFORMED, f'The request must be a JSON object with the key "{root}"')
         return body[root]
 
 
 class RecordViewSet(GreenArrowViewSet):
-    """A kind of record with all five actions: mostly declarations.
-
-    Its serializers are one instance each for all requests, of which they hold nothing: making their fields anew takes longer
-    than reading and writing.
-    """
+    """A kind of record with all five actions: mostly declarations."""
 
     plural: ClassVar[str]
     acts: Any
@@ -143,35 +137,25 @@ class RecordViewSet(GreenArrowViewSet):
     whole: ClassVar[Whole]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Say for OpenAPI what the five actions take and answer; make the list of all records."""
+        """Say what the five actions take and answer; make the list of all records."""
         super().__init_subclass__(**kwargs)
         cls.whole = Whole(cls.queryset.model)
         record = {cls.root: cls.shown()}
-        cls.bodies = {"create": cls.new(), "update": cls.changed(partial=True), **cls.bodies}
-        cls.answers = {
-            "list": {cls.plural: many(RowSerializer(), most=100)},
-            "create": record,
-            "retrieve": record,
-            "update": record,
-            "destroy": {},
-            **cls.answers,
-        }
+        cls.bodies = {"create": {cls.root: cls.new()}, "update": {cls.root: cls.changed(partial=True)}, **cls.bodies}
+        shown = dict.fromkeys(("create", "retrieve", "update"), record)
+        cls.answers = {"list": page(cls.plural, RowSerializer()), **shown, "destroy": {}, **cls.answers}
 
     def record(self, pk: int) -> Any:
         """Return a record with all that its answer needs; raises NotFound."""
         return found(self.queryset, pk)
 
-    def enveloped(self, record: Any) -> dict[str, Any]:
-        """Return the answer that shows a record."""
-        return {self.root: self.answers["retrieve"][self.root].to_representation(record)}
-
     def list(self, request: Request) -> dict[str, Any]:
         """List ids and names."""
-        return self.page_of(self.plural, self.queryset.model._default_manager.all(), whole=self.whole)
+        return self.page_of(self.plural, self.whole, self.queryset.model._default_manager.all())
 
     def create(self, request: Request) -> dict[str, Any]:
         """Create one."""
-        return self.enveloped(self.answered(self.acts.create(actor=self.actor, **self.given(self.bodies["create"]))))
+        return self.enveloped(self.answered(self.acts.create(actor=self.actor, **self.given())))
 
     def retrieve(self, request: Request, **path: int) -> dict[str, Any]:
         """Show one."""
@@ -179,8 +163,7 @@ class RecordViewSet(GreenArrowViewSet):
 
     def update(self, request: Request, **path: int) -> dict[str, Any]:
         """Change what is given."""
-        given = self.given(self.bodies["update"])
-        return self.enveloped(self.answered(self.acts.change(self.id_in(path), actor=self.actor, **given)))
+        return self.enveloped(self.answered(self.acts.change(self.id_in(path), actor=self.actor, **self.given())))
 
     def destroy(self, request: Request, **path: int) -> dict[str, Any]:
         """Delete one that nothing refers to."""

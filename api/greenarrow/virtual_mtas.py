@@ -5,9 +5,9 @@ from typing import Any
 from rest_framework.request import Request
 
 from api.greenarrow.fields import ByReference
-from api.greenarrow.pagination import UsedBy, page_request
-from api.greenarrow.reading import Record, many
-from api.greenarrow.serializers import ReferringSerializer, VirtualMTASerializer
+from api.greenarrow.pagination import Rows, UsedBy, page_request
+from api.greenarrow.reading import Record
+from api.greenarrow.serializers import ReferringSerializer, VirtualMTASerializer, page
 from api.greenarrow.views import GreenArrowViewSet, action, found
 from ippools import used_by, virtual_mtas
 from ippools.models import VirtualMTA
@@ -24,18 +24,18 @@ class VirtualMTAs(GreenArrowViewSet):
 
     root = "virtual_mta"
     lookup_url_kwarg, lookup_value_converter = "virtual_mta_id", "record_id"
-    listed = frozenset({"list", "used_by"})
-    bodies = {"choose_default": ByReference(allow_null=True)}
+    bodies = {"choose_default": {root: DefaultSerializer().fields[root]}}
     answers = {
-        "list": {"virtual_mtas": many(VirtualMTASerializer(), most=100)},
+        "list": page("virtual_mtas", VirtualMTASerializer()),
         "default": {root: VirtualMTASerializer(allow_null=True)},
         "choose_default": {root: VirtualMTASerializer(allow_null=True)},
-        "used_by": {"used_by": many(ReferringSerializer(), most=100)},
+        "used_by": page("used_by", ReferringSerializer()),
     }
 
     def list(self, request: Request) -> dict[str, Any]:
         """List types, ids and names."""
-        return self.page_of("virtual_mtas", VirtualMTA.objects.all(), type="kind", id="pk", name="name")
+        rows = Rows(VirtualMTA.objects.all(), {"type": "kind", "id": "pk", "name": "name"})
+        return page_request(request).answer("virtual_mtas", rows)
 
     @action(detail=False)
     def default(self, request: Request) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class VirtualMTAs(GreenArrowViewSet):
     @default.mapping.put
     def choose_default(self, request: Request) -> dict[str, Any]:
         """Choose another default, or none by null."""
-        given = DefaultSerializer().read({self.root: self.body_root()})
+        given = DefaultSerializer().read({self.root: self.body_root(self.root)})
         return self.enveloped(virtual_mtas.choose_default(actor=self.actor, **given))
 
     @action(detail=True)
@@ -53,7 +53,3 @@ class VirtualMTAs(GreenArrowViewSet):
         """List the records that refer to it."""
         found(VirtualMTA.objects.all(), virtual_mta_id)
         return page_request(request).answer("used_by", UsedBy(used_by.of_virtual_mta(virtual_mta_id)))
-
-    def enveloped(self, found: VirtualMTA | None) -> dict[str, Any]:
-        """Return a reference to a VirtualMTA, or null."""
-        return {self.root: None if found is None else VirtualMTASerializer(found).data}

@@ -7,11 +7,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.nodes.views import NodeView
-from api.problems import Code, Declined, Problem, decline
+from api.problems import Code, decline
 from api.renderers import Answer
 from nodes import waiting
 from nodes.access import InvalidNodeKey
-from nodes.document import NoRevision, Wanted, document_of, wanted_by
+from nodes.document import Wanted, document_of, wanted_by
 from nodes.publishing import publish_if_changed
 
 LONGEST_WAIT = 60
@@ -33,8 +33,6 @@ class NodePolicy(NodeView):
             if not seconds:
                 return _unchanged(wanted.etag)
             return self._after_waiting(wanted, seconds)
-        except NoRevision as refusal:
-            raise Declined(Problem("no_revision", (refusal.message,), 404)) from None
         except InvalidNodeKey:
             raise decline(Code.WRONG_CREDENTIALS, InvalidNodeKey.default_message) from None
 

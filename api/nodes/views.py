@@ -1,17 +1,20 @@
 """The base view of the node API: authentication by node key as a bearer token."""
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.request import Request
 
+from api.bodies import parse_json
 from api.nodes.renderers import renderer
-from api.problems import Code, decline
+from api.problems import Code, Problem, decline, problem_from
 from api.requests import Authentication, DialectRequest
 from api.views import DialectView
 from api.wrong_keys import wrong_key
 from core.clients import client_address
 from nodes import access
+from nodes.document import NoRevision
 from nodes.models import Node
 
 CHALLENGE = "Bearer"
@@ -52,3 +55,15 @@ class NodeView(DialectView):
     def node(self) -> Node:
         """The node that asks."""
         return cast("Node", self.request.auth)
+
+    def given(self, what: str) -> Mapping[str, Any]:
+        """Return the object that the body is; `what` names it where it is none."""
+        given = parse_json(self.body())
+        if not isinstance(given, Mapping):
+            raise decline(Code.MALFORMED, f"{what} is a JSON object")
+        return given
+
+
+@problem_from.register
+def _(exc: NoRevision) -> Problem | None:
+    return Problem("no_revision", (exc.message,), 404)

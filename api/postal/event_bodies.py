@@ -12,7 +12,8 @@ import orjson
 from django.http import HttpRequest
 
 from api import bodies
-from api.problems import RETRY_AFTER, Code, Declined, decline
+from api.bodies import too_large
+from api.problems import Code, decline
 from stats.intake.files import LONGEST_LINE, read_lines
 from stats.intake.sources import TooLarge, framing
 
@@ -136,11 +137,6 @@ def _check(body: bytes, *, is_log: bool) -> None:
         raise too_large(TOO_MANY_NESTED)
 
 
-def too_large(message: str) -> Declined:
-    """Return the exception that refuses a body for what it would cost."""
-    return decline(Code.TOO_LARGE, message, retry_after=RETRY_AFTER)
-
-
 def _check_array(body: bytes) -> None:
     if len(body) > ARRAY_LIMIT:
         raise too_large(ARRAY_TOO_LARGE)
@@ -149,7 +145,7 @@ def _check_array(body: bytes) -> None:
 
 
 def _array(body: bytes) -> list[Any]:
-    events = _parsed(body)
+    events: list[Any] = bodies.load_json(body)
     if len(events) > MOST_RECORDS:
         raise too_large(TOO_MANY_RECORDS)
     return events
@@ -189,12 +185,3 @@ def _is_json(text: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return True
-
-
-def _parsed(body: bytes) -> list[Any]:
-    try:
-        events: list[Any] = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
-        message = f"The request is not valid JSON: {exc.msg} at character {exc.pos + 1}"
-        raise decline(Code.MALFORMED, message) from exc
-    return events

@@ -8,6 +8,7 @@ from typing import Any, cast
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.request import Request
 
+from api.bodies import too_large
 from api.postal import event_bodies, schemas, serializers, source_tokens
 from api.postal.authentication import HEADER, ServerKey, wrong
 from api.postal.renderers import source_renderer
@@ -106,7 +107,7 @@ class EventViewSet(PostalViewSet):
             with bounded():
                 tally = self._deliver(reporting) if isinstance(reporting, EventSource) else self._ingest(reporting)
         except TooMuchWork as problem:
-            raise event_bodies.too_large(problem.message) from None
+            raise too_large(problem.message) from None
         if tally.counts["accepted"]:
             request_fold()
         return Answer(tally.document(), {"truncated": True} if tally.is_truncated else {})
@@ -140,7 +141,7 @@ class EventViewSet(PostalViewSet):
                 most_records=event_bodies.MOST_RECORDS,
             )
         except sources.TooLarge:
-            raise event_bodies.too_large(event_bodies.TOO_MANY_RECORDS) from None
+            raise too_large(event_bodies.TOO_MANY_RECORDS) from None
         except StateMoved:
             raise decline(Code.UNAVAILABLE, retry_after=1) from None
 

@@ -24,6 +24,7 @@ _MOMENT = re.compile(
     r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:[Zz]|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
 )
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
+TEXT: Schema = {"type": "string"}
 NOTHING = uuid.UUID(int=0)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -44,6 +45,13 @@ class Parameter(serializers.Field):
         kwargs.setdefault("required", False)
         super().__init__(help_text=help_text, **kwargs)
         self.example, self.missing, self.wrong = example, missing, wrong
+
+    def bind(self, field_name: str, parent: Any) -> None:
+        """Where the document has no sentence for this parameter, the page's counts."""
+        super().bind(field_name, parent)
+        words = {"name": field_name, "kind": self.kind}
+        self.missing = (self.missing or parent.missing).format_map(words)
+        self.wrong = (self.wrong or parent.wrong).format_map(words)
 
     def is_absent(self, raw: object) -> bool:
         """Whether this stands for a parameter that was not given."""
@@ -103,7 +111,7 @@ class Text(Parameter):
         return raw
 
     def value_schema(self) -> Schema:
-        return {"type": "string"}
+        return TEXT
 
 
 class Identifier(Text):
@@ -224,8 +232,10 @@ class Names(Text):
     """An array of strings, also as JSON text."""
 
     kind = "an array of strings"
-    # The schema of each.
-    of_each: Schema = {"type": "string"}
+
+    def __init__(self, help_text: str, *, each: Schema = TEXT, **kwargs: Any) -> None:
+        super().__init__(help_text, **kwargs)
+        self.each = each
 
     def to_internal_value(self, raw: object) -> list[str]:
         if isinstance(raw, str):
@@ -238,7 +248,7 @@ class Names(Text):
         return raw
 
     def value_schema(self) -> Schema:
-        names = {"type": "array", "items": self.of_each}
+        names = {"type": "array", "items": self.each}
         text = {"type": "string", "pattern": r"^\s*\[", "description": "The same array, as JSON text"}
         return {"anyOf": [names, text]}
 
@@ -249,9 +259,3 @@ class Names(Text):
             return schema
         array, *others = schema["anyOf"]
         return {**schema, "anyOf": [{**array, "minItems": 1}, *others]}
-
-
-class MailAddresses(Names):
-    """An array of e-mail addresses, which the act reads."""
-
-    of_each = {"type": "string", "format": "email", "minLength": 1}

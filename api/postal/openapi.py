@@ -4,19 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from drf_spectacular.plumbing import build_parameter_type
+from drf_spectacular.plumbing import build_object_type, build_parameter_type
 from drf_spectacular.utils import Direction
 
 from api.openapi import JSON, DialectSchema, Schema, strict_object
 from api.postal import authentication
-from api.postal.fields import Moment, Parameter, Text
+from api.postal.fields import TEXT, Moment, Parameter, Text
 from api.postal.renderers import CODES, ip_pools_renderer
 from api.postal.requests import FORM
 from api.problems import SENTENCES, Code
 
 EXAMPLES = Path(__file__).parent / "examples"
 SECURITY = "ServerAPIKey"
-TEXT: Schema = {"type": "string"}
 
 # Every endpoint may say these, by a status of its own. The page for unknown URLs is no operation's, but is described too.
 _BY_STATUS = {
@@ -83,10 +82,8 @@ class PostalSchema(DialectSchema):
         is_required = any(each.required for each in fields)
         body = self.resolve_serializer(self.operation.takes, direction).ref if fields else {"type": "object"}
         example = {each.field_name: _example_of(each) for each in fields if each.example is not None or each.required}
-        form: Schema = {
-            "type": "object",
-            "properties": {"params": {"type": "string", "description": "The same object, as JSON text"}},
-        } | ({"required": ["params"]} if is_required else {})
+        params = {"params": {**TEXT, "description": "The same object, as JSON text"}}
+        form = build_object_type(params, required=["params"] if is_required else None)
         return {
             "required": is_required,
             "content": {

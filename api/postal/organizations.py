@@ -94,12 +94,7 @@ class OrganizationViewSet(PostalViewSet):
             each["emails_sent"] = totals[each["pk"]].sent
             if pool is not None:
                 pool.servers.append(each["name"])
-        return {
-            "organization": organization,
-            "ip_addresses": _allocated(pools),
-            "ip_pools": pools,
-            "servers": servers,
-        }
+        return {"organization": organization, "ip_addresses": _allocated(pools), "ip_pools": pools, "servers": servers}
 
 
 def _organization_of(caller: Caller, given: Given) -> Organization:

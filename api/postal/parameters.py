@@ -5,6 +5,7 @@ A parameter that nobody declared is ignored. What is missing is refused before w
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import chain
 from typing import Any, ClassVar, cast
 
 from rest_framework import serializers
@@ -15,7 +16,6 @@ from api.postal.fields import (
     Flag,
     Identifier,
     Items,
-    MailAddresses,
     Moment,
     Names,
     Parameter,
@@ -59,28 +59,20 @@ class Parameters(serializers.Serializer):
         for name, field, raw in given:
             if field.is_absent(raw):
                 if field.required:
-                    raise fault(self._sentence(field, field.missing or self.missing))
+                    raise fault(field.missing)
                 values[name] = field.absent_value()
         for name, field, raw in given:
             if name not in values:
                 try:
                     values[name] = field.to_internal_value(raw)
                 except Wrong:
-                    raise fault(self._sentence(field, field.wrong or self.wrong)) from None
+                    raise fault(field.wrong) from None
         return values
 
     def sentences(self) -> list[str]:
         """Return every sentence that reading may decline with, each once."""
-        found: dict[str, None] = {}
-        for field in self.all:
-            if field.required:
-                found[self._sentence(field, field.missing or self.missing)] = None
-            found[self._sentence(field, field.wrong or self.wrong)] = None
-        return [*found, *self.faults]
-
-    @staticmethod
-    def _sentence(field: Parameter, sentence: str) -> str:
-        return sentence.format(name=field.field_name, kind=field.kind)
+        of_each = [(field.missing, field.wrong) if field.required else (field.wrong,) for field in self.all]
+        return [*dict.fromkeys(chain.from_iterable(of_each)), *self.faults]
 
 
 class PoolParameters(Parameters):
@@ -88,10 +80,6 @@ class PoolParameters(Parameters):
 
     missing = "Missing required parameter '{name}'"
     wrong = "Invalid '{name}' parameter (must be {kind})"
-
-
-class Nothing(Parameters):
-    """No parameters."""
 
 
 # --- servers ----------------------------------------------------------------------------------------------------------
@@ -235,6 +223,7 @@ class NamedOrganization(ShowOrganization):
 
 SCOPES = ("server", "organization")
 _ADDRESSES = f"E-mail addresses, at most {MOST_AT_ONCE:,}"
+_MAIL_ADDRESS = {"type": "string", "format": "email", "minLength": 1}
 
 
 class ListSuppressions(Page):
@@ -260,7 +249,7 @@ class ManyAddresses(Parameters):
 
 
 class ChosenAddresses(ManyAddresses):
-    addresses = MailAddresses(_ADDRESSES, required=True, example=["roger@example.com"])
+    addresses = Names(_ADDRESSES, required=True, example=["roger@example.com"], each=_MAIL_ADDRESS)
     scope = Choice(
         "Suppressions of the key's server, or those of all servers of its organization", choices=SCOPES, default="server",
         wrong="scope must be server or organization",

@@ -6,15 +6,9 @@ from api.problems import Code, Declined, Problem, decline
 
 type Refusal = tuple[str, str]
 
-INVALID_ORGANIZATION: Refusal = (
-    "InvalidOrganization",
-    "The organization could not be found with the provided UUID",
-)
+INVALID_ORGANIZATION: Refusal = ("InvalidOrganization", "The organization could not be found with the provided UUID")
 INVALID_SERVER: Refusal = ("InvalidServer", "The server could not be found with the provided server_id")
-NO_SERVER_CREATION: Refusal = (
-    "AccessDenied",
-    "You don't have permission to create servers for this organization",
-)
+NO_SERVER_CREATION: Refusal = ("AccessDenied", "You don't have permission to create servers for this organization")
 NO_POOL_CREATION: Refusal = ("AccessDenied", "You don't have permission to create IP pools")
 DELETION_ERROR: Refusal = ("DeletionError", "The server could not be deleted")
 NO_VALID_IP_POOLS: Refusal = ("NoValidIPPools", "No valid IP pools with IP addresses found")
@@ -45,11 +39,7 @@ DOMAIN_FAULTS: tuple[Refusal, ...] = (
 # With the platform's default limits; an organization may have others.
 OVER_QUOTA_OF: Mapping[str, Refusal] = {
     noun: ("QuotaExceeded", f"The organization may have at most {limit} {noun}")
-    for noun, limit in (
-        ("servers", "10,000"),
-        ("domains", "100,000"),
-        ("IP addresses in its own pools", "20,000"),
-    )
+    for noun, limit in (("servers", "10,000"), ("domains", "100,000"), ("IP addresses in its own pools", "20,000"))
 }
 TOO_MANY_IPS: Refusal = ("ValidationError", "Ips has too many entries (maximum is 4,096 in one request)")
 

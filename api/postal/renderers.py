@@ -58,12 +58,7 @@ class PostalRenderer(EnvelopeRenderer):
     def _envelope(
         status: str, data: object, request: HttpRequest, flags: Mapping[str, object] = MappingProxyType({})
     ) -> dict[str, object]:
-        return {
-            "status": status,
-            "time": round(seconds_since_start(request), 3),
-            "flags": dict(flags),
-            "data": data,
-        }
+        return {"status": status, "time": round(seconds_since_start(request), 3), "flags": dict(flags), "data": data}
 
 
 def _sentence(problem: Problem) -> str:

@@ -14,21 +14,9 @@ from stats.reports.pool_usage import PoolUsage
 
 # The columns of a row of servers/list, in the page's order.
 SERVER_COLUMNS = (
-    "uuid",
-    "name",
-    "permalink",
-    "mode",
-    "suspended_at",
-    "suspended_until",
-    "privacy_mode",
-    "ip_pool_id",
-    "created_at",
-    "updated_at",
-    "domains_count",
-    "credentials_count",
-    "webhooks_count",
-    "routes_count",
-)
+    "uuid", "name", "permalink", "mode", "suspended_at", "suspended_until", "privacy_mode", "ip_pool_id", "created_at",
+    "updated_at", "domains_count", "credentials_count", "webhooks_count", "routes_count",
+)  # fmt: skip
 
 
 def server_row(row: Sequence[Any], now: datetime.datetime) -> dict[str, object]:

@@ -3,9 +3,8 @@
 import json
 
 from api.openapi import JSON, Schema
+from api.postal.fields import TEXT
 from stats import kinds
-
-TEXT: Schema = {"type": "string"}
 
 EVENT: Schema = {
     "type": "object",

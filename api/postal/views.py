@@ -13,7 +13,7 @@ from rest_framework.serializers import BaseSerializer, Field, Serializer
 from api.openapi import Schema
 from api.postal.authentication import ServerKey
 from api.postal.openapi import PostalSchema
-from api.postal.parameters import Nothing, Parameters
+from api.postal.parameters import Parameters
 from api.postal.problems import Refusal, refuse
 from api.postal.renderers import renderer
 from api.postal.requests import parameters_of
@@ -63,7 +63,7 @@ def endpoint(
     path: str,
     *,
     answers: Mapping[str, Field],
-    takes: type[Parameters] | None = Nothing,
+    takes: type[Parameters] | None = Parameters,
     authentication: type[ServerKey] = ServerKey,
     **declared: Any,
 ) -> Callable[[Method], Method]:
