@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Count, F, Model, Prefetch, QuerySet
 
 from core import acts
+from core.errors import Fault, Invalid
 from core.references import Reference
 from throttling.drafts import LIMITS, Draft, RuleFields
 from throttling.limits import LimitRule, LimitTable
@@ -205,6 +206,9 @@ def _know_programs(rules: Iterable[Rule]) -> None:
     if others:
         found = ThrottleProgram.objects.in_bulk({rule.throttle_program_id for rule in others})
         for rule in others:
+            if rule.throttle_program_id not in found:
+                # Deleted since the reference was read: refused as an unknown one is.
+                raise Invalid(Fault("throttle_program", "refers to a throttle program that does not exist"))
             rule.throttle_program = found[rule.throttle_program_id]
 
 

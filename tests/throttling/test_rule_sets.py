@@ -1,7 +1,7 @@
 """Rules edited as a whole, as the panel does it: what is named by id changes, what is new comes, the rest goes."""
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from core.audit import Actor
@@ -11,6 +11,7 @@ from core.references import Reference
 from tests.words import templates
 from throttling import rule_sets
 from throttling import rules as throttling_rules
+from throttling.drafts import Draft
 from throttling.models import Rule, ThrottleProgram
 
 SYSTEM = Actor.system()
@@ -194,3 +195,12 @@ def test_rules_are_read_once_and_the_trail_tells_what_is_there(template, act, re
     assert entry.after["rules"] != rules
     read = [query["sql"].partition(" FROM ")[2].split()[0] for query in captured if query["sql"].startswith("SELECT")]
     assert read.count('"throttling_rule"') == reads
+
+
+def test_a_program_that_is_deleted_meanwhile_is_refused_as_an_unknown_one(template):
+    draft = Draft(
+        "", None, [], {"max_concurrent_connections": 1, "max_messages_per_hour": 2, "throttle_program_id": 999}, {}
+    )
+    refusal = pytest.raises(Invalid, match="throttle_program refers to a throttle program that does not exist")
+    with refusal, transaction.atomic():
+        rule_sets.add_rules(template.rules, [draft])
