@@ -75,11 +75,7 @@ class Described(serializers.Field[Any, Any, Any, Any]):
 
     def schema(self, direction: str) -> Schema:
         """Return the schema for a direction."""
-        schema = (
-            self.response_schema
-            if direction == "response" and self.response_schema is not None
-            else self.request_schema
-        )
+        schema = (self.response_schema if direction == "response" else None) or self.request_schema
         if self.help_text:
             schema = {**schema, "description": str(self.help_text)}
         return nullable(schema) if self.allow_null else schema

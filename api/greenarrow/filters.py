@@ -8,7 +8,6 @@ from django_filters import CharFilter, FilterSet
 
 from core.names import fold
 from core.texts import is_storable
-from ippools.models import IPAddress
 from ippools.values import is_ipv4
 
 
@@ -40,7 +39,3 @@ class IPAddressFilterSet(GreenArrowFilterSet):
     name = Exact("name_key", stored=fold)
     ip = Exact("ipv4", stored=str, fits=is_ipv4)
     hostname = Exact("hostname_key", stored=fold)
-
-    class Meta:
-        model = IPAddress
-        fields: list[str] = []

@@ -36,6 +36,8 @@ _HEADERS: dict[str, tuple[str, Schema]] = {
     "429": ("Retry-After", {"type": "integer"}),
     "503": ("Retry-After", {"type": "integer"}),
 }
+_ROWS: Schema = {"type": "array", "items": strict_object(type=TEXT, id={"type": "integer"}, name=TEXT)}
+_DEPENDENCIES = nullable(strict_object(dependencies=_ROWS))
 _EVERYWHERE = {"400", "401", "403", "404", "405", "413", "429", "500", "503"}
 
 
@@ -48,7 +50,7 @@ class GreenArrowSchema(DialectSchema):
     view: Any
 
     def envelope(self, data: Schema) -> Schema:
-        return _envelope(data, is_success=True)
+        return _envelope(data)
 
     def refusals(self) -> dict[str, Schema]:
         """Return the refusals: what changes may conflict, and what takes more than an id may be invalid."""
@@ -148,7 +150,9 @@ def components() -> dict[str, Any]:
         }
         responses[f"GreenArrow{status}"] = {
             "description": description,
-            "content": {JSON: {"schema": _refusal(words, with_dependencies=status == "409"), "example": example}},
+            "content": {
+                JSON: {"schema": _envelope(_DEPENDENCIES if status == "409" else NULL, words), "example": example}
+            },
         }
         if status in _HEADERS:
             name, schema = _HEADERS[status]
@@ -157,20 +161,11 @@ def components() -> dict[str, Any]:
     return {"responses": responses, "securitySchemes": {SECURITY: basic}}
 
 
-def _envelope(data: Schema, *, is_success: bool) -> Schema:
+def _envelope(data: Schema, refused: list[str] | None = None) -> Schema:
+    """Return the schema of a success or, with error codes, of a refusal."""
     return strict_object(
-        success={"type": "boolean", "const": is_success},
+        success={"type": "boolean", "const": refused is None},
         data=data,
-        error_code=NULL if is_success else TEXT,
-        error_messages=NULL if is_success else {"type": "array", "items": TEXT, "minItems": 1},
+        error_code=NULL if refused is None else {"type": "string", "enum": refused},
+        error_messages=NULL if refused is None else {"type": "array", "items": TEXT, "minItems": 1},
     )
-
-
-def _refusal(words: list[str], *, with_dependencies: bool) -> Schema:
-    data: Schema = NULL
-    if with_dependencies:
-        rows = {"type": "array", "items": strict_object(type=TEXT, id={"type": "integer"}, name=TEXT)}
-        data = nullable(strict_object(dependencies=rows))
-    envelope = _envelope(data, is_success=False)
-    envelope["properties"] = {**envelope["properties"], "error_code": {"type": "string", "enum": words}}
-    return envelope

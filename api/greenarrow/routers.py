@@ -21,9 +21,7 @@ class IdConverter:
             raise ValueError(value)
         return found
 
-    def to_url(self, value: int) -> str:
-        """Return the id as text."""
-        return str(value)
+    to_url = staticmethod(str)
 
 
 register_converter(IdConverter, "record_id")

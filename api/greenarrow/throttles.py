@@ -1,9 +1,11 @@
 """Throttles: the rules of addresses with their current limits."""
 
+import datetime
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework.request import Request
 
 from api.greenarrow.pagination import Computed, page_request
@@ -28,12 +30,8 @@ class ThrottlesInBackoff(GreenArrowViewSet):
 
     def list(self, request: Request) -> dict[str, Any]:
         """List the throttles whose rate a program has reduced, by address and rule."""
-        caps = list(
-            AddressCap.objects.active(self.now)
-            .filter(kind=CapKind.THROTTLE_PROGRAM.value, rule__isnull=False)
-            .select_related("rule", "address__template")
-            .order_by("address_id", "rule_id")
-        )
+        reduced = _reduced(self.now).select_related("rule", "address__template")
+        caps = list(reduced.order_by("address_id", "rule_id"))
         domains: defaultdict[int | None, list[str]] = defaultdict(list)
         rows = RuleDomain.objects.filter(rule_id__in={cap.rule_id for cap in caps}).order_by("rule_id", "position")
         for rule_id, pattern in rows.values_list("rule_id", "pattern"):
@@ -48,17 +46,17 @@ class ThrottlesInBackoff(GreenArrowViewSet):
 
 def page_of(request: DialectRequest, address: IPAddress) -> dict[str, Any]:
     """Return a page of the rules that can apply to mail from the address, its own first."""
-    caps = {
-        cap.rule_id or 0: cap
-        for cap in AddressCap.objects.active(request.now).filter(
-            kind=CapKind.THROTTLE_PROGRAM.value, rule__isnull=False, address=address
-        )
-    }
+    caps = {cap.rule_id or 0: cap for cap in _reduced(request.now).filter(address=address)}
     rows = [
         ([int(source == Source.TEMPLATE), rule.id], _throttle(address, source, rule, caps))
         for source, rule in applicable(limit_tables(address))
     ]
     return page_request(request).answer("throttles", Computed(rows))
+
+
+def _reduced(at: datetime.datetime) -> QuerySet[AddressCap]:
+    """Return the caps by which programs reduce throttles at a time."""
+    return AddressCap.objects.active(at).filter(kind=CapKind.THROTTLE_PROGRAM.value, rule__isnull=False)
 
 
 def _throttle_of(cap: AddressCap, domains: tuple[str, ...]) -> dict[str, Any]:

@@ -24,19 +24,11 @@ _STATUS: Schema = {"type": ["string", "null"], "enum": ["OK", "Missing", "Invali
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 
 
-def timestamp(at: datetime.datetime) -> str:
-    """Return a time in UTC with milliseconds, as `created_at` has it."""
-    return _in_utc(at).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
-def whole_seconds(at: datetime.datetime) -> str:
-    """Return a time in UTC without milliseconds, as statistics have it."""
-    return _in_utc(at).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
-
-
-def _in_utc(at: datetime.datetime) -> datetime.datetime:
-    # Nearly all are: lists write hundreds.
-    return at if at.tzinfo is datetime.UTC else at.astimezone(datetime.UTC)
+def timestamp(at: datetime.datetime, timespec: str = "milliseconds") -> str:
+    """Return a time in UTC, as `created_at` has it; statistics have whole seconds."""
+    # Nearly all are in UTC: lists write hundreds.
+    in_utc = at if at.tzinfo is datetime.UTC else at.astimezone(datetime.UTC)
+    return in_utc.isoformat(timespec=timespec).removesuffix("+00:00") + "Z"
 
 
 def exploded(ipv6: str | None) -> str | None:
@@ -96,7 +88,7 @@ class CountsByName(DictField):
 
 Timestamp = partial(Written, _TIMESTAMP, timestamp)
 OptionalTimestamp = partial(Written, {**_TIMESTAMP, "type": ["string", "null"]}, timestamp)
-WholeSeconds = partial(Written, {**_TIMESTAMP, "pattern": _TIME + "Z$"}, whole_seconds)
+WholeSeconds = partial(Written, {**_TIMESTAMP, "pattern": _TIME + "Z$"}, partial(timestamp, timespec="seconds"))
 Mode = partial(Written, {"type": "string", "enum": [*MODES.values()]}, MODES.__getitem__)
 Status = partial(Written, _STATUS, STATUSES.__getitem__)
 IPv6 = partial(Written, _TEXT_OR_NULL, exploded)

@@ -62,7 +62,9 @@ def read_events(request: HttpRequest, size: int) -> Iterator[list[Any]]:
     body = unpacked(read_packed(request), request.headers.get("Content-Encoding", ""))
     start = body[: bodies.CHUNK].lstrip()[:1]
     if start == b"[":
-        events = _array(body)
+        events = bodies.load_json(body)
+        if len(events) > MOST_RECORDS:
+            raise too_large(TOO_MANY_RECORDS)
         for first in range(0, len(events), size):
             yield events[first : first + size]
     elif start == b"{":
@@ -128,27 +130,14 @@ def _check(body: bytes, *, is_log: bool) -> None:
     ends = max(body.count(b"\n"), body.count(b"\r"))
     start = body[: bodies.CHUNK].lstrip(_PASSED_OVER)[:1] or body.lstrip(_PASSED_OVER)[:1]
     if start == b"[" and not is_log:
-        _check_array(body)
-        if ends > MOST_VALUES:
+        if len(body) > ARRAY_LIMIT:
+            raise too_large(ARRAY_TOO_LARGE)
+        if max(ends, body.count(b",")) > MOST_VALUES or body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
             raise too_large(TOO_MANY_VALUES)
     elif ends > MOST_RECORDS:
         raise too_large(TOO_MANY_RECORDS)
     elif body.count(b"{") + body.count(b"[") > MOST_NESTED:
         raise too_large(TOO_MANY_NESTED)
-
-
-def _check_array(body: bytes) -> None:
-    if len(body) > ARRAY_LIMIT:
-        raise too_large(ARRAY_TOO_LARGE)
-    if body.count(b",") > MOST_VALUES or body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
-        raise too_large(TOO_MANY_VALUES)
-
-
-def _array(body: bytes) -> list[Any]:
-    events: list[Any] = bodies.load_json(body)
-    if len(events) > MOST_RECORDS:
-        raise too_large(TOO_MANY_RECORDS)
-    return events
 
 
 def _lines(body: bytes, size: int) -> Iterator[list[Any]]:
@@ -171,17 +160,14 @@ def _lines(body: bytes, size: int) -> Iterator[list[Any]]:
 def _one_object(body: bytes) -> Any:
     """Return the object that the whole body is, over however many lines; None where it is lines of several."""
     first, _, rest = body.lstrip().partition(b"\n")
-    if len(body) > framing.LARGEST_OBJECT or (rest.strip() and _is_json(first)):
+    if len(body) > framing.LARGEST_OBJECT or (rest.strip() and _object(first) is not None):
         return None
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
+    return _object(body)
 
 
-def _is_json(text: bytes) -> bool:
+def _object(text: bytes) -> Any:
+    """Return the object; None where the text is no JSON."""
     try:
-        orjson.loads(text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return False
-    return True
+        return None

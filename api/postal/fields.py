@@ -9,7 +9,7 @@ import uuid
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 from rest_framework.fields import empty
 
@@ -47,11 +47,12 @@ class Parameter(serializers.Field):
         self.example, self.missing, self.wrong = example, missing, wrong
 
     def bind(self, field_name: str, parent: Any) -> None:
-        """Where the document has no sentence for this parameter, the page's counts."""
+        """Where the document has no sentence for this parameter, the page's counts. In OpenAPI the field is as in a body."""
         super().bind(field_name, parent)
         words = {"name": field_name, "kind": self.kind}
         self.missing = (self.missing or parent.missing).format_map(words)
         self.wrong = (self.wrong or parent.wrong).format_map(words)
+        set_override(self, "field", self.in_body())
 
     def is_absent(self, raw: object) -> bool:
         """Whether this stands for a parameter that was not given."""
@@ -85,16 +86,6 @@ class Parameter(serializers.Field):
         """Return the JSON Schema of a value in a query string."""
         schema = self.in_body() if self.required else self.value_schema()
         return schema if self.absent_value() is None else {**schema, "default": self.default}
-
-
-class _ParameterExtension(OpenApiSerializerFieldExtension):
-    target_class = Parameter
-    match_subclasses = True
-
-    def map_serializer_field(self, auto_schema: Any, direction: str) -> Schema:
-        """What the field says of itself."""
-        field: Parameter = self.target
-        return field.in_body()
 
 
 class Text(Parameter):

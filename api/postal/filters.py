@@ -13,10 +13,6 @@ class DomainFilter(filters.FilterSet):
     verified = filters.BooleanFilter(field_name="verified_at", lookup_expr="isnull", exclude=True)
     search = filters.CharFilter(method="containing")
 
-    class Meta:
-        model = Domain
-        fields = ()
-
     def containing(self, domains: QuerySet[Domain], _: str, text: str) -> QuerySet[Domain]:
         """Domains whose name contains the text; names are stored as lower-case A-labels."""
         if not text.isascii():

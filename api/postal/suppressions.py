@@ -23,7 +23,7 @@ class SuppressionViewSet(PostalViewSet):
     )
     def list(self, caller: Caller, given: Given) -> object:
         """The suppressions that stop mail of the key's server, newest first, a page at a time."""
-        rows = _of(caller).active(self.now)
+        rows: Any = Suppression.objects.for_server(caller.server_id, caller.organization_id).active(self.now)
         if given["reason"] is not None:
             rows = rows.filter(reason=given["reason"])
         if given["address"] is not None:
@@ -77,10 +77,6 @@ class SuppressionViewSet(PostalViewSet):
                 for address, each in zip(given["addresses"], found, strict=True)
             ]
         }
-
-
-def _of(caller: Caller) -> Any:
-    return Suppression.objects.for_server(caller.server_id, caller.organization_id)
 
 
 def _whose(caller: Caller, given: Given) -> dict[str, Any]:
