@@ -15,12 +15,7 @@ JSON = "application/json"
 
 def strict_object(**properties: Schema) -> Schema:
     """Return the schema of an object that has all of these and nothing else."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 class DialectSchema(AutoSchema):

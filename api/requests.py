@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -22,13 +22,18 @@ class DialectRequest(Request):
 
 
 class Authentication(BaseAuthentication, ABC):
-    """The base of a dialect's authentication."""
+    """The base of a dialect's authentication. `challenge` is that of a 401, None where HTTP has none for the dialect's keys."""
+
+    challenge: ClassVar[str | None] = None
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         """Return the user and what proved who it is; None where nobody says who is asking."""
         if not isinstance(request, DialectRequest):
             raise TypeError(f"{type(self).__name__} is for the views of a dialect")
         return self.identify(request)
+
+    def authenticate_header(self, request: Request) -> str | None:
+        return self.challenge
 
     @abstractmethod
     def identify(self, request: DialectRequest) -> tuple[Any, Any] | None:

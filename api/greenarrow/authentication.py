@@ -7,7 +7,6 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.core.cache import cache
 from django.utils.crypto import salted_hmac
 from redis.exceptions import RedisError
-from rest_framework.request import Request
 
 from api.problems import RETRY_AFTER, Code, Declined, decline
 from api.requests import Authentication, DialectRequest
@@ -37,6 +36,8 @@ LOCKED_OUT = "Too many wrong passwords: try again later, or use an API token as 
 class Basic(Authentication):
     """`request.user` is the User, and `request.auth` the ApiToken, or None where a password was given."""
 
+    challenge = CHALLENGE
+
     def identify(self, request: DialectRequest) -> tuple[User, ApiToken | None]:
         """Return who is asking. By a token, one query; by a password, two, and its hash once a minute."""
         username, password = _credentials(request.META.get("HTTP_AUTHORIZATION"))
@@ -48,10 +49,6 @@ class Basic(Authentication):
         except (RedisError, OSError) as exc:
             # Without the counts of failures no password is looked at; tokens still work.
             raise decline(Code.UNAVAILABLE, retry_after=RETRY_AFTER) from exc
-
-    def authenticate_header(self, request: Request) -> str:
-        """The challenge of a 401."""
-        return CHALLENGE
 
 
 def level_of(user: User) -> str:

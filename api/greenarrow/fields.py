@@ -216,16 +216,15 @@ class ByReference(Described):
 class Domain(Text):
     """A recipient's domain, as it is compared."""
 
+    # Returns the text as it goes on; raises NotADomain.
+    normalized = staticmethod(domain_name)
+
     def to_internal_value(self, data: object) -> str:
         text = super().to_internal_value(data if data is not None else 0)
         try:
             return self.normalized(text)
         except NotADomain:
             raise ValidationError(f"{quoted(text)} is not a valid domain name") from None
-
-    def normalized(self, text: str) -> str:
-        """Return the text as it goes on; raises NotADomain."""
-        return domain_name(text)
 
 
 class DomainPattern(Domain):
@@ -234,7 +233,8 @@ class DomainPattern(Domain):
     def __init__(self) -> None:
         super().__init__({**TEXT, "examples": ["example.com", "*.example.com", "[*.]example.com"]}, None)
 
-    def normalized(self, text: str) -> str:
+    @staticmethod
+    def normalized(text: str) -> str:
         pattern(text)
         return text
 

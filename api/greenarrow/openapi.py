@@ -142,12 +142,7 @@ def components() -> dict[str, Any]:
     for status, description in _DESCRIPTIONS.items():
         codes = [code for code in Code if str(STATUSES[code]) == status]
         words = sorted({CODES[code] for code in codes})
-        example = {
-            "success": False,
-            "data": None,
-            "error_code": words[0],
-            "error_messages": [SENTENCES[codes[0]]],
-        }
+        example = {"success": False, "data": None, "error_code": words[0], "error_messages": [SENTENCES[codes[0]]]}
         responses[f"GreenArrow{status}"] = {
             "description": description,
             "content": {

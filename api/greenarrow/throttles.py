@@ -73,25 +73,22 @@ def _throttle(address: IPAddress, source: Source, rule: LimitRule, caps: Mapping
     A plain dictionary: a list of computed rows, of which there are up to 500.
     """
     cap = caps.get(rule.id)
+    messages, connections = rule.max_messages_per_hour, rule.max_concurrent_connections
     # A percentage is of the rule's limits as they are now.
-    bounds = value_of(cap).of(rule.max_messages_per_hour, rule.max_concurrent_connections) if cap else None
+    bounds = value_of(cap).of(messages, connections) if cap else None
     return {
         # An address and a rule make one throttle; both can be read from its id, which is exact in JavaScript too.
         "id": (address.pk << 32) + rule.id,
         "ip_address": list_row(address.pk, address.name),
         "throttling_rule": owned_rule(address, source, rule),
-        "normal_max_messages_per_hour": rule.max_messages_per_hour,
-        "normal_max_concurrent_connections": rule.max_concurrent_connections,
+        "normal_max_messages_per_hour": messages,
+        "normal_max_concurrent_connections": connections,
         "domains": list(rule.domains),
         "in_backoff": cap is not None,
         "backoff_reason": None if cap is None else CapKind.THROTTLE_PROGRAM.value,
         "backoff_began_at": None if cap is None else timestamp(cap.began_at),
         "backoff_ends_at": None if cap is None else timestamp(cap.until),
         # A number that the program does not bound is the rule's own.
-        "backoff_max_messages_per_hour": None
-        if bounds is None
-        else bounds.max_messages_per_hour or rule.max_messages_per_hour,
-        "backoff_max_concurrent_connections": None
-        if bounds is None
-        else bounds.max_concurrent_connections or rule.max_concurrent_connections,
+        "backoff_max_messages_per_hour": bounds and (bounds.max_messages_per_hour or messages),
+        "backoff_max_concurrent_connections": bounds and (bounds.max_concurrent_connections or connections),
     }

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
-from rest_framework.request import Request
 
 from api.bodies import parse_json
 from api.nodes.renderers import renderer
@@ -26,6 +25,8 @@ TOO_MANY = "Too many requests with a wrong node key; try again later"
 class NodeKey(Authentication):
     """`Authorization: Bearer KEY`; `request.auth` is the Node."""
 
+    challenge = CHALLENGE
+
     def identify(self, request: DialectRequest) -> tuple[AnonymousUser, Node]:
         """Return the node by one query; a wrong key is counted by key and address."""
         scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -38,10 +39,6 @@ class NodeKey(Authentication):
             raise wrong_key(
                 key.strip(), address, message=WRONG_KEY, too_many=TOO_MANY, authenticate=CHALLENGE
             ) from None
-
-    def authenticate_header(self, request: Request) -> str:
-        """The challenge of a 401."""
-        return CHALLENGE
 
 
 class NodeView(DialectView):

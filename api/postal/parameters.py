@@ -11,18 +11,7 @@ from typing import Any, ClassVar, cast
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from api.postal.fields import (
-    Choice,
-    Flag,
-    Identifier,
-    Items,
-    Moment,
-    Names,
-    Parameter,
-    Text,
-    Whole,
-    Wrong,
-)
+from api.postal.fields import Choice, Flag, Identifier, Items, Moment, Names, Parameter, Text, Whole, Wrong
 from api.postal.problems import BACKWARDS, NO_DOMAIN_GIVEN, NO_ORGANIZATION_GIVEN, fault
 from core.errors import Invalid
 from servers.models import Server

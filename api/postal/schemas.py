@@ -47,10 +47,7 @@ _EXAMPLE = {
 EVENTS_BODY: Schema = {
     "required": True,
     "content": {
-        JSON: {
-            "schema": {"anyOf": [{"type": "array", "items": EVENT}, EVENT]},
-            "example": [_EXAMPLE],
-        },
+        JSON: {"schema": {"anyOf": [{"type": "array", "items": EVENT}, EVENT]}, "example": [_EXAMPLE]},
         "application/x-ndjson": {"schema": TEXT, "example": json.dumps(_EXAMPLE) + "\n"},
     },
 }
