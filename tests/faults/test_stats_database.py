@@ -1,7 +1,10 @@
 """Statistics in a PostgreSQL of their own: each event is counted once and told to each consumer once, whatever dies between."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -250,17 +253,45 @@ def test_a_backup_of_both_is_restored_into_both(apart: Installation, tmp_path: P
     file = tmp_path / "backup.jsonl.gz"
     apart.sluice.manage("backup", str(file))
     with servers.running(apart=True) as places:
-        panel.manage({**apart.sluice.environment, **{name: places[name] for name in ("DATABASE_URL", "STATS_DATABASE_URL")}},
-                     "migrate", "--verbosity", "0")  # fmt: skip
-        environment = {
-            **apart.sluice.environment,
-            **{name: places[name] for name in ("DATABASE_URL", "STATS_DATABASE_URL")},
-        }
-        panel.manage(environment, "restore", str(file))
+        restored(apart, places, file)
         with psycopg.connect(places["STATS_DATABASE_URL"]) as stats, apart.stats_session() as here:
             assert one(stats, "SELECT count(*) FROM stats_event") == one(here, "SELECT count(*) FROM stats_event")
-        assert panel.manage(environment, "reconcile_stats", "--json").count('"waiting": 0') == 1
-        assert '"differing": 0' in panel.manage(environment, "audit_stats", "--json")
+
+
+def restored(source: Installation, places: dict[str, str], file: Path) -> None:
+    """Restore a backup into two new databases; nothing differs there, and nothing waits."""
+    urls = {name: places[name] for name in ("DATABASE_URL", "STATS_DATABASE_URL")}
+    environment = {**source.sluice.environment, **urls}
+    panel.manage(environment, "migrate", "--verbosity", "0")
+    panel.manage(environment, "restore", str(file))
+    assert json.loads(panel.manage(environment, "reconcile_stats", "--json"))["waiting"] == 0
+    assert json.loads(panel.manage(environment, "audit_stats", "--json"))["differing"] == 0
+
+
+def test_one_database_becomes_two_by_a_backup_and_not_by_the_setting_alone(tmp_path: Path) -> None:
+    with servers.running(apart=True) as places:
+        urls = {name: places.pop(name) for name in ("STATS_DATABASE_URL",)}
+        with running(Path(places["SLUICE_DATA_DIR"]).parent, on=places) as single:
+            assert report(single, "single").is_success
+            with single.session() as session:
+                # In the transaction that stored the events: there is nothing to hand over.
+                assert one(session, "SELECT count(*) FROM webhooks_delivery") == 0
+                assert one(session, "SELECT count(*) FROM suppressions_suppression") == 1
+                assert one(session, "SELECT count(*) FROM stats_outboxentry") == 0
+                assert one(session, "SELECT count(*) FROM stats_consumermark") == 0
+            single.sluice.manage("roll_up_stats")
+            single.sluice.manage("backup", str(tmp_path / "one.jsonl.gz"))
+            environment = {**single.sluice.environment, **urls}
+            panel.manage(environment, "migrate", "--verbosity", "0")
+            start = "import django; django.setup(); from config import checks; checks.refuse_unreadable_secrets()"
+            refused = subprocess.run([sys.executable, "-c", start], cwd=panel.ROOT, check=False, capture_output=True,
+                                     text=True, env={**environment, "DJANGO_SETTINGS_MODULE": "config.settings"})  # fmt: skip
+            assert refused.returncode == 1
+            assert "the statistics are in that of DATABASE_URL" in refused.stderr
+            with servers.running(apart=True) as others:
+                restored(single, others, tmp_path / "one.jsonl.gz")
+                with psycopg.connect(others["STATS_DATABASE_URL"]) as stats:
+                    assert one(stats, "SELECT count(*) FROM stats_event") == SENT + 1
 
 
 def test_a_read_replica_of_the_configuration_works_beside_it() -> None:
