@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from django.db import DatabaseError
 from django.db.models import Q, QuerySet
 
 from core.sql_lists import ids
@@ -28,7 +29,7 @@ from servers import send_limits
 from servers.client_networks import Claim, contested
 from servers.models import Credential, SendLimitMark, Server
 from stats import warm_up
-from stats.ledger.database import CONFIGURATION
+from stats.ledger.database import CONFIGURATION, has_failed
 from stats.ledger.storage import snapshot
 from throttling.limits import CapKind
 
@@ -202,12 +203,21 @@ def read_overlay(*, virtual_mtas: Collection[int], servers: Mapping[int, str], a
 
 def _resting(virtual_mtas: Collection[int], warming: Collection[int], at: datetime.datetime) -> tuple[Rest, ...]:
     """Return which sources have no part in draws: their warm-up allows no more before the next hour, or they are drained."""
-    full = [
-        Rest(each.address_id, each.domains, each.until) for each in (warm_up.resting(warming, at) if warming else ())
-    ]
+    full = [Rest(each.address_id, each.domains, each.until) for each in (_used_up(warming, at) if warming else ())]
     resting = {each.source for each in full if not each.domains}
     drained = [Rest(each.address_id, tuple(each.domains)) for each in _drained(virtual_mtas, resting)]
     return tuple(sorted({*full, *drained}, key=lambda each: (each.source, each.domains, str(each.until))))
+
+
+def _used_up(warming: Collection[int], at: datetime.datetime) -> list[warm_up.Resting]:
+    """Return which addresses have used their part of the day. While the counts' own database is away that is not known: their
+    hourly caps hold then, and pauses and suspensions do not wait for counts."""
+    try:
+        return warm_up.resting(warming, at)
+    except DatabaseError:
+        if not has_failed():
+            raise
+        return []
 
 
 def _drained(virtual_mtas: Collection[int], resting: Collection[int]) -> Iterable[AddressDrain]:

@@ -1,7 +1,9 @@
 """The policy of a node, cut out of the platform's rows."""
 
 import pytest
+from django.db import OperationalError
 
+from ippools import warm_ups
 from ippools.models import IPAddress
 from nodes.policy import documents
 from nodes.policy.layout import refusal_of
@@ -24,7 +26,8 @@ from servers.models import Server
 from servers.pool_rules import create_rule
 from servers.pools import grant_pool
 from servers.provisioning import suspend_organization
-from tests.cast import ANN, NOW, make_server
+from stats.warm_up import decide
+from tests.cast import ANN, NOW, SYSTEM, make_server
 from tests.factories import (
     DeliveryTargetFactory,
     DomainOverrideFactory,
@@ -37,7 +40,7 @@ from tests.factories import (
 from tests.nodes.platform import read_policy, rule
 from tests.words import ip_addresses
 from throttling.limits import LimitRule
-from throttling.models import Rule, ThrottleProgram, ThrottlingTemplate
+from throttling.models import Rule, ThrottleProgram, ThrottlingTemplate, WarmUpPlan
 
 pytestmark = pytest.mark.django_db
 
@@ -168,3 +171,23 @@ def test_it_takes_the_same_queries_however_much_there_is(site, acme, django_asse
         make_server(acme.organization, f"Server {number}")
     with django_assert_num_queries(16):
         read_policy(site.here.pk)
+
+
+def test_a_pause_does_not_wait_for_counts_that_are_away(monkeypatch):
+    """Whether a warmed-up address has used its part of the day is not known then; its hourly cap holds."""
+    resting, paused = IPAddressFactory(), IPAddressFactory(delivery_paused=True)
+    plan = WarmUpPlan.objects.order_by("pk")[0]
+    warm_ups.begin(address_id=resting.pk, plan_id=plan.pk, on=NOW.date(), at=NOW, actor=SYSTEM)
+    decide(now=NOW)
+
+    def fail(*args):
+        raise OperationalError("away")
+
+    monkeypatch.setattr("stats.warm_up._attempts_today", fail)
+    pks = [resting.pk, paused.pk]
+    with pytest.raises(OperationalError):
+        read_overlay(virtual_mtas=pks, servers={}, at=NOW)
+    monkeypatch.setattr("nodes.policy.read.has_failed", lambda: True)
+    overlay = read_overlay(virtual_mtas=pks, servers={}, at=NOW)
+    assert (overlay.paused, overlay.resting) == ((paused.pk,), ())
+    assert overlay.caps[resting.pk]
