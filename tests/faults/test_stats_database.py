@@ -258,6 +258,16 @@ def test_a_backup_of_both_is_restored_into_both(apart: Installation, tmp_path: P
             assert one(stats, "SELECT count(*) FROM stats_event") == one(here, "SELECT count(*) FROM stats_event")
 
 
+def test_a_scheduled_backup_is_verified_in_one_database(apart: Installation, tmp_path: Path) -> None:
+    """What was restored, into a single database, is what there is in both."""
+    act = (
+        "from pathlib import Path; from django.utils import timezone; from config.backups import back_up; "
+        f"print('made', back_up(folder=Path({str(tmp_path)!r}), keep=1, now=timezone.now()).rows)"
+    )
+    assert "made" in apart.sluice.manage("shell", "--no-imports", "-c", act)
+    assert len(list(tmp_path.glob("sluice-*.jsonl.gz"))) == 1
+
+
 def restored(source: Installation, places: dict[str, str], file: Path) -> None:
     """Restore a backup into two new databases; nothing differs there, and nothing waits."""
     urls = {name: places[name] for name in ("DATABASE_URL", "STATS_DATABASE_URL")}
