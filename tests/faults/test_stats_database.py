@@ -122,7 +122,7 @@ def test_a_process_that_dies_between_the_commits_loses_nothing_and_repeats_nothi
         assert answer.body["data"]["duplicates"] == SENT + 1, answer.body
     worker, beat = apart.start_worker(), apart.start_beat()
     with apart.stats_session() as stats:
-        wait_until(lambda: one(stats, OPEN) == 0, seconds=90, what="left batches are passed on")
+        wait_until(lambda: one(stats, OPEN) == 0, seconds=180, what="left batches are passed on")
         wait_until(
             lambda: one(stats, "SELECT count(*) FROM stats_batch WHERE folded_at IS NULL") == 0,
             seconds=30,
@@ -164,7 +164,7 @@ def kill_between(apart: Installation, name: str, *, after_effects: bool) -> None
                     " AND wait_event_type = 'Lock'"
                 )
     assert client.broken, "the request was answered"
-    wait_until(apart.client.is_ready, seconds=60, what="gunicorn has new processes")
+    wait_until(apart.client.is_ready, seconds=120, what="gunicorn has new processes")
 
 
 def stats_url(apart: Installation) -> str:
