@@ -162,7 +162,8 @@ def of_token(token: str, *, at: datetime.datetime) -> Invitation:
 
 def send(invitation: Invitation) -> None:
     """Send the link, or tell the account's mailbox of the invitation, if there is such an account."""
-    organization, role = invitation.organization.name, invitation.get_role_display()
+    # Not by its name, which may be any text: the mail goes to whomever somebody wrote into a form.
+    organization, role = invitation.organization.permalink, invitation.get_role_display()
     first = f"{organization} invites you to Sluice, its control panel for sending mail, as: {role}."
     if invitation.email:
         to, way = invitation.email, f"Accept or decline here:\n\n{url_of(invitation, settings.SLUICE_PANEL_URL)}"
@@ -182,9 +183,7 @@ def send(invitation: Invitation) -> None:
         "If you did not expect this message, ignore it.\n"
     )
     headers = {"Auto-Submitted": "auto-generated"}
-    # A name cannot have line breaks, but what cannot stand in a header must not fail for ever either.
-    subject = " ".join(f"Invitation to {organization}".split())
-    EmailMessage(subject, body, None, [to], headers=headers).send()
+    EmailMessage(f"Invitation to {organization}", body, None, [to], headers=headers).send()
 
 
 # --- Parts -----------------------------------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ def test_the_accounts_mailbox_is_told_and_only_a_few_times(mailing, acme, globex
 def test_a_mailbox_gets_a_link_to_make_an_account(mailing, acme, invite):
     assert invite(email="New@example.com", role="operator").status_code == 302
     [message] = mail.outbox
-    assert (message.subject, message.to) == ("Invitation to Acme", ["New@example.com"])
+    assert (message.subject, message.to) == ("Invitation to acme", ["New@example.com"])
     link, client = link_in(message.body), Client()
     page = client.get(link).content.decode()
     assert "<b>Acme</b> invites you as: Operator" in page
@@ -267,6 +267,16 @@ def test_who_has_an_account_accepts_with_it(mailing, acme, globex, invite):
     assert "invites you" not in client.get(ACCOUNT).content.decode()
     assert client.post(link, {"do": "accept"}).status_code == 302
     assert roles(globex.owner) == {"Globex": "owner", "Acme": "analyst"}
+
+
+def test_the_mail_has_no_text_of_the_organization(mailing, acme, invite):
+    """It goes to whomever somebody wrote into a form, from the platform's address."""
+    text = "Your parcel: https://evil.example/"
+    Organization.objects.filter(pk=acme.organization.pk).update(name=text)
+    invite(email="victim@example.com")
+    [message] = mail.outbox
+    assert "evil" not in message.subject + message.body
+    assert text in Client().get(link_in(message.body)).content.decode()
 
 
 def test_a_link_declines(mailing, acme, invite):

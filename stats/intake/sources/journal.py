@@ -45,7 +45,7 @@ _LOOKED_AT = 20
 
 def unread(stream: IO[bytes], time_zone: str) -> Refused | None:
     """Return the one refusal of a stream in a form that cannot be read, by its first lines, which stay in it; else None."""
-    start = cast(Any, stream).peek(1)
+    start = cast(Any, stream).peek(1)[: _LOOKED_AT * 1_024]
     looked_at = start.splitlines()[:_LOOKED_AT]
     if _PRETTY.search(start, 0, 1_000):
         return _refused("-o json-pretty")
