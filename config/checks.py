@@ -31,6 +31,10 @@ def check_secrets(databases: Iterable[str] | None = None, **_: Any) -> list[Chec
     return [checks.Error(sentence, hint=REMEDY, id="sluice.E001") for sentence in unreadable_secrets()]
 
 
+# By which variable a database is named.
+_VARIABLES = {"default": "DATABASE_URL", "replica": "DATABASE_REPLICA_URL", "stats": "STATS_DATABASE_URL"}
+
+
 @checks.register(checks.Tags.database)
 def check_sessions(databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Report a pooler that shares the sessions in which web prepares statements; run by `check --database default`."""
@@ -43,7 +47,7 @@ def check_sessions(databases: Iterable[str] | None = None, **_: Any) -> list[Che
             hint=poolers.REMEDY,
             id="sluice.E002",
         )
-        for alias, name in (("default", "DATABASE_URL"), ("replica", "DATABASE_REPLICA_URL"))
+        for alias, name in _VARIABLES.items()
         if settings.DATABASES.get(alias, {}).get("OPTIONS", {}).get("pool") and poolers.shares_sessions(alias)
     ]
 

@@ -111,15 +111,26 @@ def drop(partition: Partition) -> None:
     Must not be called in a transaction. Raises OperationalError where the lock is not to be had soon; whatever was done
     until then stays done, and the next call goes on from there.
     """
+    if not storage.has_own_session():
+        # Of a pooler, the setting would stay with whoever has the session next. This waits longer, on a partition that nobody
+        # writes to.
+        _detach(partition)
+        with storage.writing():
+            storage.execute(f"SET LOCAL lock_timeout = '2s'; DROP TABLE IF EXISTS {partition.name}")
+        return
     storage.execute("SET lock_timeout = '2s'")
     try:
-        if partition.is_attached:
-            # CONCURRENTLY lets ingesters and folders go on; interrupted half-way it has to be finished, not begun again.
-            how = "FINALIZE" if partition.is_half_detached else "CONCURRENTLY"
-            storage.execute(f"ALTER TABLE stats_event DETACH PARTITION {partition.name} {how}")
+        _detach(partition)
         storage.execute(f"DROP TABLE IF EXISTS {partition.name}")
     finally:
         storage.execute("RESET lock_timeout")
+
+
+def _detach(partition: Partition) -> None:
+    if partition.is_attached:
+        # CONCURRENTLY lets ingesters and folders go on; interrupted half-way it has to be finished, not begun again.
+        how = "FINALIZE" if partition.is_half_detached else "CONCURRENTLY"
+        storage.execute(f"ALTER TABLE stats_event DETACH PARTITION {partition.name} {how}")
 
 
 def drop_day(day: int) -> None:

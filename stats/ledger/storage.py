@@ -285,6 +285,13 @@ def wait_for_folds() -> None:
 # --- SQL -------------------------------------------------------------------------------------------------------------
 
 
+def has_own_session() -> bool:
+    """Whether PostgreSQL itself is at the other end: a pooler between says another number than the session's own."""
+    connection = connections[ALIAS]
+    connection.ensure_connection()
+    return bool(fetch("SELECT pg_backend_pid()")[0][0] == connection.connection.info.backend_pid)
+
+
 def execute(sql: str, params: Sequence[Any] | None = None, *, using: str = ALIAS) -> int:
     """Run a statement and return how many rows it wrote."""
     with connections[using].cursor() as cursor:

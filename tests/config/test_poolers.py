@@ -1,11 +1,13 @@
 """A pooler that gives each transaction another session is noticed; what needs sessions of its own does not start behind it."""
 
 import itertools
+import re
 import socket
 import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg
@@ -15,6 +17,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 
 from config import checks, poolers, production
+from config import settings as settings_module
 from config.celery import prepare_beat
 
 
@@ -118,11 +121,26 @@ def test_behind_a_pooler_of_transactions_neither_web_nor_beat_starts(monkeypatch
         with pytest.raises(SystemCheckError, match=r"sluice\.E002") as refusal:
             call_command("check", databases=["default"])
         assert "Set SLUICE_DATABASE_POOL=0" in str(refusal.value)
+        assert refusal.value.args[0].count("sluice.E002") == 1
         with pytest.raises(SystemExit) as ended:
             prepare_beat()
         assert "Give beat a DATABASE_URL of its own" in str(ended.value)
         del with_pool["default"]["OPTIONS"]["pool"]
         assert checks.check_sessions(["default"]) == []
+
+
+def test_every_database_of_the_settings_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = {"OPTIONS": {"pool": {"max_size": 8}}}
+    aliases = re.findall(
+        r'DATABASES(?:\["(\w+)"\]| = {"(\w+)": production)', Path(settings_module.__file__).read_text()
+    )
+    assert {first or second for first, second in aliases} == {"default", "replica", "stats"}
+    monkeypatch.setattr(
+        checks, "settings", SimpleNamespace(DATABASES={first or second: pool for first, second in aliases})
+    )
+    monkeypatch.setattr(poolers, "shares_sessions", lambda alias: True)
+    said = [each.msg.partition(" ")[0] for each in checks.check_sessions(["default"])]
+    assert said == ["DATABASE_URL", "DATABASE_REPLICA_URL", "STATS_DATABASE_URL"]
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:

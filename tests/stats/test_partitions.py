@@ -164,3 +164,22 @@ def test_a_month_whose_detach_was_interrupted_stays_closed_until_it_is_gone(acme
     assert report(*others, now=LATER) == Receipt(accepted=2)
     assert audit(now=LATER).is_clean
     assert_counted([*old, *others])
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("is_own", [True, False])
+def test_dropping_leaves_no_setting_in_the_session_of_a_pooler(
+    is_own: bool, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the session next would give up every lock after two seconds."""
+    if not storage.is_postgresql():
+        pytest.skip("it is of PostgreSQL")
+    assert storage.has_own_session()
+    monkeypatch.setattr(storage, "has_own_session", lambda: is_own)
+    report(on(acme, FAR))
+    [partition] = partitions.existing()
+    with CaptureQueriesContext(connection) as queries:
+        partitions.drop(partition)
+    set_for_all = [each["sql"] for each in queries if re.match(r"(SET|RESET) (?!LOCAL)", each["sql"])]
+    assert len(set_for_all) == (2 if is_own else 0)
+    assert partitions.existing() == []
