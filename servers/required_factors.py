@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from core.models import User
 from core.second_factor import confirmed_apps
@@ -38,6 +38,13 @@ def demanding(user: User) -> QuerySet[Organization]:
 def people_without(organization: Organization) -> QuerySet[Membership]:
     """Return the members who have no second factor."""
     return Membership.objects.filter(~Q(Exists(_apps("user_id"))), organization=organization)
+
+
+def number_of_people(organization: Organization) -> tuple[int, int]:
+    """Return how many members there are, and how many of them have no second factor, by one query."""
+    lacking = Count("pk", filter=~Q(Exists(_apps("user_id"))))
+    found = Membership.objects.filter(organization=organization).aggregate(all=Count("pk"), lacking=lacking)
+    return found["all"], found["lacking"]
 
 
 def _apps(user: str = "pk") -> QuerySet[Any]:

@@ -12,7 +12,7 @@ from panel.viewer import Viewer
 from servers import quotas
 from servers.models import Organization, Server
 from servers.pools import pools_of
-from servers.required_factors import people_without
+from servers.required_factors import number_of_people
 from stats.counts import buckets
 from stats.reports import usage
 
@@ -42,6 +42,7 @@ def summary(organization: Organization, viewer: Viewer, now: datetime.datetime) 
         server.is_stopped = server.is_suspended(now)  # type: ignore[attr-defined]
     server_total = living.count()
     pools = pools_of(organization)
+    member_total, lacking_factor = number_of_people(organization)
     memberships = organization.memberships.select_related("user").order_by("role", "user__username")
     return {
         "organization": organization,
@@ -53,8 +54,8 @@ def summary(organization: Organization, viewer: Viewer, now: datetime.datetime) 
         "memberships": list(memberships[:SHOWN]),
         # Declined ones too: the organization is not told.
         "invited": list(organization.invitations.filter(expires_at__gt=now)[:SHOWN]),
-        "member_total": memberships.count(),
-        "lacking_factor": people_without(organization).count(),
+        "member_total": member_total,
+        "lacking_factor": lacking_factor,
         "may_change_people": viewer.owns(organization.pk),
         "may_add_servers": viewer.changes(organization.pk),
         "months": [
