@@ -64,9 +64,9 @@ def rows(cl: PanelChangeList) -> SafeString:
 
 def cells(cl: PanelChangeList, record: Any, url: Callable[[Any], str]) -> Iterator[str]:
     """Yield the cells of a record, as unfold's `items_for_result` does."""
-    is_first = True
+    is_first, empty = True, cl.model_admin.get_empty_value_display()
     for index, name in enumerate(cl.list_display):
-        classes, value = _shown(cl, record, name)
+        classes, value = _shown(cl, record, name, empty)
         classes = f"field-{unfolds._coerce_field_name(name, index)} {classes}" if name != "action_checkbox" else classes
         tag = "td"
         if cl.list_display_links is not None and (
@@ -102,9 +102,8 @@ def url_maker(cl: PanelChangeList) -> Callable[[Any], str]:
     return (lambda record: f"{head}/{record.pk}/change/{tail}") if found else url
 
 
-def _shown(cl: PanelChangeList, record: Any, name: str) -> tuple[str, Any]:
-    """Return the classes of a cell and its value in words."""
-    empty = cl.model_admin.get_empty_value_display()
+def _shown(cl: PanelChangeList, record: Any, name: str, empty: str) -> tuple[str, Any]:
+    """Return the classes of a cell and its value in words; `empty` stands for none."""
     try:
         field, attribute, value = lookup_field(name, record, cl.model_admin)
     except ObjectDoesNotExist:
