@@ -1,7 +1,7 @@
 """Rows of frequently used lists as plain dictionaries, documented by `api.postal.serializers`.
 
-Measured by `make bench ARGS=postal`, on a busy machine: nested serializers take 4.2 times as long for 100 pools of 10 addresses,
-a flat one 2.9 times as long for 100 servers, although the views with serializers ask for no key.
+Measured by `make bench ARGS=postal`, on a busy machine: nested serializers take 4.2 times as long for 100 pools of 10
+addresses, a flat one 2.9 times as long for 100 servers, although the views with serializers ask for no key.
 """
 
 import datetime
