@@ -30,6 +30,8 @@ _KEY_IN_PATH = re.compile(
     r"((?:/|%2[fF])[A-Za-z0-9%._-]*v1(?:/|%2[fF])+(?!(?:servers|domains|organizations|suppressions|webhooks)/)[A-Za-z0-9%]+(?:/|%2[fF])+)"
     r"[^\s'\"?#,;)\]]+"
 )
+# Links that let in whoever has them: of an invitation, of a password, and to stop a report. Tests name every such address.
+_LINK = re.compile(r"((?:/|%2[fF])(?:invitations|password-reset|stop)(?:/|%2[fF])+)[^\s'\"?#,;)\]]+")
 
 
 def remove_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -42,7 +44,7 @@ def _without_secrets(key: object, value: Any) -> Any:
         # A request, as Django's own loggers add it. Its query string may have recipients' addresses.
         value = f"{value.method} {value.path}"
     if isinstance(value, str):
-        value = _KEY_IN_PATH.sub(r"\1[removed]", value)
+        value = _LINK.sub(r"\1[removed]", _KEY_IN_PATH.sub(r"\1[removed]", value))
     if isinstance(key, str) and key.lower().replace("-", "").replace("_", "") in SECRETS:
         return "[removed]"
     if isinstance(value, dict):

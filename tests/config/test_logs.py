@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import logging.config
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ import structlog
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
+from django.urls import get_resolver
 from django.utils.functional import SimpleLazyObject
 
 from config import logs
@@ -113,6 +115,39 @@ def test_the_line_of_a_request_names_who_asked_and_holds_no_token(lines, client:
     assert unknown["request"].startswith("GET /api/v1/event/[removed]")
     assert "kkk" not in unknown["request"]
     assert datetime.datetime.fromisoformat(unknown["timestamp"]).tzinfo == datetime.UTC
+
+
+def addresses_with_tokens(resolver: Any, before: str = "/") -> Iterator[str]:
+    """Yield the address of every page whose path has a word that lets in whoever has it."""
+    for each in resolver.url_patterns:
+        path = before + str(each.pattern)
+        if hasattr(each, "url_patterns"):
+            yield from addresses_with_tokens(each, path)
+        elif {"token", "key", "secret"} & each.pattern.regex.groupindex.keys():
+            # Of 64 letters, digits, - and _, with no run that is long enough to be told from words.
+            yield re.sub(r"<(\w+:)?\w+>", "WzEsImEi:1xXKUU:0OBY3yr2-hush_CZ7713fhptn2-EPOzbUv69MkhzN8", path)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_line_has_the_token_of_a_page(settings, form: str) -> None:
+    """Invitations, passwords, reports: also where a request is refused, and whatever letters the token happens to have."""
+    addresses = list(addresses_with_tokens(get_resolver()))
+    assert len(addresses) >= 3
+    logging.config.dictConfig(logs.configure(form=form, level="INFO"))
+    [handler] = [each for each in logging.getLogger().handlers if isinstance(each, logging.StreamHandler)]
+    stream = io.StringIO()
+    handler.setStream(stream)
+    try:
+        for address in addresses:
+            Client().get(address)
+            Client(enforce_csrf_checks=True).post(address, {"do": "decline"})
+            logging.getLogger("gunicorn.error").warning("Error handling request %s", address)
+    finally:
+        logging.config.dictConfig(settings.LOGGING)
+    told = stream.getvalue()
+    assert told.count("[removed]") >= 4 * len(addresses)
+    assert not re.search("WzEs|0OBY|hush|Mkhz", told)
 
 
 @pytest.mark.django_db
