@@ -10,7 +10,8 @@ mail by either network, since nothing says which is right.
 
 import datetime
 import ipaddress
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -49,26 +50,57 @@ def refuse_foreign(network: Network, *, organization_id: int) -> None:
 
 def overlaps_others(network: Network, *, organization_id: int) -> bool:
     """Whether another organization has a network with some of these addresses, until the caller's transaction ends."""
-    # Of two organizations that claim it at once, one has it.
+    return bool(overlapping({0: network}, organization_id=organization_id))
+
+
+def overlapping(networks: Mapping[int, Network], *, organization_id: int) -> set[int]:
+    """Return the ids of those of an organization's networks that overlap others', until the caller's transaction ends."""
+    serialize()
+    of_others = _of_living().exclude(server__organization_id=organization_id).order_by().distinct()
+    # Their union, once: a server that returns may have thousands, and others wait for the lock.
+    starts: dict[int, list[int]] = {4: [], 6: []}
+    ends: dict[int, list[int]] = {4: [], 6: []}
+    for each in sorted(map(_read, of_others.values_list("network", flat=True)), key=_place):
+        version, start, end = _bounds(each)
+        # One that is within the last adds nothing to it.
+        if not ends[version] or start > ends[version][-1]:
+            starts[version].append(start)
+            ends[version].append(end)
+    found = set()
+    for pk, network in networks.items():
+        version, start, end = _bounds(network)
+        at = bisect_left(ends[version], start)
+        if at < len(starts[version]) and starts[version][at] <= end:
+            found.add(pk)
+    return found
+
+
+def serialize() -> None:
+    """Let no other transaction compare networks until this one ends: of two organizations that claim one at once, one has it.
+
+    Whoever also locks an organization does so before, and credentials after it: everybody waits for this lock.
+    """
     advisory("servers.client_networks")
-    of_others = _of_living().exclude(server__organization_id=organization_id)
-    return any(_overlap(network, _read(text)) for text in of_others.values_list("network", flat=True))
 
 
 def contested(claims: Iterable[Claim]) -> set[int]:
     """Return the ids of the claims that overlap another organization's, where neither is shared."""
-    found: set[int] = set()
+    # An organization may have one network by thousands of credentials.
+    alike: dict[tuple[str, int, bool], list[Claim]] = {}
+    for claim in claims:
+        alike.setdefault(claim[1:], []).append(claim)
+    found: set[tuple[str, int, bool]] = set()
     # Two networks are apart, or one is within the other: each is compared with those around it alone.
     around: list[Claim] = []
-    for claim in sorted(claims, key=_place):
+    for claim in sorted((each[0] for each in alike.values()), key=lambda each: _place(_read(each.network))):
         network = _read(claim.network)
         while around and not _overlap(network, _read(around[-1].network)):
             around.pop()
         for each in around:
             if each.organization != claim.organization and not (each.is_shared or claim.is_shared):
-                found |= {each.id, claim.id}
+                found |= {each[1:], claim[1:]}
         around.append(claim)
-    return found
+    return {claim.id for key in found for claim in alike[key]}
 
 
 @transaction.atomic
@@ -77,7 +109,7 @@ def settle(*, at: datetime.datetime) -> int:
 
     For pages and alerts: nodes get none of those that overlap among their own, whatever is written here.
     """
-    advisory("servers.client_networks")
+    serialize()
     usable = _of_living().usable(at).values_list("pk", "network", "server__organization_id", "shares_network")
     found = contested(Claim(*row) for row in usable)
     marked = set(Credential.objects.filter(is_contested=True).values_list("pk", flat=True))
@@ -91,9 +123,12 @@ def _of_living() -> KeyQuerySet[Credential]:
     return Credential.objects.filter(kind=Credential.Kind.SMTP_IP, server__deleted_at=None)
 
 
-def _place(claim: Claim) -> tuple[int, int, int]:
-    network = _read(claim.network)
+def _place(network: Network) -> tuple[int, int, int]:
     return network.version, int(network.network_address), network.prefixlen
+
+
+def _bounds(network: Network) -> tuple[int, int, int]:
+    return network.version, int(network.network_address), int(network.broadcast_address)
 
 
 def _overlap(one: Network, other: Network) -> bool:

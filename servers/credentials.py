@@ -12,6 +12,7 @@ from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
 from core.encryption import decrypt, encrypt
 from core.errors import Conflict, Fault, Invalid, NotAllowed, NotFound
+from core.sql_lists import ids
 from core.texts import clean_name
 from servers import client_networks, quotas
 from servers.access import is_platforms
@@ -69,11 +70,12 @@ def create_network_credential(*, server: Server, name: str, network: str, actor:
     clients = _read_network(network)
     credential.network = str(clients)
     _refuse_deleted(server)
+    # Before networks are compared: a tenant whose organization is busy would keep all others waiting.
+    quotas.refuse_beyond(lock_organization_of(server), "max_credentials")
     if is_platforms(actor):
         credential.shares_network = client_networks.overlaps_others(clients, organization_id=server.organization_id)
     else:
         client_networks.refuse_foreign(clients, organization_id=server.organization_id)
-    quotas.refuse_beyond(lock_organization_of(server), "max_credentials")
     credential.save(force_insert=True)
     _record(actor, "credential.created", credential, after=snapshot(credential))
     return credential
@@ -120,6 +122,8 @@ def release_credential(*, credential: Credential, actor: Actor) -> Credential:
 
     A network that overlaps another organization's is released by the platform alone.
     """
+    if credential.kind == Credential.Kind.SMTP_IP:
+        client_networks.serialize()
     found = _locked(credential)
     if found.kind == Credential.Kind.SMTP_IP and found.held_at is not None:
         organization_id, network = found.server.organization_id, ipaddress.ip_network(found.network)
@@ -147,13 +151,13 @@ def share_network(*, credential: Credential, actor: Actor) -> Credential:
 def hold_returning(*, server: Server, at: datetime.datetime, actor: Actor) -> int:
     """Hold the networks of a restored server that others' clients are in by now, and return how many there were."""
     returning = Credential.objects.filter(server=server, kind=Credential.Kind.SMTP_IP, held_at=None)
-    held = 0
-    for each in returning.select_related("server"):
-        network = ipaddress.ip_network(each.network)
-        if client_networks.overlaps_others(network, organization_id=each.server.organization_id):
-            _set_held(each, at, actor, "credential.held")
-            held += 1
-    return held
+    networks = {pk: ipaddress.ip_network(text) for pk, text in returning.values_list("pk", "network")}
+    if not networks:
+        return 0
+    taken = client_networks.overlapping(networks, organization_id=server.organization_id)
+    for each in returning.filter(pk__in=ids(taken)).order_by("pk"):
+        _set_held(each, at, actor, "credential.held")
+    return len(taken)
 
 
 @transaction.atomic
