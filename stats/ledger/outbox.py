@@ -78,7 +78,12 @@ def repeat(*, now: datetime.datetime, since: datetime.timedelta = LEFT) -> int:
                 logger.error("outbox_entry_given_up", entry=str(after))
                 _finish(after, now)
                 continue
-            entry = Entry(after, Work.from_document(text))
+            try:
+                entry = Entry(after, Work.from_document(text))
+            except Exception as problem:
+                # Such as one that another version wrote: it must not keep those behind it waiting.
+                logger.exception("outbox_entry_unreadable", entry=str(after), cause=str(problem))
+                continue
             if _tell(entry, now):
                 _finish(after, now)
                 done += 1

@@ -194,3 +194,17 @@ def test_a_private_servers_recipients_are_not_written_down(acme: Tenant, monkeyp
     ((_, message),) = kept[0].messages
     assert (message.recipient, message.reply) == (None, None)
     assert Delivery.objects.count() == 1
+
+
+def test_an_entry_that_cannot_be_read_keeps_no_other_waiting(work: Work) -> None:
+    """Another version wrote it, say: it is looked at again until it is given up, and those behind it are passed on."""
+    first = written(work)
+    OutboxEntry.objects.filter(pk=first.id).update(
+        work='{"attempts": [], "messages": [[1, "bounced"]], "evidence": []}'
+    )
+    written(work, NOW + datetime.timedelta(seconds=1))
+    assert outbox.repeat(now=LATER) == 1
+    assert effects() == (3, 1, 1)
+    assert waiting() == 1
+    outbox.repeat(now=NOW + outbox.GIVEN_UP + datetime.timedelta(minutes=1))
+    assert waiting() == 0
