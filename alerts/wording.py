@@ -59,6 +59,9 @@ def of_test(
     whose = organization.name if organization is not None else "the platform"
     subject, text = "Test of an alert channel", f"This is a test of the alert channel {channel.name} of {whose}."
     match channel.kind:
+        case Channel.Kind.EMAIL if organization is not None:
+            # No text of the organization's: it goes from the platform's address to whomever somebody wrote into a form.
+            return subject, f"This is a test of an alert channel of {organization.permalink}.\n"
         case Channel.Kind.WEBHOOK:
             return subject, _json(message, organization, "test", [], at)
         case Channel.Kind.TEAMS:

@@ -88,7 +88,7 @@ def test_a_test_is_sent_once_a_minute():
     message = send_test(channel=channel, at=A_MOMENT, actor=ANN)
     assert (message.subject, message.body) == (
         "Test of an alert channel",
-        f"This is a test of the alert channel Night shift of {channel.organization.name}.\n",
+        f"This is a test of an alert channel of {channel.organization.permalink}.\n",
     )
     other = make(organization=channel.organization)
     for each in (channel, other):
@@ -100,6 +100,15 @@ def test_a_test_is_sent_once_a_minute():
     assert AuditEntry.objects.filter(act="channel.tested", organization_id=channel.organization_id).count() == 2
     with pytest.raises(Conflict):
         send_test(channel=ChannelFactory(enabled=False), at=A_MOMENT, actor=ANN)
+
+
+def test_the_mail_of_a_test_has_no_text_of_the_organization():
+    """Its people write names, and whom it goes to: a letter of theirs would come from the platform."""
+    organization = OrganizationFactory(name="Your parcel: https://evil.example/")
+    message = send_test(
+        channel=make(name="Pay at https://evil.example/", organization=organization), at=A_MOMENT, actor=ANN
+    )
+    assert "evil" not in message.subject + message.body
 
 
 def test_it_is_deleted_with_its_messages():
