@@ -30,8 +30,12 @@ WRONG_KEYS_OF_ADDRESS = 3_000
 LINKS_OF_NAME = 3
 # E-mails of one organization's people to others: invitations go to addresses that somebody wrote into a form.
 INVITATIONS_OF_ORGANIZATION = 20
+# The same in a day: an invitation that is withdrawn can be made again, and there are three hundred times five minutes in one.
+DAILY_OF_NAME = 6
+DAILY_OF_ORGANIZATION = 300
 # Seconds from the first failure. Not more than the 300 that caches without a counter of their own reset an entry to.
 LOCKED_FOR = 300
+_DAY = 24 * 60 * 60
 
 
 class Secret(enum.StrEnum):
@@ -97,7 +101,13 @@ def count_invitation(*, address: str, organization_id: int | None) -> bool:
     if organization_id is None:
         return of_address <= LINKS_OF_NAME
     of_organization = _count(_counters(), _key("invitations", str(organization_id)))
-    return of_address <= LINKS_OF_NAME and of_organization <= INVITATIONS_OF_ORGANIZATION
+    if of_address > LINKS_OF_NAME or of_organization > INVITATIONS_OF_ORGANIZATION:
+        return False
+    # Of this organization: no other keeps anybody from being invited for a day.
+    return (
+        _count_of_day(_key("daily invitation", str(organization_id), fold(address))) <= DAILY_OF_NAME
+        and _count_of_day(_key("daily invitations", str(organization_id))) <= DAILY_OF_ORGANIZATION
+    )
 
 
 def count_wrong_key(*, key: str, address: str) -> bool:
@@ -119,6 +129,16 @@ def _count(counters: BaseCache, key: str) -> int:
         # It expired between the two.
         counters.set(key, 1, timeout=LOCKED_FOR)
         return 1
+
+
+def _count_of_day(key: str) -> int:
+    """Count what may be sent, until a day without any; two at the same moment may count as one.
+
+    Not by `incr`, with which some caches end an entry after five minutes.
+    """
+    count: int = _counters().get(key, 0) + 1
+    _counters().set(key, count, timeout=_DAY)
+    return count
 
 
 def _key_of_name(secret: Secret, username: str, network: str) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import TAKEN, Fault, Invalid
-from core.models import User
+from core.models import AuditEntry, User
 from core.models.user import validate_time_zone
 from core.names import without_invisible
 
@@ -112,6 +112,17 @@ def set_password(*, user: User, password: str, actor: Actor) -> User:
     changed.save(update_fields=["password"])
     record(actor=actor, act="user.password_set", target=changed)
     return changed
+
+
+def renamings(user: User) -> QuerySet[AuditEntry]:
+    """Return the entries of when the account got its name from another: what was meant for that name before was another's."""
+    changes = AuditEntry.objects.filter(
+        target_type=User._meta.label_lower,
+        target_id=str(user.pk),
+        act="user.changed",
+        after__username=user.get_username(),
+    )
+    return changes.exclude(before__username=user.get_username())
 
 
 def document(user: User) -> dict[str, Any]:

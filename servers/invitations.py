@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 from redis.exceptions import RedisError
 
@@ -85,7 +85,7 @@ def accept(*, invitation: Invitation, user: User, at: datetime.datetime, actor: 
     """Make the person a member. Raises NotFound for an invitation that is no longer open, or is another account's."""
     organization = lock_organization(invitation.organization_id)
     found = _open(invitation, at)
-    if found.username and found.username != user.get_username():
+    if found.username and not _is_to(user, found):
         raise NotFound(GONE)
     people.refuse_platforms(user)
     people.refuse_more_than_most(organization)
@@ -124,7 +124,7 @@ def decline(*, invitation: Invitation, at: datetime.datetime, actor: Actor, user
     """Decline. The organization sees the invitation as before, until it expires: it learns of no account."""
     lock_organization(invitation.organization_id)
     found = _open(invitation, at)
-    if found.username and (user is None or found.username != user.get_username()):
+    if found.username and (user is None or not _is_to(user, found)):
         raise NotFound(GONE)
     found.declined_at = at
     found.save(update_fields=["declined_at"])
@@ -136,7 +136,9 @@ def of(user: User, *, at: datetime.datetime) -> QuerySet[Invitation]:
     """Return the open invitations to this account, of which its page tells."""
     if not user.is_active or not user.is_staff or sees_platform(user):
         return Invitation.objects.none()
-    return Invitation.objects.open(at).filter(username=user.get_username()).select_related("organization")
+    named = Invitation.objects.open(at).filter(username=user.get_username(), created_at__gte=user.date_joined)
+    renamed = users.renamings(user).filter(at__gte=OuterRef("created_at"))
+    return named.exclude(Exists(renamed)).select_related("organization")
 
 
 # --- The link --------------------------------------------------------------------------------------------------------
@@ -172,6 +174,7 @@ def send(invitation: Invitation) -> None:
         if (
             user is None
             or not user.email
+            or not _is_to(user, invitation)
             or sees_platform(user)
             or not lockout.count_link(username=user.get_username())
         ):
@@ -232,6 +235,13 @@ def _open(invitation: Invitation, at: datetime.datetime) -> Invitation:
     if found.declined_at is not None or found.is_expired(at) or not (inviter is None or _may_invite(inviter, found)):
         raise NotFound(GONE)
     return found
+
+
+def _is_to(user: User, invitation: Invitation) -> bool:
+    """Whether the account had the invitation's name when it was made: names change hands."""
+    if user.get_username() != invitation.username or user.date_joined > invitation.created_at:
+        return False
+    return not users.renamings(user).filter(at__gte=invitation.created_at).exists()
 
 
 def _may_invite(user: User, invitation: Invitation) -> bool:
