@@ -1,4 +1,4 @@
-"""The rows of lists, which panel/templatetags/unfold_list.py makes, are those that unfold would render."""
+"""The rows of lists, which panel/templatetags/panel_list.py makes, are those that unfold would render."""
 
 import pytest
 from django.contrib import admin
@@ -8,8 +8,8 @@ from unfold.templatetags import unfold_list as unfolds
 
 from core.audit import record
 from ippools.models import IPAddress
-from panel.templatetags import chart_rows, unfold_list
-from panel.templatetags.unfold_list import cells, url_maker
+from panel.templatetags import chart_rows, panel_list
+from panel.templatetags.panel_list import cells, url_maker
 from tests.panel.conftest import SYSTEM, sign_in
 
 
@@ -74,7 +74,7 @@ def test_no_list_has_what_its_rows_do_not_know():
 
 
 def test_labels_are_escaped_once_whatever_came_before():
-    page = unfold_list._label_of
+    page = panel_list._label_of
     assert "&lt;b&gt;" in page("<b>", "—", {})
     assert "<b>" in page(mark_safe("<b>"), "—", {})
     assert "&lt;b&gt;" in page("<b>", "—", {})

@@ -1,4 +1,4 @@
-"""unfold's tags of lists, with the rows made in a fifth of the time. A library of a later app takes the place of its namesake.
+"""The headers and rows of a list as unfold has them, with the rows made in a fifth of the time.
 
 unfold renders a template for each box to tick, each label and each row. Here what is the same in all rows is made once. What
 none of our lists has (rows that are edited, sorted by hand or opened, and actions of a row) is not known here; tests hold that.
@@ -22,8 +22,6 @@ from unfold.utils import display_for_field, display_for_label, display_for_value
 from panel.lists import PanelChangeList
 
 register = template.Library()
-register.tags.update(unfolds.register.tags)
-register.filters.update(unfolds.register.filters)
 
 # By turns, as unfold's.
 _BODIES = ("relative ", "relative bg-base-50 dark:bg-white/[.02]")
@@ -32,7 +30,7 @@ _BOX = " ".join(unfolds.TABLE_ACTION_CELL_CLASSES)
 _LINK = " ".join(unfolds.LINK_CLASSES)
 
 
-@register.tag(name="unfold_result_list")
+@register.tag(name="panel_result_list")
 def result_list_tag(parser: Parser, token: Token) -> template.Node:
     """Show the headers and the rows of a list."""
     return unfolds.InclusionAdminNode(
