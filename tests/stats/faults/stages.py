@@ -86,8 +86,8 @@ class Stages:
         by_table = {f"INSERT INTO {scope.table} ": scope for scope in SCOPES}
         counted: list[str] = []
 
-        def wrapped(sql: str, params: Any = None) -> int:
-            rows = execute(sql, params)
+        def wrapped(sql: str, params: Any = None, **where: Any) -> int:
+            rows = execute(sql, params, **where)
             if any(sql.startswith(start) for start in by_table):
                 counted.append(sql)
                 self.reached(f"counted by {SCOPES[(len(counted) - 1) % len(SCOPES)].name}")
