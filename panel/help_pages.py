@@ -1,11 +1,6 @@
-"""Help: pages of docs/ within the panel, and which of them tells of which page.
+"""Help: pages of docs/ within the panel, and which of them tells of which page."""
 
-The documentation is Markdown that is ours; of it, what those pages use is rendered: headings, paragraphs, lists, tables, code,
-emphasis and links. Everything is escaped first, so a page can hold no markup of its own.
-"""
-
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +11,9 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
 
 from panel.site_mixin import SiteMixin
 
@@ -50,8 +48,6 @@ TOLD_IN = {
     "ippools.addressdrain": "closed-loop",
     "ippools.warmup": "closed-loop",
 }
-_FENCE, _INDENT = "```", "    "
-_ITEM = re.compile(r"^(?:[*-]|\d+\.) +")
 
 
 class Help(SiteMixin):
@@ -70,7 +66,7 @@ class Help(SiteMixin):
             **self.each_context(request),
             "title": "Help",
             "pages": [(f"?page={each}", title, each == name) for each, title in PAGES.items()],
-            "document": mark_safe("\n".join(_blocks(text.splitlines()))),  # noqa: S308 - escaped, piece by piece
+            "document": rendered(text),
         }
         request.current_app = self.name
         return TemplateResponse(request, "panel/help.html", context)
@@ -82,102 +78,58 @@ def url_for(opts: Any) -> str:
     return f"{reverse('admin:help')}?page={name}"
 
 
-def _blocks(lines: list[str]) -> Iterator[str]:
-    """Yield the HTML of each block: a heading, code, a table, a list or a paragraph."""
-    position = 0
-    while position < len(lines):
-        line = lines[position]
-        if not line.strip():
-            position += 1
+def rendered(text: str) -> SafeString:
+    """Return a document's HTML."""
+    tokens = _MARKDOWN.parse(text)
+    for position, token in enumerate(tokens):
+        match token.type:
+            case "heading_open":
+                token.attrSet("id", slugify(tokens[position + 1].content))
+                token.tag = tokens[position + 2].tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+            case "table_open":
+                token.attrSet("class", "panel-table")
+            case "th_open":
+                token.attrSet("scope", "col")
+            case "inline":
+                token.children = list(_with_links_of_here(token.children or []))
+    return mark_safe(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))  # noqa: S308 - the renderer escapes
+
+
+def _with_links_of_here(tokens: list[Token]) -> Iterator[Token]:
+    """Yield the parts of a text without pictures and without links into the repository, which is not here."""
+    leads_nowhere = False
+    for token in tokens:
+        if token.type == "link_open":
+            target = _target(str(token.attrs["href"]))
+            leads_nowhere = target is None
+            token.attrs = {"href": target or ""}
+            if target is not None and target.startswith("https:"):
+                token.attrSet("rel", "noreferrer")
+        if token.type == "image" or (leads_nowhere and token.type in ("link_open", "link_close")):
             continue
-        if line.startswith(_FENCE):
-            end = _end(lines, position, lambda each: not each.startswith(_FENCE))
-            yield _code(lines[position + 1 : end])
-            end += 1
-        elif line.startswith(_INDENT):
-            end = _end(lines, position, lambda each: each.startswith(_INDENT) or not each.strip())
-            yield _code([each.removeprefix(_INDENT) for each in lines[position:end]])
-        elif line.startswith("|"):
-            end = _end(lines, position, lambda each: each.startswith("|"))
-            yield _table(lines[position:end])
-        elif line.startswith("#"):
-            end = position + 1
-            yield _heading(line)
-        else:
-            end = _end(lines, position, lambda each: bool(each.strip()) and not each.startswith(("#", "|", _FENCE)))
-            yield _text(lines[position:end])
-        position = end
+        yield token
 
 
-def _end(lines: list[str], position: int, goes_on: Callable[[str], bool]) -> int:
-    """Return where a block ends: at the first line after its own first that is not of it."""
-    return next((at for at in range(position + 1, len(lines)) if not goes_on(lines[at])), len(lines))
-
-
-def _code(lines: list[str]) -> str:
-    return f'<pre tabindex="0">{escape("\n".join(lines).rstrip())}</pre>'
-
-
-def _heading(line: str) -> str:
-    marks, _, title = line.partition(" ")
-    level = min(len(marks) + 1, 6)
-    return f'<h{level} id="{slugify(title)}">{_inline(title)}</h{level}>'
-
-
-def _text(lines: list[str]) -> str:
-    """Return a list or a paragraph."""
-    return _list(lines) if _ITEM.match(lines[0]) else f"<p>{_inline(' '.join(lines))}</p>"
-
-
-def _table(lines: list[str]) -> str:
-    rows = [[each.strip() for each in re.split(r"(?<!\\)\|", line.strip().strip("|"))] for line in lines]
-    head = "".join(f'<th scope="col">{_inline(each)}</th>' for each in rows[0])
-    body = "".join(f"<tr>{''.join(f'<td>{_inline(each)}</td>' for each in row)}</tr>" for row in rows[2:])
-    return (
-        '<div class="panel-scroll" tabindex="0"><table class="panel-table">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _list(lines: list[str]) -> str:
-    items: list[list[str]] = []
-    for line in lines:
-        if _ITEM.match(line) or not items:
-            items.append([_ITEM.sub("", line)])
-        else:
-            items[-1].append(_ITEM.sub("", line.strip()))
-    kind = "ol" if lines[0][0].isdigit() else "ul"
-    return f"<{kind}>{''.join(f'<li>{_inline(" ".join(item))}</li>' for item in items)}</{kind}>"
-
-
-def _inline(text: str) -> SafeString:
-    """Return a line's HTML. Code is taken apart first: within it nothing has a meaning."""
-    pieces = text.replace("\\|", "|").split("`")
-    html = [
-        f"<code>{escape(piece)}</code>" if place % 2 else _marked(str(escape(piece)))
-        for place, piece in enumerate(pieces)
-    ]
-    # Links may have code in their text.
-    linked = re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", _link, "".join(html))
-    return mark_safe(linked)  # noqa: S308 - escaped before anything is put around it
-
-
-def _marked(text: str) -> str:
-    text = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
-    return re.sub(r"(?<![\w*])\*([^*]+)\*(?![\w*])", r"<i>\1</i>", text)
-
-
-def _link(found: re.Match[str]) -> str:
-    is_image, text, target = found.groups()
-    parts = urlsplit(target)
+def _target(url: str) -> str | None:
+    """Return where a link leads from a page of help; None: into the repository."""
+    parts = urlsplit(url)
     name = parts.path.removesuffix(".md")
-    if is_image:
-        return ""
-    if parts.scheme == "https":
-        return f'<a href="{target}" rel="noreferrer">{text}</a>'
-    if not parts.path and parts.fragment:
-        return f'<a href="#{parts.fragment}">{text}</a>'
-    if name in PAGES:
-        return f'<a href="?page={name}{f"#{parts.fragment}" if parts.fragment else ""}">{text}</a>'
-    # Of the repository, which is not here.
-    return text
+    if parts.scheme == "https" or (parts.fragment and not parts.path):
+        return url
+    return f"?page={name}{f'#{parts.fragment}' if parts.fragment else ''}" if name in PAGES else None
+
+
+def _code(_: RendererHTML, tokens: Sequence[Token], position: int, options: Any, env: Any) -> str:
+    return f'<pre tabindex="0">{escape(tokens[position].content.rstrip())}</pre>\n'
+
+
+def _table(renderer: RendererHTML, tokens: Sequence[Token], position: int, options: Any, env: Any) -> str:
+    return f'<div class="panel-scroll" tabindex="0">{renderer.renderToken(tokens, position, options, env)}'
+
+
+# What looks like markup of a document is text.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+_MARKDOWN.add_render_rule("fence", _code)
+_MARKDOWN.add_render_rule("code_block", _code)
+_MARKDOWN.add_render_rule("table_open", _table)
+_MARKDOWN.add_render_rule("table_close", lambda *_: "</table></div>\n")

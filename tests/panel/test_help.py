@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import reverse
 
-from panel.help_pages import PAGES, TOLD_IN, _blocks, url_for
+from panel.help_pages import PAGES, TOLD_IN, rendered, url_for
 from tests.panel.conftest import sign_in
 
 URL = "/admin/help/"
@@ -27,7 +27,7 @@ def test_each_page_is_shown_and_its_links_lead_somewhere(name, acme, subtests):
             shown = PAGES if not page else (page.removeprefix("?page="),)
             there = name if not page else shown[0]
             text = (settings.BASE_DIR / "docs" / f"{there}.md").read_text()
-            assert f'id="{anchor}"' in "\n".join(_blocks(text.splitlines()))
+            assert f'id="{anchor}"' in rendered(text)
 
 
 def test_it_begins_with_the_panel_and_there_are_no_others(acme):
@@ -38,22 +38,34 @@ def test_it_begins_with_the_panel_and_there_are_no_others(acme):
 
 
 def test_markup_of_a_document_is_text():
-    assert "".join(_blocks(["A <b>bold</b> `<i>` [x](javascript:alert(1))"])).count("<") == 4
+    shown = rendered("A <b>bold</b> `<i>` [x](javascript:alert(1)) [y](../servers/models.py) ![z](images/z.png)")
+    assert shown == "<p>A &lt;b&gt;bold&lt;/b&gt; <code>&lt;i&gt;</code> [x](javascript:alert(1)) y </p>\n"
 
 
-def test_code_tables_and_lists():
+def test_what_differs_from_other_renderers():
+    """Headings are below the page's own and can be led to; tables and code can be scrolled by keys."""
     table = ["| a | b |", "| - | - |", "| `x\\|y` | *z* |"]
-    text = ["# A `b`", "", "* one", "  goes on", "* two", "", *table, "", "    code <", "```", "more", "```"]
-    cells = "<tr><td><code>x|y</code></td><td><i>z</i></td></tr>"
-    head = '<tr><th scope="col">a</th><th scope="col">b</th></tr>'
-    found = list(_blocks(text))
-    assert f"<thead>{head}</thead><tbody>{cells}</tbody>" in found.pop(2)
-    assert found == [
-        '<h2 id="a-b">A <code>b</code></h2>',
-        "<ul><li>one goes on</li><li>two</li></ul>",
-        '<pre tabindex="0">code &lt;</pre>',
-        '<pre tabindex="0">more</pre>',
+    text = [
+        "# A `b`",
+        "",
+        *table,
+        "",
+        "    code <",
+        "",
+        "```",
+        "more",
+        "```",
+        "",
+        "[c](glossary.md#pool) [d](https://d.example/)",
     ]
+    assert rendered("\n".join(text)).replace("\n", "") == (
+        '<h2 id="a-b">A <code>b</code></h2>'
+        '<div class="panel-scroll" tabindex="0"><table class="panel-table">'
+        '<thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>'
+        "<tbody><tr><td><code>x|y</code></td><td><em>z</em></td></tr></tbody></table></div>"
+        '<pre tabindex="0">code &lt;</pre><pre tabindex="0">more</pre>'
+        '<p><a href="?page=glossary#pool">c</a> <a href="https://d.example/" rel="noreferrer">d</a></p>'
+    )
 
 
 def test_every_page_leads_to_its_help(platform, root):
