@@ -5,6 +5,7 @@ import uuid
 
 from stats.models import (
     Batch,
+    ConsumerMark,
     Day,
     EventSource,
     IngestToken,
@@ -44,6 +45,11 @@ def _():
 @refusals.by("stats_batch_keys_ordered")
 def _():
     Batch.objects.create(received_at=A_MOMENT, event_count=1, least_key=GREATEST, greatest_key=LEAST)
+
+
+@refusals.by("stats_consumermark_consumer")
+def _():
+    ConsumerMark.objects.create(entry_id=LEAST, consumer=9)
 
 
 @refusals.by("stats_subject_unique")

@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 
 from stats.counts import buckets, retention
-from stats.ledger import consumers, outbox
+from stats.ledger import announcing, consumers, outbox
 from stats.ledger.consumers import Work
 from stats.models import Batch, Consumer, ConsumerMark, Day, OutboxEntry, ThrottleBucket
 from suppressions.from_events import Evidence
@@ -29,6 +29,12 @@ pytestmark = [
 ]
 LATER = NOW + datetime.timedelta(minutes=1)
 MESSAGE = MessageEvent("bounced", "m1", NOW.timestamp(), "a@acme.example", "bob@gmail.com", "550 no \ud800", None)
+
+
+@pytest.fixture(autouse=True)
+def unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deliveries are written, not sent: sending asks a DNS server that is not there."""
+    monkeypatch.setattr(announcing, "request_delivery", lambda: None)
 
 
 @pytest.fixture
