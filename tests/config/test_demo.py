@@ -86,6 +86,7 @@ def sum_of(model, **key):
 
 @pytest.mark.storage
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.live
 def test_it_makes_a_living_platform_and_running_it_again_changes_nothing(small, settings, tmp_path):
     settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     settings.EMAIL_FILE_PATH = tmp_path
