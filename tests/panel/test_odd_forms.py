@@ -8,6 +8,8 @@ from django.urls import reverse
 from tests.panel.conftest import sign_in
 from tests.panel.urls import addresses
 
+pytestmark = pytest.mark.live
+
 # Lists and files take no forms; two acts ask DNS, which has tests of its own.
 NO_FORMS = (
     "_changelist", "_history", "_export", "_usage", "_export_rules", "_zone", "_check_now", "_check_identity",

@@ -8,6 +8,8 @@ from panel.pages.base import PanelAdmin
 from tests.panel.conftest import sign_in
 from tests.panel.urls import ARGUMENTS, NO_PAGES, addresses
 
+pytestmark = pytest.mark.live
+
 PAGES = [
     each.name
     for each in addresses()
