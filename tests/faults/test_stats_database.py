@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -215,8 +216,8 @@ def test_a_configuration_that_is_restored_older_is_brought_up(apart: Installatio
     lost = {"Mail": apart.client.key, "Lost": created.body["data"]["server"]["api_key"]}
     for name, key in lost.items():
         client = Client(apart.client.url, key)
-        answer = report_own(apart, f"lost-{name}", client)
-        assert answer.is_success, answer.body
+        # After an outage each process refuses for two seconds more.
+        wait_until(partial(is_taken, apart, f"lost-{name}", client), seconds=30, what="accepted")
     assert effects(apart)["open"] == 0
     with apart.session() as session:
         # As a restore leaves it: rows, marks and sequences of a moment before.
@@ -239,6 +240,11 @@ def test_a_configuration_that_is_restored_older_is_brought_up(apart: Installatio
     assert made is not None
     with apart.session() as session:
         assert one(session, "SELECT id FROM servers_server WHERE name = 'New'") > number
+
+
+def is_taken(apart: Installation, name: str, client: Client) -> bool:
+    answer = report_own(apart, name, client)
+    return answer is not None and answer.is_success
 
 
 def report_own(apart: Installation, name: str, client: Client) -> Any:
