@@ -6,7 +6,13 @@ other. (pytest-xdist's own `--dist loadgroup` would do, did it work with this py
 
 from xdist.scheduler import LoadScopeScheduling
 
-GROUPS = ("tests/faults/", "tests/mta/", "tests/trust/test_fuzz.py", "tests/api/postal/test_over_http.py")
+GROUPS = (
+    "tests/faults/test_stats_database.py",
+    "tests/faults/",
+    "tests/mta/",
+    "tests/trust/test_fuzz.py",
+    "tests/api/postal/test_over_http.py",
+)
 
 
 class Together(LoadScopeScheduling):

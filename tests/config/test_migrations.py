@@ -54,6 +54,7 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_from_nothing_and_back_to_nothing(empty: dict[str, str]) -> None:
     manage(empty, "migrate", "-v0")
     there = schema.described(empty)

@@ -92,7 +92,7 @@ def worker_of_processes(environment: dict[str, str], log: Path) -> Iterator[None
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("forks", [False, True])
+@pytest.mark.parametrize("forks", [pytest.param(False, marks=pytest.mark.long), True])
 def test_it_works(collector: Collector, tmp_path: Path, *, forks: bool) -> None:
     places = {"SLUICE_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200", "WEB_CONCURRENCY": "1"}
     with contextlib.ExitStack() as stack:

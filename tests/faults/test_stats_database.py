@@ -110,7 +110,7 @@ def test_events_are_counted_announced_and_suppressed_once(apart: Installation) -
     assert read.body["data"]["server"]["sent_emails"] == (before + 1) * SENT
 
 
-@pytest.mark.parametrize("times", [4, pytest.param(30, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [2, pytest.param(30, marks=pytest.mark.long)])
 def test_a_process_that_dies_between_the_commits_loses_nothing_and_repeats_nothing(
     apart: Installation, times: int
 ) -> None:
@@ -284,6 +284,7 @@ def restored(source: Installation, places: dict[str, str], file: Path) -> None:
     assert json.loads(panel.manage(environment, "audit_stats", "--json"))["differing"] == 0
 
 
+@pytest.mark.long
 def test_one_database_becomes_two_by_a_backup_and_not_by_the_setting_alone(tmp_path: Path) -> None:
     with servers.running(apart=True) as places:
         urls = {name: places.pop(name) for name in ("STATS_DATABASE_URL",)}
@@ -310,6 +311,7 @@ def test_one_database_becomes_two_by_a_backup_and_not_by_the_setting_alone(tmp_p
                     assert one(stats, "SELECT count(*) FROM stats_event") == SENT + 1
 
 
+@pytest.mark.long
 def test_a_read_replica_of_the_configuration_works_beside_it() -> None:
     """Lists are read from the standby and counts from the statistics; that these are away is no fault of the standby."""
     with servers.running(apart=True) as places:

@@ -29,7 +29,7 @@ def empty(folder: Path, engine: str) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("engine", ["postgresql", "sqlite"])
+@pytest.mark.parametrize("engine", ["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
 def test_the_second_is_as_the_first(tmp_path: Path, engine: str) -> None:
     runs: list[str] = []
     found = []
