@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import takewhile
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from django.utils.functional import cached_property
@@ -92,7 +93,8 @@ class Records(Entries, serializers.ListSerializer[Any]):
     """A list of records."""
 
     max_length: int | None
-    nothing: ClassVar[object] = {}
+    # Of all requests.
+    nothing: ClassVar[object] = MappingProxyType({})
 
 
 def many(child: Record, *, most: int | None = None, **kwargs: Any) -> Records:
