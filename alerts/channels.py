@@ -6,10 +6,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from redis.exceptions import RedisError
 
 from alerts import pagerduty, wording
 from alerts.conditions import CONDITIONS
 from alerts.models import Channel, Message
+from core import lockout
 from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
@@ -85,6 +87,7 @@ def send_test(*, channel: Channel, at: datetime.datetime, actor: Actor) -> Messa
     siblings = Channel.objects.filter(organization=tested.organization_id)
     if siblings.filter(tested_at__gt=at - BETWEEN_TESTS).exists():
         raise Conflict("A test was sent less than a minute ago")
+    _refuse_flood(tested)
     tested.tested_at = at
     tested.save(update_fields=["tested_at"])
     message = Message(channel=tested, created_at=at, due_at=at, until=at + _TEST_TRIED_FOR)
@@ -97,6 +100,18 @@ def send_test(*, channel: Channel, at: datetime.datetime, actor: Actor) -> Messa
         )
     _record(actor, "tested", tested, before={}, after={"message": str(message.uuid)})
     return message
+
+
+def _refuse_flood(channel: Channel) -> None:
+    if channel.kind != Channel.Kind.EMAIL or channel.organization_id is None:
+        return
+    try:
+        # By the address: a channel can be deleted and made again.
+        is_within = lockout.count_test(address=channel.shown_target, organization_id=channel.organization_id)
+    except (RedisError, OSError):
+        raise Conflict("Tests are unavailable because the cache cannot be reached") from None
+    if not is_within:
+        raise Conflict("Too many tests were sent by e-mail: try again tomorrow")
 
 
 def _lock(organization_id: int | None) -> str:

@@ -33,6 +33,9 @@ INVITATIONS_OF_ORGANIZATION = 20
 # The same in a day: an invitation that is withdrawn can be made again, and there are three hundred times five minutes in one.
 DAILY_OF_NAME = 6
 DAILY_OF_ORGANIZATION = 300
+# Tests of alert channels by e-mail, of one organization.
+DAILY_TESTS_OF_NAME = 10
+DAILY_TESTS_OF_ORGANIZATION = 100
 # Seconds from the first failure. Not more than the 300 that caches without a counter of their own reset an entry to.
 LOCKED_FOR = 300
 _DAY = 24 * 60 * 60
@@ -108,6 +111,13 @@ def count_invitation(*, address: str, organization_id: int | None) -> bool:
         _count_of_day(_key("daily invitation", str(organization_id), fold(address))) <= DAILY_OF_NAME
         and _count_of_day(_key("daily invitations", str(organization_id))) <= DAILY_OF_ORGANIZATION
     )
+
+
+def count_test(*, address: str, organization_id: int) -> bool:
+    """Count a test of an alert channel of this e-mail address, by an organization, and return whether it may be sent."""
+    of_address = _count_of_day(_key("daily test", str(organization_id), fold(address)))
+    of_organization = _count_of_day(_key("daily tests", str(organization_id)))
+    return of_address <= DAILY_TESTS_OF_NAME and of_organization <= DAILY_TESTS_OF_ORGANIZATION
 
 
 def count_wrong_key(*, key: str, address: str) -> bool:

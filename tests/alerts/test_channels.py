@@ -4,6 +4,7 @@ import pytest
 
 from alerts.channels import MOST, change_channel, create_channel, delete_channel, send_test
 from alerts.models import Channel, Message
+from core import lockout
 from core.audit import Actor
 from core.encryption import decrypt
 from core.errors import Conflict, Invalid, NotFound, QuotaExceeded
@@ -109,6 +110,25 @@ def test_the_mail_of_a_test_has_no_text_of_the_organization():
         channel=make(name="Pay at https://evil.example/", organization=organization), at=A_MOMENT, actor=ANN
     )
     assert "evil" not in message.subject + message.body
+
+
+def test_tests_fill_no_mailbox():
+    """One a minute went to whomever somebody wrote into a form, and more where the channel was deleted and made again."""
+    organization = OrganizationFactory()
+
+    def sends(number, **columns):
+        channel = make(organization=organization, **columns)
+        try:
+            return send_test(channel=channel, at=A_MOMENT + number * MINUTE, actor=ANN)
+        except Conflict:
+            return None
+        finally:
+            delete_channel(channel=channel, actor=ANN)
+
+    most = lockout.DAILY_TESTS_OF_NAME
+    assert [sends(n, target="Victim@example.com") is not None for n in range(most + 2)] == [True] * most + [False] * 2
+    assert sends(most + 2, target="other@example.com")
+    assert send_test(channel=make(target="victim@example.com"), at=A_MOMENT, actor=ANN)
 
 
 def test_it_is_deleted_with_its_messages():
