@@ -40,7 +40,7 @@ ROTATIONS = 5
 
 
 @pytest.mark.parametrize("kind", ["postfix", "haraka"])
-@pytest.mark.parametrize(("kills", "messages"), [(3, 60), pytest.param(200, 5000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("kills", "messages"), [(6, 120), pytest.param(200, 5000, marks=pytest.mark.long)])
 def test_every_outcome_is_counted_once(
     machine_of: Callable[..., Machine], tmp_path: pathlib.Path, kind: str, kills: int, messages: int
 ) -> None:
