@@ -47,16 +47,21 @@ def invite(*, user: User, actor: Actor, organization_id: int | None = None) -> N
         raise Conflict("The account has no e-mail address")
     if not (user.is_active and user.is_staff):
         raise Conflict("The account may not sign in to the panel")
+    count_invitation(user.email, organization_id)
+    record(actor=actor, act="user.invited", target=user, organization_id=organization_id)
+    task = current_app.signature("core.tasks.send_password_link", args=[user.pk])
+    transaction.on_commit(task.delay, robust=True)
+
+
+def count_invitation(address: str, organization_id: int | None) -> None:
+    """Count an invitation of this address; raises Conflict where there were too many, or they cannot be counted."""
     try:
-        is_within = lockout.count_invitation(address=user.email, organization_id=organization_id)
+        is_within = lockout.count_invitation(address=address, organization_id=organization_id)
     except (RedisError, OSError):
         # Without the counts none is sent.
         raise Conflict(OUT_OF_ORDER) from None
     if not is_within:
         raise Conflict(TOO_MANY)
-    record(actor=actor, act="user.invited", target=user, organization_id=organization_id)
-    task = current_app.signature("core.tasks.send_password_link", args=[user.pk])
-    transaction.on_commit(task.delay, robust=True)
 
 
 def send_forgotten(email: str) -> None:

@@ -17,13 +17,12 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
-from redis.exceptions import RedisError
 
 from core import lockout, password_links, users
 from core.acts import locked
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.errors import Conflict, Fault, Invalid, NotFound
+from core.errors import Fault, Invalid, NotFound
 from core.models import AuditEntry, User
 from servers import people
 from servers.access import sees_platform
@@ -52,7 +51,8 @@ def invite(
     named = {"username": username} if username else {"email__iexact": email}
     if open_ones.filter(**named).exists():
         raise Invalid(Fault("username" if username else "email", "is invited already"))
-    _count(username, email, organization)
+    # A username counts as an address of its own, whether or not there is such an account.
+    password_links.count_invitation(email or f"username {username}", organization.pk)
     invitation = Invitation.objects.create(
         organization=organization,
         role=role,
@@ -202,17 +202,6 @@ def _cleaned(username: str, email: str) -> tuple[str, str]:
     except ValidationError:
         raise Invalid(Fault("email", "is not an e-mail address")) from None
     return "", email.strip()
-
-
-def _count(username: str, email: str, organization: Organization) -> None:
-    # A username counts as an address of its own, whether or not there is such an account.
-    address = email or f"username {username}"
-    try:
-        is_within = lockout.count_invitation(address=address, organization_id=organization.pk)
-    except (RedisError, OSError):
-        raise Conflict(password_links.OUT_OF_ORDER) from None
-    if not is_within:
-        raise Conflict(password_links.TOO_MANY)
 
 
 def _forget_expired(organization: Organization, at: datetime.datetime, actor: Actor) -> None:

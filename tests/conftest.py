@@ -27,7 +27,7 @@ from servers.provisioning import suspend_server
 from stats.intake import known_names
 from tests.cast import NOW, SYSTEM, Tenant, make_server, make_tenant
 from tests.dns_server import LocalDNS
-from tests.examples import MOST_SAY_ENOUGH, examples
+from tests.examples import USUAL, examples
 
 REAL_RENDER = Template._render  # type: ignore[attr-defined]  # the types leave it out
 REAL_CONNECT, REAL_CONNECT_EX, REAL_SENDTO = socket.socket.connect, socket.socket.connect_ex, socket.socket.sendto
@@ -230,5 +230,5 @@ REAL_FLUSH = DatabaseOperations.sql_flush
 DatabaseOperations.sql_flush = delete_what_is_there  # type: ignore[method-assign]
 
 # How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("sluice", deadline=None, max_examples=examples(MOST_SAY_ENOUGH))
+hypothesis.settings.register_profile("sluice", deadline=None, max_examples=examples(USUAL))
 hypothesis.settings.load_profile("sluice")

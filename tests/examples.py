@@ -6,7 +6,7 @@ A test that asks for a number of its own asks for `examples(few)`.
 import os
 
 # Of a test that asks for none.
-MOST_SAY_ENOUGH = 30
+USUAL = 30
 MANY = "SLUICE_EXAMPLES"
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from tools import migrated, servers
+from tools import migrated, schema, servers
 from tools.panel import ROOT
 
 EMBEDDED = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SLUICE_ENCRYPTION_KEYS", "ALLOWED_HOSTS")
@@ -69,9 +69,9 @@ def postgresql_template(places: Mapping[str, str]) -> str:
 
 def sqlite_template(places: Mapping[str, str]) -> str:
     """Return the file of a database, made here, that is migrated."""
-    folder = Path(places["SLUICE_DATA_DIR"], TEMPLATE)
-    migrate({**places, "SLUICE_DATA_DIR": str(folder)})
-    return str(folder / "sluice.sqlite3")
+    apart = {**places, "SLUICE_DATA_DIR": str(Path(places["SLUICE_DATA_DIR"], TEMPLATE))}
+    migrate(apart)
+    return str(schema.sqlite_file(apart))
 
 
 def migrate(places: Mapping[str, str]) -> None:

@@ -48,7 +48,7 @@ def described(environment: Mapping[str, str]) -> list[str]:
                 for row in connection.execute(POSTGRESQL)
             ]
     else:
-        with contextlib.closing(sqlite3.connect(_file(environment))) as connection:
+        with contextlib.closing(sqlite3.connect(sqlite_file(environment))) as connection:
             query = "SELECT type || ' ' || tbl_name || ' ' || coalesce(sql, name) FROM sqlite_master"
             found = [_plain(row[0]) for row in connection.execute(query)]
     return sorted(line for line in found if _is_ours(line.split()[1]))
@@ -71,7 +71,7 @@ def is_empty(environment: Mapping[str, str]) -> bool:
         with psycopg.connect(url) as connection:
             found = connection.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public' LIMIT 1")
             return found.fetchone() is None
-    return not _file(environment).exists()
+    return not sqlite_file(environment).exists()
 
 
 def releases() -> list[str]:
@@ -96,12 +96,13 @@ def fill(statements: str, environment: Mapping[str, str]) -> None:
         with psycopg.connect(url) as connection:
             connection.execute(statements.encode())
         return
-    _file(environment).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.closing(sqlite3.connect(_file(environment))) as database:
+    sqlite_file(environment).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(sqlite_file(environment))) as database:
         database.executescript(statements)
 
 
-def _file(environment: Mapping[str, str]) -> Path:
+def sqlite_file(environment: Mapping[str, str]) -> Path:
+    """Return where an environment without a DATABASE_URL has its database."""
     return Path(environment["SLUICE_DATA_DIR"]) / "sluice.sqlite3"
 
 
@@ -120,7 +121,7 @@ def dumped(environment: Mapping[str, str]) -> str:
     """Return the statements that make a database's schema and rows; PostgreSQL's is one of `tools.servers`."""
     url = environment.get("DATABASE_URL")
     if not url:
-        with contextlib.closing(sqlite3.connect(_file(environment))) as database:
+        with contextlib.closing(sqlite3.connect(sqlite_file(environment))) as database:
             return "\n".join(database.iterdump()) + "\n"
     binaries = postgresql.programs(processes.lesser_user(), Path(environment["SLUICE_DATA_DIR"]).parent)
     command = [str(binaries / "pg_dump"), "--no-owner", "--no-privileges", "--inserts", url]

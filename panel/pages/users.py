@@ -23,13 +23,13 @@ from core.models import User
 from panel.formatting import moment
 from panel.forms.base import ActingForm
 from panel.forms.fields import time_zone_field
+from panel.forms.passwords import NEW, PasswordTwice
 from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer
 from servers.models import Membership
 
 SHOWN = 50
-PASSWORD = {"autocomplete": "new-password"}
 
 
 class UserForm(ActingForm):
@@ -54,7 +54,7 @@ class UserForm(ActingForm):
     time_zone = time_zone_field()
     password = forms.CharField(
         strip=False,
-        widget=UnfoldAdminPasswordWidget(attrs=PASSWORD),
+        widget=UnfoldAdminPasswordWidget(attrs=NEW),
         help_text="At least ten characters. The person can change it after signing in.",
     )
 
@@ -71,23 +71,12 @@ class UserForm(ActingForm):
         return users.change_user(user=self.instance, actor=self.actor, **values)
 
 
-class PasswordForm(ActForm):
-    """A new password, twice."""
+class PasswordForm(PasswordTwice, ActForm):
+    """A new password for the account."""
 
-    password = forms.CharField(strip=False, widget=UnfoldAdminPasswordWidget(attrs=PASSWORD))
-    again = forms.CharField(strip=False, widget=UnfoldAdminPasswordWidget(attrs=PASSWORD))
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if cleaned.get("password") and cleaned.get("again"):
-            if cleaned["password"] != cleaned["again"]:
-                self.add_error("again", "Is not the same password")
-            else:
-                try:
-                    password_validation.validate_password(cleaned["password"], self.record)
-                except forms.ValidationError as error:
-                    self.add_error("password", error)
-        return cleaned
+    def whose(self) -> User:
+        user: User = self.record
+        return user
 
 
 @admin.register(User)

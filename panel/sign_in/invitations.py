@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django import forms
 from django.contrib import messages
-from django.contrib.auth import password_validation
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -16,46 +14,31 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
-from unfold.widgets import UnfoldAdminPasswordWidget
 
 from core.audit import Actor
 from core.errors import NotFound, Refused
 from core.models import User
 from panel.forms import errors
+from panel.forms.passwords import PasswordTwice
 from panel.sign_in.login import ask_again
 from panel.site_mixin import SiteMixin
 from servers import invitations, people
 from servers.models import Membership
 
-_NEW = {"autocomplete": "new-password"}
 SHOWN = 50
 
 
-class NewAccountForm(forms.Form):
-    """The password of a new account, twice."""
-
-    password = forms.CharField(
-        strip=False,
-        widget=UnfoldAdminPasswordWidget(attrs=_NEW),
-        help_text="At least ten characters; no common password, and not like your e-mail address.",
-    )
-    again = forms.CharField(strip=False, widget=UnfoldAdminPasswordWidget(attrs=_NEW))
+class NewAccountForm(PasswordTwice):
+    """The password of a new account."""
 
     def __init__(self, *args: Any, email: str, **kwargs: Any) -> None:
         self.email = email
         super().__init__(*args, **kwargs)
+        rules = "At least ten characters; no common password, and not like your e-mail address."
+        self.fields["password"].help_text = rules
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if cleaned.get("password") and cleaned.get("again"):
-            if cleaned["password"] != cleaned["again"]:
-                self.add_error("again", "Is not the same password")
-            else:
-                try:
-                    password_validation.validate_password(cleaned["password"], User(username="", email=self.email))
-                except forms.ValidationError as error:
-                    self.add_error("password", error)
-        return cleaned
+    def whose(self) -> User:
+        return User(username="", email=self.email)
 
 
 class Invitations(SiteMixin):
