@@ -1,6 +1,7 @@
 """Suppression lists as CSV files: import, with every fault named by its line, and export."""
 
 import datetime
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from django.db.models import QuerySet
 
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record
-from core.csv_table import Row
+from core.csv_table import Row, plain
 from core.encryption import decrypt
 from core.errors import Fault, Invalid, QuotaExceeded
 from servers.models import Organization, Server
@@ -20,8 +21,9 @@ from suppressions.lists import Entry
 from suppressions.models import Reason, Suppression, SuppressionList
 
 COLUMNS = ("organization", "server", "address", "expires_at")
-# What a file may have beside them, and is read.
-READ = (*COLUMNS, "type")
+# What a file may have beside them and what it says of the row: that of PowerMTA's accounting files, of event logs, of contacts.
+STATES = ("status", "event", "code", "dsnaction")
+READ = (*COLUMNS, "type", *STATES)
 EXPORTED = (
     "organization", "server", "address", "masked_address", "reason", "event", "suppressed_by", "suppressed_at", "expires_at",
 )  # fmt: skip
@@ -35,17 +37,29 @@ ALIASES = dict.fromkeys(
 )  # fmt: skip
 # Of a file that was exported here, and of their lists, what an import does not set.
 PASSED_OVER = (
-    *(name for name in EXPORTED if name not in COLUMNS),
-    "added", "added at", "bounced at", "code", "created", "created at", "created on", "date", "date added", "description",
-    "error", "id", "ip", "last update time", "list", "message id", "notes", "origin", "source", "status", "stream",
+    *(name for name in EXPORTED if name not in READ),
+    "added", "added at", "bounced at", "created", "created at", "created on", "date", "date added", "description",
+    "error", "id", "ip", "last update time", "list", "message id", "notes", "origin", "source", "stream",
     "subject", "suppression reason", "suppressed on", "tag", "tags", "timestamp", "updated", "updated at",
     # Of PowerMTA's accounting files.
-    "time logged", "time queued", "orig", "orcpt", "dsn action", "dsn status", "dsn diag", "dsn mta", "bounce cat", "src type",
+    "time logged", "time queued", "orig", "orcpt", "dsn status", "dsn diag", "dsn mta", "bounce cat", "src type",
     "src mta", "dlv type", "dlv source ip", "dlv destination ip", "dlv esmtp available", "dlv size", "vmta", "vmta pool",
     "job id", "env id", "queue", "repeat count", "format", "user string", "report id", "feedback type",
 )  # fmt: skip
 # Whose rows are of deliveries, too: PowerMTA's, by the letters of a bounce, a late bounce and a feedback loop.
 BOUNCES = ("b", "rb", "f")
+# The words, as plain names, by which the vendors say that they send no more mail to an address. Lists of contacts have others in
+# the same columns: active, subscribed, unconfirmed, delivered, soft bounce, blocked (SendGrid: for now).
+SUPPRESSED = frozenset(
+    (
+        "abuse", "blacklisted", "blocklisted", "bounce", "bounced", "cleaned", "complained", "complaint", "donotcontact",
+        "donotmail", "dropped", "hardbounce", "hardbounced", "junk", "markedasspam", "optedout", "optout", "permanentbounce",
+        "permanentfail", "reportedspam", "spam", "spamcomplaint", "spamreport", "suppressed", "undeliverable", "unsubscribe",
+        "unsubscribed",
+    )
+)  # fmt: skip
+# A reply of SMTP that is final, or its enhanced code (RFC 3463); SendGrid's and Mailgun's lists have them.
+_FINAL = re.compile(r"5\d\d|5\.\d{1,3}\.\d{1,3}", re.ASCII)
 MOST_ROWS = 20_000
 # Rows of a file that is exported, the newest.
 MOST_EXPORTED = 100_000
@@ -147,6 +161,13 @@ class _Reader:
             raise _BadCell(
                 "type", f"must be empty, or of a bounce or complaint ({', '.join(BOUNCES)}): the row may be a delivery"
             )
+        for column in STATES:
+            if not _is_suppressed(column, row.code(column)):
+                raise _BadCell(
+                    column,
+                    f"is “{row.code(column)[:40]}”, which does not say that the address is suppressed: leave out the row, or"
+                    " empty the cell to suppress the address all the same",
+                )
         if not row.code("address") and row.text("masked_address"):
             raise _BadCell("address", "is required, and this organization's addresses are not kept")
         address = self._address(row.code("address"))
@@ -162,6 +183,17 @@ class _Reader:
             return entered(text)
         except NotAnAddress:
             raise _BadCell("address", "must be an e-mail address") from None
+
+
+def _is_suppressed(column: str, text: str) -> bool:
+    """Whether a cell that says what became of an address lets it be suppressed; an empty one says nothing."""
+    if column == "code":
+        # Of a list of bounces, where Mailgun has codes of its own; a log has those of deliveries too.
+        return not text.startswith("2")
+    if not text or plain(text) in SUPPRESSED or _FINAL.match(text):
+        return True
+    # The id of an event, as exported here; PowerMTA's word for a bounce, which elsewhere is for what is tried again, too.
+    return (column == "event" and text.isdecimal()) or (column == "dsnaction" and text == "failed")
 
 
 def _moment(text: str) -> datetime.datetime | None:

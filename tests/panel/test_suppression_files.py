@@ -23,6 +23,12 @@ FILES = {
     ),
     "with a blank in its name": "E-Mail Address\n{}\n",
     "recipient": "Recipient\tDescription\n{}\tx\n",
+    "Mailgun, other codes": "address,code\n{},605\n",
+    "contacts that bounced": "Email,Status\n{},Hard Bounced\n",
+    "contacts that left": "email;status;tags\n{};UNSUBSCRIBED;x\n",
+    "without a word of it": "email,status,event\n{},,\n",
+    "events": "email,event\n{},spam_report\n",
+    "without types": "rcpt,dsnAction\n{},failed\n",
 }
 
 
@@ -55,6 +61,18 @@ def refusals(acme, text):
         ("email,transactional\nann@x.example,false\n", "There is no column “transactional”"),
         ("reason,created\n550,1763632800\n", "The column “address” is missing"),
         ("ann@x.example,BOUNCE\nbob@x.example,BOUNCE\n", "The first row must name the columns: write “address”"),
+        (
+            "email,status\nann@x.example,bounced\nbob@x.example,active\n",
+            "line 3.status is “active”, which does not say that the address is suppressed: leave out the row, or empty",
+        ),
+        ("email,status\nann@x.example,subscribed\n", "line 2.status is “subscribed”"),
+        ("email,status\nann@x.example,soft bounce\n", "line 2.status is “soft bounce”"),
+        ("email,status\nann@x.example,1\n", "line 2.status is “1”"),
+        # A delay.
+        ("email,status\nann@x.example,4.4.7\n", "line 2.status is “4.4.7”"),
+        ("email,event\nann@x.example,delivered\n", "line 2.event is “delivered”"),
+        ("email,code\nann@x.example,250\n", "line 2.code is “250”"),
+        ("rcpt,dsnAction\nann@x.example,relayed\n", "line 2.dsnaction is “relayed”"),
         ("type,rcpt\nb,ann@x.example\nd,bob@x.example\n", "line 3.type must be empty, or of a bounce or complaint"),
     ],
 )
