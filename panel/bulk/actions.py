@@ -24,6 +24,7 @@ from panel.bulk.registry import ACTS, BulkAct, Doing, apply
 from panel.bulk.running import KIND, SHOWN_REFUSALS
 from panel.record_actions import actor_of
 from panel.tasks import run_bulk_acts
+from panel.viewer import viewer_of
 
 # That many are done within the request.
 AT_ONCE = 50
@@ -104,24 +105,45 @@ def _do(found: BulkAct, page: Any, request: HttpRequest, ids: list[int], values:
 def _start(
     found: BulkAct, page: Any, request: HttpRequest, ids: list[int], values: dict[str, Any]
 ) -> HttpResponse | None:
-    if Job.objects.filter(kind=KIND, user_id=request.user.pk, finished_at=None).count() >= MOST_OPEN:
+    shares = _by_organization(found, page, request, ids)
+    unended = Job.objects.filter(kind=KIND, user_id=request.user.pk, finished_at=None).count()
+    # Who belongs to many organizations may begin all at once where nothing waits.
+    if unended and unended + len(shares) > MOST_OPEN:
         messages.error(request, f"{MOST_OPEN} of your jobs have not ended yet. Try again when one has.")
         return None
     actor = actor_of(request)
     with transaction.atomic():
-        job = jobs.start(
-            kind=KIND,
-            label=f"{found.title}: {found.counted(len(ids))}",
-            parameters={
-                "act": found.name,
-                "ids": ids,
-                "actor": [actor.kind, actor.id, actor.label],
-                "values": values,
-            },
-            total=len(ids),
-            user_id=request.user.pk,
-        )
-        # Only a reminder: the schedule finds the job all the same.
+        made = [
+            jobs.start(
+                kind=KIND,
+                label=f"{found.title}: {found.counted(len(share))}",
+                parameters={
+                    "act": found.name,
+                    "ids": share,
+                    "actor": [actor.kind, actor.id, actor.label],
+                    "values": values,
+                },
+                total=len(share),
+                organization_id=organization_id,
+                user_id=request.user.pk,
+            )
+            for organization_id, share in shares.items()
+        ]
+        # Only a reminder: the schedule finds the jobs all the same.
         transaction.on_commit(run_bulk_acts.delay)
+    if len(made) > 1:
+        messages.info(request, f"It runs in the background, as {len(made)} jobs: one for each organization.")
+        return HttpResponseRedirect(reverse("admin:core_job_changelist"))
     messages.info(request, "It runs in the background; this page shows its progress.")
-    return HttpResponseRedirect(reverse("admin:core_job_change", args=[job.pk]))
+    return HttpResponseRedirect(reverse("admin:core_job_change", args=[made[0].pk]))
+
+
+def _by_organization(found: BulkAct, page: Any, request: HttpRequest, ids: list[int]) -> dict[int | None, list[int]]:
+    """Return the records by organization, whose people see its job; those of the platform's staff as one, for the platform."""
+    if viewer_of(request).is_platform:
+        return {None: ids}
+    shares: dict[int | None, list[int]] = {}
+    owners = found.records.filter(pk__in=ids).order_by("pk").values_list(f"{page.organization_path}_id", "pk")
+    for organization_id, pk in owners:
+        shares.setdefault(organization_id, []).append(pk)
+    return shares

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
@@ -14,7 +14,7 @@ from panel.viewer import Viewer
 
 @admin.register(Job)
 class JobAdmin(TenantAdmin):
-    """Jobs. People of an organization see its jobs, and those that they started."""
+    """Jobs. People see those of their organizations, whoever started them: who has left sees none any more."""
 
     has_history = False
     is_added = is_changed = is_deleted = False
@@ -26,7 +26,7 @@ class JobAdmin(TenantAdmin):
     def visible_to(self, viewer: Viewer, records: QuerySet[Any]) -> QuerySet[Any]:
         if viewer.is_platform:
             return records
-        return records.filter(Q(organization_id__in=list(viewer.roles)) | Q(user_id=viewer.user.pk))
+        return records.filter(organization_id__in=list(viewer.roles))
 
     def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
         # The list shows only what the person may see.

@@ -14,12 +14,14 @@ from ippools.addresses import NewAddress, create_many
 from ippools.models import IPAddress
 from panel.bulk import actions, registry, running
 from panel.tasks import run_bulk_acts
+from servers.models import Membership
 from servers.provisioning import create_server
 from tests.panel.conftest import NOW, SYSTEM, sign_in
 
 ADDRESSES = reverse("admin:ippools_ipaddress_changelist")
 SERVERS = reverse("admin:servers_server_changelist")
 CREDENTIALS = reverse("admin:servers_credential_changelist")
+JOBS = reverse("admin:core_job_changelist")
 
 
 # What the forms of acts ask for.
@@ -269,3 +271,31 @@ def test_a_job_of_an_account_that_is_inactive_changes_nothing(platform):
 def test_a_chosen_id_that_no_record_can_have_is_a_bad_request(url, action, chosen, acme, platform, root):
     response = root.post(url, {"action": action, ACTION_CHECKBOX_NAME: [str(acme.server.pk), chosen]})
     assert response.status_code == 400
+
+
+def test_a_job_is_seen_by_who_belongs_to_its_organization_now_whoever_started_it(acme, globex, platform, monkeypatch):
+    """Whoever had left still read the names of its servers in the refusals of jobs of then."""
+    monkeypatch.setattr(actions, "AT_ONCE", 0)
+    both = Membership.objects.create(user=acme.operator, organization=globex.organization, role="operator")
+    client, act = sign_in(acme.operator), posted("suspend_servers", [acme.server, globex.server], confirmed="1", **WHY)
+    response = client.post(SERVERS, {**act, "until": ""})
+    assert response.headers["Location"] == JOBS
+    own, of_globex = Job.objects.order_by("pk").filter(kind=running.KIND)
+    assert [each.organization_id for each in (own, of_globex)] == [acme.organization.pk, globex.organization.pk]
+    assert [each.parameters["ids"] for each in (own, of_globex)] == [[acme.server.pk], [globex.server.pk]]
+    replay = jobs.start(kind="nodes.replay", label="Replay before r1", user_id=acme.operator.pk)
+
+    def seen(person):
+        found = sign_in(person).get(JOBS).context["cl"].result_list
+        pages = [reverse("admin:core_job_change", args=[each.pk]) for each in (own, of_globex, replay)]
+        assert [sign_in(person).get(page).status_code == 200 for page in pages] == [
+            each in found for each in (own, of_globex, replay)
+        ]
+        return set(found)
+
+    assert seen(acme.operator) == {own, of_globex}
+    assert seen(acme.analyst) == {own}
+    both.delete()
+    assert seen(acme.operator) == {own}
+    # What was started as one of the platform's staff is the platform's.
+    assert seen(platform.superuser) >= {own, of_globex, replay}
