@@ -11,6 +11,7 @@ API keys are random and long, so nobody guesses one: wrong ones are limited only
 works from a limited address, too. Anybody can make as many of these counts as they like, so they are kept in the common cache.
 """
 
+import datetime
 import enum
 import hashlib
 import ipaddress
@@ -48,6 +49,17 @@ class Secret(enum.StrEnum):
     CODE = "code"
     # No guess: a request for an e-mail with a link, of which each counts.
     LINK = "link"
+
+
+class Guess(enum.StrEnum):
+    """What an organization's people try, whose refusal tells of another organization."""
+
+    NETWORK = "network"
+    NAME = "name"
+
+
+# In a day, of one organization.
+DAILY_GUESSES = {Guess.NETWORK: 100, Guess.NAME: 20}
 
 
 class LockedOut(Refused):
@@ -118,6 +130,11 @@ def count_test(*, address: str, organization_id: int) -> bool:
     of_address = _count_of_day(_key("daily test", str(organization_id), fold(address)))
     of_organization = _count_of_day(_key("daily tests", str(organization_id)))
     return of_address <= DAILY_TESTS_OF_NAME and of_organization <= DAILY_TESTS_OF_ORGANIZATION
+
+
+def count_guess(what: Guess, *, organization_id: int, on: datetime.date) -> bool:
+    """Count what an organization's people try on this day, and return whether it may be answered."""
+    return _count_of_day(_key("guess", what, str(organization_id), on.isoformat())) <= DAILY_GUESSES[what]
 
 
 def count_wrong_key(*, key: str, address: str) -> bool:

@@ -12,9 +12,10 @@ from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
 from core.encryption import decrypt, encrypt
 from core.errors import Conflict, Fault, Invalid, NotAllowed, NotFound
+from core.lockout import Guess
 from core.sql_lists import ids
 from core.texts import clean_name
-from servers import client_networks, quotas
+from servers import client_networks, guesses, quotas
 from servers.access import is_platforms
 from servers.locks import lock_organization_of
 from servers.models import Credential, Server
@@ -61,10 +62,12 @@ def create_credential(
 
 
 @transaction.atomic
-def create_network_credential(*, server: Server, name: str, network: str, actor: Actor) -> Credential:
+def create_network_credential(
+    *, server: Server, name: str, network: str, at: datetime.datetime, actor: Actor
+) -> Credential:
     """Create an SMTP-IP credential: clients in this network (CIDR) need no key.
 
-    Only the platform may let it be very large, or overlap another organization's.
+    Only the platform may let it be very large, or overlap another organization's; others may try so many a day.
     """
     credential = Credential(server=server, kind=Credential.Kind.SMTP_IP, name=clean_name(name))
     clients = _read_network(network)
@@ -75,6 +78,8 @@ def create_network_credential(*, server: Server, name: str, network: str, actor:
     if is_platforms(actor):
         credential.shares_network = client_networks.overlaps_others(clients, organization_id=server.organization_id)
     else:
+        if not guesses.is_within(Guess.NETWORK, organization_id=server.organization_id, at=at):
+            raise Invalid(client_networks.NOT_BY_ITSELF)
         client_networks.refuse_foreign(clients, organization_id=server.organization_id)
     credential.save(force_insert=True)
     _record(actor, "credential.created", credential, after=snapshot(credential))

@@ -14,8 +14,9 @@ from django.db.models import Max
 
 from core.acts import locked
 from core.audit import Actor, record, snapshot
-from core.errors import Conflict, Fault, Invalid
+from core.errors import TAKEN, Conflict, Fault, Invalid
 from core.locks import advisory
+from servers.access import is_platforms
 from servers.models import FormerPermalink, Organization
 
 # An organization that goes through names would keep all of them from others.
@@ -29,13 +30,17 @@ def lock_names() -> None:
     advisory("servers.organization_names")
 
 
-def faults(organization: Organization, *, at: datetime.datetime) -> Iterator[Fault]:
-    """Yield why the organization may not take the permalink that it is to have, which no other one has now."""
+def faults(organization: Organization, *, at: datetime.datetime, by: Actor) -> Iterator[Fault]:
+    """Yield why the organization may not take the permalink that it is to have, which no other one has now.
+
+    That another one had it, and until when, the platform alone is told.
+    """
     kept = FormerPermalink.objects.held(at).filter(permalink=organization.permalink)
     kept = kept.exclude(organization_id=organization.pk)
     until = kept.values_list("held_until", flat=True).first()
     if until is not None:
-        yield Fault("permalink", f"was another organization's and is reserved until {until:%Y-%m-%d %H:%M} UTC")
+        reserved = f"was another organization's and is reserved until {until:%Y-%m-%d %H:%M} UTC"
+        yield Fault("permalink", reserved if is_platforms(by) else TAKEN)
 
 
 def held_like(stem: str, *, at: datetime.datetime) -> set[str]:

@@ -15,11 +15,12 @@ from core import acts
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Conflict, Fault, Invalid, NotAllowed, NotFound
+from core.lockout import Guess
 from core.models.user import validate_time_zone
 from core.names import PERMALINK_LENGTH, fold, numbered, slugify
 from core.texts import clean_name, clean_text, is_storable, quoted
 from ippools.models import IPPool
-from servers import credentials, permalinks, pools, quotas, send_limits, verifications
+from servers import credentials, guesses, permalinks, pools, quotas, send_limits, verifications
 from servers.access import is_platforms
 from servers.due_domains import recheck_domains_of
 from servers.locks import lock_organization, lock_organization_of, lock_server
@@ -72,7 +73,7 @@ def create_organization(
     organization.permalink = permalink or _free_permalink(
         slug, Organization.objects, permalinks.held_like(_stem(slug), at=at)
     )
-    _check_organization(organization, at)
+    _check_organization(organization, at, actor)
     organization.permalink_since = permalinks.first_taken(organization.permalink, at=at)
     organization.save(force_insert=True)
     _record_creation(actor, "organization.created", organization, organization.pk)
@@ -104,7 +105,10 @@ def change_organization(
     if "name" in changes:
         changes["name"] = clean_name(changes["name"])
     _assign(locked, changes, CHANGEABLE)
-    _check_organization(locked, at)
+    is_guess = (fold(locked.name), locked.permalink) != (locked.name_key, was) and not is_platforms(actor)
+    if is_guess and not guesses.is_within(Guess.NAME, organization_id=locked.pk, at=at):
+        raise Conflict("Too many names were tried today: try again tomorrow")
+    _check_organization(locked, at, actor)
     if locked.permalink != was:
         permalinks.change(locked, was, at=at)
     return _saved(actor, "organization.changed", locked, before)
@@ -318,7 +322,7 @@ def _check_mode(mode: str) -> None:
         raise Invalid(Fault("mode", "must be live or development"))
 
 
-def _check_organization(organization: Organization, at: datetime.datetime) -> None:
+def _check_organization(organization: Organization, at: datetime.datetime, actor: Actor) -> None:
     faults: list[Fault] = []
     same = Organization.objects.exclude(pk=organization.pk)
     if same.filter(name_key=fold(organization.name)).exists():
@@ -328,7 +332,7 @@ def _check_organization(organization: Organization, at: datetime.datetime) -> No
     elif same.filter(permalink=organization.permalink).exists():
         faults.append(Fault("permalink", "has already been taken"))
     else:
-        faults += permalinks.faults(organization, at=at)
+        faults += permalinks.faults(organization, at=at, by=actor)
     for field in quotas.FIELDS:
         limit = getattr(organization, field)
         if limit is not None and not 0 <= limit <= quotas.HIGHEST:

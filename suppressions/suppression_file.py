@@ -48,8 +48,8 @@ PASSED_OVER = (
 )  # fmt: skip
 # Whose rows are of deliveries, too: PowerMTA's, by the letters of a bounce, a late bounce and a feedback loop.
 BOUNCES = ("b", "rb", "f")
-# The words, as plain names, by which the vendors say that they send no more mail to an address. Lists of contacts have others in
-# the same columns: active, subscribed, unconfirmed, delivered, soft bounce, blocked (SendGrid: for now).
+# The words, as plain names, by which the vendors say that they send no more mail to an address. Lists of contacts have others
+# in the same columns: active, subscribed, unconfirmed, delivered, soft bounce, blocked (SendGrid: for now).
 SUPPRESSED = frozenset(
     (
         "abuse", "blacklisted", "blocklisted", "bounce", "bounced", "cleaned", "complained", "complaint", "donotcontact",

@@ -33,7 +33,7 @@ class CredentialForm(ServerChildForm):
         required=False,
         max_length=43,
         widget=text_input(),
-        help_text="For SMTP-IP only: a network such as 192.0.2.0/24, which no other organization’s overlaps.",
+        help_text="For SMTP-IP only: a network such as 192.0.2.0/24. About some, the platform decides: ask it to add them.",
     )
 
     def act(self) -> Credential:
@@ -44,7 +44,7 @@ class CredentialForm(ServerChildForm):
         server, kind, network = values["server"], values["kind"], values.pop("network")
         if kind == Credential.Kind.SMTP_IP:
             return credentials.create_network_credential(
-                server=server, name=values["name"], network=network, actor=self.actor
+                server=server, name=values["name"], network=network, at=timezone.now(), actor=self.actor
             )
         made = credentials.create_credential(actor=self.actor, **values)
         self.secrets = {**smtp_user(made.credential), "Key": made.key}

@@ -1,3 +1,5 @@
+import ipaddress
+
 from django.db import models
 from django.db.models import Q
 
@@ -6,6 +8,29 @@ from core.encryption import CiphertextField
 from core.keys import DIGEST_LENGTH, PREFIX_LENGTH
 from core.models import Key, KeyQuerySet
 from servers.models.server import Server
+
+
+class NetworkKeyField(models.CharField):  # type: ignore[type-arg]  # Django's fields take no arguments at run time.
+    """A network as text in whose order the networks within another follow its first address: `network_key`.
+
+    Filled on every save and bulk_create; never set by hand.
+    """
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:  # noqa: FBT001 - Django's signature
+        network = getattr(model_instance, "network", "")
+        key = network_key(ipaddress.ip_network(network)) if network else ""
+        setattr(model_instance, self.attname, key)
+        return key
+
+
+def network_key(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+    """Return the key of a network: IP version, first address and length of the prefix, of equal length in a version."""
+    return f"{first_key(network)}{network.prefixlen:03}"
+
+
+def first_key(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+    """Return the beginning of the key: no key of a network that begins at this address or later is less."""
+    return f"{network.version}{network.network_address.packed.hex()}"
 
 
 class Credential(Key):
@@ -30,6 +55,8 @@ class Credential(Key):
     key_ciphertext = CiphertextField(blank=True, editable=False)
     # A CIDR such as 192.0.2.0/24, for SMTP-IP only.
     network = models.CharField(max_length=43, blank=True)
+    # Empty also where a version before this column made the credential: `client_networks.settle` fills it.
+    network_key = NetworkKeyField(max_length=36, default="", db_default="", blank=True, editable=False)
     # The platform has decided that it may overlap other organizations' (servers/client_networks.py).
     shares_network = models.BooleanField(default=False, db_default=False, editable=False)
     # Its network overlaps another organization's, and nobody has decided: nodes take no mail by it.
@@ -70,6 +97,8 @@ class Credential(Key):
         indexes = [
             # The panel's search by the start of a key.
             models.Index(name="servers_credential_prefix", fields=["key_prefix"]),
+            # Who has clients in this network? Asked while all others that add networks wait.
+            models.Index(name="servers_credential_network", fields=["network_key"], condition=Q(kind="smtp_ip")),
         ]
 
     def __str__(self) -> str:

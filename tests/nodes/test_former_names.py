@@ -14,7 +14,7 @@ from servers import permalinks
 from servers.models import FormerPermalink, Membership
 from servers.provided_roles import follow
 from servers.provisioning import change_organization, create_organization
-from tests.cast import ANN, NOW
+from tests.cast import ANN, NOW, SYSTEM
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 DAY, HOUR = datetime.timedelta(days=1), datetime.timedelta(hours=1)
@@ -37,7 +37,7 @@ def test_it_works(site, acme, globex):
     assert keep_reserved(at=NOW + 20 * DAY) == 0
     assert reserved() == {"acme": 50, "other": 31}
     with pytest.raises(Invalid, match="reserved until"):
-        change_organization(organization=globex.organization, permalink="acme", actor=ANN, at=NOW + 49 * DAY)
+        change_organization(organization=globex.organization, permalink="acme", actor=SYSTEM, at=NOW + 49 * DAY)
     # What is published has the new name.
     publish(actor=ANN, now=NOW + 30 * DAY)
     assert keep_reserved(at=NOW + 40 * DAY) == 0
@@ -64,7 +64,7 @@ def test_roles_of_single_sign_on_keep_one_reserved(site, acme, globex, settings)
     assert keep_reserved(at=NOW + 20 * DAY) == 1
     assert reserved() == {"acme": 50}
     with pytest.raises(Invalid, match="reserved until"):
-        change_organization(organization=globex.organization, permalink="acme", actor=ANN, at=NOW + 49 * DAY)
+        change_organization(organization=globex.organization, permalink="acme", actor=SYSTEM, at=NOW + 49 * DAY)
     settings.SLUICE_OIDC_ROLES = ["it=acme-inc/operator"]
     assert keep_reserved(at=NOW + 40 * DAY) == 0
 

@@ -147,7 +147,7 @@ def test_credentials_come_as_digests_and_go_when_they_are_held(site, acme, globe
     made = create_credential(server=acme.server, kind="smtp", name="New", actor=ANN)
     create_credential(server=acme.server, kind="api", name="No SMTP", actor=ANN)
     create_credential(server=globex.server, kind="smtp", name="Theirs", actor=ANN)
-    network = create_network_credential(server=acme.server, name="Office", network="198.51.100.0/24", actor=ANN)
+    network = create_network_credential(server=acme.server, name="Office", network="198.51.100.0/24", at=NOW, actor=ANN)
     answer = get(site.key)
     overlay = answer.json()["overlay"]
     assert [each for each in overlay["credentials"] if each["id"] not in held] == [
@@ -174,7 +174,7 @@ def test_until_a_renamed_organization_is_published_its_mail_goes_on_by_its_forme
     settings.SLUICE_PUBLISH = "manual"
     Node.objects.update(kind=kind)
     made = create_credential(server=acme.server, kind="smtp", name="New", actor=ANN)
-    create_network_credential(server=acme.server, name="Office", network="198.51.100.0/24", actor=ANN)
+    create_network_credential(server=acme.server, name="Office", network="198.51.100.0/24", at=NOW, actor=ANN)
     publish(actor=ANN, now=NOW)
     before = get(site.key).json()
     change_organization(organization=acme.organization, permalink="acme-inc", actor=ANN, at=NOW)

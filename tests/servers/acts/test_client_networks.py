@@ -1,11 +1,15 @@
 """servers.client_networks: nobody claims the clients of another organization, or of everybody."""
 
+import datetime
+import ipaddress
 import threading
 import time
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
+from core import lockout
 from core.audit import Actor
 from core.errors import Invalid, NotAllowed
 from core.models import User
@@ -26,17 +30,18 @@ from tests.cast import ANN, NOW, SYSTEM
 from tests.races import at_once, in_the_open
 
 pytestmark = pytest.mark.django_db
+NOT_BY_ITSELF = "network cannot be added by the organization itself: ask the platform to add it"
 
 
 def claim(tenant, network, actor=ANN):
-    return create_network_credential(server=tenant.server, name="Office", network=network, actor=actor)
+    return create_network_credential(server=tenant.server, name="Office", network=network, at=NOW, actor=actor)
 
 
 @pytest.mark.storage
 @pytest.mark.parametrize("network", ["198.51.100.7", "198.51.100.0/24", "198.51.0.0/16"])
 def test_a_network_of_others_is_refused_whatever_its_size(acme, globex, network):
     claim(acme, "198.51.100.0/24")
-    with pytest.raises(Invalid, match="in use by another organization: ask the platform"):
+    with pytest.raises(Invalid, match=NOT_BY_ITSELF):
         claim(globex, network)
     assert Credential.objects.filter(kind="smtp_ip").count() == 1
     # Its own may overlap: the narrower counts.
@@ -47,7 +52,7 @@ def test_a_network_of_others_is_refused_whatever_its_size(acme, globex, network)
 
 def test_one_that_is_held_is_still_anothers_and_a_deleted_one_is_not(acme, globex):
     first = hold_credential(credential=claim(acme, "198.51.100.0/24"), at=NOW, actor=ANN)
-    with pytest.raises(Invalid, match="another organization"):
+    with pytest.raises(Invalid, match=NOT_BY_ITSELF):
         claim(globex, "198.51.100.0/24")
     delete_credential(credential=first, actor=ANN)
     claim(globex, "198.51.100.0/24")
@@ -71,6 +76,27 @@ def test_the_platform_decides_otherwise(acme, globex):
     root = User.objects.create(username="root", is_staff=True, is_superuser=True)
     for actor, network in ((SYSTEM, "198.51.100.7"), (Actor.of_user(root), "0.0.0.0/0")):
         claim(globex, network, actor)
+
+
+@pytest.mark.storage
+def test_nobody_goes_through_the_networks_of_others(acme, globex):
+    """Each refusal, and each network that is not refused, told of others: a tenant found their networks by halving."""
+    claim(globex, "198.51.100.0/24")
+    for n in range(lockout.DAILY_GUESSES[lockout.Guess.NETWORK]):
+        if n % 2:
+            delete_credential(credential=claim(acme, f"203.0.113.{n}"), actor=ANN)
+        else:
+            with pytest.raises(Invalid, match=NOT_BY_ITSELF):
+                claim(acme, f"198.51.100.{n}")
+    # From here on nothing is compared, and nothing tells so.
+    for network in ("198.51.100.0/24", "203.0.113.0/24"):
+        with pytest.raises(Invalid, match=NOT_BY_ITSELF):
+            claim(acme, network)
+    claim(acme, "203.0.113.0/24", SYSTEM)
+    claim(globex, "192.0.2.0/24")
+    create_network_credential(
+        server=acme.server, name="N", network="192.0.3.0/24", at=NOW + datetime.timedelta(days=1), actor=ANN
+    )
 
 
 @in_the_open
@@ -188,11 +214,56 @@ def test_a_network_that_returns_with_a_restored_server_takes_nobodys_mail(who, a
     own.refresh_from_db()
     assert (returning.held_at, own.held_at) == (NOW, None)
     assert taken(acme, globex) == {("203.0.113.0/24", acme.smtp_user), ("198.51.100.7/32", globex.smtp_user)}
-    with pytest.raises(Invalid, match="in use by another organization: ask the platform"):
+    with pytest.raises(Invalid, match=NOT_BY_ITSELF):
         release_credential(credential=returning, actor=ANN)
     release_credential(credential=returning, actor=root)
     assert client_networks.settle(at=NOW) == 0
     assert ("198.51.100.0/24", acme.smtp_user) in taken(acme, globex)
+
+
+def read_of_networks():
+    """Return how many rows of credentials this transaction has read, and found by indexes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid) FROM pg_class"
+            " WHERE oid = 'servers_credential'::regclass"
+        )
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.storage
+def test_a_network_is_compared_with_those_around_and_within_it_alone(acme, globex):
+    """All networks of the platform were read, while all others that add one waited."""
+    others = [f"10.{n // 250}.{n % 250}.0/24" for n in range(3_000)]
+    Credential.objects.bulk_create(
+        Credential(server=globex.server, kind="smtp_ip", name="Office", network=network) for network in others
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE servers_credential")
+    asked = {"10.0.0.0/8": True, "10.3.4.5/32": True, "10.3.0.0/16": True, "10.200.0.0/16": False, "fc00::/128": False}
+    networks = dict(enumerate(map(ipaddress.ip_network, asked)))
+    with CaptureQueriesContext(connection) as queries:
+        found = client_networks.overlapping(networks, organization_id=acme.organization.pk)
+    assert found == {n for n, overlaps in enumerate(asked.values()) if overlaps}
+    [query] = [each["sql"] for each in queries if "servers_credential" in each["sql"]]
+    if connection.vendor == "postgresql":
+        before = read_of_networks()
+        client_networks.overlapping(networks, organization_id=acme.organization.pk)
+        assert read_of_networks() - before < 50
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query}")
+            plan = [row[3] for row in cursor.fetchall()]
+        assert [each for each in plan if each.startswith("SEARCH other USING INDEX servers_credential_network")], plan
+
+
+@pytest.mark.storage
+def test_what_a_version_before_wrote_during_an_upgrade_is_compared_too(acme, globex):
+    theirs = forced(globex, "198.51.100.0/24")
+    Credential.objects.filter(pk=theirs.pk).update(network_key="")
+    client_networks.settle(at=NOW)
+    with pytest.raises(Invalid, match=NOT_BY_ITSELF):
+        claim(acme, "198.51.100.7")
 
 
 @pytest.mark.storage

@@ -70,7 +70,7 @@ def test_an_smtp_key_opens_no_api(acme):
     [("192.0.2.0/24", "192.0.2.0/24"), (" 192.0.2.7 ", "192.0.2.7/32"), ("2001:DB8::/32", "2001:db8::/32")],
 )
 def test_a_network_needs_no_key(acme, text, network):
-    made = create_network_credential(server=acme.server, name="Office", network=text, actor=ANN)
+    made = create_network_credential(server=acme.server, name="Office", network=text, at=NOW, actor=ANN)
     stored = Credential.objects.get(pk=made.pk)
     assert (stored.kind, stored.network, stored.key_digest, stored.key_prefix) == ("smtp_ip", network, None, "")
     assert written_by(ANN) == [("credential.created", "Office (SMTP-IP)", acme.organization.pk)]
@@ -85,7 +85,7 @@ def test_a_network_needs_no_key(acme, text, network):
 )
 def test_it_rejects_what_is_no_network(acme, network):
     with pytest.raises(Invalid, match=r"^network must be a network such as 192\.0\.2\.0/24$"):
-        create_network_credential(server=acme.server, name="Office", network=network, actor=ANN)
+        create_network_credential(server=acme.server, name="Office", network=network, at=NOW, actor=ANN)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_what_is_gone_is_not_found(acme, credential, gone):
         delete_server(server=acme.server, at=NOW, actor=SYSTEM)
         for create in (
             lambda: create_credential(server=acme.server, kind="api", name="K", actor=ANN),
-            lambda: create_network_credential(server=acme.server, name="K", network="192.0.2.0/24", actor=ANN),
+            lambda: create_network_credential(server=acme.server, name="K", network="192.0.2.0/24", at=NOW, actor=ANN),
         ):
             with pytest.raises(NotFound, match="server could not be found"):
                 create()

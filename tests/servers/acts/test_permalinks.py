@@ -5,6 +5,7 @@ import datetime
 import pytest
 from django.db import IntegrityError, transaction
 
+from core import lockout
 from core.errors import Conflict, Invalid
 from servers import permalinks
 from servers.models import FormerPermalink, Organization
@@ -20,8 +21,8 @@ DAY = datetime.timedelta(days=1)
 MOMENT = datetime.timedelta(microseconds=1)
 
 
-def rename(organization, permalink, at=NOW):
-    return change_organization(organization=organization, permalink=permalink, actor=ANN, at=at)
+def rename(organization, permalink, at=NOW, actor=ANN):
+    return change_organization(organization=organization, permalink=permalink, actor=actor, at=at)
 
 
 def make(name, at=NOW, permalink=""):
@@ -55,11 +56,26 @@ def test_a_freed_permalink_is_held_back_from_others(acme, globex):
     rename(acme.organization, "acme-inc")
     words = "permalink was another organization's and is reserved until 2026-12-18 10:30 UTC"
     late = NOW + 30 * DAY - MOMENT
-    assert refusal(rename, globex.organization, "acme", late) == words
+    # Only the platform is told of the other organization.
+    assert refusal(rename, globex.organization, "acme", late) == "permalink has already been taken"
+    assert refusal(rename, globex.organization, "acme", late, SYSTEM) == words
     assert refusal(make, "New", late, permalink="acme") == words
     # One that is made from the name goes round it, as round one that is taken.
     assert make("Acme", late).permalink == "acme-2"
     assert rename(globex.organization, "acme", NOW + 30 * DAY).permalink == "acme"
+
+
+def test_nobody_goes_through_the_names_of_other_customers(acme, globex):
+    def tries(name, actor=ANN, at=NOW):
+        return refusal(change_organization, organization=acme.organization, name=name, actor=actor, at=at)
+
+    for _ in range(lockout.DAILY_GUESSES[lockout.Guess.NAME]):
+        assert tries("Globex") == "name has already been taken"
+    with pytest.raises(Conflict, match="Too many names were tried today"):
+        tries("Globex")
+    # Neither is a change of something else one, nor is the platform's.
+    change_organization(organization=acme.organization, name="ACME Inc", time_zone="UTC", actor=ANN, at=NOW)
+    assert tries("Globex", actor=SYSTEM) == tries("Globex", at=NOW + DAY) == "name has already been taken"
 
 
 def test_the_days_are_a_setting(acme, globex, settings):

@@ -9,7 +9,7 @@ from core.errors import Fault, Invalid, QuotaExceeded
 from ippools.models import IPPool
 from servers import credentials, domains, pool_addresses, pools, provisioning, quotas, webhooks
 from servers.models import Server
-from tests.cast import ANN
+from tests.cast import ANN, NOW
 from tests.factories import OrganizationFactory
 from tests.races import at_once, in_the_open
 
@@ -77,7 +77,7 @@ def test_parts_of_servers():
         "The organization may have at most 1 domains",
     ]
     assert refusal(
-        lambda: credentials.create_network_credential(server=one, name="N", network="192.0.2.0/24", actor=ANN)
+        lambda: credentials.create_network_credential(server=one, name="N", network="192.0.2.0/24", at=NOW, actor=ANN)
     ) == ("The organization may have at most 1 credentials")
     # What a deleted server had is free.
     provisioning.delete_server(server=one, at=AT, actor=ANN)
