@@ -26,7 +26,7 @@ def announce(*, organization: Organization | None, at: datetime.datetime) -> int
     To PagerDuty, one for each alert. Belongs inside the transaction that wrote the alerts, and under its lock; the notices'
     constraint holds without it.
     """
-    channels = list(Channel.objects.filter(organization=organization, enabled=True))
+    channels = list(Channel.objects.told().filter(organization=organization))
     if not channels:
         return 0
     owned = Alert.objects.filter(organization=organization)

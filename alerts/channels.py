@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from redis.exceptions import RedisError
 
-from alerts import pagerduty, wording
+from alerts import confirming, pagerduty, wording
 from alerts.conditions import CONDITIONS
 from alerts.models import Channel, Message
 from core import lockout
@@ -37,6 +37,8 @@ CHANGEABLE = frozenset({"name", "target", "least", "conditions", "enabled", "tim
 def create_channel(*, organization: Organization | None, kind: str, actor: Actor, **columns: Any) -> Channel:
     """Create a channel with `name` and `target`: an e-mail address, a URL or a key, by `kind`. Raises Invalid, QuotaExceeded.
 
+    The mailbox of an e-mail address is asked whether it wants the alerts (confirming); Conflict where it was asked too often.
+
     It is told of things as they happen, unless it has quiet hours (`quiet_from`, `quiet_until`) or a daily digest
     (`digest_at`): hours of the day in `time_zone`.
     """
@@ -49,15 +51,23 @@ def create_channel(*, organization: Organization | None, kind: str, actor: Actor
     _assign(channel, {"target": "", **columns})
     channel.save(force_insert=True)
     _record(actor, "created", channel, after=snapshot(channel))
+    confirming.request(channel)
     return channel
 
 
 @atomic_act
 def change_channel(*, channel: Channel, actor: Actor, **changes: Any) -> Channel:
-    """Change what can be given when it is created, but the kind; omitted fields are kept. Raises Invalid and NotFound."""
+    """Change what can be given when it is created, but the kind; omitted fields are kept. Raises Invalid and NotFound.
+
+    Another e-mail address is to be confirmed anew; Conflict where its mailbox was asked too often.
+    """
     changed = locked(Channel.objects.all(), channel.pk)
     before = snapshot(changed)
+    shown = changed.shown_target
     _assign(changed, changes)
+    is_another = changed.shown_target != shown
+    if is_another:
+        changed.confirmed_at = None
     save_change(
         changed,
         before,
@@ -66,6 +76,8 @@ def change_channel(*, channel: Channel, actor: Actor, **changes: Any) -> Channel
         organization_id=changed.organization_id,
         unrecorded={"sealed_target"},
     )
+    if is_another:
+        confirming.request(changed)
     return changed
 
 
@@ -84,6 +96,8 @@ def send_test(*, channel: Channel, at: datetime.datetime, actor: Actor) -> Messa
     tested = locked(Channel.objects.select_related("organization"), channel.pk)
     if not tested.enabled:
         raise Conflict("The channel is disabled")
+    if tested.is_unconfirmed:
+        raise Conflict("The mailbox has not been confirmed")
     siblings = Channel.objects.filter(organization=tested.organization_id)
     if siblings.filter(tested_at__gt=at - BETWEEN_TESTS).exists():
         raise Conflict("A test was sent less than a minute ago")

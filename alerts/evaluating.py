@@ -57,7 +57,7 @@ def evaluate_all(*, at: datetime.datetime) -> Outcome:
 
 
 def _watched() -> list[Organization]:
-    channels = Channel.objects.filter(organization=OuterRef("pk"), enabled=True)
+    channels = Channel.objects.told().filter(organization=OuterRef("pk"))
     alerts = Alert.objects.filter(organization=OuterRef("pk"), ended_at=None)
     return list(Organization.objects.filter(Exists(channels) | Exists(alerts)).order_by("pk"))
 

@@ -5,7 +5,8 @@ import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from alerts import evaluating, reports, sending
+from alerts import confirming, evaluating, reports, sending
+from alerts.models import Channel
 
 # A worker has other tasks: what is left waits for the next run.
 RUN_SECONDS = 10.0
@@ -23,6 +24,14 @@ def evaluate() -> None:
 def send() -> None:
     """Send the messages that are due."""
     sending.run(clock=timezone.now, seconds=RUN_SECONDS)
+
+
+@shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
+def send_confirmation_link(channel_id: int) -> None:
+    """Send the link by which a mailbox agrees to alerts. Nothing, if it did or the channel was deleted meanwhile."""
+    channel = Channel.objects.filter(pk=channel_id).select_related("organization").first()
+    if channel is not None and channel.is_unconfirmed:
+        confirming.send(channel)
 
 
 @shared_task

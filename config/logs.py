@@ -31,7 +31,7 @@ _KEY_IN_PATH = re.compile(
     r"[^\s'\"?#,;)\]]+"
 )
 # Links that let in whoever has them: of an invitation, of a password, and to stop a report. Tests name every such address.
-_LINK = re.compile(r"((?:/|%2[fF])(?:invitations|password-reset|stop)(?:/|%2[fF])+)[^\s'\"?#,;)\]]+")
+_LINK = re.compile(r"((?:/|%2[fF])(?:invitations|password-reset|stop|confirm)(?:/|%2[fF])+)[^\s'\"?#,;)\]]+")
 
 
 def remove_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

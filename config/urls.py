@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from api.document import schema
 from config.well_known import key_set
+from panel.confirm_alerts import confirm_alerts
 from panel.stop_reports import stop_reports
 
 handler400 = "api.fallbacks.handler400"
@@ -25,6 +26,7 @@ urlpatterns = [
     path("api/schema/", schema, name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
     path("reports/stop/<str:token>", stop_reports, name="stop-reports"),
+    path("alerts/confirm/<str:token>", confirm_alerts, name="confirm-alerts"),
     path(".well-known/jwks.json", key_set, name="jwks"),
     path("ga/api/v3/eng/", include("api.greenarrow.urls")),
 ]

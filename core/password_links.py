@@ -21,8 +21,8 @@ from core.errors import Conflict
 from core.models import User
 
 WHY_NOT = "This installation sends no such e-mails: EMAIL_HOST and SLUICE_PANEL_URL are not both set"
-TOO_MANY = "Too many invitations were sent in the last minutes: try again in five minutes"
-OUT_OF_ORDER = "Invitations cannot be sent at the moment: try again later"
+TOO_MANY = "Too many e-mails were sent to people in the last minutes: try again in five minutes"
+OUT_OF_ORDER = "E-mails to people cannot be sent at the moment: try again later"
 # Accounts may share an address; one request writes to no more of them.
 MOST_ACCOUNTS = 10
 
@@ -54,7 +54,10 @@ def invite(*, user: User, actor: Actor, organization_id: int | None = None) -> N
 
 
 def count_invitation(address: str, organization_id: int | None) -> None:
-    """Count an invitation of this address; raises Conflict where there were too many, or they cannot be counted."""
+    """Count an invitation of this address, or another e-mail that asks its owner.
+
+    Raises Conflict where there were too many, or they cannot be counted.
+    """
     try:
         is_within = lockout.count_invitation(address=address, organization_id=organization_id)
     except (RedisError, OSError):

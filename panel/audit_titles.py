@@ -18,6 +18,7 @@ _VERBS = {
     "recovery_codes_renewed": "made new recovery codes",
     "password_set": "got a new password",
     "password_link_sent": "was sent a link to set a password",
+    "link_sent": "was sent a link to confirm its address",
     "invited": "was invited to set a password",
     "password_changed": "changed the password",
     "default_changed": "default changed",

@@ -20,8 +20,8 @@ _COMMON = (
 )
 STRICT = f"{_COMMON}; script-src 'self'; style-src 'self'"
 _STYLE = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
-# The panel, and its page that needs no signing in.
-THEMED = (PANEL, "/reports/")
+# The panel, and its pages that need no signing in.
+THEMED = (PANEL, "/reports/", "/alerts/")
 THEME = f"{_COMMON}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
 
 

@@ -1,5 +1,6 @@
 import datetime
 import zoneinfo
+from typing import Self
 
 from django.db import models
 from django.db.models import F, Q
@@ -7,6 +8,12 @@ from django.db.models import F, Q
 from core.encryption import CiphertextField
 from core.models.user import validate_time_zone
 from servers.models import Organization
+
+
+class ChannelQuerySet(models.QuerySet["Channel"]):
+    def told(self) -> Self:
+        """Channels to which something is sent: enabled, and of e-mail addresses those that are confirmed."""
+        return self.filter(enabled=True).exclude(kind=Channel.Kind.EMAIL, confirmed_at=None)
 
 
 class Channel(models.Model):
@@ -49,8 +56,12 @@ class Channel(models.Model):
     urgent_at_once = models.BooleanField("what affects mail at once", default=True)
     # The date, in the channel's time zone, of the last digest.
     digested_on = models.DateField(null=True, editable=False)
+    # When the mailbox of an e-mail address agreed (alerts/confirming.py). None: not yet; other kinds are not asked.
+    confirmed_at = models.DateTimeField("confirmed", null=True, editable=False)
     tested_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ChannelQuerySet.as_manager()
 
     class Meta:
         verbose_name = "alert channel"
@@ -88,6 +99,11 @@ class Channel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether its mailbox has not agreed: no alert is sent to it."""
+        return self.kind == self.Kind.EMAIL and self.confirmed_at is None
 
     def is_quiet(self, at: datetime.datetime) -> bool:
         """Whether it is in its quiet hours."""

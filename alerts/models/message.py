@@ -10,8 +10,8 @@ from alerts.models.report import Report
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def due(self, at: object) -> Self:
-        """Reports, and messages of enabled channels, that may be sent now."""
-        return self.filter(Q(channel=None) | Q(channel__enabled=True), due_at__lte=at)
+        """Reports, and messages of channels to which something is sent, that may be sent now."""
+        return self.filter(Q(channel=None) | Q(channel__in=Channel.objects.told()), due_at__lte=at)
 
 
 class Message(models.Model):

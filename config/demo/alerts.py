@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from alerts import channels, evaluating, sending
+from alerts import channels, confirming, evaluating, sending
 from alerts.links import change_url
 from alerts.models import Alert, Channel
 from config.demo import cast
@@ -51,7 +51,7 @@ def make(*, now: datetime.datetime) -> int:
 
 def _channel(organization: Organization | None, person: cast.PersonRow) -> None:
     if not Channel.objects.filter(organization=organization, name=person.name).exists():
-        channels.create_channel(
+        channel = channels.create_channel(
             organization=organization,
             kind=Channel.Kind.EMAIL,
             name=person.name,
@@ -59,3 +59,5 @@ def _channel(organization: Organization | None, person: cast.PersonRow) -> None:
             time_zone=person.time_zone,
             actor=ACTOR,
         )
+        # Its mailbox does not exist: nobody would follow the link.
+        confirming.confirm(channel=channel, at=timezone.now(), actor=ACTOR)

@@ -10,9 +10,10 @@ from django.utils import timezone
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from alerts import channels
+from alerts import channels, confirming
 from alerts.conditions import CONDITIONS
 from alerts.models import Channel, Message
+from core import password_links
 from panel.filters import RecordFilter
 from panel.forms.base import ActingForm
 from panel.forms.fields import select, text_input, time_zone_field
@@ -87,7 +88,7 @@ class ChannelAdmin(TenantAdmin):
     """Alert channels of organizations and of the platform."""
 
     form = ChannelForm
-    list_display = ["name", "kind", "shown_target", "whose", "least", "condition_titles", "when", "enabled"]
+    list_display = ["name", "kind", "shown_target", "whose", "least", "condition_titles", "when", "state"]
     list_filter = [("organization", RecordFilter), "kind", "enabled"]
     list_select_related = ["organization"]
     search_fields = ["name"]
@@ -96,7 +97,7 @@ class ChannelAdmin(TenantAdmin):
     own_fields = ("name", "kind", "target", "least", "enabled", "conditions")
     time_fields = ("time_zone", "quiet_from", "quiet_until", "digest_at", "urgent_at_once")
     restorable = ("name", "least", "conditions", "enabled", *time_fields)
-    actions_detail = ["send_test"]
+    actions_detail = ["send_test", "send_link", "confirm"]
     change_form_outer_before_template = "panel/alert_channel/summary.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
@@ -130,8 +131,24 @@ class ChannelAdmin(TenantAdmin):
             return f"quiet from {record.quiet_from:02}:00 to {record.quiet_until:02}:00"
         return "at once"
 
+    @display(description="State", label={"on": "success", "not confirmed": "warning", "disabled": "default"})
+    def state(self, record: Channel) -> str:
+        if not record.enabled:
+            return "disabled"
+        return "not confirmed" if record.is_unconfirmed else "on"
+
+    def has_confirm_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        """The platform answers for addresses that it confirms without their mailbox."""
+        return viewer_of(request).is_platform and self.has_change_permission(request, obj)
+
     def summary_of(self, request: HttpRequest, record: Channel) -> dict[str, Any]:
-        return {"channel_messages": Message.objects.filter(channel=record).defer("body")[:SHOWN]}
+        return {
+            "channel_messages": Message.objects.filter(channel=record).defer("body")[:SHOWN],
+            "is_unconfirmed": record.is_unconfirmed,
+            "shown_target": record.shown_target,
+            "link_problem": "" if password_links.is_possible() else password_links.WHY_NOT,
+            "link_days": confirming.VALID_FOR.days,
+        }
 
     def consequences(self, record: Any) -> list[str]:
         return ["Its messages go with it, those that are waiting too."]
@@ -146,8 +163,29 @@ class ChannelAdmin(TenantAdmin):
         title="Send a test",
         description="A message is sent by the channel within some seconds. It says that it is a test.",
         icon="send",
-        fits=lambda record: record.enabled,
+        fits=lambda record: record.enabled and not record.is_unconfirmed,
     )
     def send_test(self, request: HttpRequest, record: Channel, form: ActForm) -> str:
         channels.send_test(channel=record, at=timezone.now(), actor=actor_of(request))
         return "The test is sent within some seconds; its state is below."
+
+    @act(
+        title="Send the link again",
+        description="The mailbox gets a link to confirm that it wants the alerts. Until then nothing else is sent to it.",
+        icon="mark_email_unread",
+        fits=lambda record: record.is_unconfirmed,
+    )
+    def send_link(self, request: HttpRequest, record: Channel, form: ActForm) -> str:
+        confirming.request_again(channel=record, actor=actor_of(request))
+        return f"A link is sent to {record.shown_target}."
+
+    @act(
+        title="Confirm without a link",
+        description="Alerts are sent to the address without asking its mailbox. Do so only if you know that it wants them.",
+        icon="mark_email_read",
+        permission="confirm",
+        fits=lambda record: record.is_unconfirmed,
+    )
+    def confirm(self, request: HttpRequest, record: Channel, form: ActForm) -> str:
+        confirming.confirm(channel=record, at=timezone.now(), actor=actor_of(request))
+        return f"{record.shown_target} is confirmed."

@@ -31,6 +31,7 @@ class ChannelFactory(DjangoModelFactory):
     kind = "email"
     sealed_target = factory.LazyFunction(lambda: encrypt("ops@example.com"))
     shown_target = "ops@example.com"
+    confirmed_at = A_MOMENT
 
 
 class MessageFactory(DjangoModelFactory):

@@ -3,6 +3,7 @@
 import pytest
 
 from alerts.channels import MOST, change_channel, create_channel, delete_channel, send_test
+from alerts.confirming import confirm
 from alerts.models import Channel, Message
 from core import lockout
 from core.audit import Actor
@@ -20,7 +21,8 @@ SECRET = "https://hooks.slack.com/services/T0/B0/secret"
 
 def make(**more):
     given = {"organization": OrganizationFactory(), "kind": "email", "name": "Ops", "target": "ops@example.com"}
-    return create_channel(actor=ANN, **(given | more))
+    channel = create_channel(actor=ANN, **(given | more))
+    return confirm(channel=channel, at=A_MOMENT, actor=ANN)
 
 
 def test_it_is_created_and_a_url_is_nowhere_in_clear():

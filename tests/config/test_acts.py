@@ -293,6 +293,8 @@ WRITES = {
     "servers.send_limits": {"begin", "end"},
     "servers.webhooks": {"create_webhook", "delete_webhook"},
     "alerts.channels": {"create_channel", "delete_channel", "send_test"},
+    # Of what it confirms again nothing is written: tests/alerts/test_confirming.py.
+    "alerts.confirming": {"request_again", "confirm"},
     # They return whether they changed something; tests/alerts/test_reports.py.
     "alerts.reports": {"stop_reports", "resume_reports"},
     "stats.intake.event_sources": {"make_source", "rotate_source", "unmap_text"},

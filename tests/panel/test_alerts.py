@@ -85,7 +85,7 @@ def form(**more):
     } | more
 
 
-def test_an_operator_adds_a_channel_and_sends_a_test(acme):
+def test_an_operator_adds_a_channel_and_sends_a_test(acme, root):
     client = sign_in(acme.operator)
     response = client.post(ADD, form(organization=acme.organization.pk, conditions=["domain_dns"]))
     channel = Channel.objects.get(name="Night shift")
@@ -95,11 +95,22 @@ def test_an_operator_adds_a_channel_and_sends_a_test(acme):
         "night@example.com",
         ["domain_dns"],
     )
-    client.post(reverse("admin:alerts_channel_send_test", args=[channel.pk]), {"_form_submitted": "on"})
+    send_test, confirm = (reverse(f"admin:alerts_channel_{act}", args=[channel.pk]) for act in ("send_test", "confirm"))
+    # Not before the mailbox, or the platform, has confirmed it.
+    page = client.get(response.headers["Location"]).content.decode()
+    assert "night@example.com has not been confirmed: no alerts and no tests are sent to it." in page
+    assert "Send the link again" in page
+    assert "not confirmed" in client.get(reverse("admin:alerts_channel_changelist")).content.decode()
+    for path in (send_test, confirm):
+        client.post(path, {"_form_submitted": "on"})
+    assert not Message.objects.exists()
+    assert "Confirm without a link" not in page
+    root.post(confirm, {"_form_submitted": "on"})
+    client.post(send_test, {"_form_submitted": "on"})
     assert Message.objects.get().channel == channel
     assert "Test of an alert channel" in client.get(response.headers["Location"]).content.decode()
     entries = AuditEntry.objects.filter(target_type="alerts.channel", organization_id=acme.organization.pk)
-    assert sorted(entries.values_list("act", flat=True)) == ["channel.created", "channel.tested"]
+    assert sorted(entries.values_list("act", flat=True)) == ["channel.confirmed", "channel.created", "channel.tested"]
 
 
 @pytest.mark.parametrize("whose", ["nobody's", "another's"])
