@@ -79,7 +79,7 @@ class EventSourceAdmin(PanelAdmin):
 
     form = EventSourceForm
     is_deleted = False
-    list_display = ["name", "format", "state", "accepted_lately", "refused_lately", "last_event", "lag"]
+    list_display = ["name", "format", "state_label", "accepted_lately", "refused_lately", "last_event", "lag"]
     list_filter = [
         AlertFilter,
         "format",
@@ -138,7 +138,7 @@ class EventSourceAdmin(PanelAdmin):
         description="State",
         label={"reporting": "success", "new": "info", "silent": "warning", "off": "default", "revoked": "default"},
     )
-    def state(self, record: EventSource) -> str:
+    def state_label(self, record: EventSource) -> str:
         if record.revoked_at is not None:
             return "revoked"
         if not record.is_active:
@@ -173,7 +173,7 @@ class EventSourceAdmin(PanelAdmin):
         if activity is None:
             return "It has not reported yet."
         states = {"silent": "Silent since", "reporting": "None: it reported last on"}
-        return f"{states.get(self.state(record), 'It reported last on')} {_said(activity.last_delivery_at)}"
+        return f"{states.get(self.state_label(record), 'It reported last on')} {_said(activity.last_delivery_at)}"
 
     @display(description="Last event")
     def last(self, record: EventSource) -> str:

@@ -3,9 +3,11 @@
 import datetime
 import io
 import json
+import re
 
 import time_machine
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from core.audit import Actor
 from stats.intake import event_sources
@@ -31,3 +33,28 @@ def test_a_sources_page_says_since_when_it_is_silent(acme, platform):
     assert "Silent since" in page(NOW + datetime.timedelta(minutes=70))
     event_sources.revoke_source(source=source, at=NOW, actor=Actor.system())
     assert "It reported last on" in page(NOW + datetime.timedelta(minutes=70))
+
+
+def test_the_list_says_which_sources_report(acme, platform):
+    sources = [
+        event_sources.make_source(name=name, format="native", actor=Actor.system()).source
+        for name in ("a new one", "b reports", "c silent", "d revoked")
+    ]
+    record = {"id": "1", "type": "sent", "at": NOW.isoformat(), "server": str(acme.server.uuid)}
+    for source, minutes in ((sources[1], 0), (sources[2], 90)):
+        at = NOW - datetime.timedelta(minutes=minutes)
+        deliver(source, lambda: [io.BytesIO(json.dumps(record).encode())], now=at)
+    event_sources.revoke_source(source=sources[3], at=NOW, actor=Actor.system())
+    with time_machine.travel(NOW, tick=False):
+        response = sign_in(platform.superuser).get(reverse("admin:stats_eventsource_changelist"))
+    cells = re.findall(r'<td class="field-state_label .*?</td>', response.content.decode(), re.DOTALL)
+    said = {
+        each.name: strip_tags(cell).strip()
+        for each, cell in zip(response.context["cl"].result_list, cells, strict=True)
+    }
+    assert {name: said[name] for name in sorted(said) if name != "mail log"} == {
+        "a new one": "new",
+        "b reports": "reporting",
+        "c silent": "silent",
+        "d revoked": "revoked",
+    }

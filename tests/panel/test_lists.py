@@ -209,6 +209,20 @@ def test_an_order_costs_the_same_queries_however_many_rows_there_are(acme, platf
     assert max(few.values()) <= 20
 
 
+def test_no_column_is_hidden_by_a_field_of_its_name():
+    """Django shows the model's field, or the record that refers to this one, instead of what the page's method says."""
+    fields = {
+        model: {field.name for field in model._meta.get_fields() if not field.one_to_many}
+        for model in admin.site._registry
+    }
+    names = {
+        model: {name for name in (*page.list_display, *page.readonly_fields) if hasattr(page, str(name))}
+        for model, page in admin.site._registry.items()
+    }
+    hidden = [f"{model.__name__}: {name}" for model in names for name in sorted(names[model] & fields[model])]
+    assert hidden == [], "call the method otherwise"
+
+
 def test_every_column_of_numbers_stands_to_the_right():
     css = finders.find("panel/panel.css")
     with open(css) as file:
@@ -232,5 +246,5 @@ def test_every_column_of_numbers_stands_to_the_right():
             )
             if not covered:
                 missing.append((type(page).__name__, name))
-    assert missing == []
+    assert missing == [], "add .field-NAME to the rule `#result_list td:is(…)` of panel/static/panel/panel.css"
     assert len(parts) > 5
