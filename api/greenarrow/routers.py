@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import register_converter
 from rest_framework.routers import DynamicRoute, Route, SimpleRouter
 from rest_framework.viewsets import ViewSetMixin
@@ -48,5 +49,15 @@ class GreenArrowRouter(SimpleRouter):
 
     def add(self, prefix: str, viewset: type[ViewSetMixin], **kwargs: Any) -> None:
         """Register a resource; its name is the prefix without the ids in it."""
+        self._require_declarations(viewset)
         name = "-".join(part for part in prefix.split("/") if not part.startswith("<"))
         self.register(prefix, viewset, basename=name.replace("_", "-"), **kwargs)
+
+    def _require_declarations(self, viewset: Any) -> None:
+        """Raise ImproperlyConfigured where a viewset does not declare what an action takes or answers."""
+        for route in self.get_routes(viewset):
+            for verb, action in self.get_method_map(viewset, route.mapping).items():
+                if action not in viewset.answers:
+                    raise ImproperlyConfigured(f"{viewset.__name__}.answers does not declare what {action!r} answers")
+                if verb in ("post", "put") and action not in viewset.bodies:
+                    raise ImproperlyConfigured(f"{viewset.__name__}.bodies does not declare the body of {action!r}")

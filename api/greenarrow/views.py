@@ -1,6 +1,7 @@
 """The dialect's base viewsets: permissions, request bodies, and the five actions of a resource."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
@@ -107,12 +108,13 @@ class GreenArrowViewSet(DialectViewSet):
         """Return the names of the filters that the action takes."""
         return list(self.filterset_class.base_filters) if self.filterset_class and self.action == "list" else []
 
-    def page_of(self, plural: str, listed: Listed, rows: QuerySet[Any]) -> dict[str, Any]:
-        """Return a page of the list or, where filters are given, of the rows that they leave, by id and name."""
+    def page_of(self, plural: str, rows: Rows, *, whole: Listed | None = None) -> dict[str, Any]:
+        """Return a page of the rows that the filters leave; `whole`: what is listed instead where none are given."""
         asked = page_request(self.request, filters=self.filter_names())
         if asked.filters:
-            listed = Rows(self.filterset_class(asked.filters, queryset=rows).qs)
-        return asked.answer(plural, listed)
+            filtered = self.filterset_class(asked.filters, queryset=rows.queryset).qs
+            return asked.answer(plural, replace(rows, queryset=filtered))
+        return asked.answer(plural, whole or rows)
 
     def body_root(self, root: str) -> object:
         """Return whatever is under the root key; the body is JSON whatever its Content-Type says."""
@@ -151,7 +153,7 @@ class RecordViewSet(GreenArrowViewSet):
 
     def list(self, request: Request) -> dict[str, Any]:
         """List ids and names."""
-        return self.page_of(self.plural, self.whole, self.queryset.model._default_manager.all())
+        return self.page_of(self.plural, Rows(self.queryset.model._default_manager.all()), whole=self.whole)
 
     def create(self, request: Request) -> dict[str, Any]:
         """Create one."""

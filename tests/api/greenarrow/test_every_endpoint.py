@@ -74,10 +74,11 @@ def test_the_family_is_complete():
     others = " ".join(
         texts_of(path) for path in Path(__file__).parent.glob("test_*.py") if path.name != Path(__file__).name
     )
-    words = {url_of(pattern, "").strip("/").rpartition("/")[2] for pattern in urlpatterns}
-    untested = sorted(word for word in words if not re.search(rf"\b{word}\b", others))
+    # The last word of each URL, with a slash where an id follows it.
+    words = {re.search(r"\w+/?$", url_of(pattern, ""))[0] for pattern in urlpatterns}
+    untested = sorted(word for word in words if not re.search(rf"\b{word}(?!\w)", others))
     assert not untested, (
-        f"Write tests/api/greenarrow/test_<endpoint>.py for {untested}: it works, malformed, queries counted"
+        f"no test asks for {untested}: write tests/api/greenarrow/test_<endpoint>.py (it works, malformed, queries counted)"
     )
     roots = {view.cls.root for verb, _, view in ENDPOINTS if verb in ("POST", "PUT")}
     assert roots <= NAMES.keys(), "name the keys of a new record in NAMES, below"
@@ -87,13 +88,15 @@ def test_the_family_is_complete():
 def test_the_page_has_every_endpoint():
     """Its table is written by hand: what is not in it was not meant to be there."""
     page = (Path(__file__).parents[3] / "docs/greenarrow.md").read_text()
-    told = re.findall(r"^\| `/(.*?)` \| ([A-Z, ]+) \| (.*?) ?\|$", page, re.MULTILINE)
-    found = []
+    told = set(re.findall(r"^\| `/(.*?)` \| ([A-Z, ]+) \| (.*?) ?\|$", page, re.MULTILINE))
+    found = set()
     for pattern in urlpatterns:
         verbs = [verb.upper() for verb in VERBS if verb in pattern.callback.actions]
         filters = sorted(filters_of(pattern))
-        found.append((url_of(pattern, "{id}"), ", ".join(verbs), ", ".join(f"`{name}`" for name in filters)))
-    assert sorted(told) == sorted(found), "bring the table of endpoints in docs/greenarrow.md up to date"
+        found.add((url_of(pattern, "{id}"), ", ".join(verbs), ", ".join(f"`{name}`" for name in filters)))
+    missing, gone = sorted(found - told), sorted(told - found)
+    assert not missing, f"add {missing} to the table of endpoints in docs/greenarrow.md"
+    assert not gone, f"take {gone} out of the table of endpoints in docs/greenarrow.md"
 
 
 @each_endpoint
@@ -155,7 +158,9 @@ def test_a_list_filters_by_what_its_document_says(call, monkeypatch, pattern):
     # What is listed of one record is found only where there is the record: its own test filters it.
     for name in documented if "<" not in str(pattern.pattern) else ():
         page = call.data("GET", f"{path}?{name}=x")["pagination"]
-        assert (applied, page["num_records"]) == ({name}, 0), f"{view.__name__}.list does not filter: see page_of"
+        assert (applied, page["num_records"]) == ({name}, 0), (
+            f"{view.__name__}.list does not filter: answer by `page_of`"
+        )
         applied.clear()
 
 
