@@ -60,9 +60,7 @@ class Cast:
         return {
             **ids,
             "organization": [random.choice(self.tenants).organization],
-            "server": state.uuids("servers_server"),
-            "webhook": state.uuids("servers_webhook"),
-            "delivery": state.uuids("webhooks_delivery"),
+            **{kind: state.uuids(table) for kind, table in corpus.UUID_TABLES.items()},
         }
 
     def again(self, url: str, state: State) -> "Cast":

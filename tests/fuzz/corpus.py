@@ -13,11 +13,18 @@ TABLES = {
     "throttle_program": "throttling_throttleprogram",
     "throttling_rule": "throttling_rule",
 }
+# The same of those that a uuid names; an organization is the caller's own or the other one.
+UUID_TABLES = {
+    "server": "servers_server",
+    "webhook": "servers_webhook",
+    "delivery": "webhooks_delivery",
+}
+KINDS = {"organization", *TABLES, *UUID_TABLES}
 
 
 @dataclass(frozen=True)
 class Seed:
-    """One sensible request. A kind of record in braces (TABLES) becomes some id, mostly one that exists."""
+    """One sensible request. A kind of record in braces (KINDS) becomes some id, mostly one that exists."""
 
     method: str
     path: str
@@ -162,6 +169,8 @@ _RECORDS: dict[str, tuple[str, Any]] = {
         },
     ),
 }
+# By list, a value of each filter.
+_FILTERS = {"ip_addresses": {"name": "ipaddr-1", "ip": "127.0.0.9", "hostname": "new-ip-example.com"}}
 
 
 def postal() -> list[Seed]:
@@ -194,7 +203,7 @@ def greenarrow() -> list[Seed]:
     for plural, (root, record) in _RECORDS.items():
         partial = {name: value for name, value in record.items() if name not in {"rules", "ip"}}
         seeds += [
-            Seed("GET", f"{base}/{plural}", query={"page": "0", "name": "ipaddr-1", "page_token": ""}),
+            Seed("GET", f"{base}/{plural}", query={"page": "0", "page_token": "", **_FILTERS.get(plural, {})}),
             Seed("GET", f"{base}/{plural}/{{{root}}}"),
             Seed("POST", f"{base}/{plural}", {root: record}),
             Seed("PUT", f"{base}/{plural}/{{{root}}}", {root: partial}),
