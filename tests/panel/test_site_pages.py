@@ -23,6 +23,12 @@ OPEN = {
     "index", "search", "help", "jsi18n", "account", "second_factor", "password_change",
     "password_change_done", "password_reset_confirm", "admin_password_reset",
 }  # fmt: skip
+# Opened from another page or by a link, and from no entry of the sidebar.
+WITHIN = {
+    "alerts", "answer_invitation", "app_list", "autocomplete", "explorer_file", "invitation", "leave_organization", "linking",
+    "login", "login_code", "logout", "new_customer", "saved_filters", "single_sign_on", "single_sign_on_callback", "usage_file",
+    "view_on_site", "weekly_reports",
+}  # fmt: skip
 # Another one each time, for the same person.
 NEVER_THE_SAME = {"second_factor"}
 
@@ -72,12 +78,18 @@ def test_the_sidebar_offers_no_page_that_is_closed(who, acme, platform):
     groups = client.get(reverse("admin:index")).context["sidebar_navigation"]
     links = [item["link"] for group in groups for item in group["items"]]
     # The explorer leads to its question, written out.
-    assert [link for link in links if client.get(link, follow=True).status_code != 200] == []
+    closed = [link for link in links if client.get(link, follow=True).status_code != 200]
+    assert closed == [], "SITE_PAGES of panel/navigation.py are offered to whoever may view servers"
     assert len(links) >= (1 if who == "nobody" else 10)
 
 
+def test_every_page_is_offered_somewhere():
+    unoffered = NAMES - OPEN - WITHIN - {name for name, _, _ in SITE_PAGES}
+    assert unoffered == set(), "offer it in SITE_PAGES of panel/navigation.py, or name it in WITHIN"
+
+
 def test_pages_that_only_read_do_so_from_a_replica():
-    assert [name for name, _, _ in SITE_PAGES if not _READ_THERE.fullmatch(name)] == [], "panel/reading.py names them"
+    assert [name for name, _, _ in SITE_PAGES if not _READ_THERE.fullmatch(name)] == [], "name it in panel/reading.py"
 
 
 def test_every_page_is_registered():

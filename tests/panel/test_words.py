@@ -5,12 +5,14 @@ import html
 import re
 from pathlib import Path
 
+from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.text import capfirst
 
 from ippools.models import IPAddress
 from nodes.models import Node
+from panel.navigation import GROUPS, SITE_PAGES, title_of
 from panel.next_steps import NEXT
 from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
 
@@ -29,6 +31,19 @@ def test_the_sidebar_and_the_title_of_a_list_use_the_same_words(platform, root):
         assert active, f"{name} has no entry in panel/navigation.py: add it to a group of GROUPS"
         assert active == [capfirst(str(model._meta.verbose_name_plural))] == [context["title"]], name
     assert len(titles) > 20
+
+
+def test_the_documentation_says_what_each_page_is_for():
+    """In the order of the sidebar."""
+    text = (PANEL.parent / "docs/panel.md").read_text().partition("\n## Pages\n")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| (.*?) ?\| (.+?) \| .+ \|$", text, re.MULTILINE)[2:]
+    pages = [("", title) for _, title, _ in SITE_PAGES]
+    pages += [(group, title_of(apps.get_model(label))) for group, entries in GROUPS for _, label in entries]
+    missing, gone = [page for page in pages if page not in told], [page for page in told if page not in pages]
+    assert (missing, gone) == ([], []), (
+        "add what is missing to the table of pages in docs/panel.md, take out what is gone"
+    )
+    assert told == pages
 
 
 def test_no_module_hides_an_import_of_the_panel_in_a_function():
