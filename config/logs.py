@@ -30,8 +30,11 @@ _KEY_IN_PATH = re.compile(
     r"((?:/|%2[fF])[A-Za-z0-9%._-]*v1(?:/|%2[fF])+(?!(?:servers|domains|organizations|suppressions|webhooks)/)[A-Za-z0-9%]+(?:/|%2[fF])+)"
     r"[^\s'\"?#,;)\]]+"
 )
-# Links that let in whoever has them: of an invitation, of a password, and to stop a report. Tests name every such address.
-_LINK = re.compile(r"((?:/|%2[fF])(?:invitations|password-reset|stop|confirm)(?:/|%2[fF])+)[^\s'\"?#,;)\]]+")
+# Links that let in whoever has them: of an invitation, of a password, to stop a report or confirm one for alerts. Tests name
+# every such address.
+_LINK = re.compile(
+    r"((?:/|%2[fF])(?:invitations|password-reset|stop|confirm)(?:/|%2[fF])+)(?!\[removed\])[^\s'\"?#,;)\]]+"
+)
 
 
 def remove_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -39,12 +42,17 @@ def remove_secrets(logger: WrappedLogger, method: str, event: EventDict) -> Even
     return {key: _without_secrets(key, value) for key, value in event.items()}
 
 
+def without_links(text: str) -> str:
+    """Return a text without the tokens of links; to be called before other parts of a path are removed."""
+    return _LINK.sub(r"\1[removed]", text)
+
+
 def _without_secrets(key: object, value: Any) -> Any:
     if hasattr(value, "META") and hasattr(value, "path"):
         # A request, as Django's own loggers add it. Its query string may have recipients' addresses.
         value = f"{value.method} {value.path}"
     if isinstance(value, str):
-        value = _LINK.sub(r"\1[removed]", _KEY_IN_PATH.sub(r"\1[removed]", value))
+        value = without_links(_KEY_IN_PATH.sub(r"\1[removed]", value))
     if isinstance(key, str) and key.lower().replace("-", "").replace("_", "") in SECRETS:
         return "[removed]"
     if isinstance(value, dict):

@@ -83,4 +83,5 @@ class RequestLog(RequestMiddleware):
 
     @staticmethod
     def format_request(request: HttpRequest) -> str:
-        return f"{request.method} {_KEY.sub('[removed]', request.path)}"
+        # Of a link's token, the other would leave the part without such a word: its signature.
+        return f"{request.method} {_KEY.sub('[removed]', logs.without_links(request.path))}"
