@@ -1,43 +1,49 @@
 """Queries of every request, with their SQL compiled once, because compiling costs more than executing."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from django.db import NotSupportedError, connections
 from django.db.models import QuerySet
 
-# Stand where the value goes while the SQL is made.
-_MARK = "\N{REPLACEMENT CHARACTER}value\N{REPLACEMENT CHARACTER}"
+# Stand where the values go while the SQL is made.
+_MARK = "\N{REPLACEMENT CHARACTER}value %d\N{REPLACEMENT CHARACTER}"
 _MARK_ID = -7_340_918_265
 
 type _Row = tuple[Any, ...]
-type _Made = tuple[str, list[Any], int, list[tuple[int, list[Any], Any]]]
+# The statement, its parameters, which of them is which value, and what is made of which column.
+type _Made = tuple[str, list[Any], list[tuple[int, int]], list[tuple[int, list[Any], Any]]]
 
 
-class Compiled[Value: str | int]:
-    """A `values_list` that depends on one value, a text or an id: `Compiled(str, lambda key: …).first(key)`.
+class Compiled[*Values]:
+    """A `values_list` that depends on some values, texts or ids: `Compiled((str,), lambda key: …).first(key)`.
 
     Building and compiling a queryset with two joins takes several times as long as the database takes to answer. What
-    the fields make of a row's values (datetimes and UUIDs on SQLite) is applied as the ORM does.
+    the fields make of a row's values (datetimes and UUIDs on SQLite) is applied as the ORM does. A number that is no id is
+    asked for by `__in`: of a column of less than 64 bits, Django knows that none is equal to what stands for it meanwhile.
     """
 
-    def __init__(self, kind: type[Value], build: Callable[[Value], QuerySet[Any, _Row]]) -> None:
-        self._mark: Value = cast(Value, _MARK if kind is str else _MARK_ID)
-        self._build = build
+    def __init__(
+        self, kinds: tuple[type[str] | type[int], ...], build: Callable[[*Values], QuerySet[Any, _Row]]
+    ) -> None:
+        self._marks = [_MARK % index if kind is str else _MARK_ID - index for index, kind in enumerate(kinds)]
+        self._build: Callable[..., QuerySet[Any, _Row]] = build
         self._by_alias: dict[str, _Made] = {}
 
-    def first(self, value: Value, *, using: str = "default") -> _Row | None:
-        """Return the first row for this value, or None."""
-        return next(iter(self._rows(value, using, most=1)), None)
+    def first(self, *values: *Values, using: str = "default") -> _Row | None:
+        """Return the first row for these values, or None."""
+        return next(iter(self._rows(values, using, most=1)), None)
 
-    def all(self, value: Value, *, using: str = "default") -> list[_Row]:
-        """Return every row for this value."""
-        return self._rows(value, using)
+    def all(self, *values: *Values, using: str = "default") -> list[_Row]:
+        """Return every row for these values."""
+        return self._rows(values, using)
 
-    def _rows(self, value: Value, using: str, *, most: int | None = None) -> list[_Row]:
-        sql, parameters, place, converters = self._by_alias.get(using) or self._compile(using)
+    def _rows(self, values: tuple[Any, ...], using: str, *, most: int | None = None) -> list[_Row]:
+        sql, parameters, places, converters = self._by_alias.get(using) or self._compile(using)
         connection = connections[using]
-        given = [*parameters[:place], value, *parameters[place + 1 :]]
+        given = parameters[:]
+        for place, index in places:
+            given[place] = values[index]
         try:
             rows = _fetched(connection, sql, given, most)
         except NotSupportedError:
@@ -52,17 +58,18 @@ class Compiled[Value: str | int]:
         written = [list(row) for row in rows]
         for index, functions, expression in converters:
             for convert in functions:
-                for values in written:
-                    values[index] = convert(values[index], expression, connection)
-        return [tuple(values) for values in written]
+                for row in written:
+                    row[index] = convert(row[index], expression, connection)
+        return [tuple(row) for row in written]
 
     def _compile(self, using: str) -> _Made:
-        compiler = self._build(self._mark).using(using).query.get_compiler(using)
+        compiler = self._build(*self._marks).using(using).query.get_compiler(using)
         sql, parameters = compiler.as_sql()
         expressions = [column[0] for column in compiler.select or ()]
         converters = [(index, *each) for index, each in compiler.get_converters(expressions).items()]
+        places = [(place, self._marks.index(each)) for place, each in enumerate(parameters) if each in self._marks]
         # Two threads may both come here; they write the same.
-        self._by_alias[using] = made = (sql, list(parameters), list(parameters).index(self._mark), converters)
+        self._by_alias[using] = made = (sql, list(parameters), places, converters)
         return made
 
 

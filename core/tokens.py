@@ -17,7 +17,7 @@ NAME_LENGTH = 200
 _COLUMNS = tuple(field.attname for field in ApiToken._meta.concrete_fields)
 _USERS = tuple(field.attname for field in User._meta.concrete_fields)
 _BY_DIGEST = Compiled(
-    str,
+    (str,),
     lambda text: ApiToken.objects.filter(key_digest=text).values_list(*_COLUMNS, *(f"user__{name}" for name in _USERS)),
 )
 

@@ -19,7 +19,7 @@ from stats.counts.buckets import Grain
 from stats.reports import explore, queries, reputation
 from stats.reports.explore import By, NotKept, Question
 from stats.reports.queries import Point
-from stats.reports.reader import ZERO, Counts
+from stats.reports.reader import ZERO, Counts, sum_of
 
 DAYS = 30
 HOURS = 24
@@ -63,7 +63,7 @@ def server_chart(server_id: int, now: datetime.datetime) -> dict[str, Any]:
         "charts": [daily(detailed.daily, now, explore=days), hourly(detailed.hourly, explore=hours)],
         "providers": None,
         "last_event": last_event(detailed.daily, detailed.hourly),
-        "totals": [rates.shown(sum((point.counts for point in detailed.daily), ZERO), kind) for kind in rates.BESIDE],
+        "totals": [rates.shown(sum_of(point.counts for point in detailed.daily), kind) for kind in rates.BESIDE],
         "totals_days": DAYS,
     }
 
@@ -75,7 +75,7 @@ def address_chart(address_id: int, now: datetime.datetime, *, explores: bool = F
     """
     today = buckets.day_of(now)
     days = range(today - DAYS + 1, today + 1)
-    points = queries.address_series([address_id], days.start, today)
+    points = queries.address_series(address_id, days.start, today)
     found = queries.providers_by_day(address_id, days.start, today)
 
     def url(**asked: Any) -> str:
@@ -83,7 +83,7 @@ def address_chart(address_id: int, now: datetime.datetime, *, explores: bool = F
 
     rows = []
     for (provider, name), by_day in found.items():
-        counts = sum((each for day, each in by_day.items() if day > today - REPUTATION_DAYS), ZERO)
+        counts = sum_of(each for day, each in by_day.items() if day > today - REPUTATION_DAYS)
         if counts != ZERO:
             way = url(provider=provider)
             rows.append({"name": name, "slug": slug(name), "counts": counts, "explore": way, **shown_share(counts)})
@@ -121,7 +121,7 @@ def of_subject(only: Mapping[By, Sequence[Any]], now: datetime.datetime, **asked
     else:
         points = [Point(*each) for each in explore.ask(planned).series]
     days = links.of_days(buckets.day_of(question.start), today, **asked)
-    whole = sum((point.counts for point in points), ZERO)
+    whole = sum_of(point.counts for point in points)
     return {
         "charts": [daily(points, now, explore=days)],
         "providers": None,
@@ -177,7 +177,7 @@ def chart(
     if has_share:
         datasets.append(line("Accepted %", [_percent(each) for each in shares], "--sluice-accepted"))
     totals = [{"name": name, "label": word, "total": sum(values[name])} for name, word, _ in series]
-    whole = reputation.accepted_share(sum((point.counts for point in points), ZERO))
+    whole = reputation.accepted_share(sum_of(point.counts for point in points))
     return {
         "title": title,
         "column": column,
@@ -212,7 +212,7 @@ def providers_over_time(
     found: dict[str, dict[int, Counts]], days: Sequence[int], *, explore: str = ""
 ) -> dict[str, Any]:
     """Return a chart with a line for each provider: the part of the attempts that it accepted, day by day."""
-    sums = {name: sum(by_day.values(), ZERO) for name, by_day in found.items()}
+    sums = {name: sum_of(by_day.values()) for name, by_day in found.items()}
     tried = {name: each.sent + each.deferred + each.bounced for name, each in sums.items()}
     most = sorted((name for name in tried if tried[name]), key=lambda name: (-tried[name], name))[:MOST_LINES]
     shares = {name: [reputation.accepted_share(found[name].get(day, ZERO)) for day in days] for name in most}

@@ -75,7 +75,7 @@ _STATE = ("held_at", "expires_at", "server__suspended_at", "server__suspended_un
 
 
 _BY_DIGEST = Compiled(
-    str,
+    (str,),
     lambda text: Credential.objects.filter(
         key_digest=text, kind=Credential.Kind.API, server__deleted_at=None
     ).values_list(*_COLUMNS, *_STATE, "server__organization__suspended_at"),

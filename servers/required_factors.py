@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
+from core.compiled import Compiled
 from core.models import User
 from core.second_factor import confirmed_apps
 from servers.models import Membership, Organization
@@ -20,13 +21,7 @@ class Standing:
 
 def standing_of(user: User) -> Standing:
     """Return the user's standing, by one query. A suspended organization demands it, too."""
-    demands = Membership.objects.filter(user=OuterRef("pk"), organization__requires_second_factor=True)
-    row = (
-        User.objects.filter(pk=user.pk)
-        .annotate(has=Exists(_apps()), must=Exists(demands))
-        .values_list("has", "must")
-        .first()
-    )
+    row = _STANDING.first(user.pk)
     return Standing(*row) if row is not None else Standing(is_set_up=False, is_required=False)
 
 
@@ -49,3 +44,13 @@ def number_of_people(organization: Organization) -> tuple[int, int]:
 
 def _apps(user: str = "pk") -> QuerySet[Any]:
     return confirmed_apps().filter(user=OuterRef(user))
+
+
+def _standings(user_id: int) -> QuerySet[Any, tuple[Any, ...]]:
+    demands = Membership.objects.filter(user=OuterRef("pk"), organization__requires_second_factor=True)
+    found = User.objects.filter(pk=user_id).annotate(has=Exists(_apps()), must=Exists(demands))
+    return found.values_list("has", "must")
+
+
+# Every page asks.
+_STANDING = Compiled((int,), _standings)

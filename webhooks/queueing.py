@@ -46,7 +46,7 @@ def _of_servers(listed: str) -> QuerySet[Webhook, tuple[Any, ...]]:
 
 
 # Every batch of events asks.
-_OF_SERVERS = Compiled(str, _of_servers)
+_OF_SERVERS = Compiled((str,), _of_servers)
 
 
 def queue(told: Iterable[tuple[Target, str, Mapping[str, Any]]], *, now: datetime.datetime) -> int:

@@ -23,7 +23,7 @@ from servers.required_factors import standing_of
 CHALLENGE = 'Basic realm="Sluice", charset="UTF-8"'
 # Seconds for which a password that was right need not be hashed again (which takes 100 ms and more).
 REMEMBERED_FOR = 60
-_MEMBERSHIP = Compiled(int, lambda user_id: Membership.objects.filter(user_id=user_id).values_list("pk")[:1])
+_MEMBERSHIP = Compiled((int,), lambda user_id: Membership.objects.filter(user_id=user_id).values_list("pk")[:1])
 
 NOBODY = "Authentication is required: send a user name with its password or an API token by HTTP Basic"
 WRONG = "The user name, password or API token is not valid"

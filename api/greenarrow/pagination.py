@@ -63,7 +63,7 @@ class Whole:
         rows = model._default_manager.all()
         self._rows = Rows(rows)
         self._following = Compiled(
-            int, lambda pk: rows.filter(pk__gt=pk).order_by("pk").values_list("pk", "name")[: PER_PAGE + 1]
+            (int,), lambda pk: rows.filter(pk__gt=pk).order_by("pk").values_list("pk", "name")[: PER_PAGE + 1]
         )
 
     def count(self) -> int:

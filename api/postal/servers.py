@@ -182,7 +182,7 @@ def _servers_of(organization_id: int) -> QuerySet[Server]:
     return Server.objects.living().filter(organization_id=organization_id).with_counts()
 
 
-_ROWS = Compiled(int, lambda organization_id: _servers_of(organization_id).values_list(*SERVER_COLUMNS))
+_ROWS = Compiled((int,), lambda organization_id: _servers_of(organization_id).values_list(*SERVER_COLUMNS))
 
 
 def _organization_for(caller: Caller | None, asked: uuid.UUID) -> Organization:

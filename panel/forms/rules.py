@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.forms import formset_factory
 
+from core.compiled import Compiled
 from core.errors import Fault
 from core.references import Reference
 from panel.forms import errors
@@ -180,4 +181,7 @@ def _initial(document: dict[str, Any]) -> dict[str, Any]:
 
 def _programs() -> list[tuple[Any, str]]:
     """Return the choices of every row, by one query."""
-    return [("", "None"), *ThrottleProgram.objects.order_by("name_key").values_list("pk", "name")]
+    return [("", "None"), *_PROGRAMS.all()]
+
+
+_PROGRAMS = Compiled((), lambda: ThrottleProgram.objects.order_by("name_key").values_list("pk", "name"))

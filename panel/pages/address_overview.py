@@ -14,7 +14,7 @@ from panel.pages.address_states import STATES, identity_of, state_in_a_word, tem
 from panel.viewer import Viewer
 from servers import spf_coverage
 from servers.access import pools_seen_by, servers_of
-from stats.reports.queries import sent_by_address
+from stats.reports.queries import sent_this_month
 
 SHOWN_POOLS = 20
 NAMED_BACK_OFFS = 2
@@ -22,7 +22,7 @@ NAMED_BACK_OFFS = 2
 # all else that is done with nothing.
 _PARTS: tuple[Any, ...] = (Listing, AddressCap, AddressDrain, WarmUp)
 _HAS = Compiled(
-    int,
+    (int,),
     lambda pk: (
         IPAddress.objects.filter(pk=pk)
         .annotate(
@@ -42,14 +42,16 @@ def summary(record: IPAddress, viewer: Viewer, now: datetime.datetime) -> dict[s
         "address": record,
         "chart": chart,
         "address_pools": shown,
-        "sent": {"today": chart["sent_today"], "month": sent_by_address([record.pk], "month", now)[record.pk]},
+        "sent": {"today": chart["sent_today"], "month": sent_this_month(record.pk, now)},
         # Templates are the platform's.
         "template_url": template_url(record.template_id) if viewer.is_platform else "",
         **identity_of(record),
-        "coverage": spf_coverage.of_pools([pool.pk for pool in shown], servers_of(viewer.user)),
+        "coverage": spf_coverage.of_pools(
+            [pool.pk for pool in shown], None if viewer.is_platform else servers_of(viewer.user)
+        ),
         "listings": blocklists.of_address(record.pk) if is_listed else [],
         **(bounded.of_address(record.pk, now) if is_bounded else bounded.NOTHING),
-        **drains.of_addresses([record.pk] if is_drained else [], is_platform=viewer.is_platform),
+        **(drains.of_addresses([record.pk], is_platform=viewer.is_platform) if is_drained else drains.NOTHING),
         "may_end_caps": viewer.is_platform,
     }
     if warms_up and (found := warm_up_overview.of_address(record.pk)) is not None:

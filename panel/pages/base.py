@@ -66,6 +66,8 @@ class PanelAdmin(Saving):
     list_fullwidth = True
     list_before_template = "panel/parts/file_tools.html"
     warn_unsaved_form = True
+    # None of our forms hides fields by others. Without the attribute, Django's templates go through all that there are.
+    conditional_fields: ClassVar[dict[str, str]] = {}
     # Whether there is an act for it. Without one, no user can do it, whatever their permissions.
     is_added = True
     is_changed = True

@@ -18,6 +18,8 @@ from panel.record_actions import ActForm, act, actor_of
 
 # So many stand on the page of a pool.
 SHOWN = 20
+# What `of_addresses` returns of addresses without drains.
+NOTHING: dict[str, Any] = {"drains": [], "has_more_drains": False, "knows_reasons": False}
 
 
 @admin.register(AddressDrain)
@@ -68,8 +70,7 @@ class AddressDrainAdmin(PanelAdmin):
 
 
 def of_addresses(address_ids: Collection[int], *, is_platform: bool) -> dict[str, Any]:
-    """Return the context of `panel/parts/drains.html`: to an organization only
-    what keeps its mail from an address. One query; of no addresses, none."""
+    """Return the context of `panel/parts/drains.html`: to an organization only what keeps its mail from an address."""
     rows = AddressDrain.objects.open() if is_platform else AddressDrain.objects.in_effect()
     found = rows.filter(address__in=address_ids).select_related("address").order_by("began_at", "pk")[: SHOWN + 1]
     shown = [

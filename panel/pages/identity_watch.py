@@ -38,5 +38,5 @@ def of_pool(pool: IPPool, members: Sequence[Mapping[str, Any]], viewer: Viewer) 
         "identity_unknown": len(known) - right - len(wrong),
         "listed": listed[:NAMED],
         "has_more_listed": len(listed) > NAMED,
-        "coverage": spf_coverage.of_pools([pool.pk], servers_of(viewer.user)),
+        "coverage": spf_coverage.of_pools([pool.pk], None if viewer.is_platform else servers_of(viewer.user)),
     }

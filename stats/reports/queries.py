@@ -7,6 +7,7 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from django.db import DatabaseError
@@ -14,11 +15,12 @@ from django.db.models import Count as CountOf
 from django.db.models import Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
 
 from core import sql_lists
+from core.compiled import Compiled
 from ippools.models import IPPoolMember
 from servers.models import Server
 from stats.counts import buckets
 from stats.counts.buckets import Grain, Period
-from stats.ledger.database import has_failed
+from stats.ledger.database import ALIAS, has_failed
 from stats.models import (
     AddressCount,
     DomainCount,
@@ -30,7 +32,7 @@ from stats.models import (
     ServerCount,
 )
 from stats.models.names import OTHER
-from stats.reports.reader import COLUMNS, ZERO, Beside, Counts, counts_of, kinds_of, rows_of, sums_of, totals
+from stats.reports.reader import COLUMNS, ZERO, Beside, Counts, counts_of, rows_of, sums_of, totals
 
 DETAILED_DAYS = 30
 DETAILED_HOURS = 24
@@ -132,28 +134,59 @@ def order_of(pool_id: int, sent: int, addresses: int) -> tuple[Fraction, int]:
     return Fraction(sent, addresses), pool_id
 
 
-def address_series(address_ids: Iterable[int], first_day: int, last_day: int) -> list[Point]:
-    """Return the sum over some addresses for each day from first to last, days without mail included."""
+def sent_this_month(address_id: int, now: datetime.datetime) -> int:
+    """Return the messages that one address sent this month."""
+    row = _SENT.first(buckets.span_of(Period.MONTH, now).first, address_id, using=ALIAS)
+    return row[0] if row is not None else 0
+
+
+def address_series(address_id: int, first_day: int, last_day: int) -> list[Point]:
+    """Return the counts of an address for each day from first to last, days without mail included."""
     days = range(first_day, last_day + 1)
-    found = _by_id(rows_of(AddressCount, Grain.DAY, days, address_id=address_ids), "bucket")
+    found = {
+        day: Counts(*numbers) for day, *numbers in _days_of(AddressCount, len(days)).all(address_id, *days, using=ALIAS)
+    }
     return [Point(buckets.start_of_day(day), found.get(day, ZERO)) for day in days]
 
 
 def providers_by_day(address_id: int, first_day: int, last_day: int) -> dict[tuple[int, str], dict[int, Counts]]:
     """Return an address's counts by the recipients' provider (id and name; `other` is all that are not known) and day."""
-    rows = rows_of(ProviderCount, Grain.DAY, range(first_day, last_day + 1), address_id=[address_id])
-    names = dict(Provider.objects.values_list("id", "name"))
-    kinds = kinds_of(ProviderCount)
+    days = range(first_day, last_day + 1)
+    rows = _days_of(ProviderCount, len(days), "provider_id").all(address_id, *days, using=ALIAS)
+    names: dict[int, str] = dict(_PROVIDERS.all())
     found: dict[tuple[int, str], dict[int, Counts]] = {}
-    # One address's rows of a day are one for each provider: there is nothing to add up.
-    for provider_id, day, *numbers in rows.order_by().values_list("provider_id", "bucket", *kinds):
-        counts = Counts(**dict(zip(kinds, numbers, strict=True)))
-        if counts == ZERO:
+    # One address's rows of a day are one for each provider: there is nothing to add up, but for those that are not known.
+    for day, provider_id, *numbers in rows:
+        if not any(numbers):
             continue
+        counts = Counts(*numbers)
         known = provider_id if provider_id in names else 0
-        days = found.setdefault((known, names.get(provider_id, OTHER_PROVIDERS)), {})
-        days[day] = days.get(day, ZERO) + counts
+        by_day = found.setdefault((known, names.get(provider_id, OTHER_PROVIDERS)), {})
+        by_day[day] = by_day[day] + counts if day in by_day else counts
     return found
+
+
+_SENT = Compiled(
+    (int, int),
+    lambda month, address_id: (
+        rows_of(AddressCount, Grain.MONTH, [month]).filter(address_id=address_id).values_list("sent")
+    ),
+)
+_PROVIDERS = Compiled((), lambda: Provider.objects.order_by().values_list("id", "name"))
+
+
+@cache
+def _days_of(counts: type[AddressCount | ProviderCount], days: int, *more: str) -> Compiled[*tuple[int, ...]]:
+    """Return the statement that reads an address's rows of so many days: the day, more columns, and each kind's number.
+
+    Made once, as it is read by every page of an address, and making it takes longer.
+    """
+
+    def build(address_id: int, *wanted: int) -> QuerySet[Any, tuple[Any, ...]]:
+        rows = rows_of(counts, Grain.DAY, wanted).filter(address_id=address_id)
+        return rows.order_by().values_list("bucket", *more, *COLUMNS)
+
+    return Compiled((int,) * (1 + days), build)
 
 
 # --- Servers ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ What is asked of it, and what the answer is called, is in the modules beside it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
@@ -44,6 +45,15 @@ class Counts:
 
 COLUMNS = tuple(column.name for column in fields(Counts))
 ZERO = Counts()
+_values = attrgetter(*COLUMNS)
+
+
+def sum_of(counts: Iterable[Counts]) -> Counts:
+    """Return the sum; a page adds up thousands, and each `+` makes an object."""
+    columns = zip(*map(_values, counts), strict=True)
+    return Counts(*map(sum, columns))
+
+
 # Ids of a column: a list, a query of them (`.values(…)`), or all (None).
 type Ids = Iterable[int] | QuerySet[Any] | None
 

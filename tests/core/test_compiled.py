@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 
 from core import keys
@@ -25,7 +26,7 @@ def test_it_gives_what_the_orm_gives(django_assert_num_queries):
             "pk", "username", "date_joined", "is_staff"
         )
 
-    compiled = Compiled(str, build)
+    compiled = Compiled((str,), build)
     for name in ("ada", "bob", "ada", "nobody", "'; --", "%s"):
         with django_assert_num_queries(1):
             found = compiled.first(name)
@@ -43,7 +44,7 @@ def test_it_gives_every_row_for_an_id(django_assert_num_queries):
     def build(user_id):
         return ApiToken.objects.filter(user_id=user_id).order_by("pk").values_list("pk", "name", "created_at")
 
-    compiled = Compiled(int, build)
+    compiled = Compiled((int,), build)
     for user_id in (users[0].pk, users[1].pk, 0, -1):
         with django_assert_num_queries(1):
             found = compiled.all(user_id)
@@ -51,9 +52,26 @@ def test_it_gives_every_row_for_an_id(django_assert_num_queries):
     assert len(compiled.all(users[0].pk)) == 3
 
 
+def test_it_takes_several_values_in_any_order_and_any_number_of_times():
+    for name in ("ada", "bob", "eve"):
+        User.objects.create(username=name, first_name=name, is_staff=name != "eve")
+
+    def build(pk, name):
+        chosen = Q(username__in=[name, "eve"]) | Q(first_name=name, is_staff=True)
+        return User.objects.filter(chosen, pk__gt=pk).order_by("pk").values_list("pk", "username")
+
+    several = Compiled((int, str), build)
+    for given in ((0, "ada"), (0, "bob"), (User.objects.get(username="ada").pk, "ada")):
+        assert several.all(*given) == list(build(*given))
+    assert [name for _, name in several.all(0, "bob")] == ["bob", "eve"]
+    assert [name for (name,) in Compiled((), lambda: User.objects.order_by("pk").values_list("username")).all()] == [
+        "ada", "bob", "eve",
+    ]  # fmt: skip
+
+
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not plan for long")
 def test_the_server_keeps_the_plan():
-    compiled = Compiled(str, lambda name: User.objects.filter(username=name, is_superuser=True).values_list("pk"))
+    compiled = Compiled((str,), lambda name: User.objects.filter(username=name, is_superuser=True).values_list("pk"))
     with CaptureQueriesContext(connection) as queries:
         assert [compiled.all(name) for name in ("ada", "bob")] == [[], []]
     assert ["'ada'" in queries[0]["sql"], "'bob'" in queries[1]["sql"]] == [True, True]
@@ -67,7 +85,7 @@ def test_the_server_keeps_the_plan():
 @in_the_open
 def test_a_plan_whose_types_were_changed_by_another_is_made_anew():
     person = User.objects.create(username="ada")
-    compiled = Compiled(int, lambda pk: User.objects.filter(pk=pk).values_list("username"))
+    compiled = Compiled((int,), lambda pk: User.objects.filter(pk=pk).values_list("username"))
 
     def widen(length):
         # By a connection of its own, as a migration beside running processes.

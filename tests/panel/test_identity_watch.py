@@ -41,6 +41,9 @@ def shared(acme, globex, platform):
 def test_it_sums_up_and_tells_each_tenant_of_its_own(shared, acme, globex, platform, root):
     assert (found := of_pools([shared.pk], Server.objects.all())).total == 4
     assert (found.passing, found.unknown, found.failing_total) == (1, 1, 2)
+    # The statement that is made once, of all servers, gives the same.
+    assert [of_pools([shared.pk]) for _ in range(2)] == [found] * 2
+    assert of_pools([0, acme.pool.pk]) == of_pools([0, acme.pool.pk], Server.objects.all())
     assert [each.name for each in found.failing] == ["bad.example", "theirs.example"]
     page = page_of(root, shared)
     assert "1 of 4 pass" in page

@@ -252,7 +252,8 @@ def test_series_and_providers_of_addresses() -> None:
         ProviderCount.objects.create(
             grain=Grain.DAY, bucket=TODAY, address_id=1, provider_id=provider_id, sent=sent, bounced=1
         )
-    assert [point.counts.sent for point in queries.address_series([1, 2], TODAY - 1, TODAY)] == [5, 7]
+    for address, sent in ((1, [0, 3]), (2, [5, 4]), (3, [0, 0])):
+        assert [point.counts.sent for point in queries.address_series(address, TODAY - 1, TODAY)] == sent
     assert queries.providers_by_day(1, TODAY - 1, TODAY) == {
         # A provider that was deleted counts among the others.
         (0, "other"): {TODAY: Counts(sent=10, bounced=2)},
