@@ -207,6 +207,7 @@ SLUICE_METRICS_TOKEN = env.text("SLUICE_METRICS_TOKEN")
 # --- People ----------------------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "core.User"
+SESSION_ENGINE = "core.sessions"
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",

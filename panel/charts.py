@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.utils import timezone
+from django.utils.http import urlencode
 
 from alerts.links import slug
 from panel.explorer import links, rates
@@ -78,8 +79,10 @@ def address_chart(address_id: int, now: datetime.datetime, *, explores: bool = F
     points = queries.address_series(address_id, days.start, today)
     found = queries.providers_by_day(address_id, days.start, today)
 
+    explore = links.of_last_days(now, DAYS, address=address_id) if explores else ""
+
     def url(**asked: Any) -> str:
-        return links.of_last_days(now, DAYS, address=address_id, **asked) if explores else ""
+        return f"{explore}&{urlencode(asked)}" if explore else ""
 
     rows = []
     for (provider, name), by_day in found.items():
@@ -92,7 +95,7 @@ def address_chart(address_id: int, now: datetime.datetime, *, explores: bool = F
         "last_event": last_event(points),
         "sent_today": points[-1].counts.sent,
         "charts": [
-            daily(points, now, explore=url()),
+            daily(points, now, explore=explore),
             providers_over_time(
                 {name: by_day for (_, name), by_day in found.items()}, days, explore=url(group="provider")
             ),

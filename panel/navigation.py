@@ -99,9 +99,12 @@ SITE_PAGES = (
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return unfold's navigation for this person."""
+    """Return the sidebar's groups of links for this person, as unfold/helpers/app_list.html shows them."""
     pages = {model._meta.label_lower: page for model, page in admin.site._registry.items()}
-    first: list[dict[str, Any]] = [{"title": "Dashboard", "icon": "monitoring", "link": reverse("admin:index")}]
+    index = _link("index", get_script_prefix())
+    first: list[dict[str, Any]] = [
+        {"title": "Dashboard", "icon": "monitoring", "link": index, "active": request.path == index}
+    ]
     if pages["servers.server"].has_module_permission(request):
         match = request.resolver_match
         there = match.url_name if match is not None else ""

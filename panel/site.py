@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.sites import UnfoldAdminSite
 
-from panel import search
+from panel import navigation, search
 from panel.customers import Customers
 from panel.dashboard.alerts import Alerts
 from panel.explorer.page import Explorer
@@ -55,6 +55,10 @@ class PanelSite(
         """The models of one app. That of all apps, which Django asks of each page, is shown nowhere, and takes a fifth of a
         page's time."""
         return super().get_app_list(request, app_label) if app_label else []
+
+    def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
+        """The sidebar, whole: unfold copies it, and looks for badges, tabs and permissions that ours does not have."""
+        return navigation.sidebar(request)
 
     def app_index(
         self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None

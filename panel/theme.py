@@ -76,7 +76,6 @@ UNFOLD: dict[str, Any] = {
         "show_search": True,
         "command_search": True,
         "show_all_applications": False,
-        "navigation": "panel.navigation.sidebar",
     },
     "COMMAND": {"search_models": False, "show_history": False},
 }

@@ -98,7 +98,15 @@ class LookUp(AutocompleteSelect):
     Django's looks up whatever was posted when it shows the form again, and crashes where that is no number.
     """
 
+    # The chosen record, where it came with the one that the form is of: it is not read again.
+    loaded: Model | None = None
+
     def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        if self.loaded is not None and value == [str(self.loaded.pk)]:
+            options = [] if self.is_required else [self.create_option(name, "", "", selected=False, index=0)]
+            label = self.choices.field.label_from_instance(self.loaded)
+            options.append(self.create_option(name, self.loaded.pk, label, selected=True, index=len(options)))
+            return [(None, options, 0)]
         return super().optgroups(name, [each for each in value if each in ("", None) or whole_id(str(each))], attr)
 
 

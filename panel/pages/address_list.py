@@ -1,7 +1,7 @@
 """The columns of the list of addresses, and its orders: which are in trouble, and which send most."""
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, ClassVar
 
 from django.http import HttpRequest
@@ -35,11 +35,11 @@ def accepted_shares(ids: Iterable[int], now: datetime.datetime) -> dict[int, flo
     return {pk: share for pk, share in shares.items() if share is not None}
 
 
-def states(records: Iterable[Any], now: datetime.datetime) -> dict[int, str]:
-    """Return the state of each address in a word. Three queries."""
+def states(records: Iterable[Any], backing_off: Container[int]) -> dict[int, str]:
+    """Return the state of each address in a word, by which of them back off. Two queries."""
     rows = list(records)
     ids = [row.pk for row in rows]
-    in_drain, backing_off, warming = drained(ids), back_offs(ids, now), warm_up_overview.warming(ids)
+    in_drain, warming = drained(ids), warm_up_overview.warming(ids)
     return {
         row.pk: state_in_a_word(
             is_paused=row.delivery_paused,
@@ -55,7 +55,7 @@ def states(records: Iterable[Any], now: datetime.datetime) -> dict[int, str]:
 def _state_ranks(page: Any, request: HttpRequest, ids: list[int]) -> Mapping[int, int]:
     ranks = {word: rank for rank, word in enumerate(STATES)}
     rows = IPAddress.objects.filter(pk__in=listed(ids)).only("delivery_paused", "redirect_id")
-    return {pk: ranks[word] for pk, word in states(rows, timezone.now()).items()}
+    return {pk: ranks[word] for pk, word in states(rows, back_offs(ids, timezone.now())).items()}
 
 
 def _identity_ranks(page: Any, request: HttpRequest, ids: list[int]) -> Mapping[int, int]:
@@ -102,7 +102,8 @@ class AddressList(volumes.VolumeColumns):
         ids, now = [record.pk for record in records], timezone.now()
         self.add_volumes(request, records, now)
         shares = without_counts.read(request, lambda: accepted_shares(ids, now)) or {}
-        backing_off, in_words = back_offs(ids, now), states(records, now)
+        backing_off = back_offs(ids, now)
+        in_words = states(records, backing_off)
         members = IPPoolMember.objects.filter(ip_address__in=ids, pool__in=pools_seen_by(viewer_of(request).user))
         names: dict[int, list[str]] = {}
         for address_id, name in members.order_by("pool__name_key").values_list("ip_address_id", "pool__name"):

@@ -67,6 +67,10 @@ class IPAddressForm(PreviewedForm, RulesForm):
             if f"default_{name}" in self.fields:
                 text = "For domains that no rule matches. Leave empty to use the template's. 0 means unlimited."
                 self.fields[f"default_{name}"].help_text = text
+        for name in ("template", "redirect"):
+            # They are the platform's, as is this form.
+            if name in self.fields and not self.is_new:
+                self.fields[name].widget.widget.loaded = getattr(self.instance, name)
 
     def act(self) -> IPAddress:
         values = values_of(self.cleaned_data) | self.rule_values()

@@ -3,11 +3,11 @@
 import datetime
 
 import pytest
-from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from config.celery import SCHEDULE, app
+from core.sessions import SessionStore
 from core.tasks import forget_sessions
 
 pytestmark = pytest.mark.django_db

@@ -11,6 +11,7 @@ from django.template import Context, engines
 from django.urls import reverse
 from django.utils.safestring import mark_safe
 
+from ippools.models import IPAddress
 from panel.forms import fields
 from panel.forms.rendering import Renderer
 from tests.panel.conftest import sign_in
@@ -35,7 +36,9 @@ WIDGETS = [
 
 def text(html: str) -> str:
     """Return markup without white space between elements, and its classes in one order."""
-    found = re.sub(r"\s*(</?(?:div|select|option|optgroup|span|input|fieldset)\b[^>]*?)\s*>\s*", r"\1>", html.strip())
+    found = re.sub(
+        r"\s*(</?(?:div|select|option|optgroup|span|input|fieldset|a|button)\b[^>]*?)\s*>\s*", r"\1>", html.strip()
+    )
     found = re.sub(r'class="([^"]*)"', lambda each: f'class="{" ".join(sorted(each[1].split()))}"', found)
     return re.sub(r"\s+", " ", found)
 
@@ -123,3 +126,19 @@ def test_rows_of_records(platform, acme, root):
     assert compared(root.get(page)) > 10
     # Those who may only look see values.
     assert compared(sign_in(acme.owner).get(page)) > 5
+
+
+@pytest.mark.parametrize("shown", [(), ("show_save",), ("show_save", "show_save_and_add_another"), ("show_close",)])
+@pytest.mark.parametrize("is_popup", [False, True])
+def test_buttons_at_the_end_of_a_form(shown, is_popup):
+    engine = engines["django"].engine
+    ours = engine.get_template("admin/submit_line.html")
+    theirs = engine.from_string((THEIRS.parents[2] / "admin/submit_line.html").read_text())
+    context = {
+        **dict.fromkeys(shown, True),
+        "is_popup": is_popup,
+        "opts": IPAddress._meta,
+        "original": IPAddress(pk=7),
+        "show_delete_link": "show_close" not in shown,
+    }
+    assert text(ours.render(Context(context))) == text(theirs.render(Context(context)))

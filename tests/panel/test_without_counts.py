@@ -8,6 +8,7 @@ from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 
+from core import compiled
 from panel.without_counts import SENTENCE
 from stats.ledger import database
 from stats.models import AddressCount, DomainCount, ServerCount
@@ -23,9 +24,18 @@ def away(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **named: Any) -> None:
         raise OperationalError("away") from psycopg.OperationalError("away")
 
-    for model in (AddressCount, DomainCount, ServerCount):
+    models = (AddressCount, DomainCount, ServerCount)
+    for model in models:
         monkeypatch.setattr(model.objects, "filter", fail)
         monkeypatch.setattr(model._default_manager, "filter", fail)
+
+    # Statements that were made before ask no manager.
+    fetched = compiled._fetched
+
+    def fetch(connection: Any, sql: str, *given: Any) -> Any:
+        return (fail if any(model._meta.db_table in sql for model in models) else fetched)(connection, sql, *given)
+
+    monkeypatch.setattr(compiled, "_fetched", fetch)
     monkeypatch.setattr(database, "has_failed", lambda: True)
 
 
