@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import environment, logs
+from config.supervisor import IS_CHECKED
 from core import memory
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def on_starting(server: "Arbiter") -> None:
     """Refuse an incomplete configuration. In a separate process: no connection may be open when workers are forked."""
     for left in metrics_folder.glob("*.db"):
         left.unlink(missing_ok=True)
+    if IS_CHECKED in os.environ:
+        return
     command = [sys.executable, "manage.py", "check", "--database", "default"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
     if result.returncode:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1
+# Tells gunicorn that the one who started it runs the system checks.
+IS_CHECKED = "SLUICE_IS_CHECKED"
 # Seconds that a process has for an orderly end: gunicorn lets requests finish for twenty.
 GRACE = 25
 POLL = 0.1

@@ -5,6 +5,7 @@ import fcntl
 import os
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
 from argparse import ArgumentParser
@@ -18,12 +19,14 @@ from django.core.management import CommandError, call_command
 import sluice
 from config import checks, embedded, environment
 from config.operators import make_first_operator
-from config.supervisor import Supervisor, how_it_ended
+from config.supervisor import IS_CHECKED, Supervisor, how_it_ended
 from core.audit import Actor
 from core.commands import PlainCommand
 
 # Celery warns whoever is root, in nine lines. Who says `make run` as root has decided that.
 KNOWN_WARNINGS = "ignore:You're running the worker with superuser privileges"
+# Seconds that the web process has to answer before the others are started, too.
+ALONE = 30
 # What to call, for the person at the terminal.
 RUN, RESET_PASSWORD, DEMO = (
     ("sluice up --port {port}", "sluice reset_password", "sluice load_demo")
@@ -63,11 +66,22 @@ class Command(PlainCommand):
         celery = [sys.executable, "-m", "celery", "--app", "config", "--quiet"]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         supervisor.start(
-            "web", [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi"], surroundings
+            "web",
+            [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py", "config.wsgi"],
+            {**surroundings, IS_CHECKED: "1"},
         )
-        supervisor.start("worker", [*celery, "worker", "--pool", "threads", "--concurrency", "4", *quiet], surroundings)
-        supervisor.start("beat", [*celery, "beat"], surroundings)
-        ended = supervisor.watch(until=lambda: is_ready(bind, port))
+        # While the web process loads its pages. What is wrong ends all, before the panel is said to be ready.
+        self.check(databases=["default"])
+        checks.leave_pools()
+        # Whoever started Sluice waits for the panel: the others, which take as long to load, leave the processor to it.
+        until = time.monotonic() + ALONE
+        ended = supervisor.watch(until=lambda: is_ready(bind, port) or time.monotonic() > until)
+        if ended is None and supervisor.asked is None:
+            supervisor.start(
+                "worker", [*celery, "worker", "--pool", "threads", "--concurrency", "4", *quiet], surroundings
+            )
+            supervisor.start("beat", [*celery, "beat"], surroundings)
+            ended = supervisor.watch(until=lambda: is_ready(bind, port))
         if ended is None and supervisor.asked is None:
             self.greet(bind, port)
             ended = supervisor.watch()
