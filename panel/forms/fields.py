@@ -2,6 +2,7 @@
 
 import zoneinfo
 from functools import cache
+from html import escape
 from typing import Any
 
 from django import forms
@@ -10,7 +11,7 @@ from django.db.models import Model
 from django.forms.utils import to_current_timezone
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from unfold import widgets
 
 from core.references import whole_id
@@ -141,6 +142,30 @@ def _zones() -> tuple[tuple[str, str], ...]:
     return tuple((name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones()))
 
 
+@cache
+def _zone_options() -> str:
+    return "".join(f'<option value="{escape(name)}">{escape(label)}</option>' for name, label in _zones())
+
+
+class ZoneSelect(widgets.UnfoldAdminSelectWidget):
+    """A choice of a time zone. Its six hundred options are written once: anew, they take half of an organization's page."""
+
+    def use_required_attribute(self, initial: Any) -> bool:
+        """None of the options is empty."""
+        return False
+
+    def optgroups(self, name: str, value: Any, attrs: Any = None) -> Any:
+        return []
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        before, end, after = super().render(name, value, attrs, renderer).partition("</select>")
+        options = _zone_options()
+        for chosen in self.format_value(value):
+            option = f'<option value="{escape(chosen)}"'
+            options = options.replace(f"{option}>", f"{option} selected>", 1)
+        return mark_safe(f"{before}{options}{end}{after}")  # noqa: S308 - of parts that are escaped
+
+
 def time_zone_field() -> forms.ChoiceField:
     """Return a choice of the zones that this machine knows."""
-    return forms.ChoiceField(choices=_zones, initial="UTC", widget=select(), label="Time zone")
+    return forms.ChoiceField(choices=_zones, initial="UTC", widget=ZoneSelect(), label="Time zone")

@@ -1,6 +1,7 @@
 """Widgets, labels and rows of forms are what Django's and unfold's templates make of them."""
 
 import re
+import zoneinfo
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,16 @@ def test_what_stands_beside_a_text_field_is_left_to_its_template():
     context = widget.get_context("name", "x", {})
     context["widget"]["prefix"] = "https://"
     assert "https://" in Renderer().render(widget.template_name, context)
+
+
+@pytest.mark.parametrize("value", [None, "", "UTC", "Europe/Berlin", "America/Port-au-Prince", "Etc/GMT+1", '"><b>'])
+def test_time_zones(value):
+    plain = fields.select()
+    plain.choices = [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())]
+    ours = fields.time_zone_field().widget
+    written = ours.render("zone", value, {"id": "id_zone"})
+    assert text(written) == text(plain.render("zone", value, {"id": "id_zone"}))
+    assert ours.use_required_attribute(None) == plain.use_required_attribute(None)
 
 
 class Form(forms.Form):
