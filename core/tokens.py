@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from core import keys
+from core import ends, keys
 from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
 from core.compiled import Compiled
@@ -40,8 +40,7 @@ def create_token(
         faults.append(
             Fault("name", f"must be from 1 to {NAME_LENGTH} characters in length, without control characters")
         )
-    if expires_at is not None and expires_at <= at:
-        faults.append(Fault("expires_at", "must be in the future"))
+    faults += ends.faults_of("expires_at", expires_at, at=at)
     if faults:
         raise Invalid(*faults)
     token = ApiToken(user=user, name=name.strip(), expires_at=expires_at)

@@ -11,6 +11,7 @@ from typing import TypedDict, Unpack
 
 from django.db.models import Q
 
+from core import ends
 from core.acts import assign, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
@@ -50,8 +51,7 @@ def begin(
     faults = []
     if not 1 <= len(reason.strip()) <= REASON_LENGTH:
         faults.append(Fault("reason", f"must be from 1 to {REASON_LENGTH} characters in length"))
-    if until is not None and until <= at:
-        faults.append(Fault("until", "must be in the future"))
+    faults += ends.faults_of("until", until, at=at)
     if all(number is None for number in bounds.values()):
         faults.append(Fault("max_messages_per_hour", "is required where max_concurrent_connections is not given"))
     faults += [
@@ -87,8 +87,8 @@ def extend(
 ) -> AddressCap:
     """Change the end of a cap (None: until it is ended). Raises NotFound if it has ended, and Invalid."""
     cap = _locked(cap_id, at)
-    if until is not None and until <= at:
-        raise Invalid(Fault("until", "must be in the future"))
+    if faults := ends.faults_of("until", until, at=at):
+        raise Invalid(*faults)
     before = snapshot(cap)
     cap.until, cap.reason = until, reason.strip()[:REASON_LENGTH] or cap.reason
     if snapshot(cap) != before:

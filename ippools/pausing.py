@@ -3,6 +3,7 @@
 import datetime
 from typing import Any
 
+from core import ends
 from core.acts import assign, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor
@@ -22,8 +23,7 @@ def pause(
     faults = []
     if not 1 <= len(reason.strip()) <= REASON_LENGTH or not is_storable(reason):
         faults.append(Fault("reason", f"must be from 1 to {REASON_LENGTH} characters in length"))
-    if until is not None and until <= at:
-        faults.append(Fault("until", "must be in the future"))
+    faults += ends.faults_of("until", until, at=at)
     if faults:
         raise Invalid(*faults)
     return _write(

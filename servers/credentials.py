@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from core import keys
+from core import ends, keys
 from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
 from core.encryption import decrypt, encrypt
@@ -44,6 +44,8 @@ def create_credential(
     if kind not in {Credential.Kind.API, Credential.Kind.SMTP}:
         raise Invalid(Fault("kind", "must be api or smtp"))
     name = clean_name(name)
+    if faults := ends.calendar_faults("expires_at", expires_at):
+        raise Invalid(*faults)
     _refuse_deleted(server)
     if not is_default:
         quotas.refuse_beyond(lock_organization_of(server), "max_credentials")
@@ -95,6 +97,8 @@ def change_credential(*, credential: Credential, actor: Actor, **changes: Any) -
     before = snapshot(changed)
     for field, value in changes.items():
         setattr(changed, field, clean_name(value) if field == "name" else value)
+    if faults := ends.calendar_faults("expires_at", changed.expires_at):
+        raise Invalid(*faults)
     if changed.can_manage_organization and changed.kind != Credential.Kind.API:
         raise Invalid(Fault("can_manage_organization", "is for API keys only"))
     save_change(changed, before, act="credential.changed", actor=actor, organization_id=changed.server.organization_id)

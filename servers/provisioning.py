@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Manager, QuerySet
 
-from core import acts
+from core import acts, ends
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import Conflict, Fault, Invalid, NotAllowed, NotFound
@@ -241,8 +241,8 @@ def suspend_server(
 
     Whoever of the organization acts on a server that the platform suspended gets NotAllowed.
     """
-    if until is not None and until <= at:
-        raise Invalid(Fault("until", "must be in the future"))
+    if faults := ends.faults_of("until", until, at=at):
+        raise Invalid(*faults)
     reason = clean_text(reason, field="reason", longest=REASON_LENGTH)
     locked = _suspendable(server, actor)
     before = snapshot(locked)

@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from core import ends
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record
 from core.errors import Fault, Invalid, NotFound, QuotaExceeded
@@ -35,8 +36,8 @@ def suppress(
     organization, and QuotaExceeded, with nothing written.
     """
     found = read_addresses(addresses, read=entered)
-    if expires_at is not None and expires_at <= at:
-        raise Invalid(Fault("expires_at", "must be in the future"))
+    if faults := ends.faults_of("expires_at", expires_at, at=at):
+        raise Invalid(*faults)
     entries = [
         Entry(organization.pk, organization.uuid, server_id_of(server, organization), address, reason, expires_at)
         for address in found

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from core import ends
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record
 from core.csv_table import Row, plain
@@ -155,8 +156,8 @@ class _Reader:
         if server is None and row.code("server"):
             raise _BadCell("server", "could not be found")
         expires_at = _moment(row.code("expires_at"))
-        if expires_at is not None and expires_at <= self._at:
-            raise _BadCell("expires_at", "must be in the future")
+        for fault in ends.faults_of("expires_at", expires_at, at=self._at):
+            raise _BadCell(fault.path, fault.message)
         if row.code("type") and row.code("type").lower() not in BOUNCES:
             raise _BadCell(
                 "type", f"must be empty, or of a bounce or complaint ({', '.join(BOUNCES)}): the row may be a delivery"

@@ -26,6 +26,7 @@ NO_ORGANIZATION_WIDE: Refusal = (
 )
 BAD_ADDRESS: Refusal = ("ValidationError", "Addresses[0] must be an e-mail address")
 PAST_EXPIRY: Refusal = ("ValidationError", "Expires at must be in the future")
+FAR_EXPIRY: Refusal = ("ValidationError", "Expires at must be from the year 1970 to 9998")
 MANY_SUPPRESSIONS: Refusal = ("QuotaExceeded", "The organization has as many suppressions as the platform allows")
 VERIFICATION_FAILED: Refusal = (
     "VerificationFailed",

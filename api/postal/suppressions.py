@@ -3,7 +3,7 @@
 from typing import Any
 
 from api.postal import parameters, serializers
-from api.postal.problems import BAD_ADDRESS, MANY_SUPPRESSIONS, NO_ORGANIZATION_WIDE, PAST_EXPIRY, refuse
+from api.postal.problems import BAD_ADDRESS, FAR_EXPIRY, MANY_SUPPRESSIONS, NO_ORGANIZATION_WIDE, PAST_EXPIRY, refuse
 from api.postal.views import Given, PostalViewSet, changes, page_of, reads
 from servers.access import Caller
 from servers.models import Organization, Server
@@ -36,7 +36,7 @@ class SuppressionViewSet(PostalViewSet):
         "add",
         answers={"added": serializers.Count(), "already_suppressed": serializers.Count()},
         takes=parameters.AddSuppressions,
-        errors=(NO_ORGANIZATION_WIDE, BAD_ADDRESS, PAST_EXPIRY, MANY_SUPPRESSIONS),
+        errors=(NO_ORGANIZATION_WIDE, BAD_ADDRESS, PAST_EXPIRY, FAR_EXPIRY, MANY_SUPPRESSIONS),
     )
     def add(self, caller: Caller, given: Given) -> object:
         """Suppress addresses; of those that are suppressed already, the later end counts."""

@@ -5,6 +5,8 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
+from core import ends
+from core.texts import sentence
 from panel.forms.fields import date_and_time, text_input
 from servers.provisioning import REASON_LENGTH
 
@@ -20,8 +22,8 @@ class ReasonForm(forms.Form):
     def clean_until(self) -> Any:
         # The act refuses it too, but of many records each for itself.
         until = self.cleaned_data["until"]
-        if until is not None and until <= timezone.now():
-            raise forms.ValidationError("Must be in the future")
+        for fault in ends.faults_of("until", until, at=timezone.now()):
+            raise forms.ValidationError(sentence(fault.message))
         return until
 
 

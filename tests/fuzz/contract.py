@@ -57,6 +57,7 @@ RULES_BEYOND_SCHEMAS = {
     r"NUL|not valid JSON|control characters": "characters that JSON Schema cannot exclude",
     r"start_date must be before|page and page_token": "two parameters in relation",
     r"(organization_uuid|domain_name) is required": "one of two names of one parameter",
+    r"must be in the future|from the year 1970": "an end's relation to now, and to the calendar of each time zone",
     r"addresses is required": "a query string's blank text, which says nothing",
     r"(per_page|limit) must be|(top_pools_limit|ip_pool_id|page) is invalid": "a number's range, where it is written as text",
     r"too long": "a length after normalisation",

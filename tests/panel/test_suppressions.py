@@ -182,6 +182,7 @@ def test_a_file_is_refused_as_a_whole_with_every_line(acme, globex, settings):
         "acme,,ann@x.example,soon\n"
         "acme,,ann@x.example,2020-01-01\n"
         "acme,,ann@x.example,9999-12-31T23:59:59-05:00\n"
+        "acme,,ann@x.example,9999-12-31\n"
     )
     response = upload(client, text)
     assert [str(each) for each in response.context["form"].non_field_errors()] == [
@@ -191,6 +192,7 @@ def test_a_file_is_refused_as_a_whole_with_every_line(acme, globex, settings):
         "line 6.expires_at must be a date or time, such as 2027-01-31",
         "line 7.expires_at must be in the future",
         "line 8.expires_at must be a date or time, such as 2027-01-31",
+        "line 9.expires_at must be from the year 1970 to 9998",
     ]
     settings.SLUICE_MAX_SUPPRESSIONS = 1
     response = upload(client, "address\nann@x.example\n", confirmed="yes")

@@ -166,6 +166,11 @@ def test_it_rejects_more_than_a_thousand(call, acme, path):
             error("ValidationError", "Expires at must be in the future"),
         ),
         (
+            "add",
+            {"addresses": [ROGER], "expires_at": "9999-12-31T23:59:59Z"},
+            error("ValidationError", "Expires at must be from the year 1970 to 9998"),
+        ),
+        (
             "list",
             {"reason": "x"},
             parameter_error("reason must be one of hard_bounce, complaint, manual, import, api"),
