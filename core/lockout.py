@@ -20,6 +20,7 @@ from collections.abc import Callable
 from django.core.cache import BaseCache, cache, caches
 
 from core.errors import Refused
+from core.mailboxes import mailbox_of
 from core.names import fold
 
 FAILURES_OF_NAME = 10
@@ -105,14 +106,28 @@ def forget_failures(secret: Secret, *, username: str, address: str) -> None:
     _counters().delete(_key_of_name(secret, username, _network(address)))
 
 
-def count_link(*, username: str) -> bool:
-    """Count an e-mail with a link to this account, and return whether it may be sent: no mailbox is flooded."""
-    return _count(_counters(), _key("link", fold(username))) <= LINKS_OF_NAME
+def count_link(*, address: str) -> bool:
+    """Count an e-mail with links to set passwords, and return whether it may be sent: no mailbox is flooded.
+
+    By the mailbox, not by the account: several can have one address, which their people enter themselves.
+    """
+    return _count(_counters(), _key("link", mailbox_of(address))) <= LINKS_OF_NAME
+
+
+def count_notice(*, address: str, organization_id: int) -> bool:
+    """Count an e-mail that tells an account's mailbox of an invitation, and return whether it may be sent."""
+    mailbox = mailbox_of(address)
+    return (
+        # Not as links to set passwords: who invites somebody again and again keeps no such link from them.
+        _count(_counters(), _key("notice", mailbox)) <= LINKS_OF_NAME
+        and _count_of_day(_key("daily notice", str(organization_id), mailbox)) <= DAILY_OF_NAME
+    )
 
 
 def count_invitation(*, address: str, organization_id: int | None) -> bool:
     """Count an invitation to an e-mail address, by an organization or the platform, and return whether it may be sent."""
-    of_address = _count(_counters(), _key("invitation", fold(address)))
+    mailbox = mailbox_of(address)
+    of_address = _count(_counters(), _key("invitation", mailbox))
     if organization_id is None:
         return of_address <= LINKS_OF_NAME
     of_organization = _count(_counters(), _key("invitations", str(organization_id)))
@@ -120,14 +135,14 @@ def count_invitation(*, address: str, organization_id: int | None) -> bool:
         return False
     # Of this organization: no other keeps anybody from being invited for a day.
     return (
-        _count_of_day(_key("daily invitation", str(organization_id), fold(address))) <= DAILY_OF_NAME
+        _count_of_day(_key("daily invitation", str(organization_id), mailbox)) <= DAILY_OF_NAME
         and _count_of_day(_key("daily invitations", str(organization_id))) <= DAILY_OF_ORGANIZATION
     )
 
 
 def count_test(*, address: str, organization_id: int) -> bool:
     """Count a test of an alert channel of this e-mail address, by an organization, and return whether it may be sent."""
-    of_address = _count_of_day(_key("daily test", str(organization_id), fold(address)))
+    of_address = _count_of_day(_key("daily test", str(organization_id), mailbox_of(address)))
     of_organization = _count_of_day(_key("daily tests", str(organization_id)))
     return of_address <= DAILY_TESTS_OF_NAME and of_organization <= DAILY_TESTS_OF_ORGANIZATION
 

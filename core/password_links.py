@@ -23,7 +23,7 @@ from core.models import User
 WHY_NOT = "This installation sends no such e-mails: EMAIL_HOST and SLUICE_PANEL_URL are not both set"
 TOO_MANY = "Too many e-mails were sent to people in the last minutes: try again in five minutes"
 OUT_OF_ORDER = "E-mails to people cannot be sent at the moment: try again later"
-# Accounts may share an address; one request writes to no more of them.
+# Accounts may share an address; one e-mail has the links of no more of them.
 MOST_ACCOUNTS = 10
 
 
@@ -68,26 +68,29 @@ def count_invitation(address: str, organization_id: int | None) -> None:
 
 
 def send_forgotten(email: str) -> None:
-    """Send a link to each account with this e-mail address that may sign in to the panel; record that it was sent."""
+    """Send one e-mail with the links of all accounts that have this address and may sign in to the panel; record them."""
     found = User.objects.filter(email__iexact=email, is_active=True, is_staff=True).order_by("pk")
-    for user in found[:MOST_ACCOUNTS]:
-        # Some letters are equal for a database and belong to another mailbox.
-        if user.email.casefold() != email.casefold() or not user.has_usable_password():
-            continue
-        if lockout.count_link(username=user.get_username()):
-            send(user)
+    # Some letters are equal for a database and belong to another mailbox.
+    same = [each for each in found[:MOST_ACCOUNTS] if each.email.casefold() == email.casefold()]
+    users = [each for each in same if each.has_usable_password()]
+    if users and lockout.count_link(address=email):
+        send(*users)
+        for user in users:
             record(actor=Actor.system(), act="user.password_link_sent", target=user)
 
 
-def send(user: User) -> None:
-    """Send the link."""
+def send(*users: User) -> None:
+    """Send the links of accounts with one address."""
     hours = settings.PASSWORD_RESET_TIMEOUT // 3600
+    links = "".join(
+        f"Set the password of your account {each.get_username()} here:\n\n{url_of(each)}\n\n" for each in users
+    )
     body = (
-        f"Set the password of your account {user.get_username()} here:\n\n{url_of(user)}\n\n"
-        f"The link works once, within {hours} hours. If you did not expect this message, ignore it: nothing has changed.\n"
+        f"{links}A link works once, within {hours} hours. If you did not expect this message, ignore it: nothing has"
+        " changed.\n"
     )
     headers = {"Auto-Submitted": "auto-generated"}
-    EmailMessage("Set your password for Sluice", body, None, [user.email], headers=headers).send()
+    EmailMessage("Set your password for Sluice", body, None, [users[0].email], headers=headers).send()
 
 
 def url_of(user: User) -> str:

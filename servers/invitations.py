@@ -176,7 +176,7 @@ def send(invitation: Invitation) -> None:
             or not user.email
             or not _is_to(user, invitation)
             or sees_platform(user)
-            or not lockout.count_link(username=user.get_username())
+            or not lockout.count_notice(address=user.email, organization_id=invitation.organization_id)
         ):
             return
         page = settings.SLUICE_PANEL_URL.rstrip("/") + reverse("admin:account")

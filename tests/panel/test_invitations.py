@@ -236,6 +236,16 @@ def test_the_accounts_mailbox_is_told_and_only_a_few_times(mailing, acme, globex
     assert password_links.TOO_MANY in invite(username="nobody-at-all").content.decode()
 
 
+def test_accounts_that_share_a_mailbox_do_not_multiply_what_it_is_told(mailing, acme, invite):
+    for number in range(lockout.LINKS_OF_NAME + 2):
+        make_person(f"twin-{number}", email=f"victim+{number}@example.com")
+        invite(username=f"twin-{number}")
+    assert (Invitation.objects.count(), len(mail.outbox)) == (lockout.LINKS_OF_NAME + 2, lockout.LINKS_OF_NAME)
+    # They keep nobody from a link to set a password.
+    password_links.send_forgotten("victim+0@example.com")
+    assert len(mail.outbox) == lockout.LINKS_OF_NAME + 1
+
+
 # --- To a mailbox ----------------------------------------------------------------------------------------------------
 
 
@@ -337,7 +347,9 @@ def test_no_mailbox_is_flooded_and_no_organization_sends_many(mailing, acme, glo
         assert invite(email="Victim@example.com").status_code == 302
         Invitation.objects.all().delete()
     assert password_links.TOO_MANY in invite(email="victim@EXAMPLE.com").content.decode()
-    # By nobody else either.
+    # Nor by another spelling, nor by anybody else.
+    assert password_links.TOO_MANY in invite(email="victim+1@example.com").content.decode()
+    assert password_links.TOO_MANY in invite(email='"victim"@example.com').content.decode()
     other = invite(by=globex.owner, organization=globex.organization, email="victim@example.com")
     assert password_links.TOO_MANY in other.content.decode()
     assert (Invitation.objects.count(), len(mail.outbox)) == (0, lockout.LINKS_OF_NAME)

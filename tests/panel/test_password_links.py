@@ -124,6 +124,18 @@ def test_requests_are_limited(mailing, ann):
     assert enters("ann", PASSWORD)
 
 
+def test_accounts_with_one_address_get_one_e_mail_with_their_links(mailing, ann):
+    for number in range(4):
+        make_person(f"ann-{number}", email="ann@example.com")
+    for _ in range(lockout.LINKS_OF_NAME + 1):
+        ask("ann@example.com")
+    assert len(mail.outbox) == lockout.LINKS_OF_NAME
+    links = re.findall(r"https://panel\.example(/\S+)", mail.outbox[-1].body)
+    assert len(links) == 5
+    assert set_password(links[-1], Client()).status_code == 302
+    assert (enters("ann-3", NEW), enters("ann", PASSWORD)) == (True, True)
+
+
 def test_without_a_mail_server_it_says_so(ann, settings):
     settings.EMAIL_HOST = ""
     for response in (Client().get(ASK), ask("ann@example.com")):
