@@ -4,11 +4,11 @@ A scope's events are grouped once, at its finest grain, as rows with a column pe
 """
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from stats import kinds
-from stats.counts.buckets import Grain
+from stats.counts.buckets import Grain, first_day_of_month
 
 COUNTERS = kinds.COLUMNS
 # What happened to attempts at receivers, and what receivers explain.
@@ -198,20 +198,33 @@ def differences_from_events(scope: Scope, grain: Grain, events: str, *, first: i
     return _difference(scope, grain, group_events(scope, grain, events), f"bucket BETWEEN {first} AND {last}")
 
 
-def differences_from_finer(scope: Scope, grain: Grain, finer: Grain, buckets: Iterable[int]) -> str:
+def differences_from_finer(scope: Scope, grain: Grain, finer: Grain, buckets: Collection[int]) -> str:
     """Return the SELECT of what a tier should be, by a finer tier, minus what it is, for these buckets."""
     wanted = ", ".join(str(int(bucket)) for bucket in buckets)
-    join, bucket = "", "0"
+    join, bucket, within = "", "0", "true"
     match grain, finer:
         case Grain.MONTH, Grain.DAY:
             join, bucket = " JOIN stats_day ON stats_day.day = bucket", "stats_day.month"
+            within = _within((first_day_of_month(month), first_day_of_month(month + 1)) for month in buckets)
         case Grain.YEAR, Grain.MONTH:
             bucket = "bucket / 12"
+            within = _within((year * 12, year * 12 + 12) for year in buckets)
     truth = (
         f"SELECT {bucket} AS bucket, {scope.columns}, {scope.sums} FROM {scope.table}{join}"
-        f" WHERE grain = {finer:d} AND {bucket} IN ({wanted}) GROUP BY 1, {scope.columns}"
+        f" WHERE grain = {finer:d} AND {bucket} IN ({wanted}) AND ({within}) GROUP BY 1, {scope.columns}"
     )
     return _difference(scope, grain, truth, f"bucket IN ({wanted})")
+
+
+def _within(spans: Iterable[tuple[int, int]]) -> str:
+    """Return the condition that a bucket is in one of these spans (half-open, in order), neighbours as one: the finer tier is
+    read by its key then, and not as a whole, which grows with every day that was ever counted."""
+    joined: list[tuple[int, int]] = []
+    for first, end in spans:
+        if joined and joined[-1][1] == first:
+            first = joined.pop()[0]
+        joined.append((first, end))
+    return " OR ".join(f"bucket >= {first:d} AND bucket < {end:d}" for first, end in joined)
 
 
 def add_differences(scope: Scope, differences: str) -> str:
