@@ -1,4 +1,4 @@
-"""The fixed data of the statistics' measurements: 2,000 servers (Zipf 0.9), 5,000 addresses in 500 pools, 12,000 domains."""
+"""The data of the statistics' measurements: 2,000 servers (Zipf 0.9), 5,000 addresses in 500 pools, 12,000 domains."""
 
 import datetime
 import random
@@ -31,13 +31,13 @@ DAY_MS = 86_400_000
 class Platform:
     """One organization that has it all, made without the servers' acts: keys and audit entries are not what is measured."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, servers: int = SERVERS, addresses: int = ADDRESSES, pools: int = POOLS) -> None:
         if not Organization.objects.filter(permalink=PERMALINK).exists():
-            _make()
+            _make(servers, addresses, pools)
         self.organization = Organization.objects.get(permalink=PERMALINK)
         self.servers = list(Server.objects.filter(organization=self.organization).order_by("pk"))
         self.addresses = list(IPAddress.objects.filter(ipv4__startswith="10.77.").order_by("pk"))
-        self.weights = list(accumulate((rank + 1) ** -0.9 for rank in range(SERVERS)))
+        self.weights = list(accumulate((rank + 1) ** -0.9 for rank in range(servers)))
 
     def rows(self, day: int, number: int, *, seed: int) -> Iterator[Row]:
         """Yield rows as validation makes them, spread over a day, in no order."""
@@ -47,7 +47,7 @@ class Platform:
         start = day * DAY_MS
         for first in range(0, number, 10_000):
             size = min(10_000, number - first)
-            for index, which in enumerate(chance.choices(range(SERVERS), cum_weights=self.weights, k=size), first):
+            for index, which in enumerate(chance.choices(range(len(servers)), cum_weights=self.weights, k=size), first):
                 pk, server_uuid = servers[which]
                 at = start + int(chance.random() * DAY_MS)
                 part = int(chance.random() * 1000)
@@ -57,7 +57,7 @@ class Platform:
                     ),
                     at // 60_000,
                     pk,
-                    addresses[(which * 7 + part * 13) % ADDRESSES],
+                    addresses[(which * 7 + part * 13) % len(addresses)],
                     which * DOMAINS_A_SERVER + part % DOMAINS_A_SERVER + 1,
                     which * SENDERS_A_SERVER + part % SENDERS_A_SERVER + 1,
                     part % 12,
@@ -79,11 +79,11 @@ class Platform:
                 "type": KIND_WORDS[part % len(KIND_WORDS)],
                 "at": _iso(start + chance.random() * 86_400),
                 "server": names[which],
-                "ip": addresses[(which * 7 + part * 13) % ADDRESSES],
+                "ip": addresses[(which * 7 + part * 13) % len(addresses)],
                 "from": f"news{part % SENDERS_A_SERVER}@domain{part % DOMAINS_A_SERVER}.server{which}.example",
                 "to": f"reader{index}@{('gmail.com', 'yahoo.fr', 'example.net', 'hotmail.com')[part % 4]}",
             }
-            for index, which in enumerate(chance.choices(range(SERVERS), cum_weights=self.weights, k=number))
+            for index, which in enumerate(chance.choices(range(len(names)), cum_weights=self.weights, k=number))
             for part in (int(chance.random() * 1000),)
         ]
 
@@ -93,20 +93,22 @@ def _failure(kind: int, part: int) -> tuple[int, int, int]:
     return (part % 16 + 1, part % 12, part % 300 + 1) if kind in REPLIED else (0, part % 12, 0)
 
 
-def _make() -> None:
+def _make(servers: int, addresses_: int, pools_: int) -> None:
     organization = create_organization(at=timezone.now(), name="Statistics", permalink=PERMALINK, actor=Actor.system())
     Server.objects.bulk_create(
         Server(organization=organization, name=f"server {number}", permalink=f"server-{number}")
-        for number in range(SERVERS)
+        for number in range(servers)
     )
-    rows = [NewAddress(ipv4=f"10.77.{number >> 8}.{number & 255}", hostname="a.example") for number in range(ADDRESSES)]
+    rows = [
+        NewAddress(ipv4=f"10.77.{number >> 8}.{number & 255}", hostname="a.example") for number in range(addresses_)
+    ]
     addresses = create_many(rows, actor=Actor.system())
     pools = IPPool.objects.bulk_create(
-        IPPool(namespace=organization.uuid, name=f"pool {number}") for number in range(POOLS)
+        IPPool(namespace=organization.uuid, name=f"pool {number}") for number in range(pools_)
     )
     OrganizationPool.objects.bulk_create(OrganizationPool(organization=organization, pool=pool) for pool in pools)
     IPPoolMember.objects.bulk_create(
-        IPPoolMember(pool=pools[number % POOLS], ip_address=address) for number, address in enumerate(addresses)
+        IPPoolMember(pool=pools[number % pools_], ip_address=address) for number, address in enumerate(addresses)
     )
 
 
