@@ -2,7 +2,7 @@
 
 The last 35 days are written first and the database copied; then the 330 days before them are written. So both have the same
 "now", and what is asked of them has the same answer for any time that both have. Turns go to the one and the other in
-alternation. SLUICE_BENCH_YEAR=100000000 takes 100 million events: some 40 GB of disk below TMPDIR.
+alternation. BENCH_YEAR=100000000 takes 100 million events: some 40 GB of disk below TMPDIR.
 """
 
 import datetime
@@ -26,7 +26,7 @@ from tests.benchmarks.ratios import Ratio
 from tests.benchmarks.stats_data import Platform, empty, today
 from tests.benchmarks.year_data import Copies, Year, counted
 
-EVENTS = int(os.environ.get("SLUICE_BENCH_YEAR", "1000000"))
+EVENTS = int(os.environ.get("BENCH_YEAR", "1000000"))
 DAYS, RECENT_DAYS, WEEK = 365, 35, 7
 SERVERS, ADDRESSES, POOLS = 200, 500, 50
 MONTH = 30
