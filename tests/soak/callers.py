@@ -18,7 +18,8 @@ MIX = {
     "show a server, with stats": 25,
     "list pools, with stats": 10,
     "list addresses (GreenArrow)": 10,
-    "effective limits (GreenArrow)": 15,
+    "show an address (GreenArrow)": 5,
+    "effective limits (GreenArrow)": 10,
     "e-mail stats": 5,
     "create a server": 6,
     "delete a server": 6,
@@ -76,6 +77,8 @@ class Caller(threading.Thread):
                 self.postal(name, "servers/email-stats", {"start_date": today, "end_date": today})
             case "list addresses (GreenArrow)":
                 self.greenarrow(name, "GET", "ip_addresses?page=0&page_size=50")
+            case "show an address (GreenArrow)":
+                self.greenarrow(name, "GET", f"ip_addresses/{self.address}")
             case "effective limits (GreenArrow)":
                 self.greenarrow(name, "GET", f"ip_addresses/{self.address}/effective_limits?domain=gmail.com")
             case "change an address (GreenArrow)":
