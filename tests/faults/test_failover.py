@@ -26,17 +26,25 @@ RECOVERED_WITHIN, COUNTED_WITHIN = 30, 60
 
 
 @contextlib.contextmanager
-def pair(*, is_remote: bool = False) -> Iterator[tuple[Installation, standby.Standby, cut_off.Machine | None]]:
-    """Three web processes that know both servers, of which one waits with each commit for the other."""
+def pair(
+    *, is_remote: bool = False, apart: bool = False
+) -> Iterator[tuple[Installation, standby.Standby, cut_off.Machine | None]]:
+    """Three web processes that know both servers, of which one waits with each commit for the other.
+
+    `apart`: both have the statistics, and the configuration is in a third one that stays.
+    """
     with contextlib.ExitStack() as stack:
-        places = stack.enter_context(servers.running())
-        folder, first = Path(places["SLUICE_DATA_DIR"]).parent, places["DATABASE_URL"]
-        with standby.running(folder, first) as second:
+        places = stack.enter_context(servers.running(apart=apart))
+        folder, name = Path(places["SLUICE_DATA_DIR"]).parent, "STATS_DATABASE_URL" if apart else "DATABASE_URL"
+        first = places[name]
+        with standby.running(folder / servers.STATS if apart else folder, first) as second:
             second.make_synchronous()
             machine = stack.enter_context(cut_off.machine(urlsplit(first).port or 0)) if is_remote else None
             primary = machine.address if machine else ("127.0.0.1", urlsplit(first).port)
-            # The standby is the replica, too, until it is the primary.
-            urls = {"DATABASE_URL": with_both(first, primary, second.url), "DATABASE_REPLICA_URL": second.url}
+            urls = {name: with_both(first, primary, second.url)}
+            if not apart:
+                # The standby is the replica, too, until it is the primary.
+                urls["DATABASE_REPLICA_URL"] = second.url
             with running(folder, on={**places, **urls, "WEB_CONCURRENCY": "3"}) as installation:
                 yield installation, second, machine
 
@@ -80,9 +88,10 @@ def lose_the_primary(
     assert [each.poll() for each in processes] == [None] * len(processes), "something ended"
 
 
-def test_a_killed_primary_loses_nothing_and_its_standby_goes_on() -> None:
-    with pair() as (installation, second, _):
-        primary = cluster.postmaster(installation.folder)
+@pytest.mark.parametrize("apart", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_killed_primary_loses_nothing_and_its_standby_goes_on(*, apart: bool) -> None:
+    with pair(apart=apart) as (installation, second, _):
+        primary = cluster.postmaster(installation.folder / servers.STATS if apart else installation.folder)
 
         def kill() -> None:
             os.kill(primary, signal.SIGQUIT)
