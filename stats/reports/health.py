@@ -2,11 +2,13 @@
 
 import datetime
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, Min, Q, Subquery, Sum
+from django.db.models import Count, Min, Q, QuerySet, Subquery, Sum
 
+from core.compiled import Compiled
 from stats.ledger import outbox
-from stats.ledger.database import IS_APART
+from stats.ledger.database import ALIAS, IS_APART
 from stats.models import Batch, RollupRun
 
 # The fold runs every few seconds: a batch that has waited this long waits for a worker that does not come.
@@ -29,11 +31,9 @@ class Lag:
 
 def lag(now: datetime.datetime) -> Lag:
     """Return the lag of the counts; one query over open batches."""
-    open_ = Batch.objects.filter(folded_at=None).aggregate(
-        batches=Count("id"), events=Sum("event_count"), oldest=Min("received_at")
-    )
-    waited = (now - open_["oldest"]).total_seconds() if open_["oldest"] else 0.0
-    return Lag(open_["batches"], open_["events"] or 0, max(0.0, waited))
+    batches, events, oldest = _OPEN.first(using=ALIAS) or (0, 0, None)
+    waited = (now - oldest).total_seconds() if oldest else 0.0
+    return Lag(batches, events or 0, max(0.0, waited))
 
 
 def problems(now: datetime.datetime) -> list[str]:
@@ -60,8 +60,25 @@ def problems(now: datetime.datetime) -> list[str]:
 
 def _latest_runs() -> dict[str, RollupRun]:
     """Return the last run of each kind, by one query."""
+    found = (RollupRun(**dict(zip(_OF_RUN, row, strict=True))) for row in _LATEST.all(using=ALIAS))
+    return {run.kind: run for run in found}
+
+
+def _latest() -> QuerySet[Any, tuple[Any, ...]]:
     wanted = Q()
     for kind in RollupRun.Kind:
         runs = RollupRun.objects.filter(kind=kind).order_by("-started_at", "-id")
         wanted |= Q(pk=Subquery(runs.values("pk")[:1]))
-    return {run.kind: run for run in RollupRun.objects.filter(wanted)}
+    return RollupRun.objects.filter(wanted).values_list(*_OF_RUN)
+
+
+def _open() -> QuerySet[Any, tuple[Any, ...]]:
+    # By a column that is the same in all rows: there is one group, or none.
+    grouped = Batch.objects.filter(folded_at=None).order_by().values("folded_at")
+    sums = {"batches": Count("id"), "events": Sum("event_count"), "oldest": Min("received_at")}
+    return grouped.annotate(**sums).values_list(*sums)
+
+
+# The front page asks both each time.
+_OF_RUN = ("id", "kind", "outcome", "started_at", "rows", "detail")
+_LATEST, _OPEN = Compiled((), _latest), Compiled((), _open)
