@@ -5,7 +5,7 @@ from importlib import import_module
 from celery import shared_task
 from django.conf import settings
 
-from core import password_links
+from core import address_links, password_links
 from core.models import User
 
 
@@ -20,6 +20,13 @@ def send_password_link(user_id: int) -> None:
     """Send a link to set a password. Nothing, if the account was deactivated meanwhile."""
     if user := User.objects.filter(pk=user_id, is_active=True).first():
         password_links.send(user)
+
+
+@shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)
+def send_address_link(user_id: int, email: str) -> None:
+    """Send a link to confirm a new address. Nothing, if the account was deactivated meanwhile."""
+    if user := User.objects.filter(pk=user_id, is_active=True).first():
+        address_links.send(user, email)
 
 
 @shared_task(autoretry_for=(OSError,), retry_backoff=30, max_retries=5)

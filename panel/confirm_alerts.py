@@ -24,7 +24,9 @@ def confirm_alerts(request: HttpRequest, token: str) -> HttpResponse:
         if request.method == "POST":
             channel = confirming.confirm_by_link(token=token, at=timezone.now())
     except NotFound as refusal:
-        return TemplateResponse(
-            request, "panel/confirm_alerts.html", {**context, "problem": refusal.message}, status=404
-        )
-    return TemplateResponse(request, "panel/confirm_alerts.html", context | {"channel": channel})
+        return TemplateResponse(request, "panel/confirm_link.html", {**context, "problem": refusal.message}, status=404)
+    whose = channel.organization.permalink if channel.organization is not None else "the platform"
+    context["question"] = f"Do you want alerts of {whose} to be sent to {channel.shown_target}?"
+    if not channel.is_unconfirmed:
+        context["done"] = f"Alerts of {whose} are sent to {channel.shown_target}"
+    return TemplateResponse(request, "panel/confirm_link.html", context)

@@ -23,7 +23,7 @@ from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidget
 
 from alerts import reports
-from core import lockout, second_factor, users
+from core import address_links, lockout, password_links, second_factor, users
 from core.audit import Actor, record
 from core.clients import client_address
 from core.errors import Refused
@@ -149,6 +149,7 @@ class Account(SiteMixin):
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [
             path("account/", self.admin_view(self.profile), name="account"),
+            path("account/confirm/<token>/", self.confirm_address, name="confirm_address"),
             path("account/reports/", self.admin_view(self.weekly_reports), name="weekly_reports"),
             path("account/second-factor/", self.admin_view(self.second_factor), name="second_factor"),
         ]
@@ -160,12 +161,19 @@ class Account(SiteMixin):
         shown = {name: getattr(user, name) for name in ("first_name", "last_name", "email", "time_zone")}
         form = ProfileForm(request.POST or None, initial=shown, user=user, address=client_address(request))
         if request.method == "POST" and form.is_valid():
+            given = dict(form.cleaned_data)
+            told = "Your account has been changed."
             try:
-                users.change_user(user=user, actor=Actor.of_user(user), **form.cleaned_data)
+                with transaction.atomic():
+                    if given["email"] not in ("", user.email) and password_links.is_possible():
+                        email = given.pop("email")
+                        address_links.request(user=user, email=email)
+                        told = f"A link was sent to {email}: it is your address when you have followed the link, within a day."
+                    users.change_user(user=user, actor=Actor.of_user(user), **given)
             except Refused as refusal:
                 errors.show(form, refusal)
             else:
-                messages.success(request, "Your account has been changed.")
+                messages.success(request, told)
                 return redirect("admin:account")
         context = {
             "title": "Your account",
@@ -177,6 +185,23 @@ class Account(SiteMixin):
             "identities": list(user.identities.all()) if settings.SLUICE_OIDC_ISSUER else [],
         }
         return self._page(request, "panel/account.html", context)
+
+    @method_decorator(never_cache)
+    def confirm_address(self, request: HttpRequest, token: str) -> HttpResponse:
+        """The page behind the link to a new address, without signing in. It asks first: programs open links, too."""
+        context: dict[str, Any] = {**self.each_context(request), "title": "Your e-mail address"}
+        request.current_app = self.name
+        try:
+            user, email = address_links.of_token(token)
+            if request.method == "POST":
+                address_links.confirm(token)
+                context["done"] = f"{email} is the address of your account now"
+            context["question"] = f"Is {email} to be the address of the account {user.get_username()}?"
+        except Refused as refusal:
+            return TemplateResponse(
+                request, "panel/confirm_link.html", {**context, "problem": refusal.message}, status=404
+            )
+        return TemplateResponse(request, "panel/confirm_link.html", context)
 
     def weekly_reports(self, request: HttpRequest) -> HttpResponse:
         """Stop or resume the weekly reports of one of the user's organizations."""

@@ -23,7 +23,7 @@ from tests.watched import digest
 SET_UP = "/admin/account/second-factor/"
 # Open to everybody, signed in or not.
 OPEN = {"login", "login_code", "admin_password_reset", "password_reset_confirm"}
-OPEN |= {"single_sign_on", "single_sign_on_callback", "invitation"}
+OPEN |= {"single_sign_on", "single_sign_on_callback", "invitation", "confirm_address"}
 
 
 @pytest.fixture

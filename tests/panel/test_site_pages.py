@@ -25,9 +25,9 @@ OPEN = {
 }  # fmt: skip
 # Opened from another page or by a link, and from no entry of the sidebar.
 WITHIN = {
-    "alerts", "answer_invitation", "app_list", "autocomplete", "explorer_file", "invitation", "leave_organization", "linking",
-    "login", "login_code", "logout", "new_customer", "saved_filters", "single_sign_on", "single_sign_on_callback", "usage_file",
-    "view_on_site", "weekly_reports",
+    "alerts", "answer_invitation", "app_list", "autocomplete", "confirm_address", "explorer_file", "invitation",
+    "leave_organization", "linking", "login", "login_code", "logout", "new_customer", "saved_filters", "single_sign_on",
+    "single_sign_on_callback", "usage_file", "view_on_site", "weekly_reports",
 }  # fmt: skip
 # Another one each time, for the same person.
 NEVER_THE_SAME = {"second_factor"}

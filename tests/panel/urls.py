@@ -51,7 +51,7 @@ def _patterns(patterns: list[URLPattern | URLResolver], *, in_admin: bool) -> It
 # What a page is asked for, where it says nothing without.
 ASKED = {"search": {"s": "more"}, "ippools_ipaddress_limits": {"domain": "gmail.com"}}
 # A link that is no longer valid; a valid one has tests of its own.
-ARGUMENTS = {"password_reset_confirm": ["MQ", "used-token"], "invitation": ["used-token"]}
+ARGUMENTS = {"password_reset_confirm": ["MQ", "used-token"], "invitation": ["used-token"], "confirm_address": ["old"]}
 AUTOCOMPLETE = {"app_label": "servers", "model_name": "credential", "field_name": "server", "term": ""}
 # Django's redirect to a record's own site, which no record has.
 NO_PAGES = ("view_on_site",)
