@@ -14,6 +14,7 @@ from alerts import channels, confirming
 from alerts.conditions import CONDITIONS
 from alerts.models import Channel, Message
 from core import password_links
+from core.errors import Conflict
 from panel.filters import RecordFilter
 from panel.forms.base import ActingForm
 from panel.forms.fields import select, text_input, time_zone_field
@@ -81,6 +82,17 @@ class ChannelForm(ActingForm):
         if not values.get("target"):
             values.pop("target", None)
         return channels.change_channel(channel=self.instance, actor=self.actor, **values)
+
+
+class ConfirmForm(ActForm):
+    """The address that is confirmed, as it was shown: the organization can enter another at any time."""
+
+    address = forms.CharField(required=False, label="E-mail address", widget=text_input(readonly=True))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.record is not None:
+            self.initial.setdefault("address", self.record.shown_target)
 
 
 @admin.register(Channel)
@@ -184,8 +196,11 @@ class ChannelAdmin(TenantAdmin):
         description="Alerts are sent to the address without asking its mailbox. Do so only if you know that it wants them.",
         icon="mark_email_read",
         permission="confirm",
+        form=ConfirmForm,
         fits=lambda record: record.is_unconfirmed,
     )
     def confirm(self, request: HttpRequest, record: Channel, form: ActForm) -> str:
+        if form.cleaned_data["address"] != record.shown_target:
+            raise Conflict("The channel has another address by now: open this again to see it")
         confirming.confirm(channel=record, at=timezone.now(), actor=actor_of(request))
         return f"{record.shown_target} is confirmed."

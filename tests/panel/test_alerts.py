@@ -105,7 +105,13 @@ def test_an_operator_adds_a_channel_and_sends_a_test(acme, root):
         client.post(path, {"_form_submitted": "on"})
     assert not Message.objects.exists()
     assert "Confirm without a link" not in page
-    root.post(confirm, {"_form_submitted": "on"})
+    assert 'value="night@example.com"' in root.get(confirm).content.decode()
+    # What was shown is confirmed, not what the organization has put in its place meanwhile.
+    for shown in ({}, {"address": "dawn@example.com"}):
+        answer = root.post(confirm, {"_form_submitted": "on", **shown}).content.decode()
+        assert "The channel has another address by now" in answer
+        assert Channel.objects.get(pk=channel.pk).is_unconfirmed
+    root.post(confirm, {"_form_submitted": "on", "address": "night@example.com"})
     client.post(send_test, {"_form_submitted": "on"})
     assert Message.objects.get().channel == channel
     assert "Test of an alert channel" in client.get(response.headers["Location"]).content.decode()
