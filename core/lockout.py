@@ -140,6 +140,17 @@ def count_invitation(*, address: str, organization_id: int | None) -> bool:
     )
 
 
+def count_address_link(*, address: str, user_id: int) -> bool:
+    """Count an e-mail that asks a mailbox whether it is this account's, and return whether it may be sent.
+
+    By the account too: whoever has one could write to any number of mailboxes, once to each.
+    """
+    return (
+        _count(_counters(), _key("invitation", mailbox_of(address))) <= LINKS_OF_NAME
+        and _count_of_day(_key("daily address links", str(user_id))) <= DAILY_OF_NAME
+    )
+
+
 def count_test(*, address: str, organization_id: int) -> bool:
     """Count a test of an alert channel of this e-mail address, by an organization, and return whether it may be sent."""
     of_address = _count_of_day(_key("daily test", str(organization_id), mailbox_of(address)))

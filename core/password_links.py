@@ -4,6 +4,8 @@ A link holds Django's token of a password reset: it works once, for PASSWORD_RES
 change of the password or of the e-mail address. It replaces the password alone: a second factor is still asked for.
 """
 
+from collections.abc import Callable
+
 from celery import current_app
 from django.conf import settings
 from django.contrib.auth.tokens import default_token_generator
@@ -58,8 +60,13 @@ def count_invitation(address: str, organization_id: int | None) -> None:
 
     Raises Conflict where there were too many, or they cannot be counted.
     """
+    refuse_flood(lambda: lockout.count_invitation(address=address, organization_id=organization_id))
+
+
+def refuse_flood(count: Callable[[], bool]) -> None:
+    """Raise Conflict where the count of an e-mail says that it may not be sent, or it cannot be counted."""
     try:
-        is_within = lockout.count_invitation(address=address, organization_id=organization_id)
+        is_within = count()
     except (RedisError, OSError):
         # Without the counts none is sent.
         raise Conflict(OUT_OF_ORDER) from None

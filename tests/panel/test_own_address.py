@@ -7,7 +7,8 @@ from django.core import mail, signing
 from django.test import Client
 from django.urls import reverse
 
-from core import address_links, lockout, password_links
+from core import address_links, lockout, password_links, users
+from core.audit import Actor
 from core.models import AuditEntry, User
 from core.tasks import send_address_link
 from tests.panel.conftest import PASSWORD, sign_in
@@ -84,3 +85,35 @@ def test_no_mailbox_is_flooded(acme, change):
         change("victim@example.com")
     assert password_links.TOO_MANY in change("Victim@example.com").content.decode()
     assert len(mail.outbox) == lockout.LINKS_OF_NAME
+
+
+def test_a_link_ends_with_the_password_that_it_was_asked_for_with(acme, change):
+    """Whoever knew the password could give the account an address after it was changed, and then a password."""
+    change("thief@example.com")
+    users.set_password(user=acme.analyst, password="another long one", actor=Actor.of_user(acme.analyst))
+    assert Client().post(link()).status_code == 404
+    assert email_of(acme.analyst) == "old@example.com"
+
+
+def test_a_link_does_not_work_again_after_the_address_was_taken_back(acme, change):
+    change("thief@example.com")
+    used = link()
+    Client().post(used)
+    change("old@example.com")
+    Client().post(link())
+    assert email_of(acme.analyst) == "old@example.com"
+    assert Client().post(used).status_code == 404
+    assert email_of(acme.analyst) == "old@example.com"
+
+
+def test_other_changes_of_the_account_end_no_link(acme, change):
+    change("new@example.com")
+    users.change_user(user=acme.analyst, first_name="Ann", actor=Actor.of_user(acme.analyst))
+    assert Client().post(link()).status_code == 200
+    assert email_of(acme.analyst) == "new@example.com"
+
+
+def test_one_account_writes_to_few_mailboxes(acme, change):
+    pages = [change(f"stranger-{number}@example.com") for number in range(lockout.DAILY_OF_NAME + 2)]
+    assert len(mail.outbox) == lockout.DAILY_OF_NAME
+    assert password_links.TOO_MANY in pages[-1].content.decode()
