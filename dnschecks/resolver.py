@@ -53,7 +53,10 @@ FAILURES = frozenset({Outcome.TIMEOUT, Outcome.SERVER_FAILURE, Outcome.UNREACHAB
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one query. `raw` is the answer in master-file form, CNAMEs included; `detail` explains a failure."""
+    """The answer to one query. `raw` is the answer in master-file form, CNAMEs included; `detail` explains a failure.
+
+    `alias` is the target of a CNAME at the name itself; "" if there is none.
+    """
 
     name: str
     rdtype: str
@@ -61,6 +64,7 @@ class Answer:
     records: tuple[Rdata, ...] = ()
     raw: str = ""
     detail: str = ""
+    alias: str = ""
 
     @property
     def is_failure(self) -> bool:
@@ -133,16 +137,17 @@ class Resolver:
         # Recursive servers follow CNAMEs; one that is only authoritative leaves the last step to us.
         raw: list[str] = []
         visited: set[str] = set()
-        current = name
+        current, alias = name, ""
         while True:
             visited.add(current)
             answer, next_name = self._once(current, rdtype)
+            alias = alias or answer.alias
             if answer.raw:
                 raw.append(answer.raw)
             if next_name is None:
-                return Answer(name, rdtype, answer.outcome, answer.records, "\n".join(raw), answer.detail)
+                return Answer(name, rdtype, answer.outcome, answer.records, "\n".join(raw), answer.detail, alias)
             if next_name in visited or len(visited) > CHAIN_LIMIT:
-                return Answer(name, rdtype, Outcome.CNAME_LOOP, raw="\n".join(raw))
+                return Answer(name, rdtype, Outcome.CNAME_LOOP, raw="\n".join(raw), alias=alias)
             current = next_name
 
     def _once(self, name: str, rdtype: str) -> tuple[Answer, str | None]:
@@ -163,7 +168,9 @@ class Resolver:
         except dns.resolver.NXDOMAIN as error:
             # dnspython 2.9 gives this method no types.
             response = error.response(question)  # type: ignore[no-untyped-call]
-            return Answer(name, rdtype, Outcome.NO_NAME, raw=_raw(response)), None
+            return Answer(
+                name, rdtype, Outcome.NO_NAME, raw=_raw(response), alias=_alias(question, rdtype, response)
+            ), None
         except dns.resolver.LifetimeTimeout:
             detail = "no answer in time" if self.remaining() else self.limit_reached()
             return Answer(name, rdtype, Outcome.TIMEOUT, detail=detail), None
@@ -171,14 +178,14 @@ class Resolver:
             return _failure(name, rdtype, error), None
         except (dns.exception.DNSException, OSError) as error:
             return Answer(name, rdtype, Outcome.SERVER_FAILURE, detail=_sentence(error)), None
-        raw = _raw(found.response)
+        raw, alias = _raw(found.response), _alias(question, rdtype, found.response)
         if found.rrset is not None:
-            return Answer(name, rdtype, Outcome.FOUND, tuple(found.rrset), raw), None
+            return Answer(name, rdtype, Outcome.FOUND, tuple(found.rrset), raw, alias=alias), None
         target = host_text(found.canonical_name)
         server_followed = bool(found.response.flags & dns.flags.RA)
         if target == name or server_followed:
-            return Answer(name, rdtype, Outcome.NO_DATA, raw=raw), None
-        return Answer(name, rdtype, Outcome.NO_DATA, raw=raw), target
+            return Answer(name, rdtype, Outcome.NO_DATA, raw=raw, alias=alias), None
+        return Answer(name, rdtype, Outcome.NO_DATA, raw=raw, alias=alias), target
 
     def limit_reached(self) -> str:
         """Return which limit ended the check."""
@@ -213,6 +220,13 @@ def _stub(servers: list[str]) -> dns.resolver.Resolver:
 def _dns_name(text: str) -> dns.name.Name:
     # Built from labels, not parsed: in an SPF macro's result a backslash is a byte like any other.
     return dns.name.Name([*(label.encode("utf-8") for label in text.split(".")), b""])
+
+
+def _alias(question: dns.name.Name, rdtype: str, response: dns.message.Message) -> str:
+    for each in response.answer:
+        if rdtype != "CNAME" and each.rdtype == dns.rdatatype.CNAME and each.name == question:
+            return host_text(each[0].target)
+    return ""
 
 
 def _raw(response: dns.message.Message) -> str:

@@ -17,10 +17,23 @@ def costs(name: str, resolver: Resolver) -> list[tuple[str, int]]:
     return [] if record is None else walk.terms(record, (name,))
 
 
+def circular(name: str, resolver: Resolver) -> str:
+    """Return the term of the domain's record that leads to a record that includes itself; "" if there is none."""
+    walk = _Walk(resolver)
+    record = walk.record(name)
+    for term, target in [] if record is None else walk.leading(record):
+        walk.below(target, (name,))
+        if walk.is_circular:
+            return term
+    return ""
+
+
 class _Walk:
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
         self.left = MOST_RECORDS
+        # Whether a record was met again below itself.
+        self.is_circular = False
 
     def record(self, name: str) -> Record | None:
         if not self.left:
@@ -39,8 +52,15 @@ class _Walk:
             if each.name in _LOOKING_UP
         ]
         # A redirect counts only where no `all` comes before it (6.1).
-        if record.redirect is not None and not any(each.name == "all" for each in record.mechanisms):
+        if record.redirect is not None and not _has_all(record):
             found.append((f"redirect={record.redirect.text}", 1 + self.below(record.redirect, above)))
+        return found
+
+    def leading(self, record: Record) -> list[tuple[str, MacroString | None]]:
+        """Return the terms that lead to other records, with their targets."""
+        found = [(each.text, each.target) for each in record.mechanisms if each.name == "include"]
+        if record.redirect is not None and not _has_all(record):
+            found.append((f"redirect={record.redirect.text}", record.redirect))
         return found
 
     def below(self, target: MacroString | None, above: tuple[str, ...]) -> int:
@@ -48,5 +68,10 @@ class _Walk:
         if target is None or not all(isinstance(piece, str) for piece in target.pieces):
             return 0
         name = target.expand_to_name(str).lower()
+        self.is_circular = self.is_circular or name in above
         record = None if name in above else self.record(name)
         return 0 if record is None else sum(cost for _, cost in self.terms(record, (*above, name)))
+
+
+def _has_all(record: Record) -> bool:
+    return any(each.name == "all" for each in record.mechanisms)

@@ -9,6 +9,7 @@ from dnschecks import dkim
 from dnschecks.findings import Finding, Findings, failed, invalid, missing, ok
 from dnschecks.near_misses import special_fault, token_fault, unwrapped
 from dnschecks.resolver import Resolver
+from servers.dns_beside import barred, beside_cname, is_of_wildcard
 from servers.dns_dmarc import check_dmarc
 from servers.dns_doubled import doubled
 from servers.dns_phrases import listed, shown, why_none
@@ -25,7 +26,8 @@ TESTING = (
 
 def examine(expected: Expected, resolver: Resolver) -> Findings:
     """Return a finding for each of CHECKS."""
-    return {check: EXAMINERS[check](expected, resolver) for check in CHECKS}
+    findings = {check: EXAMINERS[check](expected, resolver) for check in CHECKS}
+    return {check: beside_cname(finding, check, expected, resolver) for check, finding in findings.items()}
 
 
 def check_verification(expected: Expected, resolver: Resolver) -> Finding:
@@ -106,15 +108,15 @@ def check_return_path(expected: Expected, resolver: Resolver) -> Finding:
             return invalid(f"The CNAMEs of {expected.return_path_name} form a loop. {publish}", *seen)
     if len(seen) == 1:
         addresses = [address for rdtype in ("A", "AAAA") for address in resolver.ask(name, rdtype).addresses]
-        if addresses:
+        if addresses and not is_of_wildcard(resolver.ask(name, "A"), resolver):
             return invalid(
                 f"{expected.return_path_name} answers with an address ({listed(addresses)}) instead of a CNAME: it has "
                 "address records, or the DNS provider proxies it. Remove the records, or disable the proxy "
                 f"(“DNS only”). {publish}",
                 *seen,
             )
-        elsewhere = doubled(expected.return_path_name, expected.name, resolver)
-        return missing(f"{why_none(seen[0], 'CNAME')} {elsewhere}{publish}", *seen)
+        found = barred(name, resolver) or doubled(expected.return_path_name, expected.name, resolver)
+        return missing(f"{why_none(seen[0], 'CNAME')} {found}{publish}", *seen)
     return invalid(f"{expected.return_path_name} leads to {name}. {publish}", *seen)
 
 

@@ -70,13 +70,13 @@ def _applies(expected: Expected, inherited: Inherited) -> str:
 
 def _weakness(expected: Expected, own: dmarc.Policy, resolver: Resolver) -> str:
     """Return what to say of a subdomain's own record that undoes the policy above it."""
-    if own.p != "none" or expected.name.count(".") < 2:
+    if own.p == dmarc.POLICIES[-1] or expected.name.count(".") < 2:
         return ""
     above = discover(expected.name, resolver, exists=True).inherited
-    if above is None or strictness(above.policy) == 0:
+    if above is None or strictness(above.policy) <= strictness(own.p):
         return ""
     return (
-        f"Its own record (p=none) is weaker than the one at {above.name}, by which the policy would be {above.policy}: "
+        f"Its own record (p={own.p}) is weaker than the one at {above.name}, by which the policy would be {above.policy}: "
         f"remove it, or publish “p={above.policy}”."
     )
 

@@ -12,6 +12,8 @@ NAMED = 5
 def why_none(answer: Answer, what: str) -> str:
     """Return why there is no record."""
     match answer.outcome:
+        case Outcome.NO_NAME if answer.alias:
+            return f"{answer.name} is a CNAME to {answer.alias}, and that leads to no name that exists."
         case Outcome.NO_NAME:
             return f"The name {answer.name} does not exist."
         case Outcome.CNAME_LOOP:

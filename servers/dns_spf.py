@@ -6,7 +6,7 @@ from dnschecks import spf
 from dnschecks.findings import Finding, failed, invalid, missing, ok
 from dnschecks.near_misses import special_fault, spf_fault, spf_ignored
 from dnschecks.resolver import Answer, Resolver
-from dnschecks.spf_costs import costs
+from dnschecks.spf_costs import circular, costs
 from dnschecks.spf_record import is_record
 from servers.dns_phrases import listed, shown
 from servers.dns_records import Expected, spf_terms, spf_text
@@ -83,9 +83,11 @@ def _broken(expected: Expected, verdict: spf.Verdict, resolver: Resolver) -> str
         return verdict.reason
     terms = sorted(costs(expected.name, resolver), key=lambda each: -each[1])
     needed = listed(f"“{shown(term)}” {cost}" for term, cost in terms)
-    return (
-        f"{verdict.reason} ({needed}). Remove unused terms, or replace the largest term with its networks (ip4:, ip6:)"
-    )
+    advice = "Remove unused terms, or replace the largest term with its networks (ip4:, ip6:)"
+    if term := circular(expected.name, resolver):
+        # It would count without end, whatever the others need.
+        advice = f"Remove “{shown(term)}”: it leads to a record that includes itself"
+    return f"{verdict.reason} ({needed}). {advice}"
 
 
 def _verdicts(name: str, sendings: Sequence[tuple[str, str]], resolver: Resolver) -> list[tuple[str, spf.Verdict]]:

@@ -191,7 +191,11 @@ def test_a_wrong_proof_is_named(dns: LocalDNS) -> None:
                 "records, or the DNS provider proxies it. Remove the records, or disable the proxy (“DNS only”)."
             ),
         ),
-        ('rp.example.com. 60 IN TXT "x"', MISSING, "There is no CNAME at rp.example.com."),
+        (
+            'rp.example.com. 60 IN TXT "x"',
+            MISSING,
+            "There is no CNAME at rp.example.com. Remove its TXT records, because nothing can be beside a CNAME.",
+        ),
         ("rp.example.com. 60 IN CNAME rp.example.com.", INVALID, "The CNAMEs of rp.example.com form a loop."),
     ],
 )

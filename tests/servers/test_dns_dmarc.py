@@ -93,19 +93,20 @@ def test_a_name_that_does_not_exist_yet_has_a_policy_of_its_own(dns: LocalDNS) -
 
 
 def test_its_own_record_comes_first(dns: LocalDNS) -> None:
-    dns.load("\n".join([record(NAME, "v=DMARC1; p=quarantine"), record("example.com", "v=DMARC1; p=reject")]))
+    dns.load("\n".join([record(NAME, "v=DMARC1; p=quarantine"), record("example.com", "v=DMARC1; p=none")]))
     finding = check_dmarc(CHILD, Resolver())
     assert (finding.status, finding.warning) == (OK, "")
     assert finding.facts == {"in_force": "quarantine", "published": "v=DMARC1; p=quarantine"}
 
 
-def test_its_own_record_that_weakens_the_policy_is_told(dns: LocalDNS) -> None:
-    dns.load("\n".join([record(NAME, "v=DMARC1; p=none"), record("example.com", "v=DMARC1; p=reject")]))
+@pytest.mark.parametrize("own", ["none", "quarantine"])
+def test_its_own_record_that_weakens_the_policy_is_told(dns: LocalDNS, own: str) -> None:
+    dns.load("\n".join([record(NAME, f"v=DMARC1; p={own}"), record("example.com", "v=DMARC1; p=reject")]))
     finding = check_dmarc(CHILD, Resolver())
     assert (finding.status, finding.warning) == (
         OK,
         (
-            "Its own record (p=none) is weaker than the one at _dmarc.example.com, by which the policy would be reject: "
+            f"Its own record (p={own}) is weaker than the one at _dmarc.example.com, by which the policy would be reject: "
             "remove it, or publish “p=reject”."
         ),
     )
