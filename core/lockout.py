@@ -127,12 +127,17 @@ def count_notice(*, address: str, organization_id: int) -> bool:
 def count_invitation(*, address: str, organization_id: int | None) -> bool:
     """Count an invitation to an e-mail address, by an organization or the platform, and return whether it may be sent."""
     mailbox = mailbox_of(address)
-    of_address = _count(_counters(), _key("invitation", mailbox))
-    if organization_id is None:
-        return of_address <= LINKS_OF_NAME
-    of_organization = _count(_counters(), _key("invitations", str(organization_id)))
-    if of_address > LINKS_OF_NAME or of_organization > INVITATIONS_OF_ORGANIZATION:
+    of_organization = 0
+    if organization_id is not None:
+        # First: what is refused anyway counts against no mailbox, and leaves no entry for each that somebody makes up.
+        of_organization = _count(_counters(), _key("invitations", str(organization_id)))
+    if (
+        of_organization > INVITATIONS_OF_ORGANIZATION
+        or _count(_counters(), _key("invitation", mailbox)) > LINKS_OF_NAME
+    ):
         return False
+    if organization_id is None:
+        return True
     # Of this organization: no other keeps anybody from being invited for a day.
     return (
         _count_of_day(_key("daily invitation", str(organization_id), mailbox)) <= DAILY_OF_NAME
@@ -146,8 +151,8 @@ def count_address_link(*, address: str, user_id: int) -> bool:
     By the account too: whoever has one could write to any number of mailboxes, once to each.
     """
     return (
-        _count(_counters(), _key("invitation", mailbox_of(address))) <= LINKS_OF_NAME
-        and _count_of_day(_key("daily address links", str(user_id))) <= DAILY_OF_NAME
+        _count_of_day(_key("daily address links", str(user_id))) <= DAILY_OF_NAME
+        and _count(_counters(), _key("invitation", mailbox_of(address))) <= LINKS_OF_NAME
     )
 
 

@@ -1,6 +1,7 @@
 """Addresses of one mailbox count as one, whatever the spelling."""
 
 import pytest
+from django.core.cache import caches
 
 from core import lockout
 from core.mailboxes import mailbox_of
@@ -45,3 +46,16 @@ def test_no_spelling_gets_a_mailbox_more_mail():
     assert notices.count(True) == lockout.LINKS_OF_NAME
     # Links to set a password come all the same.
     assert lockout.count_link(address="v@example.com")
+
+
+def test_what_is_refused_anyway_counts_against_no_mailbox():
+    """Nor does it fill the cache of the lock-outs, whose entries are not evicted."""
+    for number in range(lockout.INVITATIONS_OF_ORGANIZATION):
+        assert lockout.count_invitation(address=f"{number}@example.com", organization_id=1)
+    for number in range(lockout.DAILY_OF_NAME):
+        assert lockout.count_address_link(address=f"other-{number}@example.com", user_id=1)
+    for _ in range(lockout.LINKS_OF_NAME + 1):
+        assert not lockout.count_invitation(address="victim@example.com", organization_id=1)
+        assert not lockout.count_address_link(address="victim@example.com", user_id=1)
+    assert caches["lockout"].get(lockout._key("invitation", "victim@example.com")) is None
+    assert lockout.count_invitation(address="victim@example.com", organization_id=2)
