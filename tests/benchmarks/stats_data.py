@@ -37,7 +37,7 @@ class Platform:
         self.organization = Organization.objects.get(permalink=PERMALINK)
         self.servers = list(Server.objects.filter(organization=self.organization).order_by("pk"))
         self.addresses = list(IPAddress.objects.filter(ipv4__startswith="10.77.").order_by("pk"))
-        self.weights = list(accumulate((rank + 1) ** -0.9 for rank in range(servers)))
+        self.weights = list(accumulate((rank + 1) ** -0.9 for rank in range(len(self.servers))))
 
     def rows(self, day: int, number: int, *, seed: int) -> Iterator[Row]:
         """Yield rows as validation makes them, spread over a day, in no order."""

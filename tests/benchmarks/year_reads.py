@@ -1,7 +1,6 @@
 """Every read of counts: each page of the panel and each request of Postal's API that asks a table of the statistics."""
 
 import statistics
-import time
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -23,7 +22,7 @@ from tests.benchmarks.year_data import Copies
 from tests.panel import urls
 
 ROUNDS = 11
-# Of those that seem to grow: fifteen milliseconds beside other programs are measured to a tenth no sooner.
+# Of those that seem to grow: some milliseconds beside other programs are measured to a tenth no sooner.
 ROUNDS_AGAIN = 41
 # Files of lists ask no statistics, and take long.
 LISTS = ("_export", "_export_rules", "_zone")
@@ -80,11 +79,9 @@ class Reader:
         times: dict[str, list[float]] = {name: [] for name in pair}
         for number in range(rounds + 1):
             for database in pair if number % 2 else reversed(pair):
-                with copies.at(database):
-                    cache.clear()
-                    began = time.perf_counter()
+                cache.clear()
+                with copies.timed(database, times[database]):
                     self.read(path)
-                    times[database].append((time.perf_counter() - began) * 1000)
         # The first round of each learns.
         short, long = (times[name][1:] for name in pair)
         growth = statistics.median(b / a for a, b in zip(short, long, strict=True))
