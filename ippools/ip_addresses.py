@@ -32,6 +32,7 @@ KIND = RuleSet.Kind.ADDRESS
 # What DNS is asked about: the address and the name that it says HELO with.
 SENDER = (*BOUND_AND_PUBLIC, "hostname")
 COLUMNS = ("name", *SENDER, "priority", "delivery_paused")
+NEEDED = ("name", "ipv4", "hostname", "template")
 
 
 class AddressFields(TypedDict, total=False):
@@ -63,6 +64,9 @@ def create(*, actor: Actor, faults: Faults | None = None, **given: Unpack[Addres
     faults = Faults() if faults is None else faults
     lock_addresses()
     address = IPAddress(kind=VirtualMTA.Kind.IP_ADDRESS)
+    for field in NEEDED:
+        if field not in given:
+            faults.add(field, "is required")
     columns = _validated(address, given, faults)
     drafts = validate_rules(given, [], kind=KIND, faults=faults)
     faults.refuse()

@@ -235,8 +235,8 @@ class IPAddressAdmin(AddressList, TenantAdmin):
             self,
             request,
             title="Import addresses",
-            help_text="Rows are matched by IPv4 address: existing addresses are changed, the others are created. "
-            "Pools are separated by semicolons; an organization's pool follows its permalink: acme/Transactional. "
+            help_text="Rows are matched by IPv4 address: existing addresses are changed, the others are created and need a "
+            "host name. Pools are separated by semicolons; an organization's pool follows its permalink: acme/Transactional. "
             "An empty cell keeps the value; none removes it. Where several records share a name, use the id: #12. "
             "An address can be on one node.",
             columns=address_file.COLUMNS,

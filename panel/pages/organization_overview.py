@@ -21,7 +21,18 @@ MONTHS = 12
 FILE_MONTHS = 60
 SHOWN = 20
 EXPLORED_DAYS = 30
-DAILY_COLUMNS = ("day", "time_zone", "incoming", "sent", "deferred", "bounced", "held", "spam", "complaint")
+DAILY_COLUMNS = (
+    "day",
+    "time_zone",
+    "begins_at",
+    "incoming",
+    "sent",
+    "deferred",
+    "bounced",
+    "held",
+    "spam",
+    "complaint",
+)
 USAGE_COLUMNS = ("month", "server", "permalink", "incoming", "sent", "deferred", "bounced", "held", "spam", "complaint")
 
 
@@ -78,11 +89,17 @@ def usage_rows(organization: Organization, now: datetime.datetime) -> Iterator[t
 
 
 def daily_rows(organization: Organization, now: datetime.datetime) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of the file of days, by the organization's time zone, the latest first."""
+    """Yield the rows of the file of days, by the organization's time zone, the latest first.
+
+    Each says when it begins: in a zone such as Asia/Kolkata, not at midnight, since whole hours of UTC are counted.
+    """
     servers = Server.objects.filter(organization=organization).values("pk")
-    days = usage.by_local_day(servers, zoneinfo.ZoneInfo(organization.time_zone), now)
+    zone = zoneinfo.ZoneInfo(organization.time_zone)
+    days = usage.by_local_day(servers, zone, now)
     for day in sorted(days, reverse=True):
-        yield (day.isoformat(), organization.time_zone, *(getattr(days[day], name) for name in DAILY_COLUMNS[2:]))
+        begins_at = usage.begins(day, zone).isoformat()
+        kinds = (getattr(days[day], name) for name in DAILY_COLUMNS[3:])
+        yield (day.isoformat(), organization.time_zone, begins_at, *kinds)
 
 
 def first_day(month: int) -> datetime.date:

@@ -42,7 +42,10 @@ class OrganizationForm(PreviewedForm):
 
     time_zone = time_zone_field()
     helps = {
-        "time_zone": "The time zone of the days in the daily usage file. Months, and the APIs, use UTC.",
+        "time_zone": (
+            "The time zone of the days in the daily usage file. They begin with a whole hour of UTC: in Asia/Kolkata, at 0:30. "
+            "Months, and the APIs, use UTC."
+        ),
         "requires_second_factor": "Members without a second factor are led to set one up and can do nothing else in the"
         " panel until then. Members who sign in by single sign-on are not asked for one here.",
         "allow_keyless_create": "Postal's servers/create works without a key: anyone with the organization's UUID can create"

@@ -31,7 +31,7 @@ def by_local_day(
 ) -> dict[datetime.date, Counts]:
     """Return the sum over these servers for each whole day of a time zone that hours are kept of, today included and last.
 
-    An hour belongs to the day in which it begins: where a zone is off by part of an hour, so are its days.
+    An hour belongs to the day in which it begins: where a zone is off by part of an hour, so are its days (`begins`).
     """
     first = (now - HOURS_KEPT).astimezone(zone).date() + datetime.timedelta(days=1)
     today = now.astimezone(zone).date()
@@ -44,6 +44,13 @@ def by_local_day(
         if day in found:
             found[day] += counts
     return found
+
+
+def begins(day: datetime.date, zone: datetime.tzinfo) -> datetime.datetime:
+    """Return when the first hour that counts for a day of a time zone begins: a whole hour of UTC, at or after midnight."""
+    midnight = datetime.datetime.combine(day, datetime.time.min, zone).astimezone(datetime.UTC)
+    whole = midnight.replace(minute=0, second=0, microsecond=0)
+    return (whole if whole == midnight else whole + datetime.timedelta(hours=1)).astimezone(zone)
 
 
 def busiest(server_ids: QuerySet[Any], month: int, *, limit: int) -> list[tuple[int, Counts]]:

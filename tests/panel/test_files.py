@@ -24,6 +24,7 @@ from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.counts.tiers import HOURS_KEPT
 from stats.models import ServerCount
+from stats.reports import usage
 from tests.panel.conftest import SYSTEM, sign_in
 from throttling import rule_sets
 from throttling.models import RuleSet, ThrottlingTemplate
@@ -134,6 +135,9 @@ def test_one_bad_line_imports_nothing_and_is_named(acme, platform, root):
         ("\n\nipv4,hostname\n1.2.3.4,a.example\n\n,,\n1.2.3.4,b.example", "line 7.ipv4 is already in line 4"),
         ("sep=|\nipv4|name\n", "line 1 sets a separator that is not a comma"),
         ('ipv4,priority\n1.2.3.4,"1,5"\n', "line 2.priority must be a whole number"),
+        # Of an address that is new, an empty cell has no value to keep.
+        ("ipv4,name,hostname\n192.0.2.1,x,\n192.0.2.77,y,\n192.0.2.78,z,h.example\n", "line 3.hostname is required"),
+        ("ipv4\n192.0.2.77\n", "line 2.hostname is required"),
         ("ipv4,hostname\nx,h.example.com\n", "line 2.ipv4 must be a valid dotted-decimal IPv4 address"),
         ('ipv4\n"unclosed', "The file is not CSV"),
         ("", "Choose a file, or paste its text."),
@@ -318,6 +322,24 @@ def test_usage_by_month_is_the_organizations_own_and_safe(acme, globex, platform
     assert sign_in(globex.owner).get(url).status_code in (302, 403, 404)
 
 
+@pytest.mark.parametrize(
+    ("zone", "day", "at"),
+    [
+        ("Asia/Kolkata", "2026-10-01", "2026-10-01T00:30:00+05:30"),
+        ("Asia/Kathmandu", "2026-10-01", "2026-10-01T00:45:00+05:45"),
+        ("Europe/Berlin", "2026-10-25", "2026-10-25T00:00:00+02:00"),
+        ("America/St_Johns", "2026-11-02", "2026-11-02T00:30:00-03:30"),
+        # Summer begins at midnight: there is none.
+        ("America/Santiago", "2026-09-06", "2026-09-06T01:00:00-03:00"),
+    ],
+)
+def test_a_day_of_usage_begins_with_a_whole_hour(zone, day, at):
+    begins = usage.begins(datetime.date.fromisoformat(day), zoneinfo.ZoneInfo(zone))
+    assert begins.isoformat() == at
+    before = begins.astimezone(datetime.UTC) - datetime.timedelta(hours=1)
+    assert before.astimezone(begins.tzinfo).date() < begins.date()
+
+
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
 def test_usage_by_day_is_by_the_organizations_time_zone(acme, globex, platform, zone):
     change_organization(at=timezone.now(), organization=acme.organization, time_zone=zone, actor=SYSTEM)
@@ -334,6 +356,7 @@ def test_usage_by_day_is_by_the_organizations_time_zone(acme, globex, platform, 
     oldest = (now - HOURS_KEPT).astimezone(zoneinfo.ZoneInfo(zone)).date() + datetime.timedelta(days=1)
     assert (rows[-1]["day"], len(rows)) == (f"{oldest:%Y-%m-%d}", (local.date() - oldest).days + 1)
     yesterday = local.date() - datetime.timedelta(days=1)
+    assert rows[0]["begins_at"] == midnight.isoformat()
     assert [(row["day"], row["time_zone"], row["sent"], row["bounced"]) for row in rows[:3]] == [
         (f"{local:%Y-%m-%d}", zone, "7", "1"),
         (f"{yesterday:%Y-%m-%d}", zone, "5", "1"),
