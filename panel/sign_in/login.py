@@ -107,6 +107,7 @@ class PasswordView(LoginView):
                 "next": self.get_success_url(),
             }
             return redirect("admin:login_code")
+        as_long_as_usual(self.request)
         return super().form_valid(form)
 
 
@@ -196,6 +197,7 @@ def _try_code(request: HttpRequest, user: User, code: str) -> str | None:
     if device is None:
         return WRONG_CODE
     pending = request.session[_PENDING]
+    as_long_as_usual(request)
     login(request, user, backend=BACKEND)
     note_second_factor(request, device)
     # Signing in may have begun a new session.
@@ -211,6 +213,11 @@ def _pending_user(request: HttpRequest) -> User | None:
     if user is None or not constant_time_compare(pending["hash"], user.get_session_auth_hash()):
         return None
     return user
+
+
+def as_long_as_usual(request: HttpRequest) -> None:
+    """Let the session that begins end when others do: one in which a sign-in by a provider was begun is a short one."""
+    request.session.set_expiry(None)
 
 
 def safe_next(request: HttpRequest, target: str) -> str:

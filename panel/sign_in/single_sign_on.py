@@ -38,6 +38,8 @@ logger = structlog.get_logger(__name__)
 
 # Who gave the password to link the account has so long to come back from the provider.
 LINK_WITHIN = datetime.timedelta(minutes=10)
+# What Authlib keeps of each sign-in that is begun, by the name of our client.
+_BEGUN = "_state_oidc_"
 _FLOW, _MAY_LINK_UNTIL = "sign_in.flow", "sign_in.may_link_until"
 
 
@@ -128,12 +130,16 @@ class SingleSignOn(SiteMixin):
             if not self.has_permission(request) or not _may_link(request):
                 return redirect("admin:account")
             flow = {"link": request.user.pk}
+        _forget_earlier(request)
         try:
             response = provider.begin(request, request.build_absolute_uri(reverse("admin:single_sign_on_callback")))
         except provider.ProviderFault as fault:
             return _failed(request, fault)
         flow["state"] = parse_qs(urlsplit(response["Location"]).query)["state"][0]
         request.session[_FLOW] = flow
+        if not request.user.is_authenticated:
+            # Anybody can begin: of those who do not come back, nothing stays for weeks.
+            request.session.set_expiry(LINK_WITHIN)
         return response
 
     @method_decorator(never_cache)
@@ -166,6 +172,12 @@ class SingleSignOn(SiteMixin):
         else:
             messages.success(request, f"You can sign in by {settings.SLUICE_OIDC_NAME} from now on.")
         return redirect("admin:account")
+
+
+def _forget_earlier(request: HttpRequest) -> None:
+    """Forget sign-ins of this session that were begun and not finished: each would stay in it for an hour."""
+    for name in [each for each in request.session.keys() if each.startswith(_BEGUN)]:  # noqa: SIM118 - no mapping
+        del request.session[name]
 
 
 def _may_link(request: HttpRequest) -> bool:

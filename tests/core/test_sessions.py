@@ -31,7 +31,9 @@ def test_it_reads_a_session(django_assert_num_queries):
     assert SessionStore(key)["name"] == "Bob"
 
 
-@pytest.mark.parametrize("key", [None, "", "short", "unknown-but-long-enough", "' OR 1=1 --"])
+@pytest.mark.parametrize(
+    "key", [None, "", "short", "unknown-but-long-enough", "' OR 1=1 --", "eight-or\x00more", "é" * 32]
+)
 def test_an_unknown_one_holds_nothing_and_loses_its_key(key):
     session = SessionStore(key)
     assert not list(session.keys())
@@ -45,3 +47,11 @@ def test_an_expired_one_holds_nothing_and_its_key_is_not_used_again():
     session["name"] = "Eve"
     session.save()
     assert session.session_key not in (None, key)
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/api/v1/servers/list"])
+def test_a_cookie_that_can_be_no_key_is_no_crash(client, path):
+    """In quotes, cookies have octal numbers: NUL, which PostgreSQL refuses, was a 500 with a long traceback, for anybody."""
+    client.cookies.load('sluice_session="abcdefgh\\000"')
+    assert client.cookies["sluice_session"].value == "abcdefgh\x00"
+    assert client.get(path).status_code < 500

@@ -8,11 +8,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 
 from core.models import User
+from panel.sign_in.single_sign_on import LINK_WITHIN
 from tests.oidc_provider import CLIENT_ID, SECRET, Key, document, encoded
+from tests.panel.conftest import PASSWORD
 from tests.panel.providers import INDEX, LOGIN, go, is_in, provider, running
 
 __all__ = ["provider", "running"]
@@ -91,6 +95,27 @@ def test_the_answer_belongs_to_the_session_that_asked_and_counts_once(acme, prov
     again = Client()
     again.cookies = attacker.cookies
     assert again.get(back).headers["Location"] == LOGIN
+
+
+def test_what_anybody_begins_stays_neither_long_nor_large(acme, provider):
+    client = Client()
+    sizes = []
+    for _ in range(12):
+        client.get(reverse("admin:single_sign_on"))
+        sizes.append(len(Session.objects.get().session_data))
+    # Authlib would keep each of them in the session for an hour.
+    assert max(sizes) < 2 * sizes[0]
+    assert Session.objects.get().expire_date <= timezone.now() + LINK_WITHIN
+    # Whoever then signs in, by either way, is not signed out so soon.
+    back = provider.sign_in(client.get(reverse("admin:single_sign_on")).headers["Location"], groups=["it"])
+    client.get(back)
+    assert is_in(client)
+    assert client.session.get_expiry_age() > LINK_WITHIN.total_seconds()
+    other = Client()
+    other.get(reverse("admin:single_sign_on"))
+    other.post(LOGIN, {"username": acme.operator.username, "password": PASSWORD})
+    assert is_in(other)
+    assert other.session.get_expiry_age() > LINK_WITHIN.total_seconds()
 
 
 @pytest.mark.parametrize(
