@@ -19,6 +19,7 @@ CLOCKS = {
 }
 # What is no edge and reads the clock all the same, because one moment cannot stand for the whole of its work.
 EXCEPT = {
+    "core/sessions.py": "Django's store has no argument for the moment at which a session is read",
     "dnschecks/sweep.py": "a sweep takes minutes, and claims each record at its own time",
     "dnschecks/round_robin.py": "a sweep takes minutes, and asks for what is due now",
     "nodes/waiting.py": "a request is held until something changes",
@@ -28,7 +29,11 @@ EXCEPT = {
 
 
 def is_edge(path: Path) -> bool:
-    return path.name == "tasks.py" or "commands" in path.parts or path.as_posix() == "api/requests.py"
+    return (
+        path.name == "tasks.py"
+        or not {"commands", "migrations"}.isdisjoint(path.parts)
+        or path.as_posix() == "api/requests.py"
+    )
 
 
 def reads_of(tree: ast.AST) -> list[int]:
