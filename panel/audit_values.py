@@ -11,7 +11,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
-from django.db.models import DateField, DateTimeField, ForeignKey
+from django.db.models import CharField, DateField, DateTimeField, ForeignKey, TextField
 from django.http import HttpRequest
 from django.utils import formats, timezone
 
@@ -164,6 +164,9 @@ class Reader:
             return str(word)
         if isinstance(field, DateField) and not isinstance(field, DateTimeField) and isinstance(value, str):
             return formats.date_format(datetime.date.fromisoformat(value), "DATE_FORMAT")
+        if isinstance(field, CharField | TextField) and isinstance(value, str):
+            # Somebody's own words, also where they read like a time.
+            return value or NOTHING
         return shown(value, self._nested)
 
     def _nested(self, name: str, value: Any) -> str | None:
@@ -218,7 +221,7 @@ def shown(value: Any, nested: Callable[[str, Any], str | None] = lambda name, va
             parts = (f"{_words(key)}: {nested(key, each) or shown(each, nested)}" for key, each in value.items())
             return "; ".join(parts) or NOTHING
         case str() if (at := _time(value)) is not None:
-            return formats.date_format(timezone.localtime(at), "DATETIME_FORMAT")
+            return formats.date_format(at, "DATETIME_FORMAT")
         case int():
             return f"{value:,}"
         case _:
@@ -298,14 +301,15 @@ def _one_of(name: str) -> str:
 
 
 def _time(text: str) -> datetime.datetime | None:
-    """Return the time of a text as `core.audit` writes times; anything else is text."""
+    """Return the time of a text as `core.audit` writes times, in the current zone; anything else is text."""
     if len(text) < len("2026-01-01T00:00+00:00") or text[10] != "T":
         return None
     try:
         at = datetime.datetime.fromisoformat(text)
-    except ValueError:
+        # In the time zone of whoever looks the last hours of the year 9999, and the first of all, may be out of the calendar.
+        return timezone.localtime(at) if at.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return at if at.tzinfo is not None else None
 
 
 def _model(label: str) -> Any:

@@ -8,9 +8,11 @@ from django.forms import SplitDateTimeField
 from django.urls import reverse
 
 from core import ends
+from core.audit import record
 from core.errors import Fault
-from core.models import User
-from tests.panel.conftest import sign_in
+from core.models import AuditEntry, User
+from servers.provisioning import create_server
+from tests.panel.conftest import SYSTEM, sign_in
 from tests.panel.urls import addresses
 
 WITH_ENDS = ("_add", "_change", "_suspend", "_pause", "_extend", "_spare")
@@ -75,3 +77,35 @@ def filled(form):
         if value and not isinstance(field, SplitDateTimeField) and not isinstance(value, list | dict):
             data[name] = getattr(value, "pk", value)
     return data
+
+
+# As long as the trail's own times, and out of the calendar in some zone.
+BEYOND = [
+    "9999-12-31T23:59:59-12:00",
+    "9999-12-31T23:59:59+00:00",
+    "0001-01-01T00:00:00+14:00",
+    "0001-01-01T00:00:00+00:00",
+]
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_words_of_a_customers_that_read_like_a_time_are_no_error_in_the_trail(zone, acme, platform):
+    User.objects.update(time_zone=zone)
+    for name in [*BEYOND, "2026-01-01T00:00:00+00:00"]:
+        create_server(organization=acme.organization, name=name, pool=acme.pool, actor=SYSTEM)
+    inside = {"rules": [{"domains": BEYOND}], "until": BEYOND[0], "told": BEYOND}
+    of_acme = {"target": acme.server, "actor": SYSTEM, "organization_id": acme.organization.pk}
+    record(act="server.changed", before={**inside, "until": ""}, after={**inside, "told": []}, **of_acme)
+    for who in (acme.analyst, platform.superuser):
+        client = sign_in(who)
+        listing = reverse("admin:core_auditentry_changelist")
+        entries = [
+            reverse("admin:core_auditentry_change", args=[each.pk]) for each in AuditEntry.objects.order_by("-pk")[:9]
+        ]
+        history = reverse("admin:servers_server_history", args=[acme.server.pk])
+        for url in (listing, reverse("admin:core_auditentry_list_export"), history, *entries):
+            assert client.get(url).status_code == 200, url
+        exported = client.get(reverse("admin:core_auditentry_export"))
+        assert exported.status_code == 200
+        # A name is a name, whatever it reads like.
+        assert b"2026-01-01T00:00:00+00:00" in exported.content
