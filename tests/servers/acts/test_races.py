@@ -7,13 +7,15 @@ from django.utils import timezone
 
 from core.audit import Actor
 from core.errors import Conflict, InUse, Invalid, NotFound
-from core.models import AuditEntry
+from core.models import AuditEntry, User
+from core.provided_roles import rules_of
 from ippools.addresses import NewAddress, create_many
 from ippools.models import IPAddress, IPPool, IPPoolMember
 from servers.access import InvalidKey, authenticate_key
 from servers.credentials import delete_credential, rotate_credential
 from servers.models import Credential, Organization, OrganizationPool, Server
 from servers.pools import add_members, create_pool, delete_pool, grant_pool, withdraw_pool
+from servers.provided_roles import follow
 from servers.provisioning import (
     change_organization,
     change_server,
@@ -275,3 +277,16 @@ def test_pools_overlapping_in_any_order_do_not_deadlock(acme, count):
     assert kinds(outcomes) == {None: count}
     assert IPAddress.objects.count() == 30
     assert IPPoolMember.objects.count() == 30 * count
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+
+def test_of_superusers_who_all_lose_their_group_at_once_one_stays():
+    rules = rules_of(["admins=superuser"])
+    for _ in range(3):
+        people = [User.objects.create_user(f"person-{User.objects.count()}", is_superuser=True) for _ in range(4)]
+        acts = [lambda user=each: follow(user=user, rules=rules, groups=[], at=NOW, actor=SYSTEM) for each in people]
+        assert kinds(at_once(*acts)) == {None: 4}
+        assert User.objects.filter(is_superuser=True).count() == 1
+        User.objects.update(is_superuser=False)
