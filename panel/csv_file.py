@@ -13,9 +13,10 @@ from panel import long_work
 # What begins so is a formula to a spreadsheet, also behind blanks and quotes; a tab or line end hides one, and some read the
 # wide signs too. With apostrophes before it, it is what `safe` made of one. Where a country's separator is the semicolon, a
 # cell may also begin behind one, or on a new line: quotes in the middle of what is a cell there do not hold it together.
+# LibreOffice proposes the tab as a separator beside the others, and nothing quotes a cell for one.
 _FORMULA = "[ '\"]*[=+@\t\uff1d\uff0b\uff20\uff0d-]"
-_BEGINS = re.compile(rf"(\A)(?=[ '\"]*[\r\n]|{_FORMULA})|([;\r\n])(?={_FORMULA})")
-_MARKED = re.compile(rf"(\A)'(?=[ '\"]*[\r\n]|{_FORMULA})|([;\r\n])'(?={_FORMULA})")
+_BEGINS = re.compile(rf"(\A)(?=[ '\"]*[\r\n]|{_FORMULA})|([;\t\r\n])(?={_FORMULA})")
+_MARKED = re.compile(rf"(\A)'(?=[ '\"]*[\r\n]|{_FORMULA})|([;\t\r\n])'(?={_FORMULA})")
 
 
 def safe(value: Any) -> Any:

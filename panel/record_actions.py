@@ -104,7 +104,11 @@ def is_within_page(request: HttpRequest) -> bool:
 
 def page_below(request: HttpRequest, url: str) -> str:
     """Return the page that a dialog is opened on, which may be of another record; `url` where it is a page of its own."""
-    below = urlsplit(request.headers.get("HX-Current-URL", ""))
+    try:
+        below = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:
+        # No browser says so. What was asked for is done by now.
+        return url
     if not is_within_page(request) or not below.path.startswith(reverse("admin:index")):
         return url
     return f"{below.path}?{below.query}" if below.query else below.path
