@@ -20,6 +20,16 @@ class PlainCommand(BaseCommand):
 
     requires_system_checks = []
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command; an argument that is not UTF-8 is refused where text is needed, be it only to look it up."""
+        try:
+            return super().execute(*args, **options)
+        except UnicodeEncodeError as problem:
+            # Python hands over such bytes as lone surrogates, which paths may have and no database takes.
+            if problem.reason != "surrogates not allowed":
+                raise
+            raise CommandError("An argument has bytes that are not UTF-8.") from None
+
 
 class ActCommand(PlainCommand, ABC):
     """A command that calls an act and prints its outcome.

@@ -11,10 +11,8 @@ from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
 from core.errors import TAKEN, Fault, Invalid
 from core.names import fold
-from core.texts import is_visible
+from core.texts import clean_name
 from stats.models import IngestToken
-
-NAME_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +26,7 @@ class MadeToken:
 @atomic_act
 def make_ingest_token(*, name: str, actor: Actor) -> MadeToken:
     """Create a token of the platform; names of active tokens are unique."""
-    name = name.strip()
-    if not is_visible(name):
-        raise Invalid(Fault("name", "is required"))
-    if len(name) > NAME_LENGTH:
-        raise Invalid(Fault("name", f"is too long (maximum is {NAME_LENGTH} characters)"))
+    name = clean_name(name)
     if IngestToken.objects.filter(revoked_at=None, name_key=fold(name)).exists():
         raise Invalid(Fault("name", TAKEN))
     token = IngestToken(name=name)

@@ -329,3 +329,21 @@ def test_tokens_are_made_listed_and_revoked() -> None:
 
 def test_a_list_of_no_tokens_says_so() -> None:
     assert run("ingest_token", "list")[0] == "There are no ingest tokens.\n"
+
+
+# As Python gives a command what the shell gave it as the byte 0xff.
+NO_UTF8 = os.fsdecode(b"\xff")
+
+
+def test_arguments_that_no_database_takes_are_refused_in_a_sentence(db: None) -> None:
+    for name in (NO_UTF8, "tab\tbed", "nul\0"):
+        with pytest.raises(CommandError, match="name must not contain control characters"):
+            run("ingest_token", "make", name)
+    for command, *arguments in (
+        ("ingest_token", "revoke"),
+        ("export_zone",),
+        ("policy", "show"),
+        ("revoke_api_token",),
+    ):
+        with pytest.raises(CommandError):
+            run(command, *arguments, NO_UTF8)
