@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.apps import apps
-from django.db import connection
+from django.db import connection, connections, router
 
 # A rollback to a savepoint undoes only what a statement since has written, which was seen. That a key was used is no change.
 READS = re.compile(
@@ -21,19 +21,24 @@ READS = re.compile(
 
 
 def digest() -> str:
-    """Return a hash over every table; that a key was used is no change."""
-    with connection.cursor() as cursor:
-        cursor.execute(_every_row())
-        return hashlib.sha256(repr(sorted(cursor.fetchall())).encode()).hexdigest()
+    """Return a hash over every table, of the statistics' own database too; that a key was used is no change."""
+    rows: list[Any] = []
+    for alias in connections:
+        # A replica has no tables of its own.
+        if query := _every_row(alias):
+            with connections[alias].cursor() as cursor:
+                cursor.execute(query)
+                rows += cursor.fetchall()
+    return hashlib.sha256(repr(sorted(rows)).encode()).hexdigest()
 
 
 @functools.cache
-def _every_row() -> str:
-    """Return one query of all tables: a hundred would take half a second."""
+def _every_row(alias: str) -> str:
+    """Return one query of all tables of a database: a hundred would take half a second."""
     quote = connection.ops.quote_name
     parts = []
     for model in apps.get_models(include_auto_created=True):
-        if not model._meta.proxy:
+        if not model._meta.proxy and router.db_for_read(model) == alias:
             fields = model._meta.local_concrete_fields
             columns = [quote(field.column) for field in fields if field.name != "last_used_at"]
             if connection.vendor == "postgresql":
@@ -63,7 +68,9 @@ class Watched:
 
 @contextlib.contextmanager
 def watching() -> Iterator[Watched]:
-    """Watch the default database from here to the block's end."""
+    """Watch the databases from here to the block's end."""
     watched = Watched()
-    with connection.execute_wrapper(watched):
+    with contextlib.ExitStack() as stack:
+        for alias in connections:
+            stack.enter_context(connections[alias].execute_wrapper(watched))
         yield watched
