@@ -16,7 +16,7 @@ from core.encryption import decrypt
 from core.errors import Fault, Invalid, QuotaExceeded
 from servers.models import Organization, Server
 from suppressions import lists
-from suppressions.addresses import MOST_INTERNATIONAL, NotAnAddress, entered, pasted
+from suppressions.addresses import MOST_INTERNATIONAL, NotAnAddress, entered, masked, normalized, pasted
 from suppressions.keys import Keys
 from suppressions.lists import Entry
 from suppressions.models import Reason, Suppression, SuppressionList
@@ -171,7 +171,7 @@ class _Reader:
                 )
         if not row.code("address") and row.text("masked_address"):
             raise _BadCell("address", "is required, and this organization's addresses are not kept")
-        address = self._address(row.code("address"))
+        address = _as_exported(row) or self._address(row.code("address"))
         return Entry(organization.pk, organization.uuid, server, address, Reason.IMPORT, expires_at)
 
     def _address(self, text: str) -> str:
@@ -184,6 +184,23 @@ class _Reader:
             return entered(text)
         except NotAnAddress:
             raise _BadCell("address", "must be an e-mail address") from None
+
+
+def _as_exported(row: Row) -> str | None:
+    """Return the address of a row that was exported here; None of another row.
+
+    Events name recipients as they are, and some look like several addresses, or like a link: beside its own mask, such a text
+    is one address.
+    """
+    text = row.text("address")
+    # Domains are exported as A-labels.
+    if not row.text("masked_address") or not text.rpartition("@")[2].isascii():
+        return None
+    try:
+        address = normalized(text)
+    except NotAnAddress:
+        return None
+    return address if masked(address) == row.text("masked_address") else None
 
 
 def _is_suppressed(column: str, text: str) -> bool:

@@ -1,11 +1,14 @@
 """Suppression lists as other vendors export them: read by their columns, or refused by the columns' names."""
 
 import pytest
+from django.urls import reverse
+from django.utils import timezone
 
 from panel.bulk.csv_import import rows_of
-from suppressions import suppression_file
-from suppressions.models import Suppression
-from tests.panel.conftest import sign_in
+from suppressions import rules, suppression_file
+from suppressions.from_events import Evidence, suppress_recipients
+from suppressions.models import Reason, Suppression
+from tests.panel.conftest import SYSTEM, sign_in
 from tests.panel.test_suppressions import upload
 
 FILES = {
@@ -92,3 +95,34 @@ def test_no_name_of_a_column_stands_for_two_things():
         "Email\nann@x.example\n", suppression_file.READ, needed=["address"], aliases=suppression_file.ALIASES
     )
     assert row == {"address": "ann@x.example"}
+
+
+# Recipients of messages, as logs have them: typed by people, taken from mail programs and spreadsheets.
+ODD = (
+    "'ann@x.example", "''ann@x.example", "'=ann@x.example", "=ann@x.example", "-ann@x.example", "@ann@x.example",
+    "mailto:ann@x.example", "ann,bob@x.example", "ann;bob@x.example", "<ann@x.example", "ann(home)@x.example",
+    "a\\nn@x.example", "#12@x.example", '"ann"@x.example', "ünn@x.example", "ann@bücher.example",
+)  # fmt: skip
+
+
+def test_what_was_exported_is_imported_again_whatever_the_recipients_of_events(acme):
+    now = timezone.now()
+    rules.change_rules(organization=acme.organization, keeps_addresses=True, actor=SYSTEM)
+    Suppression.objects.all().delete()
+    found = [Evidence(acme.server.pk, each, Reason.HARD_BOUNCE, str(number), now) for number, each in enumerate(ODD)]
+    suppress_recipients(found, now=now)
+    digests = set(Suppression.objects.values_list("digest", flat=True))
+    assert len(digests) == len(ODD)
+    client = sign_in(acme.operator)
+    exported = client.get(reverse("admin:suppressions_suppression_export")).content.decode()
+    assert upload(client, exported).context["effect"] == [("suppressed", 0), ("suppressed already", len(ODD))]
+    # And where they are gone, the same return.
+    Suppression.objects.all().delete()
+    assert upload(client, exported, confirmed="yes").status_code == 302
+    assert set(Suppression.objects.values_list("digest", flat=True)) == digests
+
+
+@pytest.mark.parametrize("mask", ["", "a…n@x.example", "b…n@x.example"])
+def test_an_address_without_its_own_mask_is_read_as_what_people_enter(mask, acme):
+    said = refusals(acme, f"address,masked_address\n'ann@x.example,{mask}\n")
+    assert said == ["line 2.address must be an e-mail address"]

@@ -145,6 +145,20 @@ def test_it_says_which_lines_are_refused_and_keeps_the_others(acme: Tenant, tmp_
     assert_counts(good, now=now)
 
 
+def test_what_is_to_be_read_is_not_replaced_by_its_refusals(acme: Tenant, tmp_path: Path, now: Any) -> None:
+    event_sources.make_source(name="relay", format="native", default_server=acme.server, actor=ACTOR)
+    other, path, link = tmp_path / "other.ndjson", tmp_path / "events.ndjson", tmp_path / "link.ndjson"
+    content = lines([event(acme, at=now.isoformat())])
+    for file in (other, path):
+        file.write_bytes(content)
+    link.symlink_to(path)
+    for refused in (path, link):
+        for arguments in ([path], [other, path, "--source", "relay"]):
+            with pytest.raises(CommandError, match="--refused must name another file"):
+                run("ingest_events", *map(str, arguments), "--refused", str(refused))
+    assert path.read_bytes() == content
+
+
 def test_of_several_files_it_says_which_has_the_line(acme: Tenant, tmp_path: Path, now: Any) -> None:
     event_sources.make_source(name="relay", format="native", default_server=acme.server, actor=ACTOR)
     good = event(acme, at=now.isoformat())
