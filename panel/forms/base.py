@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 
 from core.audit import Actor
 from core.errors import Refused
@@ -23,6 +24,14 @@ PASTED = frozenset(
 )  # fmt: skip
 # Wherever there are limits, they are called so.
 LIMIT_LABELS = {"max_concurrent_connections": "Connections at once", "max_messages_per_hour": "Messages per hour"}
+
+
+# What a page showed of a record comes back with its form, by this name: a mark for each field.
+SHOWN = "_shown"
+CHANGED_MEANWHILE = (
+    "This was changed by someone else since you opened this page, so nothing was saved. Reload the page to see what it is now;"
+    " saving again replaces it."
+)
 
 
 class ActingForm(forms.ModelForm):
@@ -73,6 +82,24 @@ class ActingForm(forms.ModelForm):
         return viewer_of(self.request).actor
 
     @property
+    def shown(self) -> str:
+        """Return the marks of a record's values, which its page sends back; empty for a new record."""
+        return "" if self.is_new else " ".join(f"{name}:{self._mark(name)}" for name in self.fields)
+
+    def _mark(self, name: str) -> str:
+        return salted_hmac(f"{__name__}:{name}", _text(self[name].initial)).hexdigest()[:12]
+
+    def _clean_form(self) -> None:
+        super()._clean_form()  # type: ignore[misc]  # Django's, which its stubs do not have
+        # A form has all fields of a record: what was changed by others since it was opened would be taken back unseen.
+        marks = dict(each.split(":", 1) for each in self.data.get(SHOWN, "").split() if ":" in each)
+        if self.is_new or not marks:
+            return
+        for name in self.changed_data:
+            if name in marks and marks[name] != self._mark(name):
+                self.add_error(name, CHANGED_MEANWHILE)
+
+    @property
     def is_new(self) -> bool:
         return self.instance._state.adding
 
@@ -97,3 +124,12 @@ class ActingForm(forms.ModelForm):
 
     def save_m2m(self) -> None:
         """Do nothing: the act has saved it."""
+
+
+def _text(value: Any) -> str:
+    """Return a field's value as a text that compares: of records their ids."""
+    if isinstance(value, Model):
+        return str(value.pk)
+    if isinstance(value, list | tuple | QuerySet):
+        return " ".join(sorted(map(_text, value)))
+    return "" if value is None else str(value)

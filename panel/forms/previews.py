@@ -12,11 +12,11 @@ from django.db import transaction
 
 from core.errors import Refused
 from panel.forms import errors
-from panel.forms.base import ActingForm
+from panel.forms.base import SHOWN, ActingForm
 
 CONFIRMED = "_confirmed"
 # What differs between looking and saving without being part of what is saved.
-_APART = frozenset({CONFIRMED, "csrfmiddlewaretoken", "_save", "_continue", "_addanother"})
+_APART = frozenset({CONFIRMED, SHOWN, "csrfmiddlewaretoken", "_save", "_continue", "_addanother"})
 SHOWN_LINES = 25
 
 

@@ -1,6 +1,7 @@
 """What probes are told, and by which host they may come."""
 
 import os
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -77,9 +78,9 @@ def test_readyz_names_a_database_that_is_away(probe: Client, monkeypatch: pytest
 
 
 @pytest.mark.django_db
-def test_readyz_names_a_broker_that_is_away(probe: Client, settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz_names_a_broker_that_is_away(probe: Client, settings, tmp_path: Path) -> None:
     settings.REDIS_URL = ""
-    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"data_folder_out": "/nonexistent"}
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"data_folder_out": str(tmp_path / "gone")}
     answer = probe.get("/readyz")
     checks = {**ALL_WELL, "broker": "the broker's folder cannot be written"}
     assert (answer.status_code, answer.json()) == (503, {"ready": False, "checks": checks})
