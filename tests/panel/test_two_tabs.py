@@ -25,6 +25,8 @@ def test_an_address_that_was_paused_meanwhile_stays_paused(acme, platform, root)
     given = address_form(address, [], priority=50, **opened)
     response = root.post(change_url(address), given)
     assert errors(response) == {"delivery_paused": [CHANGED_MEANWHILE]}
+    # The form is far down the page.
+    assert '<p tabindex="-1" autofocus class="errornote' in response.content.decode()
     address.refresh_from_db()
     assert (address.delivery_paused, address.priority) == (True, 100)
     # Who has read it decides.
