@@ -7,14 +7,11 @@ that only a few times (as invitations). The platform's staff can confirm an addr
 import datetime
 
 from celery import current_app
-from django.conf import settings
 from django.core import signing
-from django.core.mail import EmailMessage
 from django.db import transaction
-from django.urls import reverse
 
 from alerts.models import Channel
-from core import password_links
+from core import letters, password_links
 from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
@@ -85,8 +82,7 @@ def of_token(token: str) -> Channel:
 
 def url_of(channel: Channel) -> str:
     """Return the link."""
-    token = signing.dumps([channel.pk, channel.shown_target], salt=_SALT)
-    return settings.SLUICE_PANEL_URL.rstrip("/") + reverse("confirm-alerts", args=[token])
+    return letters.url_of("confirm-alerts", signing.dumps([channel.pk, channel.shown_target], salt=_SALT))
 
 
 def send(channel: Channel) -> None:
@@ -98,8 +94,7 @@ def send(channel: Channel) -> None:
         f"Confirm that you want them:\n\n{url_of(channel)}\n\nThe link works for {VALID_FOR.days} days. Until you confirm, no "
         "alerts are sent to you.\nIf you did not expect this message, ignore it.\n"
     )
-    headers = {"Auto-Submitted": "auto-generated"}
-    EmailMessage(f"Alerts of {whose}: confirm your address", body, None, [channel.shown_target], headers=headers).send()
+    letters.send(f"Alerts of {whose}: confirm your address", body, to=channel.shown_target)
 
 
 def _confirm(channel: Channel, at: datetime.datetime, actor: Actor) -> Channel:

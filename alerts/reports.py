@@ -8,10 +8,10 @@ from django.conf import settings
 from django.core import signing
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
-from django.urls import reverse
 
 from alerts import report_text
 from alerts.models import Message, Report, ReportOptOut
+from core import letters
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record
 from core.errors import NotFound
@@ -178,8 +178,7 @@ def stop_url(user_id: int, organization_id: int) -> str:
     """Return the signed link that stops the reports; "" where the panel's address is not known."""
     if not settings.SLUICE_PANEL_URL:
         return ""
-    token = signing.dumps([user_id, organization_id], salt=_SALT)
-    return settings.SLUICE_PANEL_URL.rstrip("/") + reverse("stop-reports", args=[token])
+    return letters.url_of("stop-reports", signing.dumps([user_id, organization_id], salt=_SALT))
 
 
 def of_token(token: str) -> tuple[User, Organization]:

@@ -3,15 +3,12 @@
 import datetime
 
 from celery import current_app
-from django.conf import settings
 from django.core import signing
-from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import F
-from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from core import lockout, password_links, users
+from core import letters, lockout, password_links, users
 from core.audit import Actor
 from core.errors import NotFound
 from core.models import AuditEntry, User
@@ -32,13 +29,12 @@ def request(*, user: User, email: str) -> None:
 def send(user: User, email: str) -> None:
     """Send the link. By no text that the person chose: it goes to whatever address they entered."""
     token = signing.dumps([user.pk, user.email, email, _mark(user)], salt=_SALT)
-    link = settings.SLUICE_PANEL_URL.rstrip("/") + reverse("admin:confirm_address", args=[token])
+    link = letters.url_of("admin:confirm_address", token)
     body = (
         f"This address was entered for an account of Sluice, a control panel for sending mail.\n\nConfirm that it is yours:\n\n"
         f"{link}\n\nThe link works for a day. If you did not expect this message, ignore it: nothing has changed.\n"
     )
-    headers = {"Auto-Submitted": "auto-generated"}
-    EmailMessage("Confirm your address for Sluice", body, None, [email], headers=headers).send()
+    letters.send("Confirm your address for Sluice", body, to=email)
 
 
 def of_token(token: str) -> tuple[User, str]:

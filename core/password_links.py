@@ -9,14 +9,12 @@ from collections.abc import Callable
 from celery import current_app
 from django.conf import settings
 from django.contrib.auth.tokens import default_token_generator
-from django.core.mail import EmailMessage
 from django.db import transaction
-from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 from redis.exceptions import RedisError
 
-from core import lockout
+from core import letters, lockout
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record
 from core.errors import Conflict
@@ -96,12 +94,10 @@ def send(*users: User) -> None:
         f"{links}A link works once, within {hours} hours. If you did not expect this message, ignore it: nothing has"
         " changed.\n"
     )
-    headers = {"Auto-Submitted": "auto-generated"}
-    EmailMessage("Set your password for Sluice", body, None, [users[0].email], headers=headers).send()
+    letters.send("Set your password for Sluice", body, to=users[0].email)
 
 
 def url_of(user: User) -> str:
     """Return the link."""
     key = urlsafe_base64_encode(force_bytes(user.pk))
-    path = reverse("admin:password_reset_confirm", args=[key, default_token_generator.make_token(user)])
-    return settings.SLUICE_PANEL_URL.rstrip("/") + path
+    return letters.url_of("admin:password_reset_confirm", key, default_token_generator.make_token(user))

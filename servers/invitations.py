@@ -12,13 +12,12 @@ from celery import current_app
 from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMessage
 from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 
-from core import lockout, password_links, users
+from core import letters, lockout, password_links, users
 from core.acts import locked
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
@@ -179,14 +178,13 @@ def send(invitation: Invitation) -> None:
             or not lockout.count_notice(address=user.email, organization_id=invitation.organization_id)
         ):
             return
-        page = settings.SLUICE_PANEL_URL.rstrip("/") + reverse("admin:account")
+        page = letters.url_of("admin:account")
         to, way = user.email, f"Accept or decline on the page of your account:\n\n{page}"
     body = (
         f"{first}\n\n{way}\n\nThe invitation ends on {invitation.expires_at:%Y-%m-%d}. Until you accept it, nothing changes.\n"
         "If you did not expect this message, ignore it.\n"
     )
-    headers = {"Auto-Submitted": "auto-generated"}
-    EmailMessage(f"Invitation to {organization}", body, None, [to], headers=headers).send()
+    letters.send(f"Invitation to {organization}", body, to=to)
 
 
 # --- Parts -----------------------------------------------------------------------------------------------------------
