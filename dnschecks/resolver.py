@@ -55,7 +55,7 @@ FAILURES = frozenset({Outcome.TIMEOUT, Outcome.SERVER_FAILURE, Outcome.UNREACHAB
 class Answer:
     """The answer to one query. `raw` is the answer in master-file form, CNAMEs included; `detail` explains a failure.
 
-    `alias` is the target of a CNAME at the name itself; "" if there is none.
+    `alias` is the target of a CNAME at the name itself, `end` that of the last of a chain; "" if there is none.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Answer:
     raw: str = ""
     detail: str = ""
     alias: str = ""
+    end: str = ""
 
     @property
     def is_failure(self) -> bool:
@@ -137,17 +138,17 @@ class Resolver:
         # Recursive servers follow CNAMEs; one that is only authoritative leaves the last step to us.
         raw: list[str] = []
         visited: set[str] = set()
-        current, alias = name, ""
+        current, alias, end = name, "", ""
         while True:
             visited.add(current)
             answer, next_name = self._once(current, rdtype)
-            alias = alias or answer.alias
+            alias, end = alias or answer.alias, answer.end or end
             if answer.raw:
                 raw.append(answer.raw)
             if next_name is None:
-                return Answer(name, rdtype, answer.outcome, answer.records, "\n".join(raw), answer.detail, alias)
+                return Answer(name, rdtype, answer.outcome, answer.records, "\n".join(raw), answer.detail, alias, end)
             if next_name in visited or len(visited) > CHAIN_LIMIT:
-                return Answer(name, rdtype, Outcome.CNAME_LOOP, raw="\n".join(raw), alias=alias)
+                return Answer(name, rdtype, Outcome.CNAME_LOOP, raw="\n".join(raw), alias=alias, end=end)
             current = next_name
 
     def _once(self, name: str, rdtype: str) -> tuple[Answer, str | None]:
@@ -168,9 +169,8 @@ class Resolver:
         except dns.resolver.NXDOMAIN as error:
             # dnspython 2.9 gives this method no types.
             response = error.response(question)  # type: ignore[no-untyped-call]
-            return Answer(
-                name, rdtype, Outcome.NO_NAME, raw=_raw(response), alias=_alias(question, rdtype, response)
-            ), None
+            alias, end = _aliases(question, rdtype, response)
+            return Answer(name, rdtype, Outcome.NO_NAME, raw=_raw(response), alias=alias, end=end), None
         except dns.resolver.LifetimeTimeout:
             detail = "no answer in time" if self.remaining() else self.limit_reached()
             return Answer(name, rdtype, Outcome.TIMEOUT, detail=detail), None
@@ -178,14 +178,14 @@ class Resolver:
             return _failure(name, rdtype, error), None
         except (dns.exception.DNSException, OSError) as error:
             return Answer(name, rdtype, Outcome.SERVER_FAILURE, detail=_sentence(error)), None
-        raw, alias = _raw(found.response), _alias(question, rdtype, found.response)
+        raw, (alias, end) = _raw(found.response), _aliases(question, rdtype, found.response)
         if found.rrset is not None:
-            return Answer(name, rdtype, Outcome.FOUND, tuple(found.rrset), raw, alias=alias), None
+            return Answer(name, rdtype, Outcome.FOUND, tuple(found.rrset), raw, alias=alias, end=end), None
         target = host_text(found.canonical_name)
         server_followed = bool(found.response.flags & dns.flags.RA)
         if target == name or server_followed:
-            return Answer(name, rdtype, Outcome.NO_DATA, raw=raw, alias=alias), None
-        return Answer(name, rdtype, Outcome.NO_DATA, raw=raw, alias=alias), target
+            return Answer(name, rdtype, Outcome.NO_DATA, raw=raw, alias=alias, end=end), None
+        return Answer(name, rdtype, Outcome.NO_DATA, raw=raw, alias=alias, end=end), target
 
     def limit_reached(self) -> str:
         """Return which limit ended the check."""
@@ -222,11 +222,15 @@ def _dns_name(text: str) -> dns.name.Name:
     return dns.name.Name([*(label.encode("utf-8") for label in text.split(".")), b""])
 
 
-def _alias(question: dns.name.Name, rdtype: str, response: dns.message.Message) -> str:
-    for each in response.answer:
-        if rdtype != "CNAME" and each.rdtype == dns.rdatatype.CNAME and each.name == question:
-            return host_text(each[0].target)
-    return ""
+def _aliases(question: dns.name.Name, rdtype: str, response: dns.message.Message) -> tuple[str, str]:
+    """Return the first and the last target of the CNAMEs that begin at the name; "" and "" if there is none."""
+    targets = {each.name: each[0].target for each in response.answer if each.rdtype == dns.rdatatype.CNAME}
+    found: list[str] = []
+    while rdtype != "CNAME" and question in targets:
+        # Without it, so that a loop ends.
+        question = targets.pop(question)
+        found.append(host_text(question))
+    return (found[0], found[-1]) if found else ("", "")
 
 
 def _raw(response: dns.message.Message) -> str:

@@ -19,6 +19,7 @@ from dnschecks.checked import DNSCheckedQuerySet, DNSStatus
 from dnschecks.findings import Finding, Findings, failed, invalid, missing, moot, ok
 from dnschecks.resolver import CHECK_TIMEOUT, Answer, Resolver
 from dnschecks.sweep import Swept, check_now, make_due, sweep
+from dnschecks.wildcards import is_of_wildcard
 from ippools.models import AddressIdentity, IPAddress, IPPoolMember
 from ippools.public_addresses import BOUND_AND_PUBLIC, hidden, seen
 
@@ -78,15 +79,14 @@ def check_ptr(identity: Identity, named: Sequence[_Name]) -> Finding:
     """Each address resolves to a name, and the HELO name is among them."""
     answers = [each.answer for each in named]
     for each in named:
-        record = f"{each.answer.name}. PTR {identity.hostname}."
         if each.answer.is_failure:
             continue
+        owner = _owner(each.answer, identity.hostname)
         if not each.names:
-            return missing(f"{each.address} has no name. Have its network's owner publish {record}", *answers)
+            return missing(f"{each.address} has no name. {owner}", *answers)
         if identity.hostname not in each.names:
             return invalid(
-                f"{each.address} is named {each.names[0]} and says HELO with {identity.hostname}. "
-                f"Have its network's owner publish {record}",
+                f"{each.address} is named {each.names[0]} and says HELO with {identity.hostname}. {owner}",
                 *answers,
             )
     return failed(*answers) if any(each.is_failure for each in answers) else ok(*answers)
@@ -110,11 +110,8 @@ def check_fcrdns(named: Sequence[_Name], resolver: Resolver) -> Finding:
         if any(answer.is_failure for answer in forward):
             unknown = True
             continue
-        return invalid(
-            f"{each.address} is named {each.names[0]}, which does not lead back to it. "
-            f"Publish {each.names[0]}. {_rdtype(each.address)} {each.address}",
-            *answers,
-        )
+        publish = _publish(forward[0], each.address, resolver)
+        return invalid(f"{each.address} is named {each.names[0]}, which does not lead back to it. {publish}", *answers)
     return failed(*answers) if unknown else ok(*answers)
 
 
@@ -123,13 +120,32 @@ def check_helo(identity: Identity, resolver: Resolver) -> Finding:
     answers = [(address, resolver.ask(identity.hostname, _rdtype(address))) for address in identity.addresses]
     shown = [answer for _, answer in answers]
     for address, answer in answers:
-        publish = f"Publish {identity.hostname}. {_rdtype(address)} {address}"
         if answer.is_failure or _holds(answer, address):
             continue
+        publish = _publish(answer, address, resolver)
         if not answer.records:
             return missing(f"{identity.hostname} has no {_rdtype(address)} record. {publish}", *shown)
         return invalid(f"{identity.hostname} leads to {answer.addresses[0]}, not to {address}. {publish}", *shown)
     return failed(*shown) if any(answer.is_failure for answer in shown) else ok(*shown)
+
+
+def _owner(answer: Answer, hostname: str) -> str:
+    """Return who publishes which PTR record. Of a network below 256 addresses, names are CNAMEs into a zone of its own
+    (RFC 2317), and no record can be beside a CNAME."""
+    if not answer.alias:
+        return f"Have its network's owner publish {answer.name}. PTR {hostname}."
+    return (
+        f"{answer.name} is a CNAME to {answer.end}, so the PTR record belongs there: have the owner of that zone publish "
+        f"{answer.end}. PTR {hostname}."
+    )
+
+
+def _publish(answer: Answer, address: str, resolver: Resolver) -> str:
+    """Return which record makes a name lead to the address. Nothing can be beside a CNAME, but for a wildcard's."""
+    record = f"{answer.name}. {_rdtype(address)} {address}"
+    if not answer.alias or is_of_wildcard(answer, resolver):
+        return f"Publish {record}"
+    return f"{answer.name} is a CNAME to {answer.alias}, beside which no other record can be: replace it with {record}"
 
 
 def _rdtype(address: str) -> str:

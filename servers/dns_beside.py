@@ -4,13 +4,12 @@ from dataclasses import replace
 
 from dnschecks.checked import DNSStatus
 from dnschecks.findings import Finding
-from dnschecks.resolver import Answer, Resolver
+from dnschecks.resolver import Resolver
+from dnschecks.wildcards import is_of_wildcard
 from servers.dns_records import Expected
 
 # What is published beside each other at a name that receives mail, and is forgotten when it becomes a return path.
 _BARRING = ("MX", "TXT")
-# Parents of a name whose wildcards are asked for.
-_MOST_PARENTS = 5
 
 
 def beside_cname(finding: Finding, check: str, expected: Expected, resolver: Resolver) -> Finding:
@@ -36,13 +35,3 @@ def barred(name: str, resolver: Resolver) -> str:
         if (answer := resolver.ask(name, rdtype)).records and not is_of_wildcard(answer, resolver)
     ]
     return f"Remove its {' and '.join(found)} records, because nothing can be beside a CNAME. " if found else ""
-
-
-def is_of_wildcard(answer: Answer, resolver: Resolver) -> bool:
-    """Whether the records, or the CNAME that led to them, are a wildcard's: whatever is published at the name replaces them."""
-    labels = answer.name.split(".")
-    for at in range(1, min(len(labels) - 1, _MOST_PARENTS + 1)):
-        wild = resolver.ask(".".join(["*", *labels[at:]]), answer.rdtype)
-        if wild.alias or wild.records:
-            return wild.alias == answer.alias and set(wild.records) == set(answer.records)
-    return False

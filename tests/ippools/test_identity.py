@@ -92,6 +92,66 @@ def test_another_name_that_is_confirmed(dns: LocalDNS) -> None:
     }
 
 
+DELEGATED = "1.0/25.2.0.192.in-addr.arpa"
+BELONGS_THERE = (
+    f"{REVERSE4} is a CNAME to {DELEGATED}, so the PTR record belongs there: have the owner of that zone publish "
+    f"{DELEGATED}. PTR mta1.example.com."
+)
+
+
+@pytest.mark.parametrize("recursion_available", [False, True])
+@pytest.mark.parametrize(
+    ("there", "ptr"),
+    [
+        (f"{DELEGATED}. 60 IN PTR mta1.example.com.", ("ok", "")),
+        ("", ("missing", f"192.0.2.1 has no name. {BELONGS_THERE}")),
+        (f"{DELEGATED}. 60 IN TXT x", ("missing", f"192.0.2.1 has no name. {BELONGS_THERE}")),
+        (
+            f"{DELEGATED}. 60 IN PTR old.example.com.",
+            ("invalid", f"192.0.2.1 is named old.example.com and says HELO with mta1.example.com. {BELONGS_THERE}"),
+        ),
+        # By two steps.
+        (
+            f"{DELEGATED}. 60 IN CNAME 1.customer.example.",
+            ("missing", f"192.0.2.1 has no name. {BELONGS_THERE.replace(DELEGATED, '1.customer.example')}"),
+        ),
+    ],
+)
+def test_a_name_of_a_delegated_network_is_published_where_its_cname_leads(
+    settings, recursion_available: bool, there: str, ptr: tuple[str, str]
+) -> None:
+    zone = f"{REVERSE4}. 60 IN CNAME {DELEGATED}.\nmta1.example.com. 60 IN A 192.0.2.1\n{there}"
+    with LocalDNS(zone, recursion_available=recursion_available) as server:
+        settings.SLUICE_DNS_SERVERS = [server.address]
+        assert found(FOUR)["ptr"] == ptr
+
+
+@pytest.mark.parametrize("web", ["", "\nweb.example.com. 60 IN A 192.0.2.80"])
+def test_no_record_is_advised_beside_a_cname(dns: LocalDNS, web: str) -> None:
+    dns.load(f"{REVERSE4}. 60 IN PTR mta1.example.com.\nmta1.example.com. 60 IN CNAME web.example.com.{web}")
+    instead = (
+        "mta1.example.com is a CNAME to web.example.com, beside which no other record can be: replace it with "
+        "mta1.example.com. A 192.0.2.1"
+    )
+    assert found(FOUR) == {
+        "ptr": ("ok", ""),
+        "fcrdns": ("invalid", f"192.0.2.1 is named mta1.example.com, which does not lead back to it. {instead}"),
+        "helo": (
+            ("invalid", f"mta1.example.com leads to 192.0.2.80, not to 192.0.2.1. {instead}")
+            if web
+            else ("missing", f"mta1.example.com has no A record. {instead}")
+        ),
+    }
+
+
+def test_the_cname_of_a_wildcard_gives_way_to_a_host(dns: LocalDNS) -> None:
+    dns.load("*.example.com. 60 IN CNAME web.example.com.\nweb.example.com. 60 IN A 192.0.2.80")
+    assert found(FOUR)["helo"] == (
+        "invalid",
+        "mta1.example.com leads to 192.0.2.80, not to 192.0.2.1. Publish mta1.example.com. A 192.0.2.1",
+    )
+
+
 def test_names_that_lead_elsewhere(dns: LocalDNS) -> None:
     dns.load(f"{REVERSE4}. 60 IN PTR mta1.example.com.\nmta1.example.com. 60 IN A 192.0.2.77")
     assert found(FOUR) == {
