@@ -28,6 +28,23 @@ def circular(name: str, resolver: Resolver) -> str:
     return ""
 
 
+def includes(text: str, name: str) -> bool:
+    """Whether a record itself includes the record of this name, or redirects to it; a malformed one does neither."""
+    try:
+        record = parse(text)
+    except BadRecord:
+        return False
+    targets = [each.target for each in record.mechanisms if each.name == "include"]
+    return any(each is not None and _plain_name(each) == name for each in [*targets, record.redirect])
+
+
+def _plain_name(target: MacroString) -> str | None:
+    """Return the name that a term leads to; None: it has macros, which stand for something else from mail to mail."""
+    if not all(isinstance(piece, str) for piece in target.pieces):
+        return None
+    return target.expand_to_name(str).lower().removesuffix(".")
+
+
 class _Walk:
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
@@ -65,9 +82,9 @@ class _Walk:
 
     def below(self, target: MacroString | None, above: tuple[str, ...]) -> int:
         # What a macro stands for differs from mail to mail; a record that includes itself costs no end.
-        if target is None or not all(isinstance(piece, str) for piece in target.pieces):
+        name = None if target is None else _plain_name(target)
+        if name is None:
             return 0
-        name = target.expand_to_name(str).lower()
         self.is_circular = self.is_circular or name in above
         record = None if name in above else self.record(name)
         return 0 if record is None else sum(cost for _, cost in self.terms(record, (*above, name)))

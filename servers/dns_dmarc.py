@@ -8,7 +8,7 @@ from dnschecks.dmarc_discovery import Inherited, discover
 from dnschecks.findings import Finding, failed, invalid, missing, ok
 from dnschecks.near_misses import special_fault, unwrapped
 from dnschecks.resolver import Outcome, Resolver
-from servers.dns_doubled import doubled
+from servers.dns_doubled import doubled, with_text
 from servers.dns_phrases import shown, why_none
 from servers.dns_records import DMARC_PROPOSAL, IN_FORCE, PUBLISHED, Expected, strictness
 
@@ -52,7 +52,7 @@ def check_dmarc(expected: Expected, resolver: Resolver) -> Finding:
         return failed(answer, *found.answers)
     publish = f"Publish the TXT record “{expected.dmarc_text or DMARC_PROPOSAL}” at {expected.dmarc_name}."
     if found.inherited is None:
-        elsewhere = doubled(expected.dmarc_name, expected.name, resolver, text=dmarc.looks_meant)
+        elsewhere = doubled(expected.dmarc_name, expected.name, resolver, with_text(dmarc.looks_meant))
         return missing(f"{why_none(answer, 'DMARC record')} {elsewhere}{publish}", answer, facts={IN_FORCE: ""})
     facts = {IN_FORCE: found.inherited.policy}
     if strictness(expected.dmarc_text) > strictness(facts[IN_FORCE]):

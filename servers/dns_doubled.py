@@ -2,17 +2,28 @@
 
 from collections.abc import Callable
 
-from dnschecks.resolver import Resolver
+from dnschecks.resolver import Answer, Resolver
+from dnschecks.wildcards import is_of_wildcard
 
 
-def doubled(name: str, domain: str, resolver: Resolver, *, text: Callable[[str], bool] | None = None) -> str:
+def doubled(
+    name: str, domain: str, resolver: Resolver, is_meant: Callable[[Answer], bool], *, rdtype: str = "TXT"
+) -> str:
     """Return a sentence, with a blank after it, about the record that was meant for the name; "" where there is none.
 
-    It is a CNAME, or a TXT record for which `text` is true: a wildcard of the domain answers for every name below it.
+    `is_meant` says it of the answer. A wildcard of the domain answers for every name below it.
     """
     twice = f"{name}.{domain}"
-    answer = resolver.ask(twice, "CNAME" if text is None else "TXT")
-    if not (answer.records if text is None else any(map(text, answer.texts))):
+    answer = resolver.ask(twice, rdtype)
+    if not answer.records or not is_meant(answer) or is_of_wildcard(answer, resolver):
         return ""
-    short = name.removesuffix(f".{domain}")
-    return f"There is one at {twice}: the DNS host appends the domain, so enter the name as “{short}”. "
+    if name == domain:
+        how = "enter the name as “@”, or leave it empty"
+    else:
+        how = f"enter the name as “{name.removesuffix(f'.{domain}')}”"
+    return f"There is one at {twice}: the DNS host appends the domain, so {how}. "
+
+
+def with_text(is_meant: Callable[[str], bool]) -> Callable[[Answer], bool]:
+    """Return whether one of an answer's TXT records is what `is_meant` says, as a function of the answer."""
+    return lambda answer: any(map(is_meant, answer.texts))

@@ -139,9 +139,12 @@ def spf_text(expected: Expected) -> str:
 
 
 def spf_terms(expected: Expected, addresses: Iterable[str]) -> list[str]:
-    """Return the SPF terms for these addresses; adjacent addresses as one network."""
-    if expected.spf_include:
-        return [f"include:{expected.spf_include}"]
+    """Return the SPF terms for these addresses: the platform's include, or those of the addresses themselves."""
+    return [f"include:{expected.spf_include}"] if expected.spf_include else address_terms(addresses)
+
+
+def address_terms(addresses: Iterable[str]) -> list[str]:
+    """Return the SPF terms of these addresses; adjacent addresses as one network."""
     found = [ipaddress.ip_address(each) for each in addresses]
     if not found:
         # Nothing is known to send yet: the hosts that receive for the domain are the best guess.

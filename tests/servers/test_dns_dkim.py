@@ -115,6 +115,31 @@ def test_a_record_with_the_domain_twice_is_found(dns: LocalDNS, check: str, shor
     assert publish
 
 
+@pytest.mark.parametrize(
+    ("check", "record"),
+    [
+        ("verification", 'TXT "postal-verify TOKEN"'),
+        ("spf", 'TXT "v=spf1 ip4:192.0.2.0/24 -all"'),
+        ("mx", "MX 10 mx1.postal."),
+    ],
+)
+@pytest.mark.parametrize("beside", ["", '\nexample.com. 60 IN TXT "x"\nexample.com. 60 IN MX 10 mx.other.'])
+def test_a_record_of_the_domain_itself_with_the_domain_twice_is_found(
+    dns: LocalDNS, check: str, record: str, beside: str
+) -> None:
+    dns.load(f"example.com.example.com. 60 IN {record}{beside}")
+    finding = find(check)
+    assert finding.status == MISSING
+    assert (
+        " There is one at example.com.example.com: the DNS host appends the domain, so enter the name as “@”, or leave it "
+        "empty. Publish "
+    ) in finding.error
+    # A wildcard's is not one.
+    dns.remove("example.com.example.com", record.split()[0])
+    dns.load(f"*.example.com. 60 IN {record}")
+    assert "appends" not in find(check).error
+
+
 @pytest.mark.parametrize("wildcard", ['TXT "v=spf1 -all"', "CNAME example.com."])
 @pytest.mark.parametrize(
     ("check", "said"),
@@ -145,12 +170,34 @@ def test_other_texts_of_the_domain_are_not_denied(dns: LocalDNS) -> None:
     )
 
 
-def test_two_dkim_records_are_wrong(dns: LocalDNS) -> None:
-    put(dns, DKIM_NAME, DKIM, "v=DKIM1; p=")
+SEVERAL = f"There are 2 TXT records at {DKIM_NAME}, and verifiers may use any of them"
+
+
+@pytest.mark.parametrize("other", ["v=DKIM1; p=", f"v=DKIM1; p={OTHER_KEY}", "a note"])
+def test_of_several_dkim_records_the_one_to_keep_is_named(dns: LocalDNS, other: str) -> None:
+    put(dns, DKIM_NAME, other, DKIM)
+    finding = find("dkim")
+    assert (finding.status, finding.error) == (INVALID, f"{SEVERAL}: leave only “{DKIM}”.")
+
+
+def test_several_dkim_records_without_our_key_are_to_be_removed(dns: LocalDNS) -> None:
+    put(dns, DKIM_NAME, f"v=DKIM1; p={OTHER_KEY}", "v=DKIM1; p=")
     finding = find("dkim")
     assert (finding.status, finding.error) == (
         INVALID,
-        f"There are 2 TXT records at {DKIM_NAME}: leave only the DKIM record.",
+        f"{SEVERAL}, but none has this platform's key: remove them. Publish the TXT record “{DKIM}” there.",
+    )
+
+
+def test_the_one_text_of_a_wildcard_is_no_wrong_dkim_record(dns: LocalDNS) -> None:
+    dns.load('*.example.com. 60 IN TXT "v=spf1 -all"')
+    finding = find("dkim")
+    assert (finding.status, finding.error) == (
+        MISSING,
+        (
+            f"The TXT record at {DKIM_NAME} is not a DKIM record, it is that of a wildcard. "
+            f"Publish the TXT record “{DKIM}” at {DKIM_NAME}."
+        ),
     )
 
 

@@ -224,7 +224,11 @@ REMOVE_IT = f"{ANYBODY}Remove it, or replace it with terms for the addresses tha
         ("v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all", ""),
         ("v=spf1 +all", END_IT.format("+all")),
         ("v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 all", END_IT.format("all")),
-        ("v=spf1 ip6:2001:db8::/32 ip4:0.0.0.0/0 -all", REMOVE_IT.format("ip4:0.0.0.0/0")),
+        (
+            "v=spf1 ip6:2001:db8::/32 ip4:0.0.0.0/0 -all",
+            REMOVE_IT.format("ip4:0.0.0.0/0").replace("every", "every IPv4"),
+        ),
+        ("v=spf1 ip4:192.0.2.0/24 ip6:::/0 ~all", REMOVE_IT.format("ip6:::/0").replace("every", "every IPv6")),
         ("v=spf1 include:open.postal -all", REMOVE_IT.format("include:open.postal")),
         ("v=spf1 redirect=open.postal", REMOVE_IT.format("redirect=open.postal")),
         (
