@@ -23,8 +23,8 @@ from suppressions.models import Reason, Suppression, SuppressionList
 
 COLUMNS = ("organization", "server", "address", "expires_at")
 # What a file may have beside them and what it says of the row: that of PowerMTA's accounting files, of event logs, of contacts.
-STATES = ("status", "event", "code", "dsnaction")
-READ = (*COLUMNS, "type", *STATES)
+STATES = ("type", "status", "event", "code", "dsnaction")
+READ = (*COLUMNS, *STATES)
 EXPORTED = (
     "organization", "server", "address", "masked_address", "reason", "event", "suppressed_by", "suppressed_at", "expires_at",
 )  # fmt: skip
@@ -59,6 +59,8 @@ SUPPRESSED = frozenset(
         "unsubscribed",
     )
 )  # fmt: skip
+# SparkPost's words for the kind of mail that it sends no more of to an address.
+PARTIAL = frozenset(("transactional", "nontransactional"))
 # A reply of SMTP that is final, or its enhanced code (RFC 3463); SendGrid's and Mailgun's lists have them.
 _FINAL = re.compile(r"5\d\d|5\.\d{1,3}\.\d{1,3}", re.ASCII)
 MOST_ROWS = 20_000
@@ -158,20 +160,14 @@ class _Reader:
         expires_at = _moment(row.code("expires_at"))
         for fault in ends.faults_of("expires_at", expires_at, at=self._at):
             raise _BadCell(fault.path, fault.message)
-        if row.code("type") and row.code("type").lower() not in BOUNCES:
-            raise _BadCell(
-                "type", f"must be empty, or of a bounce or complaint ({', '.join(BOUNCES)}): the row may be a delivery"
-            )
+        exported = _as_exported(row)
         for column in STATES:
-            if not _is_suppressed(column, row.code(column)):
-                raise _BadCell(
-                    column,
-                    f"is “{row.code(column)[:40]}”, which does not say that the address is suppressed: leave out the row, or"
-                    " empty the cell to suppress the address all the same",
-                )
+            # Exported here, the event is the id of the one that suppressed the address, in the words of its source.
+            if not (exported and column == "event") and not _is_suppressed(column, row.code(column)):
+                raise _BadCell(column, _not_suppressed(row.code(column)))
         if not row.code("address") and row.text("masked_address"):
             raise _BadCell("address", "is required, and this organization's addresses are not kept")
-        address = _as_exported(row) or self._address(row.code("address"))
+        address = exported or self._address(row.code("address"))
         return Entry(organization.pk, organization.uuid, server, address, Reason.IMPORT, expires_at)
 
     def _address(self, text: str) -> str:
@@ -210,8 +206,20 @@ def _is_suppressed(column: str, text: str) -> bool:
         return not text.startswith("2")
     if not text or plain(text) in SUPPRESSED or _FINAL.match(text):
         return True
-    # The id of an event, as exported here; PowerMTA's word for a bounce, which elsewhere is for what is tried again, too.
-    return (column == "event" and text.isdecimal()) or (column == "dsnaction" and text == "failed")
+    # PowerMTA's letters; and its word for a bounce, which elsewhere is for what is tried again, too.
+    return (column == "type" and text.lower() in BOUNCES) or (column == "dsnaction" and text == "failed")
+
+
+def _not_suppressed(text: str) -> str:
+    if plain(text) in PARTIAL:
+        return (
+            f"is “{text[:40]}”: the address is suppressed for that kind of mail alone, and here it would be for all mail. Leave"
+            " out the row, or empty the cell to suppress the address all the same"
+        )
+    return (
+        f"is “{text[:40]}”, which does not say that the address is suppressed: leave out the row, or empty the cell to suppress"
+        " the address all the same"
+    )
 
 
 def _moment(text: str) -> datetime.datetime | None:
