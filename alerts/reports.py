@@ -61,7 +61,7 @@ def write_due(*, at: datetime.datetime) -> int:
     """
     week_on, written = last_week(at), 0
     for organization in _due(week_on)[:MOST]:
-        if not _is_time(organization, at):
+        if at < _sent_from(organization, week_on):
             continue
         try:
             written += _write(organization, week_on, at)
@@ -91,9 +91,10 @@ def _recipients(week_on: datetime.date) -> QuerySet[Membership]:
     )
 
 
-def _is_time(organization: Organization, at: datetime.datetime) -> bool:
-    local = at.astimezone(report_text.zone_of(organization))
-    return local.weekday() > 0 or local.hour >= SENT_AT
+def _sent_from(organization: Organization, week_on: datetime.date) -> datetime.datetime:
+    """Return when the report of a week is due: on the Monday after it, which in the west begins after the week was counted."""
+    monday = week_on + _WEEK
+    return datetime.datetime.combine(monday, datetime.time(SENT_AT), report_text.zone_of(organization))
 
 
 @transaction.atomic

@@ -80,6 +80,25 @@ def test_a_week_is_not_reported_before_its_last_day_is_counted_where_monday_come
     assert Report.objects.get().week_on == MONDAY
 
 
+@pytest.mark.parametrize(
+    ("zone", "due"),
+    [
+        ("America/Los_Angeles", "2026-11-23T15:00:00+00:00"),
+        ("Pacific/Honolulu", "2026-11-23T17:00:00+00:00"),
+        ("Asia/Kolkata", "2026-11-23T01:30:00+00:00"),
+        # Where Monday comes first, the week in UTC ends later.
+        ("Pacific/Chatham", "2026-11-23T01:00:00+00:00"),
+    ],
+)
+def test_nobody_gets_the_monday_report_on_a_sunday(zone, due):
+    organization = tenant()
+    member(organization, "ann")
+    type(organization).objects.update(time_zone=zone)
+    due = datetime.datetime.fromisoformat(due)
+    written = {at: reports.write_due(at=at) for at in (due - HOUR, due - HOUR / 60, due)}
+    assert (list(written.values()), Report.objects.get().week_on) == ([0, 0, 1], MONDAY)
+
+
 def test_an_organization_that_sent_nothing_gets_none():
     member(OrganizationFactory(), "ann")
     assert reports.write_due(at=DUE) == 0
