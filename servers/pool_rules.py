@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet, Sum, Value
+from django.db.models.functions import Coalesce, Length, Replace
 
 from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
-from core.errors import Fault, Invalid, NotFound
+from core.errors import Fault, Invalid, NotFound, QuotaExceeded
 from core.names import fold
 from ippools.models import IPAddress, IPPool, IPPoolMember
 from servers.due_domains import recheck_domains_of
@@ -23,9 +24,15 @@ from servers.pools import pools_of
 from throttling.domains import NotADomain, domain_name
 
 MOST_CONDITIONS = 1_000
+_SIDES = ("from_conditions", "to_conditions")
 LONGEST_LOCAL_PART = 64
-# RFC 5321 as extended by RFC 6531, without quoted forms: no blanks, no control characters, no lone surrogates.
-_LOCAL_PART = re.compile(r"[^\s@\x00-\x20\x7f-\x9f\ud800-\udfff]+")
+# All conditions of an organization, its servers' included: they are in the files of each node that it sends from, which it
+# shares with others.
+MOST_RULES = 500
+MOST_IN_ALL = 20_000
+# RFC 5321 as extended by RFC 6531, without quoted forms: of ASCII what atoms have, and beyond it what is printable. What else
+# there is means something in the files of MTAs.
+_LOCAL_PART = re.compile(r"(?:[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f])+")
 
 
 # --- Conditions ------------------------------------------------------------------------------------------------------
@@ -38,7 +45,8 @@ def condition(text: str) -> str:
         return domain_name(text)
     local_part, _, domain = text.rpartition("@")
     bare = _without_tag(local_part)
-    if not bare or len(local_part) > LONGEST_LOCAL_PART or not _LOCAL_PART.fullmatch(local_part):
+    # As it is compared, too: folding makes a blank of some letters, and "@" and quotes of others.
+    if len(local_part) > LONGEST_LOCAL_PART or not (_is_local_part(local_part) and _is_local_part(bare)):
         raise NotADomain(text)
     return f"{bare}@{domain_name(domain)}"
 
@@ -47,6 +55,10 @@ def concerns_sender_domain(rule: IPPoolRule, domain: str) -> bool:
     """Whether mail from some address at the domain could match the rule."""
     conditions = rule.from_conditions.split("\n")
     return not rule.from_conditions or any(each.rpartition("@")[2] == domain for each in conditions)
+
+
+def _is_local_part(text: str) -> bool:
+    return text.isprintable() and _LOCAL_PART.fullmatch(text) is not None
 
 
 def _without_tag(local_part: str) -> str:
@@ -76,11 +88,13 @@ def create_rule(
     from_conditions: Sequence[str] = (),
     to_conditions: Sequence[str] = (),
 ) -> IPPoolRule:
-    """Add a rule at the end of a server's or an organization's rules."""
+    """Add a rule at the end of a server's or an organization's rules. Raises Invalid, NotFound, QuotaExceeded."""
     organization = _lock_organization(owner)
     if isinstance(owner, Server) and not Server.objects.living().filter(pk=owner.pk).exists():
         raise NotFound("The server could not be found")
     rule = IPPoolRule(pool=pool, **_owned_by(owner))
+    if _rules_of(organization).count() >= MOST_RULES:
+        raise QuotaExceeded(f"An organization may have at most {MOST_RULES} pool rules, those of its servers included")
     _take(rule, organization, pool, from_conditions, to_conditions)
     last = IPPoolRule.objects.filter(**_owned_by(owner)).aggregate(Max("position"))["position__max"]
     rule.position = 0 if last is None else last + 1
@@ -99,7 +113,7 @@ def change_rule(
     from_conditions: Sequence[str] | None = None,
     to_conditions: Sequence[str] | None = None,
 ) -> IPPoolRule:
-    """Change the rule's pool or conditions; None keeps a value."""
+    """Change the rule's pool or conditions; None keeps a value. Raises Invalid, NotFound, QuotaExceeded."""
     organization = _lock_organization(_owner(rule))
     changed = _locked(rule)
     before = snapshot(changed)
@@ -166,6 +180,27 @@ def _take(
         faults.append(Fault("", "A pool rule needs at least one condition"))
     if faults:
         raise Invalid(*faults)
+    others = (
+        _rules_of(organization)
+        .exclude(pk=rule.pk)
+        .aggregate(number=Coalesce(Sum(sum((_number_of(name) for name in _SIDES), Value(0))), 0))
+    )
+    own = sum(len(getattr(rule, name).splitlines()) for name in _SIDES)
+    if others["number"] + own > MOST_IN_ALL:
+        raise QuotaExceeded(
+            f"An organization may have at most {MOST_IN_ALL:,} conditions in its pool rules, those of its servers included"
+        )
+
+
+def _rules_of(organization: Organization) -> QuerySet[IPPoolRule]:
+    """Return the rules of the organization and of its servers, but for deleted ones, which send nothing."""
+    of_servers = Q(server__organization=organization, server__deleted_at=None)
+    return IPPoolRule.objects.filter(Q(organization=organization) | of_servers)
+
+
+def _number_of(name: str) -> Any:
+    """Return an expression: how many conditions a column holds, one a line; of an empty one, one too many."""
+    return Length(name) - Length(Replace(F(name), Value("\n"))) + 1
 
 
 def _stored(field: str, conditions: Sequence[Any], faults: list[Fault]) -> str:

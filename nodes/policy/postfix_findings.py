@@ -25,6 +25,10 @@ SENTENCES = {
         Fidelity.EXACT,
         "An instance has more than 500 transports: starting it takes long. Use fewer rules, or fewer addresses in a pool.",
     ),
+    "pool_rule_conditions": (
+        Fidelity.NOT_ENFORCED,
+        "Conditions of pool rules on addresses that begin with # are left out: Postfix's maps cannot have them.",
+    ),
     "pool_rules_by_message": (
         Fidelity.NOT_ENFORCED,
         "A message with several recipients leaves whole by the pool of its last recipient: Postfix filters messages.",

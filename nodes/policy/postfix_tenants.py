@@ -4,7 +4,8 @@ Every recipient is judged by `smtpd_sender_restrictions`: the tenant (by its SMT
 leads to a restriction class, the class to a pool, and a pool's class ends the list with `permit`. Who is in none is refused.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nodes.policy.layout import refusal_of
@@ -21,6 +22,9 @@ RESTRICTIONS = (
 # What no rule covers, of a tenant without a pool of its own.
 NO_POOL = "check_client_access static:{REJECT 5.7.1 This server has no IP pool for this mail}"
 INNER_PORT = 10025
+# What a line of a map can begin with: a `#` there is a comment, and postmap warns of quotes that do not end. The agent refuses
+# the files of the whole node for one line that is none.
+_KEY = re.compile(r"[^\x00-\x20\x7f-\xa0\"\\#][^\x00-\x20\x7f-\xa0\"\\]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ def _verdict(
         return _class_of(tenant.pool or DEFAULT_POOL)
     if any(rule.recipients for rule in tenant.rules):
         findings.add("pool_rules_by_message", tenant.name)
+    if not all(map(_is_key, _conditions(tenant.rules))):
+        findings.add("pool_rule_conditions", tenant.name)
     key = tenant.pool, tenant.rules
     if key not in named:
         # Named by a rule of theirs: rules belong to one server or organization.
@@ -94,8 +100,16 @@ def _condition(rule: PoolRule, name: str, classes: dict[str, str], files: Tenant
     return found
 
 
+def _conditions(rules: tuple[PoolRule, ...]) -> Iterable[str]:
+    return (condition for rule in rules for condition in (*rule.senders, *rule.recipients))
+
+
 def _rows(keys: tuple[str, ...], value: str) -> str:
-    return "".join(f"{key} {value}\n" for key in sorted(keys))
+    return "".join(f"{key} {value}\n" for key in sorted(keys) if _is_key(key))
+
+
+def _is_key(text: str) -> bool:
+    return text.isprintable() and _KEY.fullmatch(text) is not None
 
 
 def _class_of(pool: int) -> str:

@@ -1,6 +1,9 @@
 """How mail comes to the instance of its pool: by the front, or at once where there is one pool only."""
 
 import datetime
+import ipaddress
+
+import agent_grammar
 
 from nodes.policy.compiled import Fidelity
 from nodes.policy.model import Deferral, Overlay, Pool, PoolRule, Suspension, Tenant
@@ -93,3 +96,23 @@ def test_pool_rules_are_tried_in_order() -> None:
     assert ("pool_rules_by_message", Fidelity.NOT_ENFORCED, ("acme/mail",)) in [
         (each.code, each.fidelity, each.about) for each in compiled.fidelity
     ]
+
+
+def test_a_condition_that_a_map_cannot_have_is_left_out() -> None:
+    """One line that postmap warns of would stop the files of all tenants of the node."""
+    odd = ('"joe@acme.example', "#joe@acme.example", "jo e@acme.example", " joe@acme.example", "jo\\e@acme.example")
+    rules = (PoolRule(4, (*odd, "ann@acme.example"), ("#bob@else.example",), 8),)
+    policy = small(
+        Pool(7, "Pool", (11,)), Pool(8, "Other", (12,)), tenants=(Tenant(1, "u1", "acme/mail", 1, 7, rules),)
+    )
+    compiled = compile_policy(policy, Overlay())
+    header = "# Sluice revision 812 for node mta1\n"
+
+    assert compiled.files["front/rules_4_7_1_4-from"] == f"{header}ann@acme.example rules_4_7_1_4\n"
+    # Without a recipient it never applies.
+    assert compiled.files["front/rules_4_7_1_4-to"] == header
+    assert ("pool_rule_conditions", Fidelity.NOT_ENFORCED, ("acme/mail",)) in [
+        (each.code, each.fidelity, each.about) for each in compiled.fidelity
+    ]
+    sources = {tag: {"ip": each.ip, "rule": each.rule} for tag, each in compiled.sources.items()}
+    agent_grammar.check(compiled.files, sources, {ipaddress.ip_address(each.ip) for each in compiled.sources.values()})

@@ -4,9 +4,10 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound, QuotaExceeded
 from core.models import AuditEntry
 from ippools.models import IPPool
+from servers import pool_rules
 from servers.dns_records import expected_of
 from servers.domains import create_domain
 from servers.models import IPPoolRule, Organization, Server
@@ -80,6 +81,18 @@ def test_conditions_are_stored_in_one_form(text: str, stored: str) -> None:
         "no domain",
         "\x00@example.com",
         "\ud800@example.com",
+        # What means something in the files of MTAs, which tenants share: quotes, escapes …
+        '"joe"@example.com',
+        'jo"e@example.com',
+        "jo\\e@example.com",
+        # … also where only the folded form has it: U+00A8 becomes a blank and a mark, U+FE6B is "@", U+FF02 a quote.
+        "jo\u00a8e@example.com",
+        "\u00a8joe@example.com",
+        "joe\ufe6bother.example@example.com",
+        "jo\uff02e@example.com",
+        # What is not printable (for private use, not assigned).
+        "jo\ue000e@example.com",
+        "jo\u0378e@example.com",
     ],
 )
 def test_it_rejects_what_is_no_condition(server: Server, bulk: IPPool, text: str) -> None:
@@ -93,6 +106,37 @@ def test_it_rejects_what_is_no_condition(server: Server, bulk: IPPool, text: str
 def test_it_rejects_what_is_no_text(server: Server, bulk: IPPool, texts: list) -> None:
     with pytest.raises(Invalid):
         create_rule(owner=server, pool=bulk, to_conditions=texts, actor=SYSTEM)
+
+
+def test_an_organization_has_a_number_of_rules(server: Server, bulk: IPPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are in the files of nodes that it shares with others. Rules of its servers count, those of deleted ones do not."""
+    monkeypatch.setattr(pool_rules, "MOST_RULES", 2)
+    acme = server.organization
+    create_rule(owner=acme, pool=bulk, to_conditions=["a.example"], actor=SYSTEM)
+    create_rule(owner=server, pool=bulk, to_conditions=["b.example"], actor=SYSTEM)
+
+    with pytest.raises(QuotaExceeded, match="at most 2 pool rules"):
+        create_rule(owner=acme, pool=bulk, to_conditions=["c.example"], actor=SYSTEM)
+
+    delete_server(server=server, actor=SYSTEM, at=timezone.now())
+    create_rule(owner=acme, pool=bulk, to_conditions=["c.example"], actor=SYSTEM)
+
+
+def test_an_organization_has_a_number_of_conditions(
+    server: Server, bulk: IPPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_rules, "MOST_IN_ALL", 6)
+    create_rule(owner=server.organization, pool=bulk, to_conditions=["a.example", "b.example"], actor=SYSTEM)
+    rule = create_rule(
+        owner=server, pool=bulk, from_conditions=["d.example"], to_conditions=["c.example"], actor=SYSTEM
+    )
+    six = ["a.example", "b.example", "c.example", "d.example", "e.example"]
+
+    with pytest.raises(QuotaExceeded, match="at most 6 conditions"):
+        change_rule(rule=rule, to_conditions=six, actor=SYSTEM)
+    with pytest.raises(QuotaExceeded, match="at most 6 conditions"):
+        create_rule(owner=server, pool=bulk, to_conditions=six[:3], actor=SYSTEM)
+    change_rule(rule=rule, from_conditions=["e.example"], actor=SYSTEM)
 
 
 def test_it_rejects_a_rule_without_conditions(server: Server, bulk: IPPool) -> None:
