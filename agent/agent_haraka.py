@@ -16,6 +16,7 @@ import json
 import os
 import time
 
+from agent_files import opened, replace
 from agent_generation import addresses_present
 from agent_grammar import InvalidPolicy
 
@@ -114,22 +115,11 @@ class Haraka:
         return (_json(self._path("sluice-written.json")) or {}).get(name)
 
     def _replace(self, name, text):
-        path = self._path(name)
-        # Credentials are digests of long random keys; others than Haraka and root need not read them all the same.
-        descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
         folder = os.stat(self._config)
-        if os.geteuid() == 0:
-            os.chown(path + ".new", folder.st_uid, folder.st_gid)
-        os.replace(path + ".new", path)
+        # Credentials are digests of long random keys; others than Haraka and root need not read them all the same.
+        replace(self._path(name), text, 0o640, (folder.st_uid, folder.st_gid))
         written = _json(self._path("sluice-written.json")) or {}
-        written[name] = digest(text)
-        with open(self._path("sluice-written.json.new"), "w", encoding="utf-8") as file:
-            json.dump(written, file)
-        os.replace(self._path("sluice-written.json.new"), self._path("sluice-written.json"))
+        replace(self._path("sluice-written.json"), json.dumps({**written, name: digest(text)}), 0o644)
 
     def _status(self):
         return _json(self._path(STATUS)) or {}
@@ -213,15 +203,17 @@ def digest(text):
 
 def _read(path):
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except OSError:
+        with opened(path) as file:
+            return file.read().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
         return None
 
 
 def _json(path):
+    """Return the object in a file; None: it has none."""
     text = _read(path)
     try:
-        return json.loads(text) if text else None
-    except ValueError:
+        found = json.loads(text) if text else None
+    except (ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None

@@ -83,15 +83,16 @@ class Panel:
         )
         if status == 304:
             return None, etag, _seconds(answer.get("Retry-After"))
-        return json.loads(body), answer.get("ETag"), 0
+        return _object(body, "revision", "overlay"), answer.get("ETag"), 0
 
     def suppressions(self, have):
         """Return what changed in suppression lists since what the node has."""
-        return json.loads(self._ask("POST", "/api/node/v1/suppressions", json.dumps(have).encode(), timeout=60)[2])
+        body = self._ask("POST", "/api/node/v1/suppressions", json.dumps(have).encode(), timeout=60)[2]
+        return _object(body, "servers", "lists", "is_complete")
 
     def report(self, report):
         """Send a report, and return what is wanted now."""
-        return json.loads(self._ask("POST", "/api/node/v1/report", json.dumps(report).encode())[2])
+        return _object(self._ask("POST", "/api/node/v1/report", json.dumps(report).encode())[2])
 
     def events(self, bodies):
         """Send events (JSON texts); return those refused as [(position, code, message)].
@@ -111,7 +112,7 @@ class Panel:
     def _send_events(self, bodies):
         body = gzip.compress(("\n".join(bodies) + "\n").encode("utf-8", "replace"), 1)
         headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
-        answer = json.loads(self._ask("POST", "/api/v1/events", body, headers, timeout=60)[2])
+        answer = _object(self._ask("POST", "/api/v1/events", body, headers, timeout=60)[2])
         if answer.get("status") != "success":
             # Postal's dialect says so with status 200.
             is_too_large = isinstance(answer.get("data"), dict) and answer["data"].get("code") == "RequestTooLarge"
@@ -143,10 +144,21 @@ class Panel:
             raise Unreachable(f"the panel cannot be reached: {error}") from None
 
 
+def _object(body, *names):
+    """Return the object that an answer is, with these members. Raises Unreachable for what another program answered."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not found.keys() >= set(names):
+        raise Unreachable("the panel cannot be reached: what answers at its address is another program")
+    return found
+
+
 def _refusal(status, text):
     try:
         return f"the panel answered {status}: {_sentence(json.loads(text))}"
-    except ValueError:
+    except (ValueError, AttributeError, RecursionError):
         return f"the panel answered {status}"
 
 

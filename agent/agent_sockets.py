@@ -12,6 +12,7 @@ import fcntl
 import os
 import signal
 import socket
+import stat
 import sys
 import time
 
@@ -108,11 +109,30 @@ async def listen(speaker, path):
     beside = path + ".new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(beside)
-    found = await asyncio.start_unix_server(speaker, beside, limit=LONGEST_LINE)
+    bound = socket.socket(socket.AF_UNIX)
     # Postfix's folder (`private`) is its alone; that of Haraka's plug-in others may enter.
-    folder = os.stat(os.path.dirname(path))
-    os.chmod(beside, 0o660)
-    if os.geteuid() == 0:
-        os.chown(beside, folder.st_uid, folder.st_gid)
-    os.replace(beside, path)
+    mask = os.umask(0o117)
+    try:
+        bound.bind(beside)
+    finally:
+        os.umask(mask)
+    found = await asyncio.start_unix_server(speaker, sock=bound, limit=LONGEST_LINE)
+    try:
+        if os.geteuid() == 0:
+            _give(beside, os.stat(os.path.dirname(path)))
+        os.replace(beside, path)
+    except OSError:
+        found.close()
+        raise
     return found, os.stat(path).st_ino
+
+
+def _give(path, folder):
+    """Give the socket to its folder's owner, who may put a link or another's file in its place at any moment."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is not the socket that was made")
+        os.chown(f"/proc/self/fd/{descriptor}", folder.st_uid, folder.st_gid)
+    finally:
+        os.close(descriptor)

@@ -12,8 +12,11 @@ import gzip
 import hashlib
 import os
 import shutil
+import stat
 import time
 import zlib
+
+from agent_files import create, opened
 
 LONGEST_LINE = 1 << 20
 # A rotated file may still be written to by a daemon that has it open.
@@ -188,13 +191,24 @@ def is_written(path):
 
 def compress(path):
     """Compress a file that nobody writes to; its time stays, by which files of a log are ordered."""
-    times = os.stat(path)
-    with open(path, "rb") as plain, gzip.open(path + ".new", "wb") as packed:
-        shutil.copyfileobj(plain, packed)
-    os.utime(path + ".new", ns=(times.st_atime_ns, times.st_mtime_ns))
+    with opened(path) as plain:
+        found = os.fstat(plain.fileno())
+        # Read by whom the log is read, and by nobody else.
+        owner = found.st_uid, found.st_gid
+        with create(path + ".new", stat.S_IMODE(found.st_mode), owner) as file:
+            with gzip.GzipFile(fileobj=file, mode="wb") as packed:
+                shutil.copyfileobj(plain, packed)
+            file.flush()
+            os.utime(file.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
     os.replace(path + ".new", path + ".gz")
     os.unlink(path)
 
 
 def _opened(path):
-    return gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")
+    file = opened(path)
+    if not path.endswith(".gz"):
+        return file
+    packed = gzip.GzipFile(fileobj=file, mode="rb")
+    # Closed with it.
+    packed.myfileobj = file
+    return packed

@@ -95,6 +95,8 @@ class Agent:
         """Ask for the policy; what is new is wanted from now on. Returns seconds to pause."""
         document, etag, pause = self.panel.policy(self.etag, wait)
         if document is not None:
+            # Where a proxy drops tags or changes them, everything is sent at once each time.
+            pause = pause if etag and etag != self.etag else LONGEST_PAUSE
             with self.news:
                 self.wanted, self.etag = document, etag
                 self.news.notify_all()
@@ -313,7 +315,7 @@ class Agent:
                 # All nodes at once would keep a panel that comes back from coming back.
                 self.stopping.wait(error.retry_after or pause * random.uniform(0.7, 1.3))
                 pause = min(pause * 2, LONGEST_PAUSE)
-            except (Refused, OSError, sqlite3.Error, ValueError, KeyError) as error:
+            except Exception as error:
                 self.log_error(error)
                 self.stopping.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
