@@ -13,7 +13,8 @@ from django.db.models import Model, QuerySet
 from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.errors import TAKEN, Fault, Invalid
+from core.errors import TAKEN, Conflict, Fault, Invalid
+from core.locks import advisory
 from core.models import AuditEntry, User
 from core.models.user import validate_time_zone
 from core.names import without_invisible
@@ -27,6 +28,9 @@ _ODD = re.compile(r"[^\w.@+-]+")
 CHANGEABLE = frozenset(
     {"username", "first_name", "last_name", "email", "time_zone", "api_level", "is_active", "is_staff", "is_superuser"}
 )
+
+# Of a superuser who can sign in to the panel.
+_EVERYTHING = ("is_superuser", "is_active", "is_staff")
 
 
 def make_password() -> str:
@@ -89,10 +93,16 @@ def change_user(
     permissions: Iterable[Permission] | None = None,
     **changes: Any,
 ) -> User:
-    """Change the given fields; groups and permissions replace the user's. None keeps a field."""
+    """Change the given fields; groups and permissions replace the user's. None keeps a field.
+
+    Raises Conflict if nobody could do everything in the panel any more.
+    """
     _refuse_unknown(changes)
     changed = locked(User.objects.all(), user.pk, no_key=False)
     before = document(changed)
+    loses_everything = any(changes.get(name) is False for name in _EVERYTHING)
+    if loses_everything and is_last_superuser(changed):
+        raise Conflict("There would be no superuser: make another person one first")
     for name, value in changes.items():
         setattr(changed, name, clean_username(value) if name == "username" else value)
     _check(changed)
@@ -102,6 +112,16 @@ def change_user(
         changed.user_permissions.set(permissions)
     save_change(changed, before, act="user.changed", actor=actor, document=document)
     return changed
+
+
+def is_last_superuser(user: User) -> bool:
+    """Whether nobody else can do everything in the panel; stays true until the transaction ends, in which it must be called."""
+    if not all(getattr(user, name) for name in _EVERYTHING):
+        return False
+    # Of several who lose it at once, each counts on those alone whom the one before it has left.
+    advisory("core.users.superusers")
+    others = User.objects.filter(**dict.fromkeys(_EVERYTHING, True)).exclude(pk=user.pk)
+    return not others.exists()
 
 
 @atomic_act

@@ -1,12 +1,13 @@
 """Shows why a record cannot be deleted before the user tries: runs the deletion and rolls it back."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 from django.apps import apps
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -46,6 +47,13 @@ def obstacles(admin: Any, request: HttpRequest, record: Any) -> Sequence[str | S
         return ["It is used by:", *lines, *([f"and {more:,} more"] if more else [])]
     except Refused as refusal:
         return [f"{errors.sentence(refusal.message)}."]
+
+
+def only_looked_at(request: HttpRequest) -> HttpRequest:
+    """Return the request as one for the page, which says why the deletion that was just confirmed is refused."""
+    look = copy.copy(request)
+    look.method, look.POST = "GET", QueryDict()
+    return look
 
 
 def users(admin: Any, request: HttpRequest, addresses: QuerySet[Any]) -> Sequence[str | SafeString]:

@@ -16,7 +16,6 @@ from core import identities, users
 from core.acts import locked
 from core.audit import Actor, record, snapshot
 from core.errors import Refused
-from core.locks import advisory
 from core.models import User
 from core.provided_roles import ROLES, Rule
 from servers import permalinks
@@ -134,11 +133,7 @@ def _follow_platform(user: User, rules: Sequence[Rule], fulfilled: Sequence[Rule
     changes: dict[str, Any] = {}
     if any(rule.is_superuser for rule in rules):
         is_superuser = any(rule.is_superuser for rule in fulfilled)
-        if user.is_superuser and not is_superuser:
-            # Of several who sign in at once, each counts on those alone whom the one before it has left.
-            advisory("servers.provided_roles.superusers")
-        others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
-        if not is_superuser and user.is_superuser and not others.exists():
+        if not is_superuser and users.is_last_superuser(user):
             logger.warning("last_superuser_kept", user=user.get_username())
         else:
             changes["is_superuser"] = is_superuser

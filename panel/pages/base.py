@@ -320,7 +320,9 @@ class PanelAdmin(Saving):
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         # Django's would read everything that hangs on the record, which grows with its rows.
         lines = [line for record in objs for line in self.consequences(record)]
-        return lines, {}, set(), [line for record in objs for line in self.obstacles(request, record)]
+        # Who confirmed it is told by the act itself, once: a rehearsal would hold what the act needs, in another order than others.
+        tried = [] if request.method == "POST" else objs
+        return lines, {}, set(), [line for record in tried for line in self.obstacles(request, record)]
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -329,8 +331,10 @@ class PanelAdmin(Saving):
         try:
             return super().delete_view(request, object_id, context)
         except Refused as refusal:
-            messages.error(request, f"Not deleted. {errors.sentence(refusal.message)}.")
-            return HttpResponseRedirect(self.url_of(unquote(object_id)))
+            page = super().delete_view(deletion.only_looked_at(request), object_id, context)
+            if not getattr(page, "context_data", {}).get("protected"):
+                messages.error(request, f"Not deleted. {errors.sentence(refusal.message)}.")
+            return page
 
     # --- History -----------------------------------------------------------------------------------------------------
 
