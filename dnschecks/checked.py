@@ -66,3 +66,8 @@ class DNSChecked(models.Model):
 
     class Meta:
         abstract = True
+
+    def unanswered(self) -> set[str]:
+        """Return the checks for which DNS could not be asked the last time: their statuses are those of the time before."""
+        at = None if self.dns_checked_at is None else self.dns_checked_at.isoformat()
+        return {check for check, answer in self.dns_answers.items() if answer.get("failed_at", "") == at}

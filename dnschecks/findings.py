@@ -61,7 +61,7 @@ def failed(*answers: Answer) -> Finding:
     causes = "; ".join(
         f"{each.name} {each.rdtype}: {each.outcome}, {each.detail}" for each in answers if each.is_failure
     )
-    return Finding(None, f"DNS could not be queried ({causes}). The last known status is shown.", raw(*answers))
+    return Finding(None, f"DNS could not be queried ({causes}).", raw(*answers))
 
 
 def raw(*answers: Answer) -> str:
@@ -78,7 +78,10 @@ def columns(findings: Findings, *, stored: Mapping[str, Any], at: datetime.datet
     written: dict[str, Any] = {}
     answers = dict(stored)
     for check, finding in findings.items():
-        written[f"{check}_error"] = printable(finding.error)
+        error = finding.error
+        if finding.is_failure and "at" in answers.get(check, {}):
+            error += " The last known status is shown."
+        written[f"{check}_error"] = printable(error)
         answer = "\n".join(map(printable, finding.answer.split("\n")))
         if finding.is_failure:
             answers[check] = {**answers.get(check, {}), "failure": answer, "failed_at": at.isoformat()}

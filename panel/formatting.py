@@ -1,7 +1,7 @@
 """Formats numbers, limits and names for people."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from django.utils import formats, timezone
 
@@ -32,3 +32,8 @@ def in_short(names: Sequence[str]) -> str:
     """Return the first names and how many more there are."""
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
+
+
+def not_asked(labels: Mapping[str, str], checks: Collection[str]) -> str:
+    """Return a sentence about the checks of these names for which DNS could not be queried."""
+    return f"DNS could not be queried for: {', '.join(labels[check] for check in labels if check in checks)}."

@@ -45,7 +45,7 @@ def check_spf(expected: Expected, resolver: Resolver) -> Finding:
     if broken:
         return Finding(
             None,
-            f"SPF could not be evaluated: {broken[0].reason}. The last known status is shown.",
+            f"SPF could not be evaluated: {broken[0].reason}.",
             answer.describe(),
         )
     return ok(answer, warning=" ".join(filter(None, [_ignored(records[0]), _warning(expected, resolver)])))

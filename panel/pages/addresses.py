@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -22,7 +22,7 @@ from panel import csv_file, limit_effects, long_work
 from panel.alert_filter import AlertFilter
 from panel.bulk import actions, acts, csv_import
 from panel.filters import RecordFilter
-from panel.formatting import limits_in_words
+from panel.formatting import limits_in_words, not_asked
 from panel.forms.previews import Effect, PreviewedForm
 from panel.forms.rules import LIMITS, RulesForm
 from panel.forms.suspension import PauseForm
@@ -318,8 +318,11 @@ class IPAddressAdmin(AddressList, TenantAdmin):
         description="Queries the address's PTR records and the HELO name's addresses now. This takes a few seconds.",
         icon="travel_explore",
     )
-    def check_identity(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str:
+    def check_identity(self, request: HttpRequest, record: IPAddress, form: ActForm) -> str | None:
         found = identity.check_address(record, asked_by=viewer_of(request).counts_as)
+        if unanswered := found.unanswered():
+            messages.warning(request, not_asked(IDENTITY_CHECKS, unanswered))
+            return None
         statuses = {getattr(found, f"{name}_status") for name in IDENTITY_CHECKS}
         return f"The identity of {record} is " + ("right." if statuses == {DNSStatus.OK} else "checked: see below.")
 

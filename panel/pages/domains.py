@@ -18,6 +18,7 @@ from dnschecks.checked import UNPLANNED, DNSStatus
 from panel import charts, dns_differences, volumes
 from panel.alert_filter import AlertFilter
 from panel.filters import RecordFilter, by_emptiness
+from panel.formatting import not_asked
 from panel.forms import errors
 from panel.forms.fields import text_area, text_input
 from panel.pages.server_children import ServerChildAdmin, ServerChildForm
@@ -240,10 +241,18 @@ class DomainAdmin(volumes.VolumeColumns, ServerChildAdmin):
     def check_now(self, request: HttpRequest, record: Domain, form: ActForm) -> str | None:
         found = domains.verify_domain(domain=record, actor=actor_of(request))
         text = f"{found} is verified." if found.is_verified else f"{found} is not verified yet."
-        wrong = [label for check, label in CHECKS.items() if getattr(found, f"{check}_status") != DNSStatus.OK]
-        if not wrong:
+        unanswered = found.unanswered()
+        failed = [
+            label
+            for check, label in CHECKS.items()
+            if check not in unanswered and getattr(found, f"{check}_status") != DNSStatus.OK
+        ]
+        more = f" Failed checks: {', '.join(failed)}." if failed else ""
+        if unanswered:
+            more += f" {not_asked(CHECKS, unanswered)}"
+        if not more:
             return text
-        messages.warning(request, f"{text} Failed checks: {', '.join(wrong)}.")
+        messages.warning(request, text + more)
         return None
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:

@@ -33,7 +33,8 @@ def check_now(client, domain) -> str:
     assert response.status_code == 302
     [message] = get_messages(response.wsgi_request)
     client.get(response.headers["Location"])
-    assert message.level_tag == ("warning" if "Failed checks" in message.message else "success")
+    is_right = message.message == f"{domain.name} is verified."
+    assert message.level_tag == ("success" if is_right else "warning")
     return str(message)
 
 
@@ -98,7 +99,7 @@ def test_a_failing_resolver_leaves_the_page_green_with_a_warning(acme, domain, d
     check_now(client, domain)
     dns.fault("mail.example", SERVFAIL, "MX")
 
-    assert check_now(client, domain) == "mail.example is verified."
+    assert check_now(client, domain) == "mail.example is verified. DNS could not be queried for: MX."
     shown = html.unescape(page(client, domain))
     assert shown.count('<span class="panel-good">OK</span>') == 6
     [sentence] = re.findall(r'<p class="panel-warn">(.*?)</p>', shown)
@@ -169,3 +170,29 @@ def test_it_rejects_other_tenants_and_readers(acme, globex, domain, dns):
     assert sign_in(globex.owner).post(address, {"_form_submitted": "True"}).status_code in {403, 404}
     assert sign_in(acme.analyst).post(address, {"_form_submitted": "True"}).status_code == 403
     assert dns.questions() == {}
+
+
+def test_a_new_domain_that_dns_says_nothing_of_has_no_last_known_status(acme, domain, dns):
+    client = sign_in(acme.operator)
+    dns.fault("mail.example", SERVFAIL)
+    assert check_now(client, domain) == (
+        "mail.example is not verified yet. DNS could not be queried for: Proof of ownership, SPF, MX."
+    )
+    assert "last known" not in page(client, domain)
+
+
+def test_an_identity_that_could_not_be_asked_for_is_not_called_right(acme, platform, root, dns):
+    address = acme.address
+    dns.load(f"1.2.0.192.in-addr.arpa. 60 IN PTR {address.hostname}.\n{address.hostname}. 60 IN A {address.ipv4}")
+
+    def check_identity() -> list[tuple[str, str]]:
+        url = reverse("admin:ippools_ipaddress_check_identity", args=[address.pk])
+        response = root.post(url, {"_form_submitted": "True"})
+        root.get(response.headers["Location"])
+        return [(each.level_tag, str(each)) for each in get_messages(response.wsgi_request)]
+
+    assert check_identity() == [("success", f"The identity of {address} is right.")]
+    dns.fault("1.2.0.192.in-addr.arpa", SERVFAIL)
+    assert check_identity() == [
+        ("warning", "DNS could not be queried for: Name (PTR), Name leads back (FCrDNS)."),
+    ]

@@ -327,6 +327,8 @@ def test_a_failing_resolver_keeps_what_was_known(dns: LocalDNS, domain: Domain) 
     assert after.verified_at == good.verified_at
     assert after.dns_checked_at > good.dns_checked_at
     assert after.dkim_error.startswith("DNS could not be queried (postal-")
+    assert after.dkim_error.endswith("). The last known status is shown.")
+    assert after.unanswered() == {"verification", "spf", "dkim", "mx"}
     assert after.return_path_error == ""
     # The answer that the status rests on stays, beside the failure and its time.
     assert after.dns_answers["dkim"]["answer"] == good.dns_answers["dkim"]["answer"]
@@ -335,11 +337,16 @@ def test_a_failing_resolver_keeps_what_was_known(dns: LocalDNS, domain: Domain) 
     assert after.dns_failures == 1
     dns.heal()
     healed = verify_domain(domain=domain, actor=SYSTEM)
-    assert (healed.dkim_error, healed.dns_failures) == ("", 0)
+    assert (healed.dkim_error, healed.dns_failures, healed.unanswered()) == ("", 0, set())
     assert set(healed.dns_answers["dkim"]) == {"answer", "at"}
 
 
 def test_a_failing_resolver_verifies_nobody(dns: LocalDNS, domain: Domain) -> None:
     dns.fault("example.com", SERVFAIL)
-    after = verify_domain(domain=domain, actor=SYSTEM)
-    assert (after.is_verified, after.verification_status) == (False, None)
+    assert domain.unanswered() == set()
+    # Also not a second time: nothing was known before.
+    for _ in range(2):
+        after = verify_domain(domain=domain, actor=SYSTEM)
+        assert (after.is_verified, after.verification_status) == (False, None)
+        assert after.verification_error.endswith(").")
+        assert after.unanswered() == {"verification", "spf", "mx"}

@@ -195,7 +195,7 @@ def test_an_endless_evaluation_ends_with_the_time_limit(dns: LocalDNS, domain: D
     cause = (
         r"SPF could not be evaluated: the check's time limit of 1 seconds was reached after \d+ of 100000 addresses\."
     )
-    assert re.fullmatch(rf"{cause} The last known status is shown\.", finding.error)
+    assert re.fullmatch(cause, finding.error)
     assert finding.answer.startswith("example.com. 60 IN TXT ")
 
 
