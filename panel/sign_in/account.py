@@ -61,6 +61,11 @@ class ProfileForm(forms.Form):
     def __init__(self, *args: Any, user: User, address: str, **kwargs: Any) -> None:
         self.user, self.address = user, address
         super().__init__(*args, **kwargs)
+        if not (password_links.is_possible() or user.is_superuser):
+            # Its mailbox cannot be asked, and what is mailed to people would go to whatever address they enter.
+            self.fields["email"].disabled = True
+            self.fields["email"].help_text = "Only the platform changes it: no link to confirm it can be sent."
+            del self.fields["current_password"]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -117,3 +117,19 @@ def test_one_account_writes_to_few_mailboxes(acme, change):
     pages = [change(f"stranger-{number}@example.com") for number in range(lockout.DAILY_OF_NAME + 2)]
     assert len(mail.outbox) == lockout.DAILY_OF_NAME
     assert password_links.TOO_MANY in pages[-1].content.decode()
+
+
+def test_where_no_link_can_be_sent_the_platform_gives_addresses(acme, platform, settings):
+    """Weekly reports were sent to whatever address a person had entered."""
+    settings.EMAIL_HOST, settings.SLUICE_PANEL_URL = "mail.example", ""
+    User.objects.filter(pk=acme.analyst.pk).update(email="old@example.com")
+    form = {"first_name": "Ann", "last_name": "", "email": "x@example.com", "time_zone": "UTC", "current_password": PASSWORD}
+    client = sign_in(acme.analyst)
+    page = client.get(reverse("admin:account")).content.decode()
+    assert "Only the platform changes it: no link to confirm it can be sent." in page
+    assert 'name="current_password"' not in page
+    assert client.post(reverse("admin:account"), form).status_code == 302
+    assert (email_of(acme.analyst), acme.analyst.first_name) == ("old@example.com", "Ann")
+    # A superuser may give any address to anybody.
+    assert sign_in(platform.superuser).post(reverse("admin:account"), form).status_code == 302
+    assert email_of(platform.superuser) == "x@example.com"
