@@ -320,7 +320,7 @@ class PanelAdmin(Saving):
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         # Django's would read everything that hangs on the record, which grows with its rows.
         lines = [line for record in objs for line in self.consequences(record)]
-        # Who has confirmed is told by the act itself: a rehearsal before it would take its locks in another order than others do.
+        # Who has confirmed is told by the act itself: a rehearsal would take its locks in another order than others do.
         tried = [] if request.method == "POST" else objs
         return lines, {}, set(), [line for record in tried for line in self.obstacles(request, record)]
 

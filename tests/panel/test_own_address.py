@@ -123,7 +123,13 @@ def test_where_no_link_can_be_sent_the_platform_gives_addresses(acme, platform, 
     """Weekly reports were sent to whatever address a person had entered."""
     settings.EMAIL_HOST, settings.SLUICE_PANEL_URL = "mail.example", ""
     User.objects.filter(pk=acme.analyst.pk).update(email="old@example.com")
-    form = {"first_name": "Ann", "last_name": "", "email": "x@example.com", "time_zone": "UTC", "current_password": PASSWORD}
+    form = {
+        "first_name": "Ann",
+        "last_name": "",
+        "email": "x@example.com",
+        "time_zone": "UTC",
+        "current_password": PASSWORD,
+    }
     client = sign_in(acme.analyst)
     page = client.get(reverse("admin:account")).content.decode()
     assert "Only the platform changes it: no link to confirm it can be sent." in page
