@@ -1,13 +1,14 @@
 """Shows why a record cannot be deleted before the user tries: runs the deletion and rolls it back."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.apps import apps
+from django.contrib import messages
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -49,11 +50,23 @@ def obstacles(admin: Any, request: HttpRequest, record: Any) -> Sequence[str | S
         return [f"{errors.sentence(refusal.message)}."]
 
 
-def only_looked_at(request: HttpRequest) -> HttpRequest:
-    """Return the request as one for the page, which says why the deletion that was just confirmed is refused."""
+def rehearsed[R](request: HttpRequest, records: Iterable[R]) -> Iterable[R]:
+    """Return the records of which the page tries first whether they can be deleted.
+
+    Not those whose deletion was confirmed: the act tells, and a rehearsal takes its locks in another order than others do.
+    """
+    return () if request.method == "POST" else records
+
+
+def refused(request: HttpRequest, refusal: Refused, page: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
+    """Return the answer to a confirmed deletion that was refused: the page that asks for it, with the reasons."""
     look = copy.copy(request)
     look.method, look.POST = "GET", QueryDict()
-    return look
+    answer = page(look)
+    if not (getattr(answer, "context_data", None) or {}).get("protected"):
+        # Nothing speaks against it any more, or there is no such record.
+        messages.error(request, f"Not deleted. {errors.sentence(refusal.message)}.")
+    return answer
 
 
 def users(admin: Any, request: HttpRequest, addresses: QuerySet[Any]) -> Sequence[str | SafeString]:

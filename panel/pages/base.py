@@ -1,7 +1,7 @@
 """The base classes of the panel's pages: record visibility, and changes by the same functions as the API."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -320,8 +320,7 @@ class PanelAdmin(Saving):
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         # Django's would read everything that hangs on the record, which grows with its rows.
         lines = [line for record in objs for line in self.consequences(record)]
-        # Who has confirmed is told by the act itself: a rehearsal would take its locks in another order than others do.
-        tried = [] if request.method == "POST" else objs
+        tried = deletion.rehearsed(request, objs)
         return lines, {}, set(), [line for record in tried for line in self.obstacles(request, record)]
 
     def delete_view(
@@ -331,10 +330,7 @@ class PanelAdmin(Saving):
         try:
             return super().delete_view(request, object_id, context)
         except Refused as refusal:
-            page = super().delete_view(deletion.only_looked_at(request), object_id, context)
-            if not getattr(page, "context_data", {}).get("protected"):
-                messages.error(request, f"Not deleted. {errors.sentence(refusal.message)}.")
-            return page
+            return deletion.refused(request, refusal, partial(super().delete_view, object_id=object_id, extra_context=context))
 
     # --- History -----------------------------------------------------------------------------------------------------
 
