@@ -58,15 +58,18 @@ def rehearsed[R](request: HttpRequest, records: Iterable[R]) -> Iterable[R]:
     return () if request.method == "POST" else records
 
 
-def refused(request: HttpRequest, refusal: Refused, page: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
-    """Return the answer to a confirmed deletion that was refused: the page that asks for it, with the reasons."""
-    look = copy.copy(request)
-    look.method, look.POST = "GET", QueryDict()
-    answer = page(look)
-    if not (getattr(answer, "context_data", None) or {}).get("protected"):
-        # Nothing speaks against it any more, or there is no such record.
-        messages.error(request, f"Not deleted. {errors.sentence(refusal.message)}.")
-    return answer
+def answer(request: HttpRequest, page: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
+    """Return the answer of the page to delete a record; of a confirmed deletion that is refused, the page with the reasons."""
+    try:
+        return page(request)
+    except Refused as refusal:
+        look = copy.copy(request)
+        look.method, look.POST = "GET", QueryDict()
+        shown = page(look)
+        if not (getattr(shown, "context_data", None) or {}).get("protected"):
+            # Nothing speaks against it any more, or there is no such record.
+            messages.error(request, f"Not deleted. {errors.sentence(refusal.message)}.")
+        return shown
 
 
 def users(admin: Any, request: HttpRequest, addresses: QuerySet[Any]) -> Sequence[str | SafeString]:

@@ -22,7 +22,6 @@ from unfold.admin import checkbox
 from unfold.dataclasses import UnfoldAction
 
 from core.audit import snapshot
-from core.errors import Refused
 from core.models import User
 from core.references import whole_id
 from panel import csv_file, deletion, history, list_export, long_work, saved_filters, without_counts
@@ -327,10 +326,8 @@ class PanelAdmin(Saving):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         context = {**(extra_context or {}), "back": self.url_of(unquote(object_id))}
-        try:
-            return super().delete_view(request, object_id, context)
-        except Refused as refusal:
-            return deletion.refused(request, refusal, partial(super().delete_view, object_id=object_id, extra_context=context))
+        page = partial(super().delete_view, object_id=object_id, extra_context=context)
+        return deletion.answer(request, page)
 
     # --- History -----------------------------------------------------------------------------------------------------
 
