@@ -33,6 +33,7 @@ class Line:
     url: str
     is_signed: bool
     host: str
+    organization_id: int
     # Failed attempts in a row, as far as they are written down.
     failures: int
     # One call at a time, until one succeeds: its calls were held back.

@@ -3,7 +3,8 @@
 One thread speaks to the database; the others call receivers, each several times in a row over one connection where it answers
 fast. How many calls one webhook may have under way begins at one, grows with each that succeeds and falls back with one that
 fails. Webhooks that failed last have a quarter of the threads, and
-those that have never answered another: receivers that let every call time out hold up nobody else.
+those that have never answered another: receivers that let every call time out hold up nobody else. Organizations take turns, so
+that one with thousands of receivers that answer slowly does not either.
 """
 
 import datetime
@@ -12,10 +13,11 @@ import random
 import secrets
 import time
 import zlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -29,6 +31,7 @@ from webhooks.models import Delivery
 from webhooks.resolving import Addresses
 from webhooks.rows import Line, Made, Share, make
 from webhooks.signing import Signer, signer
+from webhooks.turns import MOST, Turns, with_a_place
 
 # Deliveries of one webhook that a run holds in memory. All of them, one after the other, must be over before they are lost.
 _HELD = 50
@@ -87,7 +90,7 @@ class _Run:
         self._addresses = Addresses()
         self._signer: Signer | None = None
         self._sent = Sent()
-        self._turn: deque[int] = deque()
+        self._turns = Turns()
         # When calls in a row end, in seconds of `time.monotonic`.
         self._ends_at = 0.0
         # Hosts that were another worker's to take at the last look.
@@ -130,15 +133,19 @@ class _Run:
         """Find the webhooks that have something due, and end the lines of those that are no longer called."""
         now = self._clock()
         callable_ = {row[0]: row for row in due_webhooks(now, also=self._lines).values_list(
-            "pk", "url", "sign", "circuit__failures", "circuit__opened_at", "circuit__answered_at"
+            "pk", "url", "sign", "circuit__failures", "circuit__opened_at", "circuit__answered_at", "server__organization_id"
         )}  # fmt: skip
         for pk in [pk for pk in self._lines if pk not in callable_]:
             self._close(self._lines[pk])
         fresh = [row for pk, row in callable_.items() if pk not in self._lines]
         self._chance.shuffle(fresh)
         held = {line.host for line in self._lines.values()}
+        groups = [(line.organization_id, line.has_answered) for line in self._lines.values()]
         passed_over, self._passed_over = self._passed_over, set()
-        for pk, url, is_signed, failures, opened_at, answered_at in fresh:
+        for row, has_place in with_a_place(fresh, lambda row: (row[-1], _answers(row, now)), groups):
+            pk, url, is_signed, failures, opened_at, answered_at, organization_id = row
+            if not has_place and len(self._lines) >= MOST:
+                break
             host = _host_of(url)
             if host not in held:
                 if host not in passed_over and not self._is_ours(host):
@@ -149,11 +156,18 @@ class _Run:
                     # Another worker calls this host, and so all that is due there.
                     continue
             held.add(host)
-            answers = not failures and answered_at is not None and answered_at > now - _TRUSTED_FOR
             self._lines[pk] = Line(
-                pk, url, is_signed, host, failures or 0, opened_at is not None, answered_at, has_answered=answers
+                pk,
+                url,
+                is_signed,
+                host,
+                organization_id,
+                failures or 0,
+                opened_at is not None,
+                answered_at,
+                has_answered=_answers(row, now),
             )
-            self._turn.append(pk)
+            self._turns.add(organization_id, pk)
         for pk, line in self._lines.items():
             # Of one that is no longer called, calls may still be under way.
             if pk in callable_:
@@ -181,23 +195,16 @@ class _Run:
         for pk, line in list(self._lines.items()):
             if not line.ready and not line.under_way and (line.is_drained or line.is_closed):
                 del self._lines[pk]
-                self._turn.remove(pk)
+                self._turns.remove(line.organization_id, pk)
                 if all(each.host != line.host for each in self._lines.values()):
                     leases.give_back([f"host:{line.host}"], self._holder)
 
     # --- Calls -------------------------------------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
-        """Begin as many calls as may be under way, one for each webhook in turn."""
-        idle = 0
-        while self._turn and idle < len(self._turn) and self._under_way < self._threads:
-            line = self._lines[self._turn[0]]
-            self._turn.rotate(-1)
-            if self._may_call(line):
-                self._begin(line)
-                idle = 0
-            else:
-                idle += 1
+        """Begin as many calls as may be under way, one for each organization in turn, and of its webhooks in turn."""
+        while self._under_way < self._threads and (pk := self._turns.next(lambda pk: self._may_call(self._lines[pk]))):
+            self._begin(self._lines[pk])
 
     def _may_call(self, line: Line) -> bool:
         if not line.ready or line.under_way >= line.window or self._by_host[line.host] >= self._per_host:
@@ -296,6 +303,12 @@ def due_webhooks(at: datetime.datetime, *, also: "dict[int, Line]") -> QuerySet[
     may_be_called = Q(circuit=None) | Q(circuit__opened_at=None) | Q(circuit__retry_at__lte=at)
     rows = Webhook.objects.filter(enabled=True, server__deleted_at=None)
     return rows.filter(Q(pk__in=list(also)) | (is_due & may_be_called))
+
+
+def _answers(row: tuple[Any, ...], now: datetime.datetime) -> bool:
+    """Return whether a webhook of `_look` is taken for one that answers."""
+    failures, answered_at = row[3], row[5]
+    return not failures and answered_at is not None and answered_at > now - _TRUSTED_FOR
 
 
 def _host_of(url: str) -> str:

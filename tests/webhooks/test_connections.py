@@ -162,6 +162,7 @@ def test_a_row_ends_when_its_webhook_is_closed_or_its_time_is_over(receive: Any)
         url=receiver.url,
         is_signed=False,
         host="127.0.0.1",
+        organization_id=1,
         failures=0,
         is_trial=False,
         answered_at=None,
