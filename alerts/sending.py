@@ -3,6 +3,7 @@
 import datetime
 import smtplib
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,6 +27,9 @@ FIRST_WAIT = datetime.timedelta(minutes=1)
 LONGEST_WAIT = datetime.timedelta(minutes=15)
 # After this a message that was claimed is taken for lost: its worker was killed.
 LOST_AFTER = datetime.timedelta(minutes=5)
+# Seconds that the receivers of one organization may take of a run: then the others come first, for so long.
+SECONDS_OF_ONE = 3.0
+OTHERS_FIRST_FOR = datetime.timedelta(seconds=15)
 _MOST_ERROR = 300
 
 
@@ -43,15 +47,18 @@ def run(*, clock: Callable[[], datetime.datetime], seconds: float) -> int:
     """Send what is due for so many seconds, and return how many messages were taken.
 
     New messages go before those that failed; of a channel that fails, the others wait for the next run. So does all mail when
-    the mail server is down: the other channels do not wait for its time-outs.
+    the mail server is down: the other channels do not wait for its time-outs. Nor does an organization wait for receivers of
+    another, however many there are and whether they answer late or not at all.
     """
     end = time.monotonic() + seconds
     left_out = Q(pk=None)
     sent = 0
+    seconds_of: defaultdict[int, float] = defaultdict(float)
     give_up(at=clock())
-    while time.monotonic() < end and (message := claim(at=clock(), without=left_out)):
+    while (began := time.monotonic()) < end and (message := claim(at=clock(), without=left_out)):
         problem = _attempt(message, clock())
         _write(message, problem, clock())
+        _let_others_pass(message, time.monotonic() - began, seconds_of, clock())
         if problem is None:
             sent += 1
             continue
@@ -70,7 +77,7 @@ def claim(*, at: datetime.datetime, without: Q) -> Message | None:
     """
     earlier = Message.objects.filter(channel=OuterRef("channel"), pk__lt=OuterRef("pk"), state=Message.State.WAITING)
     out_of_turn = Q(channel__kind=Channel.Kind.PAGERDUTY) & Exists(earlier)
-    rows = Message.objects.due(at).exclude(without).exclude(out_of_turn).order_by("attempts", "pk")
+    rows = Message.objects.due(at).exclude(without).exclude(out_of_turn).order_by("attempts", "due_at", "pk")
     while (message := rows.select_related("channel", "report__user").first()) is not None:
         mine = Message.objects.filter(pk=message.pk, due_at=message.due_at, attempts=message.attempts)
         if mine.update(due_at=at + LOST_AFTER, attempts=F("attempts") + 1):
@@ -111,6 +118,19 @@ def _attempt(message: Message, at: datetime.datetime) -> Problem | None:
     # Of a URL, 400 may be the fault of something before the receiver; PagerDuty says so of an event, or of the key.
     is_final = channel.kind == Channel.Kind.PAGERDUTY and outcome.status == HTTPStatus.BAD_REQUEST
     return Problem(outcome.error or f"The answer was {outcome.status}", is_final=is_final)
+
+
+def _let_others_pass(
+    message: Message, seconds: float, seconds_of: defaultdict[int, float], at: datetime.datetime
+) -> None:
+    """Put off what is due to an organization's receivers that have taken their part of the run. E-mail is the platform's."""
+    channel = message.channel
+    if channel is None or channel.organization_id is None or channel.kind == Channel.Kind.EMAIL:
+        return
+    seconds_of[channel.organization_id] += seconds
+    if seconds_of[channel.organization_id] >= SECONDS_OF_ONE:
+        theirs = Channel.objects.filter(organization=channel.organization_id).exclude(kind=Channel.Kind.EMAIL)
+        Message.objects.due(at).filter(channel__in=theirs).update(due_at=at + OTHERS_FIRST_FOR)
 
 
 def _of_report(report: Report) -> dict[str, str]:

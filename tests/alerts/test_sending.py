@@ -4,6 +4,7 @@ import base64
 import datetime
 import json
 import socket
+import time
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,6 +20,7 @@ from tests.alerts.factories import ChannelFactory, MessageFactory
 from tests.factories import A_MOMENT, OrganizationFactory
 from tests.races import at_once, in_the_open
 from tests.webhooks.receivers import Receiver, answers, never
+from webhooks.calling import Outcome
 from webhooks.models import SigningKey
 
 pytestmark = [pytest.mark.storage, pytest.mark.server, pytest.mark.django_db]
@@ -248,3 +250,34 @@ def test_the_command_evaluates_and_sends(mail_server, capsys):
     call_command("evaluate_alerts", "--json")
     assert json.loads(capsys.readouterr().out) == {"began": 0, "ended": 0, "messages": 0, "sent": 1, "open": 0}
     assert len(mail_server.got) == 1
+
+
+def test_receivers_of_one_organization_that_answer_late_or_never_hold_up_no_other(receiver, monkeypatch):
+    """Twenty channels, each with a message a minute: more seconds than there are."""
+    acme, globex = OrganizationFactory(name="Acme"), OrganizationFactory(name="Globex")
+    for number in range(20):
+        MessageFactory(channel=hook(f"http://slow{number}.example/", organization=acme))
+    MessageFactory(channel=hook(receiver.url, organization=globex))
+    ask = sending.call
+    late = []
+
+    def answer(url, **more):
+        if "slow" not in url:
+            return ask(url, **more)
+        time.sleep(0.2)
+        late.append(url)
+        return Outcome(200 if len(late) % 2 else None)
+
+    monkeypatch.setattr(sending, "call", answer)
+    monkeypatch.setattr(sending, "SECONDS_OF_ONE", 0.3)
+
+    run(A_MOMENT, seconds=2.0)
+    assert len(receiver.got) == 1
+    assert len(late) == 2
+
+    # Their turn comes again, and what is new elsewhere is before it.
+    MessageFactory(channel=hook(receiver.url, organization=globex, name="second"), due_at=A_MOMENT + MINUTE / 6)
+    run(A_MOMENT + MINUTE / 2, seconds=0.1)
+    assert len(receiver.got) == 2
+    run(A_MOMENT + MINUTE, seconds=2.0)
+    assert 4 <= len(late) <= 5
