@@ -3,7 +3,8 @@
 import itertools
 from dataclasses import dataclass
 
-from servers.dns_records import DNSRecord
+from dnschecks import spf_record, spf_repair
+from servers.dns_records import GUESSED_TERMS, DNSRecord
 
 # At a name with records of many services, a value that shares less with the wanted one is another service's: "v=spf1".
 LEAST_SHARED = 6
@@ -44,13 +45,21 @@ def found_for(record: DNSRecord, answer: str) -> str | None:
     return best if shared >= LEAST_SHARED or record.purpose in OWN_NAMES else None
 
 
-def wanted_for(record: DNSRecord, found: str | None) -> str:
-    """Return the value to publish. A name has one SPF record: what it lacks goes to its front, since `all` ends it."""
-    if record.purpose != "spf" or found is None:
+def wanted_for(record: DNSRecord, answer: str) -> str | None:
+    """Return the value to publish; None: no record can be proposed, the sentence beside it says what to change.
+
+    A name has one SPF record: it is completed, put right, and never replaced, since other senders are in it.
+    """
+    texts = values_of(answer, record.type) if record.purpose == "spf" else []
+    if not any(map(spf_repair.is_meant, texts)):
         return record.value
-    present = found.split()
-    lacking = [term for term in record.value.split()[1:-1] if term not in present]
-    return " ".join([present[0], *lacking, *present[1:]]) if lacking else record.value
+    terms = record.value.split()[1:-1]
+    wanted = spf_repair.completed(texts, [] if terms == GUESSED_TERMS else terms)
+    try:
+        spf_record.parse(wanted)
+    except spf_record.BadRecord:
+        return None
+    return None if wanted in texts and sum(map(spf_repair.is_meant, texts)) == 1 else wanted
 
 
 def values_of(answer: str, rdtype: str) -> list[str]:

@@ -18,6 +18,8 @@ from servers.models import Domain, IPPoolRule
 from servers.pool_rules import concerns_sender_domain
 
 VERIFICATION_PREFIX = "postal-verify"
+# Where nothing is known to send yet: the hosts that receive for the domain are the best guess.
+GUESSED_TERMS = ["a", "mx"]
 DMARC_PROPOSAL = "v=DMARC1; p=none"
 MX_PRIORITY = 10
 # What the check of DMARC learns (in `dns_answers`): the policy that receivers use, "" for none, and the domain's own record.
@@ -147,8 +149,7 @@ def address_terms(addresses: Iterable[str]) -> list[str]:
     """Return the SPF terms of these addresses; adjacent addresses as one network."""
     found = [ipaddress.ip_address(each) for each in addresses]
     if not found:
-        # Nothing is known to send yet: the hosts that receive for the domain are the best guess.
-        return ["a", "mx"]
+        return GUESSED_TERMS
     four = ipaddress.collapse_addresses(ipaddress.IPv4Network(each) for each in found if each.version == 4)
     six = ipaddress.collapse_addresses(ipaddress.IPv6Network(each) for each in found if each.version == 6)
     return [f"ip4:{_network(each)}" for each in four] + [f"ip6:{_network(each)}" for each in six]

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dnschecks import spf
 from dnschecks.findings import Finding, failed, invalid, missing, ok
 from dnschecks.near_misses import special_fault, spf_fault, spf_ignored
+from dnschecks.quoting import cut
 from dnschecks.resolver import Answer, Resolver
 from dnschecks.spf_costs import circular, costs, includes
 from dnschecks.spf_record import is_record
+from dnschecks.spf_repair import completed
 from servers.dns_doubled import doubled, with_text
 from servers.dns_phrases import listed, shown
 from servers.dns_records import Expected, address_terms, spf_terms, spf_text
@@ -16,6 +18,8 @@ from servers.dns_records import Expected, address_terms, spf_terms, spf_text
 NOBODYS_ADDRESS = "192.0.2.1"
 # Nothing is sent from a multicast address for documentation (RFC 6676): who lets it pass lets everybody pass.
 ANYBODYS_ADDRESSES = {"233.252.0.1": "IPv4 address", "ff0e::db8:0:1": "IPv6 address"}
+# Of a record that is quoted as the one to publish.
+LONGEST_MERGED = 1_000
 SHORTEN = "Remove unused terms, or replace the largest term with its networks (ip4:, ip6:)"
 _REFUSALS = frozenset({spf.Result.FAIL, spf.Result.SOFTFAIL, spf.Result.NEUTRAL, spf.Result.NONE})
 
@@ -29,7 +33,12 @@ def check_spf(expected: Expected, resolver: Resolver) -> Finding:
     if not records:
         return _none(expected, answer, resolver)
     if len(records) > 1:
-        return invalid(f"There are {len(records)} SPF records, and receivers accept only one: merge them.", answer)
+        terms = spf_terms(expected, [each.address for each in expected.sendings]) if expected.sendings else []
+        merged = cut(completed(records, terms), LONGEST_MERGED)
+        return invalid(
+            f"There are {len(records)} SPF records, and receivers accept only one: merge them, as in “{merged}”.",
+            answer,
+        )
     sendings = [(each.address, each.helo) for each in expected.sendings] or [(NOBODYS_ADDRESS, expected.name)]
     verdicts = _verdicts(expected.name, sendings, resolver)
     for _, verdict in verdicts:

@@ -293,7 +293,7 @@ def _with_finding(domain: Domain, check: str, records: list[DNSRecord]) -> dict[
     is_right = status == DNSStatus.OK
     return {
         "label": CHECKS[check],
-        "records": [_with_difference(each, "" if is_right else found.get("answer", "")) for each in records],
+        "records": [_with_difference(each, found.get("answer", ""), is_right=is_right) for each in records],
         "status": status,
         "is_right": is_right,
         "error": _without_advice(error, records),
@@ -303,16 +303,23 @@ def _with_finding(domain: Domain, check: str, records: list[DNSRecord]) -> dict[
     }
 
 
-def _with_difference(record: DNSRecord, answer: str) -> dict[str, Any]:
-    """Return the record with what is in DNS in its place; `answer` is empty where that needs no telling."""
+def _with_difference(record: DNSRecord, answer: str, *, is_right: bool) -> dict[str, Any]:
+    """Return the record with what is in DNS in its place; `answer` is empty where nothing was asked yet.
+
+    What is right needs no telling. An SPF record may be right with other terms than these, which would take its senders away.
+    """
     found = dns_differences.found_for(record, answer) if answer else None
-    wanted = dns_differences.wanted_for(record, found)
+    if is_right:
+        value = found if found is not None and record.purpose == "spf" else record.value
+        return {"record": record, "value": value, "is_asked": False}
+    wanted = dns_differences.wanted_for(record, answer)
     return {
         "record": record,
         "value": wanted,
         "is_asked": bool(answer),
+        "found": found,
         "is_found": found == wanted,
-        "difference": None if found is None else dns_differences.difference(wanted, found),
+        "difference": None if found is None or wanted is None else dns_differences.difference(wanted, found),
     }
 
 

@@ -142,7 +142,7 @@ def preview_of(
         # Neither the template nor a plan holds them back.
         "is_unlimited": plan_id is None and rules.max_messages_per_hour == 0,
         "spf": changes,
-        "spf_changes": [_shown(each) for each in changes.found],
+        "spf_changes": [shown for each in changes.found if (shown := _shown(each))],
     }
 
 
@@ -168,10 +168,12 @@ def _with_places(addition: Addition, places: dict[int, str]) -> list[tuple[str, 
     ]
 
 
-def _shown(change: spf_changes.Change) -> dict[str, Any]:
-    """Return the record to publish beside the one that DNS answered last."""
+def _shown(change: spf_changes.Change) -> dict[str, Any] | None:
+    """Return the record to publish beside the one that DNS answered last; None: that one has room for the addresses."""
     found = dns_differences.found_for(change.record, change.answer) if change.answer else None
-    wanted = dns_differences.wanted_for(change.record, found)
+    wanted = dns_differences.wanted_for(change.record, change.answer)
+    if wanted is None:
+        return None
     return {
         "domain": change.domain,
         "value": wanted,

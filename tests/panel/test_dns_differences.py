@@ -51,8 +51,44 @@ def test_the_record_that_was_meant_is_found():
     assert found_for(mx, "mail.example. 60 IN MX 10 other.example.") is None
 
 
-def test_what_an_spf_record_lacks_goes_into_it():
-    spf = DNSRecord("spf", "TXT", "mail.example", "@", "v=spf1 ip4:192.0.2.1 ip4:192.0.2.8 ~all")
-    found = "v=spf1 include:other.example ip4:192.0.2.8 -all"
-    assert wanted_for(spf, found) == "v=spf1 ip4:192.0.2.1 include:other.example ip4:192.0.2.8 -all"
-    assert wanted_for(spf, None) == spf.value
+SPF = DNSRecord("spf", "TXT", "mail.example", "@", "v=spf1 ip4:192.0.2.1 ip4:192.0.2.8 ~all")
+
+
+def answered(*texts):
+    return "\n".join(f'mail.example. 60 IN TXT "{each}"' for each in texts)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        (
+            ["v=spf1 include:other.example ip4:192.0.2.8 -all"],
+            "v=spf1 ip4:192.0.2.1 include:other.example ip4:192.0.2.8 -all",
+        ),
+        # No sender that is in it is taken out: where it is only a term's place that is wrong, or a sign.
+        (
+            ["v=spf1 include:other.example -all ip4:192.0.2.1 ip4:192.0.2.8"],
+            "v=spf1 ip4:192.0.2.1 ip4:192.0.2.8 include:other.example -all",
+        ),
+        (['\\"v=spf1 include:other.example -all\\"'], "v=spf1 ip4:192.0.2.1 ip4:192.0.2.8 include:other.example -all"),
+        (["v=spf1; include:other.example; -all"], "v=spf1 ip4:192.0.2.1 ip4:192.0.2.8 include:other.example -all"),
+        (
+            ["v=spf1 include:one.example ~all", "v=spf1 include:two.example -all"],
+            "v=spf1 ip4:192.0.2.1 ip4:192.0.2.8 include:one.example include:two.example -all",
+        ),
+        # Nothing to be added would make these pass: a sentence says why they do not.
+        (["v=spf1 ip4:192.0.2.1 ip4:192.0.2.8 include:gone.example -all"], None),
+        (["v=spf1 ip4:192.0.2.0/24 include:gone.example -all"], None),
+        (["v=spf1 ipv4:192.0.2.1 -all"], None),
+        ([], SPF.value),
+        (["google-site-verification=x"], SPF.value),
+    ],
+)
+def test_what_an_spf_record_lacks_goes_into_it(found, wanted):
+    assert wanted_for(SPF, answered(*found)) == wanted
+
+
+def test_a_guess_is_no_reason_to_let_more_addresses_pass():
+    guess = DNSRecord("spf", "TXT", "mail.example", "@", "v=spf1 a mx ~all")
+    assert wanted_for(guess, "") == guess.value
+    assert wanted_for(guess, answered("v=spf1; -all")) == "v=spf1 -all"

@@ -122,6 +122,33 @@ def test_a_warning_stands_beside_a_status_that_is_right(acme, domain, dns):
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "status", "copied", "shown"),
+    [
+        # Right with other senders: to publish another one would take them away.
+        ("v=spf1 a:other.example ip4:0.0.0.0/1 ip4:128.0.0.0/1 -all", "OK", None, None),
+        # Wrong, and no other record would be right: the sentence says what to change.
+        (
+            "v=spf1 ipv4:192.0.2.1 -all",
+            "Invalid",
+            "",
+            "Found</small> <code>v=spf1 ipv4:192.0.2.1 -all</code>",
+        ),
+        ("v=spf1; mx; -all", "Invalid", "v=spf1 ip4:192.0.2.1 mx -all", None),
+    ],
+)
+def test_no_spf_record_is_to_be_replaced_by_one_without_its_senders(acme, domain, dns, text, status, copied, shown):
+    dns.remove("mail.example", "TXT")
+    dns.load(f'mail.example. 60 IN TXT "postal-verify {domain.verification_token}"\nmail.example. 60 IN TXT "{text}"')
+    client = sign_in(acme.operator)
+    check_now(client, domain)
+    content = html.unescape(page(client, domain))
+    assert re.search(rf'<b>SPF</b>\s*<span class="panel-(?:good|bad)">{status}</span>', content)
+    copies = [each for each in re.findall(r'data-copy="([^"]*)"', content) if each.startswith("v=spf1")]
+    assert copies == [text if copied is None else copied][: copied != ""]
+    assert shown is None or shown in content
+
+
 def test_a_subdomain_under_a_policy_shows_no_record_to_publish(acme, dns):
     domain = create_domain(at=timezone.now(), server=acme.server, name="news.mail.example", actor=Actor.system()).domain
     dns.load('_dmarc.mail.example. 60 IN TXT "v=DMARC1; p=reject"\nnews.mail.example. 60 IN A 192.0.2.1')

@@ -160,13 +160,31 @@ def test_blanks_of_another_kind_are_told_from_blanks(dns: LocalDNS, record: str)
     assert (finding.status, finding.error) == (INVALID, f"The SPF record cannot be evaluated: {fault}.")
 
 
-def test_several_spf_records_are_wrong_even_when_each_is_right(dns: LocalDNS) -> None:
-    put(dns, "example.com", "v=spf1 +all", "v=spf1 +all ")
+OURS = "ip4:192.0.2.1 ip4:192.0.2.9 ip6:2001:db8::9"
+
+
+@pytest.mark.parametrize(
+    ("records", "merged"),
+    [
+        (("v=spf1 +all", "v=spf1 +all "), f"v=spf1 {OURS} ~all"),
+        (
+            ("v=spf1 include:_spf.google.com -all", "v=spf1 ip4:192.0.2.9 include:sendgrid.net ~all"),
+            "v=spf1 ip4:192.0.2.1 ip6:2001:db8::9 include:_spf.google.com ip4:192.0.2.9 include:sendgrid.net -all",
+        ),
+    ],
+)
+def test_several_spf_records_are_wrong_even_when_each_is_right(
+    dns: LocalDNS, records: tuple[str, str], merged: str
+) -> None:
+    put(dns, "example.com", *records)
     finding = find("spf")
-    assert (finding.status, finding.error) == (
+    # Names answer with their records in any order.
+    sentence, _, proposed = finding.error.partition(" as in ")
+    assert (finding.status, sentence) == (
         INVALID,
-        "There are 2 SPF records, and receivers accept only one: merge them.",
+        "There are 2 SPF records, and receivers accept only one: merge them,",
     )
+    assert sorted(proposed.strip("“”.").split()) == sorted(merged.split())
 
 
 NO_BREAK = "it has no-break spaces, which look like blanks: replace them with blanks"
