@@ -1,8 +1,10 @@
 """CSV import: a dry run that shows the effects, then the import.
 
-The dry run does everything and rolls it back, so it cannot say anything else than what the import will do.
+The dry run does everything and rolls it back, so it cannot say anything else than what the import will do. Only changes that
+were shown are imported: where somebody changed a record meanwhile, or the text was edited, they are shown again.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,10 @@ from panel.forms.fields import text_area
 LARGEST = 2 * 1024 * 1024
 SHOWN_FAULTS = 50
 SHOWN_CHANGES = 500
+
+SHOWN_AGAIN = "Not imported: the changes are no longer those that were shown. Look at them again."
+# Sent twice, the first was imported.
+NOTHING_LEFT = "This file changes nothing any more."
 
 type Rows = list[csv_table.Row]
 
@@ -75,6 +81,12 @@ def rows_of(text: str, columns: Sequence[str], *, needed: Sequence[str], **of_ot
     return [csv_table.Row(row.line, {name: csv_file.read_back(cell) for name, cell in row.items()}) for row in rows]
 
 
+def mark_of(rows: Rows, effect: Effect) -> str:
+    """Return what a confirmation has of the rows and changes that were shown. Forms write line ends in their own way."""
+    cells = [[(name, "\n".join(cell.splitlines())) for name, cell in row.items()] for row in rows]
+    return hashlib.sha256(repr((cells, list(effect.changes))).encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def page(
     admin: Any,
     request: HttpRequest,
@@ -96,19 +108,22 @@ def page(
     """
     posted = request.method == "POST"
     form = FileForm(request.POST if posted else None, request.FILES if posted else None)
-    effect = Effect(())
+    effect, mark = Effect(()), ""
     if form.is_valid():
-        is_confirmed = "confirmed" in request.POST
+        confirmed = request.POST.get("confirmed", "")
         try:
             with long_work.slot(request), transaction.atomic():
                 rows = rows_of(
                     form.cleaned_data["text"], columns, needed=needed, passed_over=passed_over, aliases=aliases
                 )
                 effect = importing(rows)
-                if not is_confirmed:
+                mark = mark_of(rows, effect)
+                if confirmed != mark:
                     raise _DryRun(effect)
         except _DryRun as dry_run:
             effect = dry_run.effect
+            if confirmed:
+                messages.warning(request, SHOWN_AGAIN if effect.changes else NOTHING_LEFT)
             # The same text again, also where it came as a file.
             form = FileForm(initial={"text": form.cleaned_data["text"]})
         except Refused as refusal:
@@ -126,6 +141,7 @@ def page(
         "opts": admin.opts,
         "form": form,
         "effect": effect.figures,
+        "mark": mark,
         "changes": effect.changes[:SHOWN_CHANGES],
         "more_changes": len(effect.changes[SHOWN_CHANGES:]),
         "help_text": help_text,

@@ -26,6 +26,7 @@ from stats.counts.tiers import HOURS_KEPT
 from stats.models import ServerCount
 from stats.reports import usage
 from tests.panel.conftest import SYSTEM, sign_in
+from tests.panel.posting import imported
 from throttling import rule_sets
 from throttling.models import RuleSet, ThrottlingTemplate
 
@@ -58,7 +59,7 @@ def test_what_is_exported_imports_as_unchanged(acme, globex, platform, root):
     text = root.get(EXPORT).content.decode()
     audited = AuditEntry.objects.count()
     assert root.post(IMPORT, {"text": text}).context["effect"] == [("created", 0), ("changed", 0), ("unchanged", 3)]
-    root.post(IMPORT, {"text": text, "confirmed": "1"})
+    imported(root, IMPORT, text)
     assert AuditEntry.objects.count() == audited
 
 
@@ -96,7 +97,7 @@ def test_a_dry_run_changes_nothing_and_the_import_all(acme, platform, root):
         ("192.0.2.77", "name", "", "ip-192.0.2.77"),
     ]
     assert not IPAddress.objects.filter(ipv4="192.0.2.77").exists()
-    assert root.post(IMPORT, {"text": context["form"].initial["text"], "confirmed": "1"}).status_code == 302
+    assert imported(root, IMPORT, context["form"].initial["text"]).status_code == 302
     acme.address.refresh_from_db()
     assert (acme.address.hostname, acme.address.delivery_paused) == ("other.example.com", True)
     assert sorted(platform.pool.addresses.values_list("ipv4", flat=True)) == ["192.0.2.1", "192.0.2.77"]
@@ -104,14 +105,14 @@ def test_a_dry_run_changes_nothing_and_the_import_all(acme, platform, root):
 
 
 def test_a_file_says_what_the_world_sees_of_an_address(acme, platform, root):
-    def imported(*cells: str) -> dict[str, str]:
+    def row_after(*cells: str) -> dict[str, str]:
         text = "ipv4,public_ipv4,public_ipv6\n" + ",".join(cells) + "\n"
-        assert root.post(IMPORT, {"text": text, "confirmed": "1"}).status_code == 302
+        assert imported(root, IMPORT, text).status_code == 302
         return table(root.get(EXPORT))[0]
 
-    row = imported("192.0.2.1", "198.51.100.9", "2001:DB8::09")
+    row = row_after("192.0.2.1", "198.51.100.9", "2001:DB8::09")
     assert (row["public_ipv4"], row["public_ipv6"]) == ("198.51.100.9", "2001:db8::9")
-    row = imported("192.0.2.1", "", "none")
+    row = row_after("192.0.2.1", "", "none")
     assert (row["public_ipv4"], row["public_ipv6"]) == ("198.51.100.9", "")
     said = root.post(IMPORT, {"text": "ipv4,public_ipv4\n192.0.2.1,10.0.0.1\n"}).context["form"].non_field_errors()
     assert said == ["line 2.public_ipv4 is not a public address: receivers cannot see it"]
@@ -119,7 +120,7 @@ def test_a_file_says_what_the_world_sees_of_an_address(acme, platform, root):
 
 def test_one_bad_line_imports_nothing_and_is_named(acme, platform, root):
     text = "ipv4,hostname,priority,pools\n192.0.2.50,a.example.com,1,\n192.0.2.51,-bad-,x,nowhere\n"
-    response = root.post(IMPORT, {"text": text, "confirmed": "1"})
+    response = imported(root, IMPORT, text)
     faults = response.context["form"].non_field_errors()
     assert [fault.split(" ")[1] for fault in faults] == ["3.priority", "3.pools"]
     assert not IPAddress.objects.filter(ipv4="192.0.2.50").exists()
@@ -144,7 +145,7 @@ def test_one_bad_line_imports_nothing_and_is_named(acme, platform, root):
     ],
 )
 def test_it_rejects_what_is_no_such_file(text, said, platform, root):
-    form = root.post(IMPORT, {"text": text, "confirmed": "1"}).context["form"]
+    form = imported(root, IMPORT, text).context["form"]
     assert [fault for fault in form.non_field_errors() if said in fault]
 
 
@@ -179,7 +180,7 @@ def test_an_empty_cell_leaves_each_value_and_none_takes_it_away(acme, platform, 
     context = root.post(IMPORT, {"text": text}).context
     assert context["effect"] == [("created", 0), ("changed", 0), ("unchanged", 1)]
     assert context["changes"] == []
-    root.post(IMPORT, {"text": text, "confirmed": "1"})
+    imported(root, IMPORT, text)
     assert (table(root.get(EXPORT))[0], AuditEntry.objects.count()) == (before, audited)
     cleared = dict.fromkeys(columns, "") | {"ipv4": before["ipv4"], "delivery_paused": "no"}
     cleared |= dict.fromkeys(
@@ -197,7 +198,7 @@ def test_an_empty_cell_leaves_each_value_and_none_takes_it_away(acme, platform, 
         ("192.0.2.1", "max_messages_per_hour", "30", ""),
     ]
     assert "acme/Acme pool" in root.post(IMPORT, {"text": text}).content.decode()
-    assert root.post(IMPORT, {"text": text, "confirmed": "1"}).status_code == 302
+    assert imported(root, IMPORT, text).status_code == 302
     none = dict.fromkeys(("ipv6", "redirect", "max_concurrent_connections", "max_messages_per_hour", "pools"), "")
     assert table(root.get(EXPORT))[0] == before | none | {"delivery_paused": "no"}
 
@@ -218,10 +219,10 @@ def test_what_is_exported_imports_as_unchanged_whatever_the_names(acme, globex, 
         context = root.post(IMPORT, {"text": text}).context
         assert context["form"].non_field_errors() == []
         assert context["effect"] == [("created", 0), ("changed", 0), ("unchanged", IPAddress.objects.count())]
-        root.post(IMPORT, {"text": text, "confirmed": "1"})
+        imported(root, IMPORT, text)
         assert AuditEntry.objects.count() == audited
     text = "ipv4,pools\n192.0.2.201,acme/main\n"
-    [fault] = root.post(IMPORT, {"text": text, "confirmed": "1"}).context["form"].non_field_errors()
+    [fault] = imported(root, IMPORT, text).context["form"].non_field_errors()
     assert fault.startswith("line 2.pools names “acme/main”, which several records are named: use the id instead (#")
     assert clashing.addresses.count() == 1
 
@@ -281,14 +282,14 @@ def test_a_templates_rules_go_out_and_in(platform, root):
     effect = root.post(url, {"text": text}).context["effect"]
     assert effect == [("rules", 2), ("domain patterns with other limits", 4), ("addresses with this template", 1)]
     assert len(rule_sets.document(template.rules)["rules"]) == 1
-    assert root.post(url, {"text": text, "confirmed": "1"}).status_code == 302
+    assert imported(root, url, text).status_code == 302
     found = rule_sets.document(template.rules)["rules"]
     assert [each["domains"] for each in found] == [["a.example", "*.a.example"], ["b.example"]]
     assert found[0]["throttle_program"] == {"id": platform.program.pk}
     # The same rules again, with what is empty left as it is; then a program taken away.
     for program, kept in (("", {"id": platform.program.pk}), ("none", None)):
         text = head + f"*.a.example A.example,,,{program}\nb.example,,4,\n"
-        root.post(url, {"text": text, "confirmed": "1"})
+        imported(root, url, text)
         now = rule_sets.document(template.rules)["rules"]
         assert [(each["max_concurrent_connections"], each["throttle_program"]) for each in now] == [
             (1, kept),
@@ -300,7 +301,7 @@ def test_a_templates_rules_go_out_and_in(platform, root):
         ("a.example,1,2,nobody\n", "line 2.throttle_program names “nobody”, which does not exist"),
     ):
         assert root.post(url, {"text": head + text}).context["form"].non_field_errors() == [said]
-    bad = root.post(url, {"text": head + "a.example,x,2,\n", "confirmed": "1"}).context["form"].non_field_errors()
+    bad = imported(root, url, head + "a.example,x,2,\n").context["form"].non_field_errors()
     assert bad == ["line 2.max_concurrent_connections must be a whole number; 0 means unlimited"]
 
 

@@ -13,6 +13,7 @@ from panel import long_work
 from panel.viewer import Viewer
 from tests.cast import make_tenant
 from tests.panel.conftest import make_person, sign_in
+from tests.panel.posting import imported
 from tests.panel.urls import looks
 from tests.races import at_once, in_the_open
 
@@ -30,19 +31,19 @@ def test_an_organization_with_a_file_under_way_is_told_to_come_again(acme, globe
         response = sign_in(acme.analyst).get(EXPORT)
         assert (response.status_code, response.headers["Retry-After"]) == (503, "15")
         assert response.content == b"Too many files are being written or read; try again in a moment.\n"
-        text = {"text": "address\nann@example.com\n", "confirmed": "1"}
-        form = sign_in(acme.owner).post(IMPORT, text).context["form"]
+        text = "address\nann@example.com\n"
+        form = imported(sign_in(acme.owner), IMPORT, text).context["form"]
         assert form.non_field_errors() == ["Too many files are being written or read; try again in a moment"]
         # Another organization has its share.
         assert sign_in(globex.analyst).get(EXPORT).status_code == 200
-        assert sign_in(globex.owner).post(IMPORT, text).status_code == 302
+        assert imported(sign_in(globex.owner), IMPORT, text).status_code == 302
     assert sign_in(acme.analyst).get(EXPORT).status_code == 200
-    assert sign_in(acme.owner).post(IMPORT, text).status_code == 302
+    assert imported(sign_in(acme.owner), IMPORT, text).status_code == 302
 
 
 def test_the_slot_is_given_back_where_a_file_is_refused(acme, two_slots):
     client = sign_in(acme.owner)
-    assert client.post(IMPORT, {"text": "address\nnone\n", "confirmed": "1"}).context["form"].errors
+    assert imported(client, IMPORT, "address\nnone\n").context["form"].errors
     assert not long_work._slots._taken
 
 

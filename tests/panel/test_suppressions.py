@@ -16,6 +16,7 @@ from servers.provisioning import create_server
 from suppressions import acts, rules, suppression_file
 from suppressions.models import Suppression, SuppressionList
 from tests.panel.conftest import SYSTEM, sign_in
+from tests.panel.posting import imported
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:suppressions_suppression_changelist"
@@ -145,9 +146,12 @@ def test_its_page_shows_the_clear_address_only_where_it_is_kept(acme):
 # --- Files ------------------------------------------------------------------------------------------------------------
 
 
-def upload(client, text, **given):
+def upload(client, text, *, confirmed=""):
     file = SimpleUploadedFile("list.csv", text.encode(), "text/csv")
-    return client.post(reverse("admin:suppressions_suppression_import"), {"file": file, **given})
+    looked = client.post(reverse("admin:suppressions_suppression_import"), {"file": file})
+    if not confirmed or looked.context["form"].non_field_errors():
+        return looked
+    return imported(client, reverse("admin:suppressions_suppression_import"), text)
 
 
 def test_a_file_is_imported_after_a_dry_run(acme):
@@ -160,7 +164,7 @@ def test_a_file_is_imported_after_a_dry_run(acme):
     assert response.context["effect"] == [("suppressed", 2), ("suppressed already", 1)]
     assert Suppression.objects.count() == 1
     assert SuppressionList.objects.get().number == 1
-    response = client.post(reverse("admin:suppressions_suppression_import"), {"text": text, "confirmed": "yes"})
+    response = imported(client, reverse("admin:suppressions_suppression_import"), text)
     assert response.headers["Location"] == reverse(LIST)
     rows = Suppression.objects.exclude(pk=acme.suppression.pk).order_by("pk")
     assert [(each.masked, each.server, each.reason, each.expires_at and each.expires_at.year) for each in rows] == [
