@@ -5,7 +5,8 @@ changed by the same act, in a transaction of its own, as by its own page; what o
 """
 
 import datetime
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django import forms
@@ -32,6 +33,8 @@ AT_ONCE = 50
 MOST_RECORDS = 20_000
 MOST_OPEN = 10
 SHOWN = 30
+NOTHING_LEFT = "Nothing was changed: none of the chosen records is in this list any longer."
+SHOWN_AGAIN = "Nothing was changed yet: the list has other records than those that were shown. Look at them again."
 
 
 def action(do: Doing) -> Callable[..., HttpResponse | None]:
@@ -51,10 +54,18 @@ def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) 
     if len(ids) > MOST_RECORDS:
         messages.error(request, f"At most {found.counted(MOST_RECORDS)} can be chosen at once: filter the list.")
         return None
+    if not ids:
+        # The confirmation was sent twice, or somebody else was first.
+        messages.warning(request, NOTHING_LEFT)
+        return None
     allowed = list(page.allowed_ids(request, ids, found.permission))
     if not allowed:
         raise PermissionDenied
-    is_confirmed = "confirmed" in request.POST
+    is_confirmed, mark = "confirmed" in request.POST, _mark_of(allowed)
+    is_all = request.POST.get("select_across", "0") == "1"
+    if is_confirmed and is_all and request.POST.get("looked_at") != mark:
+        messages.warning(request, SHOWN_AGAIN)
+        is_confirmed = False
     form = found.form(request.POST if is_confirmed else None) if found.form else None
     if is_confirmed and (form is None or form.is_valid()):
         return _do(found, page, request, allowed, _values_of(form))
@@ -75,6 +86,7 @@ def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) 
         "hidden": [
             ("action", found.name),
             ("select_across", request.POST.get("select_across", "0")),
+            ("looked_at", mark),
             *((helpers.ACTION_CHECKBOX_NAME, each) for each in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)),
         ],
         "form": form,
@@ -82,6 +94,11 @@ def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) 
         "back": request.get_full_path(),
     }
     return TemplateResponse(request, "panel/confirm.html", context)
+
+
+def _mark_of(ids: Sequence[int]) -> str:
+    """Return what a confirmation has of the records that were shown: of a whole list, others may be in it by then."""
+    return hashlib.sha256(repr(ids).encode()).hexdigest()
 
 
 def _values_of(form: forms.Form | None) -> dict[str, Any]:

@@ -52,6 +52,31 @@ def test_it_tells_how_many_and_then_does_it(platform, root):
     assert AuditEntry.objects.filter(act="ip_address.paused", actor_label="root").count() == 3
 
 
+@pytest.mark.parametrize(("act", "where"), [("delete_addresses", ""), ("pause_addresses", "?delivery_paused__exact=0")])
+def test_a_confirmation_that_is_sent_twice_is_done_once(platform, root, act, where):
+    data = posted(act, make_addresses(2), confirmed="1", reason="Spam")
+    assert root.post(ADDRESSES + where, data).status_code == 302
+    entries = AuditEntry.objects.count()
+    response = root.post(ADDRESSES + where, data, follow=True)
+    assert (response.status_code, AuditEntry.objects.count()) == (200, entries)
+    assert actions.NOTHING_LEFT in response.content.decode()
+
+
+def test_of_a_whole_list_only_what_was_shown_is_done(platform, root):
+    where = ADDRESSES + "?q=10.1."
+    whole = posted("pause_addresses", make_addresses(2), select_across="1")
+    looked = root.post(where, whole).context
+    assert looked["heading"] == "Pause delivery: 2 IP addresses"
+    create_many([NewAddress(ipv4="10.1.0.200", hostname="h.example.com")], actor=SYSTEM)
+    whole |= {"confirmed": "1", "reason": "Spam"}
+    response = root.post(where, whole | {"looked_at": dict(looked["hidden"])["looked_at"]})
+    assert response.context["heading"] == "Pause delivery: 3 IP addresses"
+    assert actions.SHOWN_AGAIN in response.content.decode()
+    assert not IPAddress.objects.filter(delivery_paused=True).exists()
+    assert root.post(where, whole | {"looked_at": dict(response.context["hidden"])["looked_at"]}).status_code == 302
+    assert IPAddress.objects.filter(delivery_paused=True).count() == 3
+
+
 def test_what_one_record_refuses_does_not_stop_the_others(acme, platform, root):
     addresses = [*make_addresses(2), acme.address]
     response = root.post(ADDRESSES, posted("delete_addresses", addresses, confirmed="1"), follow=True)
