@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import hmac
-import ipaddress
+import socket
 
 
 class Logins:
@@ -16,13 +16,7 @@ class Logins:
         for each in overlay.get("credentials") or ():
             self._digests.setdefault(each["server"], []).append((each["sha256"], _moment(each.get("expires_at"))))
         self._suspended = {each["server"]: _moment(each.get("until")) for each in overlay.get("suspended") or ()}
-        networks = []
-        for each in overlay.get("networks") or ():
-            network = ipaddress.ip_network(each["network"])
-            networks.append(
-                (-network.prefixlen, each.get("id", 0), network, each["server"], _moment(each.get("expires_at")))
-            )
-        self._networks = sorted(networks, key=lambda each: each[:2])
+        self._networks = Networks(overlay)
 
     def accepts(self, user, password, now):
         """Tell whether this is the password of an SMTP credential of the server `user`, which may send now."""
@@ -41,26 +35,82 @@ class Logins:
 
     def of_client(self, address, now):
         """Return the server of the narrowest network with the client's address; None: a password is required."""
-        try:
-            client = ipaddress.ip_address(address)
-        except ValueError:
-            return None
-        for _, _, network, server, expires in self._networks:
-            if client in network and (expires is None or now < expires):
-                return server
-        return None
+        return self._networks.of(address, now)
 
     def networks(self, now):
         """Return [(network, server)] that hold now, the narrowest first, each network once."""
-        found = {}
-        for _, _, network, server, expires in self._networks:
-            if expires is None or now < expires:
-                found.setdefault(network, server)
-        return list(found.items())
+        return self._networks.holding(now)
 
-    def next_change(self, now):
-        """Return when a network stops, as seconds since 1970; None: never."""
-        return min((expires for *_, expires in self._networks if expires and expires > now), default=None)
+
+class Networks:
+    """The networks of clients, found by their prefixes.
+
+    One organization may have a hundred thousand, and while whoever connects is looked for, all others wait.
+    """
+
+    def __init__(self, overlay):
+        # {bytes of an address: {length of the prefix: {prefix: [(id, network, server, end)]}}}, the narrowest first.
+        self._found = {}
+        for each in overlay.get("networks") or ():
+            address, _, length = each["network"].partition("/")
+            packed = _packed(address)
+            bits = int(length or 8 * len(packed))
+            prefixes = self._found.setdefault(len(packed), {}).setdefault(bits, {})
+            entry = (each.get("id", 0), each["network"], each["server"], _moment(each.get("expires_at")))
+            prefixes.setdefault(_prefix(packed, bits), []).append(entry)
+        for size, lengths in self._found.items():
+            self._found[size] = {length: lengths[length] for length in sorted(lengths, reverse=True)}
+            for prefixes in lengths.values():
+                for entries in prefixes.values():
+                    entries.sort(key=lambda each: each[0])
+
+    def of(self, address, now):
+        """Return the server of the narrowest network with an address; None: there is none."""
+        try:
+            packed = _packed(address.partition("%")[0])
+        except (OSError, ValueError):
+            return None
+        for length, prefixes in self._found.get(len(packed), {}).items():
+            for _, _, server, end in prefixes.get(_prefix(packed, length), ()):
+                if end is None or now < end:
+                    return server
+        return None
+
+    def holding(self, now):
+        """Return [(network, server)] that hold now, the narrowest first, each network once."""
+        found = []
+        for lengths in self._found.values():
+            for length, prefixes in lengths.items():
+                for entries in prefixes.values():
+                    first = next((each for each in entries if each[3] is None or now < each[3]), None)
+                    if first is not None:
+                        found.append((-length, *first[:3]))
+        return [(network, server) for _, _, network, server in sorted(found)]
+
+
+class Ends:
+    """Tells when a network of a policy ends, which its maps still have."""
+
+    def __init__(self):
+        self._overlay, self._left = None, []
+
+    def passed(self, overlay, now):
+        """Tell whether one has ended since the last call with this overlay."""
+        if overlay is not self._overlay:
+            ends = (_moment(each.get("expires_at")) for each in overlay.get("networks") or ())
+            self._overlay, self._left = overlay, sorted((end for end in ends if end and end > now), reverse=True)
+        is_passed = bool(self._left) and now >= self._left[-1]
+        while self._left and now >= self._left[-1]:
+            self._left.pop()
+        return is_passed
+
+
+def _packed(address):
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def _prefix(packed, length):
+    return int.from_bytes(packed, "big") >> (8 * len(packed) - length)
 
 
 def _moment(text):

@@ -23,7 +23,7 @@ import time
 import agent_settings
 import agent_sockets
 from agent_commands import check, status
-from agent_credentials import Logins
+from agent_credentials import Ends
 from agent_files import read_json, replace
 from agent_generation import addresses_present
 from agent_grammar import InvalidPolicy, check_document
@@ -52,7 +52,6 @@ class Agent:
 
     _done = None
     _failed_at = None
-    _networks_until = None
     _complaint = None
 
     def __init__(self, settings):
@@ -79,6 +78,8 @@ class Agent:
         self.reading = None
         self.suppressions = Suppressions(self._path("suppressions.db"))
         self.servers = Servers(settings.state)
+        # A network that has ended is in Postfix's map until that is written anew.
+        self._ends = Ends()
 
     def _path(self, name):
         return os.path.join(self.settings.state, name)
@@ -258,7 +259,7 @@ class Agent:
             self.spool.remember("revision_seen", document.get("revision"))
         elif self._failed_at is not None and time.monotonic() - self._failed_at > SECONDS_BETWEEN_TRIES:
             self._done = None
-        elif self.applied and self._networks_change():
+        elif self.applied and self._ends.passed(self.applied["overlay"], time.time()):
             self._done = None
             with self.news:
                 self.wanted = self.wanted or {key: value for key, value in self.applied.items() if key != "applied_at"}
@@ -269,15 +270,6 @@ class Agent:
             with self.news:
                 if self.wanted is document:
                     self.news.wait(0.5)
-
-    def _networks_change(self):
-        """Tell whether a network's credential has expired since it was written into Postfix's map."""
-        now = time.time()
-        if self._networks_until is not None and now >= self._networks_until:
-            self._networks_until = None
-            return True
-        self._networks_until = Logins(self.applied["overlay"]).next_change(now)
-        return False
 
     def reading_on(self):
         """Read the log."""

@@ -32,7 +32,7 @@ class Policy {
             if (!this.resting.has(each.source)) this.resting.set(each.source, [])
             this.resting.get(each.source).push({ domains: each.domains, until: moment(each.until) })
         }
-        this.networks = (overlay.networks || []).map(network).sort((a, b) => b.bits - a.bits || a.id - b.id)
+        this.networks = new Networks(overlay.networks || [])
     }
 
     // What the policy calls the server of a message: by its UUID, which outlives a renaming. A server that the policy does not
@@ -63,9 +63,7 @@ class Policy {
 
     // The server that a client's address stands for, by the narrowest network; null: it needs a password.
     of_client(address, now) {
-        const kind = net.isIPv6(address) ? 'ipv6' : 'ipv4'
-        const found = this.networks.find((each) => each.kind === kind && each.list.check(address, kind) && (each.until === null || now < each.until))
-        return found ? found.server : null
+        return this.networks.of(address, now)
     }
 
     // Why the server's mail is refused for good; null: it is taken.
@@ -175,12 +173,60 @@ function draw(candidates, random) {
     return candidates[candidates.length - 1][0]
 }
 
-function network(each) {
-    const [address, bits] = each.network.split('/')
-    const kind = net.isIPv6(address) ? 'ipv6' : 'ipv4'
-    const list = new net.BlockList()
-    list.addSubnet(address, Number(bits), kind)
-    return { id: each.id, kind, list, bits: Number(bits), server: each.server, until: moment(each.expires_at) }
+// The networks of clients, found by their prefixes: of one organization there may be a hundred thousand, and whoever connects is
+// looked for, while all others wait.
+class Networks {
+    constructor(networks) {
+        // Bytes of an address → [[length of the prefix, prefix → entries]], the narrowest first.
+        this.found = new Map([[4, []], [16, []]])
+        for (const each of [...networks].sort((a, b) => a.id - b.id)) {
+            const [address, length] = each.network.split('/')
+            const bytes = bytes_of(address)
+            const bits = length === undefined ? bytes.length * 8 : Number(length)
+            const lengths = this.found.get(bytes.length)
+            let prefixes = lengths.find(([other]) => other === bits)?.[1]
+            if (!prefixes) lengths.push([bits, (prefixes = new Map())])
+            const prefix = prefix_of(bytes, bits)
+            if (!prefixes.has(prefix)) prefixes.set(prefix, [])
+            prefixes.get(prefix).push({ server: each.server, until: moment(each.expires_at) })
+        }
+        for (const lengths of this.found.values()) lengths.sort(([a], [b]) => b - a)
+    }
+
+    // The server of the narrowest network with an address; null: there is none.
+    of(address, now) {
+        const bytes = bytes_of(address)
+        if (!bytes) return null
+        for (const [bits, prefixes] of this.found.get(bytes.length)) {
+            const entry = prefixes.get(prefix_of(bytes, bits))?.find(({ until }) => until === null || now < until)
+            if (entry) return entry.server
+        }
+        return null
+    }
+}
+
+// The bytes of an address; null: it is none.
+function bytes_of(address) {
+    const text = `${address}`.split('%')[0]
+    if (net.isIPv4(text)) return Uint8Array.from(text.split('.').map(Number))
+    if (!net.isIPv6(text)) return null
+    const [head, tail] = text.split('::').map((part) => part.split(':').filter(Boolean).flatMap(groups_of))
+    const groups = tail === undefined ? head : [...head, ...Array(8 - head.length - tail.length).fill(0), ...tail]
+    return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 255]))
+}
+
+// What stands between two colons: a group, or an IPv4 address at the end, which is two.
+function groups_of(part) {
+    if (!part.includes('.')) return [parseInt(part, 16)]
+    const [a, b, c, d] = part.split('.').map(Number)
+    return [a * 256 + b, c * 256 + d]
+}
+
+function prefix_of(bytes, bits) {
+    if (bytes.length === 4) return bits ? (((bytes[0] << 24) | (bytes[1] << 16) | (bytes[2] << 8) | bytes[3]) >>> (32 - bits)) : 0
+    const prefix = Buffer.from(bytes.subarray(0, Math.ceil(bits / 8)))
+    if (bits % 8) prefix[prefix.length - 1] &= 256 - (1 << (8 - bits % 8))
+    return prefix.toString('latin1')
 }
 
 function moment(text) {

@@ -54,4 +54,21 @@ const told = [
 found.names = told.map((notes) => renamed.name_of(notes) ?? null)
 found.pools = found.names.slice(0, 3).map((name) => renamed.pool(name, '', 'x@x.example'))
 found.uuids = ['acme-inc/mail', 'acme/mail', 'acme/none', 'constructor'].map((name) => renamed.uuid_of(name) ?? null)
+const networks = [
+    { id: 3, server: 'a/wide', network: '192.0.2.0/24', expires_at: null },
+    { id: 2, server: 'b/narrow', network: '192.0.2.128/25', expires_at: null },
+    { id: 1, server: 'c/older', network: '192.0.2.0/24', expires_at: null },
+    { id: 4, server: 'd/six', network: '2001:db8::/33', expires_at: null },
+    { id: 5, server: 'e/over', network: '2001:db8:0:1::/64', expires_at: '2020-01-01T00:00:00Z' },
+    { id: 6, server: 'f/one', network: '2001:db8::5/128', expires_at: null },
+    { id: 7, server: 'g/embedded', network: '64:ff9b::198.51.100.0/120', expires_at: null },
+    { id: 8, server: 'h/all', network: '::/0', expires_at: null },
+]
+const clients = ['192.0.2.200', '192.0.2.1', '198.51.100.1', '2001:db8::1', '2001:db8:0:1::1', '2001:DB8:0:0:0:0:0:5', '2001:db8:8000::1', '64:ff9b::c633:6407', 'fe80::1%eth0', 'unknown', '']
+found.clients = clients.map((address) => policy({ networks }).of_client(address, NOW))
+const many = Array.from({ length: 100_000 }, (_, n) => ({ id: n, server: 'a/b', network: `10.${n >> 8 & 255}.${n & 255}.${(n >> 16) * 4}/30`, expires_at: null }))
+const crowded = policy({ networks: many })
+const began = process.hrtime.bigint()
+for (let n = 0; n < 100; n++) crowded.of_client('192.0.2.1', NOW)
+found.is_fast = Number(process.hrtime.bigint() - began) / 1e6 < 500
 console.log(JSON.stringify(found))

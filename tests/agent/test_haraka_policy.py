@@ -40,4 +40,11 @@ def test_it_works() -> None:
         "names": ["acme-inc/mail", "acme/mail", "u3", "acme/mail", None],
         "pools": ["p1", "p2", None],
         "uuids": ["u1", "u2", None, None],
+        # The narrowest network wins, then the older credential.
+        "clients": [
+            *("b/narrow", "c/older", None, "d/six", "d/six", "f/one", "h/all", "g/embedded", "h/all"),
+            *(None, None),
+        ],
+        # Whoever connects is looked for among the networks of all tenants: a hundred clients in half a second, of 100,000.
+        "is_fast": True,
     }

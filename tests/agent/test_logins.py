@@ -2,14 +2,17 @@
 
 import asyncio
 import base64
+import datetime
 import hashlib
+import ipaddress
 import json
 import pathlib
 import time
+from random import Random
 from typing import Any
 
 import pytest
-from agent_credentials import Logins
+from agent_credentials import Ends, Logins
 from agent_logins import PasswordDelay, Server
 
 PASSWORD = "correct horse battery staple"
@@ -63,6 +66,64 @@ def test_the_narrowest_network_wins_then_the_older_credential() -> None:
         None,
         None,
     ]
+
+
+def test_it_finds_what_a_search_of_all_networks_finds() -> None:
+    chance = Random(7)
+    networks = []
+    for number in range(400):
+        size, bits = chance.choice([(32, chance.randint(0, 32)), (128, chance.randint(0, 128))])
+        few = chance.choice([0, 1, 2**31, 2**100, 2**127 + 2**20]) % 2**size
+        network = ipaddress.ip_network(((few >> (size - bits)) << (size - bits), bits))
+        if size == 128 and network.version == 4:
+            network = ipaddress.IPv6Network((int(network.network_address), bits))
+        end = chance.choice([None, None, "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
+        networks.append({"id": number, "server": f"s/{number}", "network": str(network), "expires_at": end})
+    found = logins(networks=networks)
+    kept = [
+        (ipaddress.ip_network(each["network"]), each["id"], each["server"])
+        for each in networks
+        if each["expires_at"] is None or each["expires_at"] > "2027"
+    ]
+    kept.sort(key=lambda each: (-each[0].prefixlen, each[1]))
+    for text in ("0.0.0.0", "0.0.0.1", "128.0.0.0", "128.0.0.1", "::", "::1", "0:0:10::", "8000::10:0", "8000::1"):
+        client = ipaddress.ip_address(text)
+        assert found.of_client(text, NOW) == next((server for net, _, server in kept if client in net), None)
+
+    first: dict[str, str] = {}
+    for network, _, server in kept:
+        first.setdefault(str(network), server)
+    holding = found.networks(NOW)
+    assert dict(holding) == first
+    lengths = [int(network.partition("/")[2]) for network, _ in holding]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+def test_whoever_connects_is_looked_for_without_a_search_of_all_networks() -> None:
+    """Of one organization there may be a hundred thousand, and the other tenants' clients wait meanwhile."""
+    networks = [
+        {"id": n, "server": "a/b", "network": f"10.{n >> 8 & 255}.{n & 255}.{(n >> 16) * 4}/30"} for n in range(100_000)
+    ]
+    found = logins(networks=networks)
+    began = time.monotonic()
+    for _ in range(100):
+        assert found.of_client("192.0.2.1", NOW) is None
+
+    assert time.monotonic() - began < 0.5
+
+
+def test_each_end_of_a_network_is_told_once() -> None:
+    def at(second: int) -> str:
+        return f"2026-07-27T10:00:{second:02}Z"
+
+    start = datetime.datetime.fromisoformat(at(0)).timestamp()
+    overlay = {"networks": [{"expires_at": each} for each in (at(20), None, at(10), at(30), at(1))]}
+    ends = Ends()
+
+    told = [ends.passed(overlay, start + second) for second in (5, 9, 10, 11, 31, 40)]
+    assert told == [False, False, True, False, True, False]
+    # Another overlay, of which nothing ends later.
+    assert not ends.passed({"networks": overlay["networks"]}, start + 41)
 
 
 def test_wrong_passwords_are_slowed_up_to_what_postfix_waits_for() -> None:
