@@ -11,6 +11,7 @@ from core.audit import Actor
 from core.csv_table import Row, at_line, whole_number
 from core.errors import Fault, Invalid, Refused
 from core.labels import NOTHING, Labels, Unreadable
+from core.names import fold
 from core.references import Reference
 from ippools import ip_addresses
 from ippools.ip_addresses import AddressFields
@@ -39,6 +40,8 @@ MOST_ROWS = 1_000
 SEPARATOR = ";"
 _BATCH = 2_000
 _YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+# No two addresses have the same.
+_UNIQUE = ("name", "ipv6")
 # What a person must see first of what a file does.
 _GRAVEST = ("delivery_paused", "pools")
 
@@ -92,13 +95,16 @@ def import_rows(rows: Sequence[Row], *, actor: Actor) -> Outcome:
     ipv4s = [ipv4 for row in rows if is_ipv4(ipv4 := row.code("ipv4"))]
     names = _names()
     before = _cells(ipv4s, names)
-    for row in rows:
+    faults += _change_hands(rows, before)
+    found: dict[int, list[Fault]] = {}
+    for row in _in_order(rows, before):
         try:
             _import(row, names, actor)
         except Invalid as refusal:
-            faults += at_line(row, refusal)
+            found[row.line] = at_line(row, refusal)
         except Refused as refusal:
-            faults.append(Fault(f"line {row.line}", refusal.message))
+            found[row.line] = [Fault(f"line {row.line}", refusal.message)]
+    faults += [fault for line in sorted(found) for fault in found[line]]
     if faults:
         raise Invalid(*faults)
     # An address that was made may be what another is now redirected to.
@@ -113,6 +119,48 @@ def _given_twice(rows: Sequence[Row]) -> list[Fault]:
         if first != row.line:
             faults.append(Fault(f"line {row.line}.ipv4", f"is already in line {first}"))
     return faults
+
+
+def _change_hands(rows: Sequence[Row], before: Mapping[str, tuple[str, ...]]) -> list[Fault]:
+    """Return a fault for each redirect to a name that this file takes from one address and gives another."""
+    at = COLUMNS.index("name")
+    had = {fold(cells[at]): ipv4 for ipv4, cells in before.items()}
+    gets = {fold(row.text("name")): row.code("ipv4") for row in rows}
+    return [
+        Fault(
+            f"line {row.line}.redirect",
+            f"names “{label}”, which this file takes from {had[name]} and gives {gets[name]}: use the id of one of them",
+        )
+        for row in rows
+        if (label := row.text("redirect")) and (name := fold(label)) in had and gets.get(name, had[name]) != had[name]
+    ]
+
+
+def _in_order(rows: Sequence[Row], before: Mapping[str, tuple[str, ...]]) -> list[Row]:
+    """Return the rows so that a name, or an IPv6 address, is given up before another row takes it, however they are sorted.
+
+    Where addresses exchange theirs, none is free: the first of them is refused.
+    """
+    by_ipv4 = {row.code("ipv4"): row for row in rows}
+    holders = {
+        (column, fold(cells[COLUMNS.index(column)])): ipv4
+        for ipv4, cells in before.items()
+        for column in _UNIQUE
+        if cells[COLUMNS.index(column)]
+    }
+    ordered: list[Row] = []
+    seen: set[int] = set()
+    waiting = [(row, False) for row in reversed(rows)]
+    while waiting:
+        row, is_ready = waiting.pop()
+        if is_ready:
+            ordered.append(row)
+        elif row.line not in seen:
+            seen.add(row.line)
+            waiting.append((row, True))
+            wanted = ((column, fold(row.text(column))) for column in _UNIQUE)
+            waiting += [(by_ipv4[ipv4], False) for each in wanted if (ipv4 := holders.get(each)) in by_ipv4]
+    return ordered
 
 
 def _cells(ipv4s: Sequence[str], names: _Names) -> dict[str, tuple[str, ...]]:
