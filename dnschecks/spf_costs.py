@@ -3,7 +3,7 @@
 from dnschecks.resolver import Resolver
 from dnschecks.spf import MAX_LOOKUPS
 from dnschecks.spf_macros import MacroString
-from dnschecks.spf_record import BadRecord, Record, is_record, parse
+from dnschecks.spf_record import BadRecord, Mechanism, Record, is_record, parse
 
 # Records that are read for one table: a record that needs more is over the limit many times.
 MOST_RECORDS = 3 * MAX_LOOKUPS
@@ -26,6 +26,21 @@ def circular(name: str, resolver: Resolver) -> str:
         if walk.is_circular:
             return term
     return ""
+
+
+def void_terms(name: str, resolver: Resolver) -> list[str]:
+    """Return the terms of the domain's own record that ask for names without records, and so match nothing."""
+    record = _Walk(resolver).record(name)
+    return [each.text for each in (record.mechanisms if record else ()) if _is_void(each, name, resolver)]
+
+
+def _is_void(mechanism: Mechanism, name: str, resolver: Resolver) -> bool:
+    target = name if mechanism.target is None else _plain_name(mechanism.target)
+    rdtypes = {"a": ("A", "AAAA"), "mx": ("MX",), "exists": ("A",)}.get(mechanism.name, ())
+    if target is None or not rdtypes:
+        return False
+    answers = [resolver.ask(target, rdtype) for rdtype in rdtypes]
+    return not any(each.records or each.is_failure for each in answers)
 
 
 def includes(text: str, name: str) -> bool:

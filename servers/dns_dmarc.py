@@ -8,6 +8,7 @@ from dnschecks.dmarc_discovery import Inherited, discover
 from dnschecks.findings import Finding, failed, invalid, missing, ok
 from dnschecks.near_misses import special_fault, unwrapped
 from dnschecks.resolver import Outcome, Resolver
+from servers.dns_dmarc_reports import unsent
 from servers.dns_doubled import doubled, with_text
 from servers.dns_phrases import shown, why_none
 from servers.dns_records import DMARC_PROPOSAL, IN_FORCE, PUBLISHED, Expected, strictness
@@ -38,7 +39,8 @@ def check_dmarc(expected: Expected, resolver: Resolver) -> Finding:
             facts = _meant(records, in_force=received.p if received else "")
             fault = special_fault(records[0]) or error
             return invalid(f"The DMARC record is wrong: {fault}.", answer, facts=facts)
-        return ok(answer, warning=_weakness(expected, own, resolver), facts=_kept(records[0], own.p))
+        warnings = [_weakness(expected, own, resolver), unsent(expected.name, own, resolver)]
+        return ok(answer, warning=" ".join(filter(None, warnings)), facts=_kept(records[0], own.p))
     meant = [text for text in answer.texts if dmarc.looks_meant(unwrapped(text)[0])]
     found = discover(expected.name, resolver, exists=_exists(expected, resolver))
     if meant:

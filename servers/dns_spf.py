@@ -7,7 +7,7 @@ from dnschecks.findings import Finding, failed, invalid, missing, ok
 from dnschecks.near_misses import special_fault, spf_fault, spf_ignored
 from dnschecks.quoting import cut
 from dnschecks.resolver import Answer, Resolver
-from dnschecks.spf_costs import circular, costs, includes
+from dnschecks.spf_costs import circular, costs, includes, void_terms
 from dnschecks.spf_record import is_record
 from dnschecks.spf_repair import completed
 from servers.dns_doubled import doubled, with_text
@@ -98,7 +98,11 @@ def _warning(expected: Expected, resolver: Resolver) -> str:
 
 
 def _broken(expected: Expected, verdict: spf.Verdict, resolver: Resolver) -> str:
-    """Return why the record cannot be evaluated, and for too many look-ups which terms to shorten."""
+    """Return why the record cannot be evaluated, and for too many look-ups which terms to shorten or remove."""
+    if verdict.void_lookups > spf.MAX_VOID_LOOKUPS:
+        terms = void_terms(expected.name, resolver)
+        named = listed(f"“{shown(term)}”" for term in terms or [verdict.term])
+        return f"{verdict.reason}. {'Remove ' + named if terms else named + ' leads to them'}"
     if verdict.lookups <= spf.MAX_LOOKUPS:
         return verdict.reason
     advice = SHORTEN

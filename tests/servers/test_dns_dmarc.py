@@ -262,3 +262,37 @@ def test_what_stands_in_the_zone_file_is_told(dns: LocalDNS) -> None:
     assert check_dmarc(EXPECTED, Resolver()).error == (
         "“v=DMARC1\\; p=reject” is not a DMARC record: it has backslashes before its semicolons: remove them."
     )
+
+
+REPORTS = "example.com._report._dmarc.reports.example.net"
+UNSENT = (
+    "Receivers send no reports to reports.example.net, because there is no record that they are wanted there. Have its "
+    f"owner publish the TXT record “v=DMARC1” at {REPORTS}, or use another address (“rua=”)."
+)
+
+
+@pytest.mark.parametrize(
+    ("rua", "zone", "warning"),
+    [
+        ("mailto:d@example.com", "", ""),
+        ("mailto:d@other.example.com", "", ""),
+        ("https://reports.example.net/x", "", ""),
+        ("mailto:d@reports.example.net", "", UNSENT),
+        ("mailto:d@Reports.Example.NET!10m,mailto:e@reports.example.net,mailto:d@example.com", "", UNSENT),
+        ("mailto:d@reports.example.net", f'{REPORTS}. 60 IN TXT "v=DMARC1"', ""),
+        ("mailto:d@reports.example.net", '*._report._dmarc.reports.example.net. 60 IN TXT "v=DMARC1;"', ""),
+        ("mailto:d@reports.example.net", f'{REPORTS}. 60 IN TXT "v=spf1 -all"', UNSENT),
+    ],
+)
+def test_reports_that_another_domain_does_not_take_deserve_a_warning(
+    dns: LocalDNS, rua: str, zone: str, warning: str
+) -> None:
+    dns.load(f"{record('example.com', f'v=DMARC1; p=reject; rua={rua}')}\n{zone}")
+    finding = check_dmarc(EXPECTED, Resolver())
+    assert (finding.status, finding.error, finding.warning) == (OK, "", warning)
+
+
+def test_a_domain_that_cannot_be_asked_about_reports_is_blamed_for_nothing(dns: LocalDNS) -> None:
+    dns.load(record("example.com", "v=DMARC1; p=reject; rua=mailto:d@reports.example.net"))
+    dns.fault(REPORTS, SERVFAIL)
+    assert check_dmarc(EXPECTED, Resolver()).warning == ""

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.server
 INCLUDED = """
 _spf.postal. 60 IN TXT "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all"
 few.postal. 60 IN TXT "v=spf1 ip4:192.0.2.1 -all"
+void.postal. 60 IN TXT "v=spf1 a:gone1.postal mx:gone2.postal exists:gone3.postal -all"
 """
 CHAIN = "\n".join(f'c{n}.postal. 60 IN TXT "v=spf1 include:c{n + 1}.postal -all"' for n in range(1, 11)) + (
     '\nc11.postal. 60 IN TXT "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all"'
@@ -44,7 +45,17 @@ CHAIN = "\n".join(f'c{n}.postal. 60 IN TXT "v=spf1 include:c{n + 1}.postal -all"
         ),
         (
             "v=spf1 a:gone1.postal a:gone2.postal a:gone3.postal +all",
-            "The SPF record cannot be evaluated: more than 2 names it asks for do not exist, the last is gone3.postal.",
+            (
+                "The SPF record cannot be evaluated: more than 2 names it asks for do not exist, the last is gone3.postal. "
+                "Remove “a:gone1.postal”, “a:gone2.postal” and “a:gone3.postal”."
+            ),
+        ),
+        (
+            "v=spf1 include:void.postal +all",
+            (
+                "The SPF record cannot be evaluated: more than 2 names it asks for do not exist, the last is gone3.postal. "
+                "“include:void.postal” leads to them."
+            ),
         ),
         (
             "v=spf1 ip4:192.0.2.0/33 -all",
