@@ -27,7 +27,7 @@ MOST_CLIENTS = 10_000
 
 
 class PasswordDelay:
-    """Slows clients that present wrong passwords: 1, 2, 4, 8 seconds."""
+    """Slows clients that present wrong passwords: 1, 2, 4, 8 seconds. A client is an IPv4 address, or a /64 of IPv6."""
 
     def __init__(self):
         self._wrong = {}
@@ -39,18 +39,33 @@ class PasswordDelay:
 
     def wrong(self, client, now):
         """Note a wrong password."""
-        if len(self._wrong) > MOST_CLIENTS:
-            self._wrong = {name: each for name, each in self._wrong.items() if now - each[1] < SECONDS_TO_FORGET}
-        self._wrong[client] = (self._count(client, now) + 1, now)
+        if len(self._wrong) >= MOST_CLIENTS:
+            # The latest half, so that this is done rarely, however many clients there are at a time.
+            latest = list(self._wrong.items())[-(MOST_CLIENTS // 2) :]
+            self._wrong = {name: each for name, each in latest if now - each[1] < SECONDS_TO_FORGET}
+        count = self._count(client, now)
+        self._wrong.pop(_network(client), None)
+        self._wrong[_network(client)] = (count + 1, now)
 
     def right(self, client):
         """Forget, after a right one."""
-        self._wrong.pop(client, None)
+        self._wrong.pop(_network(client), None)
 
     def _count(self, client, now):
-        count, last = self._wrong.get(client, (0, 0.0))
+        count, last = self._wrong.get(_network(client), (0, 0.0))
         # Bounded: 2 ** 1000 is not a usable number of seconds.
         return min(count, 10) if now - last < SECONDS_TO_FORGET else 0
+
+
+def _network(client):
+    """Return what one client can be: who has one IPv6 address has those of its /64 as well."""
+    if ":" not in client:
+        return client
+    try:
+        address = ipaddress.IPv6Address(client.partition("%")[0])
+    except ValueError:
+        return client
+    return str(address.ipv4_mapped) if address.ipv4_mapped else address.packed[:8]
 
 
 class Server:

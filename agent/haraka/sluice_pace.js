@@ -2,6 +2,8 @@
 // Counters of (source, rule), or (source, domain) where no rule applies: how many connections are open, and when the next message
 // may start. One process counts: Haraka's cluster mode would count in each worker.
 
+const { bytes_of } = require('./sluice_policy')
+
 // A window as long as the limit's must never hold one message too many, though messages take differently long to arrive.
 const MARGIN = 1.03
 // So far ahead a slot is promised. Haraka looks at delayed messages once a second.
@@ -128,17 +130,25 @@ class PasswordDelay {
 
     failed(client) {
         if (this.wrong.size > 10000) this.wrong.clear()
-        this.wrong.set(client, { count: this.count(client) + 1, last: this.clock() })
+        this.wrong.set(network_of(client), { count: this.count(client) + 1, last: this.clock() })
     }
 
     passed(client) {
-        this.wrong.delete(client)
+        this.wrong.delete(network_of(client))
     }
 
     count(client) {
-        const found = this.wrong.get(client)
+        const found = this.wrong.get(network_of(client))
         return found && this.clock() - found.last < 300e3 ? Math.min(found.count, 10) : 0
     }
+}
+
+// What one client can be: who has one IPv6 address has those of its /64 as well.
+function network_of(client) {
+    const bytes = bytes_of(client)
+    if (bytes?.length !== 16) return client
+    const is_mapped = bytes.slice(0, 10).every((byte) => !byte) && bytes[10] === 255 && bytes[11] === 255
+    return is_mapped ? bytes.slice(12).join('.') : bytes.slice(0, 8).join(':')
 }
 
 module.exports = { Pace, PasswordDelay, MARGIN }

@@ -237,4 +237,4 @@ function own(object, name) {
     return name !== null && name !== undefined && Object.hasOwn(object, name) ? object[name] : null
 }
 
-module.exports = { Policy, draw, parts, look_up }
+module.exports = { Policy, draw, parts, look_up, bytes_of }

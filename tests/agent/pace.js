@@ -1,7 +1,7 @@
 'use strict'
 // Runs the plug-in's counters in virtual time and prints when messages started, as one JSON object.
 const path = require('node:path')
-const { Pace } = require(path.join(process.argv[2], 'sluice_pace.js'))
+const { Pace, PasswordDelay } = require(path.join(process.argv[2], 'sluice_pace.js'))
 
 let now = 0
 let queue = []
@@ -57,4 +57,7 @@ scenario('connections', 100, { connections: 3, per_hour: 0 }, 1, 300e3)
 scenario('both', 60, { connections: 2, per_hour: 3600 }, 5, 300e3)
 scenario('lowered', 150, { connections: 0, per_hour: 3600 }, 0.05, 400e3, { after: 60e3, to: { per_hour: 360 } })
 scenario('raised', 150, { connections: 0, per_hour: 360 }, 0.05, 200e3, { after: 60e3, to: { per_hour: 3600 } })
+const brake = new PasswordDelay(() => now)
+for (const client of ['2001:db8::1', '2001:db8::2', '::ffff:192.0.2.1', 'unknown']) brake.failed(client)
+scenarios.delays = ['2001:db8:0:0:3::', '2001:db8:0:1::', '192.0.2.1', '::ffff:192.0.2.2', 'unknown'].map((client) => brake.delay(client))
 process.stdout.write(JSON.stringify(scenarios))

@@ -51,3 +51,8 @@ def test_a_change_of_the_limit_holds_from_the_next_messages_on(started) -> None:
     assert most_within(lowered, 100_000) <= 10
     raised = [at for at, _ in started["raised"] if 75_000 <= at < 175_000]
     assert 90 <= len(raised) <= 100
+
+
+def test_wrong_passwords_slow_an_address_or_the_64_of_ipv6(started) -> None:
+    """Who has one IPv6 address has those of its network as well."""
+    assert started["delays"] == [2000, 0, 1000, 0, 1000]

@@ -141,6 +141,31 @@ def test_wrong_passwords_are_slowed_up_to_what_postfix_waits_for() -> None:
     assert brake.seconds("192.0.2.1", 100.0) == 0
 
 
+def test_who_has_an_ipv6_address_has_its_network() -> None:
+    brake = PasswordDelay()
+    for client in ("2001:db8::1", "2001:db8::2", "::ffff:192.0.2.1", "odd:address", ""):
+        brake.wrong(client, 100.0)
+
+    seconds = {client: brake.seconds(client, 100.0) for client in ("2001:db8:0:0:3::", "2001:db8:0:1::", "192.0.2.1")}
+    assert seconds == {"2001:db8:0:0:3::": 2, "2001:db8:0:1::": 0, "192.0.2.1": 1}
+    assert brake.seconds("::ffff:192.0.2.2", 100.0) == 0
+    brake.right("2001:db8::9")
+    assert brake.seconds("2001:db8::1", 100.0) == 0
+
+
+def test_wrong_passwords_of_many_clients_cost_no_more_each() -> None:
+    """Anybody can try: all log-ins wait for the one process that counts."""
+    brake = PasswordDelay()
+    began = time.monotonic()
+    for number in range(30_000):
+        brake.wrong(f"2001:db8:{number >> 8:x}:{number & 255:x}::1", 100.0 + number / 1000)
+
+    assert time.monotonic() - began < 5
+    # The latest is remembered.
+    assert brake.seconds(f"2001:db8:{29_999 >> 8:x}:{29_999 & 255:x}::2", 130.0) == 1
+    assert len(brake._wrong) <= 10_000
+
+
 def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
