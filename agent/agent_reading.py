@@ -62,13 +62,14 @@ class Reading:
         if not places:
             return False
         try:
-            self._spool.keep(places, self._reader.state(), events)
+            self._spool.keep(places, self._reader.state(), events, self._reader.changes())
         except BaseException:
             # Not kept (the disk is full): the reader is put back to where the logs are.
             for tail in self._tails.values():
                 tail.rewind()
             self._reader = self._new_reader()
             raise
+        self._reader.written()
         for log, place in places.items():
             self._tails[log].advance(place)
         return True
@@ -89,13 +90,22 @@ class Reading:
     def _new_reader(self):
         if self._kind == "haraka":
             return _Native()
-        return _Postfix(self._spool.recall("reader"), self._known, self._now)
+        return _Postfix(self._spool, self._known, self._now)
 
 
 class _Postfix:
-    def __init__(self, state, known, now):
+    def __init__(self, spool, known, now):
+        state = spool.recall("reader") or {}
+        # Agents of before kept all of it in the state: it is written once more, in its own rows.
+        is_whole = "messages" in state
+        if not is_whole:
+            gone = {key: json.loads(value) for key, value in spool.kept("gone").items()}
+            state = {**state, "messages": spool.kept("messages"), "gone": gone}
         self._reader = postfix_log.Reader(time_zone="UTC", state=state, now=now, tenant_of=known.tenant)
         self._known = known
+        self._changing = {"messages": self._reader.messages, "gone": self._reader.gone}
+        for each in self._changing.values() if is_whole else ():
+            each.changed.update(each)
 
     def begin(self, now):
         self._reader.times.now = now
@@ -112,7 +122,14 @@ class _Postfix:
             yield event
 
     def state(self):
-        return self._reader.state()
+        return self._reader.state(whole=False)
+
+    def changes(self):
+        return {name: each.changes() for name, each in self._changing.items()}
+
+    def written(self):
+        for each in self._changing.values():
+            each.changed.clear()
 
 
 class _Native:
@@ -131,3 +148,9 @@ class _Native:
 
     def state(self):
         return None
+
+    def changes(self):
+        return {}
+
+    def written(self):
+        """There is no state."""

@@ -18,6 +18,9 @@ create table if not exists refused(
     n integer primary key autoincrement, code text not null, message text not null, body text not null
 );
 create table if not exists memory(name text primary key, value text not null);
+create table if not exists kept(
+    n integer primary key autoincrement, name text not null, key text not null, value text not null, unique(name, key)
+);
 """
 MOST_REFUSED_KEPT = 1000
 
@@ -56,8 +59,11 @@ class Spool:
         with self._lock:
             return self._db.execute("select mark, offset from place where log = ?", (log,)).fetchone()
 
-    def keep(self, places, state, events):
-        """Note how far logs are read ({log: (mark, offset)}), with the reader's state and the events found on the way."""
+    def keep(self, places, state, events, changes=None):
+        """Note how far logs are read ({log: (mark, offset)}), with the reader's state and the events found on the way.
+
+        Of what is large in the state there are `changes` alone: {name: {key: text, None where it is gone}}.
+        """
         rows = [(str(event.get("at", "")), json.dumps(event, ensure_ascii=False)) for event in events]
         with self.transaction() as db:
             db.executemany("insert into event(at, body) values (?, ?)", rows)
@@ -65,6 +71,18 @@ class Spool:
                 "insert or replace into place values (?, ?, ?)", [(log, *place) for log, place in places.items()]
             )
             db.execute("insert or replace into memory values ('reader', ?)", (json.dumps(state),))
+            for name, texts in (changes or {}).items():
+                gone = [(name, key) for key, text in texts.items() if text is None]
+                db.executemany("delete from kept where name = ? and key = ?", gone)
+                db.executemany(
+                    "insert or replace into kept(name, key, value) values (?, ?, ?)",
+                    [(name, key, text) for key, text in texts.items() if text is not None],
+                )
+
+    def kept(self, name):
+        """Return what was kept under a name, by key: what changed last is last."""
+        with self._lock:
+            return dict(self._db.execute("select key, value from kept where name = ? order by n", (name,)))
 
     def add(self, events, most):
         """Keep events that no log has; none where so many are waiting already."""

@@ -13,10 +13,12 @@ from typing import Any
 
 if __package__:
     from agent import log_attempts
+    from agent.log_state import Messages
     from agent.log_times import BadStamp, Times
 else:
     # Copied to a node, with these beside it.
     import log_attempts  # type: ignore[import-not-found,no-redef,unused-ignore]
+    from log_state import Messages  # type: ignore[import-not-found,no-redef,unused-ignore]
     from log_times import BadStamp, Times  # type: ignore[import-not-found,no-redef,unused-ignore]
 
 Out = dict[str, Any]
@@ -133,7 +135,7 @@ class Reader:
     def __init__(self, time_zone: str = "UTC", state: dict[str, Any] | None = None, now: float = 0.0) -> None:
         state = state or {}
         self.times = Times(time_zone, now, state.get("clock"), arrival)
-        self.messages = {key: Message.from_json(values) for key, values in state.get("messages", {}).items()}
+        self.messages = Messages(Message, "received", state.get("messages", {}))
         self._hour = state.get("hour", 0)
         self._tail = state.get("tail", "").encode("utf-8", "surrogateescape")
 
@@ -142,7 +144,7 @@ class Reader:
         return {
             "clock": self.times.clock,
             "hour": self._hour,
-            "messages": {key: message.as_json() for key, message in self.messages.items()},
+            "messages": self.messages.texts(),
             "tail": self._tail.decode("utf-8", "surrogateescape"),
         }
 
@@ -181,7 +183,7 @@ class Reader:
         clock = self.times.clock
         if clock is not None and clock // 3600 > self._hour:
             self._hour = int(clock // 3600)
-            for key in [key for key, each in self.messages.items() if each.received < clock - LIFETIME]:
+            for key in self.messages.older(clock - LIFETIME):
                 del self.messages[key]
         return outs
 

@@ -14,12 +14,14 @@ from typing import Any
 
 if __package__:
     from agent import log_attempts, postfix_lines
+    from agent.log_state import Changing, Messages
     from agent.log_times import BadStamp, Times
     from agent.postfix_messages import Held, Message, queue_key, recipient_sum
 else:
     # Copied to a node, with these beside it.
     import log_attempts  # type: ignore[import-not-found,no-redef,unused-ignore]
     import postfix_lines  # type: ignore[import-not-found,no-redef,unused-ignore]
+    from log_state import Changing, Messages  # type: ignore[import-not-found,no-redef,unused-ignore]
     from log_times import BadStamp, Times  # type: ignore[import-not-found,no-redef,unused-ignore]
     from postfix_messages import Held, Message, queue_key, recipient_sum  # type: ignore[import-not-found,no-redef,unused-ignore]
 
@@ -60,12 +62,12 @@ class Reader:
         self._tenant_of = tenant_of
         self.times = Times(time_zone, now, state.get("clock"))
         self.tags = tags
-        self.messages = {key: Message.from_json(values) for key, values in state.get("messages", {}).items()}
-        self.gone = {key: tuple(value) for key, value in state.get("gone", {}).items()}
+        self.messages = Messages(Message, "touched", state.get("messages", {}))
+        self.gone = Changing(state.get("gone", {}))
         # By the queue id that is waited for: since when, which messages wait, and their events.
         self.held = {key: Held.from_json(values) for key, values in state.get("held", {}).items()}
         self.count_held = sum(len(each.outs) for each in self.held.values())
-        self.count_probed = sum(len(each.probe or ()) for each in self.messages.values())
+        self.count_probed = sum(len(each.probe or ()) for each in self.messages.having("probe"))
         self._tail = state.get("tail", "").encode("utf-8", "surrogateescape")
         self._due = state.get("due", 0)
         self._handlers: dict[str, Callable[..., list[Out]]] = {
@@ -77,13 +79,12 @@ class Reader:
             "postsuper": self._postsuper,
         }
 
-    def state(self) -> dict[str, Any]:
-        """Return what is needed to go on, as JSON's types."""
+    def state(self, *, whole: bool = True) -> dict[str, Any]:
+        """Return what is needed to go on, as JSON's types; not `whole`: without messages and gone, which tell their changes."""
         return {
             "clock": self.times.clock,
             "due": self._due,
-            "messages": {key: message.as_json() for key, message in self.messages.items()},
-            "gone": {key: list(value) for key, value in self.gone.items()},
+            **({"messages": self.messages.texts(), "gone": dict(self.gone)} if whole else {}),
             "held": {key: each.as_json() for key, each in self.held.items()},
             "tail": self._tail.decode("utf-8", "surrogateescape"),
         }
@@ -383,7 +384,7 @@ class Reader:
                 self._keep_gone(key, message)
 
     def _keep_gone(self, key: str, message: Message) -> None:
-        self.gone[key] = (message.server, message.touched)
+        self.gone[key] = [message.server, message.touched]
         while len(self.gone) > MOST_REMEMBERED:
             del self.gone[next(iter(self.gone))]
 
@@ -391,7 +392,7 @@ class Reader:
         """Drop what no line can come for any more, once an hour of the log's own time. Returns what was held too long."""
         clock = self.times.clock or 0
         oldest, older = clock - LIFETIME, clock - MEMORY
-        for key in [key for key, message in self.messages.items() if message.touched < oldest]:
+        for key in self.messages.older(oldest):
             self._unprobed(self.messages.pop(key))
         for key in [key for key, value in self.gone.items() if value[1] < older]:
             del self.gone[key]
