@@ -24,6 +24,9 @@ TRANSFER = "The transfer encoding must be chunked; a body that is packed says so
 ENCODING = "The content encoding must be gzip or identity"
 BROKEN_GZIP = "The request's body is not valid gzip"
 UNSAID_GZIP = "The request's body is gzip, which its Content-Encoding must say"
+# Values of a JSON body: the largest that acts take (10,000 domains, 4,096 addresses, 1,000 suppressions) have fewer, and each
+# costs some microseconds to read, more to refuse, and its share of the answer.
+MOST_VALUES = 50_000
 # A client that is still sending cannot read an answer: that much of a refused body is read and thrown away.
 DISCARDED = 16 * MEBIBYTE
 
@@ -96,8 +99,17 @@ def load_json(raw: bytes | str) -> Any:
         raise decline(Code.MALFORMED, f"The request is not valid JSON: {exc.msg} at character {exc.pos + 1}") from exc
 
 
+def parse_parameters(raw: bytes | str) -> object:
+    """Return what the JSON text of a request says; refuse more values than any request needs before one is read."""
+    # Each value of an array or object is followed by a comma or ends it; commas in texts only add to them.
+    commas = raw.count(b",") if isinstance(raw, bytes) else raw.count(",")
+    if commas > MOST_VALUES:
+        raise too_large(f"The request must not have more than {MOST_VALUES:,} values")
+    return parse_json(raw)
+
+
 def parse_json(raw: bytes | str) -> object:
-    """Return the same; refuse NUL characters, which no column can hold."""
+    """Return the same as `load_json`; refuse NUL characters, which no column can hold."""
     value = load_json(raw)
     # Looking at every string costs more than parsing; the escape is the only way to write a NUL in valid JSON.
     has_escape = b"\\u0000" in raw if isinstance(raw, bytes) else "\\u0000" in raw

@@ -1,6 +1,7 @@
 """The exceptions of functions that change records. When one is raised, nothing has changed."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 # The message of a fault where another record has what must be one record's alone.
@@ -88,6 +89,19 @@ class Busy(Refused):
     retry_after = 5
 
 
+_PARTS = re.compile(r"[.\[]")
+
+
+def _and_around(path: str) -> Iterator[str]:
+    """Yield a path and those that it is a part of: `rules[2].domains`, `rules[2]`, `rules`.
+
+    As many as it is deep: comparing it with every fault that there is takes minutes for a request with a fault in each entry.
+    """
+    yield path
+    for part in _PARTS.finditer(path):
+        yield path[: part.start()]
+
+
 class Faults:
     """Collects the faults of an input, so that all of them are reported at once.
 
@@ -116,9 +130,7 @@ class Faults:
     def add(self, path: str, message: str) -> None:
         """Add a fault that the act found."""
         name = self.field_name(path)
-        if name in self._suppressed:
-            return
-        if not any(name == known or name.startswith((f"{known}.", f"{known}[")) for known in self._known):
+        if name not in self._suppressed and self._known.isdisjoint(_and_around(name)):
             self.found.append(Fault(name, message))
 
     def integer(self, path: str, value: object, *, lowest: int, highest: int, is_nullable: bool = False) -> None:

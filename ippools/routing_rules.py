@@ -12,7 +12,7 @@ from core.errors import Faults
 from core.references import Reference, Resolved, resolve
 from ippools.addresses import lock_addresses
 from ippools.models import DeliveryTarget, DomainOverride, OverrideDomain, RoutingRule, VirtualMTA
-from ippools.models.routing_rule import Randomization
+from ippools.models.routing_rule import MOST_OVERRIDES, MOST_TARGETS, Randomization
 from ippools.redirects import NOUN, leads_to
 from ippools.used_by import refuse_deletion
 from ippools.virtual_mtas import validate_columns
@@ -136,8 +136,7 @@ def _validated(rule: RoutingRule, given: RoutingFields, faults: Faults | None) -
     parts: list[tuple[str, BranchFields]] = [("default", default_given)]
     overrides_given = given.get("domain_overrides")
     parts += [(f"domain_overrides[{index}]", each) for index, each in enumerate(overrides_given or ())]
-    if has_too_many([each.get("domains", ()) for each in overrides_given or ()], "domain_overrides", faults):
-        faults.refuse()
+    _refuse_too_many(overrides_given or (), [part for _, part in parts], faults)
     branches = [_branch_of(part, path, faults) for path, part in parts]
     patterns = []
     for branch, override, (path, _) in zip(branches[1:], overrides_given or (), parts[1:], strict=True):
@@ -151,6 +150,19 @@ def _validated(rule: RoutingRule, given: RoutingFields, faults: Faults | None) -
     _resolve(rule, branches, parts, faults)
     faults.refuse()
     return branches[0], None if overrides_given is None else branches[1:]
+
+
+def _refuse_too_many(overrides: Sequence[OverrideFields], parts: Sequence[BranchFields], faults: Faults) -> None:
+    """Refuse more than is written at once, before any of it is looked at. Raises Invalid."""
+    is_too_much = has_too_many([each.get("domains", ()) for each in overrides], "domain_overrides", faults)
+    if len(overrides) > MOST_OVERRIDES:
+        faults.add("domain_overrides", f"must not be more than {MOST_OVERRIDES:,}")
+        is_too_much = True
+    if sum(len(each.get("deliver_through", ())) for each in parts) > MOST_TARGETS:
+        faults.add("", f"There can be at most {MOST_TARGETS:,} VirtualMTAs to deliver through in all")
+        is_too_much = True
+    if is_too_much:
+        faults.refuse()
 
 
 def _branch_of(part: BranchFields, path: str, faults: Faults) -> _Branch:

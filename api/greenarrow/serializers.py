@@ -24,7 +24,7 @@ from api.greenarrow.pagination import PER_PAGE
 from api.greenarrow.reading import Record, Records, many
 from core.references import HIGHEST_ID
 from ippools.models.relay_server import HIGHEST_PORT
-from ippools.models.routing_rule import Randomization
+from ippools.models.routing_rule import MOST_OVERRIDES, Randomization
 from throttling.models.program import HIGHEST_PERCENT, BackoffMode
 from throttling.models.rule import MAX_RULES
 
@@ -307,7 +307,7 @@ class OverrideSerializer(Numbered):
 class NewRoutingRuleSerializer(Record):
     name = MTAName()
     default = NewBranchSerializer()
-    domain_overrides = many(NewOverrideSerializer(), required=False)
+    domain_overrides = many(NewOverrideSerializer(), required=False, most=MOST_OVERRIDES)
 
 
 class RoutingRuleSerializer(Numbered):

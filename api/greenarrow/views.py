@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from rest_framework import decorators
 from rest_framework.request import Request
 
-from api.bodies import parse_json
+from api.bodies import parse_parameters
 from api.greenarrow.authentication import Basic, level_of
 from api.greenarrow.openapi import GreenArrowSchema
 from api.greenarrow.pagination import Listed, Rows, Whole, page_request
@@ -118,7 +118,7 @@ class GreenArrowViewSet(DialectViewSet):
 
     def body_root(self, root: str) -> object:
         """Return whatever is under the root key; the body is JSON whatever its Content-Type says."""
-        body = parse_json(self.body())
+        body = parse_parameters(self.body())
         if not isinstance(body, dict) or root not in body:
             raise decline(Code.MALFORMED, f'The request must be a JSON object with the key "{root}"')
         return body[root]

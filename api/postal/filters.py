@@ -4,7 +4,7 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from servers.models import Domain
-from throttling.domains import NotADomain, domain_name
+from throttling.domains import MAX_DOMAIN_LENGTH, NotADomain, domain_name
 
 
 class DomainFilter(filters.FilterSet):
@@ -15,6 +15,9 @@ class DomainFilter(filters.FilterSet):
 
     def containing(self, domains: QuerySet[Domain], _: str, text: str) -> QuerySet[Domain]:
         """Domains whose name contains the text; names are stored as lower-case A-labels."""
+        if len(text) > MAX_DOMAIN_LENGTH:
+            # Nobody's name does; SQLite does not look for more than some 50,000 characters.
+            return domains.none()
         if not text.isascii():
             try:
                 text = domain_name(text)

@@ -34,7 +34,7 @@ def _body_parameters(request: HttpRequest, body: bytes) -> Mapping[str, object]:
     # curl -d says "form" unless it is told otherwise, and a form never begins with a brace: an encoder escapes it.
     is_json = media_type in _TEXTS or media_type.endswith("+json")
     if is_json or (media_type == FORM and body.lstrip().startswith(b"{")):
-        return _object(bodies.parse_json(body), "The request's body must be a JSON object")
+        return _object(bodies.parse_parameters(body), "The request's body must be a JSON object")
     if media_type == FORM:
         return _params(QueryDict(body, encoding="utf-8").get("params", ""))
     if media_type == MULTIPART:
@@ -44,7 +44,7 @@ def _body_parameters(request: HttpRequest, body: bytes) -> Mapping[str, object]:
 
 def _params(text: str | bytes) -> Mapping[str, object]:
     # Postal: fields other than params are not parameters.
-    return _object(bodies.parse_json(text), "params must be a JSON object") if text.strip() else {}
+    return _object(bodies.parse_parameters(text), "params must be a JSON object") if text.strip() else {}
 
 
 def _multipart_params(request: HttpRequest, body: bytes) -> str | bytes:

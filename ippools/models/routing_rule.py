@@ -8,6 +8,10 @@ from core.audit import snapshot
 from core.constraints import not_empty
 from ippools.models.virtual_mta import VirtualMTA
 
+# Of one rule: writing them holds the lock that all changes of addresses wait for.
+MOST_OVERRIDES = 1_000
+MOST_TARGETS = 5_000
+
 
 class Randomization(models.TextChoices):
     """What a choice among several targets depends on."""

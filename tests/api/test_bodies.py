@@ -167,3 +167,11 @@ def test_it_rejects_nul_characters(raw):
 def test_it_finds_a_nul_at_any_depth():
     raw = b"[" * 900 + b'"\\u0000"' + b"]" * 900
     assert refusal(bodies.parse_json, raw)[1] == "The request must not contain NUL characters"
+
+
+@pytest.mark.parametrize("raw", [b"[" + b"1," * 60_000 + b"1]", b"{" + b'"a":1,' * 60_000 + b'"a":1}', "," * 60_000])
+def test_it_rejects_more_values_than_any_request_needs(raw):
+    """Each entry that is wrong costs some microseconds and a sentence of the answer, in whichever act it is."""
+    code, message = refusal(bodies.parse_parameters, raw)
+    assert (code, message) == (Code.TOO_LARGE, "The request must not have more than 50,000 values")
+    assert bodies.parse_parameters(b"[" + b"1," * 40_000 + b"1]")[-1] == 1

@@ -222,6 +222,7 @@ def large_acts(url: str, attacker: Tenant, cast: Cast) -> None:
         postal("domains/create", {"name": "example.com", "custom_mx_records": names}, attacker.key),
         greenarrow("throttling_templates", template, cast),
         greenarrow("throttling_templates", wide, cast),
+        *(wrong_entries(entry, cast) for entry in ([], {}, {"domains": [1] * 100}, {"domains": ["é" * 70] * 20})),
     ]
     for request in requests:
         with ThreadPoolExecutor(3) as threads:
@@ -332,6 +333,13 @@ def postal(path: str, given: object, key: str) -> Request:
 def greenarrow(path: str, given: object, cast: Cast) -> Request:
     headers = {"Content-Type": "application/json", **cast.greenarrow_headers()}
     return Request("POST", f"/ga/api/v3/eng/{path}", headers, json.dumps(given).encode())
+
+
+def wrong_entries(entry: object, cast: Cast) -> Request:
+    """A template with as many wrong rules as a body has room for."""
+    size = len(json.dumps(entry)) + 2
+    rules = [entry] * min(45_000, 900_000 // size)
+    return greenarrow("throttling_templates", {"throttling_template": {"name": "Wrong", "rules": rules}}, cast)
 
 
 def is_success(answer: Answer) -> bool:

@@ -171,3 +171,14 @@ def test_more_domains_than_are_written_at_once_are_refused(call, address):
     assert call.faults("POST", "routing_rules", {ROOT: values}) == [
         "domain_overrides must not have more than 10,000 domains in all"
     ]
+
+
+def test_more_overrides_or_targets_than_are_written_at_once_are_refused(call, address):
+    """All changes of addresses wait for the lock under which they are written."""
+    overrides = [{"domains": [f"d{number}.example"], **through(address.pk)} for number in range(1_001)]
+    values = {"name": "r", "default": through(address.pk), "domain_overrides": overrides}
+    assert call.faults("POST", "routing_rules", {ROOT: values}) == ["domain_overrides must not be more than 1,000"]
+    values["domain_overrides"] = []
+    values["default"] = through(*[address.pk] * 5_001)
+    said = ["There can be at most 5,000 VirtualMTAs to deliver through in all"]
+    assert call.faults("POST", "routing_rules", {ROOT: values}) == said

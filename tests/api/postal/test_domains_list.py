@@ -84,6 +84,14 @@ def test_search(call, acme):
     assert len(names(call, acme, search=" ")) == 5
 
 
+@pytest.mark.storage
+@pytest.mark.parametrize("sign", ["a", "%", "_", "é"])
+def test_a_search_that_is_longer_than_any_name_finds_nothing(call, acme, sign):
+    """SQLite looks for no more than some 50,000 characters: it was an internal error."""
+    add(acme.server, "example.org")
+    assert names(call, acme, search=sign * 60_000) == []
+
+
 def test_order(call, acme):
     for name, days, verified in (("b.example", 1, 5), ("a.example", 2, None), ("c.example", 3, 4)):
         domain = add(acme.server, name, verified_at=verified and NOW - verified * DAY)
