@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from core.acts import locked, save_change
 from core.atomic_acts import atomic_act
 from core.audit import Actor, record, snapshot
-from core.errors import Conflict, Dependency, Fault, InUse, Invalid
+from core.errors import Conflict, Dependency, Fault, InUse, Invalid, QuotaExceeded
 from core.names import fold
 from core.texts import clean_name
 from ippools.addresses import NewAddress, create_many, lock_addresses
@@ -26,6 +26,8 @@ from servers.models import IPPoolRule, Organization, OrganizationPool, Server
 
 # SQLite takes some 30,000 parameters in a statement.
 _PARAMETERS = 30_000
+# Own ones of an organization: the IP Pools API lists all of them, and an empty one counts against no quota of addresses.
+MOST_POOLS = 1_000
 # The number of blocking records that a refusal names.
 NAMED = 20
 
@@ -63,6 +65,8 @@ def create_pool(*, organization: Organization, name: str, ips: Sequence[Any], ac
     lock_addresses()
     if IPPool.objects.filter(namespace=organization.uuid, name_key=fold(name)).exists():
         raise Invalid(Fault("name", "has already been taken"))
+    if IPPool.objects.filter(namespace=organization.uuid).count() >= MOST_POOLS:
+        raise QuotaExceeded(f"The organization may have at most {MOST_POOLS:,} IP pools of its own")
     wanted, warnings = _sort_out(ips, organization)
     pool = IPPool.objects.create(namespace=organization.uuid, name=name)
     record(actor=actor, act="ip_pool.created", target=pool, after=snapshot(pool), organization_id=organization.pk)

@@ -6,13 +6,15 @@ from typing import Any
 
 from core.atomic_acts import atomic_act
 from core.audit import Actor
-from core.errors import Fault
+from core.errors import Fault, QuotaExceeded
 from core.texts import is_storable
+from servers.locks import lock_organization_of
 from servers.models import Route, Server
 from servers.owned_records import OwnedRecords
 
 CHANGEABLE = frozenset({"name", "domain", "mode", "endpoint"})
 ENDPOINT_LENGTH = 2000
+MOST_OF_A_SERVER = 1_000
 # The part before the @, or `*` for every name that no other route takes.
 _NAME = re.compile(r"\*|[a-z0-9._+=~-]{1,64}", re.ASCII | re.IGNORECASE)
 
@@ -44,7 +46,11 @@ ROUTES = OwnedRecords(Route, CHANGEABLE, frozenset({"name", "endpoint"}), _fault
 
 @atomic_act
 def create_route(*, server: Server, actor: Actor, **columns: Any) -> Route:
-    """Make a route of `name`, `mode`, and where they are wanted `domain` and `endpoint`."""
+    """Make a route of `name`, `mode`, and where they are wanted `domain` and `endpoint`. Raises Invalid, QuotaExceeded."""
+    # Under this lock nobody else adds one to the server either.
+    lock_organization_of(server)
+    if Route.objects.filter(server=server).count() >= MOST_OF_A_SERVER:
+        raise QuotaExceeded(f"A server may have at most {MOST_OF_A_SERVER:,} routes")
     return ROUTES.create(server, columns, actor)
 
 

@@ -95,6 +95,13 @@ class Records(Entries, serializers.ListSerializer[Any]):
     max_length: int | None
     # Of all requests.
     nothing: ClassVar[object] = MappingProxyType({})
+    default_error_messages: ClassVar[dict[str, Any]] = {"max_length": "must not be more than {max_length:,}"}
+
+    def run_validation(self, data: Any = empty) -> list[Any]:
+        """Return the records; none of more than there can be is looked at."""
+        if self.max_length is not None and isinstance(data, list) and len(data) > self.max_length:
+            raise serializers.ValidationError(self.error_messages["max_length"].format(max_length=self.max_length))
+        return super().run_validation(data)
 
 
 def many(child: Record, *, most: int | None = None, **kwargs: Any) -> Records:

@@ -33,6 +33,7 @@ NOT_ON_AN_UPDATE = (
     "Not on an update: `rules_new` adds rules, and the rules' own URLs change or delete them",
 )
 ON_AN_UPDATE_ONLY = ("may be given on an update only", "On an update only")
+TOO_MANY_RULES = {"max_length": "must not make more than {max_length} rules"}
 NO_TARGET = {"empty": "must contain at least one VirtualMTA"}
 KINDS = ("ip_address", "relay_server", "routing_rule")
 SIDES = ("ip_address", "throttling_template")
@@ -112,7 +113,7 @@ class RuleSerializer(Numbered):
 class NewRules(Record):
     """The rules of an address or template that is created."""
 
-    rules = many(NewRuleSerializer(), required=False, most=MAX_RULES)
+    rules = many(NewRuleSerializer(), required=False, most=MAX_RULES, error_messages=TOO_MANY_RULES)
     rules_new = Refused(*ON_AN_UPDATE_ONLY)
 
 
@@ -120,7 +121,9 @@ class AddedRules(Record):
     """The rules of an address or template that is changed."""
 
     rules = Refused(*NOT_ON_AN_UPDATE)
-    rules_new = many(NewRuleSerializer(), source="added_rules", required=False, most=MAX_RULES)
+    rules_new = many(
+        NewRuleSerializer(), source="added_rules", required=False, most=MAX_RULES, error_messages=TOO_MANY_RULES
+    )
 
 
 # --- Addresses and templates -------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from api.postal import parameters, serializers
 from api.postal.problems import (
     LONG_NAME,
+    MANY_POOLS,
     NO_POOL_CREATION,
     NO_VALID_IP_POOLS,
     OVER_QUOTA_OF,
@@ -49,7 +50,9 @@ class IPPoolViewSet(PostalViewSet):
         "create",
         answers={"ip_pool": serializers.NewPool(), "warnings": serializers.Texts(min_length=1, required=False)},
         takes=parameters.CreateIPPool,
-        errors=(TAKEN_NAME, LONG_NAME, NO_POOL_CREATION, TOO_MANY_IPS, OVER_QUOTA_OF["IP addresses in its own pools"]),
+        errors=(
+            TAKEN_NAME, LONG_NAME, NO_POOL_CREATION, TOO_MANY_IPS, MANY_POOLS, OVER_QUOTA_OF["IP addresses in its own pools"],
+        ),
     )  # fmt: skip
     def create(self, caller: Caller, given: Given) -> object:
         """Create an IP pool and add IP addresses to it; addresses that exist are reused."""

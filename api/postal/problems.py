@@ -42,6 +42,7 @@ OVER_QUOTA_OF: Mapping[str, Refusal] = {
     noun: ("QuotaExceeded", f"The organization may have at most {limit} {noun}")
     for noun, limit in (("servers", "10,000"), ("domains", "100,000"), ("IP addresses in its own pools", "20,000"))
 }
+MANY_POOLS: Refusal = ("QuotaExceeded", "The organization may have at most 1,000 IP pools of its own")
 TOO_MANY_IPS: Refusal = ("ValidationError", "Ips has too many entries (maximum is 4,096 in one request)")
 
 NO_DOMAIN_GIVEN = "domain_id or domain_name is required"

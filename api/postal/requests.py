@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from urllib.parse import unquote_to_bytes
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.core.files.uploadhandler import MemoryFileUploadHandler
@@ -21,6 +22,7 @@ BROKEN_FORM = "The multipart form is not whole"
 
 def parameters_of(request: HttpRequest, body: bytes) -> dict[str, object]:
     """Return all parameters by name, of whatever types they came in; declines what cannot be read."""
+    _refuse_other_charsets(unquote_to_bytes(request.META.get("QUERY_STRING", "").encode("latin-1")), "query string")
     query = {name: values[-1] for name, values in request.GET.lists() if values}
     if any("\x00" in text for text in (*query, *query.values())):
         raise decline(Code.MALFORMED, "The request must not contain NUL characters")
@@ -36,6 +38,7 @@ def _body_parameters(request: HttpRequest, body: bytes) -> Mapping[str, object]:
     if is_json or (media_type == FORM and body.lstrip().startswith(b"{")):
         return _object(bodies.parse_parameters(body), "The request's body must be a JSON object")
     if media_type == FORM:
+        _refuse_other_charsets(unquote_to_bytes(body), "form")
         return _params(QueryDict(body, encoding="utf-8").get("params", ""))
     if media_type == MULTIPART:
         return _params(_multipart_params(request, body))
@@ -47,12 +50,21 @@ def _params(text: str | bytes) -> Mapping[str, object]:
     return _object(bodies.parse_parameters(text), "params must be a JSON object") if text.strip() else {}
 
 
+def _refuse_other_charsets(raw: bytes, noun: str) -> None:
+    """Decline what is not UTF-8: Django would read the rest, and store a name with signs that nobody wrote."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        raise decline(Code.MALFORMED, f"The {noun} must be UTF-8") from None
+
+
 def _multipart_params(request: HttpRequest, body: bytes) -> str | bytes:
     """Return the form's `params`, be it a field or a file (`curl -F params=@file`); declines a form that is not whole."""
     boundary = (request.content_params or {}).get("boundary", "")
     # Django's parser takes what there is of a form that was cut off.
     if not boundary or not body.rstrip().endswith(b"--" + boundary.encode("latin-1", "replace") + b"--"):
         raise decline(Code.MALFORMED, BROKEN_FORM)
+    _refuse_other_charsets(body, "form")
     meta = request.META | {"CONTENT_LENGTH": str(len(body))}
     try:
         fields, files = MultiPartParser(meta, io.BytesIO(body), [MemoryFileUploadHandler(request)], "utf-8").parse()

@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.text import capfirst
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -27,7 +28,7 @@ from panel.forms.passwords import NEW, PasswordTwice
 from panel.pages.base import PanelAdmin
 from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer
-from servers.models import Membership
+from servers.models import Invitation, Membership
 
 SHOWN = 50
 
@@ -225,7 +226,7 @@ class UserAdmin(PanelAdmin):
 def is_above(user: User, viewer: Any) -> bool:
     """Whether the user has rights that the viewer lacks: the viewer could otherwise take over the account.
 
-    Rights are permissions, roles in organizations and access to GreenArrow's API.
+    Rights are permissions, roles in organizations, those of open invitations too, and access to GreenArrow's API.
     """
     if viewer.is_superuser or user.pk == viewer.pk:
         return False
@@ -234,7 +235,7 @@ def is_above(user: User, viewer: Any) -> bool:
         user.is_superuser
         or _API_LEVELS.index(user.api_level) > _API_LEVELS.index(viewer.api_level)
         or not _permissions(user) <= viewer.get_all_permissions()
-        or not _roles(user) <= _roles(viewer)
+        or not _roles(user) | _offered_roles(user) <= _roles(viewer)
     )
 
 
@@ -255,6 +256,12 @@ _API_LEVELS = (User.ApiLevel.NO, User.ApiLevel.STATS_ONLY, User.ApiLevel.READ_ON
 
 def _roles(user: User) -> set[tuple[int, str]]:
     return set(Membership.objects.filter(user=user).values_list("organization_id", "role"))
+
+
+def _offered_roles(user: User) -> set[tuple[int, str]]:
+    """The roles that the account has only to accept, also where it may not sign in now."""
+    invitations = Invitation.objects.open(timezone.now()).filter(username=user.get_username())
+    return set(invitations.values_list("organization_id", "role"))
 
 
 def _permissions(user: User) -> set[str]:

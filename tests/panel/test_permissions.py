@@ -12,8 +12,9 @@ from django.urls import reverse
 
 from core.models import AuditEntry, User
 from panel.error_pages import PanelErrorPages
+from servers.models import Invitation
 from servers.provisioning import create_server
-from tests.panel.conftest import PASSWORD, SYSTEM, make_person, sign_in
+from tests.panel.conftest import HELD_UNTIL, NOW, PASSWORD, SYSTEM, make_person, sign_in
 from tests.panel.urls import addresses
 
 PLACES = [place for place in addresses() if place.model]
@@ -325,6 +326,15 @@ def test_staff_take_over_no_account_that_may_more_than_they(acme, platform):
     # An owner has a role that the clerk has not, and a program's account may use an API that the clerk may not.
     program = make_person("program", api_level="read_only")
     for user in (acme.owner, acme.analyst, program):
+        assert client.post(reverse("admin:core_user_give_password", args=[user.pk]), word).status_code == 403, user
+        assert client.post(reverse("admin:core_user_change", args=[user.pk]), {}).status_code == 403, user
+    # Who has only to accept a role has it as good as given.
+    invited, idle = make_person("Acme-friend"), make_person("Acme-idle")
+    User.objects.filter(pk__in=[invited.pk, idle.pk]).update(date_joined=NOW, is_active=True)
+    Invitation.objects.create(
+        organization=acme.organization, role="owner", username="Acme-idle", created_at=NOW, expires_at=HELD_UNTIL
+    )
+    for user in (invited, idle):
         assert client.post(reverse("admin:core_user_give_password", args=[user.pk]), word).status_code == 403, user
         assert client.post(reverse("admin:core_user_change", args=[user.pk]), {}).status_code == 403, user
     # Who may no more than the clerk is theirs to help.

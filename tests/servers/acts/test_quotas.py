@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from core.errors import Fault, Invalid, QuotaExceeded
 from ippools.models import IPPool
-from servers import credentials, domains, pool_addresses, pools, provisioning, quotas, webhooks
+from servers import credentials, domains, pool_addresses, pools, provisioning, quotas, routes, webhooks
 from servers.models import Server
 from tests.cast import ANN, NOW
 from tests.factories import OrganizationFactory
@@ -95,6 +95,27 @@ def test_a_server_has_few_webhooks(monkeypatch):
     refused = refusal(lambda: webhooks.create_webhook(server=one, name="X", url="https://a.example/", actor=ANN))
     assert refused == "A server may have at most 1 webhooks"
     assert one.webhooks.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_server_has_few_routes(monkeypatch):
+    monkeypatch.setattr(routes, "MOST_OF_A_SERVER", 1)
+    organization = organization_with()
+    one, other = server_of(organization, "A"), server_of(organization, "B")
+    for server in (one, other):
+        routes.create_route(server=server, name="info", mode="accept", actor=ANN)
+    refused = refusal(lambda: routes.create_route(server=one, name="sales", mode="accept", actor=ANN))
+    assert refused == "A server may have at most 1 routes"
+
+
+@pytest.mark.django_db
+def test_an_organization_has_few_pools(monkeypatch):
+    """Empty ones, of which no quota told, were made without end by one key."""
+    monkeypatch.setattr(pools, "MOST_POOLS", 1)
+    organization = organization_with()
+    pool_of(organization, "One", "no address")
+    assert refusal(lambda: pool_of(organization, "Two")) == "The organization may have at most 1 IP pools of its own"
+    pool_of(organization_with(), "Two")
 
 
 @pytest.mark.django_db
