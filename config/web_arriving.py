@@ -5,6 +5,8 @@ import re
 # Bytes of a request line and headers. What is longer is cut, so that Django refuses it in the words of its address.
 LONGEST_HEAD = 64 * 1024
 CUT_TARGET = 40 * 1024
+# gunicorn's own limits of headers, where it would answer with a page of its own.
+MOST_FIELDS, LONGEST_FIELD = 100, 8_190
 # Bytes of one body that are read ahead: as many as an endpoint takes. A longer one is handed over at once, and refused unread.
 LONGEST_BODY = 17 * 1024 * 1024
 # Chunks of one body: each costs gunicorn's parser some time, however short it is.
@@ -38,7 +40,11 @@ class Arriving:
                     return False
                 self._cut()
                 return True
-            self._read_head(bytes(self.held[: end + 2]), end + len(_END_OF_HEAD))
+            head = bytes(self.held[: end + 2])
+            if _has_too_much(head):
+                self._cut()
+                return True
+            self._read_head(head, end + len(_END_OF_HEAD))
         if self.chunk_at is not None and self.whole is None:
             self._read_chunks()
         if self.whole is None:
@@ -89,3 +95,9 @@ class Arriving:
         target = rest.partition(b" ")[0].ljust(CUT_TARGET, b"-")
         self.held[:] = b"%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % (method, target)
         self.whole = len(self.held)
+
+
+def _has_too_much(head: bytes) -> bool:
+    """Whether a head has more headers, or a longer one, than gunicorn reads."""
+    fields = head.split(_CRLF)[1:-1]
+    return len(fields) > MOST_FIELDS or any(len(field) + len(_CRLF) > LONGEST_FIELD for field in fields)

@@ -289,6 +289,22 @@ def test_an_address_of_any_length_reaches_the_program(port):
     assert get(port, "/api/v1/" + "a" * 100_000) == (200, f"{NOTHING} {CUT_TARGET}")
 
 
+@pytest.mark.parametrize("headers", [b"X-A: " + b"a" * 8_200 + b"\r\n", b"A: b\r\n" * 101], ids=["long", "many"])
+def test_too_many_headers_reach_the_program_as_an_address_that_is_too_long(port, headers):
+    """Which Django refuses in the dialect's words; gunicorn's own answer is a page of HTML."""
+    for body in (b"", b"abc"):
+        with connect(port) as sock:
+            head = b"POST /api/v1/servers/list HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s\r\n" % (
+                len(body),
+                headers,
+            )
+            sock.sendall(head + body)
+            assert answer(sock) == (200, f"{NOTHING} {CUT_TARGET}")
+    with connect(port) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 99 + b"X-A: " + b"a" * 8_180 + b"\r\n\r\n")
+        assert answer(sock)[0] == 200
+
+
 def test_a_malformed_request_is_refused(port):
     for sent in (b"nonsense\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n"):
         with connect(port) as sock:
