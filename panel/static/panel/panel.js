@@ -110,6 +110,24 @@ document.addEventListener("DOMContentLoaded", () => {
   });
 });
 
+// A form is sent once: a second click would add a second record, whose key is all that is shown then. Where its page stays (a
+// refusal in a dialog, a file, the way back) it can be sent again.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    return;
+  }
+  form.dataset.sent = "1";
+  setTimeout(() => { if (event.defaultPrevented && !form.hasAttribute("hx-post")) delete form.dataset.sent; });
+  setTimeout(() => { delete form.dataset.sent; }, 10_000);
+}, true);
+["pageshow", "htmx:afterRequest"].forEach((name) => window.addEventListener(name, () => {
+  document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; });
+}));
+
 // The first stop of the Tab key leads past the menu.
 document.addEventListener("DOMContentLoaded", () => {
   const main = document.querySelector("#content");
