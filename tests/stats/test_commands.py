@@ -361,3 +361,18 @@ def test_arguments_that_no_database_takes_are_refused_in_a_sentence(db: None) ->
     ):
         with pytest.raises(CommandError):
             run(command, *arguments, NO_UTF8)
+
+
+def test_a_file_that_is_packed_otherwise_is_refused_by_its_packing(tmp_path: Path) -> None:
+    file = tmp_path / "events.zip"
+    file.write_bytes(b"PK\x03\x04\n\n")
+    with pytest.raises(CommandError, match="The file is packed by zip: unpack it, or use gzip, bzip2, xz or zstd"):
+        run("ingest_events", str(file))
+
+
+def test_the_log_of_another_program_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    event_sources.make_source(name="mx", format="postfix", actor=ACTOR)
+    log = tmp_path / "mainlog"
+    log.write_text("2026-11-27 02:35:04 1vOxyz-00000000abc-1Cde => ann@gmail.com R=dnslookup T=remote_smtp\n")
+    out, _ = run("ingest_events", str(log), source="mx")
+    assert out.endswith("No line tells of a delivery: the source mx reads postfix.\n")

@@ -25,6 +25,10 @@ GZIP_MAGIC = b"\x1f\x8b"
 BZIP2_MAGIC = b"BZh"
 XZ_MAGIC = b"\xfd7zX"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_OTHER_PACKINGS = (
+    (b"PK\x03\x04", "zip"), (b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"Rar!\x1a\x07", "RAR"), (b"\x04\x22\x4d\x18", "lz4"),
+    (b"\x1f\x9d", "compress"), (b"\x89LZO\x00\r\n", "lzop"), (b"LZIP", "lzip"),
+)  # fmt: skip
 # zstd's skippable frames, of which a file may begin with one.
 _SKIPPABLE = bytes(range(0x50, 0x60))
 SKIPPABLE_FRAME = b"\x2a\x4d\x18"
@@ -155,6 +159,17 @@ def open_stream(stream: IO[bytes], limit: int | None = None) -> IO[bytes]:
     return with_line_feeds(result)
 
 
+def packed_otherwise(stream: IO[bytes]) -> Refused | None:
+    """Return the refusal of an opened stream that is packed in a way that is not read; None of another one."""
+    start = cast(io.BufferedReader, stream).peek(8)[:8]
+    for magic, name in _OTHER_PACKINGS:
+        if start.startswith(magic):
+            return Refused(
+                0, "unsupported_packing", f"The file is packed by {name}: unpack it, or use gzip, bzip2, xz or zstd"
+            )
+    return None
+
+
 def is_zstd(start: bytes) -> bool:
     """Whether data with these first four bytes is compressed with zstd."""
     return start[:4] == ZSTD_MAGIC or (start[1:4] == SKIPPABLE_FRAME and start[0] in _SKIPPABLE)
@@ -199,9 +214,15 @@ def json_records(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
 
     One object may go over several lines: then the first line is not JSON, and neither is the second.
     """
-    if _first(stream) == b"[":
+    if refusal := packed_otherwise(stream):
+        yield 0, refusal
+    elif _first(stream) == b"[":
         yield from _array(stream)
-        return
+    else:
+        yield from _json_lines(stream)
+
+
+def _json_lines(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
     begun: list[tuple[int, bytes | Refused]] | None = None
     size, is_first = 0, True
     loads = orjson.loads
@@ -311,8 +332,11 @@ def csv_records(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
 
     A row is one line. PowerMTA writes the header at the start of each file; of files put together each has its own.
     """
+    if refusal := packed_otherwise(stream):
+        yield 0, refusal
+        return
     names: list[str] = []
-    number = 0
+    number, lack = 0, ""
     for _, line, _ in lines(stream):
         if isinstance(line, Refused):
             yield number, line._replace(index=number)
@@ -333,13 +357,22 @@ def csv_records(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
             # Each would be read again for each row.
             yield number, Refused(number, "invalid_csv", f"A row must not have more than {MOST_COLUMNS} fields")
         elif not names:
-            yield number, Refused(number, "no_header", "The first line must name the columns, with type among them")
+            lack = lack or _lack_of_header(line)
+            yield number, Refused(number, "no_header", lack)
         elif len(row) != len(names):
             message = f"The row has {len(row)} fields, and the header {len(names)}"
             yield number, Refused(number, "truncated" if len(row) < len(names) else "invalid_csv", message)
         else:
             yield number, dict(zip(names, row, strict=True))
         number += 1
+
+
+def _lack_of_header(line: bytes) -> str:
+    """Return why the first line of a file names no columns: a spreadsheet may have written other separators."""
+    for sign, name in ((b";", "semicolons"), (b"\t", "tabs")):
+        if _TYPE.encode() in [each.strip(b'" ') for each in line.split(sign, MOST_COLUMNS)]:
+            return f"The columns are separated by {name}: they must be separated by commas, as the server writes them"
+    return "The first line must name the columns, with type among them"
 
 
 def _header(row: list[str], names: list[str], *, is_first: bool) -> list[str] | None:

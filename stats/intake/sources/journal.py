@@ -37,6 +37,9 @@ _FORMS = (
     (re.compile(_FULL.pattern.replace(rb"(?=\S+ \S)", rb"") + rb"\[s=[0-9a-f]{32};"), "-o verbose"),
     (re.compile(rb"\[ *\d+\.\d{6}(?: <[^>]*>)?\] \S+ [^\s:]+: "), "-o short-monotonic"),
 )
+# `journalctl` and `date` name months in the language that is set.
+_MONTH = re.compile(rb"(\d{0,2}[^\s\d<\[{:]{1,12}) +\d{1,2} \d\d:\d\d:\d\d \S+ [^\s:\[]+\[\d+\]: ")
+_MONTHS = frozenset(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 _PRETTY = re.compile(rb"^\{\r?\n\s+\"", re.MULTILINE)
 _INSTEAD = "use `journalctl -o json --all` or `-o short-iso`"
 # Lines that are looked at for the form: journalctl writes some of its own before the first.
@@ -53,6 +56,11 @@ def unread(stream: IO[bytes], time_zone: str) -> Refused | None:
     if any(_BARE.match(line) for line in looked_at) and not any(_STAMPED.match(line) for line in looked_at):
         return _refused("-o cat")
     for line in looked_at:
+        if (month := _MONTH.match(line)) and month[1] not in _MONTHS:
+            said = month[1].decode("utf-8", "replace")
+            return Refused(
+                0, "unsupported_log", f"The months are not in English (“{said}”): set LC_ALL=C, or {_INSTEAD}"
+            )
         for form, name in _FORMS:
             if form.match(line):
                 return _refused(name)

@@ -10,7 +10,7 @@ from agent import postfix_log
 from agent.log_times import BadStamp, Times
 from stats.intake.sources import journal
 from stats.intake.sources.base import Event, Ignored, Outcome, Refused, Settings, Warn
-from stats.intake.sources.framing import lines, open_stream
+from stats.intake.sources.framing import lines, open_stream, packed_otherwise
 
 type _Timed = tuple[float, int, int, Any, bool]
 
@@ -72,7 +72,7 @@ class LogReader:
 
     def _unread(self, opened: list[IO[bytes]]) -> Refused | None:
         for number, stream in enumerate(opened):
-            if refusal := journal.unread(stream, self._settings.time_zone):
+            if refusal := packed_otherwise(stream) or journal.unread(stream, self._settings.time_zone):
                 return refusal._replace(stream=number)
         return None
 

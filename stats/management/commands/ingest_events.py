@@ -21,7 +21,7 @@ from stats.intake.delivery import StateMoved, deliver
 from stats.intake.files import read_lines
 from stats.intake.ingest import MOST_EVENTS, Directory, Receipt, Reporter, ingest
 from stats.intake.remarks import Remark
-from stats.intake.sources.framing import broken, open_stream, said_of_broken
+from stats.intake.sources.framing import broken, open_stream, packed_otherwise, said_of_broken
 from stats.intake.tally import COUNTS, LISTS, Tally
 from stats.ledger.storage import yield_to_writers
 from stats.tasks import request_fold
@@ -160,6 +160,13 @@ class SourceRun(Run):
 
             self.tally = deliver(self._source, opened, now=timezone.now(), is_whole=True, on_receipt=self.note)
 
+    def summary(self) -> str:
+        """Return the outcome as a sentence; of a log of another program too, whose lines are none of this one's."""
+        text, tally = super().summary(), self.tally
+        if any(tally.counts.values()) or any(map(tally.total, LISTS)):
+            return text
+        return f"{text} No line tells of a delivery: the source {self._source.name} reads {self._source.format}."
+
 
 class FileRun(Run):
     """One file of native events."""
@@ -173,6 +180,8 @@ class FileRun(Run):
 
     def to_the_end(self) -> None:
         reporter = Reporter(name="ingest_events")
+        if refusal := packed_otherwise(self._stream):
+            raise Damaged(refusal.message)
         directory, directory_end = Directory(reporter, now=timezone.now()), time.monotonic() + DIRECTORY_SECONDS
         for numbers, events in self._batches():
             if time.monotonic() > directory_end:

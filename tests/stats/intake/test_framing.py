@@ -284,3 +284,24 @@ def test_it_rejects_a_time_zone_that_is_none(zone, settings):
 def test_it_rejects_an_unknown_format():
     with pytest.raises(ValueError, match="native, postfix"):
         sources.make("sendmail", sources.Settings())
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_accounting_files_that_a_spreadsheet_wrote_are_refused_by_their_separators(separator):
+    text = f"type{separator}timeLogged{separator}rcpt\nd{separator}2026-11-27 02:35:04+0000{separator}a@x.example\n"
+    reader = sources.make("powermta", sources.Settings())
+    found = list(reader.read([io.BytesIO(text.encode())]))
+    name = "semicolons" if separator == ";" else "tabs"
+    said = f"The columns are separated by {name}: they must be separated by commas, as the server writes them"
+    assert [(each.code, each.message) for each in found] == [("no_header", said)] * 2
+
+
+@pytest.mark.parametrize("name", sources.FORMATS)
+@pytest.mark.parametrize(
+    ("start", "packing"), [(b"PK\x03\x04\x14", "zip"), (b"\x04\x22\x4d\x18x", "lz4"), (b"\x1f\x9d\x90", "compress")]
+)
+def test_a_file_that_is_packed_otherwise_is_refused_once(name, start, packing):
+    reader = sources.make(name, sources.Settings())
+    found = list(reader.read([io.BytesIO(start + b"\nx\xff\n" * 50)]))
+    said = f"The file is packed by {packing}: unpack it, or use gzip, bzip2, xz or zstd"
+    assert [(each.code, each.message) for each in found] == [("unsupported_packing", said)]

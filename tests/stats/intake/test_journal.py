@@ -92,3 +92,16 @@ def test_other_forms_are_refused_once_with_what_to_use(lines, said, before):
 def test_a_line_that_was_cut_before_its_message_refuses_no_others():
     found = read(LINES[0].partition("]: ")[2], *LINES)
     assert [each.fields["type"] for each in found if isinstance(each, sources.Event)] == ["incoming", "sent"]
+
+
+@pytest.mark.parametrize("month", ["nov.", "Okt", "Mär", "Mai", "11月", "11월", "янв", "нояб."])
+def test_months_of_another_language_are_refused_once(month):
+    [refused] = read(*begun(f"{month} 27 02:35:04"))
+    assert refused.message == (
+        f"The months are not in English (“{month}”): set LC_ALL=C, or use `journalctl -o json --all` or `-o short-iso`"
+    )
+
+
+@pytest.mark.parametrize("month", ["Nov", "Jan", "May"])
+def test_english_months_are_read(month):
+    assert len(read(*begun(f"{month} 27 02:35:04"))) == 2
