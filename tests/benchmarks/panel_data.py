@@ -1,164 +1,307 @@
-"""A large platform around the demo's: 200 organizations, 2,000 servers, 5,000 addresses, and counts of ten million events.
+"""Platforms of two sizes around the demo's data, and a first one in which every list of the demo's is filled to a page.
 
-Organizations, servers and what hangs on them are written in bulk and counts by SQL, because how they are made is not what is
-measured. A tenth of all goes to the demo's own records, so that the pages that were looked at before have more to show.
+What grows on a real platform grows in proportion: what hangs on organizations, servers, addresses and webhooks, and counts.
+A tenth of all is of the demo's first organization; all others of the demo stay as they are. What grows with time instead (raw
+events, batches, days, revisions) is in the benchmark of a year. Most rows are written by SQL (tests.benchmarks.grown).
 """
 
 import datetime
+from dataclasses import dataclass
 
-from django.db import connection
+from django.contrib.auth.models import Group
+from django.db.models import Model
 
-from core.audit import Actor, record_creations, snapshot
-from core.encryption import encrypt
-from core.models import User
+from alerts.models import Alert, Channel, Message, Notice, Report
+from config.demo import cast
+from core.audit import Actor
+from core.models import ApiToken, AuditEntry, Job, SetAside, User
+from core.references import Reference
+from ippools import relay_servers, routing_rules
 from ippools.addresses import NewAddress, create_many
-from ippools.models import AddressIdentity, IPAddress, IPPool, IPPoolMember
-from servers.models import Credential, Domain, IPPoolRule, Membership, Organization, OrganizationPool, Server
-from stats.counts import buckets
-from stats.counts.buckets import Grain
-from throttling.models import ThrottlingTemplate
+from ippools.blocklists import create as create_blocklist
+from ippools.models import (
+    AddressCap,
+    AddressDrain,
+    AddressIdentity,
+    Blocklist,
+    FormerAddressName,
+    IPAddress,
+    IPPool,
+    IPPoolMember,
+    Listing,
+    RelayServer,
+    RoutingRule,
+    VirtualMTA,
+    WarmUp,
+)
+from ippools.routing_rules import TargetFields
+from nodes import publishing
+from nodes.models import Node, NodeAddress, NodeReport
+from servers.models import (
+    Credential,
+    Domain,
+    FormerPermalink,
+    Invitation,
+    IPPoolRule,
+    Membership,
+    Organization,
+    Route,
+    SendLimitMark,
+    Server,
+    Webhook,
+)
+from stats.intake.event_sources import make_source
+from stats.intake.reply_rules import create_rule as create_reply_rule
+from stats.intake.tokens import make_ingest_token
+from stats.models import EventSource, IngestToken, Sender, SenderDomain, SourceMapping
+from suppressions.models import Suppression, SuppressionList
+from tests.alerts.factories import AlertFactory, ChannelFactory, MessageFactory, NoticeFactory
+from tests.benchmarks.grown import PAGE, Rows, execute
+from tests.benchmarks.panel_counts import count
+from tests.factories import CircuitFactory, DeliveryFactory
+from throttling import templates
+from throttling.drafts import RuleFields
+from throttling.models import ThrottleProgram, ThrottlingTemplate, WarmUpPlan
+from webhooks.models import Circuit, Delivery
 
-ORGANIZATIONS, SERVERS, ADDRESSES, EVENTS = 200, 2_000, 5_000, 10_000_000
-# Over so many days the events lie; on the last of them by the hour, too.
-DAYS = 30
-ADDRESSES_A_POOL = 10
 SYSTEM = Actor.system()
-# Of sent, deferred and bounced mail, of 100.
-SENT, DEFERRED = 94, 4
+LIMITS = {"max_concurrent_connections": 5, "max_messages_per_hour": 500}
+A_BATCH, ADDRESSES_A_POOL = 5_000, 10
 
 
-def enlarge(*, now: datetime.datetime) -> None:
-    """Fill the platform up to the sizes above."""
-    organizations = _organizations()
-    pools = _pools(organizations)
-    _servers(organizations, pools)
-    _counts(now)
-    with connection.cursor() as cursor:
-        # As it does by itself after a minute.
-        cursor.execute("ANALYZE")
+@dataclass(frozen=True)
+class Size:
+    """How many of each there are."""
+
+    organizations: int
+    servers: int
+    addresses: int
 
 
-def _organizations() -> list[Organization]:
-    wanted = ORGANIZATIONS - Organization.objects.count()
-    Organization.objects.bulk_create(
-        Organization(name=f"Tenant {number}", permalink=f"tenant-{number}") for number in range(wanted)
+# One page of each, all of them the demo's own.
+FULL = Size(PAGE, PAGE, 2 * PAGE)
+LARGE = Size(200, 2_000, 5_000)
+HUGE = Size(2_000, 20_000, 50_000)
+
+
+def own_records() -> dict[type[Model], Model]:
+    """Return the demo's records that are looked at, by model."""
+    return {
+        Organization: Organization.objects.get(permalink=cast.ORGANIZATIONS[0].permalink),
+        Server: Server.objects.get(name="Newsletter Europe", organization__permalink="northwind"),
+        Webhook: Webhook.objects.get(name="Operations"),
+        IPPool: IPPool.objects.get(name="Newsletters"),
+        IPAddress: IPAddress.objects.get(ipv4=cast.TROUBLED_ADDRESS),
+    }
+
+
+def enlarge(*, now: datetime.datetime, size: Size = LARGE) -> None:
+    """Fill the platform up to the size."""
+    own = own_records()
+    if not Job.objects.exists():
+        _first_rows(own, now)
+    before = {f"{name}_after": _last(model) for name, model in COUNTED.items()}
+    rows, spread = Rows(own, all_own=size is FULL), Rows({}, all_own=False)
+    _tenants(rows, size)
+    _pools(rows, size)
+    _servers(rows, size)
+    _egress(rows, spread, size)
+    _told(rows, size)
+    count(now, **before)
+    if size is FULL:
+        publishing.publish(actor=SYSTEM, now=now)
+    # As it does by itself after a minute.
+    execute("VACUUM (ANALYZE)")
+
+
+COUNTED: dict[str, type[Model]] = {"servers": Server, "addresses": VirtualMTA, "domains": SenderDomain}
+
+
+def _last(model: type[Model]) -> int:
+    return int(model._default_manager.order_by("-pk").values_list("pk", flat=True)[0])
+
+
+def _first_rows(own: dict[type[Model], Model], now: datetime.datetime) -> None:
+    """Make one of each of what the demo has none of: the first row of a list may bring a query of its own."""
+    user, organization, webhook, server = User.objects.earliest("pk"), own[Organization], own[Webhook], own[Server]
+    address = own[IPAddress]
+    Job.objects.create(kind="bulk", label="Pause delivery: 60 records", user_id=user.pk)
+    ApiToken.objects.create(user=user, name="deploy", key_prefix="abcdef", key_digest="0" * 64)
+    make_ingest_token(name="collector", actor=SYSTEM)
+    source = make_source(name="mail log", format="postfix", actor=SYSTEM).source
+    SourceMapping.objects.create(source=source, text="mta-first", server=server)
+    create_reply_rule(pattern="nobody home", reason=1, actor=SYSTEM)
+    Group.objects.create(name="Night shift")
+    DeliveryFactory(webhook=webhook, created_at=now, state="delivered", due_at=None)
+    CircuitFactory(webhook=webhook)
+    channel = ChannelFactory(organization=organization)
+    message = MessageFactory(channel=channel, state="sent", due_at=None)
+    NoticeFactory(alert=AlertFactory(organization=organization), channel=channel, message=message)
+    day = datetime.timedelta(days=1)
+    Invitation.objects.create(
+        organization=organization, role="analyst", username="first-friend", created_at=now, expires_at=now + 90 * day
     )
-    found = list(Organization.objects.order_by("pk"))
-    people = User.objects.bulk_create(
-        User(username=f"person-{number}", is_staff=True, password="!") for number in range(3 * wanted)
+    FormerPermalink.objects.create(
+        organization=organization, permalink="before-first", until=now - day, held_until=now + 90 * day
     )
-    roles = ("owner", "operator", "analyst")
-    Membership.objects.bulk_create(
-        # A tenth belongs to the demo's first organization.
-        Membership(
-            user=person, organization=found[0 if number % 10 == 0 else number % len(found)], role=roles[number % 3]
-        )
-        for number, person in enumerate(people)
+    FormerAddressName.objects.create(name="before-first", address_id=address.pk, until=now)
+    SendLimitMark.objects.create(
+        server=server,
+        period="day",
+        level="approaching",
+        limit=100,
+        sent=95,
+        began_at=now - day,
+        until=now,
+        ended_at=now,
     )
-    return found
+    blocklist = create_blocklist(name="bl.example", ranges="127.0.0.2", actor=SYSTEM)
+    Blocklist.objects.filter(pk=blocklist.pk).update(zone_status="ok")
+    Listing.objects.create(blocklist=blocklist, address=address, listing_status="ok")
+    Report.objects.create(organization=organization, user=user, week_on=now.date() - 7 * day)
+    SetAside.objects.create(
+        audience="platform", key="first", label="First", is_hidden=False, until=now + 7 * day, by_label="petra"
+    )
 
 
-def _pools(organizations: list[Organization]) -> list[IPPool]:
-    wanted = ADDRESSES - IPAddress.objects.count()
+def _tenants(rows: Rows, size: Size) -> None:
+    each, of = size.organizations, {"organization": Organization}
+    mine = {"organization_id": "organization.id"}
+    rows.grow(Organization, each, name="'Tenant ' || n", permalink="'tenant-' || n")
+    rows.grow(
+        User, 3 * each, username="'person-' || n", email="'person-' || n || '@tenant.example'", is_superuser="false"
+    )
+    role = "(ARRAY['owner', 'operator', 'analyst'])[1 + n % 3]"
+    rows.one_each(Membership, User, "user_id", of, role=role, **mine)
+    rows.one_each(Report, User, "user_id", of, **mine)
+    rows.one_each(SuppressionList, Organization, "organization_id", number="10000000")
+    rows.grow(Invitation, each, of, username="'friend-' || n", **mine)
+    rows.grow(FormerPermalink, each / 4, of, permalink="'before-' || n", **mine)
+    rows.grow(ApiToken, each, {"person": User}, user_id="person.id", name="'token ' || n")
+    rows.grow(Job, each, of, **mine)
+
+
+def _pools(rows: Rows, size: Size) -> None:
+    first = IPAddress.objects.count()
     template = ThrottlingTemplate.objects.get(name="Large providers")
-    rows = [
-        NewAddress(
-            ipv4=f"10.{88 + number // 62_500}.{number // 250 % 250}.{number % 250 + 1}",
-            hostname=f"mx{number}.tenant.example",
-            template=template,
-        )
-        for number in range(wanted)
-    ]
-    addresses = create_many(rows, actor=SYSTEM)
-    AddressIdentity.objects.bulk_create(AddressIdentity(ip_address=each, ptr_status="ok") for each in addresses)
-    demo = IPPool.objects.get(name="Newsletters")
-    pools = IPPool.objects.bulk_create(
-        IPPool(namespace=organizations[number % len(organizations)].uuid, name=f"Pool {number}")
-        for number in range(wanted // ADDRESSES_A_POOL)
-    )
-    OrganizationPool.objects.bulk_create(
-        OrganizationPool(organization=organizations[number % len(organizations)], pool=pool)
-        for number, pool in enumerate(pools)
-    )
-    IPPoolMember.objects.bulk_create(
-        IPPoolMember(pool=demo if number % 10 == 0 else pools[number % len(pools)], ip_address=address)
-        for number, address in enumerate(addresses)
-    )
-    return list(pools)
-
-
-def _servers(organizations: list[Organization], pools: list[IPPool]) -> None:
-    wanted = SERVERS - Server.objects.count()
-    servers = Server.objects.bulk_create(
-        Server(
-            organization=organizations[0 if number % 10 == 0 else number % len(organizations)],
-            name=f"Server {number}",
-            permalink=f"server-{number}",
-            ip_pool=pools[number % len(pools)],
-        )
-        for number in range(wanted)
-    )
-    documents = [(server, snapshot(server)) for server in servers]
-    record_creations(actor=SYSTEM, act="server.created", targets=documents, organization_id=organizations[0].pk)
-    demo = Server.objects.get(name="Newsletter Europe")
-    # A process does not start on secrets that it cannot read.
-    ciphertext = encrypt("unused")
-    Credential.objects.bulk_create(
-        Credential(server=demo if number % 10 == 0 else server, kind="api", name=f"Key {number}", key_prefix="bench",
-                   key_digest=f"{number:064d}", key_ciphertext=ciphertext)
-        for number, server in enumerate(servers)
-    )  # fmt: skip
-    Domain.objects.bulk_create(
-        Domain(server=demo if number % 10 == 0 else server, name=f"d{number}.tenant.example", dkim_public_key="p",
-               spf_status="missing" if number % 50 == 0 else "ok")
-        for number, server in enumerate(servers)
-    )  # fmt: skip
-    IPPoolRule.objects.bulk_create(
-        IPPoolRule(server=demo if number % 10 == 0 else server, pool=pools[number % len(pools)], position=number,
-                   to_conditions=f"d{number}.example")
-        for number, server in enumerate(servers)
-    )  # fmt: skip
-
-
-def _counts(now: datetime.datetime) -> None:
-    """Write what the fold would have written for ten million events: days, and what sums them up."""
-    today, month = buckets.day_of(now), buckets.month_number(now.date())
-    # The same for each.
-    by_server, by_address = EVENTS // (SERVERS * DAYS), EVENTS // (ADDRESSES * DAYS)
-    days = f"generate_series({today - DAYS + 1}, {today}) AS bucket"
-    hours = f"generate_series({buckets.hour_of(now) - 47}, {buckets.hour_of(now)}) AS bucket"
-    of_server = ("stats_servercount", "server_id", "SELECT id AS server_id FROM servers_server")
-    of_address = ("stats_addresscount", "address_id", "SELECT virtualmta_ptr_id AS address_id FROM ippools_ipaddress")
-    providers = f"({of_address[2]}) AS address CROSS JOIN stats_provider AS provider"
-    with connection.cursor() as cursor:
-        for table, key, rows in (of_server, of_address):
-            number = by_server if table == of_server[0] else by_address
-            tiers = [(Grain.DAY, days, number), (Grain.MONTH, f"(VALUES ({month})) AS bucket(bucket)", number * DAYS)]
-            tiers.append((Grain.TOTAL, "(VALUES (0)) AS bucket(bucket)", number * DAYS))
-            if table == of_server[0]:
-                tiers.append((Grain.HOUR, hours, max(1, number // 24)))
-            else:
-                tiers.append((Grain.YEAR, f"(VALUES ({now.year})) AS bucket(bucket)", number * DAYS))
-            for grain, series, most in tiers:
-                cursor.execute(_insert(table, key, key, f"({rows}) AS of CROSS JOIN {series}", grain, most))
-        cursor.execute("SELECT count(*) FROM stats_provider")
-        (providers_total,) = cursor.fetchone()
-        most = max(1, by_address // providers_total)
-        cursor.execute(
-            _insert(
-                "stats_providercount", "address_id, provider_id", "address.address_id, provider.id",
-                f"{providers} CROSS JOIN {days}", Grain.DAY, most,
+    for start in range(first, size.addresses, A_BATCH):
+        new = [
+            NewAddress(
+                ipv4=f"10.{88 + number // 62_500}.{number // 250 % 250}.{number % 250 + 1}",
+                hostname=f"mx{number}.tenant.example",
+                template=template,
             )
-        )  # fmt: skip
-
-
-def _insert(table: str, keys: str, columns: str, source: str, grain: Grain, number: int) -> str:
-    """Return the statement that adds `number` events, of which most are sent, to each row of the source."""
-    sent, deferred = number * SENT // 100, -(-number * DEFERRED // 100)
-    bounced = number - sent - deferred
-    return (
-        f"INSERT INTO {table} (grain, bucket, {keys}, incoming, sent, deferred, bounced, held, spam, complaint, late_bounce)"
-        f" SELECT {grain:d}, bucket, {columns}, 0, {sent}, {deferred}, {max(0, bounced)}, 0, 0, 0, 0 FROM {source}"
-        f" ON CONFLICT (grain, bucket, {keys}) DO UPDATE SET sent = {table}.sent + excluded.sent,"
-        f" deferred = {table}.deferred + excluded.deferred, bounced = {table}.bounced + excluded.bounced"
+            for number in range(start, min(start + A_BATCH, size.addresses))
+        ]
+        create_many(new, actor=SYSTEM)
+    rows.one_each(AddressIdentity, IPAddress, "ip_address_id")
+    pools = size.addresses / ADDRESSES_A_POOL
+    of = {"organization": Organization}
+    rows.grow(IPPool, pools, of, namespace="organization.uuid", name="'Pool ' || n", is_default="false")
+    # Who made a pool may use it.
+    execute(
+        "INSERT INTO servers_organizationpool (organization_id, pool_id, last_assigned_seq, created_at)"
+        " SELECT organization.id, pool.id, 0, now() FROM ippools_ippool AS pool"
+        " JOIN servers_organization AS organization ON organization.uuid = pool.namespace ON CONFLICT DO NOTHING"
     )
+    rows.one_each(IPPoolMember, IPAddress, "ip_address_id", {"pool": IPPool}, pool_id="pool.id")
+
+
+def _servers(rows: Rows, size: Size) -> None:
+    each, of, mine = size.servers, {"server": Server}, {"server_id": "server.id"}
+    rows.grow(
+        Server, each, {"organization": Organization, "pool": IPPool}, name="'Server ' || n", permalink="'server-' || n",
+        organization_id="organization.id", ip_pool_id="pool.id",
+    )  # fmt: skip
+    rows.grow(Credential, 2 * each, of, name="'Key ' || n", is_default="false", **mine)
+    name = "'d' || n || '.tenant.example'"
+    rows.grow(Domain, 2 * each, of, name=name, spf_status="CASE WHEN n % 50 = 0 THEN 'missing' ELSE 'ok' END", **mine)
+    rows.grow(SenderDomain, each, of, name=name, **mine)
+    rows.grow(Sender, 3 * each, of, name=f"'news@' || {name}", **mine)
+    rows.grow(Route, each, of, name="'name' || n", mode="'accept'", endpoint="''", domain_id="NULL", **mine)
+    rows.grow(SendLimitMark, each / 10, of, **mine)
+    rule = {"position": "n", "to_conditions": "'d' || n || '.example'", "from_conditions": "''", "pool_id": "pool.id"}
+    with_pool = {"pool": IPPool}
+    rows.grow(IPPoolRule, each, {**of, **with_pool}, organization_id="NULL", **mine, **rule)
+    rows.grow(
+        IPPoolRule, 1.1 * each + PAGE, {"organization": Organization, **with_pool},
+        organization_id="organization.id", server_id="NULL", **rule,
+    )  # fmt: skip
+    rows.grow(Webhook, each / 2, of, name="'Hook ' || n", **mine)
+    rows.one_each(Circuit, Webhook, "webhook_id")
+    rows.grow(
+        Delivery, 5 * each, {"webhook": Webhook}, webhook_id="webhook.id", server_id="webhook.server_id",
+        created_at="now() - n * interval '1 second'",
+    )  # fmt: skip
+    rows.grow(
+        Suppression, 20 * each, of, organization_id="server.organization_id", number="1000 + n",
+        masked="'p…' || n || '@recipient.example'", reason="(ARRAY['hard_bounce', 'complaint', 'manual'])[1 + n % 3]",
+        **mine,
+    )  # fmt: skip
+    rows.grow(
+        AuditEntry, 20 * each, of, act="'server.changed'", target_type="'servers.server'", target_id="server.id::text",
+        target_label="server.name", organization_id="server.organization_id", at="now() - n * interval '1 second'",
+    )  # fmt: skip
+
+
+def _egress(rows: Rows, spread: Rows, size: Size) -> None:
+    """Templates, VirtualMTAs of other kinds, nodes, and what happens to addresses."""
+    each, of, mine = size.addresses, {"address": IPAddress}, {"address_id": "address.virtualmta_ptr_id"}
+    for number in range(ThrottlingTemplate.objects.count(), max(PAGE, each // 100)):
+        rule = RuleFields(domains=(f"r{number}.example",), throttle_program=None, **LIMITS)
+        templates.create(actor=SYSTEM, name=f"Template {number}", rules=[rule], **LIMITS)
+    for number in range(RelayServer.objects.count(), PAGE):
+        relay_servers.create(
+            actor=SYSTEM, name=f"Relay {number}", source_ip=f"203.0.113.{100 + number}", source_hostname="out.example.com",
+            destination_hostname="relay.example.com", destination_port=25, **LIMITS,
+        )  # fmt: skip
+    way = [TargetFields(virtual_mta=Reference(name="Relay 9"), portion_of_mail=1)]
+    for number in range(RoutingRule.objects.count(), PAGE):
+        default = {"randomization_type": "random", "deliver_through": way}
+        routing_rules.create(actor=SYSTEM, name=f"Split {number}", default=default, domain_overrides=[])
+    for kind in (ThrottleProgram, WarmUpPlan):
+        rows.grow(kind, PAGE, name="'Another ' || n", is_builtin="false")
+    rows.grow(Node, each / 250, name="'mta-' || n")
+    rows.one_each(NodeReport, Node, "node_id")
+    rows.one_each(NodeAddress, IPAddress, "ip_address_id", {"node": Node}, node_id="node.id")
+    rows.one_each(
+        Listing, IPAddress, "address_id", listing_status="CASE WHEN n % 200 = 0 THEN 'invalid' ELSE 'ok' END",
+        first_seen_at="CASE WHEN n % 200 = 0 THEN now() - interval '2 days' END",
+        last_seen_at="CASE WHEN n % 200 = 0 THEN now() END",
+    )  # fmt: skip
+    rows.grow(FormerAddressName, each / 50, of, name="'before-' || n", **mine)
+    cap = {
+        "kind": "(ARRAY['manual', 'throttle_program'])[1 + n % 2]", "rule_id": "NULL", "is_default": "n % 2 = 1",
+        "domains": "'[]'", "percent_of_messages": "NULL", "percent_of_connections": "NULL",
+        "max_messages_per_hour": "100", "began_at": "now() - n * interval '1 second'", "until": "NULL", **mine,
+    }  # fmt: skip
+    drain = {"effect": "'told'", "began_at": "now() - n * interval '1 second'", **mine}
+    for model, columns in ((AddressCap, cap), (AddressDrain, drain), (WarmUp, {**mine, "is_warm": "false"})):
+        # Those that last are of as many addresses; those that are over, of the one that is looked at, too.
+        spread.grow(model, each / 50 + PAGE, of, **columns, ended_at="NULL")
+        rows.grow(model, each / 25 + 2 * PAGE, of, **columns, ended_at="now()")
+
+
+def _told(rows: Rows, size: Size) -> None:
+    """Sources, alerts and what was sent of them."""
+    rows.grow(EventSource, size.servers / 200, name="'Source ' || n")
+    rows.grow(IngestToken, size.servers / 200, name="'Collector ' || n")
+    rows.grow(
+        SourceMapping, size.servers / 2, {"source": EventSource, "server": Server}, text="'mta-' || n",
+        source_id="source.id", server_id="server.id",
+    )  # fmt: skip
+    of, mine = {"organization": Organization}, {"organization_id": "organization.id"}
+    rows.grow(
+        Alert, 2 * size.servers, of, key="'grown:' || n", ended_at="CASE WHEN n % 20 <> 1 THEN now() END", **mine
+    )  # fmt: skip
+    rows.grow(Channel, size.organizations, of, name="'Channel ' || n", **mine)
+    rows.grow(Message, 10 * size.organizations, {"channel": Channel}, channel_id="channel.id", report_id="NULL")
+    rows.one_each(
+        Notice,
+        Alert,
+        "alert_id",
+        {"channel": Channel, "message": Message},
+        channel_id="channel.id",
+        message_id="message.id",
+    )
+    rows.grow(SetAside, size.organizations, key="'grown:' || n")
