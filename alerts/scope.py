@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,10 @@ from servers.models import Organization
 
 # Sums over all servers are the same for everybody who may see them, and seconds old is new enough for them.
 FRESH_FOR = datetime.timedelta(seconds=15)
+# On a platform with tens of thousands of servers and addresses they take seconds to add up. Then they are kept for so many
+# times as long as they took: a twentieth of a process's time, however many people look.
+AT_ONCE = datetime.timedelta(seconds=0.5)
+TIMES_AS_LONG, LONGEST = 20, datetime.timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +54,18 @@ class Scope:
     def is_platform(self) -> bool:
         return self.organization_ids is None
 
-    def cached[Value](self, name: str, make: Callable[[], Value]) -> Value:
-        """Return the result of `make`, cached for some seconds, for all users with the same scope."""
+    def cached[Value](self, name: str, make: Callable[[], Value], *, least: datetime.timedelta = FRESH_FOR) -> Value:
+        """Return the result of `make`, cached for all users with the same scope: for so long at least, and for longer where it
+        takes long to make, so that nothing is made again and again. `least` zero: what is made at once is not kept."""
         key = f"panel.{name}.{self.key}"
         value: Value | None = cache.get(key)
         if value is None:
+            began = time.monotonic()
             value = make()
-            cache.set(key, value, FRESH_FOR.total_seconds())
+            took = datetime.timedelta(seconds=time.monotonic() - began)
+            kept = TIMES_AS_LONG * took if took > AT_ONCE else least
+            if kept := min(max(kept, least), LONGEST):
+                cache.set(key, value, kept.total_seconds())
         return value
 
 

@@ -25,6 +25,20 @@ def ids(values: Iterable[int]) -> RawSQL:
     return ids_in(id_list(values))
 
 
+# Looking for each of more keys in each bucket costs more than reading the buckets once.
+_FEW = 100
+
+
+def sought(values: Iterable[int]) -> RawSQL | list[int]:
+    """Return these ids, for `__in` beside a list of buckets: few of them as they are, more as a subquery.
+
+    A few are found by the primary key, in each bucket; for a subquery PostgreSQL reads the buckets of everybody's counts, which
+    takes a hundred times as long where there are tens of thousands of servers or addresses.
+    """
+    numbers = list(values)
+    return numbers if len(numbers) <= _FEW else ids(numbers)
+
+
 def id_list(values: Iterable[int]) -> str:
     """Return these ids as the one text that `ids_in` takes."""
     numbers = ",".join(map(str, values))

@@ -75,6 +75,8 @@ class Alert(models.Model):
         indexes = [
             # What is past its keeping? Asked by the daily clean-up.
             models.Index(name="alerts_alert_ended", fields=["ended_at"], condition=Q(ended_at__isnull=False)),
+            # The panel's list, for the platform's staff: open ones first, as PostgreSQL puts what is empty first here.
+            models.Index(name="alerts_alert_listed", fields=["-ended_at", "-id"], condition=Q(began_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -142,6 +142,12 @@ class Listing(DNSChecked):
             models.Index(name="ippools_listing_next_check", fields=["dns_next_check_at"]),
             # Which addresses are listed? (ippools.blocklists, alerts, the pages)
             models.Index(name="ippools_listing_listed", fields=["address"], condition=Q(first_seen_at__isnull=False)),
+            # Whom does a blocklist list, longest first? (its page, the list of blocklists)
+            models.Index(
+                name="ippools_listing_of_blocklist",
+                fields=["blocklist", "first_seen_at"],
+                condition=Q(first_seen_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -29,7 +29,7 @@ from panel.forms import errors
 from panel.forms.base import ActingForm
 from panel.forms.fields import DateAndTime, LookUp, RecordField, RecordsField, day
 from panel.forms.previews import Effect
-from panel.lists import PanelChangeList, Ranking
+from panel.lists import BoundedPaginator, PanelChangeList, Ranking
 from panel.pages.saving import Saving
 from panel.search_terms import is_searchable
 from panel.viewer import Viewer, viewer_of
@@ -58,9 +58,9 @@ class PanelAdmin(Saving):
     }
     delete_confirmation_template = "panel/delete.html"
     empty_value_display = "—"
-    list_per_page = 50
-    list_max_show_all = 200
+    list_per_page, list_max_show_all = 50, 200
     show_full_result_count = False
+    paginator = BoundedPaginator
     list_filter_submit = True
     list_fullwidth = True
     list_before_template = "panel/parts/file_tools.html"

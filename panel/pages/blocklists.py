@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
 from core.audit import snapshot
+from core.related_counts import count_of
 from ippools import blocklists
 from ippools.models import Blocklist
 from panel.forms.base import ActingForm
@@ -53,7 +54,8 @@ class BlocklistAdmin(PanelAdmin):
     restorable = FIELDS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        listed = Count("listings", filter=Q(listings__first_seen_at__isnull=False))
+        # Not by a join, which would go through the answers about all addresses.
+        listed = count_of(Blocklist, "listings", Q(first_seen_at__isnull=False))
         return super().get_queryset(request).annotate(listed_total=listed)
 
     @display(

@@ -24,14 +24,14 @@ from panel import volumes, without_counts
 from panel.alert_filter import AlertFilter
 from panel.forms.base import ActingForm
 from panel.forms.drains import DrainingForm
-from panel.forms.fields import select
+from panel.forms.fields import LookUp, select
 from panel.pages import neighbours, pool_addition, pool_overview
 from panel.pages.base import TenantAdmin
 from panel.record_actions import ActForm, act, actor_of
 from panel.viewer import Viewer, viewer_of
 from servers import pools
 from servers.access import organizations_changed_by, organizations_of, pools_seen_by
-from servers.models import Organization, Server
+from servers.models import Organization, OrganizationPool, Server
 from throttling.drain import Mode
 
 SHOWN = 40
@@ -45,13 +45,17 @@ class PoolForm(ActingForm):
         required=False,
         empty_label="The platform",
         widget=select(),
-        help_text="The owner of the pool. The platform's pools are granted to organizations.",
+        help_text="The owner of the pool. Without one it is the platform's, which grants its pools to organizations.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "organization" in self.fields:
             viewer = viewer_of(self.request)
+            if viewer.is_platform:
+                # Of thousands of organizations none is read to be chosen from.
+                grants = OrganizationPool._meta.get_field("organization")
+                self.fields["organization"].widget = LookUp(grants, admin.site)
             self.limit_choices("organization", organizations_changed_by(viewer.user))
             self.fields["organization"].required = not viewer.is_platform
 

@@ -72,6 +72,8 @@ class Server(models.Model):
         indexes = [
             # What servers had this permalink, deleted ones too (stats.intake.tenures).
             models.Index(name="servers_server_permalink", fields=["organization", "permalink"]),
+            # The panel's list and the choices of a field, by name.
+            models.Index(name="servers_server_named", fields=["name_key", "id"]),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -32,7 +32,7 @@ from stats.models import (
     ServerCount,
 )
 from stats.models.names import OTHER
-from stats.reports.reader import COLUMNS, ZERO, Beside, Counts, counts_of, rows_of, sums_of, totals
+from stats.reports.reader import COLUMNS, ZERO, Counts, counts_of, rows_of, sums_of, totals
 
 DETAILED_DAYS = 30
 DETAILED_HOURS = 24
@@ -103,8 +103,8 @@ def month_and_total_by_address(
     ids = list(address_ids)
     month, total = dict.fromkeys(ids, 0), dict.fromkeys(ids, 0)
     spans: dict[int, dict[int, int]] = {Grain.MONTH: month, Grain.TOTAL: total}
-    wanted = Q(grain=Grain.MONTH, bucket=buckets.span_of(Period.MONTH, now).first) | Q(grain=Grain.TOTAL)
-    rows = AddressCount.objects.filter(wanted, address_id__in=sql_lists.ids(ids))
+    wanted = Q(grain=Grain.MONTH, bucket=buckets.span_of(Period.MONTH, now).first) | Q(grain=Grain.TOTAL, bucket=0)
+    rows = AddressCount.objects.filter(wanted, address_id__in=sql_lists.sought(ids))
     for address_id, grain, sent in rows.values_list("address_id", "grain", "sent"):
         spans[grain][address_id] = sent
     return month, total
@@ -195,7 +195,7 @@ def _days_of(counts: type[AddressCount | ProviderCount], days: int, *more: str) 
 def server_sent(server_ids: Iterable[int], now: datetime.datetime) -> dict[int, Sent]:
     """Return what each server sent today and this month, for every id given."""
     ids = list(server_ids)
-    return _sent(ServerCount.objects.filter(server_id__in=sql_lists.ids(ids)), "server_id", ids, now)
+    return _sent(ServerCount.objects.filter(server_id__in=sql_lists.sought(ids)), "server_id", ids, now)
 
 
 def server_totals(server_ids: Iterable[int]) -> dict[int, Counts]:
@@ -272,23 +272,20 @@ class BusyServer:
 
 
 def busiest_servers(server_ids: Iterable[int] | None, first_day: int, last_day: int, *, limit: int) -> list[BusyServer]:
-    """Return the servers that sent most over some days and still have a record, with their names. One query,
-    two where the counts are in a database of their own."""
+    """Return the servers that sent most over some days and still have a record, with their names.
+
+    Two queries: names in the first would be looked up for every row that is added up.
+    """
     rows = rows_of(ServerCount, Grain.DAY, range(first_day, last_day + 1), server_id=server_ids)
-    columns = {"of_name": "name", "of_organization": "organization__name", "of_deleted_at": "deleted_at"}
-    servers = Beside(Server.objects.all(), "server_id", **columns)
-    ranked = (
-        rows.values("server_id")
-        .annotate(**totals(ServerCount), **servers.annotations())
-        .order_by("-total_sent", "server_id")[:limit]
-    )
+    ranked = list(rows.values("server_id").annotate(**totals(ServerCount)).order_by("-total_sent", "server_id")[:limit])
+    servers = Server.objects.select_related("organization").in_bulk([row["server_id"] for row in ranked])
     return [
         BusyServer(
-            row["server_id"], row["of_name"], row["of_organization"], row["of_deleted_at"] is not None,
+            server.pk, server.name, server.organization.name, server.deleted_at is not None,
             counts_of(row, prefix="total_"),
         )
-        for row in servers.filled(ranked)
-        if row["of_name"] is not None
+        for row in ranked
+        if (server := servers.get(row["server_id"])) is not None
     ]  # fmt: skip
 
 
@@ -302,7 +299,7 @@ def domain_sent(server_id: int, names: Iterable[str], now: datetime.datetime) ->
     """
     wanted = list(names)
     known = dict(SenderDomain.objects.filter(server_id=server_id, name__in=wanted).values_list("id", "name"))
-    sent = _sent(DomainCount.objects.filter(domain_id__in=sql_lists.ids(known)), "domain_id", known, now)
+    sent = _sent(DomainCount.objects.filter(domain_id__in=sql_lists.sought(known)), "domain_id", known, now)
     return dict.fromkeys(wanted, Sent()) | {known[domain_id]: each for domain_id, each in sent.items()}
 
 

@@ -66,7 +66,7 @@ def rows_of(counts: type[Bucket], grain: Grain, buckets: Iterable[int], **ids: I
     rows = counts._default_manager.filter(grain=grain, bucket__in=list(buckets))
     for column, wanted in ids.items():
         if wanted is not None:
-            chosen = across(wanted) if isinstance(wanted, QuerySet) else sql_lists.ids(wanted)
+            chosen = across(wanted) if isinstance(wanted, QuerySet) else sql_lists.sought(wanted)
             rows = rows.filter(**{f"{column}__in": chosen})
     return rows
 

@@ -1,0 +1,129 @@
+"""What a page reads does not grow with the platform: by the statements that it makes (`make bench ARGS=sizes` measures it)."""
+
+import datetime
+from types import SimpleNamespace
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from alerts.scope import PLATFORM
+from core.models import AuditEntry
+from panel.lists import BoundedPaginator
+from servers import spf_coverage
+from servers.models import Organization
+from stats.reports import queries, volumes
+from tests.factories import AuditEntryFactory
+from tests.panel.conftest import NOW
+
+pytestmark = pytest.mark.django_db
+FEW, MANY = range(1, 101), range(1, 102)
+
+
+@pytest.fixture
+def asked():
+    """Return the statements of a call, in their order."""
+
+    def ask(call):
+        with CaptureQueriesContext(connection) as captured:
+            call()
+            return [query["sql"] for query in captured]
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda ids: volumes.by_address(ids, NOW),
+        lambda ids: volumes.by_server(ids, NOW),
+        lambda ids: queries.server_sent(ids, NOW),
+        lambda ids: queries.server_totals(ids),
+        lambda ids: queries.month_and_total_by_address(ids, NOW),
+    ],
+)
+def test_counts_of_few_are_found_by_their_key_and_of_many_by_their_bucket(read, asked):
+    (few,) = asked(lambda: read(FEW))
+    # Every bucket by itself: a range beside keys is read for each of these, or for all that there are.
+    assert "SELECT unnest" not in few
+    assert "json_each" not in few
+    assert "BETWEEN" not in few
+    (many,) = asked(lambda: read(MANY))
+    assert "SELECT unnest" in many or "json_each" in many
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="it is PostgreSQL's plan")
+def test_counts_of_one_server_do_not_read_those_of_the_others(asked):
+    with connection.cursor() as cursor:
+        for grain in (3, 4):
+            cursor.execute(
+                "INSERT INTO stats_servercount (grain, bucket, server_id, incoming, sent, deferred, bounced, held, spam,"
+                f" complaint, late_bounce) SELECT {grain}, bucket, id, 0, 1, 0, 0, 0, 0, 0, 0"
+                " FROM generate_series(1, 3000) AS id,"
+                " (VALUES (extract(epoch FROM now())::int / 86400), (2026 * 12 + 10)) AS of (bucket)"
+            )
+        cursor.execute("ANALYZE stats_servercount")
+    (sql,) = asked(lambda: queries.server_sent([7], datetime.datetime.now(datetime.UTC)))
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
+        (plan,) = cursor.fetchone()
+    assert _rows_read(plan[0]["Plan"]) < 10
+
+
+def _rows_read(plan) -> float:
+    own = plan["Actual Rows"] * plan["Actual Loops"] + plan.get("Rows Removed by Filter", 0)
+    return max([own, *map(_rows_read, plan.get("Plans", ()))])
+
+
+def test_names_of_the_busiest_servers_are_read_of_these_alone(acme, asked):
+    found = asked(lambda: queries.busiest_servers(None, 1, 7, limit=8))
+    assert "servers_server" not in found[0]
+    assert len(found) <= 2
+
+
+def test_spf_coverage_looks_for_servers_and_not_from_each_domain(acme, asked):
+    (sql,) = asked(lambda: spf_coverage.of_pools([acme.pool.pk]))
+    assert "EXISTS" not in sql
+    assert spf_coverage.of_pools([acme.pool.pk]).total == 1
+
+
+def test_a_list_counts_some_thousands_of_rows_at_most(root, monkeypatch, asked):
+    AuditEntryFactory.create_batch(8)
+    url = reverse("admin:core_auditentry_changelist")
+    assert b"more than" not in root.get(url).content
+    monkeypatch.setattr(BoundedPaginator, "most", 5)
+    answer = root.get(url)
+    assert " ".join(answer.content.decode().split()).count("more than 5 ") == 1
+    (counting,) = [sql for sql in asked(lambda: root.get(url)) if "COUNT(" in sql and "core_auditentry" in sql]
+    assert "LIMIT 6" in counting
+
+
+def test_a_list_of_as_many_rows_as_are_counted_says_so_exactly(root, monkeypatch):
+    url = reverse("admin:core_auditentry_changelist")
+    monkeypatch.setattr(BoundedPaginator, "most", AuditEntry.objects.count())
+    assert b"more than" not in root.get(url).content
+
+
+def test_blocklists_are_not_joined_with_the_answers_about_every_address(root, asked):
+    statements = asked(lambda: root.get(reverse("admin:ippools_blocklist_changelist")))
+    assert not [sql for sql in statements if "JOIN" in sql and "ippools_listing" in sql]
+
+
+def test_a_new_pool_reads_no_organizations_to_choose_from(root, acme, globex, asked):
+    url = reverse("admin:ippools_ippool_add")
+    assert not [sql for sql in asked(lambda: root.get(url)) if 'FROM "servers_organization"' in sql]
+    assert root.post(url, {"organization": acme.organization.pk, "name": "Of Acme"}).status_code == 302
+    assert Organization.objects.get(organization_pools__pool__name="Of Acme") == acme.organization
+
+
+def test_what_takes_long_is_kept_for_longer(monkeypatch):
+    times = iter([0, 3, 10, 10.1, 20, 20.1])
+    monkeypatch.setattr("alerts.scope.time", SimpleNamespace(monotonic=lambda: next(times)))
+    kept = []
+    monkeypatch.setattr(cache, "set", lambda key, value, seconds: kept.append((key, seconds)))
+    assert PLATFORM.cached("long", lambda: 1) == 1
+    assert PLATFORM.cached("quick", lambda: 1) == 1
+    assert PLATFORM.cached("at_once", lambda: 1, least=datetime.timedelta()) == 1
+    assert kept == [("panel.long.platform", 60), ("panel.quick.platform", 15)]
