@@ -127,7 +127,9 @@ class SuppressionAdmin(TenantAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: Any = super().get_queryset(request)
-        return rows.active(timezone.now()).select_related("organization", "server__organization")
+        # Those of a deleted server apply to no mail; they return with it.
+        living = rows.active(timezone.now()).filter(server__deleted_at=None)
+        return living.select_related("organization", "server__organization")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core.models import AuditEntry
-from servers.provisioning import create_server
+from servers.provisioning import create_server, delete_server, restore_server
 from suppressions import acts, rules, suppression_file
 from suppressions.models import Suppression, SuppressionList
 from tests.panel.conftest import SYSTEM, sign_in
@@ -235,6 +235,19 @@ def test_what_is_exported_imports_as_unchanged_where_the_addresses_are_kept(acme
     assert [str(each) for each in response.context["form"].non_field_errors()] == [
         "line 2.address is required, and this organization's addresses are not kept"
     ]
+
+
+def test_those_of_a_deleted_server_are_neither_listed_nor_exported(acme):
+    rules.change_rules(organization=acme.organization, keeps_addresses=True, actor=SYSTEM)
+    Suppression.objects.filter(organization=acme.organization).delete()
+    suppress(acme, "ann@x.example")
+    suppress(acme, "bob@x.example", server=acme.server)
+    delete_server(server=acme.server, at=timezone.now(), actor=SYSTEM)
+    assert shown(acme.operator) == ["a…n@x.example"]
+    text = sign_in(acme.operator).get(reverse("admin:suppressions_suppression_export")).content.decode()
+    assert upload(sign_in(acme.operator), text).context["effect"] == [("suppressed", 0), ("suppressed already", 1)]
+    restore_server(server=acme.server, at=timezone.now(), actor=SYSTEM)
+    assert len(shown(acme.operator)) == 2
 
 
 def test_who_changes_several_organizations_names_one(acme, globex, platform):
