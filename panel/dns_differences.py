@@ -1,10 +1,9 @@
 """Wanted and found values of a DNS record: which found value was meant, and where the two differ."""
 
-import itertools
 from dataclasses import dataclass
 
-from dnschecks import spf_record, spf_repair
-from servers.dns_records import GUESSED_TERMS, DNSRecord
+from servers.dns_records import DNSRecord
+from servers.dns_wanted import values_of
 
 # At a name with records of many services, a value that shares less with the wanted one is another service's: "v=spf1".
 LEAST_SHARED = 6
@@ -45,30 +44,6 @@ def found_for(record: DNSRecord, answer: str) -> str | None:
     return best if shared >= LEAST_SHARED or record.purpose in OWN_NAMES else None
 
 
-def wanted_for(record: DNSRecord, answer: str) -> str | None:
-    """Return the value to publish; None: no record can be proposed, the sentence beside it says what to change.
-
-    A name has one SPF record: it is completed, put right, and never replaced, since other senders are in it.
-    """
-    texts = values_of(answer, record.type) if record.purpose == "spf" else []
-    if not any(map(spf_repair.is_meant, texts)):
-        return record.value
-    terms = record.value.split()[1:-1]
-    wanted = spf_repair.completed(texts, [] if terms == GUESSED_TERMS else terms)
-    try:
-        spf_record.parse(wanted)
-    except spf_record.BadRecord:
-        return None
-    return None if wanted in texts and sum(map(spf_repair.is_meant, texts)) == 1 else wanted
-
-
-def values_of(answer: str, rdtype: str) -> list[str]:
-    """Return the values of the records of this type: texts joined from their strings, hosts without the last dot."""
-    lines = (line.split(" ", 4) for line in answer.splitlines())
-    data = [parts[4] for parts in lines if len(parts) == 5 and parts[2:4] == ["IN", rdtype]]
-    return [_text(each) if rdtype == "TXT" else each.rpartition(" ")[2].removesuffix(".").lower() for each in data]
-
-
 def _shared(wanted: str, found: str) -> int:
     return _common_length(wanted.casefold(), found.strip(" \"'").casefold())
 
@@ -76,16 +51,3 @@ def _shared(wanted: str, found: str) -> int:
 def _common_length(one: str, other: str) -> int:
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
-
-
-def _text(data: str) -> str:
-    """Join the quoted strings of a TXT record; a quotation mark or backslash in them stands behind a backslash."""
-    kept, is_inside, signs = [], False, iter(data)
-    for sign in signs:
-        if sign == '"':
-            is_inside = not is_inside
-        elif is_inside:
-            kept.append(sign)
-            if sign == "\\":
-                kept.extend(itertools.islice(signs, 1))
-    return "".join(kept).replace('\\"', '"').replace("\\\\", "\\")

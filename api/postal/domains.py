@@ -20,7 +20,7 @@ from api.postal.views import Given, PostalViewSet, changes, deletes, one_of, pag
 from core.errors import NotFound
 from dnschecks.sweep import CheckInProgress
 from servers.access import Caller
-from servers.dns_records import expected_of, records_of
+from servers.dns_wanted import records_wanted
 from servers.domains import (
     ProvenElsewhere,
     create_domain,
@@ -84,7 +84,7 @@ class DomainViewSet(PostalViewSet):
         except ProvenElsewhere as refusal:
             proof = {"name": refusal.name, "dns_verification_string": refusal.verification_string}
             raise refuse((VERIFICATION_FAILED[0], refusal.message), proof) from None
-        return {"domain": domain, "dns_records": records_of(expected_of(domain))}
+        return {"domain": domain, "dns_records": records_wanted(domain)}
 
     # Not called `delete`: a viewset's methods of that name answer DELETE on every URL.
     @deletes(
@@ -131,7 +131,7 @@ class DomainViewSet(PostalViewSet):
             domain = one_of(own, INVALID_DOMAIN_ID, uuid=given["domain_id"])
         else:
             domain = _named(caller, given["domain_name"])
-        return {"domain": domain, "dns_records": records_of(expected_of(domain))}
+        return {"domain": domain, "dns_records": records_wanted(domain)}
 
 
 def with_sent(domains: Iterable[Any], server_id: int, now: datetime.datetime) -> Iterable[Any]:

@@ -26,6 +26,7 @@ from panel.record_actions import ActForm, act, actor_of
 from servers import domains
 from servers.access import organizations_changed_by
 from servers.dns_records import DNSRecord, expected_of, records_of
+from servers.dns_wanted import records_wanted, wanted_for
 from servers.models import Domain, Server
 from servers.zone_file import zone_file
 from stats.reports.explore import By
@@ -188,7 +189,7 @@ class DomainAdmin(volumes.VolumeColumns, ServerChildAdmin):
         record = self.seen(request, object_id)
         if record is None or not self.has_view_permission(request, record):
             raise Http404
-        text = zone_file(record.name, records_of(expected_of(record)))
+        text = zone_file(record.name, records_wanted(record))
         disposition = f'attachment; filename="{record.name}.zone.txt"'
         return HttpResponse(
             text, content_type="text/plain; charset=utf-8", headers={"Content-Disposition": disposition}
@@ -312,7 +313,7 @@ def _with_difference(record: DNSRecord, answer: str, *, is_right: bool) -> dict[
     if is_right:
         value = found if found is not None and record.purpose == "spf" else record.value
         return {"record": record, "value": value, "is_asked": False}
-    wanted = dns_differences.wanted_for(record, answer)
+    wanted = wanted_for(record, answer)
     return {
         "record": record,
         "value": wanted,

@@ -23,6 +23,7 @@ from panel.viewer import Viewer, viewer_of
 from servers import pool_addresses, spf_changes
 from servers.access import pools_seen_by, servers_of
 from servers.dns_records import Sending
+from servers.dns_wanted import wanted_for
 from servers.models import Organization
 from servers.pool_addresses import Addition
 from throttling.models import ThrottlingTemplate, WarmUpPlan
@@ -171,7 +172,7 @@ def _with_places(addition: Addition, places: dict[int, str]) -> list[tuple[str, 
 def _shown(change: spf_changes.Change) -> dict[str, Any] | None:
     """Return the record to publish beside the one that DNS answered last; None: that one has room for the addresses."""
     found = dns_differences.found_for(change.record, change.answer) if change.answer else None
-    wanted = dns_differences.wanted_for(change.record, change.answer)
+    wanted = wanted_for(change.record, change.answer)
     if wanted is None:
         return None
     return {

@@ -2,8 +2,9 @@
 
 import pytest
 
-from panel.dns_differences import Difference, difference, found_for, values_of, wanted_for
+from panel.dns_differences import Difference, difference, found_for
 from servers.dns_records import DNSRecord
+from servers.dns_wanted import values_of, wanted_for
 
 
 @pytest.mark.parametrize(

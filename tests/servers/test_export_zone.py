@@ -73,3 +73,26 @@ def test_odd_texts_are_escaped(dns: LocalDNS) -> None:
     [published] = dns.zone.of("a.example") or []
     assert published.rdata.data == [record.value.encode()]
     assert quoted("é\n") == '"\\233\\010"'
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "text"),
+    [
+        ("v=spf1 include:_spf.google.com -all", "invalid", "v=spf1 {} include:_spf.google.com -all"),
+        ("v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.7 mx -all", "ok", "v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.7 mx -all"),
+        (
+            "v=spf1 include:gone.example redirect=x.example",
+            "invalid",
+            "v=spf1 {} include:gone.example redirect=x.example",
+        ),
+        ("v=spf1 ipv4:192.0.2.1 -all", "invalid", "v=spf1 ipv4:192.0.2.1 -all"),
+        ("google-site-verification=x", "missing", "v=spf1 {} ~all"),
+    ],
+)
+def test_a_zone_takes_no_sender_out_of_the_spf_record_that_is_there(
+    domain: Domain, found: str, status: str, text: str
+) -> None:
+    answer = f'example.com. 60 IN TXT "{found}"'
+    Domain.objects.filter(pk=domain.pk).update(dns_answers={"spf": {"answer": answer}}, spf_status=status)
+    ours = "ip4:192.0.2.1 ip4:192.0.2.2 ip4:198.51.100.7"
+    assert f'IN TXT "{text.format(ours)}"' in run("example.com")

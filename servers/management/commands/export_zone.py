@@ -5,7 +5,7 @@ from typing import Any
 
 from core.commands import ActCommand
 from core.errors import Invalid, NotFound
-from servers.dns_records import expected_of, records_of
+from servers.dns_wanted import records_wanted
 from servers.domains import normalized
 from servers.models import Domain
 from servers.zone_file import zone_file
@@ -36,7 +36,7 @@ class Command(ActCommand):
             raise NotFound(f"The domain {name} could not be found")
         if len(found) > 1:
             raise NotFound(f"Several servers have {name}: give --server ORGANIZATION/SERVER")
-        return {"domain": found[0].name, "zone": zone_file(found[0].name, records_of(expected_of(found[0])))}
+        return {"domain": found[0].name, "zone": zone_file(found[0].name, records_wanted(found[0]))}
 
     def describe(self, outcome: dict[str, Any]) -> str:
         return str(outcome["zone"])

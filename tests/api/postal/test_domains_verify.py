@@ -152,6 +152,21 @@ def test_the_records_of_a_domain(call, acme, domain, dns, method):
     assert (data["domain"]["verified"], data["domain"]["dns_checks"]) == (True, ALL_OK)
 
 
+def test_the_spf_record_to_publish_keeps_the_senders_that_are_in_dns(call, acme, domain, dns):
+    publish(dns, domain)
+    for found, wanted in (
+        ("v=spf1 include:other.example -all", "v=spf1 ip4:192.0.2.10 include:other.example -all"),
+        ("v=spf1 ip4:192.0.2.0/24 mx -all", "v=spf1 ip4:192.0.2.0/24 mx -all"),
+    ):
+        dns.remove("example.com", "TXT")
+        dns.load(
+            f'example.com. 60 IN TXT "postal-verify {domain.verification_token}"\nexample.com. 60 IN TXT "{found}"'
+        )
+        call(PATH, {"name": "example.com"}, key=acme.key)
+        records = call("domains/dns_records", {"domain_name": "example.com"}, key=acme.key)["data"]["dns_records"]
+        assert [each["value"] for each in records if each["value"].startswith("v=spf1")] == [wanted]
+
+
 def test_the_records_of_unknown_and_foreign_domains(call, acme, globex):
     call("domains/create", {"name": "globex.example"}, key=globex.key)
     theirs = Domain.objects.get()
