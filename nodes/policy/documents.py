@@ -4,33 +4,54 @@ import dataclasses
 import hashlib
 import types
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
 from nodes.policy.compiled import Finding, Tag
-from nodes.policy.model import Policy
+from nodes.policy.model import Policy, PoolRule, Tenant
 
 # Raised whenever a compiler writes another thing for the same policy, so that the next revision is compiled anew.
-COMPILERS = 2
+COMPILERS = 3
 
 
 def to_json(policy: Policy) -> bytes:
-    """Return the policy as JSON; equal policies give equal bytes."""
+    """Return the policy as JSON; equal policies give equal bytes.
+
+    Rules are written once: an organization's are those of each of its servers, of which there may be thousands.
+    """
     # By its fields: orjson would write down cached properties too.
-    return orjson.dumps({field.name: getattr(policy, field.name) for field in dataclasses.fields(policy)})
+    document = {field.name: getattr(policy, field.name) for field in dataclasses.fields(policy)}
+    numbers: dict[tuple[PoolRule, ...], int] = {}
+    document["tenants"] = [
+        {**_values(tenant), "rules": numbers.setdefault(tenant.rules, len(numbers))} for tenant in policy.tenants
+    ]
+    document["pool_rules"] = list(numbers)
+    return orjson.dumps(document)
 
 
 def from_json(text: bytes) -> Policy:
     """Return the policy that `to_json` wrote."""
-    policy: Policy = _built(Policy, orjson.loads(text))
+    document = orjson.loads(text)
+    # Older texts have the rules with each server.
+    lists = document.pop("pool_rules", None)
+    if lists is not None:
+        rules = [_built(tuple[PoolRule, ...], each) for each in lists]
+        for tenant in document["tenants"]:
+            tenant["rules"] = rules[tenant["rules"]]
+    policy: Policy = _built(Policy, document)
     return policy
+
+
+def _values(tenant: Tenant) -> dict[str, Any]:
+    return {name: getattr(tenant, name) for name, _ in _fields(Tenant)}
 
 
 def digest_of(policy: Policy) -> str:
     """Return the SHA-256 of the policy without its number, and of the compilers."""
-    document = to_json(dataclasses.replace(policy, revision=0))
+    document = to_json(replace(policy, revision=0))
     return hashlib.sha256(b"%d %s" % (COMPILERS, document)).hexdigest()
 
 
@@ -65,8 +86,9 @@ def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
 
 
 def _built(kind: Any, value: Any) -> Any:
-    if value is None:
-        return None
+    # None, and what was built already.
+    if value is None or type(value) is tuple:
+        return value
     if dataclasses.is_dataclass(kind):
         # A field that an older version did not write has its default.
         return kind(**{name: _built(hint, value[name]) for name, hint in _fields(kind) if name in value})  # type: ignore[arg-type, operator]

@@ -72,10 +72,11 @@ def _verdict(
         return _class_of(tenant.pool or DEFAULT_POOL)
     if any(rule.recipients for rule in tenant.rules):
         findings.add("pool_rules_by_message", tenant.name)
-    if not all(map(_is_key, _conditions(tenant.rules))):
-        findings.add("pool_rule_conditions", tenant.name)
     key = tenant.pool, tenant.rules
     if key not in named:
+        # Once for those that share the rules of their organization.
+        if not all(map(_is_key, _conditions(tenant.rules))):
+            findings.add("pool_rule_conditions", tenant.name)
         # Named by a rule of theirs: rules belong to one server or organization.
         number = f"{tenant.rules[0].id}-{tenant.pool or 0}-{len(named) + 1}".replace("-", "_")
         named[key] = f"rules_{number}"

@@ -1,5 +1,6 @@
 """The policy of a node, cut out of the platform's rows."""
 
+import orjson
 import pytest
 from django.db import OperationalError
 
@@ -10,6 +11,7 @@ from nodes.policy.layout import refusal_of
 from nodes.policy.model import (
     DEFAULT_POOL,
     NodeIdentity,
+    Policy,
     Pool,
     PoolRule,
     Program,
@@ -106,6 +108,25 @@ def test_what_is_stored_is_read_back(site):
     assert again == policy
     assert documents.to_json(again) == stored
     assert documents.digest_of(again) == documents.digest_of(policy)
+
+
+def test_the_rules_of_an_organization_are_stored_once():
+    """They are those of each of its servers, of which there may be thousands."""
+    shared = tuple(PoolRule(n, (), tuple(f"r{n}-{m}.example" for m in range(100)), 7) for n in range(10))
+    own = (PoolRule(11, ("a@b.example",), (), 7), *shared)
+    rules = {1: (), 2: own} | dict.fromkeys(range(3, 500), shared)
+    policy = Policy(
+        NodeIdentity(1, "mta1", "postfix"),
+        3,
+        tenants=tuple(Tenant(n, f"u{n}", f"acme/s{n}", 1, 7, each) for n, each in rules.items()),
+    )
+    stored = documents.to_json(policy)
+
+    assert len(stored) < 200_000
+    assert documents.from_json(stored) == policy
+    assert documents.to_json(documents.from_json(stored)) == stored
+    # As it was stored before.
+    assert documents.from_json(orjson.dumps({"node": policy.node, "revision": 3, "tenants": policy.tenants})) == policy
 
 
 @pytest.mark.storage
