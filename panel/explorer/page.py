@@ -19,6 +19,7 @@ from panel.explorer.query import FILTERS, GRAINS, GROUPS, PERIODS, ExplorerQuery
 from panel.site_mixin import SiteMixin
 from panel.viewer import viewer_of
 from servers.models import Server
+from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.reports import explore
 from stats.reports.explore import Answer, By, Lack, NotKept, Plan, Question
@@ -167,7 +168,11 @@ def offers(asked: ExplorerQuery, lack: NotKept, now: datetime.datetime) -> list[
     days = replace(
         question, start=_floor(question.start), end=_ceiling(question.end), zone=datetime.UTC, grain=Grain.DAY
     )
-    times = [("By whole UTC days", days)]
+    hours = replace(question, start=buckets.whole_hour(question.start), end=buckets.whole_hour(question.end))
+    if asked.grain is None or asked.grain == Grain.MINUTE:
+        hours = replace(hours, grain=Grain.DAY if hours.end - hours.start > 3 * _DAY else Grain.HOUR)
+    times = [("By whole hours", hours)] if hours != question else []
+    times.append(("By whole UTC days", days))
     if lack.since is not None and lack.since < question.end:
         grain = asked.grain or Grain.HOUR
         times.append(("Only what is kept", replace(question, start=lack.since, grain=grain)))
@@ -297,7 +302,7 @@ def time_row(asked: ExplorerQuery, found: Found, at: datetime.datetime, counts: 
         past = found.past.series[position][1] if position < len(found.past.series) else ZERO
     url = ""
     if question.grain == Grain.DAY:
-        end = explore.midnight(at.astimezone(question.zone).date() + _DAY, question.zone)
+        end = buckets.day_begins(at.astimezone(question.zone).date() + _DAY, question.zone)
         day = replace(question, start=at, end=min(end, question.end), grain=Grain.HOUR)
         url = links.url(**{**asked.given, **times_of(day)})
     return _row(found, counts, past) | {"label": drawing.moment_of(at, question), "url": url, "record": ""}

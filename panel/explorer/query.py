@@ -22,7 +22,6 @@ from stats import reasons
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.models import Provider
-from stats.reports import explore
 from stats.reports.explore import By, Question
 from throttling.domains import NotADomain, domain_name
 
@@ -233,7 +232,7 @@ def _days(first: int, last: int) -> Callable[[datetime.datetime, datetime.tzinfo
 
     def of(now: datetime.datetime, zone: datetime.tzinfo) -> tuple[datetime.datetime, datetime.datetime]:
         today = now.astimezone(zone).date()
-        return explore.midnight(today - first * _DAY, zone), explore.midnight(today - last * _DAY + _DAY, zone)
+        return buckets.day_begins(today - first * _DAY, zone), buckets.day_begins(today - last * _DAY + _DAY, zone)
 
     return of
 
@@ -253,7 +252,7 @@ def _last_hour(now: datetime.datetime, zone: datetime.tzinfo) -> tuple[datetime.
 
 def _last_month(now: datetime.datetime, zone: datetime.tzinfo) -> tuple[datetime.datetime, datetime.datetime]:
     first = now.astimezone(zone).date().replace(day=1)
-    return explore.midnight((first - _DAY).replace(day=1), zone), explore.midnight(first, zone)
+    return buckets.day_begins((first - _DAY).replace(day=1), zone), buckets.day_begins(first, zone)
 
 
 PERIODS: dict[str, tuple[str, Callable[[datetime.datetime, datetime.tzinfo], tuple[Any, Any]]]] = {

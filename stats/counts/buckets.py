@@ -69,6 +69,20 @@ def start_of_hour(hour: int) -> datetime.datetime:
     return EPOCH + datetime.timedelta(hours=hour)
 
 
+def whole_hour(at: datetime.datetime) -> datetime.datetime:
+    """Return the first whole hour of UTC at or after a moment, in UTC."""
+    hour = start_of_hour(hour_of(at))
+    return hour if hour == at else hour + datetime.timedelta(hours=1)
+
+
+def day_begins(day: datetime.date, zone: datetime.tzinfo) -> datetime.datetime:
+    """Return when the first hour that counts for a day of a time zone begins: a whole hour of UTC, at or after midnight.
+
+    Counts are kept by whole hours of UTC, so days of a zone such as Asia/Kolkata begin at 00:30.
+    """
+    return whole_hour(datetime.datetime.combine(day, datetime.time.min, zone).astimezone(datetime.UTC))
+
+
 def month_number(date: datetime.date) -> int:
     return date.year * 12 + date.month - 1
 

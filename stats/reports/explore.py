@@ -178,7 +178,7 @@ class Question:
         if self.grain != Grain.DAY:
             return at + datetime.timedelta(seconds=_SECONDS[self.grain])
         tomorrow = at.astimezone(self.zone).date() + datetime.timedelta(days=1)
-        return midnight(tomorrow, self.zone)
+        return buckets.day_begins(tomorrow, self.zone)
 
 
 class Lack(enum.Enum):
@@ -230,11 +230,6 @@ class Answer:
         return self.plan.view.kinds
 
 
-def midnight(day: datetime.date, zone: datetime.tzinfo) -> datetime.datetime:
-    """Return when a day begins in a zone, in UTC."""
-    return datetime.datetime.combine(day, datetime.time.min, zone).astimezone(datetime.UTC)
-
-
 def _in_words(question: Question) -> list[str]:
     return [_IN_WORDS.get(each, str(each)) for each in sorted(question.subjects)]
 
@@ -270,10 +265,10 @@ def ask(planned: Plan) -> Answer:
 
 def before(question: Question) -> Question:
     """Return the same question of the period before: as many days where it is whole days, otherwise as long."""
-    first, last = (each.astimezone(question.zone) for each in (question.start, question.end))
-    if first.time() == last.time() == datetime.time.min:
-        days = last.date() - first.date()
-        start = midnight(first.date() - days, question.zone)
+    ends = (question.start, question.end)
+    first, last = (each.astimezone(question.zone).date() for each in ends)
+    if ends == tuple(buckets.day_begins(day, question.zone) for day in (first, last)):
+        start = buckets.day_begins(first - (last - first), question.zone)
     else:
         start = question.start - (question.end - question.start)
     return replace(question, start=start, end=question.start)
@@ -294,7 +289,10 @@ def _tier(
             continue
         if edges[0] >= kept_from:
             return grain
-        old = old or NotKept(Lack.OLD, f"Counts by {grain.label} are not kept for so long.", kept_from)
+        within = "The time begins or ends within an hour of UTC, and counts by minute are not kept for so long."
+        is_finer = grain == Grain.MINUTE and question.grain != Grain.MINUTE
+        said = within if is_finer else f"Counts by {grain.label} are not kept for so long."
+        old = old or NotKept(Lack.OLD, said, kept_from)
     if old is not None:
         return old
     finest = min(grain for grain in (Grain.MINUTE, Grain.HOUR, Grain.DAY) if view.kept_from(grain, now))

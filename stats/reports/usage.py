@@ -47,10 +47,8 @@ def by_local_day(
 
 
 def begins(day: datetime.date, zone: datetime.tzinfo) -> datetime.datetime:
-    """Return when the first hour that counts for a day of a time zone begins: a whole hour of UTC, at or after midnight."""
-    midnight = datetime.datetime.combine(day, datetime.time.min, zone).astimezone(datetime.UTC)
-    whole = midnight.replace(minute=0, second=0, microsecond=0)
-    return (whole if whole == midnight else whole + datetime.timedelta(hours=1)).astimezone(zone)
+    """Return when the first hour that counts for a day of a time zone begins, in that zone."""
+    return buckets.day_begins(day, zone).astimezone(zone)
 
 
 def busiest(server_ids: QuerySet[Any], month: int, *, limit: int) -> list[tuple[int, Counts]]:

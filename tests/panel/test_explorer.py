@@ -317,3 +317,21 @@ def test_complaints_are_marked_at_a_thousandth_and_at_three(complaints, rate, to
 )
 def test_what_is_nearly_all_is_not_all(share, text):
     assert rates.percent(share) == text
+
+
+@pytest.mark.parametrize("period", ["today", "yesterday", "7d", "30d"])
+def test_every_period_is_answered_in_a_zone_of_half_hours(acme, period):
+    acme.analyst.time_zone = "Asia/Kolkata"
+    acme.analyst.save()
+    response = sign_in(acme.analyst).get(reverse("admin:explorer"), {"period": period}, follow=True)
+    assert "lack" not in response.context
+    assert "T00%3A30" in response.redirect_chain[-1][0]
+
+
+def test_a_time_that_begins_within_an_hour_is_offered_by_whole_hours(acme):
+    asked = {"since": "2026-11-10T00:00", "until": "2026-11-15T00:00", "zone": "Asia/Kolkata"}
+    shown = sign_in(acme.analyst).get(reverse("admin:explorer"), asked).context
+    assert shown["lack"].startswith("The time begins or ends within an hour of UTC")
+    title, url = shown["offers"][0]
+    assert title == "By whole hours"
+    assert "lack" not in sign_in(acme.analyst).get(url).context

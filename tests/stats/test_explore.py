@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from servers.models import Server
+from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.counts.fold import fold_all
 from stats.intake.ingest import Reporter, ingest
@@ -89,7 +90,7 @@ def random_question(chance: random.Random, keys: dict[By, list[Any]]) -> Questio
         else chance.choice([MIDNIGHT + DAY, NOW.replace(minute=0, second=0)])
     )
     if grain == Grain.DAY and chance.random() < 0.7:
-        end = explore.midnight((NOW + DAY).astimezone(zone).date(), zone)
+        end = buckets.day_begins((NOW + DAY).astimezone(zone).date(), zone)
     only = {
         by: chance.sample(keys[by], chance.randint(1, len(keys[by])))
         for by in (By.SERVER, By.ADDRESS, By.PROVIDER, By.DOMAIN, By.REASON)
@@ -200,9 +201,9 @@ def test_what_is_not_kept_is_refused(db: None) -> None:
     assert lack_of(asked(hour - HOUR, hour, only={By.ADDRESS: [2]})) == (Lack.FINE, None)
     # Days of India begin at half past an hour of UTC.
     kolkata = zoneinfo.ZoneInfo("Asia/Kolkata")
-    start = explore.midnight(NOW.date() - DAY, kolkata)
+    start = datetime.datetime.combine(NOW.date() - DAY, datetime.time.min, kolkata).astimezone(datetime.UTC)
     assert lack_of(asked(start, start + DAY, Grain.DAY, zone=kolkata)) == (Lack.OLD, explore._start(
-        Grain.MINUTE, explore.buckets.minute_of(NOW - 2 * HOUR)))  # fmt: skip
+        Grain.MINUTE, buckets.minute_of(NOW - 2 * HOUR)))  # fmt: skip
     # Hours are kept for 90 days, with the provider for 35.
     old = MIDNIGHT - 50 * DAY
     assert explore.plan(asked(old, old + DAY), NOW).grain == Grain.HOUR
@@ -213,7 +214,7 @@ def test_what_is_not_kept_is_refused(db: None) -> None:
 
 def test_days_of_a_zone_are_sums_of_hours_where_hours_are_kept(db: None) -> None:
     berlin = zoneinfo.ZoneInfo("Europe/Berlin")
-    start, end = (explore.midnight(NOW.date() - days * DAY, berlin) for days in (3, 0))
+    start, end = (buckets.day_begins(NOW.date() - days * DAY, berlin) for days in (3, 0))
     assert explore.plan(asked(start, end, Grain.DAY, zone=berlin), NOW).grain == Grain.HOUR
     assert explore.plan(asked(MIDNIGHT - 3 * DAY, MIDNIGHT, Grain.DAY), NOW).grain == Grain.DAY
     # Of addresses there are UTC days only.
@@ -223,9 +224,26 @@ def test_days_of_a_zone_are_sums_of_hours_where_hours_are_kept(db: None) -> None
     winter = asked(MIDNIGHT - 3 * DAY, MIDNIGHT, Grain.DAY, zone=london, only={By.ADDRESS: [1]})
     assert explore.plan(winter, NOW).grain == Grain.DAY
     summer = asked(
-        explore.midnight(datetime.date(2025, 2, 1), london), MIDNIGHT, Grain.DAY, zone=london, only={By.ADDRESS: [1]}
+        buckets.day_begins(datetime.date(2025, 2, 1), london), MIDNIGHT, Grain.DAY, zone=london, only={By.ADDRESS: [1]}
     )
     assert lack_of(summer) == (Lack.FINE, None)
+
+
+@pytest.mark.parametrize(
+    "zone", ["Asia/Kolkata", "Pacific/Chatham", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kathmandu"]
+)
+def test_days_of_zones_that_are_off_by_part_of_an_hour_begin_with_a_whole_one(db: None, zone: str) -> None:
+    of = zoneinfo.ZoneInfo(zone)
+    start, end = (buckets.day_begins(NOW.date() - days * DAY, of) for days in (60, 1))
+    planned = explore.plan(asked(start, end, Grain.DAY, zone=of), NOW)
+    assert (planned.grain, len(planned.edges)) == (Grain.HOUR, 60)
+    # Each hour belongs to the day in which it begins, as in the files of usage by day.
+    assert {(each.minute, each.astimezone(of).hour) for each in planned.edges} == {(0, 0)}
+    assert len({each.astimezone(of).date() for each in planned.edges}) == 60
+    past = explore.before(planned.question)
+    assert (past.start, past.end) == (buckets.day_begins(NOW.date() - 119 * DAY, of), start)
+    with pytest.raises(explore.NotKept, match="begins or ends within an hour of UTC"):
+        explore.plan(asked(start - HOUR / 2, end, Grain.DAY, zone=of), NOW)
 
 
 def test_a_time_before_a_scope_was_there_is_refused(acme: Tenant) -> None:
@@ -235,7 +253,7 @@ def test_a_time_before_a_scope_was_there_is_refused(acme: Tenant) -> None:
     week = asked(MIDNIGHT - 6 * DAY, MIDNIGHT + DAY, Grain.DAY, only={By.PROVIDER: [0]})
     assert explore.plan(week, NOW).view.model is ServerProviderCount
     # As after an upgrade: the table begins yesterday, servers were counted before.
-    yesterday = explore.buckets.day_of(NOW) - 1
+    yesterday = buckets.day_of(NOW) - 1
     ServerProviderCount.objects.filter(grain=Grain.DAY, bucket__lt=yesterday).delete()
     assert lack_of(week) == (Lack.BEFORE, MIDNIGHT - DAY)
     ReasonCount.objects.all().delete()
@@ -247,8 +265,8 @@ def test_the_period_before(db: None) -> None:
     berlin = zoneinfo.ZoneInfo("Europe/Berlin")
     # The clocks went forward on 29 March 2026: the day has 23 hours, the one before it 24.
     start, end = (
-        explore.midnight(datetime.date(2026, 3, 29), berlin),
-        explore.midnight(datetime.date(2026, 3, 30), berlin),
+        buckets.day_begins(datetime.date(2026, 3, 29), berlin),
+        buckets.day_begins(datetime.date(2026, 3, 30), berlin),
     )
     past = explore.before(asked(start, end, zone=berlin))
     assert (past.end - past.start, past.end) == (24 * HOUR, start)
