@@ -26,7 +26,7 @@ def ids(values: Iterable[int]) -> RawSQL:
 
 
 # Looking for each of more keys in each bucket costs more than reading the buckets once.
-_FEW = 100
+_FEW = 1_000
 
 
 def sought(values: Iterable[int]) -> RawSQL | list[int]:

@@ -145,10 +145,11 @@ class PanelChangeList(ChangeList):
 
     def rows(self, request: HttpRequest, first: int, end: int) -> list[Any]:
         """Return the rows from one place of the order to another, the second excluded."""
-        ids = self._ranked_ids(request)
-        if ids is None:
+        ids: Any = self._ranked_ids(request)
+        if ids is None and end - first > self.list_max_show_all:
             return list(self.queryset[first:end])
-        shown = ids[first:end]
+        # First which rows, and then what is shown of these: in one query PostgreSQL joins all that could be, and sorts them.
+        shown = list(self.queryset.values_list("pk", flat=True)[first:end] if ids is None else ids[first:end])
         found = {record.pk: record for record in self.queryset.filter(pk__in=shown)}
         return [found[pk] for pk in shown if pk in found]
 

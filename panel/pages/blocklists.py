@@ -18,6 +18,8 @@ from panel.record_actions import actor_of
 FIELDS = ("name", "ranges", "resolver", "lists_ipv4", "lists_ipv6", "interval", "is_enabled")
 # So many listed addresses stand on the page.
 SHOWN = 100
+# So many addresses that it was asked about are counted.
+MOST_COUNTED = 10_000
 
 
 class BlocklistForm(ActingForm):
@@ -72,12 +74,14 @@ class BlocklistAdmin(PanelAdmin):
     def summary_of(self, request: HttpRequest, record: Blocklist) -> dict[str, Any]:
         listed = record.listings.filter(first_seen_at__isnull=False).select_related("address")
         found = list(listed.order_by("first_seen_at", "pk")[: SHOWN + 1])
+        asked = record.listings.exclude(dns_checked_at=None).order_by()[: MOST_COUNTED + 1].count()
         return {
             "blocklist": record,
             "state": state_of(record),
             "listings": found[:SHOWN],
             "has_more_listings": len(found) > SHOWN,
-            "asked_total": record.listings.exclude(dns_checked_at=None).count(),
+            "asked_total": min(asked, MOST_COUNTED),
+            "has_more_asked": asked > MOST_COUNTED,
         }
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:

@@ -264,10 +264,11 @@ def _egress(rows: Rows, spread: Rows, size: Size) -> None:
     rows.grow(Node, each / 250, name="'mta-' || n")
     rows.one_each(NodeReport, Node, "node_id")
     rows.one_each(NodeAddress, IPAddress, "ip_address_id", {"node": Node}, node_id="node.id")
+    listed = f"(n % 200 = 0 OR n <= {PAGE})"
     rows.one_each(
-        Listing, IPAddress, "address_id", listing_status="CASE WHEN n % 200 = 0 THEN 'invalid' ELSE 'ok' END",
-        first_seen_at="CASE WHEN n % 200 = 0 THEN now() - interval '2 days' END",
-        last_seen_at="CASE WHEN n % 200 = 0 THEN now() END",
+        Listing, IPAddress, "address_id", listing_status=f"CASE WHEN {listed} THEN 'invalid' ELSE 'ok' END",
+        first_seen_at=f"CASE WHEN {listed} THEN now() - interval '2 days' END",
+        last_seen_at=f"CASE WHEN {listed} THEN now() END",
     )  # fmt: skip
     rows.grow(FormerAddressName, each / 50, of, name="'before-' || n", **mine)
     cap = {

@@ -19,7 +19,7 @@ from tests.factories import AuditEntryFactory
 from tests.panel.conftest import NOW
 
 pytestmark = pytest.mark.django_db
-FEW, MANY = range(1, 101), range(1, 102)
+FEW, MANY = range(1, 1_001), range(1, 1_002)
 
 
 @pytest.fixture
@@ -127,3 +127,13 @@ def test_what_takes_long_is_kept_for_longer(monkeypatch):
     assert PLATFORM.cached("quick", lambda: 1) == 1
     assert PLATFORM.cached("at_once", lambda: 1, least=datetime.timedelta()) == 1
     assert kept == [("panel.long.platform", 60), ("panel.quick.platform", 15)]
+
+
+def test_a_list_finds_its_rows_before_it_reads_what_is_shown_of_them(root, acme, asked):
+    """In one query, PostgreSQL joined and sorted all addresses that an owner may see."""
+    statements = asked(lambda: root.get(reverse("admin:ippools_ipaddress_changelist")))
+    shown = [
+        sql for sql in statements if '"throttling_throttlingtemplate"."name"' in sql and "ippools_ipaddress" in sql
+    ]
+    assert [sql for sql in shown if "LIMIT" in sql.rpartition("ORDER BY")[2]] == []
+    assert len(shown) == 1
