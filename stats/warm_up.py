@@ -122,15 +122,15 @@ def _corrected(warm_up: WarmUp, plan: warmup.Plan, row: WarmUpDay) -> warmup.Day
 
 def happened_between(address_id: int, first: datetime.date, end: datetime.date) -> dict[str, Counts]:
     """Return what became of an address's mail from one date to before another, by provider. Two queries."""
-    days = buckets.day_number(first), buckets.day_number(end) - 1
+    days = list(range(buckets.day_number(first), buckets.day_number(end)))
     names = dict(Provider.objects.values_list("pk", "name"))
     found: defaultdict[str, Counts] = defaultdict(Counts)
-    counts = ProviderCount.objects.filter(grain=Grain.DAY, bucket__range=days, address_id=address_id)
+    counts = ProviderCount.objects.filter(grain=Grain.DAY, bucket__in=days, address_id=address_id)
     columns = ("provider_id", "sent", "deferred", "bounced", "complaint")
     for provider, *numbers in counts.values_list(*columns):
         found[names.get(provider, warmup.OTHERS)] += Counts(*numbers)
     blocked = AddressReasonCount.objects.filter(
-        grain=Grain.DAY, bucket__range=days, address_id=address_id, reason=Reason.BLOCKED
+        grain=Grain.DAY, bucket__in=days, address_id=address_id, reason=Reason.BLOCKED
     )
     for provider, deferred, bounced in blocked.values_list("provider_id", "deferred", "bounced"):
         found[names.get(provider, warmup.OTHERS)] += Counts(blocked=deferred + bounced)
@@ -175,8 +175,8 @@ def domains_of_providers(names: Collection[str]) -> Mapping[str, Sequence[str]]:
 
 def sent_by_day(address_id: int, first: datetime.date, last: datetime.date) -> dict[datetime.date, int]:
     """Return what an address sent on each date that has counts, both dates included. One query."""
-    days = buckets.day_number(first), buckets.day_number(last)
-    rows = AddressCount.objects.filter(grain=Grain.DAY, bucket__range=days, address_id=address_id)
+    days = list(range(buckets.day_number(first), buckets.day_number(last) + 1))
+    rows = AddressCount.objects.filter(grain=Grain.DAY, bucket__in=days, address_id=address_id)
     return {buckets.date_of(bucket): sent for bucket, sent in rows.values_list("bucket", "sent")}
 
 
@@ -191,7 +191,7 @@ def _attempts_today(
 ) -> tuple[dict[int, int], dict[tuple[int, str], int]]:
     names = dict(Provider.objects.values_list("pk", "name"))
     rows = ProviderCount.objects.filter(
-        grain=Grain.DAY, bucket=buckets.day_of(now), address_id__in=sql_lists.ids(address_ids)
+        grain=Grain.DAY, bucket=buckets.day_of(now), address_id__in=sql_lists.sought(address_ids)
     )
     used: defaultdict[int, int] = defaultdict(int)
     used_at: dict[tuple[int, str], int] = {}

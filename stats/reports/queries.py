@@ -90,7 +90,7 @@ def sent_by_address(address_ids: Iterable[int], period: Period | str | None, now
     ids = list(address_ids)
     span = buckets.span_of(None if period is None else Period(period), now)
     rows = AddressCount.objects.filter(
-        grain=span.grain, bucket__range=(span.first, span.last), address_id__in=sql_lists.ids(ids)
+        grain=span.grain, bucket__in=list(range(span.first, span.last + 1)), address_id__in=sql_lists.sought(ids)
     )
     found = rows.values("address_id").annotate(total=Sum("sent")).values_list("address_id", "total")
     return dict.fromkeys(ids, 0) | dict(found)

@@ -14,6 +14,7 @@ from core.models import AuditEntry
 from panel.lists import BoundedPaginator
 from servers import spf_coverage
 from servers.models import Organization
+from stats import warm_up
 from stats.reports import queries, volumes
 from tests.factories import AuditEntryFactory
 from tests.panel.conftest import NOW
@@ -42,6 +43,7 @@ def asked():
         lambda ids: queries.server_sent(ids, NOW),
         lambda ids: queries.server_totals(ids),
         lambda ids: queries.month_and_total_by_address(ids, NOW),
+        lambda ids: queries.sent_by_address(ids, "week", NOW),
     ],
 )
 def test_counts_of_few_are_found_by_their_key_and_of_many_by_their_bucket(read, asked):
@@ -52,6 +54,12 @@ def test_counts_of_few_are_found_by_their_key_and_of_many_by_their_bucket(read, 
     assert "BETWEEN" not in few
     (many,) = asked(lambda: read(MANY))
     assert "SELECT unnest" in many or "json_each" in many
+
+
+def test_days_of_a_warm_up_are_found_one_by_one(asked):
+    first, last = NOW.date() - datetime.timedelta(days=9), NOW.date()
+    for sql in asked(lambda: (warm_up.sent_by_day(7, first, last), warm_up.happened_between(7, first, last))):
+        assert "BETWEEN" not in sql
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="it is PostgreSQL's plan")
