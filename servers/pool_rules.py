@@ -71,8 +71,10 @@ def _without_tag(local_part: str) -> str:
 
 def addresses_of(server: Server) -> QuerySet[IPAddress]:
     """Return the addresses that the server can send from (of its pool and its rules), each once, by id."""
-    rules = IPPoolRule.objects.filter(Q(server=server) | Q(organization_id=server.organization_id))
-    members = IPPoolMember.objects.filter(Q(pool_id=server.ip_pool_id) | Q(pool__in=rules.values("pool_id")))
+    rules = IPPoolRule.objects.filter(Q(server=server) | Q(organization_id=server.organization_id)).order_by()
+    # One set: for a pool or one of others PostgreSQL goes through the members of all pools.
+    pools = Server.objects.filter(pk=server.pk).order_by().values("ip_pool_id").union(rules.values("pool_id"))
+    members = IPPoolMember.objects.filter(pool__in=pools)
     return IPAddress.objects.filter(pk__in=members.values("ip_address_id")).order_by("pk")
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -13,11 +14,13 @@ from alerts.scope import PLATFORM
 from core.models import AuditEntry
 from panel.lists import BoundedPaginator
 from servers import spf_coverage
+from servers.credentials import create_credential
 from servers.models import Organization
+from servers.pool_rules import addresses_of
 from stats import warm_up
 from stats.reports import queries, volumes
 from tests.factories import AuditEntryFactory
-from tests.panel.conftest import NOW
+from tests.panel.conftest import NOW, SYSTEM
 
 pytestmark = pytest.mark.django_db
 FEW, MANY = range(1, 1_001), range(1, 1_002)
@@ -74,10 +77,15 @@ def test_counts_of_one_server_do_not_read_those_of_the_others(asked):
             )
         cursor.execute("ANALYZE stats_servercount")
     (sql,) = asked(lambda: queries.server_sent([7], datetime.datetime.now(datetime.UTC)))
+    assert _most_read(sql) < 10
+
+
+def _most_read(sql) -> float:
+    """Return how many rows the plan's most expensive node read, kept or not."""
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql.replace('%', '%%')}")
         (plan,) = cursor.fetchone()
-    assert _rows_read(plan[0]["Plan"]) < 10
+    return _rows_read(plan[0]["Plan"])
 
 
 def _rows_read(plan) -> float:
@@ -145,3 +153,37 @@ def test_a_list_finds_its_rows_before_it_reads_what_is_shown_of_them(root, acme,
     ]
     assert [sql for sql in shown if "LIMIT" in sql.rpartition("ORDER BY")[2]] == []
     assert len(shown) == 1
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="it is PostgreSQL's plan")
+def test_addresses_of_a_server_are_found_by_its_pools(acme, asked):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ippools_ippool (uuid, name, name_key, is_default, created_at, updated_at, drain_mode, drain_share)"
+            " SELECT gen_random_uuid(), 'Pool ' || n, 'pool ' || n, false, now(), now(), '', 20"
+            " FROM generate_series(1, 3000) AS n"
+        )
+        cursor.execute(
+            "INSERT INTO ippools_ippoolmember (pool_id, ip_address_id, created_at)"
+            f" SELECT id, {acme.address.pk}, now() FROM ippools_ippool WHERE name LIKE 'Pool %'"
+        )
+        cursor.execute("ANALYZE ippools_ippoolmember, ippools_ippool, servers_ippoolrule, servers_server")
+    (sql,) = asked(lambda: list(addresses_of(acme.server)))
+    assert _most_read(sql) < 50
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="it is PostgreSQL's plan")
+def test_suppressions_of_a_server_are_not_looked_for_among_those_of_all(acme, globex, asked):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO suppressions_suppression (organization_id, server_id, digest, masked, address, reason, event_id,"
+            " actor_label, created_at, number) SELECT %s, %s, 'x' || n, 'x', '', 'manual', '', 'x', now(), 1000 + n"
+            " FROM generate_series(1, 3000) AS n",
+            [globex.organization.pk, globex.server.pk],
+        )
+        cursor.execute("ANALYZE suppressions_suppression")
+    key = create_credential(server=acme.server, kind="api", name="of the test", actor=SYSTEM).key
+    client = Client(headers={"X-Server-API-Key": key})
+    statements = asked(lambda: client.get("/api/v1/suppressions/list"))
+    (sql,) = [sql for sql in statements if "suppressions_suppression" in sql and "LIMIT" in sql]
+    assert _most_read(sql) < 50
