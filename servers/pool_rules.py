@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Max, Q, QuerySet, Sum, Value
-from django.db.models.functions import Coalesce, Length, Replace
+from django.db.models import Case, F, Max, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Length, Replace
 
 from core.acts import locked, save_change
 from core.audit import Actor, record, snapshot
@@ -30,6 +30,8 @@ LONGEST_LOCAL_PART = 64
 # shares with others.
 MOST_RULES = 500
 MOST_IN_ALL = 20_000
+# The same as nodes have them: the organization's follow those of each server that has some of its own.
+MOST_AT_NODES = 200_000
 # RFC 5321 as extended by RFC 6531, without quoted forms: of ASCII what atoms have, and beyond it what is printable. What else
 # there is means something in the files of MTAs.
 _LOCAL_PART = re.compile(r"(?:[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f])+")
@@ -182,15 +184,28 @@ def _take(
         faults.append(Fault("", "A pool rule needs at least one condition"))
     if faults:
         raise Invalid(*faults)
-    others = (
-        _rules_of(organization)
-        .exclude(pk=rule.pk)
-        .aggregate(number=Coalesce(Sum(sum((_number_of(name) for name in _SIDES), Value(0))), 0))
+    _refuse_beyond(rule, organization)
+
+
+def _refuse_beyond(rule: IPPoolRule, organization: Organization) -> None:
+    """Raise QuotaExceeded where the rule would bring the organization's conditions beyond what nodes can have."""
+    number = Sum(sum((_number_of(name) for name in _SIDES), Value(0)))
+    others = _rules_of(organization).exclude(pk=rule.pk).order_by()
+    # By the server; None: the organization's own rules.
+    found: dict[int | None, int] = dict(
+        others.values("server_id").annotate(number=number).values_list("server_id", "number")
     )
     own = sum(len(getattr(rule, name).splitlines()) for name in _SIDES)
-    if others["number"] + own > MOST_IN_ALL:
+    found[rule.server_id] = found.get(rule.server_id, 0) + own
+    if sum(found.values()) > MOST_IN_ALL:
         raise QuotaExceeded(
             f"An organization may have at most {MOST_IN_ALL:,} conditions in its pool rules, those of its servers included"
+        )
+    shared = found.pop(None, 0)
+    if sum(found.values()) + shared * (len(found) + 1) > MOST_AT_NODES:
+        raise QuotaExceeded(
+            f"The conditions of the organization's own pool rules count once more for each server with rules of its own:"
+            f" {MOST_AT_NODES:,} is the most"
         )
 
 
@@ -201,8 +216,8 @@ def _rules_of(organization: Organization) -> QuerySet[IPPoolRule]:
 
 
 def _number_of(name: str) -> Any:
-    """Return an expression: how many conditions a column holds, one a line; of an empty one, one too many."""
-    return Length(name) - Length(Replace(F(name), Value("\n"))) + 1
+    """Return an expression: how many conditions a column holds, one a line."""
+    return Length(name) - Length(Replace(F(name), Value("\n"))) + Case(When(**{name: ""}, then=0), default=1)
 
 
 def _stored(field: str, conditions: Sequence[Any], faults: list[Fault]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import orjson
 
 from nodes.policy.compiled import Finding, Tag
-from nodes.policy.model import Policy, PoolRule, Tenant
+from nodes.policy.model import Policy, PoolRule, RuleLists, Tenant
 
 # Raised whenever a compiler writes another thing for the same policy, so that the next revision is compiled anew.
 COMPILERS = 3
@@ -24,11 +24,9 @@ def to_json(policy: Policy) -> bytes:
     """
     # By its fields: orjson would write down cached properties too.
     document = {field.name: getattr(policy, field.name) for field in dataclasses.fields(policy)}
-    numbers: dict[tuple[PoolRule, ...], int] = {}
-    document["tenants"] = [
-        {**_values(tenant), "rules": numbers.setdefault(tenant.rules, len(numbers))} for tenant in policy.tenants
-    ]
-    document["pool_rules"] = list(numbers)
+    rules = RuleLists()
+    document["tenants"] = [{**_values(tenant), "rules": rules.of(tenant.rules)} for tenant in policy.tenants]
+    document["pool_rules"] = rules.lists
     return orjson.dumps(document)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from nodes.policy.compiled import Tag, tag_of
 from nodes.policy.flat import Flat, Limit
-from nodes.policy.model import Policy, PoolRule, Tenant
+from nodes.policy.model import Policy, RuleLists, Tenant
 from nodes.policy.shares import Entry
 
 type Limits = Mapping[int, Flat[Limit]]
@@ -91,12 +91,12 @@ def _pools(policy: Policy, tables: Draws) -> dict[str, Any]:
 
 def _tenants(policy: Policy) -> dict[str, Any]:
     lists: dict[str, Any] = {}
-    named = _Named[tuple[PoolRule, ...]]("c")
+    named, numbers = _Named[int]("c"), RuleLists()
 
     def rules_of(tenant: Tenant) -> str | None:
         if not tenant.rules:
             return None
-        name, is_new = named.of(tenant.rules)
+        name, is_new = named.of(numbers.of(tenant.rules))
         if is_new:
             lists[name] = [
                 {"from": list(rule.senders), "to": list(rule.recipients), "pool": pool_name(rule.pool)}

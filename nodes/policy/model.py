@@ -134,6 +134,25 @@ class PoolRule:
     pool: int
 
 
+class RuleLists:
+    """Numbers of lists of rules, from 0. Servers share their organization's: its thousands of conditions are looked at once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[PoolRule, ...], int] = {}
+        self._by_identity: dict[int, int] = {}
+
+    def of(self, rules: tuple[PoolRule, ...]) -> int:
+        """Return the number of a list, which must live as long as this."""
+        if id(rules) not in self._by_identity:
+            self._by_identity[id(rules)] = self._numbers.setdefault(rules, len(self._numbers))
+        return self._by_identity[id(rules)]
+
+    @property
+    def lists(self) -> list[tuple[PoolRule, ...]]:
+        """Return the lists in the order of their numbers."""
+        return list(self._numbers)
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """A server that can send from this node.

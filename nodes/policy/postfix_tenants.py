@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nodes.policy.layout import refusal_of
-from nodes.policy.model import DEFAULT_POOL, Overlay, Policy, PoolRule, Tenant
+from nodes.policy.model import DEFAULT_POOL, Overlay, Policy, PoolRule, RuleLists, Tenant
 from nodes.policy.postfix_findings import Findings
 
 TENANTS = "tenants"
@@ -48,8 +48,11 @@ def tenant_files(policy: Policy, overlay: Overlay, findings: Findings, *, has_fr
         classes[_class_of(pool.id)] = (filtered if has_front else "") + "permit"
     deferred = overlay.deferrals()
     files = TenantFiles()
-    named: dict[tuple[int | None, tuple[PoolRule, ...]], str] = {}
-    verdicts = {tenant.name: _verdict(tenant, deferred, named, classes, files, findings) for tenant in policy.tenants}
+    named: dict[tuple[int | None, int], str] = {}
+    lists = RuleLists()
+    verdicts = {
+        tenant.name: _verdict(tenant, deferred, lists, named, classes, files, findings) for tenant in policy.tenants
+    }
     files.maps[TENANTS] = "".join(f"{name} {verdict}\n" for name, verdict in sorted(verdicts.items()))
     files.settings["smtpd_restriction_classes"] = ", ".join(sorted(classes))
     files.settings.update(classes)
@@ -59,7 +62,8 @@ def tenant_files(policy: Policy, overlay: Overlay, findings: Findings, *, has_fr
 def _verdict(
     tenant: Tenant,
     deferred: Mapping[str, str],
-    named: dict[tuple[int | None, tuple[PoolRule, ...]], str],
+    lists: RuleLists,
+    named: dict[tuple[int | None, int], str],
     classes: dict[str, str],
     files: TenantFiles,
     findings: Findings,
@@ -72,7 +76,7 @@ def _verdict(
         return _class_of(tenant.pool or DEFAULT_POOL)
     if any(rule.recipients for rule in tenant.rules):
         findings.add("pool_rules_by_message", tenant.name)
-    key = tenant.pool, tenant.rules
+    key = tenant.pool, lists.of(tenant.rules)
     if key not in named:
         # Once for those that share the rules of their organization.
         if not all(map(_is_key, _conditions(tenant.rules))):

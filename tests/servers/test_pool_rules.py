@@ -21,6 +21,7 @@ from servers.pool_rules import (
 )
 from servers.pools import create_pool, grant_pool, withdraw_pool
 from servers.provisioning import delete_server
+from tests.cast import make_server
 from tests.servers.conftest import POOL, SYSTEM
 from tests.servers.pool_choice import pool_for, rules_of
 
@@ -137,6 +138,23 @@ def test_an_organization_has_a_number_of_conditions(
     with pytest.raises(QuotaExceeded, match="at most 6 conditions"):
         create_rule(owner=server, pool=bulk, to_conditions=six[:3], actor=SYSTEM)
     change_rule(rule=rule, from_conditions=["e.example"], actor=SYSTEM)
+
+
+def test_an_organizations_conditions_count_for_each_server_with_rules_of_its_own(
+    server: Server, bulk: IPPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes have them once for each of these."""
+    monkeypatch.setattr(pool_rules, "MOST_AT_NODES", 7)
+    acme = server.organization
+    create_rule(owner=server, pool=bulk, to_conditions=["a.example"], actor=SYSTEM)
+    rule = create_rule(owner=acme, pool=bulk, to_conditions=["b.example", "c.example", "d.example"], actor=SYSTEM)
+
+    with pytest.raises(QuotaExceeded, match="count once more"):
+        change_rule(rule=rule, to_conditions=["b.example", "c.example", "d.example", "e.example"], actor=SYSTEM)
+    with pytest.raises(QuotaExceeded, match="count once more"):
+        create_rule(owner=make_server(acme, "Other").server, pool=bulk, to_conditions=["a.example"], actor=SYSTEM)
+    change_rule(rule=rule, to_conditions=["b.example"], actor=SYSTEM)
+    create_rule(owner=server, pool=bulk, to_conditions=["f.example", "g.example"], actor=SYSTEM)
 
 
 def test_it_rejects_a_rule_without_conditions(server: Server, bulk: IPPool) -> None:
