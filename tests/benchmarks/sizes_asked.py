@@ -26,6 +26,8 @@ from tests.trust.test_tenants import GREENARROW
 
 # Files are no pages: they hold all that a list shows, and are read in batches, so their cost grows with their rows.
 FILES = ("_export", "_usage", "_export_rules", "_zone")
+# Compiles the policies of all nodes to show what publishing would change: minutes, on the larger sizes (docs/scaling.md).
+COMPILING = ("nodes_revision_publish",)
 SYSTEM = Actor.system()
 
 
@@ -66,6 +68,8 @@ def pages(who: str, person: User, own: dict[type[Model], Model]) -> list[Asked]:
     records = {each.name for each in addresses() if each.has_record}
     found = []
     for name, path in looks(record_of).items():
+        if name in COMPILING:
+            continue
         found.append(Asked(who, name, path, client, is_record=name in records, has_goal=not name.endswith(FILES)))
         if name == "index":
             found[-1] = replace(found[-1], is_kept=True)
