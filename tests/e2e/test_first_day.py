@@ -60,7 +60,7 @@ def test_a_newcomer_gets_from_signing_in_to_the_first_number(browser):
 
         page.goto("/admin/")
         page.get_by_role("link", name="Add a pool").click()
-        page.locator("select[name=organization]").select_option(label="First Post")
+        choose(page, "organization", "First Post")
         page.get_by_label("Name").fill("Everything")
         page.get_by_role("button", name="Save", exact=True).click()
         page.get_by_role("link", name=re.compile("Add addresses")).click()
