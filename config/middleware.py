@@ -50,7 +50,8 @@ class LongAddresses:
 class Encodings:
     """Reads addresses and forms as UTF-8, whatever charset the Content-Type names.
 
-    The panel refuses forms in another charset, and those without a Content-Length, which Django would read as empty.
+    The panel refuses forms in another charset, and those that Django would read as empty: packed ones, those of another type,
+    and those without a Content-Length. Of a form in which nothing is chosen, each choice that there was is taken back.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -64,7 +65,11 @@ class Encodings:
         if is_form and "HTTP_TRANSFER_ENCODING" in request.META:
             # Django knows Content-Length only, and would see a form without fields.
             raise BadRequest("The form must come with a Content-Length")
-        if is_form and request.content_type in FORMS:
+        if is_form and request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
+            if request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+                raise BadRequest("The form must not be packed")
+            if request.content_type not in FORMS:
+                raise BadRequest(f"The form must be {' or '.join(FORMS)}")
             declared = (request.content_params or {}).get("charset", "utf-8")
             try:
                 is_utf8 = codecs.lookup(declared).name in {"utf-8", "ascii"}

@@ -1,5 +1,7 @@
 """The charset of a Content-Type: it may name any codec of Python's, and changes nothing but what is refused."""
 
+import gzip
+
 import pytest
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -49,6 +51,23 @@ def test_a_form_in_utf_8_is_read(charset, client):
 def test_a_form_whose_length_is_not_said_is_refused_and_not_read_as_empty(path, client):
     chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
     response = client.generic("POST", path, b"a=b", FORM, **chunked)
+    assert response.status_code == 400
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", PLACES)
+@pytest.mark.parametrize(
+    ("body", "kind", "encoding"),
+    [
+        (gzip.compress(b"a=b"), FORM, "gzip"),
+        (b"a=b", FORM, "deflate"),
+        (b'{"a": "b"}', "application/json", "identity"),
+        (b"a=b", "text/plain", "identity"),
+        (b"a=b", "", "identity"),
+    ],
+)
+def test_a_form_that_is_packed_or_of_another_type_is_refused_and_not_read_as_empty(path, body, kind, encoding, client):
+    response = client.generic("POST", path, body, kind, headers={"content-encoding": encoding})
     assert response.status_code == 400
 
 
