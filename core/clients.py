@@ -21,7 +21,7 @@ def client_address(request: HttpRequest) -> str:
     if found is None or not _is_within(found, trusted):
         return str(found or "")
     for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
-        address = _address(hop.strip())
+        address = _address(_without_port(hop.strip()))
         if address is None:
             break
         found = address
@@ -39,6 +39,16 @@ def comes_by_trusted_proxy(request: HttpRequest) -> bool:
 @lru_cache(maxsize=8)
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+def _without_port(hop: str) -> str:
+    """Return a hop without the port that some proxies write: 192.0.2.1:51324, [2001:db8::1]:51324.
+
+    Unread, all of their clients would count as the proxy, and one could lock all of them out.
+    """
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 # The same few clients, or proxies, come again and again; reading an address takes longer than all else that is done with it.

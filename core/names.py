@@ -19,6 +19,8 @@ _IGNORABLE = (
     "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _IGNORABLES = re.compile(f"[{_IGNORABLE}]+")
+# Shown as a blank everywhere, though it is a symbol for Unicode (a Braille cell without dots).
+BRAILLE_BLANK = "\u2800"
 
 PERMALINK_LENGTH = 63
 
@@ -27,12 +29,12 @@ def fold(text: str) -> str:
     """Return the form in which names that look equal are equal: NFKC_Casefold (Unicode 3.13).
 
     Characters that are not shown (zero-width spaces, byte order marks, soft hyphens) do not count, nor do blanks that only they
-    separate from the name's beginning or end.
+    separate from the name's beginning or end, nor blanks of Braille there.
     """
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    seen = without_invisible(folded)
+    seen = without_invisible(folded).replace(BRAILLE_BLANK, " ")
     # What stood on both sides of a dropped character may compose now.
     return folded if seen == folded else unicodedata.normalize("NFKC", seen.strip())
 

@@ -3,7 +3,7 @@
 import unicodedata
 
 from core.errors import Fault, Invalid
-from core.names import without_invisible
+from core.names import BRAILLE_BLANK, without_invisible
 
 NAME_LENGTH = 200
 _SHOWN = 100
@@ -47,7 +47,9 @@ def is_storable(text: str) -> bool:
 
 def is_visible(text: str) -> bool:
     """Return whether the text shows anything: a list's link to a record with another name could not be clicked."""
-    return any(unicodedata.category(char) not in _INVISIBLE for char in without_invisible(text))
+    return any(
+        unicodedata.category(char) not in _INVISIBLE for char in without_invisible(text).replace(BRAILLE_BLANK, "")
+    )
 
 
 def quoted(text: str) -> str:

@@ -22,6 +22,11 @@ TRUSTED = ["10.0.0.0/8", "2001:db8::/32"]
         pytest.param("10.1.1.1", "rubbish, 192.0.2.1", "192.0.2.1", id="rubbish beyond the client"),
         pytest.param("::ffff:10.1.1.1", "192.0.2.1", "192.0.2.1", id="an IPv4 proxy on a dual-stack socket"),
         pytest.param("2001:db8::1", "2001:db9::5", "2001:db9::5", id="IPv6"),
+        pytest.param("10.1.1.1", "192.0.2.1:51324", "192.0.2.1", id="with a port"),
+        pytest.param("10.1.1.1", "192.0.2.1:1, 10.2.2.2:2", "192.0.2.1", id="two with a port"),
+        pytest.param("10.1.1.1", "[2001:db9::5]:51324", "2001:db9::5", id="IPv6 with a port"),
+        pytest.param("10.1.1.1", "[2001:db9::5]", "2001:db9::5", id="IPv6 in brackets"),
+        pytest.param("10.1.1.1", "192.0.2.1:1:2", "10.1.1.1", id="rubbish with colons"),
         pytest.param("", "192.0.2.1", "", id="a Unix socket"),
     ],
 )

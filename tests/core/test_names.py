@@ -47,6 +47,8 @@ from tests.factories import OrganizationFactory, ServerFactory, UserFactory
         ("Mai\u00adler", "Mailer"),
         ("Mailer\u3164", "Mailer"),  # a filler, which is a letter
         ("Mailer \ufe0f", "Mailer"),
+        ("Mailer\u2800", "Mailer"),  # a blank, which is a symbol
+        ("\u2800 Main\u2800pool", "Main pool"),
         ("\u2060 Mailer", "mailer"),
         ("e\u200d\u0301clair", "éclair"),  # what composes once the joiner is gone
         ("❤\ufe0f", "❤"),
@@ -157,7 +159,7 @@ NAMED = {
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("named", NAMED)
-@pytest.mark.parametrize("name", ["\u200b", "\u3164 \u00ad", "\u2062"])
+@pytest.mark.parametrize("name", ["\u200b", "\u3164 \u00ad", "\u2062", "\u2800"])
 def test_no_name_shows_nothing(named, name):
     with pytest.raises(Invalid):
         NAMED[named](name, actor=Actor.system())
