@@ -11,12 +11,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils import formats, timezone
-from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
 from core.models import AuditEntry
 from panel import audit_titles, csv_file, history, long_work
-from panel.audit_filters import ActFilter, DayFilter, KindFilter, OrganizationFilter, PersonFilter
+from panel.audit_filters import ActFilter, DayFilter, KindFilter, OrganizationFilter, PersonFilter, TimeFilter
 from panel.audit_values import NOTHING, Reader
 from panel.pages.base import TenantAdmin
 from panel.viewer import Viewer
@@ -39,7 +38,7 @@ class AuditEntryAdmin(TenantAdmin):
     list_display_links = ["what"]
     unlisted = ("before", "after")
     list_filter = [
-        DayFilter, KindFilter, ActFilter, PersonFilter, OrganizationFilter, ("at", RangeDateTimeFilter), "actor_kind",
+        DayFilter, KindFilter, ActFilter, PersonFilter, OrganizationFilter, ("at", TimeFilter), "actor_kind",
     ]  # fmt: skip
     search_fields = ["act__startswith", "actor_label__startswith", "target_label__startswith", "request_id__exact"]
     search_help_text = "Act, person, record or request ID"
