@@ -59,7 +59,7 @@ def test_a_form_whose_length_is_not_said_is_refused_and_not_read_as_empty(path, 
 @pytest.mark.parametrize(
     ("body", "kind", "encoding"),
     [
-        (gzip.compress(b"a=b"), FORM, "gzip"),
+        (gzip.compress(b"a=b", mtime=0), FORM, "gzip"),
         (b"a=b", FORM, "deflate"),
         (b'{"a": "b"}', "application/json", "identity"),
         (b"a=b", "text/plain", "identity"),
