@@ -179,23 +179,22 @@ def _counters() -> BaseCache:
     return caches["lockout"]
 
 
-def _count(counters: BaseCache, key: str) -> int:
-    counters.add(key, 0, timeout=LOCKED_FOR)
+def _count(counters: BaseCache, key: str, *, timeout: int | None = None) -> int:
+    timeout = LOCKED_FOR if timeout is None else timeout
+    counters.add(key, 0, timeout=timeout)
     try:
         return counters.incr(key)
     except ValueError:
         # It expired between the two.
-        counters.set(key, 1, timeout=LOCKED_FOR)
+        counters.set(key, 1, timeout=timeout)
         return 1
 
 
 def _count_of_day(key: str) -> int:
-    """Count what may be sent, until a day without any; two at the same moment may count as one.
-
-    Not by `incr`, with which some caches end an entry after five minutes.
-    """
-    count: int = _counters().get(key, 0) + 1
-    _counters().set(key, count, timeout=_DAY)
+    """Count what may be sent or tried, until a day without any."""
+    count = _count(_counters(), key, timeout=_DAY)
+    # Some caches end an entry five minutes after `incr`.
+    _counters().touch(key, timeout=_DAY)
     return count
 
 

@@ -1,16 +1,23 @@
 """Whom wrong passwords lock out, and whom they don't."""
 
+import datetime
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+import time_machine
 from django.core.cache import cache
 
 from config.file_counters import FileCounters
 from core import lockout
 from core.lockout import (
+    DAILY_GUESSES,
     FAILURES_OF_ADDRESS,
     FAILURES_OF_NAME,
+    Guess,
     LockedOut,
     Secret,
     count_failure,
+    count_guess,
     count_wrong_key,
     forget_failures,
     guess,
@@ -125,3 +132,29 @@ def test_wrong_keys_are_too_many_beyond_the_limit_of_one_address(monkeypatch):
     assert said == [False, False, True]
     # The same network.
     assert lockout.count_wrong_key(key="another", address="2001:db8::2")
+
+
+def test_guesses_at_the_same_moment_all_count(tmp_path):
+    """Each thread has a cache of its own, as each has in the panel, and processes have the same files."""
+
+    def count(_):
+        counters = FileCounters(str(tmp_path), {})
+        counters.add("key", 0, timeout=60)
+        for _ in range(10):
+            counters.incr("key")
+            counters.touch("key", timeout=60)
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(count, range(16)))
+    assert FileCounters(str(tmp_path), {}).get("key") == 160
+
+
+def test_what_is_counted_of_a_day_ends_a_day_after_the_last():
+    day = datetime.date(2026, 11, 28)
+    with time_machine.travel(datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC), tick=False) as clock:
+        for _ in range(DAILY_GUESSES[Guess.NAME]):
+            assert count_guess(Guess.NAME, organization_id=1, on=day)
+            clock.shift(3_600)
+        assert not count_guess(Guess.NAME, organization_id=1, on=day)
+        clock.shift(24 * 3_600 + 1)
+        assert count_guess(Guess.NAME, organization_id=1, on=day)
