@@ -1,5 +1,10 @@
 """Serializers of effective limits: request and response."""
 
+from typing import Any
+
+from rest_framework.fields import empty
+from rest_framework.serializers import ValidationError
+
 from api.greenarrow.fields import Choice, DomainList, Id, Limit, Text
 from api.greenarrow.reading import Record, many
 from api.greenarrow.serializers import SIDES, OwnedRuleSerializer, RowSerializer
@@ -7,6 +12,8 @@ from throttling.limits import CapKind
 
 CAPS = tuple(kind.value for kind in CapKind)
 MOST_DOMAINS = 1_000
+# Of all domains of a request: each is looked for by two patterns, which the answer names. Of a domain there can be 127.
+MOST_LABELS = 10_000
 
 
 class WinningRuleSerializer(OwnedRuleSerializer):
@@ -45,9 +52,22 @@ class EffectiveLimitsSerializer(Record):
     trace = many(StepSerializer())
 
 
+class AskedDomains(DomainList):
+    """As many domains as are answered at once."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MOST_DOMAINS, **kwargs)
+
+    def run_validation(self, data: Any = empty) -> list[Any]:
+        domains = super().run_validation(data)
+        if sum(domain.count(".") + 1 for domain in domains) > MOST_LABELS:
+            raise ValidationError(f"must not have more than {MOST_LABELS:,} labels in all")
+        return domains
+
+
 class AskedDomainsSerializer(Record):
-    domains = DomainList(max_length=MOST_DOMAINS)
+    domains = AskedDomains()
 
 
 class DomainsInQuerySerializer(Record):
-    domain = DomainList(source="domains", max_length=MOST_DOMAINS)
+    domain = AskedDomains(source="domains")

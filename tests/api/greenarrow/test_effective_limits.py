@@ -128,6 +128,18 @@ def test_a_call_without_domains_or_with_too_many_is_refused(call, address):
     assert call.faults("POST", url, {"effective_limits": {}}) == ["domains is required"]
 
 
+def test_domains_of_many_labels_are_refused(call, address):
+    """Each label is two lines of the answer, which was eighty megabytes for a request of two hundred kilobytes."""
+    url = f"ip_addresses/{address.pk}/effective_limits"
+    long = ["a." * 100 + f"d{number}.example" for number in range(99)]
+    assert call.faults("POST", url, {"effective_limits": {"domains": long}}) == [
+        "domains must not have more than 10,000 labels in all"
+    ]
+    assert call("POST", url, {"effective_limits": {"domains": long[:98]}})["success"]
+    usual = [f"mail{number}.eu.example.com" for number in range(1_000)]
+    assert call("POST", url, {"effective_limits": {"domains": usual}})["success"]
+
+
 def test_a_post_takes_more_domains_than_a_url_holds(call, address):
     domains = [f"{'long' * 10}.d{n}.example" for n in range(999)] + ["IP1-domain1.com"]
     found = call.data("POST", f"ip_addresses/{address.pk}/effective_limits", {"effective_limits": {"domains": domains}})
