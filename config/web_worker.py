@@ -16,7 +16,7 @@ import socket
 import time
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import Any, override
 
 from gunicorn.workers import gthread
 
@@ -44,6 +44,8 @@ _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Leng
 class BufferedWorker(gthread.ThreadWorker):
     """A ThreadWorker whose event loop alone waits for clients: for requests, for taking answers, and for their last bytes."""
 
+    sockets: list[Any]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # In the order of their deadlines.
@@ -65,6 +67,25 @@ class BufferedWorker(gthread.ThreadWorker):
             return
         self.nr_conns += 1
         self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))
+
+    @override
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept new connections or not; when asked to end, take those that wait, and close the socket.
+
+        gunicorn keeps it open until the last answer: the kernel goes on connecting clients, whom nobody hears, and who are
+        reset at the end. A proxy cannot send their requests anew, but where nobody listens it tries again.
+        """
+        is_alive = self.alive
+        super().set_accept_enabled(enabled and is_alive)
+        if is_alive:
+            return
+        for listener in self.sockets:
+            before = -1
+            while before < self.nr_conns < self.worker_connections:
+                before = self.nr_conns
+                self.accept(listener)
+            listener.close()
+        self.sockets = []
 
     # --- A request arrives
 

@@ -335,6 +335,16 @@ def test_what_is_held_is_bounded(tmp_path):
         assert get(port)[0] == 200
 
 
+def test_who_comes_while_it_ends_is_answered_or_refused(tmp_path):
+    """Where nobody listens, a proxy waits and tries again; a connection that is reset with its request is lost."""
+    with serving(tmp_path) as (port, process), connect(port) as slow:
+        slow.sendall(b"POST / HTTP/1.1\r\n")
+        assert get(port)[0] == 200
+        process.terminate()
+        with pytest.raises(ConnectionRefusedError):
+            all(iter(lambda: get(port)[0] == 200, None))
+
+
 def test_it_ends_at_once_beside_idle_clients(tmp_path):
     with serving(tmp_path) as (port, process), connect(port) as idle, connect(port) as kept, connect(port) as slow:
         kept.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
