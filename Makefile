@@ -99,8 +99,8 @@ docs: install-dev ## build the documentation as a site, into site/
 wheel: install-test ## build the wheel, install it into a fresh environment and use it there, outside this folder; some 2 minutes
 	@$(PYTHON_OF_VENV) -m tools.check_wheel
 
-image: install-test ## build the image by buildah and use it as compose.yaml does, without a container engine (root)
-	@$(PYTHON_OF_VENV) -m tools.check_image
+image: install-test ## build the image by buildah and use it as compose.yaml does, without a container engine (root; ARGS="--extras otlp oidc s3")
+	@$(PYTHON_OF_VENV) -m tools.check_image $(ARGS)
 
 deploy-check: install-test ## validate Dockerfile, compose.yaml, CI and deploy/ by the tools of each (fetches them into a temporary folder)
 	@$(PYTHON_OF_VENV) -m tools.check_deployment

@@ -7,10 +7,9 @@ command and environment. PostgreSQL and Valkey are those of the tests. What a co
 its restarts, its limits, and the other images of compose.yaml.
 """
 
+import argparse
 import contextlib
-import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -23,23 +22,11 @@ from typing import Any
 
 import yaml
 
-from tools import newcomer, processes, servers
+from tools import images, newcomer, processes, servers
+from tools.images import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 # Bytes of the whole image, unpacked.
 LARGEST = 250 * 1000**2
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sluice" / "image"
-BUILDAH = ["buildah", "--root", str(CACHE / "store"), "--runroot", str(CACHE / "run"), "--storage-driver", "vfs"]
-STAND_IN = "localhost/python"
-# What Debian's slim images leave out.
-NOT_IN_SLIM = (
-    "usr/share/doc",
-    "usr/share/man",
-    "usr/share/locale",
-    "usr/share/info",
-    "var/lib/apt/lists",
-    "var/cache/apt",
-)
 # In a namespace of mounts of its own: $1 is the image, the rest `setpriv` and the command.
 ENTER = """
 set -eu
@@ -68,21 +55,37 @@ class Image:
         return dict(line.split("=", 1) for line in self.config["Env"])
 
 
-def main() -> int:
+# Variables of the extras, without whose packages Sluice does not start. Nothing answers there, and nothing has to.
+EXTRAS = {
+    "otlp": {"SLUICE_OTLP_ENDPOINT": "http://127.0.0.1:9"},
+    "oidc": {"SLUICE_OIDC_ISSUER": "https://127.0.0.1:9", "SLUICE_OIDC_CLIENT_ID": "sluice"},
+    "s3": {"SLUICE_BACKUP_BUCKET": "s3://none/sluice", "SLUICE_BACKUP_ENDPOINT": "https://127.0.0.1:9"},
+}
+
+
+def main(arguments: list[str]) -> int:
     """Build and try the image; the status is 1 where something is not as promised."""
-    missing = [name for name in ("buildah", "debootstrap", "unshare", "setpriv") if shutil.which(name) is None]
+    parser = argparse.ArgumentParser(prog="python -m tools.check_image")
+    parser.add_argument("--extras", nargs="+", default=[], choices=EXTRAS, help="what the image has besides")
+    extras = parser.parse_args(arguments).extras
+    missing = images.missing()
     if os.geteuid() != 0 or missing:
         sys.exit(
             f"The check of the image needs root and Debian's buildah, debootstrap and util-linux; missing: {missing}"
         )
     lint()
-    with built() as image, servers.ended_by_signals(), tempfile.TemporaryDirectory(prefix="sluice-image-") as name:
+    with (
+        built(" ".join(extras) or "base") as image,
+        servers.ended_by_signals(),
+        tempfile.TemporaryDirectory(prefix="sluice-image-") as name,
+    ):
         size = sum(path.lstat().st_size for path in files(image.root))
-        print(f"{size / 1000**2:.0f} MB unpacked, {image.base}")
-        if size > LARGEST:
+        print(f"{size / 1000**2:.0f} MB unpacked, {image.base}{', with ' if extras else ''}{', '.join(extras)}")
+        if size > LARGEST and not extras:
             raise newcomer.NotAsPromised(f"the image has {size} bytes, more than {LARGEST}")
         with servers.running() as surroundings:
-            try_services(image, Path(name), surroundings)
+            more = {name: value for extra in extras for name, value in EXTRAS[extra].items()}
+            try_services(image, Path(name), surroundings, more)
         try_alone(image, Path(name))
     return 0
 
@@ -97,71 +100,26 @@ def lint() -> None:
 
 
 @contextlib.contextmanager
-def built() -> Iterator[Image]:
+def built(requirements: str) -> Iterator[Image]:
     """Yield the image of the Dockerfile, unpacked."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    base, what = provide_base()
-    how = ["--isolation", "chroot", "--network", "host", "--pull-never", "--format", "docker", "--quiet"]
-    how += ["--tag", "sluice"]
-    # The machine's certificates, by which it reaches its registry of packages; they are in no layer.
-    how += ["--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", "--build-arg", f"BASE={base}"]
-    subprocess.run([*BUILDAH, "build", *how, ROOT], check=True, stdout=subprocess.DEVNULL)
-    container = said([*BUILDAH, "from", "--pull-never", "localhost/sluice"])
-    try:
-        root = Path(said([*BUILDAH, "mount", container]))
-        config = json.loads(said([*BUILDAH, "inspect", "--type", "image", "localhost/sluice"]))["Docker"]["config"]
+    base, what = images.provide_base()
+    arguments = [f"BASE={base}", f"REQUIREMENTS={requirements}"]
+    images.build("sluice", ROOT, *(word for each in arguments for word in ("--build-arg", each)))
+    with images.unpacked("localhost/sluice") as (root, config):
         yield Image(root, config, what)
-    finally:
-        subprocess.run([*BUILDAH, "rm", container], check=True, stdout=subprocess.DEVNULL)
 
 
-def provide_base() -> tuple[str, str]:
-    """Return the name of the base image, and what it is."""
-    [wanted] = re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    if (
-        subprocess.run(
-            [*BUILDAH, "pull", "--quiet", "--policy", "always", wanted], check=False, capture_output=True
-        ).returncode
-        == 0
-    ):
-        return wanted, "on the base image"
-    stand_in = STAND_IN, "on a stand-in for the base image: Debian's own Python"
-    if (
-        subprocess.run([*BUILDAH, "inspect", "--type", "image", STAND_IN], check=False, capture_output=True).returncode
-        == 0
-    ):
-        return stand_in
-    release = wanted.rpartition("-")[2]
-    with tempfile.TemporaryDirectory(prefix="sluice-base-", dir=CACHE) as name:
-        root = Path(name)
-        bootstrap = [
-            "debootstrap",
-            "--variant=minbase",
-            "--include=python3,python3-venv,ca-certificates",
-            release,
-            root,
-        ]
-        subprocess.run(bootstrap, check=True, stdout=subprocess.DEVNULL)
-        for folder in NOT_IN_SLIM:
-            shutil.rmtree(root / folder, ignore_errors=True)
-        (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
-        container = said([*BUILDAH, "from", "scratch"])
-        subprocess.run([*BUILDAH, "add", "--quiet", container, root, "/"], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(
-            [*BUILDAH, "commit", "--quiet", "--rm", container, STAND_IN], check=True, stdout=subprocess.DEVNULL
-        )
-    return stand_in
-
-
-def try_services(image: Image, folder: Path, surroundings: dict[str, str]) -> None:
+def try_services(image: Image, folder: Path, surroundings: dict[str, str], more: dict[str, str]) -> None:
     """Run migrate, web, worker and beat of compose.yaml; sign in, count an event, end them."""
-    composed = Composed(image, folder, surroundings)
+    composed = Composed(image, folder, surroundings, more)
     composed.run("migrate")
     greeting = composed.run("web", "first_operator")
     with contextlib.ExitStack() as stack:
         started = {name: stack.enter_context(composed.started(name)) for name in ("web", "worker", "beat")}
         url = f"http://localhost:{composed.port}"
-        healthcheck = [*image.config["Healthcheck"]["Test"]]
+        healthcheck = [*composed.services["web"]["healthcheck"]["test"]]
+        # Another port, since the machine's network is the container's.
+        healthcheck[-1] = healthcheck[-1].replace("8000", str(composed.port))
         assert healthcheck.pop(0) == "CMD"
         processes.wait_until_ready(
             started["web"], lambda: composed.passes("web", healthcheck), name="web", log=folder / "web.log"
@@ -187,7 +145,7 @@ def try_services(image: Image, folder: Path, surroundings: dict[str, str]) -> No
 
 def try_alone(image: Image, folder: Path) -> None:
     """Run `docker run sluice up`: embedded, everything in one container."""
-    alone = Composed(image, folder / "alone", {})
+    alone = Composed(image, folder / "alone", {}, {})
     log = alone.folder / "up.log"
     with alone.started("up") as up:
         processes.wait_until_ready(up, lambda: "Press Ctrl-C" in log.read_text(), name="up", log=log, seconds=120)
@@ -200,14 +158,15 @@ def try_alone(image: Image, folder: Path) -> None:
 class Composed:
     """Services of compose.yaml on an image, each a process with the image as its root."""
 
-    def __init__(self, image: Image, folder: Path, surroundings: dict[str, str]) -> None:
+    def __init__(self, image: Image, folder: Path, surroundings: dict[str, str], more: dict[str, str]) -> None:
         folder.mkdir(exist_ok=True)
+        self.more = more
         self.image, self.folder, self.port = image, folder, processes.free_port()
         composed = yaml.safe_load((ROOT / "compose.yaml").read_text())
         self.services: dict[str, Any] = composed["services"] | {"up": {"command": "up"}}
         # Where the servers are, and plain HTTP: the proxy is not there.
         self.places = {name: surroundings[name] for name in ("DATABASE_URL", "REDIS_URL") if surroundings}
-        self.secrets = said([str(ROOT / ".venv/bin/python"), "-m", "sluice", "secrets"]).splitlines()
+        self.secrets = images.said([str(ROOT / ".venv/bin/python"), "-m", "sluice", "secrets"]).splitlines()
         self.volume = folder / "data"
         self.volume.mkdir()
         uid, gid = image.config["User"].split(":")
@@ -223,7 +182,7 @@ class Composed:
         plain = {"SECURE_SSL_REDIRECT": "false"} if self.places else {}
         if not self.places:
             given = {name: value for name, value in given.items() if not name.startswith(("DATABASE", "REDIS"))}
-        return given | self.places | plain | {"PORT": str(self.port), "HOME": "/data"}
+        return given | self.places | plain | self.more | {"PORT": str(self.port), "HOME": "/data"}
 
     def command(self, service: str, arguments: list[str]) -> tuple[list[str], dict[str, str]]:
         """Return how to run this in a container of the service, and the environment."""
@@ -233,7 +192,8 @@ class Composed:
         uid, gid = image.config["User"].split(":")
         drop = ["setpriv", "--reuid", uid, "--regid", gid, "--clear-groups", "--no-new-privs", "--bounding-set=-all"]
         where = ["env", "--chdir", image.config["WorkingDir"], *arguments]
-        mounts = {"WRITABLE": declared.get("tmpfs", "/tmp"), "VOLUME": str(self.volume)}  # noqa: S108 - the container's
+        # /data outlives a process here.
+        mounts = {"WRITABLE": "/tmp", "VOLUME": str(self.volume)}  # noqa: S108 - the container's
         entering = ["unshare", "--mount", "env", *(f"{k}={v}" for k, v in mounts.items()), "sh", "-c", ENTER, "sh"]
         return [*entering, str(image.root), *drop, *where], self.environment(service)
 
@@ -283,10 +243,5 @@ def files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def said(command: list[str]) -> str:
-    """Return what a program prints."""
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
