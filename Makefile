@@ -2,7 +2,7 @@
 # Everything happens in .venv, which `tools/install` makes from the locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test live e2e shots docs-images check bench lab mta haraka faults soak fuzz properties mutants docs wheel image deploy-check lock
+.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test live e2e shots docs-images check bench lab mta haraka faults soak fuzz properties mutants docs wheel image compose deploy-check lock
 PYTHON_OF_VENV := .venv/bin/python
 # Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
@@ -101,6 +101,9 @@ wheel: install-test ## build the wheel, install it into a fresh environment and 
 
 image: install-test ## build the image by buildah and use it as compose.yaml does, without a container engine (root; ARGS="--extras otlp oidc s3")
 	@$(PYTHON_OF_VENV) -m tools.check_image $(ARGS)
+
+compose: install-test ## follow the README's Docker Compose in an engine of its own that reaches nobody, then upgrade, break and restore it (root)
+	@$(PYTHON_OF_VENV) -m tools.check_compose
 
 deploy-check: install-test ## validate Dockerfile, compose.yaml, CI and deploy/ by the tools of each (fetches them into a temporary folder)
 	@$(PYTHON_OF_VENV) -m tools.check_deployment

@@ -128,6 +128,9 @@ def stand_in(target: str, base: str) -> str:
         (context / "requirements").mkdir()
         for lock in ("test.txt", "deploy.txt"):
             shutil.copy2(ROOT / "requirements" / lock, context / "requirements" / lock)
+        for path in context.rglob("*"):
+            # A layer is built anew where a file has another time, such as that of a fresh clone.
+            os.utime(path, (0, 0))
         build(name, context, "--layers", "--target", target, "--build-arg", f"BASE={base}")
     return name
 

@@ -1,9 +1,14 @@
-"""A newcomer's first steps in a fresh installation: sign in, and see an event counted."""
+"""A newcomer's first steps in a fresh installation: sign in, and see an event counted.
+
+`python -m tools.newcomer https://localhost` takes them behind a `docker compose up` in this folder.
+"""
 
 import datetime
 import http.cookiejar
 import json
 import re
+import subprocess
+import sys
 import time
 import urllib.parse
 import urllib.request
@@ -86,3 +91,19 @@ def _call(url: str, key: str, path: str, body: dict[str, str]) -> dict[str, Any]
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
         told: dict[str, Any] = json.load(answer)
         return told
+
+
+def main(url: str) -> int:
+    """Take the steps in the installation of compose.yaml that runs here."""
+
+    def manage(*words: str) -> str:
+        command = ["docker", "compose", "exec", "-T", "web", "sluice", *words]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    sign_in(url, *credentials(manage("first_operator")))
+    print(f"signed in, {count_an_event(url, manage)} event counted")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -13,6 +13,7 @@ from django.core.management import get_commands
 from config import health, production, web_arriving, web_worker
 from sluice.__main__ import PROCESSES
 from sluice.secrets import new_secrets
+from tools import check_compose
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
@@ -126,6 +127,19 @@ def test_compose_gives_what_production_asks_for() -> None:
     assert list(production.refusals(given)) == []
     assert given["DATABASE_URL"] == f"postgres://sluice:{variables['POSTGRES_PASSWORD']}@database/sluice"
     assert given["SLUICE_TRUSTED_PROXIES"] == "172.31.250.0/24"
+
+
+def test_make_compose_types_what_the_documents_say() -> None:
+    assert [line.split()[:2] for line in check_compose.commands("README.md", check_compose.INSTALL)] == [
+        ["docker", "build"],
+        ["(umask", "077;"],
+        ["docker", "compose"],
+        ["docker", "compose"],
+    ]
+    for words, last in ((check_compose.UPGRADE, 3), (check_compose.RESTORE, 6)):
+        typed = check_compose.commands("docs/operations.md", words)
+        assert len(typed) == last
+        assert typed[-1].startswith("docker compose up --detach --wait")
 
 
 # --- systemd
