@@ -10,6 +10,10 @@ import json
 from typing import Any
 
 
+# Characters of what is stored in one piece: reading and writing them takes four times as many bytes of memory.
+MOST_TEXT = 40_000_000
+
+
 class Changing(dict[str, Any]):
     """A dictionary that knows which keys were set or deleted since `changed` was last emptied."""
 
@@ -66,8 +70,14 @@ class Messages(Changing):
         return self._text(self[key]) if key in self else None
 
     def texts(self) -> dict[str, str]:
-        """Return what is stored of all messages."""
-        return {key: self._text(value) for key, value in self.items()}
+        """Return what is stored of all messages; of more than MOST_TEXT the oldest are left out."""
+        found = {key: self._text(value) for key, value in self.items()}
+        too_much = sum(len(key) + len(text) for key, text in found.items()) - MOST_TEXT
+        for key in list(found) if too_much > 0 else ():
+            too_much -= len(key) + len(found.pop(key))
+            if too_much <= 0:
+                break
+        return found
 
     def older(self, than: float) -> list[str]:
         """Return the keys of the messages whose time is before this one."""

@@ -136,3 +136,18 @@ def test_messages_are_forgotten_by_their_time() -> None:
     assert again.pop("2").touched == 30
     assert again.pop("2") is None
     assert again.changes() == {"0": '40 {"server":"acme/mail","touched":40}', "2": None}
+
+
+def test_of_too_much_text_the_oldest_messages_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Senders as long as an address may be, of 200,000 messages, took a process more memory than a request may."""
+    monkeypatch.setattr(log_state, "MOST_TEXT", 1_000)
+    reader = postfix_log.Reader(now=NOW)
+    for number in range(20):
+        for line in queued(number):
+            reader.line(line)
+    kept = reader.state()["messages"]
+    size = sum(len(key) + len(text) for key, text in kept.items())
+    assert 900 < size <= 1_000
+    assert list(kept) == [f"mx/{number:08X}" for number in range(20 - len(kept), 20)]
+    [event] = [out["event"] for out in postfix_log.Reader(now=NOW, state={**reader.state()}).line(sent(19))]
+    assert event["server"] == "acme/mail"
