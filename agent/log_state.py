@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-
 # Characters of what is stored in one piece: reading and writing them takes four times as many bytes of memory.
 MOST_TEXT = 40_000_000
 
