@@ -19,16 +19,22 @@ SEPARATORS = ",;\t"
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
 # Thousands as in English, French (blanks of three kinds) and Swiss; a point would be German thousands or an English decimal.
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,10}|[0-9]{1,3}([, '\u00a0\u2009\u202f\u2019])[0-9]{3}(?:\1[0-9]{3})?", re.ASCII)
+_MAY_BE_DECIMAL = re.compile(r"[0-9]{1,3},[0-9]{3}", re.ASCII)
 _NOT_IN_NAMES = re.compile(r"[\s_.-]+")
 _SAVE_AS = "save it as “CSV UTF-8 (comma delimited)”"
 
 
-class Row(dict[str, str]):
-    """The cells of a row by column, and the line of the file that the row begins on."""
+class NoWholeNumber(ValueError):
+    """A cell is no whole number, or may be another; says what it must be, as a fault's message."""
 
-    def __init__(self, line: int, cells: dict[str, str]) -> None:
+
+class Row(dict[str, str]):
+    """The cells of a row by column, the line of the file that the row begins on, and what separates the file's cells."""
+
+    def __init__(self, line: int, cells: dict[str, str], *, separator: str = ",") -> None:
         super().__init__(cells)
         self.line = line
+        self.separator = separator
 
     def text(self, column: str) -> str:
         """Return the stripped cell; empty if the file lacks the column or the row is too short."""
@@ -37,6 +43,20 @@ class Row(dict[str, str]):
     def code(self, column: str) -> str:
         """Return a cell with an address or a number: also without invisible characters."""
         return without_invisible(self.get(column, "")).strip()
+
+    def number(self, column: str) -> int:
+        """Return the whole number of a cell; raises NoWholeNumber.
+
+        Where commas separate decimals, they do not separate cells: such a file's “1,000” may be one, written with decimals.
+        """
+        text = self.code(column)
+        if self.separator != "," and _MAY_BE_DECIMAL.fullmatch(text):
+            whole = text.replace(",", "")
+            raise NoWholeNumber(f"can be {whole} or {text.partition(',')[0]} with decimals: write it without a comma")
+        number = whole_number(text)
+        if number is None:
+            raise NoWholeNumber("must be a whole number")
+        return number
 
 
 def decode(content: bytes) -> str:
@@ -98,7 +118,8 @@ def read(
             faults.append(Fault(f"line {line}", "has more cells than there are columns"))
         elif any(cell.strip() for name, cell in zip(head, cells, strict=False) if not name):
             faults.append(Fault(f"line {line}", "has a cell in a column without a name"))
-        found.append(Row(line, {name: cell for name, cell in zip(head, cells, strict=False) if name}))
+        named_cells = {name: cell for name, cell in zip(head, cells, strict=False) if name}
+        found.append(Row(line, named_cells, separator=separator))
     if faults:
         raise Invalid(*faults[:MOST_FAULTS])
     return found

@@ -1,5 +1,6 @@
 """The CSV file of addresses with their pools: export, and import row by row."""
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -8,7 +9,7 @@ from django.db.models import QuerySet
 
 from core.atomic_acts import atomic_act
 from core.audit import Actor
-from core.csv_table import Row, at_line, whole_number
+from core.csv_table import NoWholeNumber, Row, at_line
 from core.errors import Fault, Invalid, Refused
 from core.labels import NOTHING, Labels, Unreadable
 from core.names import fold
@@ -16,7 +17,7 @@ from core.references import Reference
 from ippools import ip_addresses
 from ippools.ip_addresses import AddressFields
 from ippools.models import IPAddress, IPPool, IPPoolMember, VirtualMTA
-from ippools.values import is_ipv4
+from ippools.values import canonical_ipv6, ipv6_faults, is_ipv4
 from servers import pools
 from servers.models import Organization
 from throttling.models import ThrottlingTemplate
@@ -97,7 +98,9 @@ def import_rows(rows: Sequence[Row], *, actor: Actor) -> Outcome:
     before = _cells(ipv4s, names)
     faults += _change_hands(rows, before)
     found: dict[int, list[Fault]] = {}
-    for row in _in_order(rows, before):
+    ordered, exchanged = _in_order(rows, before)
+    _give_up(exchanged, actor)
+    for row in ordered:
         try:
             _import(row, names, actor)
         except Invalid as refusal:
@@ -136,31 +139,57 @@ def _change_hands(rows: Sequence[Row], before: Mapping[str, tuple[str, ...]]) ->
     ]
 
 
-def _in_order(rows: Sequence[Row], before: Mapping[str, tuple[str, ...]]) -> list[Row]:
+def _in_order(rows: Sequence[Row], before: Mapping[str, tuple[str, ...]]) -> tuple[list[Row], dict[str, set[str]]]:
     """Return the rows so that a name, or an IPv6 address, is given up before another row takes it, however they are sorted.
 
-    Where addresses exchange theirs, none is free: the first of them is refused.
+    And, by IPv4, what addresses that exchange theirs give up before the first row: none of it is free otherwise.
     """
     by_ipv4 = {row.code("ipv4"): row for row in rows}
     holders = {
-        (column, fold(cells[COLUMNS.index(column)])): ipv4
+        (column, held): ipv4
         for ipv4, cells in before.items()
         for column in _UNIQUE
-        if cells[COLUMNS.index(column)]
+        if (held := _compared(column, cells[COLUMNS.index(column)]))
     }
     ordered: list[Row] = []
+    exchanged: dict[str, set[str]] = {}
     seen: set[int] = set()
+    ready: set[int] = set()
     waiting = [(row, False) for row in reversed(rows)]
     while waiting:
         row, is_ready = waiting.pop()
         if is_ready:
             ordered.append(row)
+            ready.add(row.line)
         elif row.line not in seen:
             seen.add(row.line)
             waiting.append((row, True))
-            wanted = ((column, fold(row.text(column))) for column in _UNIQUE)
-            waiting += [(by_ipv4[ipv4], False) for each in wanted if (ipv4 := holders.get(each)) in by_ipv4]
-    return ordered
+            for column in _UNIQUE:
+                wanted = column, _compared(column, row.text(column))
+                holder = by_ipv4.get(holders.get(wanted, ""))
+                if holder is None or holder is row or _compared(column, holder.text(column)) in ("", wanted[1]):
+                    continue
+                if holder.line in seen - ready:
+                    # It waits for this row, which waits for it.
+                    exchanged.setdefault(holder.code("ipv4"), set()).add(column)
+                waiting.append((holder, False))
+    return ordered, exchanged
+
+
+def _compared(column: str, text: str) -> str:
+    """Return a name, or an IPv6 address, as it is compared with others."""
+    return canonical_ipv6(text) if column == "ipv6" and text and not ipv6_faults(text) else fold(text)
+
+
+def _give_up(exchanged: Mapping[str, set[str]], actor: Actor) -> None:
+    """Take from addresses what others get before they have theirs; until then, an address has a name that none has."""
+    for address in IPAddress.objects.filter(ipv4__in=exchanged).order_by("pk"):
+        free: AddressFields = {}
+        if "name" in exchanged[address.ipv4]:
+            free["name"] = f"ip-{address.ipv4}-{secrets.token_hex(4)}"
+        if "ipv6" in exchanged[address.ipv4]:
+            free["ipv6"] = None
+        ip_addresses.change(address.pk, actor=actor, **free)
 
 
 def _cells(ipv4s: Sequence[str], names: _Names) -> dict[str, tuple[str, ...]]:
@@ -263,10 +292,11 @@ def _pools(text: str, labels: Labels, faults: list[Fault]) -> set[int] | None:
 
 
 def _number(row: Row, name: str, faults: list[Fault]) -> int | None:
-    number = whole_number(row.code(name))
-    if number is None:
-        faults.append(Fault(name, "must be a whole number"))
-    return number
+    try:
+        return row.number(name)
+    except NoWholeNumber as problem:
+        faults.append(Fault(name, str(problem)))
+        return None
 
 
 def _defaults(ipv4: str, values: AddressFields) -> AddressFields:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from core.csv_table import Row, whole_number
+from core.csv_table import NoWholeNumber, Row
 from core.errors import Fault, Invalid
 from core.labels import NOTHING, Labels, Unreadable
 from core.references import Reference
@@ -64,12 +64,10 @@ def _rule(row: Row, existing: dict[frozenset[str], Rule], programs: Labels, faul
     before = existing.get(frozenset(_compared(patterns)))
     rule: RuleFields = {"domains": patterns}
     for name in ("max_concurrent_connections", "max_messages_per_hour"):
-        text = row.code(name)
-        limit = whole_number(text) if text or before is None else getattr(before, name)
-        if limit is None:
-            faults.append(Fault(f"line {row.line}.{name}", "must be a whole number; 0 means unlimited"))
-        else:
-            rule[name] = limit
+        try:
+            rule[name] = row.number(name) if row.code(name) or before is None else getattr(before, name)
+        except NoWholeNumber as problem:
+            faults.append(Fault(f"line {row.line}.{name}", f"{problem}; 0 means unlimited"))
     label = row.text("throttle_program")
     program = None if before is None else before.throttle_program_id
     if label:

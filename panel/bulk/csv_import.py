@@ -78,7 +78,10 @@ class FileForm(forms.Form):
 def rows_of(text: str, columns: Sequence[str], *, needed: Sequence[str], **of_others: Any) -> Rows:
     """Return the rows of a CSV text, without the apostrophes of exported cells; raises Invalid."""
     rows = csv_table.read(text, columns, needed=needed, **of_others)
-    return [csv_table.Row(row.line, {name: csv_file.read_back(cell) for name, cell in row.items()}) for row in rows]
+    return [
+        csv_table.Row(row.line, {name: csv_file.read_back(cell) for name, cell in row.items()}, separator=row.separator)
+        for row in rows
+    ]
 
 
 def mark_of(rows: Rows, effect: Effect) -> str:

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from core.csv_table import MOST_ROWS, Row, decode, read, whole_number
+from core.csv_table import MOST_ROWS, NoWholeNumber, Row, decode, read, whole_number
 from core.errors import Invalid
 
 COLUMNS = ("ipv4", "hostname", "pools")
@@ -108,6 +108,21 @@ def test_codes_have_no_characters_that_are_not_shown():
 )
 def test_a_whole_number(text, number):
     assert whole_number(text) == number
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    ("cell", "number"), [("1000", 1000), ("1,000,000", 1000000), ("1'000", 1000), ("1,000", None), ("12,500", None)]
+)
+def test_what_may_be_a_decimal_is_refused_where_commas_do_not_separate_cells(separator, cell, number):
+    (row,) = read(f'ipv4{separator}pools\n1.2.3.4{separator}"{cell}"\n', COLUMNS, needed=["ipv4"])
+    if number is not None or separator == ",":
+        assert row.number("pools") == int("".join(filter(str.isdecimal, cell)))
+        return
+    with pytest.raises(NoWholeNumber) as refused:
+        row.number("pools")
+    whole, units = cell.replace(",", ""), cell.split(",")[0]
+    assert str(refused.value) == f"can be {whole} or {units} with decimals: write it without a comma"
 
 
 def test_the_last_row_that_a_file_can_have_is_read():
