@@ -45,6 +45,9 @@ class Policy:
     rua: tuple[str, ...]
     np: str | None = None
     psd: str = "u"
+    # Of a hundred messages that fail, those to which receivers by RFC 7489 apply the policy; RFC 9989 has `t=y` instead.
+    percent: int = 100
+    is_testing: bool = False
 
 
 def is_record(text: str) -> bool:
@@ -156,6 +159,8 @@ def parse(text: str) -> Policy:
         np=tags["np"].lower() if "np" in tags else None,
         # Another word than y and n is as if there were none (RFC 9989, 4.7).
         psd=psd if psd in ("y", "n") else "u",
+        percent=int(percent),
+        is_testing=tags.get("t", "").lower() == "y",
     )
 
 

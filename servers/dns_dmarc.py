@@ -10,7 +10,7 @@ from dnschecks.near_misses import special_fault, unwrapped
 from dnschecks.resolver import Outcome, Resolver
 from servers.dns_dmarc_reports import unsent
 from servers.dns_doubled import doubled, with_text
-from servers.dns_phrases import shown, why_none
+from servers.dns_phrases import listed, shown, why_none
 from servers.dns_records import DMARC_PROPOSAL, IN_FORCE, PUBLISHED, Expected, strictness
 
 # What is kept of a published record, to be shown as the one to publish.
@@ -39,7 +39,7 @@ def check_dmarc(expected: Expected, resolver: Resolver) -> Finding:
             facts = _meant(records, in_force=received.p if received else "")
             fault = special_fault(records[0]) or error
             return invalid(f"The DMARC record is wrong: {fault}.", answer, facts=facts)
-        warnings = [_weakness(expected, own, resolver), unsent(expected.name, own, resolver)]
+        warnings = [_weakness(expected, own, resolver), _of_a_test(own), unsent(expected.name, own, resolver)]
         return ok(answer, warning=" ".join(filter(None, warnings)), facts=_kept(records[0], own.p))
     meant = [text for text in answer.texts if dmarc.looks_meant(unwrapped(text)[0])]
     found = discover(expected.name, resolver, exists=_exists(expected, resolver))
@@ -80,6 +80,22 @@ def _weakness(expected: Expected, own: dmarc.Policy, resolver: Resolver) -> str:
     return (
         f"Its own record (p={own.p}) is weaker than the one at {above.name}, by which the policy would be {above.policy}: "
         f"remove it, or publish “p={above.policy}”."
+    )
+
+
+def _of_a_test(own: dmarc.Policy) -> str:
+    """Return what to say of a policy that is published and yet not applied to all mail that fails."""
+    policy = max(own.p, own.sp, key=dmarc.POLICIES.index)
+    if policy == dmarc.POLICIES[0]:
+        return ""
+    tags = [*([f"pct={own.percent}"] if own.percent < 100 else []), *(["t=y"] if own.is_testing else [])]
+    if not tags:
+        return ""
+    milder = dmarc.POLICIES[dmarc.POLICIES.index(policy) - 1]
+    all_of_it = "all" if own.is_testing or not own.percent else f"{100 - own.percent} in 100"
+    return (
+        f"By {listed(f'“{tag}”' for tag in tags)} the policy is being tested: to {all_of_it} messages that fail, receivers "
+        f"apply {milder} instead of {policy}. Remove {'it' if len(tags) == 1 else 'them'} when the test is over."
     )
 
 

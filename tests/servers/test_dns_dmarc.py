@@ -296,3 +296,28 @@ def test_a_domain_that_cannot_be_asked_about_reports_is_blamed_for_nothing(dns: 
     dns.load(record("example.com", "v=DMARC1; p=reject; rua=mailto:d@reports.example.net"))
     dns.fault(REPORTS, SERVFAIL)
     assert check_dmarc(EXPECTED, Resolver()).warning == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("p=reject; pct=100; t=n", ""),
+        ("p=none; pct=0; t=y", ""),
+        (
+            "p=reject; pct=0",
+            "By “pct=0” the policy is being tested: to all messages that fail, receivers apply quarantine",
+        ),
+        (
+            "p=quarantine; pct=25",
+            "By “pct=25” the policy is being tested: to 75 in 100 messages that fail, receivers apply none",
+        ),
+        ("p=reject; t=Y", "By “t=y” the policy is being tested: to all messages that fail, receivers apply quarantine"),
+        ("p=none; sp=reject; pct=50; t=y", "By “pct=50” and “t=y” the policy is being tested: to all messages"),
+    ],
+)
+def test_a_policy_that_is_being_tested_deserves_a_warning(dns: LocalDNS, text: str, said: str) -> None:
+    dns.load(record("example.com", f"v=DMARC1; {text}"))
+    finding = check_dmarc(EXPECTED, Resolver())
+    assert (finding.status, finding.error) == (OK, "")
+    assert finding.warning.startswith(said)
+    assert bool(finding.warning) == bool(said)
