@@ -8,11 +8,13 @@ from django.apps import apps
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from core.errors import InUse, Refused
+from core.models import AuditEntry
 from panel.forms import errors
 
 # What refusals call kinds of records, by model.
@@ -58,10 +60,23 @@ def rehearsed[R](request: HttpRequest, records: Iterable[R]) -> Iterable[R]:
     return () if request.method == "POST" else records
 
 
-def answer(request: HttpRequest, page: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
-    """Return the answer of the page to delete a record; of a confirmed deletion that is refused, the page with the reasons."""
+def answer(
+    admin: Any, request: HttpRequest, object_id: str, page: Callable[[HttpRequest], HttpResponse]
+) -> HttpResponse:
+    """Return the answer of the page to delete a record; of a confirmed deletion that is refused, the page with the reasons.
+
+    Of one that the same person has deleted before, it is the list. Others are not told that there was such a record.
+    """
     try:
         return page(request)
+    except Http404:
+        # Sent again, from the page that the way back shows.
+        if request.method != "POST" or not _was_deleted_by(admin, request, object_id):
+            raise
+        messages.info(request, f"This {_noun(admin)} is deleted already.")
+        return HttpResponseRedirect(
+            reverse(f"{admin.admin_site.name}:{admin.opts.app_label}_{admin.opts.model_name}_changelist")
+        )
     except Refused as refusal:
         look = copy.copy(request)
         look.method, look.POST = "GET", QueryDict()
@@ -70,6 +85,17 @@ def answer(request: HttpRequest, page: Callable[[HttpRequest], HttpResponse]) ->
             # Nothing speaks against it any more, or there is no such record.
             messages.error(request, f"Not deleted. {errors.sentence(refusal.message)}.")
         return shown
+
+
+def _was_deleted_by(admin: Any, request: HttpRequest, object_id: str) -> bool:
+    return AuditEntry.objects.filter(
+        target_type=admin.opts.label_lower,
+        target_id=object_id,
+        actor_kind=AuditEntry.ActorKind.USER,
+        actor_id=request.user.pk,
+        before__isnull=False,
+        after__isnull=True,
+    ).exists()
 
 
 def users(admin: Any, request: HttpRequest, addresses: QuerySet[Any]) -> Sequence[str | SafeString]:

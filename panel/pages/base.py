@@ -327,7 +327,7 @@ class PanelAdmin(Saving):
     ) -> HttpResponse:
         context = {**(extra_context or {}), "back": self.url_of(unquote(object_id))}
         page = partial(super().delete_view, object_id=object_id, extra_context=context)
-        return deletion.answer(request, page)
+        return deletion.answer(self, request, unquote(object_id), page)
 
     # --- History -----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """A form that was opened before others changed the record takes none of their changes back unseen."""
 
+import functools
 import re
 
+from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
 
@@ -49,3 +51,23 @@ def test_the_same_form_sent_twice_is_saved_once_and_other_fields_go_beside(acme)
     server.refresh_from_db()
     assert (server.name, server.send_limit) == ("Acme server", 50)
     assert client.post(url, given | {"name": "Other", "send_limit": "50"}).status_code == 302
+
+
+def test_a_deletion_that_is_confirmed_twice_leads_to_the_list(acme, platform, root):
+    deleted, unlike = set(), {}
+    look = root.get(reverse("admin:index")).wsgi_request
+    for page in [each for each in admin.site._registry.values() if each.is_deleted]:
+        for record in page.get_queryset(look).order_by("-pk")[:3]:
+            confirm = functools.partial(root.post, page.url_of(record.pk, "delete"), {"post": "yes"})
+            if confirm().status_code != 302 or page.get_queryset(look).filter(pk=record.pk).exists():
+                continue
+            deleted.add(page.opts.label)
+            again = confirm(follow=True)
+            said = f"This {page.opts.verbose_name} is deleted already."
+            if again.status_code != 200 or said not in again.content.decode():
+                unlike[page.opts.label] = again.status_code
+            # Who did not delete it is not told that there was such a record.
+            assert sign_in(acme.owner).post(page.url_of(record.pk, "delete"), {"post": "yes"}).status_code in (403, 404)
+            assert root.get(page.url_of(record.pk, "delete")).status_code == 404
+    assert unlike == {}
+    assert len(deleted) >= 12, deleted
