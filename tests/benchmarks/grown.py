@@ -22,16 +22,24 @@ type Joined = Mapping[str, type[Model]]
 class Rows:
     """Writes rows; `own` are the records that are looked at, by model.
 
-    With `all_own` all that is made hangs on them. Otherwise the organization gets a tenth, and the others, which have a full
-    page of everything by then, stay as they are: nobody has a server with thousands of keys.
+    With `all_own` all that is made hangs on them, until there are `least` of each. Otherwise the organization gets a tenth, and
+    the others, which have a full page of everything by then, stay as they are: nobody has a server with thousands of keys.
+    `kept` has how many rows of each model stay as they are, of which the first ones are those.
     """
 
-    def __init__(self, own: Mapping[type[Model], Model], *, all_own: bool) -> None:
-        self.own, self.all_own = own, all_own
+    def __init__(
+        self,
+        own: Mapping[type[Model], Model],
+        *,
+        all_own: bool,
+        least: int = PAGE,
+        kept: Mapping[type[Model], int] | None = None,
+    ) -> None:
+        self.own, self.all_own, self.least, self.kept = own, all_own, least, kept or {}
 
     def grow(self, model: type[Model], wanted: float, joined: Joined | None = None, **given: str) -> None:
-        """Let the table have so many rows, a page's at least."""
-        start, end = model._default_manager.count(), max(PAGE, int(wanted))
+        """Let the table have so many rows, a page's or what is told at least."""
+        start, end = model._default_manager.count(), max(self.least, int(wanted))
         self._write(model, f"SELECT generate_series({start}, {end - 1}) AS n", joined or {}, given)
         assert model._default_manager.count() > 0.9 * end, model._meta.label
 
@@ -85,7 +93,10 @@ class Rows:
 
     def _place(self, parent: type[Model]) -> str:
         # Tens are not all of the same parents where the number of these is a multiple of ten.
-        others = f"{DEMO} + (n + n / 10) % {parent._default_manager.count() - DEMO}"
+        total, kept = parent._default_manager.count(), self.kept.get(parent, DEMO)
+        # What does not grow with the platform, such as templates, has no others.
+        kept = kept if total > kept else DEMO
+        others = f"{kept} + (n + n / 10) % {total - kept}"
         if (own := self.own.get(parent)) is None:
             return others
         place = parent._default_manager.filter(pk__lt=own.pk).count()

@@ -1,11 +1,13 @@
 """Platforms of two sizes around the demo's data, and a first one in which every list of the demo's is filled to a page.
 
 What grows on a real platform grows in proportion: what hangs on organizations, servers, addresses and webhooks, and counts.
-A tenth of all is of the demo's first organization; all others of the demo stay as they are. What grows with time instead (raw
+A tenth of all is of the demo's first organization. Another one, the steady organization, has a page of everything as well, and
+stays as it is, as do all others of the demo. What grows with time instead (raw
 events, batches, days, revisions) is in the benchmark of a year. Most rows are written by SQL (tests.benchmarks.grown).
 """
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth.models import Group
@@ -37,6 +39,7 @@ from ippools.models import (
 from ippools.routing_rules import TargetFields
 from nodes import publishing
 from nodes.models import Node, NodeAddress, NodeReport
+from servers import webhooks
 from servers.models import (
     Credential,
     Domain,
@@ -80,6 +83,7 @@ class Size:
 
 # One page of each, all of them the demo's own.
 FULL = Size(PAGE, PAGE, 2 * PAGE)
+STEADY = Size(PAGE, 2 * PAGE, 4 * PAGE)
 LARGE = Size(200, 2_000, 5_000)
 HUGE = Size(2_000, 20_000, 50_000)
 
@@ -95,23 +99,52 @@ def own_records() -> dict[type[Model], Model]:
     }
 
 
-def enlarge(*, now: datetime.datetime, size: Size = LARGE) -> None:
-    """Fill the platform up to the size."""
+def steady_records() -> dict[type[Model], Model]:
+    """Return the same of an organization that is as large at each size."""
+    server = Server.objects.get(name="Alerts", organization__permalink="harbour")
+    pool = IPPool.objects.get(name="Alerts")
+    return {
+        Organization: server.organization,
+        Server: server,
+        Webhook: Webhook.objects.filter(server=server).order_by("pk").first() or _webhook_of(server),
+        IPPool: pool,
+        IPAddress: IPAddress.objects.filter(memberships__pool=pool).order_by("pk")[0],
+    }
+
+
+def _webhook_of(server: Server) -> Webhook:
+    return webhooks.create_webhook(server=server, name="Alerts", url="https://hooks.example/", actor=SYSTEM)
+
+
+def enlarge(*, now: datetime.datetime, size: Size = LARGE, kept: Mapping[type[Model], int] | None = None) -> None:
+    """Fill the platform up to the size; `kept` is what `counted` gave of the first one."""
     own = own_records()
     if not Job.objects.exists():
         _first_rows(own, now)
+    _grow(Rows(own, all_own=size is FULL, kept=kept), size, now)
+    if size is FULL:
+        _grow(Rows(steady_records(), all_own=True, least=2 * PAGE), STEADY, now)
+        publishing.publish(actor=SYSTEM, now=now)
+    # As it does by itself after a minute.
+    execute("VACUUM (ANALYZE)")
+
+
+def counted() -> dict[type[Model], int]:
+    """Return how many rows there are of each model that others hang on."""
+    return {
+        model: model._default_manager.count() for model in (Organization, Server, IPPool, IPAddress, Webhook, Channel)
+    }
+
+
+def _grow(rows: Rows, size: Size, now: datetime.datetime) -> None:
     before = {f"{name}_after": _last(model) for name, model in COUNTED.items()}
-    rows, spread = Rows(own, all_own=size is FULL), Rows({}, all_own=False)
-    _tenants(rows, size)
+    spread = Rows({}, all_own=False)
+    _tenants(rows, spread, size)
     _pools(rows, size)
     _servers(rows, size)
     _egress(rows, spread, size)
     _told(rows, size)
     count(now, **before)
-    if size is FULL:
-        publishing.publish(actor=SYSTEM, now=now)
-    # As it does by itself after a minute.
-    execute("VACUUM (ANALYZE)")
 
 
 COUNTED: dict[str, type[Model]] = {"servers": Server, "addresses": VirtualMTA, "domains": SenderDomain}
@@ -164,11 +197,11 @@ def _first_rows(own: dict[type[Model], Model], now: datetime.datetime) -> None:
     )
 
 
-def _tenants(rows: Rows, size: Size) -> None:
+def _tenants(rows: Rows, spread: Rows, size: Size) -> None:
     each, of = size.organizations, {"organization": Organization}
     mine = {"organization_id": "organization.id"}
-    rows.grow(Organization, each, name="'Tenant ' || n", permalink="'tenant-' || n")
-    rows.grow(
+    spread.grow(Organization, each, name="'Tenant ' || n", permalink="'tenant-' || n")
+    spread.grow(
         User, 3 * each, username="'person-' || n", email="'person-' || n || '@tenant.example'", is_superuser="false"
     )
     role = "(ARRAY['owner', 'operator', 'analyst'])[1 + n % 3]"
@@ -261,7 +294,7 @@ def _egress(rows: Rows, spread: Rows, size: Size) -> None:
         routing_rules.create(actor=SYSTEM, name=f"Split {number}", default=default, domain_overrides=[])
     for kind in (ThrottleProgram, WarmUpPlan):
         rows.grow(kind, PAGE, name="'Another ' || n", is_builtin="false")
-    rows.grow(Node, each / 250, name="'mta-' || n")
+    spread.grow(Node, each / 250, name="'mta-' || n")
     rows.one_each(NodeReport, Node, "node_id")
     rows.one_each(NodeAddress, IPAddress, "ip_address_id", {"node": Node}, node_id="node.id")
     listed = f"(n % 200 = 0 OR n <= {PAGE})"

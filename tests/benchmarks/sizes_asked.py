@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from django.apps import apps
+from django.contrib import admin
 from django.db.models import Model
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from core.audit import Actor
 from core.models import User
@@ -26,8 +27,6 @@ from tests.trust.test_tenants import GREENARROW
 
 # Files are no pages: they hold all that a list shows, and are read in batches, so their cost grows with their rows.
 FILES = ("_export", "_usage", "_export_rules", "_zone")
-# Compiles the policies of all nodes to show what publishing would change: minutes, on the larger sizes (docs/scaling.md).
-COMPILING = ("nodes_revision_publish",)
 SYSTEM = Actor.system()
 
 
@@ -44,8 +43,6 @@ class Asked:
     has_goal: bool = True
     # Whether it is asked again while what it sums up is kept.
     is_kept: bool = False
-    # Whether its answer holds all that the caller has, however much that is.
-    is_whole: bool = False
 
     @property
     def is_api(self) -> bool:
@@ -55,23 +52,34 @@ class Asked:
         return f"{self.who}: {self.name}"
 
 
-def pages(who: str, person: User, own: dict[type[Model], Model]) -> list[Asked]:
-    """Return every page of the panel, of the same records whatever else there is by now."""
+def pages(who: str, person: User, own: dict[type[Model], Model], *, is_largest: bool = False) -> list[Asked]:
+    """Return every page of the panel, of the same records whatever else there is by now.
+
+    `is_largest`: these records are the organization's that has a tenth of everything. What a member sees of it is told
+    without a goal, and of the platform's staff only the pages of its records are told, and so.
+    """
     client = Client(SERVER_NAME="localhost")
     client.force_login(person)
+    request = RequestFactory().get("/")
+    request.user = person
 
     def record_of(label: str) -> object:
         model = apps.get_model(label)
-        # The first ones are the demo's.
-        return own.get(model) or model._default_manager.order_by("pk").first()
+        if (found := own.get(model)) is not None:
+            return found
+        # The first ones are the demo's. Of what hangs on a server, that server's.
+        seen = admin.site._registry[model].get_queryset(request).order_by("pk")
+        mine = seen.filter(server=own[Server]) if any(each.name == "server" for each in model._meta.fields) else seen
+        return mine.first() or seen.first() or model._default_manager.order_by("pk").first()
 
     records = {each.name for each in addresses() if each.has_record}
     found = []
     for name, path in looks(record_of).items():
-        if name in COMPILING:
+        if is_largest and person.is_superuser and name not in records:
             continue
-        found.append(Asked(who, name, path, client, is_record=name in records, has_goal=not name.endswith(FILES)))
-        if name == "index":
+        has_goal = not name.endswith(FILES) and not is_largest
+        found.append(Asked(who, name, path, client, is_record=name in records, has_goal=has_goal))
+        if name == "index" and not is_largest:
             found[-1] = replace(found[-1], is_kept=True)
             found.append(Asked(who, f"{name}, summed up anew", path, client, has_goal=False))
     return found
@@ -99,7 +107,10 @@ def greenarrow(person: User, own: dict[type[Model], Model], now: datetime.dateti
 
 
 def postal(who: str, server: Server, *, is_largest: bool) -> Iterator[Asked]:
-    """Yield every read of Postal's dialect with a key of the server: by its own defaults, and with all parameters."""
+    """Yield every read of Postal's dialect with a key of the server: by its own defaults, and with all parameters.
+
+    Of the organization that has a tenth of everything (`is_largest`) it is told without a goal.
+    """
     key = create_credential(server=server, kind="api", name="bench", actor=SYSTEM).key
     client = Client(SERVER_NAME="localhost", headers={"X-Server-API-Key": key})
     uuids: dict[str, str] = {"server": str(server.uuid), "organization": str(server.organization.uuid)}
@@ -121,7 +132,7 @@ def postal(who: str, server: Server, *, is_largest: bool) -> Iterator[Asked]:
             for name, asked in {"": needed, " with all": query}.items():
                 if not any("{" in value for value in asked.values()):
                     told = f"{endpoint.route}{name}"
-                    yield Asked(who, told, f"{path}?{urlencode(asked)}", client, is_whole=is_largest)
+                    yield Asked(who, told, f"{path}?{urlencode(asked)}", client, has_goal=not is_largest)
 
 
 def _seeds(route: str, seeds: list[corpus.Seed]) -> list[corpus.Seed]:
