@@ -30,6 +30,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("keep names of published policies", "nodes.tasks.keep_former_names", crontab(minute=45), 1800),
     ("decide drains", "nodes.tasks.decide_drains", timedelta(seconds=60), 55),
     ("watch a revision on trial", "nodes.tasks.watch_trial", timedelta(seconds=10), 10),
+    ("preview and publish on large platforms", "nodes.tasks.run_publications", timedelta(seconds=30), 30),
     ("replay drafts of revisions", "nodes.tasks.run_replays", timedelta(seconds=30), 30),
     ("make a backup", "config.tasks.make_backup", crontab(minute=20, hour=3), 3600),
     ("make partitions ahead", "stats.tasks.make_partitions", crontab(minute=20, hour=1), 3600),

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,12 +43,16 @@ class NodePreview:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What publishing would do: `number` is the revision's, `nodes` are those that would get another policy."""
+    """What publishing would do: `number` is the revision's, `nodes` are those that would get another policy.
+
+    Where only so many are compared, `more` names the others of these.
+    """
 
     number: int
     based_on: int | None
     nodes: tuple[NodePreview, ...]
     unchanged: tuple[str, ...]
+    more: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -66,6 +70,7 @@ class Preview:
                 for each in self.nodes
             ],
             "unchanged": list(self.unchanged),
+            **({"more": list(self.more)} if self.more else {}),
         }
 
 
@@ -82,38 +87,55 @@ def preview_of_rollback(number: int) -> Preview:
     return preview(rollback_draft(earlier))
 
 
-def preview(draft: Draft) -> Preview:
-    """Compare a draft with the newest revision."""
+def preview(
+    draft: Draft, *, most: int | None = None, on_node: Callable[[int, int], None] = lambda done, total: None
+) -> Preview:
+    """Compare a draft with the newest revision: all nodes that change, or `most` of them by name.
+
+    `on_node` is called after each with how many are done, and of how many.
+    """
     held = {} if draft.based_on is None else policies_in(draft.based_on)
     changed = [pk for pk in draft.policies if pk not in held or held[pk].digest != draft.digests[pk]]
-    stored = texts.load(
-        digest for pk in changed if pk in held for digest in (held[pk].policy, *held[pk].files.values())
-    )
-    nodes = tuple(_of_node(draft.policies[pk], draft.number, held.get(pk), stored) for pk in changed)
-    unchanged = tuple(sorted(draft.policies[pk].node.name for pk in draft.policies if pk not in changed))
-    return Preview(draft.number, None if draft.based_on is None else draft.based_on.number, nodes, unchanged)
+    unchanged = tuple(sorted(draft.policies[pk].node.name for pk in draft.policies.keys() - changed))
+    shown, more = _shown({pk: draft.policies[pk].node.name for pk in changed}, most)
+    stored = texts.load(digest for pk in shown if pk in held for digest in (held[pk].policy, *held[pk].files.values()))
+    nodes = []
+    for pk in shown:
+        nodes.append(_of_node(draft.policies[pk], draft.number, held.get(pk), stored))
+        on_node(len(nodes), len(shown))
+    based_on = None if draft.based_on is None else draft.based_on.number
+    return Preview(draft.number, based_on, tuple(nodes), unchanged, more)
 
 
-def changes_of(revision: Revision) -> Preview:
-    """Return what a published revision changed against the one before it."""
+def _shown(names: Mapping[int, str], most: int | None) -> tuple[list[int], tuple[str, ...]]:
+    """Return the nodes to compare, and the names of the others."""
+    if most is None or len(names) <= most:
+        return list(names), ()
+    ordered = sorted(names, key=lambda pk: names[pk])
+    return ordered[:most], tuple(names[pk] for pk in ordered[most:])
+
+
+def changes_of(revision: Revision, *, most: int | None = None) -> Preview:
+    """Return what a published revision changed against the one before it, on all nodes or `most` of them by name."""
     before = Revision.objects.filter(number__lt=revision.number).order_by("-number").first()
     held = {} if before is None else policies_in(before)
     rows = policies_in(revision)
     changed = [pk for pk, row in rows.items() if pk not in held or held[pk].pk != row.pk]
+    shown, more = _shown({pk: rows[pk].node_name for pk in changed}, most)
     stored = texts.load(
         digest
         for source in (held, rows)
-        for pk in changed
+        for pk in shown
         if pk in source
         for digest in (source[pk].policy, *source[pk].files.values())
     )
     nodes = []
-    for pk in changed:
+    for pk in shown:
         policy = documents.from_json(stored[rows[pk].policy])
         files = {path: stored[digest].decode() for path, digest in rows[pk].files.items()}
         nodes.append(_compared(policy, files, rows[pk].fidelity, held.get(pk), stored))
-    unchanged = tuple(sorted(row.node_name for pk, row in rows.items() if pk not in changed))
-    return Preview(revision.number, None if before is None else before.number, tuple(nodes), unchanged)
+    unchanged = tuple(sorted(row.node_name for pk, row in rows.items() if pk not in set(changed)))
+    return Preview(revision.number, None if before is None else before.number, tuple(nodes), unchanged, more)
 
 
 def _of_node(policy: Policy, number: int, held: NodePolicy | None, stored: Mapping[str, bytes]) -> NodePreview:

@@ -3,7 +3,7 @@
 import datetime
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import orjson
@@ -20,7 +20,7 @@ from nodes.policy import documents
 from nodes.policy.compiled import Compiled
 from nodes.policy.compilers import NoCompiler, compile_for
 from nodes.policy.model import Overlay, Policy
-from nodes.policy.platform import read_platform
+from nodes.policy.platform import is_large, read_platform
 from nodes.policy.read import policy_of
 
 logger = structlog.get_logger(__name__)
@@ -29,7 +29,7 @@ AUTOMATIC = "auto"
 # Without an entry in the audit trail nothing has changed; now and then it is looked at all the same.
 CHECKED_EVERY = datetime.timedelta(minutes=10)
 _ATTEMPTS = 5
-_BUSY = "nodes.publishing"
+_BUSY, _BUSY_FOR = "nodes.publishing", 30
 # After the configuration was read, it is not read again for so many times as long, in whole seconds: each act of a tenant has
 # it read, and of a large platform that takes a second.
 _REST = 3
@@ -73,7 +73,9 @@ class Trial:
 # --- Acts ------------------------------------------------------------------------------------------------------------
 
 
-def publish(*, actor: Actor, now: datetime.datetime, trial: Trial | None = None) -> Revision:
+def publish(
+    *, actor: Actor, now: datetime.datetime, trial: Trial | None = None, on_node: Callable[[], None] = lambda: None
+) -> Revision:
     """Publish the current configuration to all nodes; without differences, return the newest revision.
 
     After a rollback this is what lets automatic publication go on; it ends a trial. With `trial` only some nodes get it
@@ -85,27 +87,37 @@ def publish(*, actor: Actor, now: datetime.datetime, trial: Trial | None = None)
             raise NothingToPublish
         kind = Revision.Kind.PUBLISHED if trial is None else Revision.Kind.CANARY
         try:
-            return _publish(draft, kind=kind, actor=actor, now=now, trial=trial)
+            return _publish(draft, kind=kind, actor=actor, now=now, trial=trial, on_node=on_node)
         except Overtaken:
             continue
     raise Conflict("Another publication is running; try again")
 
 
-def publish_if_changed(*, now: datetime.datetime) -> bool:
+def publish_if_changed(*, now: datetime.datetime, in_request: bool = False) -> bool:
     """Publish changes automatically, if the platform is set to do so; return whether it may have published.
 
-    Cheap where nothing has changed. Does nothing after a rollback, which it would undo, and while another process is at it.
+    Cheap where nothing has changed. Does nothing after a rollback, which it would undo, and while another process is at it;
+    nor `in_request` on a large platform, where it takes minutes: the schedule does it.
     """
     if settings.SLUICE_PUBLISH != AUTOMATIC or is_held() or not _may_have_changed(now):
         return False
-    # A hint, not a lock: of many waiting requests, one reads the platform. It expires if its holder dies.
-    if not cache.add(_BUSY, True, timeout=30):
+    if in_request and is_large():
         return False
-    began = time.monotonic()
+    # A hint, not a lock: of many waiting requests, one reads the platform. It expires if its holder dies.
+    if not cache.add(_BUSY, True, timeout=_BUSY_FOR):
+        return False
+    began = renewed = time.monotonic()
+
+    def on_node() -> None:
+        nonlocal renewed
+        if time.monotonic() > renewed + _BUSY_FOR / 3:
+            renewed = time.monotonic()
+            cache.set(_BUSY, True, timeout=_BUSY_FOR)
+
     try:
-        draft = read_draft()
+        draft = read_draft(on_node=on_node)
         if draft.policies and not _is_rollback(draft.based_on):
-            _publish(draft, kind=Revision.Kind.AUTOMATIC, actor=Actor.system(), now=now)
+            _publish(draft, kind=Revision.Kind.AUTOMATIC, actor=Actor.system(), now=now, on_node=on_node)
     except Overtaken:
         # Its reader saw what this one saw, or more; the next look finds out.
         logger.info("publication_overtaken")
@@ -117,7 +129,9 @@ def publish_if_changed(*, now: datetime.datetime) -> bool:
     return True
 
 
-def roll_back(*, number: int, actor: Actor, now: datetime.datetime) -> Revision:
+def roll_back(
+    *, number: int, actor: Actor, now: datetime.datetime, on_node: Callable[[], None] = lambda: None
+) -> Revision:
     """Publish an earlier revision again, under a new number; raises NotFound, and Conflict for the newest one.
 
     Nodes that it does not know keep their policies. Automatic publication stops until an operator publishes.
@@ -131,7 +145,7 @@ def roll_back(*, number: int, actor: Actor, now: datetime.datetime) -> Revision:
             # It would change nothing but that changes are not published any more.
             raise Conflict(f"The revision {number} is the newest one")
         try:
-            return _publish(draft, kind=Revision.Kind.ROLLBACK, actor=actor, now=now, repeats=number)
+            return _publish(draft, kind=Revision.Kind.ROLLBACK, actor=actor, now=now, repeats=number, on_node=on_node)
         except Overtaken:
             continue
     raise Conflict("Another publication is running; try again")
@@ -145,21 +159,19 @@ def is_held() -> bool:
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def read_draft() -> Draft:
-    """Read the current configuration of all nodes."""
+def read_draft(*, on_node: Callable[[], None] = lambda: None) -> Draft:
+    """Read the current configuration of all nodes; `on_node` is called for each."""
     # Before the configuration: what changes while that is read makes another state, which is looked at again.
     based_on = _newest()
     state, audit_id = changes.state()
     platform = read_platform()
     number = 1 if based_on is None else based_on.number + 1
-    policies = {pk: policy_of(platform, pk, revision=number) for pk in platform.nodes}
-    return Draft(
-        policies,
-        {pk: documents.digest_of(policy) for pk, policy in policies.items()},
-        based_on,
-        state,
-        audit_id,
-    )
+    policies, digests = {}, {}
+    for pk in platform.nodes:
+        on_node()
+        policies[pk] = policy_of(platform, pk, revision=number)
+        digests[pk] = documents.digest_of(policies[pk])
+    return Draft(policies, digests, based_on, state, audit_id)
 
 
 def rollback_draft(earlier: Revision) -> Draft:
@@ -213,6 +225,7 @@ def _publish(
     now: datetime.datetime,
     repeats: int | None = None,
     trial: Trial | None = None,
+    on_node: Callable[[], None] = lambda: None,
 ) -> Revision:
     """Save the draft as a revision for all nodes; without differences, keep the newest one.
 
@@ -221,6 +234,7 @@ def _publish(
     held = {} if draft.based_on is None else policies_in(draft.based_on)
     fresh: dict[int, tuple[Policy, Compiled]] = {}
     for pk, policy in draft.policies.items():
+        on_node()
         if pk not in held or held[pk].digest != draft.digests[pk] or held[pk].kind != policy.node.kind:
             numbered = replace(policy, revision=draft.number)
             try:

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -25,33 +26,48 @@ TURN = datetime.timedelta(seconds=5)
 _CHANGED = "The configuration has changed since the replay was requested; request it again"
 
 
-def latest(draft: Draft, *, now: datetime.datetime) -> Job | None:
-    """Return the newest replay of exactly this draft that is not too old; None: there is none."""
-    of_draft = Job.objects.filter(kind=KIND, parameters__draft=fingerprint(draft), created_at__gte=now - CURRENT_FOR)
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay has to know of a draft: what tells it from others, its number, and how many nodes it changes."""
+
+    draft: str
+    number: int
+    nodes: int
+
+
+def replayed(draft: Draft) -> Replayed:
+    """Return what a replay has to know of this draft."""
+    return Replayed(fingerprint(draft), draft.number, len(changed_nodes(draft)))
+
+
+def latest(draft: str, *, now: datetime.datetime) -> Job | None:
+    """Return the newest replay of exactly the draft with this fingerprint that is not too old; None: there is none."""
+    of_draft = Job.objects.filter(kind=KIND, parameters__draft=draft, created_at__gte=now - CURRENT_FOR)
     return of_draft.order_by("-pk").first()
 
 
-def request_replay(draft: Draft, *, repeats: int | None, user_id: int | None, now: datetime.datetime) -> Job:
+def request_replay(found: Replayed, *, repeats: int | None, user_id: int | None, now: datetime.datetime) -> Job:
     """Return the replay of this draft: one that runs or is done, or a new one. `repeats` is the revision of a rollback.
 
     Raises Conflict where too many have not ended.
     """
-    found = latest(draft, now=now)
-    if found is not None and found.state != Job.State.FAILED:
-        return found
+    last = latest(found.draft, now=now)
+    if last is not None and last.state != Job.State.FAILED:
+        return last
     if Job.objects.filter(kind=KIND, finished_at=None).count() >= MOST_OPEN:
         raise Conflict(f"{MOST_OPEN} replays have not ended yet; try again when one has")
-    parameters = {"draft": fingerprint(draft), "repeats": repeats}
-    total = len(changed_nodes(draft))
-    return jobs.start(
-        kind=KIND, label=f"Replay before r{draft.number}", parameters=parameters, total=total, user_id=user_id
-    )
+    parameters = {"draft": found.draft, "repeats": repeats}
+    label = f"Replay before r{found.number}"
+    return jobs.start(kind=KIND, label=label, parameters=parameters, total=found.nodes, user_id=user_id)
 
 
 def run(job: Job, *, now: Callable[[], datetime.datetime]) -> None:
     """Replay the job's draft node by node, each a step, or until its turn is over; the outcome is `{"replays": […]}`."""
     repeats = job.parameters["repeats"]
-    draft = read_draft() if repeats is None else rollback_draft(Revision.objects.get(number=repeats))
+    if repeats is None:
+        draft = read_draft(on_node=lambda: jobs.heartbeat(job, at=now()))
+    else:
+        draft = rollback_draft(Revision.objects.get(number=repeats))
     if fingerprint(draft) != job.parameters["draft"]:
         jobs.fail(job, at=now(), failure=_CHANGED)
         return

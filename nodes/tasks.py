@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from core import jobs
-from nodes import canary, former_names, healing, publishing, replay_jobs
+from nodes import canary, former_names, healing, publication_jobs, publishing, replay_jobs
 
 # So long a worker does replays before it looks for other tasks.
 LASTS = datetime.timedelta(seconds=20)
@@ -36,6 +36,15 @@ def run_replays() -> None:
     if jobs.take_turns(replay_jobs.KIND, replay_jobs.run, now=timezone.now, lasts=LASTS):
         # Behind the tasks that wait meanwhile.
         run_replays.delay()
+
+
+@shared_task
+def run_publications() -> None:
+    """Make previews and publications that were requested, for a while."""
+    kinds = (publication_jobs.PUBLICATION, publication_jobs.PREVIEW)
+    left = [jobs.take_turns(kind, publication_jobs.run, now=timezone.now, lasts=LASTS) for kind in kinds]
+    if any(left):
+        run_publications.delay()
 
 
 @shared_task

@@ -76,7 +76,7 @@ def _wait(node: Node, known: Wanted, end: float) -> Wanted | None:
         counted = int(now.timestamp()) // SECONDS_OF_COUNTS
         began = time.monotonic()
         if (current.revision_id, state, counted) != seen and began >= rests_until:
-            publish_if_changed(now=now)
+            publish_if_changed(now=now, in_request=True)
             current.refresh_from_db()
             wanted = wanted_by(current, at=now)
             if wanted.etag != known.etag:

@@ -25,7 +25,7 @@ class NodePolicy(NodeView):
         seconds = _seconds(request.query_params.get("wait", ""))
         known = _entity_tags(request.META.get("HTTP_IF_NONE_MATCH", ""))
         try:
-            if publish_if_changed(now=self.now):
+            if publish_if_changed(now=self.now, in_request=True):
                 self.node.refresh_from_db()
             wanted = wanted_by(self.node, at=self.now)
             if known.isdisjoint({wanted.etag, "*"}):

@@ -3,6 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
 
 from ippools.models import (
     DeliveryTarget,
@@ -34,6 +37,8 @@ from throttling.limits import LimitRule
 from throttling.models import Rule, RuleDomain, RuleSet, ThrottleProgram
 
 _PORTION = 10_000
+# Nodes × (addresses, servers and rules) of which a request compiles policies itself: about a second of processor.
+MOST_IN_A_REQUEST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,19 @@ class Platform:
     servers: Mapping[int, ServerRow]
     rules_of_server: Mapping[int, tuple[PoolRule, ...]]
     rules_of_organization: Mapping[int, tuple[PoolRule, ...]]
+
+
+def is_large() -> bool:
+    """Whether compiling all policies takes longer than a request should: 5 short queries, which count no further than that."""
+    left = MOST_IN_A_REQUEST // max(1, Node.objects.count())
+    records: tuple[QuerySet[Any], ...] = (
+        Server.objects.living(), IPAddress.objects.all(), IPPoolRule.objects.all(), RuleDomain.objects.all(),
+    )  # fmt: skip
+    for found in records:
+        left -= found.order_by()[: left + 1].count()
+        if left < 0:
+            return True
+    return False
 
 
 def read_platform() -> Platform:

@@ -1,6 +1,7 @@
 """Revisions: what was published, by whom and on which nodes; publishing and rolling back."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -15,16 +16,18 @@ from django.utils.dateparse import parse_datetime
 from unfold.decorators import action, display
 
 from core.errors import Refused
-from core.models import AuditEntry
-from nodes import preview, publishing, replay_jobs
+from core.models import AuditEntry, Job
+from nodes import preview, publication_jobs, publishing, replay_jobs
 from nodes.models import Node, NodeReport, Revision, RevisionPolicy
-from nodes.tasks import run_replays
+from nodes.policy.platform import is_large
+from nodes.tasks import run_publications, run_replays
 from panel import audit_titles
 from panel.formatting import moment
 from panel.forms import errors
 from panel.pages import trial
 from panel.pages.base import ReadOnlyAdmin
 from panel.record_actions import actor_of
+from panel.viewer import viewer_of
 
 
 @admin.register(Revision)
@@ -124,7 +127,7 @@ class RevisionAdmin(ReadOnlyAdmin):
             "newest": [_in_words(each) for each in record.changes.get("newest", ())],
             "rows": rows,
             "applied_total": sum(row["applied"] == record.number for row in rows),
-            "changed": preview.changes_of(record),
+            "changed": preview.changes_of(record, most=publication_jobs.MOST_SHOWN),
             "again_url": self.url_of(record.pk, "again") if may_publish and record.pk != _newest() else "",
         }
 
@@ -132,14 +135,11 @@ class RevisionAdmin(ReadOnlyAdmin):
         """Preview publishing, then publish."""
         if not self.has_publish_permission(request):
             raise PermissionDenied
-        draft = publishing.read_draft()
-        if "replay" in request.POST:
-            return self._replay(request, draft)
-        form = trial.TrialForm(request.POST if request.method == "POST" else None, draft=draft)
+        form = trial.TrialForm(request.POST if request.method == "POST" else None)
+        if (answer := self._asked_of_worker(request)) is not None:
+            return answer
         if form.is_valid():
-            return self._done(
-                request, lambda: publishing.publish(actor=actor_of(request), now=timezone.now(), trial=form.trial)
-            )
+            return self._publish(request, trial=form.trial)
         notice = "Every node gets the current configuration."
         if publishing.is_held():
             notice += " An earlier revision was published again, so changes are not published automatically until you publish."
@@ -147,7 +147,7 @@ class RevisionAdmin(ReadOnlyAdmin):
             notice += " Changes are published automatically within seconds."
         if (running := trial.running(now=timezone.now())) is not None:
             notice = f"All nodes get the current configuration, which ends the trial of {running['revision']}."
-        return self._page(request, draft, "Publish", notice, form=form if trial.may_begin(draft) else None)
+        return self._page(request, "Publish", notice, form=form if trial.may_begin() else None)
 
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Preview publishing an earlier revision again, then publish it."""
@@ -157,32 +157,60 @@ class RevisionAdmin(ReadOnlyAdmin):
         if record.pk == _newest():
             messages.error(request, f"Not published. The revision {record.number} is the newest one.")
             return HttpResponseRedirect(self.url_of(record.pk))
-        if "replay" in request.POST:
-            return self._replay(request, publishing.rollback_draft(record), repeats=record.number)
+        if (answer := self._asked_of_worker(request, repeats=record)) is not None:
+            return answer
         if request.method == "POST":
-            return self._done(
-                request,
-                lambda: publishing.roll_back(number=record.number, actor=actor_of(request), now=timezone.now()),
-            )
+            return self._publish(request, repeats=record.number)
         notice = (
             f"Every node gets its policy of r{record.number} again, under a new number. The configuration in the panel is kept;"
             " changes are not published automatically until you publish."
         )
-        return self._page(request, publishing.rollback_draft(record), f"Publish r{record.number} again", notice)
+        return self._page(request, f"Publish r{record.number} again", notice, repeats=record)
 
-    def _replay(self, request: HttpRequest, draft: publishing.Draft, *, repeats: int | None = None) -> HttpResponse:
+    def _asked_of_worker(self, request: HttpRequest, *, repeats: Revision | None = None) -> HttpResponse | None:
+        """Request the replay or the preview that was asked for; None: neither was."""
+        number, now = None if repeats is None else repeats.number, timezone.now()
+        if "replay" in request.POST and (found := _replayed(repeats)) is not None:
+            return self._requested(
+                request,
+                lambda: replay_jobs.request_replay(found, repeats=number, user_id=request.user.pk, now=now),
+                run_replays,
+            )
+        if "preview" in request.POST:
+            return self._requested(
+                request,
+                lambda: publication_jobs.request_preview(repeats=number, user=viewer_of(request).user, now=now),
+                run_publications,
+            )
+        return None
+
+    def _requested(self, request: HttpRequest, start: Callable[[], Job], task: Any) -> HttpResponse:
         try:
             with transaction.atomic():
-                replay_jobs.request_replay(draft, repeats=repeats, user_id=request.user.pk, now=timezone.now())
+                start()
                 # Only a reminder: the schedule finds the job all the same.
-                transaction.on_commit(run_replays.delay)
+                transaction.on_commit(task.delay)
         except Refused as refusal:
             messages.error(request, f"Not requested. {errors.sentence(refusal.message)}.")
         return HttpResponseRedirect(request.path)
 
-    def _done(self, request: HttpRequest, publish: Any) -> HttpResponse:
+    def _publish(
+        self, request: HttpRequest, *, repeats: int | None = None, trial: publishing.Trial | None = None
+    ) -> HttpResponse:
+        """Publish; on a large platform, let a worker publish, and show the job."""
+        now = timezone.now()
         try:
-            revision = publish()
+            if is_large():
+                with transaction.atomic():
+                    job = publication_jobs.request_publication(
+                        repeats=repeats, trial=trial, user=viewer_of(request).user
+                    )
+                    transaction.on_commit(run_publications.delay)
+                return HttpResponseRedirect(reverse("admin:core_job_change", args=[job.pk]))
+            if repeats is None:
+                revision = publishing.publish(actor=actor_of(request), now=now, trial=trial)
+            else:
+                revision = publishing.roll_back(number=repeats, actor=actor_of(request), now=now)
         except Refused as refusal:
             messages.error(request, f"Not published. {errors.sentence(refusal.message)}.")
             return HttpResponseRedirect(reverse("admin:nodes_revision_changelist"))
@@ -193,27 +221,78 @@ class RevisionAdmin(ReadOnlyAdmin):
     def _page(
         self,
         request: HttpRequest,
-        draft: publishing.Draft,
         title: str,
         notice: str,
         *,
+        repeats: Revision | None = None,
         form: trial.TrialForm | None = None,
     ) -> HttpResponse:
-        job = replay_jobs.latest(draft, now=timezone.now())
+        shown = self._made_by_worker(repeats) if is_large() else self._made_here(repeats)
         context = {
             **self.admin_site.each_context(request),
+            **shown,
             "title": title,
             "opts": self.opts,
-            "preview": preview.preview(draft),
-            "replay_job": job,
-            "is_replaying": job is not None and job.finished_at is None,
-            "replays": _replays(job),
             "notice": notice,
             "trial_form": form,
             "submit": title,
             "back": reverse("admin:nodes_revision_changelist"),
         }
         return TemplateResponse(request, "panel/revision/publish.html", context)
+
+    def _made_here(self, repeats: Revision | None) -> dict[str, Any]:
+        draft = _draft(repeats)
+        return {"preview": preview.preview(draft), **_replay_of(replay_jobs.fingerprint(draft))}
+
+    def _made_by_worker(self, repeats: Revision | None) -> dict[str, Any]:
+        """Return the newest preview that a worker made, and whether one is being made."""
+        number = None if repeats is None else repeats.number
+        job = publication_jobs.latest_preview(repeats=number, now=timezone.now())
+        publication = publication_jobs.open_publication()
+        return {
+            "is_large": True,
+            "preview_job": job,
+            "is_previewing": job is not None and job.finished_at is None,
+            "preview": None if job is None or not job.outcome else _as_shown(job.outcome["preview"]),
+            "publication_url": "" if publication is None else reverse("admin:core_job_change", args=[publication.pk]),
+            **(_replay_of(job.outcome["replay"]["draft"]) if job is not None and job.outcome else {}),
+        }
+
+
+def _draft(repeats: Revision | None) -> publishing.Draft:
+    return publishing.read_draft() if repeats is None else publishing.rollback_draft(repeats)
+
+
+def _replayed(repeats: Revision | None) -> replay_jobs.Replayed | None:
+    """Return what is to be replayed; on a large platform what the newest preview has compared. None: there is none."""
+    if not is_large():
+        return replay_jobs.replayed(_draft(repeats))
+    number = None if repeats is None else repeats.number
+    job = publication_jobs.latest_preview(repeats=number, now=timezone.now())
+    return None if job is None or not job.outcome else replay_jobs.Replayed(**job.outcome["replay"])
+
+
+def _replay_of(draft: str) -> dict[str, Any]:
+    job = replay_jobs.latest(draft, now=timezone.now())
+    return {
+        "replay_job": job,
+        "is_replaying": job is not None and job.finished_at is None,
+        "replays": _replays(job),
+    }
+
+
+def _as_shown(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored preview with the names of the template."""
+    nodes = [
+        {
+            **each,
+            "kind_name": Node.Kind(each["kind"]).label,
+            "sentences": each["changes"],
+            "new_findings": each["fidelity"],
+        }
+        for each in stored["nodes"]
+    ]
+    return {**stored, "nodes": nodes}
 
 
 def _newest() -> int | None:

@@ -6,8 +6,8 @@ from typing import Any
 from django import forms
 
 from nodes import canary
-from nodes.models import Node, Publication
-from nodes.publishing import Draft, Trial
+from nodes.models import Node, Publication, Revision
+from nodes.publishing import Trial
 from panel.forms.fields import number_input
 
 LONGEST = 30 * 24 * 60
@@ -42,10 +42,10 @@ class TrialForm(forms.Form):
         help_text="If receivers accept so much less of their mail than of the other nodes', all get the revision before again.",
     )
 
-    def __init__(self, *args: Any, draft: Draft, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = sorted((policy.node.name, pk) for pk, policy in draft.policies.items())
-        self.fields["nodes"].choices = [(pk, name) for name, pk in names]  # type: ignore[attr-defined]
+        names = Node.objects.order_by("name").values_list("pk", "name")
+        self.fields["nodes"].choices = list(names)  # type: ignore[attr-defined]
 
     @property
     def trial(self) -> Trial | None:
@@ -58,10 +58,10 @@ class TrialForm(forms.Form):
         return Trial(frozenset(map(int, given["nodes"])), datetime.timedelta(minutes=minutes), margin)
 
 
-def may_begin(draft: Draft) -> bool:
+def may_begin() -> bool:
     """Whether a trial is possible: there is a revision to go back to, and another node to compare with."""
     return (
-        draft.based_on is not None and len(draft.policies) > 1 and not Publication.objects.exclude(canary=None).exists()
+        Revision.objects.exists() and Node.objects.count() > 1 and not Publication.objects.exclude(canary=None).exists()
     )
 
 

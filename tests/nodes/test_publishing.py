@@ -147,7 +147,7 @@ def test_who_is_overtaken_looks_again(site, monkeypatch):
     lower(site, 6_000)
     drafts = []
 
-    def draft():
+    def draft(**given):
         drafts.append(read_draft())
         if len(drafts) == 1:
             # Another process publishes what this one has just read, and more.
@@ -229,7 +229,7 @@ def test_a_configuration_that_takes_long_to_read_is_not_read_without_a_pause(sit
     publish(actor=ANN, now=NOW)
     clock, reads = [0.0], []
 
-    def read():
+    def read(*, on_node):
         reads.append(clock[0])
         clock[0] += 2.5
         return read_draft()

@@ -16,7 +16,7 @@ from nodes.counted_replay import CountedReplay, replay_counts
 from nodes.policy.rehearsal import Delay, delay_of, rehearse, sentences, waiting
 from nodes.publishing import publish, read_draft
 from nodes.replay import changed_nodes, replay
-from nodes.replay_jobs import CURRENT_FOR, KIND, latest, request_replay
+from nodes.replay_jobs import CURRENT_FOR, KIND, fingerprint, latest, replayed, request_replay
 from nodes.tasks import run_replays
 from stats.counts import buckets
 from stats.counts.buckets import Grain
@@ -125,14 +125,14 @@ def test_as_a_job_it_goes_on_where_it_was_and_knows_its_draft(site, acme):
     for address in (site.first, site.second):
         ip_addresses.update(address.pk, {"default": {"max_messages_per_hour": 9}}, actor=ANN)
     draft = read_draft()
-    job = request_replay(draft, repeats=None, user_id=None, now=NOW)
-    assert request_replay(draft, repeats=None, user_id=None, now=NOW) == job
+    job = request_replay(replayed(draft), repeats=None, user_id=None, now=NOW)
+    assert request_replay(replayed(draft), repeats=None, user_id=None, now=NOW) == job
     run_replays()
     job.refresh_from_db()
     expected = {"replays": [each.document() for each in replay(draft, now=timezone.now())]}
     assert (job.state, job.outcome, job.progress_done) == ("done", expected, len(changed_nodes(draft)))
-    assert latest(draft, now=NOW) == job
-    assert latest(draft, now=timezone.now() + 2 * CURRENT_FOR) is None
+    assert latest(fingerprint(draft), now=NOW) == job
+    assert latest(fingerprint(draft), now=timezone.now() + 2 * CURRENT_FOR) is None
     # A node's step that was done is not done again.
     again = jobs.start(kind=KIND, label="Again", parameters=job.parameters, total=len(changed_nodes(draft)))
     Job.objects.filter(pk=again.pk).update(cursor=[{"node": "kept"}])
@@ -146,7 +146,7 @@ def test_as_a_job_it_goes_on_where_it_was_and_knows_its_draft(site, acme):
     assert (late.state, late.failure) == (
         "failed", "The configuration has changed since the replay was requested; request it again",
     )  # fmt: skip
-    assert latest(read_draft(), now=NOW) is None
+    assert latest(fingerprint(read_draft()), now=NOW) is None
 
 
 def table(*rules: LimitRule, per_hour: int = 0) -> LimitTable:
@@ -207,7 +207,7 @@ def test_one_worker_replays_and_lets_others_have_their_turn(site, acme, monkeypa
         ip_addresses.update(address.pk, {"default": {"max_messages_per_hour": 9}}, actor=ANN)
     draft = read_draft()
     assert len(changed_nodes(draft)) == 2
-    job = request_replay(draft, repeats=None, user_id=1, now=NOW)
+    job = request_replay(replayed(draft), repeats=None, user_id=1, now=NOW)
     theirs = jobs.start(kind=KIND, label="Another's", parameters=job.parameters, total=2, user_id=2)
     # A worker is at one: another has nothing to do here.
     held = jobs.claim(theirs.pk, at=timezone.now())
@@ -231,4 +231,4 @@ def test_replays_that_have_not_ended_are_few(site, acme):
     for number in range(replay_jobs.MOST_OPEN):
         jobs.start(kind=KIND, label="Of another draft", parameters={"draft": str(number), "repeats": None})
     with pytest.raises(Conflict, match="10 replays have not ended yet"):
-        request_replay(read_draft(), repeats=None, user_id=None, now=NOW)
+        request_replay(replayed(read_draft()), repeats=None, user_id=None, now=NOW)
