@@ -21,6 +21,8 @@ _IGNORABLE = (
 _IGNORABLES = re.compile(f"[{_IGNORABLE}]+")
 # Shown as a blank everywhere, though it is a symbol for Unicode (a Braille cell without dots).
 BRAILLE_BLANK = "\u2800"
+# A page shows them as one.
+_BLANKS = re.compile(" {2,}")
 
 PERMALINK_LENGTH = 63
 
@@ -29,8 +31,12 @@ def fold(text: str) -> str:
     """Return the form in which names that look equal are equal: NFKC_Casefold (Unicode 3.13).
 
     Characters that are not shown (zero-width spaces, byte order marks, soft hyphens) do not count, nor do blanks that only they
-    separate from the name's beginning or end, nor blanks of Braille there.
+    separate from the name's beginning or end, nor blanks of Braille there. Several blanks are one.
     """
+    return _BLANKS.sub(" ", _folded(text))
+
+
+def _folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

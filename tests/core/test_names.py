@@ -49,6 +49,9 @@ from tests.factories import OrganizationFactory, ServerFactory, UserFactory
         ("Mailer \ufe0f", "Mailer"),
         ("Mailer\u2800", "Mailer"),  # a blank, which is a symbol
         ("\u2800 Main\u2800pool", "Main pool"),
+        ("Main  pool", "Main pool"),  # a page shows several blanks as one
+        ("Main\u00a0 pool", "Main pool"),
+        ("É\u2003 \u2800x", "é x"),
         ("\u2060 Mailer", "mailer"),
         ("e\u200d\u0301clair", "éclair"),  # what composes once the joiner is gone
         ("❤\ufe0f", "❤"),
