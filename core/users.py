@@ -115,12 +115,14 @@ def change_user(
 
 
 def is_last_superuser(user: User) -> bool:
-    """Whether nobody else can do everything in the panel; stays true until the transaction ends, in which it must be called."""
-    if not all(getattr(user, name) for name in _EVERYTHING):
+    """Whether nobody else can do everything; stays true until the transaction ends, in which it must be called."""
+    # Of accounts of the API alone, one that is like them is enough.
+    wanted = [name for name in _EVERYTHING if user.is_staff or name != "is_staff"]
+    if not all(getattr(user, name) for name in wanted):
         return False
     # Of several who lose it at once, each counts on those alone whom the one before it has left.
     advisory("core.users.superusers")
-    others = User.objects.filter(**dict.fromkeys(_EVERYTHING, True)).exclude(pk=user.pk)
+    others = User.objects.filter(**dict.fromkeys(wanted, True)).exclude(pk=user.pk)
     return not others.exists()
 
 
