@@ -1,17 +1,20 @@
 """Backup and restore: the whole database, or both of them, in one file, which both PostgreSQL and SQLite can load.
 
 The file is gzipped lines of JSON: a head with the migrations of the schema, for each table a line with its name and columns and
-one line per row, and a tail with the number of rows, without which a file counts as truncated. Secrets stay encrypted, so using
-a restored database needs the same SLUICE_ENCRYPTION_KEYS. Sessions are not included, because they give access; users sign in
-again.
+one line per row (bytes in base64), and a tail with the number of rows, without which a file counts as truncated. Secrets stay
+encrypted, so using a restored database needs the same SLUICE_ENCRYPTION_KEYS. Sessions are not included, because they give
+access; users sign in again.
 
 Where the statistics have a database of their own there are two snapshots, that of the configuration first. So it is never ahead
 of the events, and what it lacks of them is in the outbox (`manage.py reconcile_stats`).
 """
 
+import base64
 import datetime
+import decimal
 import gzip
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import batched
@@ -21,8 +24,9 @@ from typing import Any
 import orjson
 from django.apps import apps
 from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
 from django.core.management.color import no_style
-from django.db import connections, models, router, transaction
+from django.db import DataError, IntegrityError, connections, models, router, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.sql import InsertQuery
 from django.utils import timezone
@@ -50,6 +54,18 @@ FILLED_BY_MIGRATIONS = frozenset(
 )
 
 Table = type[models.Model]
+# What a line that no backup has ends in, where it is read or where the database takes it.
+_OF_DAMAGE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    ValidationError,
+    IntegrityError,
+    DataError,
+)
+_MOST_REASON = 300
 # The database, or both: that of the configuration first.
 _ALIASES = tuple(dict.fromkeys((CONFIGURATION, ALIAS)))
 
@@ -93,8 +109,17 @@ def restore_backup(path: Path) -> int:
     """Restore the file into a migrated, empty database, all or nothing; return the number of rows.
 
     Raises BackupRefused where the database holds anything, where its migrations are others than the file's, and where the
-    file is none of ours or was cut off.
+    file is none of ours, was cut off or is damaged.
     """
+    try:
+        return _restored(path)
+    except _OF_DAMAGE as problem:
+        # A disk or a copy changes what it likes: a name, a number, the shape of a line.
+        reason = f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:_MOST_REASON]
+        raise BackupRefused(f"{path} is damaged: a line of it is none that `backup` writes ({reason})") from problem
+
+
+def _restored(path: Path) -> int:
     rows = 0
     with ExitStack() as stack:
         for alias in _ALIASES:
@@ -174,7 +199,16 @@ def _lines(now: datetime.datetime) -> Iterator[tuple[bytes, int]]:
 
 
 def _line(value: Any) -> bytes:
-    return orjson.dumps(value, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(value, default=_as_json, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _as_json(value: Any) -> str:
+    """Return a value that JSON does not have as the text that its field reads; of others a backup must not hold a guess."""
+    if isinstance(value, bytes | memoryview):
+        return base64.b64encode(value).decode()
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    raise TypeError(f"a backup cannot hold a {type(value).__name__}")
 
 
 def _parsed(path: Path) -> Iterator[Any]:
@@ -184,7 +218,7 @@ def _parsed(path: Path) -> Iterator[Any]:
                 yield orjson.loads(line)
     except FileNotFoundError:
         raise BackupRefused(f"The file {path} does not exist") from None
-    except (gzip.BadGzipFile, EOFError, orjson.JSONDecodeError, OSError):
+    except (gzip.BadGzipFile, zlib.error, EOFError, orjson.JSONDecodeError, OSError):
         raise BackupRefused(f"{path} is not a backup of Sluice, or was cut off") from None
 
 
