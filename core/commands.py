@@ -1,5 +1,6 @@
 """Base class of the operators' commands: `--json`, and a refusal as one sentence on stderr."""
 
+import errno
 import json
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser
@@ -7,18 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 
 from core.audit import Actor
 from core.errors import Refused
 from core.texts import sentence
 
+# A disk that is full, beyond its quota, or may only be read.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+# PostgreSQL's code for a table that is not there.
+_NO_TABLE = "42P01"
 
-class PlainCommand(BaseCommand):
-    """A command of ours, without Django's system checks: they load both APIs and all pages of the panel, which takes longer
-    than the rest of a command's start. `manage.py check` and `migrate` run them.
-    """
 
-    requires_system_checks = []
+class WordedCommand(BaseCommand):
+    """A command that ends in a sentence where an operator has to act, not in a traceback."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command; an argument that is not UTF-8 is refused where text is needed, be it only to look it up."""
@@ -29,6 +32,28 @@ class PlainCommand(BaseCommand):
             if problem.reason != "surrogates not allowed":
                 raise
             raise CommandError("An argument has bytes that are not UTF-8.") from None
+        except (OperationalError, InterfaceError) as problem:
+            raise CommandError(f"The database cannot do it now: {_in_one_line(problem)}.") from problem
+        except ProgrammingError as problem:
+            if getattr(problem.__cause__, "sqlstate", None) != _NO_TABLE:
+                raise
+            raise CommandError("The database lacks tables: run `migrate` first.") from problem
+        except OSError as problem:
+            if problem.errno not in _NO_ROOM:
+                raise
+            raise CommandError(f"A file cannot be written: {_in_one_line(problem)}.") from problem
+
+
+def _in_one_line(problem: Exception) -> str:
+    return " ".join(str(problem).split()).rstrip(".")
+
+
+class PlainCommand(WordedCommand):
+    """A command of ours, without Django's system checks: they load both APIs and all pages of the panel, which takes longer
+    than the rest of a command's start. `manage.py check` and `migrate` run them.
+    """
+
+    requires_system_checks = []
 
 
 class ActCommand(PlainCommand, ABC):

@@ -9,6 +9,7 @@ from pkgutil import iter_modules
 import pytest
 from django.apps import apps
 from django.core.checks import registry
+from django.core.management import BaseCommand
 
 from core.commands import PlainCommand
 from panel.apps import check_pages
@@ -42,13 +43,17 @@ def test_a_command_loads_no_client_of_redis() -> None:
     assert done.stdout.split() == ["False"]
 
 
-def test_no_command_of_ours_runs_the_checks() -> None:
-    ours = {
+def commands_of_ours() -> dict[str, type[BaseCommand]]:
+    return {
         name: import_module(f"{app.name}.management.commands.{name}").Command
         for app in apps.get_app_configs()
         if (ROOT / app.name / "management" / "commands").is_dir()
         for _, name, _ in iter_modules([str(ROOT / app.name / "management" / "commands")])
     }
+
+
+def test_no_command_of_ours_runs_the_checks() -> None:
+    ours = commands_of_ours()
     assert len(ours) > 20
     assert {name for name, command in ours.items() if not issubclass(command, PlainCommand)} == OF_OTHERS.keys()
     assert {tuple(command.requires_system_checks) for name, command in ours.items() if name not in OF_OTHERS} == {()}

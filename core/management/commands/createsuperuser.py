@@ -7,11 +7,12 @@ from django.contrib.auth.management.commands import createsuperuser
 from django.core.management import CommandError, CommandParser
 
 from core.audit import Actor, record
+from core.commands import WordedCommand
 from core.models import User
 from core.users import document
 
 
-class Command(createsuperuser.Command):
+class Command(WordedCommand, createsuperuser.Command):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
