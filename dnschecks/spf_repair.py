@@ -3,7 +3,9 @@
 Nothing that they say is lost, and their end (`-all`) becomes no weaker; faults of their writing are put right.
 """
 
+import bisect
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -47,9 +49,12 @@ def _lacking(terms: Sequence[str], present: Sequence[str]) -> list[str]:
     # Of what some addresses are taken out, others may be too.
     has_exceptions = any(term[0] in "-~?" for term in present)
     networks = [found for term in passing if not has_exceptions and (found := _network(term)) is not None]
+    around = {version: _Spans(each for each in networks if each.version == version) for version in (4, 6)}
     own_networks = [(term, _network(term.casefold())) for term in terms]
     return [
-        term for term, own in own_networks if term.casefold() not in passing and not (own and _is_within(own, networks))
+        term
+        for term, own in own_networks
+        if term.casefold() not in passing and not (own and around[own.version].has(own))
     ]
 
 
@@ -63,13 +68,19 @@ def _network(term: str) -> Network | None:
         return None
 
 
-def _is_within(network: Network, others: Iterable[Network]) -> bool:
-    return any(
-        each.version == network.version
-        and each.network_address <= network.network_address  # type: ignore[operator]
-        and network.broadcast_address <= each.broadcast_address  # type: ignore[operator]
-        for each in others
-    )
+class _Spans:
+    """Networks of one version, in which others are found without comparing with each: there may be thousands of both."""
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        spans = sorted((int(each.network_address), int(each.broadcast_address)) for each in networks)
+        self._starts = [start for start, _ in spans]
+        # The last address of those that begin no later.
+        self._ends = list(itertools.accumulate((end for _, end in spans), max))
+
+    def has(self, network: Network) -> bool:
+        """Whether a network is within one of these."""
+        before = bisect.bisect_right(self._starts, int(network.network_address))
+        return before > 0 and self._ends[before - 1] >= int(network.broadcast_address)
 
 
 def _merged(found: Sequence[Sequence[str]]) -> list[str]:
