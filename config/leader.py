@@ -1,7 +1,8 @@
 """One of several beats is the leader: the one that holds a lock which ends with its process.
 
 Production: a session's advisory lock of PostgreSQL, on a connection of its own. The server releases it when the connection
-closes, so at once where the process was killed, and within 20 seconds where its machine is away. A pooler before PostgreSQL
+closes, so at once where the process was killed, and within 20 seconds where its machine is away. It ends a session that asks
+nothing for `SILENT` seconds: the kernel of a frozen process goes on answering for it. A pooler before PostgreSQL
 must give the connection a session of its own (pgbouncer: `pool_mode = session`). Embedded: a lock on a file.
 """
 
@@ -17,6 +18,9 @@ from config.production import AWAY
 from core.locks import number_of
 
 logger = structlog.get_logger(__name__)
+
+# Seconds within which a leader asks whether it still is, and after which one that did not is none.
+ASKED_EVERY, SILENT = 5, 20
 
 
 class Lock(Protocol):
@@ -104,7 +108,7 @@ class DatabaseLock:
             ("tcp_keepalives_interval", 5),
             ("tcp_keepalives_count", 2),
             ("tcp_user_timeout", AWAY * 1000),
-            ("idle_session_timeout", 0),
+            ("idle_session_timeout", SILENT * 1000),
         ):
             session.execute("SELECT set_config(%s, %s, false)", [name, str(value)])
         return session

@@ -17,7 +17,7 @@ from celery.beat import ScheduleEntry, Scheduler
 from django.conf import settings
 
 from config.last_runs import InFile, InRedis, LastRuns
-from config.leader import DatabaseLock, FileLock, Lock
+from config.leader import ASKED_EVERY, DatabaseLock, FileLock, Lock
 
 logger = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class Schedule(Scheduler):
             logger.warning("clock_was_set", seconds=round(apart - self._clocks_apart))
             self.forget_the_future()
         self._clocks_apart = apart
-        return super().tick(*args, **kwargs)
+        return min(super().tick(*args, **kwargs), ASKED_EVERY)
 
     def take_over(self) -> bool:
         """Become the leader, if there is none, and go on where the last one stopped."""

@@ -1,8 +1,9 @@
-"""Several beats: one leads; when it is killed another goes on, and no message is sent twice."""
+"""Several beats: one leads; when it is killed or frozen another goes on, and no message is sent twice."""
 
 import datetime
 import itertools
 import json
+import signal
 
 import pytest
 
@@ -70,6 +71,31 @@ def test_a_leader_that_loses_its_session_leaves_the_lead_or_takes_it_again(insta
         process.terminate()
         process.wait(30)
     assert leaders(installation) == []
+
+
+def test_a_leader_that_is_frozen_leads_no_longer(installation: Installation) -> None:
+    """Its kernel goes on answering the database for it: nothing was sent until it went on."""
+    with installation.valkey() as client:
+        client.delete("celery")
+    beats = {"frozen": installation.start_beat("frozen")}
+    wait_until(lambda: "beat_leads" in installation.log_of("frozen"), seconds=60, what="one leads")
+    beats["awake"] = installation.start_beat("awake")
+    wait_until(lambda: "beat_stands_by" in installation.log_of("awake"), seconds=60, what="the other stands by")
+    before = len(sent(installation))
+    beats["frozen"].send_signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: "beat_leads" in installation.log_of("awake"), seconds=60, what="the other leads")
+        wait_until(lambda: len(sent(installation)) >= before + 3, seconds=60, what="the other sends")
+    finally:
+        beats["frozen"].send_signal(signal.SIGCONT)
+    wait_until(lambda: "beat_stands_by" in installation.log_of("frozen"), seconds=60, what="the first stands by")
+    gaps = [later - earlier for earlier, later in itertools.pairwise(sent(installation))]
+    assert max(gaps) < LONGEST_GAP + LASTS, gaps
+    assert min(gaps) > TWICE, gaps
+    for process in beats.values():
+        assert process.poll() is None
+        process.terminate()
+        process.wait(30)
 
 
 def leaders(installation: Installation) -> list[int]:
