@@ -1,7 +1,6 @@
 """Splits bytes into records: lines, three shapes of JSON, CSV with a header; compressed data is detected."""
 
 import bz2
-import codecs
 import csv
 import gzip
 import io
@@ -15,6 +14,7 @@ import orjson
 
 from stats.intake import damaged_json
 from stats.intake.sources.base import Refused, TooLarge
+from stats.intake.sources.recoding import recoded
 
 if sys.version_info >= (3, 14):
     from compression import zstd as zstd
@@ -79,34 +79,6 @@ class _Limited(io.RawIOBase):
                 raise TooLarge
         buffer[: len(part)] = part
         return len(part)
-
-
-class _Recoded(io.RawIOBase):
-    """A stream of UTF-16, with its byte order mark, as UTF-8."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._decode = codecs.getincrementaldecoder("utf-16")("replace").decode
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        is_end = False
-        while not self._rest and not is_end:
-            part = self._stream.read(_CHUNK)
-            is_end = not part
-            self._rest = self._decode(part, is_end).encode()
-        part, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(part)] = part
-        return len(part)
-
-
-def recoded(stream: IO[bytes]) -> IO[bytes] | None:
-    """Return the stream as UTF-8 if it is UTF-16, as PowerShell writes what other programs print; else None."""
-    is_wide = cast(io.BufferedReader, stream).peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    return cast(IO[bytes], io.BufferedReader(_Recoded(stream))) if is_wide else None
 
 
 class _Lines(io.RawIOBase):
