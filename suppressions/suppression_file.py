@@ -24,7 +24,9 @@ from suppressions.models import Reason, Suppression, SuppressionList
 COLUMNS = ("organization", "server", "address", "expires_at")
 # What a file may have beside them and what it says of the row: that of PowerMTA's accounting files, of event logs, of contacts.
 STATES = ("type", "status", "event", "code", "dsnaction")
-READ = (*COLUMNS, *STATES)
+# Mailgun's, of what somebody has unsubscribed from. Beside a state they are those of a contact.
+TAGS = "tags"
+READ = (*COLUMNS, *STATES, TAGS)
 EXPORTED = (
     "organization", "server", "address", "masked_address", "reason", "event", "suppressed_by", "suppressed_at", "expires_at",
 )  # fmt: skip
@@ -41,7 +43,7 @@ PASSED_OVER = (
     *(name for name in EXPORTED if name not in READ),
     "added", "added at", "bounced at", "created", "created at", "created on", "date", "date added", "description",
     "error", "id", "ip", "last update time", "list", "message id", "notes", "origin", "source", "stream",
-    "subject", "suppression reason", "suppressed on", "tag", "tags", "timestamp", "updated", "updated at",
+    "subject", "suppression reason", "suppressed on", "tag", "timestamp", "updated", "updated at",
     # Of PowerMTA's accounting files.
     "time logged", "time queued", "orig", "orcpt", "dsn status", "dsn diag", "dsn mta", "bounce cat", "src type",
     "src mta", "dlv type", "dlv source ip", "dlv destination ip", "dlv esmtp available", "dlv size", "vmta", "vmta pool",
@@ -61,6 +63,9 @@ SUPPRESSED = frozenset(
 )  # fmt: skip
 # SparkPost's words for the kind of mail that it sends no more of to an address.
 PARTIAL = frozenset(("transactional", "nontransactional"))
+# Tags as a list or as text; this one is for all messages.
+_TAG = re.compile(r"[^\[\]\"',;|\s]+")
+_EVERY_TAG = "*"
 # A reply of SMTP that is final, or its enhanced code (RFC 3463); SendGrid's and Mailgun's lists have them.
 _FINAL = re.compile(r"5\d\d|5\.\d{1,3}\.\d{1,3}", re.ASCII)
 MOST_ROWS = 20_000
@@ -164,7 +169,10 @@ class _Reader:
         for column in STATES:
             # Exported here, the event is the id of the one that suppressed the address, in the words of its source.
             if not (exported and column == "event") and not _is_suppressed(column, row.code(column)):
-                raise _BadCell(column, _not_suppressed(row.code(column)))
+                raise _BadCell(column, _not_suppressed(column, row.code(column)))
+        tags = row.code(TAGS)
+        if tags and _EVERY_TAG not in _TAG.findall(tags) and not any(map(row.code, STATES)):
+            raise _BadCell(TAGS, _not_suppressed(TAGS, tags))
         if not row.code("address") and row.text("masked_address"):
             raise _BadCell("address", "is required, and this organization's addresses are not kept")
         address = exported or self._address(row.code("address"))
@@ -210,8 +218,8 @@ def _is_suppressed(column: str, text: str) -> bool:
     return (column == "type" and text.lower() in BOUNCES) or (column == "dsnaction" and text == "failed")
 
 
-def _not_suppressed(text: str) -> str:
-    if plain(text) in PARTIAL:
+def _not_suppressed(column: str, text: str) -> str:
+    if column == TAGS or plain(text) in PARTIAL:
         return (
             f"is “{text[:40]}”: the address is suppressed for that kind of mail alone, and here it would be for all mail. Leave"
             " out the row, or empty the cell to suppress the address all the same"

@@ -83,6 +83,11 @@ def refusals(acme, text):
             "line 3.type is “d”, which does not say that the address is suppressed: leave out the row, or empty the cell",
         ),
         (
+            'address,tags,created_at\nann@x.example,"[""promo""]",x\n',
+            'line 2.tags is “["promo"]”: the address is suppressed for that kind of mail alone, and here it would be',
+        ),
+        ("address,tags\nann@x.example,promo\n", "line 2.tags is “promo”: the address is suppressed for that kind of"),
+        (
             "recipient,type,source\nann@x.example,non_transactional,Unsubscribe Link\n",
             "line 2.type is “non_transactional”: the address is suppressed for that kind of mail alone, and here it would be",
         ),
