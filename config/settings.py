@@ -34,6 +34,7 @@ if not IS_PRODUCTION:
 
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=[] if IS_PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+CSRF_FAILURE_VIEW = "panel.error_pages.csrf_failure"
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,23 @@ WORDS = {
         "The database of the statistics does not answer. All else works; events are refused, so that they are sent again.",
     ),
 }
+# A form with another token than the browser has by now: it signed in or out since, or takes no cookies of this site.
+OUTDATED = (
+    "Not saved",
+    (
+        "You signed in or out after this page was opened, perhaps in another tab, or your browser takes no cookies of this "
+        "site. Go back, keep a copy of what you typed, reload the page, and send it again."
+    ),
+)
+_IS_OUTDATED = "sluice.is_outdated"
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Return the answer to a form whose token is not that of the browser's cookie. Django logs the reason."""
+    request.META[_IS_OUTDATED] = True
+    heading, sentence = OUTDATED
+    text = loader.render_to_string("403_csrf.html", {"heading": heading, "sentence": sentence})
+    return HttpResponse(text, status=HTTPStatus.FORBIDDEN)
 
 
 class PanelErrorPages:
@@ -54,7 +71,7 @@ class PanelErrorPages:
     def _panel_page(self, request: HttpRequest, status: int) -> HttpResponse | None:
         if not admin.site.has_permission(request):
             return None
-        heading, sentence = WORDS[status]
+        heading, sentence = OUTDATED if _IS_OUTDATED in request.META else WORDS[status]
         if status == HTTPStatus.INTERNAL_SERVER_ERROR and request.method == "POST":
             sentence += " Your change was not saved."
         context = {

@@ -9,6 +9,7 @@ from functools import update_wrapper
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME, login
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -34,6 +35,11 @@ from core.lockout import LockedOut, Secret
 from core.models import User
 from panel.site_mixin import SiteMixin
 from servers.required_factors import Standing, standing_of
+
+# Of a form whose session ended while it was filled in.
+NOT_SAVED = (
+    "You were no longer signed in, so what you sent was not saved. Sign in, and send it again from the page before."
+)
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Who gave the right password has so long to give the code.
@@ -139,6 +145,8 @@ class SignIn(SiteMixin):
         usual = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.method == "POST" and view != self.logout and not request.user.is_authenticated:
+                messages.warning(request, NOT_SAVED)
             if not self.must_set_up(request):
                 return usual(request, *args, **kwargs)
             if view in (self.second_factor, self.logout, self.leave_organization):

@@ -52,3 +52,27 @@ def test_where_the_frame_fails_the_bare_page_is_there(acme, platform, monkeypatc
     monkeypatch.setattr(error_pages.admin.site, "each_context", lambda request: 1 / 0)
     response = sign_in(acme.owner).get("/admin/nothing/at/all/")
     assert (response.status_code, b"There is no page at this address." in response.content) == (404, True)
+
+
+def test_a_form_of_before_a_sign_in_says_that_nothing_was_saved(acme, platform):
+    person = sign_in(acme.owner)
+    person.handler.enforce_csrf_checks = True
+    address = reverse("admin:servers_server_change", args=[acme.server.pk])
+    for client, framed in ((person, True), (Client(enforce_csrf_checks=True), False)):
+        response = client.post(address, {"name": "Typed for long", "csrfmiddlewaretoken": "a" * 64})
+        assert (response.status_code, is_framed(response)) == (403, framed)
+        text = " ".join(response.content.decode().split())
+        assert "You signed in or out after this page was opened" in text
+        assert "Not saved" in text
+
+
+def test_a_form_that_is_sent_after_the_session_ended_says_so_at_the_sign_in(acme, platform):
+    client = sign_in(acme.owner)
+    client.session.flush()
+    address = reverse("admin:servers_server_change", args=[acme.server.pk])
+    response = client.post(address, {"name": "Typed for long"}, follow=True)
+    assert response.redirect_chain == [(f"{reverse('admin:login')}?next={address}", 302)]
+    assert "so what you sent was not saved" in response.content.decode()
+    # Who only looks, or signs out, has sent nothing.
+    for answer in (Client().get(address, follow=True), Client().post(reverse("admin:logout"), follow=True)):
+        assert "was not saved" not in answer.content.decode()

@@ -121,6 +121,9 @@ document.addEventListener("submit", (event) => {
     return;
   }
   form.dataset.sent = "1";
+  // Who signed in again meanwhile, in another tab or on the way back here, has another token than the page was opened with.
+  const own = document.cookie.match(/(?:^|; )sluice_csrf=([^;]+)/), token = form.elements.csrfmiddlewaretoken;
+  if (own && token) token.value = own[1];
   setTimeout(() => { if (event.defaultPrevented && !form.hasAttribute("hx-post")) delete form.dataset.sent; });
   setTimeout(() => { delete form.dataset.sent; }, 10_000);
 }, true);
