@@ -13,7 +13,7 @@ from core.errors import Refused
 from core.texts import counted
 from ippools import ranges
 from ippools.models import IPPool, IPPoolMember, WarmUp
-from ippools.public_addresses import BOUND_AND_PUBLIC, seen
+from ippools.public_addresses import BOUND_AND_PUBLIC, hidden, seen
 from panel import dns_differences
 from panel.formatting import in_short, limits_in_words
 from panel.forms import errors
@@ -119,12 +119,14 @@ def preview_of(
     """Return the effects of adding: names, limits, warm-up, where others are already, and the SPF records that change."""
     template = template or ThrottlingTemplate.objects.get(is_default=True)
     rules = template.rules
+    unseen = [each for ipv4 in addition.made for each in hidden(ipv4, None, None, None)]
     joining = [
         Sending(each, addition.hostnames[ipv4]) for ipv4 in addition.made for each in seen(ipv4, None, None, None)
     ]
     for address in addition.used:
-        bound = (getattr(address, column) for column in BOUND_AND_PUBLIC)
+        bound = [getattr(address, column) for column in BOUND_AND_PUBLIC]
         joining += [Sending(each, address.hostname) for each in seen(*bound)]
+        unseen += hidden(*bound)
     changes = spf_changes.of_joining(pool, joining, servers_of(viewer.user))
     places = _places([*addition.used, *addition.taken], viewer)
     return {
@@ -142,6 +144,8 @@ def preview_of(
         "plan": None if plan_id is None else WarmUpPlan.objects.filter(pk=plan_id).first(),
         # Neither the template nor a plan holds them back.
         "is_unlimited": plan_id is None and rules.max_messages_per_hour == 0,
+        "unseen": unseen[:SHOWN],
+        "unseen_more": max(0, len(unseen) - SHOWN),
         "spf": changes,
         "spf_changes": [shown for each in changes.found if (shown := _shown(each))],
     }

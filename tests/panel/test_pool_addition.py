@@ -12,6 +12,7 @@ from servers.models import Domain
 from servers.pool_rules import create_rule
 from servers.pools import create_platform_pool, grant_pool
 from servers.provisioning import create_server
+from tests.factories import IPAddressFactory
 from tests.panel.conftest import SYSTEM, sign_in
 from throttling.models import ThrottlingTemplate, WarmUpPlan
 
@@ -126,6 +127,14 @@ def test_it_says_which_spf_records_change_and_to_what(acme, globex, platform, ro
     root.post(url(acme.pool), {"addresses": "192.0.2.40", "add": "1", **chosen()})
     assert "ip4:192.0.2.40" in spf_text(expected_of(Domain.objects.get(pk=acme.domain.pk)))
     assert look(root, acme.pool, "10.0.0.10", **chosen()).context["spf_changes"] == []
+
+
+def test_it_says_which_addresses_receivers_do_not_see(platform, root):
+    IPAddressFactory(ipv4="10.0.0.12", public_ipv4="192.0.2.60")
+    IPAddressFactory(ipv4="10.0.0.13")
+    text = words(look(root, platform.pool, "10.0.0.11-13 192.0.2.40", **chosen()))
+    assert "Not visible to receivers 10.0.0.11 , 10.0.0.13 : not public." in text
+    assert "Not visible" not in words(look(root, platform.pool, "192.0.2.40 10.0.0.12", **chosen()))
 
 
 def test_people_see_their_own_domains_and_an_include_changes_none(acme, globex, platform, root, settings):
