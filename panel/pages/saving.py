@@ -52,6 +52,15 @@ class Saving(ModelAdmin):
         context["comes_next"] = NEXT.get(self.opts.label_lower, "") if kwargs.get("add") else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> HttpResponse:
+        """Lead to the list. Django's leads to the dashboard where nobody can change such records."""
+        response = super().response_delete(request, obj_display, obj_id)
+        if self.has_change_permission(request) or not self.has_view_permission(request):
+            return response
+        return HttpResponseRedirect(
+            reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        )
+
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         secrets = request.__dict__.get(_SECRETS)
         if not secrets:

@@ -53,15 +53,21 @@ def test_the_same_form_sent_twice_is_saved_once_and_other_fields_go_beside(acme)
     assert client.post(url, given | {"name": "Other", "send_limit": "50"}).status_code == 302
 
 
+def changelist(page):
+    return reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist")
+
+
 def test_a_deletion_that_is_confirmed_twice_leads_to_the_list(acme, platform, root):
     deleted, unlike = set(), {}
     look = root.get(reverse("admin:index")).wsgi_request
     for page in [each for each in admin.site._registry.values() if each.is_deleted]:
         for record in page.get_queryset(look).order_by("-pk")[:3]:
             confirm = functools.partial(root.post, page.url_of(record.pk, "delete"), {"post": "yes"})
-            if confirm().status_code != 302 or page.get_queryset(look).filter(pk=record.pk).exists():
+            done = confirm()
+            if done.status_code != 302 or page.get_queryset(look).filter(pk=record.pk).exists():
                 continue
             deleted.add(page.opts.label)
+            assert done.url.split("?")[0] == changelist(page), page
             again = confirm(follow=True)
             said = f"This {page.opts.verbose_name} is deleted already."
             if again.status_code != 200 or said not in again.content.decode():
