@@ -89,11 +89,15 @@ def _found(kind: Searched, request: HttpRequest, text: str) -> Iterator[SearchRe
     # The ids first: a rule's domains may name a record more than once.
     ids = page.get_queryset(request).filter(condition).order_by("pk").values("pk").distinct()[:PER_KIND]
     records: QuerySet[Any] = page.get_queryset(request).filter(pk__in=ids)
-    if kind.beside and kind.model._meta.get_field(kind.beside).is_relation:
-        records = records.select_related(kind.beside)
+    label = str
+    if kind.beside and (field := kind.model._meta.get_field(kind.beside)).is_relation:
+        # Organizations have servers of the same name, with domains of the same name.
+        owners: Any = admin.site._registry[field.related_model]
+        label = owners.choice_label
+        records = records.select_related(kind.beside, *(f"{kind.beside}__{each}" for each in owners.choice_related))
     for record in records.order_by("pk"):
         noun = str(kind.model._meta.verbose_name)
-        description = f"{noun} · {getattr(record, kind.beside)}" if kind.beside else noun
+        description = f"{noun} · {label(getattr(record, kind.beside))}" if kind.beside else noun
         yield SearchResult(title=str(record), description=description, link=page.url_of(record.pk), icon=kind.icon)
 
 

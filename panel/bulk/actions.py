@@ -69,7 +69,8 @@ def _look_or_do(found: BulkAct, page: Any, request: HttpRequest, queryset: Any) 
     form = found.form(request.POST if is_confirmed else None) if found.form else None
     if is_confirmed and (form is None or form.is_valid()):
         return _do(found, page, request, allowed, _values_of(form))
-    names = [str(each) for each in found.records.filter(pk__in=allowed[:SHOWN])]
+    shown = found.records.filter(pk__in=allowed[:SHOWN]).select_related(*page.choice_related)
+    names = [page.choice_label(each) for each in shown]
     refused = len(ids) - len(allowed)
     notice = found.notice
     if refused:
@@ -110,7 +111,7 @@ def _values_of(form: forms.Form | None) -> dict[str, Any]:
 def _do(found: BulkAct, page: Any, request: HttpRequest, ids: list[int], values: dict[str, Any]) -> HttpResponse | None:
     if len(ids) > AT_ONCE:
         return _start(found, page, request, ids, values)
-    refusals = apply(found, ids, actor_of(request), values)
+    refusals = apply(found, ids, actor_of(request), values, label=page.choice_label)
     total = len(ids) - len(refusals)
     if total:
         messages.success(request, f"{found.counted(total)} {found.done}.")

@@ -65,13 +65,23 @@ def bulk_act(
     return register
 
 
-def apply(found: BulkAct, ids: list[int], actor: Actor, values: Mapping[str, Any] | None = None) -> list[str]:
-    """Apply the act to each existing record, and return the refusals. `values`: the values of its form."""
+def apply(
+    found: BulkAct,
+    ids: list[int],
+    actor: Actor,
+    values: Mapping[str, Any] | None = None,
+    *,
+    label: Callable[[Any], str] = str,
+) -> list[str]:
+    """Apply the act to each existing record, and return the refusals, each with the record's label.
+
+    `values`: the values of its form.
+    """
     refusals = []
     for record in found.records.filter(pk__in=ids).order_by("pk"):
         try:
             with transaction.atomic():
                 found.do(record, actor, **(values or {}))
         except Refused as refusal:
-            refusals.append(f"{record}: {refusal.message}")
+            refusals.append(f"{label(record)}: {refusal.message}")
     return refusals

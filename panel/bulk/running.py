@@ -66,8 +66,9 @@ def run(job: Job, *, now: Callable[[], Any]) -> None:
         with transaction.atomic():
             # Rights may have been taken away since the job began, or since its last step.
             request = _request_of(job)
-            allowed = [] if request is None else _page_of(found).allowed_ids(request, batch, found.permission)
-            refusals = apply(found, allowed, actor, values)
+            page = _page_of(found)
+            allowed = [] if request is None else page.allowed_ids(request, batch, found.permission)
+            refusals = apply(found, allowed, actor, values, label=page.choice_label)
             refusals += [FORBIDDEN] * (_existing(found, batch) - len(allowed))
             state = {
                 "done": state["done"] + len(batch),

@@ -155,6 +155,9 @@ class PanelAdmin(Saving):
         kwargs.setdefault("form_class", RecordsField)
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
+    # What `choice_label` reads besides the record.
+    choice_related: ClassVar[tuple[str, ...]] = ()
+
     def choice_label(self, record: Any) -> str:
         """Return the record's label in choices."""
         return str(record)

@@ -105,6 +105,11 @@ class CredentialAdmin(ServerChildAdmin):
     actions_detail = ["reveal", "rotate", "hold", "release", "share"]
     shown_once_notice = SHOWN_ONCE
     restorable = ("name", "expires_at", "can_manage_organization")
+    choice_related = ("server__organization",)
+
+    def choice_label(self, record: Credential) -> str:
+        # Every server has keys of the same names, and each organization may have servers of the same name.
+        return f"{record} of {record.server.name} ({record.server.organization.name})"
 
     def has_share_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         """The platform knows whose clients are whose."""

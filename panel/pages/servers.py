@@ -107,6 +107,8 @@ class ServerAdmin(volumes.VolumeColumns, TenantAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("organization", "ip_pool")
 
+    choice_related = ("organization",)
+
     def choice_label(self, record: Server) -> str:
         # Each organization may have a server of the same name.
         return f"{record.name} ({record.organization.name})"

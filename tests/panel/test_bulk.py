@@ -257,7 +257,7 @@ def test_a_job_asks_at_every_step_what_its_starter_may_do(platform, monkeypatch)
     job = jobs.claim(job.pk, at=NOW)
     real = running.apply
 
-    def apply_and_lose_the_right(found, batch, *rest):
+    def apply_and_lose_the_right(found, batch, *rest, **more):
         refusals = real(found, batch, *rest)
         platform.staff.user_permissions.clear()
         return refusals

@@ -1,0 +1,53 @@
+"""Organizations have servers of the same name, with keys and domains of the same name: who sees all can tell them apart."""
+
+import pytest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.urls import reverse
+
+from core.errors import Conflict
+from servers import provisioning
+from servers.credentials import create_credential
+from servers.domains import create_domain
+from servers.models import Credential, Server
+from tests.panel.conftest import NOW, SYSTEM
+
+BOTH = ["Mailer (Acme)", "Mailer (Globex)"]
+
+
+@pytest.fixture
+def twins(acme, globex) -> list[Server]:
+    owners = [each.organization for each in (acme, globex)]
+    made = [provisioning.create_server(organization=each, name="Mailer", actor=SYSTEM).server for each in owners]
+    for server in made:
+        create_credential(server=server, kind="smtp", name="Shop", actor=SYSTEM)
+        create_domain(server=server, name="twins.example", at=NOW, actor=SYSTEM)
+    return made
+
+
+def shown(client, model, action, records):
+    data = {"action": action, ACTION_CHECKBOX_NAME: [each.pk for each in records]}
+    return client.post(reverse(f"admin:servers_{model}_changelist"), data).context["shown"]
+
+
+def test_a_confirmation_of_many_says_whose_they_are(twins, root):
+    assert shown(root, "server", "suspend_servers", twins) == BOTH
+    keys = Credential.objects.filter(name="Shop")
+    assert shown(root, "credential", "hold_credentials", keys) == [f"Shop (SMTP) of {each}" for each in BOTH]
+
+
+def test_so_does_what_could_not_be_done(twins, root, monkeypatch):
+    def refuse(*_, **__):
+        raise Conflict("Not now")
+
+    monkeypatch.setattr(provisioning, "resume_server", refuse)
+    Server.objects.filter(name="Mailer").update(suspended_at=NOW)
+    data = {"action": "resume_servers", ACTION_CHECKBOX_NAME: [each.pk for each in twins], "confirmed": "1"}
+    answer = root.post(reverse("admin:servers_server_changelist"), data, follow=True)
+    assert [str(each) for each in answer.context["messages"]] == [f"{each}: Not now" for each in BOTH]
+
+
+def test_so_does_the_search(twins, root):
+    for text, title, noun in (("twins.example", "twins.example", "domain"), ("Mailer", "Mailer", "server")):
+        found = root.get(reverse("admin:search"), {"s": text}).context["results"]
+        described = [each.description for each in found if each.title == title]
+        assert described == [f"{noun} · {each}" for each in (BOTH if noun == "domain" else ("Acme", "Globex"))]
