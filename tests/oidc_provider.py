@@ -3,6 +3,7 @@ product's library, by `cryptography`, so that both must be right.
 """
 
 import base64
+import contextlib
 import hashlib
 import http.server
 import json
@@ -66,6 +67,8 @@ class Provider:
     refused: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     forge: Any = None
+    # Written after each answer, a piece at a time.
+    more: Any = ()
 
     def __enter__(self) -> Self:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -151,9 +154,13 @@ def _handler(provider: Provider) -> type[http.server.BaseHTTPRequestHandler]:
             body = json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
+            if not provider.more:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+            with contextlib.suppress(OSError):
+                for piece in provider.more:
+                    self.wfile.write(piece)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -8,11 +8,15 @@ from typing import Any
 import structlog
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.django_client import DjangoIntegration, DjangoOAuth2App
+from authlib.integrations.requests_client import OAuth2Session
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from joserfc.errors import JoseError
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from core.errors import Busy
 from core.models import User
@@ -29,6 +33,8 @@ ALGORITHMS = frozenset(
 # Seconds: for an answer of the provider, between its clock and ours, and that its description and keys are kept.
 TIMEOUT, LEEWAY, KEPT_FOR = 5, 60, 600
 LONGEST_SUBJECT, LONGEST_ISSUER, MOST_GROUPS = 255, 500, 1_000
+# Bytes of an answer (a person may be in thousands of groups), and those that are read at a time.
+LONGEST_ANSWER, _PIECE = 1024 * 1024, 64 * 1024
 
 
 class ProviderFault(Exception):
@@ -55,8 +61,37 @@ def _waiting() -> Iterator[None]:
         raise ProviderFault("Too many requests wait for the provider") from None
 
 
+class _Bounded(HTTPAdapter):
+    """Reads so much of an answer at most, and for so long: the time-out of a request is that of each of its reads."""
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        end = time.monotonic() + TIMEOUT
+        response = super().send(request, *args, **kwargs)
+        found = bytearray()
+        try:
+            while piece := response.raw.read1(_PIECE, decode_content=True):
+                found += piece
+                if len(found) > LONGEST_ANSWER or time.monotonic() > end:
+                    raise ProviderFault("The provider's answer is too long, or takes too long")
+        except HTTPError as fault:
+            raise _told(fault) from fault
+        finally:
+            response.close()
+        response._content, response._content_consumed = bytes(found), True
+        return response
+
+
+class _Session(OAuth2Session):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _Bounded())
+
+
 class _Client(DjangoOAuth2App):
     """Authlib's client, which takes the provider's word only for what it must not be asked itself."""
+
+    client_cls = _Session
 
     def load_server_metadata(self) -> Any:
         metadata = super().load_server_metadata()

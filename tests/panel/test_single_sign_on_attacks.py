@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core.models import User
+from panel.sign_in import provider as provider_module
 from panel.sign_in.single_sign_on import LINK_WITHIN
 from tests.oidc_provider import CLIENT_ID, SECRET, Key, document, encoded
 from tests.panel.conftest import PASSWORD
@@ -202,3 +203,22 @@ def test_a_provider_that_never_answers_takes_a_quarter_of_the_threads(acme, prov
     client = Client()
     go(client, provider, groups=["it"], preferred_username="ina")
     assert is_in(client)
+
+
+def test_an_answer_without_end_keeps_neither_memory_nor_a_thread(provider, db, monkeypatch):
+    """The time-out was that of each read, and there was no bound of length."""
+    monkeypatch.setattr(provider_module, "TIMEOUT", 1)
+    written = []
+
+    def blanks(size, pause):
+        for _ in range(10_000):
+            time.sleep(pause)
+            written.append(size)
+            yield b" " * size
+
+    for size, pause in ((64 * 1024, 0), (1, 0.2)):
+        provider.more = blanks(size, pause)
+        began = time.monotonic()
+        assert Client().get(reverse("admin:single_sign_on")).headers["Location"] == LOGIN
+        assert time.monotonic() - began < 5
+    assert sum(written) < 64 * 1024 * 1024
