@@ -32,6 +32,7 @@ _NO_TEXTS = {
     "ip": ("invalid_ip", "ip must be an IP address as text"),
     "domain": ("invalid_domain", "domain must be a domain name"),
 }
+_NO_SERVER = ("unknown_server", "server is left out: it must be the UUID or the SMTP user of a server")
 _NUMBER_OF = kinds.NUMBERS.get
 _NO_SENDER = ("invalid_from", "from is left out: it must be a mailbox address")
 _NO_RECIPIENT = ("invalid_to", "to is left out: it must be a mailbox address")
@@ -278,7 +279,7 @@ def _row(noted: PendingEvent, directory: Directory, reading: Reading) -> Row:
         server = server.at(at)
     if server is None:
         if name is None:
-            raise EventRefused(*_NO_TEXTS["server"])
+            raise EventRefused(*_NO_SERVER)
         raise EventRefused("unknown_server", "The server could not be found")
     address = _address(ip, directory) if ip is not None else 0
     domain, sender, problem, warning = server.senders[sender_key]

@@ -137,7 +137,7 @@ def test_a_domain_that_went_on_to_another_organization_counts_for_each_in_its_ti
     ]
     theirs, nobodys, mine = events[:2], events[2:4], events[4:]
     way = ways(made.token)["header"]
-    unknown = "server must be the UUID or the SMTP user of a server"
+    unknown = "server is left out: it must be the UUID or the SMTP user of a server"
     answer = post(body=lines(mine + nobodys), **way)
     refused = remarks((7, "unknown_server", unknown), (8, "unknown_server", unknown))
     assert answer.json()["data"] == document(7, refused=refused)

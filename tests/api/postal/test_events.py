@@ -301,7 +301,7 @@ def test_a_token_reports_for_any_server(call, acme, globex, token):
     assert call(PATH, sent, key=token) == stored(
         3,
         0,
-        (3, "unknown_server", "server must be the UUID or the SMTP user of a server"),
+        (3, "unknown_server", "server is left out: it must be the UUID or the SMTP user of a server"),
         (4, "unknown_server", "The server could not be found"),
     )
     assert (sent_today(acme), sent_today(globex)) == (1, 2)
