@@ -106,7 +106,7 @@ def address_chart(address_id: int, now: datetime.datetime, *, explores: bool = F
 
 
 def of_subject(only: Mapping[By, Sequence[Any]], now: datetime.datetime, **asked: Any) -> dict[str, Any]:
-    """Return the context of one chart of thirty days of what `only` names, with the rates beside it. At most three queries.
+    """Return the context of one chart of thirty days of what `only` names, with the rates beside it. At most six queries.
 
     Where its counts begin later, the chart does. `asked` are the explorer's filters for the same.
     """

@@ -52,6 +52,11 @@ def obstacles(admin: Any, request: HttpRequest, record: Any) -> Sequence[str | S
         return [f"{errors.sentence(refusal.message)}."]
 
 
+def none(admin: Any, request: HttpRequest, record: Any) -> Sequence[str]:
+    """Return no reason: for records that can always be deleted, with what may be many rows that go with them."""
+    return []
+
+
 def rehearsed[R](request: HttpRequest, records: Iterable[R]) -> Iterable[R]:
     """Return the records of which the page tries first whether they can be deleted.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.dataclasses import SearchResult
@@ -64,6 +65,8 @@ KINDS = (
 )  # fmt: skip
 # Addresses of a larger network are not listed; the address list can be filtered instead.
 MOST_OF_NETWORK = 1024
+# An address, or the beginning of one, is written with these.
+_OF_ADDRESSES = frozenset("0123456789abcdef.:")
 
 
 def find(request: HttpRequest, text: str) -> list[SearchResult]:
@@ -83,11 +86,10 @@ def _pages(request: HttpRequest, text: str) -> Iterator[SearchResult]:
 
 def _found(kind: Searched, request: HttpRequest, text: str) -> Iterator[SearchResult]:
     page: Any = admin.site._registry.get(kind.model)
-    condition = _condition(kind, text)
-    if page is None or condition is None or not page.has_view_permission(request):
+    conditions = _conditions(kind, text)
+    if page is None or not conditions or not page.has_view_permission(request):
         return
-    # The ids first: a rule's domains may name a record more than once.
-    ids = page.get_queryset(request).filter(condition).order_by("pk").values("pk").distinct()[:PER_KIND]
+    ids = _ids([page.get_queryset(request).filter(each) for each in conditions])
     records: QuerySet[Any] = page.get_queryset(request).filter(pk__in=ids)
     label = str
     if kind.beside and (field := kind.model._meta.get_field(kind.beside)).is_relation:
@@ -101,30 +103,45 @@ def _found(kind: Searched, request: HttpRequest, text: str) -> Iterator[SearchRe
         yield SearchResult(title=str(record), description=description, link=page.url_of(record.pk), icon=kind.icon)
 
 
-def _condition(kind: Searched, text: str) -> Q | None:
-    conditions = [Q(**{f"{name}__contains": _written(name, text)}) for name in kind.contains]
+def _ids(parts: list[QuerySet[Any]]) -> QuerySet[Any]:
+    """Return the first ids that one of these finds.
+
+    Each finds its own by indexes: of one condition over several tables PostgreSQL would join all records with them. A rule's
+    domains may name a record more than once.
+    """
+    found = [part.order_by("pk").values("pk").distinct()[:PER_KIND] for part in parts]
+    if len(found) == 1:
+        return found[0]
+    if not connection.features.supports_slicing_ordering_in_compound:
+        found = [part.order_by().values("pk").distinct() for part in parts]
+    return found[0].union(*found[1:]).order_by("pk")[:PER_KIND]
+
+
+def _conditions(kind: Searched, text: str) -> list[Q]:
+    """Return what finds such records: a condition for each table whose columns are compared."""
+    given = {f"{name}__contains": _written(name, text) for name in kind.contains}
     for name in kind.starts:
         if name == "key_prefix":
             # A pasted key is found by its readable prefix.
             if len(text) >= PREFIX_LENGTH:
-                conditions.append(Q(key_prefix=text[:PREFIX_LENGTH]))
-        else:
-            conditions.append(Q(**{f"{name}__startswith": text.lower()}))
-    domain = _domain(text)
-    conditions += [Q(**{f"{name}__contains": domain}) for name in kind.domains if domain]
+                given["key_prefix"] = text[:PREFIX_LENGTH]
+        elif set(text.lower()) <= _OF_ADDRESSES:
+            given[f"{name}__startswith"] = text.lower()
+    if domain := _domain(text):
+        given |= {f"{name}__contains": domain for name in kind.domains}
+    found: dict[object, Q] = {}
+    for look_up, value in given.items():
+        name = look_up.rpartition("__")[0] if look_up != "key_prefix" else look_up
+        table = name if "__" in name else kind.model._meta.get_field(name).model
+        found[table] = found.get(table, Q()) | Q(**{look_up: value})
     if kind.has_uuid and (number := _uuid(text)) is not None:
-        conditions.append(Q(uuid=number))
+        found[kind.model] = found.get(kind.model, Q()) | Q(uuid=number)
+    if kind.model is IPAddress and (addresses := _of_network(text)):
+        found[kind.model] |= Q(ipv4__in=addresses)
     organization, slash, server = text.lower().partition("/")
     if kind.path[0] and slash and organization:
-        conditions.append(Q(**{kind.path[0]: organization, f"{kind.path[1]}__startswith": server}))
-    if kind.model is IPAddress and (addresses := _of_network(text)):
-        conditions.append(Q(ipv4__in=addresses))
-    if not conditions:
-        return None
-    combined = conditions[0]
-    for each in conditions[1:]:
-        combined |= each
-    return combined
+        found["path"] = Q(**{kind.path[0]: organization, f"{kind.path[1]}__startswith": server})
+    return list(found.values())
 
 
 def _written(name: str, text: str) -> str:

@@ -15,6 +15,7 @@ from alerts.conditions import CONDITIONS
 from alerts.models import Channel, Message
 from core import password_links
 from core.errors import Conflict
+from panel import deletion
 from panel.filters import RecordFilter
 from panel.forms.base import ActingForm
 from panel.forms.fields import select, text_input, time_zone_field
@@ -164,6 +165,9 @@ class ChannelAdmin(TenantAdmin):
 
     def consequences(self, record: Any) -> list[str]:
         return ["Its messages go with it, those that are waiting too."]
+
+    # Nothing can stand against it; tried, it would delete what may be many rows.
+    obstacles = deletion.none
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         channels.delete_channel(channel=record, actor=actor_of(request))

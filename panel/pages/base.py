@@ -142,7 +142,7 @@ class PanelAdmin(Saving):
         # Users can choose only records that they can view.
         remote = self.admin_site._registry.get(db_field.remote_field.model)
         if remote is not None and "queryset" not in kwargs:
-            kwargs["queryset"] = remote.get_queryset(request)
+            kwargs["queryset"] = getattr(remote, "choices_of", remote.get_queryset)(request)
         kwargs.setdefault("form_class", RecordField)
         if "widget" not in kwargs and db_field.name in self.get_autocomplete_fields(request):
             kwargs["widget"] = LookUp(db_field, self.admin_site, using=kwargs.get("using"))

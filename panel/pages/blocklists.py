@@ -11,6 +11,7 @@ from core.audit import snapshot
 from core.related_counts import count_of
 from ippools import blocklists
 from ippools.models import Blocklist
+from panel import deletion
 from panel.forms.base import ActingForm
 from panel.pages.base import PanelAdmin
 from panel.record_actions import actor_of
@@ -83,6 +84,9 @@ class BlocklistAdmin(PanelAdmin):
             "asked_total": min(asked, MOST_COUNTED),
             "has_more_asked": asked > MOST_COUNTED,
         }
+
+    # Nothing can stand against it; tried, it would delete what may be many rows.
+    obstacles = deletion.none
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         blocklists.delete(record.pk, actor=actor_of(request))

@@ -85,6 +85,10 @@ class WarmUpPlanAdmin(PanelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).annotate(warm_up_total=count_of(WarmUpPlan, "warm_ups"))
 
+    def choices_of(self, request: HttpRequest) -> QuerySet[Any]:
+        # Without the number of warm-ups, which goes through all of them for each plan.
+        return super().get_queryset(request)
+
     def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         is_builtin = isinstance(obj, WarmUpPlan) and obj.is_builtin
         return not is_builtin and super().has_change_permission(request, obj)

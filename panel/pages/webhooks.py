@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from panel import deletion
 from panel.filters import RecordFilter
 from panel.forms.fields import url_input
 from panel.pages.server_children import ServerChildAdmin, ServerChildForm
@@ -64,6 +65,9 @@ class WebhookAdmin(ServerChildAdmin):
 
     def consequences(self, record: Any) -> list[str]:
         return ["Its deliveries go with it, those that are waiting too."]
+
+    # Nothing can stand against it; tried, it would delete what may be many rows.
+    obstacles = deletion.none
 
     def delete_act(self, request: HttpRequest, record: Any) -> None:
         webhooks.delete_webhook(webhook=record, actor=actor_of(request))

@@ -12,13 +12,21 @@ from django.urls import reverse
 
 from alerts.scope import PLATFORM
 from core.models import AuditEntry
+from ippools.blocklists import create as create_blocklist
+from panel import charts
 from panel.lists import BoundedPaginator
 from servers import spf_coverage
 from servers.credentials import create_credential
 from servers.models import Organization
 from servers.pool_rules import addresses_of
+from servers.webhooks import create_webhook
 from stats import warm_up
-from stats.reports import queries, volumes
+from stats.counts import buckets
+from stats.counts.buckets import Grain
+from stats.reports import explore, queries, volumes
+from stats.reports.explore import By, Question
+from stats.reports.queries import Point
+from tests.alerts.factories import ChannelFactory
 from tests.factories import AuditEntryFactory
 from tests.panel.conftest import NOW, SYSTEM
 
@@ -187,3 +195,44 @@ def test_suppressions_of_a_server_are_not_looked_for_among_those_of_all(acme, gl
     statements = asked(lambda: client.get("/api/v1/suppressions/list"))
     (sql,) = [sql for sql in statements if "suppressions_suppression" in sql and "LIMIT" in sql]
     assert _most_read(sql) < 50
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="it is PostgreSQL's plan")
+def test_the_chart_of_a_domain_does_not_read_the_counts_of_other_servers(root, acme, asked):
+    today = datetime.datetime.now(datetime.UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO stats_senderdomain (server_id, name, first_seen_day)"
+            f" SELECT {acme.server.pk} + n, 'd' || n || '.example', 20000 FROM generate_series(0, 2999) AS n"
+        )
+        cursor.execute(
+            "INSERT INTO stats_domaincount (grain, bucket, domain_id, incoming, sent, deferred, bounced, held, spam,"
+            " complaint, late_bounce) SELECT 3, extract(epoch FROM now())::int / 86400 - day, domain.id, 0, 1, 0, 0, 0, 0, 0, 0"
+            " FROM stats_senderdomain AS domain, generate_series(0, 29) AS day"
+        )
+        cursor.execute("ANALYZE stats_domaincount, stats_senderdomain")
+    only = {By.SERVER: [acme.server.pk], By.DOMAIN: ["d0.example"]}
+    statements = asked(lambda: charts.of_subject(only, today))
+    assert [point.counts.sent for point in _points(only, today)] == [1] * 30
+    for sql in statements:
+        assert _most_read(sql) < 100, sql
+
+
+def _points(only, now):
+    first = buckets.start_of_day(buckets.day_of(now) - 29)
+    last = buckets.start_of_day(buckets.day_of(now) + 1)
+    planned = explore.plan(Question(first, last, Grain.DAY, datetime.UTC, only), now)
+    return [Point(*each) for each in explore.ask(planned).series]
+
+
+def test_a_page_to_delete_does_not_try_what_nothing_stands_against(root, acme, asked):
+    """A blocklist has an answer about each address, and a webhook and a channel what they sent: none is deleted to look."""
+    webhook = create_webhook(server=acme.server, name="Deleted", url="https://hooks.example/", actor=SYSTEM)
+    blocklist = create_blocklist(name="deleted.example", ranges="127.0.0.2", actor=SYSTEM)
+    channel = ChannelFactory(organization=acme.organization)
+    for record in (webhook, blocklist, channel):
+        url = reverse(f"admin:{record._meta.app_label}_{record._meta.model_name}_delete", args=[record.pk])
+        statements = asked(lambda url=url: root.get(url))
+        assert not [sql for sql in statements if sql.startswith(("DELETE", "INSERT", "UPDATE"))]
+        assert root.post(url, {"post": "yes"}).status_code == 302
+        assert not type(record).objects.filter(pk=record.pk).exists()
