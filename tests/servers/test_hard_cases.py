@@ -107,7 +107,10 @@ def a_circle_at_the_return_path(dns: LocalDNS, domain: Domain) -> None:
         (
             several_spf_records,
             {"spf": "invalid"},
-            "There are 2 SPF records, and receivers accept only one: merge them.",
+            (
+                "There are 2 SPF records, and receivers accept only one: merge them, as in"
+                " “v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.7 -all”."
+            ),
         ),
         (ten_look_ups, {}, ""),
         (
