@@ -45,7 +45,7 @@ class Logins:
 class Networks:
     """The networks of clients, found by their prefixes.
 
-    One organization may have a hundred thousand, and while whoever connects is looked for, all others wait.
+    An organization can have a hundred thousand, and every other client waits while one is looked up.
     """
 
     def __init__(self, overlay):
@@ -65,7 +65,7 @@ class Networks:
                     entries.sort(key=lambda each: each[0])
 
     def of(self, address, now):
-        """Return the server of the narrowest network with an address; None: there is none."""
+        """Return the server of the narrowest network that contains the address, or None."""
         try:
             packed = _packed(address.partition("%")[0])
         except (OSError, ValueError):

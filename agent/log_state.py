@@ -40,8 +40,8 @@ class Changing(dict[str, Any]):
 class Messages(Changing):
     """Messages by key; each is a `kind`, or a text until a line is about it.
 
-    A text is the time, the attribute `time` of its message, and its JSON. Only `get` returns messages, and whoever has one may
-    change it: so it is changed. Older states have JSON's types instead of texts.
+    A text is the time of the message (its attribute `time`), a space, and its JSON. `get` marks the message as changed, because
+    its caller can change it. Older states have JSON's types instead of texts.
     """
 
     def __init__(self, kind: Any, time: str, stored: dict[str, Any]) -> None:

@@ -109,7 +109,7 @@ def restore_backup(path: Path) -> int:
     """Restore the file into a migrated, empty database, all or nothing; return the number of rows.
 
     Raises BackupRefused where the database holds anything, where its migrations are others than the file's, and where the
-    file is none of ours, was cut off or is damaged.
+    file is not a backup, was cut off or is damaged.
     """
     try:
         return _restored(path)

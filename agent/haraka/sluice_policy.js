@@ -173,8 +173,8 @@ function draw(candidates, random) {
     return candidates[candidates.length - 1][0]
 }
 
-// The networks of clients, found by their prefixes: of one organization there may be a hundred thousand, and whoever connects is
-// looked for, while all others wait.
+// The networks of clients, found by their prefixes. An organization can have a hundred thousand, and every other client waits
+// while one is looked up.
 class Networks {
     constructor(networks) {
         // Bytes of an address → [[length of the prefix, prefix → entries]], the narrowest first.
@@ -193,7 +193,7 @@ class Networks {
         for (const lengths of this.found.values()) lengths.sort(([a], [b]) => b - a)
     }
 
-    // The server of the narrowest network with an address; null: there is none.
+    // Return the server of the narrowest network that contains the address, or null.
     of(address, now) {
         const bytes = bytes_of(address)
         if (!bytes) return null
@@ -205,7 +205,7 @@ class Networks {
     }
 }
 
-// The bytes of an address; null: it is none.
+// Return the bytes of an address, or null if the text is not one.
 function bytes_of(address) {
     const text = `${address}`.split('%')[0]
     if (net.isIPv4(text)) return Uint8Array.from(text.split('.').map(Number))

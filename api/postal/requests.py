@@ -51,7 +51,7 @@ def _params(text: str | bytes) -> Mapping[str, object]:
 
 
 def _refuse_other_charsets(raw: bytes, noun: str) -> None:
-    """Decline what is not UTF-8: Django would read the rest, and store a name with signs that nobody wrote."""
+    """Refuse text that is not UTF-8: Django would replace the bytes that it cannot read, and store a name that nobody wrote."""
     try:
         raw.decode()
     except UnicodeDecodeError:
