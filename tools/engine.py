@@ -4,14 +4,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tools import processes
+from tools import network, processes
 
-CLONE_NEWNET = 0x40000000
 _WITHIN = 60
 # $1 is the root of the machine, $2 where its engine keeps images, containers and volumes, $3 the packages of pip.
 _BOOT = """
@@ -126,23 +124,7 @@ class Engine:
 
     def inside[Answer](self, function: Callable[[], Answer]) -> Answer:
         """Call a function in a thread that is in the machine's network, and return what it returns."""
-        answers: list[Answer] = []
-        errors: list[BaseException] = []
-
-        def enter() -> None:
-            try:
-                with open(f"/proc/{self._init}/ns/net") as file:
-                    os.setns(file.fileno(), CLONE_NEWNET)
-                answers.append(function())
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=enter, daemon=True)
-        thread.start()
-        thread.join()
-        if errors:
-            raise errors[0]
-        return answers[0]
+        return network.inside(f"/proc/{self._init}/ns/net", function)
 
 
 @contextlib.contextmanager

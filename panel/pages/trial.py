@@ -15,10 +15,15 @@ LONGEST = 30 * 24 * 60
 MINUTES, MARGIN = 15, 5
 
 
+def _names_of_nodes() -> list[tuple[int, str]]:
+    return list(Node.objects.order_by("name").values_list("pk", "name"))
+
+
 class TrialForm(forms.Form):
     """Which nodes get the revision first, for how long, and how much their accepted share may lose."""
 
     nodes = forms.MultipleChoiceField(
+        choices=_names_of_nodes,
         required=False,
         widget=forms.CheckboxSelectMultiple,
         label="Publish to these nodes first",
@@ -41,11 +46,6 @@ class TrialForm(forms.Form):
         label="Percentage points",
         help_text="If receivers accept so much less of their mail than of the other nodes', all get the revision before again.",
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        names = Node.objects.order_by("name").values_list("pk", "name")
-        self.fields["nodes"].choices = list(names)  # type: ignore[attr-defined]
 
     @property
     def trial(self) -> Trial | None:

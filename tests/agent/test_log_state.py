@@ -1,8 +1,6 @@
 """Of what a log's reader remembers of messages, only what lines are about is taken apart, put together and written."""
 
 import json
-import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import agent_reading
@@ -29,13 +27,6 @@ def sent(number: int) -> bytes:
         f"{STAMP} mx postfix/smtp[1]: {number:08X}: to=<ann@example.com>, relay=mx.example.com[203.0.113.9]:25, delay=1,"
         " delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"
     ).encode()
-
-
-@pytest.fixture
-def spool(tmp_path: pathlib.Path) -> Iterator[Spool]:
-    found = Spool(str(tmp_path / "agent.db"))
-    yield found
-    found.close()
 
 
 def new_reader(spool: Spool) -> Any:

@@ -23,7 +23,7 @@ POLICY = {"revision": 7, "node": "mta1", "kind": "powermta", "files": {}, "sourc
 class Odd(BaseHTTPRequestHandler):
     """Answers everything alike."""
 
-    status, body, tag = 200, "", ""
+    status, body, tag, url = 200, "", "", ""
 
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -43,11 +43,13 @@ class Odd(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def odd() -> Iterator[type[Odd]]:
-    handler = type("Handler", (Odd,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    class Handler(Odd):
+        """Of this test alone: what it answers is set on the class."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    handler.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
-    yield handler
+    Handler.url = f"http://127.0.0.1:{server.server_port}"
+    yield Handler
     server.shutdown()
     server.server_close()
 

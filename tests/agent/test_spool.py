@@ -2,17 +2,9 @@
 
 import pathlib
 import sqlite3
-from collections.abc import Iterator
 
 import pytest
 from agent_spool import Spool
-
-
-@pytest.fixture
-def spool(tmp_path: pathlib.Path) -> Iterator[Spool]:
-    found = Spool(str(tmp_path / "agent.db"))
-    yield found
-    found.close()
 
 
 def test_it_works(spool: Spool) -> None:

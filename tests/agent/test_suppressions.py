@@ -188,12 +188,6 @@ def milter(lists: Suppressions, spool: Spool, folder: pathlib.Path, say: Any) ->
 REFUSED = b"y550 5.7.1 Sluice: this recipient is suppressed, no mail is sent to it\0"
 
 
-@pytest.fixture
-def spool(tmp_path: pathlib.Path) -> Iterator[Spool]:
-    with contextlib.closing(Spool(str(tmp_path / "agent.db"))) as opened:
-        yield opened
-
-
 def test_postfix_is_told_to_refuse_a_recipient(lists: Suppressions, spool: Spool, tmp_path: pathlib.Path) -> None:
     lists.take(answer(part(entry(GONE))), NOW)
 

@@ -7,12 +7,11 @@ import secrets
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-CLONE_NEWNET = 0x40000000
+from tools import network
 
 
 class CannotBeMade(Exception):
@@ -45,23 +44,7 @@ class Namespace:
 
     def inside[Answer](self, function: Callable[[], Answer]) -> Answer:
         """Call a function in a thread that is in the namespace, and return what it returns."""
-        answers: list[Answer] = []
-        errors: list[BaseException] = []
-
-        def enter() -> None:
-            try:
-                with open(f"/run/netns/{self.name}") as file:
-                    os.setns(file.fileno(), CLONE_NEWNET)
-                answers.append(function())
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=enter, daemon=True)
-        thread.start()
-        thread.join()
-        if errors:
-            raise errors[0]
-        return answers[0]
+        return network.inside(f"/run/netns/{self.name}", function)
 
     def processes(self) -> list[int]:
         found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True)
