@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from importlib import import_module
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,11 +20,13 @@ from django.db.models.signals import post_migrate
 from django.template.base import Template
 from django.test.signals import template_rendered
 
+from dnschecks.resolver import QUESTION_TIMEOUT, Resolver
 from nodes import publishing
 from panel.apps import load_pages
 from servers.provisioning import suspend_server
 from stats.intake import known_names
 from tests.cast import NOW, SYSTEM, Tenant, make_server, make_tenant
+from tests.clock import Clock
 from tests.dns_server import LocalDNS
 from tests.examples import USUAL, examples
 
@@ -157,7 +158,7 @@ def empty_cache() -> None:
 @pytest.fixture(autouse=True)
 def publishing_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """After one that took long, automatic publication rests; a machine that is busy with other things would take long."""
-    monkeypatch.setattr(publishing, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr(publishing, "time", Clock())
 
 
 @pytest.fixture
@@ -166,6 +167,18 @@ def dns(settings: Any) -> Iterator[LocalDNS]:
     with LocalDNS() as server:
         settings.SLUICE_DNS_SERVERS = [server.address]
         yield server
+
+
+@pytest.fixture
+def impatient(dns: LocalDNS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait a moment for what the DNS server never answers, and as long as ever for what it answers, on a slow machine."""
+    once = Resolver._once
+
+    def soon(self: Resolver, name: str, rdtype: str) -> Any:
+        self.question_timeout = QUESTION_TIMEOUT if dns.answers(name, rdtype) else 0.2
+        return once(self, name, rdtype)
+
+    monkeypatch.setattr(Resolver, "_once", soon)
 
 
 @pytest.fixture

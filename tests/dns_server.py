@@ -116,6 +116,11 @@ class LocalDNS:
         self.silent.clear()
         self.zone.faults.clear()
 
+    def answers(self, name: str, rdtype: str) -> bool:
+        """Whether there will be a DNS message about this name."""
+        is_silent = any(name.endswith(ending) for ending in self.silent)
+        return not is_silent and self.zone.fault_of(name, rdtype) not in (SILENT, GARBLED)
+
     def questions(self) -> dict[tuple[str, str], int]:
         """How often each (name, type) was asked, over both transports."""
         total: dict[tuple[str, str], int] = defaultdict(int)

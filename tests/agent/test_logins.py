@@ -105,11 +105,12 @@ def test_whoever_connects_is_looked_for_without_a_search_of_all_networks() -> No
         {"id": n, "server": "a/b", "network": f"10.{n >> 8 & 255}.{n & 255}.{(n >> 16) * 4}/30"} for n in range(100_000)
     ]
     found = logins(networks=networks)
-    began = time.monotonic()
-    for _ in range(100):
+    # The thread's own time, a thousandth of the bound; a search of all takes a hundred times the bound.
+    began = time.thread_time()
+    for _ in range(1_000):
         assert found.of_client("192.0.2.1", NOW) is None
 
-    assert time.monotonic() - began < 0.5
+    assert time.thread_time() - began < 2
 
 
 def test_each_end_of_a_network_is_told_once() -> None:
@@ -156,11 +157,11 @@ def test_who_has_an_ipv6_address_has_its_network() -> None:
 def test_wrong_passwords_of_many_clients_cost_no_more_each() -> None:
     """Anybody can try: all log-ins wait for the one process that counts."""
     brake = PasswordDelay()
-    began = time.monotonic()
+    began = time.thread_time()
     for number in range(30_000):
         brake.wrong(f"2001:db8:{number >> 8:x}:{number & 255:x}::1", 100.0 + number / 1000)
 
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began < 5
     # The latest is remembered.
     assert brake.seconds(f"2001:db8:{29_999 >> 8:x}:{29_999 & 255:x}::2", 130.0) == 1
     assert len(brake._wrong) <= 10_000

@@ -20,7 +20,7 @@ pytestmark = [
 
 ROOT = Path(__file__).resolve().parents[2]
 # Prints what it was given, then stays.
-USER = "import os; print(os.environ['DATABASE_URL'], os.environ['REDIS_URL'], flush=True); import time; time.sleep(60)"
+USER = "import os; print(os.environ['DATABASE_URL'], os.environ['REDIS_URL'], flush=True); import time; time.sleep(600)"
 
 
 def start(*command: str, temporary: Path) -> subprocess.Popen[str]:
@@ -48,7 +48,7 @@ def servers_in(temporary: Path) -> list[str]:
 
 
 def wait_until_gone(temporary: Path) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while servers_in(temporary):
         assert time.monotonic() < deadline, servers_in(temporary)
         time.sleep(0.05)
@@ -69,7 +69,7 @@ def test_they_stop_when_we_are_ended(temporary: Path, number: int) -> None:
     assert redis.startswith("redis://:")
     assert {"postgres", "valkey-server"} <= {name.replace("redis", "valkey") for name in servers_in(temporary)}
     tool.send_signal(number)
-    tool.communicate(timeout=15)
+    tool.communicate(timeout=60)
     wait_until_gone(temporary)
     if number != signal.SIGKILL:
         assert tool.returncode == 128 + number

@@ -13,13 +13,15 @@ import pytest
 from config import supervisor
 from config.supervisor import Supervisor, how_it_ended
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+# Seconds that what must happen is waited for.
+PATIENCE = 60
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 STUBBORN = [
     sys.executable,
     "-c",
     (
         "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-        "pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+        "pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
     ),
 ]
 # Starts a grandchild, writes its id, and dies at once when asked.
@@ -28,8 +30,8 @@ PARENT = [
     "-c",
     (
         "import pathlib, subprocess, sys, time; "
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
-        "pathlib.Path(sys.argv[1]).write_text(str(child.pid)); time.sleep(60)"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); "
+        "pathlib.Path(sys.argv[1]).write_text(str(child.pid)); time.sleep(600)"
     ),
 ]
 
@@ -42,7 +44,7 @@ def processes() -> Iterator[Supervisor]:
 
 
 def wait_for(path: Path) -> str:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while not (path.exists() and (path.stat().st_size or path.name == "ready")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -80,7 +82,7 @@ def test_it_leaves_nothing_that_a_child_started(processes: Supervisor, tmp_path:
     processes.watch()
     assert is_alive(grandchild)
     processes.end()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while is_alive(grandchild) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_alive(grandchild)
@@ -112,13 +114,13 @@ def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     script = (
         "import os, pathlib, sys, time; from config.supervisor import Supervisor; s = Supervisor(); "
         f"s.start('web', {SLEEP!r}, dict(os.environ)); "
-        "pathlib.Path(sys.argv[1]).write_text(str(s.children['web'].pid)); time.sleep(60)"
+        "pathlib.Path(sys.argv[1]).write_text(str(s.children['web'].pid)); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "pid")])
     child = int(wait_for(tmp_path / "pid"))
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while is_alive(child) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_alive(child)

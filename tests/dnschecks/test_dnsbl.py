@@ -14,7 +14,7 @@ from dnschecks.dnsbl import (
 from dnschecks.resolver import Resolver
 from tests.dns_server import GARBLED, REFUSED, SERVFAIL, SILENT, LocalDNS
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("impatient")]
 
 TEST_ENTRY = "2.0.0.127.bl.example. 60 IN A 127.0.0.2\n"
 ZONE = Zone("bl.example", read_ranges("127.0.0.2-127.0.0.11"))
@@ -25,12 +25,12 @@ TEST6 = "2.0.0.0.0.0.f.7.f.f.f.f" + ".0" * 20
 
 
 def asked(zone=ZONE, *addresses):
-    found = check_addresses(zone, addresses or (OURS,), Resolver(question_timeout=0.3))
+    found = check_addresses(zone, addresses or (OURS,), Resolver())
     return found.status, found.error
 
 
 def believed(zone=ZONE):
-    found = check_zone(zone, Resolver(question_timeout=0.3))
+    found = check_zone(zone, Resolver())
     return found.status, found.error
 
 

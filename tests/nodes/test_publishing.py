@@ -1,7 +1,6 @@
 """Revisions: published by themselves, on request, and an earlier one again."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from django.core.cache import cache
@@ -15,6 +14,7 @@ from nodes.preview import changes_of, preview_of_configuration, preview_of_rollb
 from nodes.publishing import NothingToPublish, publish, publish_if_changed, read_draft, roll_back
 from servers.models import Server
 from tests.cast import ANN, NOW
+from tests.clock import Clock
 from tests.nodes.platform import rule
 from tests.words import ip_addresses
 from throttling.models import Rule
@@ -227,15 +227,15 @@ def test_what_is_published_is_never_changed(site):
 
 def test_a_configuration_that_takes_long_to_read_is_not_read_without_a_pause(site, monkeypatch):
     publish(actor=ANN, now=NOW)
-    clock, reads = [0.0], []
+    clock, reads = Clock(), []
 
     def read(*, on_node):
-        reads.append(clock[0])
-        clock[0] += 2.5
+        reads.append(clock.seconds)
+        clock.sleep(2.5)
         return read_draft()
 
     monkeypatch.setattr(publishing, "read_draft", read)
-    monkeypatch.setattr(publishing, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(publishing, "time", clock)
     try:
         lower(site, 6_000)
         assert publish_if_changed(now=NOW)

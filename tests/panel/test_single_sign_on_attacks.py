@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -184,20 +184,21 @@ def test_a_provider_that_never_answers_takes_a_quarter_of_the_threads(acme, prov
     """Who has no account can begin a sign-in, and so make a thread wait."""
     from panel.sign_in import provider as module
 
-    monkeypatch.setattr(module, "TIMEOUT", 1)
+    monkeypatch.setattr(module, "TIMEOUT", 60)
     settings.SLUICE_WEB_THREADS = 8
 
-    def begin(_):
-        began = time.monotonic()
+    def begin():
         with pytest.raises(module.ProviderFault) as fault:
             module.begin(RequestFactory().get("/"), "http://testserver/")
-        return "Too many requests" in str(fault.value), time.monotonic() - began
+        return "Too many requests" in str(fault.value)
 
     with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(8) as pool:
         settings.SLUICE_OIDC_ISSUER = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        answers = sorted(pool.map(begin, range(8)))
-    assert [is_refused for is_refused, _ in answers] == [False] * 2 + [True] * 6
-    assert max(seconds for is_refused, seconds in answers if is_refused) < 0.5
+        answers = as_completed([pool.submit(begin) for _ in range(8)])
+        assert [next(answers).result() for _ in range(6)] == [True] * 6
+        # The other two wait for a minute, or until the provider's end.
+        silent.close()
+        assert [each.result() for each in answers] == [False] * 2
     # The places are free again.
     settings.SLUICE_OIDC_ISSUER = provider.issuer
     client = Client()
@@ -220,5 +221,6 @@ def test_an_answer_without_end_keeps_neither_memory_nor_a_thread(provider, db, m
         provider.more = blanks(size, pause)
         began = time.monotonic()
         assert Client().get(reverse("admin:single_sign_on")).headers["Location"] == LOGIN
-        assert time.monotonic() - began < 5
+        # At its pace the second answer would take half an hour.
+        assert time.monotonic() - began < 60
     assert sum(written) < 64 * 1024 * 1024

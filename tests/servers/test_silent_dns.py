@@ -3,8 +3,9 @@
 import datetime
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from django.utils import timezone
 from core.errors import Busy
 from dnschecks import sweep
 from dnschecks.findings import Findings
-from dnschecks.resolver import Resolver
 from dnschecks.slots import TooManyChecks, slot
 from servers.dns_records import Expected
 from servers.domain_checks import DomainChecks, check_domain
@@ -28,23 +28,22 @@ pytestmark = [pytest.mark.server, pytest.mark.storage, pytest.mark.live]
 MINUTE = datetime.timedelta(minutes=1)
 
 
-def at_once(number: int, call: Any) -> list[tuple[Any, float]]:
-    """What each of so many threads got from the call, and after how many seconds."""
+def at_once(number: int, call: Any) -> Iterator[Any]:
+    """What each of so many threads got from the call, in the order in which they got it."""
     begin = threading.Barrier(number)
 
-    def run(index: int) -> tuple[Any, float]:
-        begin.wait(30)
-        began = time.monotonic()
+    def run(index: int) -> Any:
+        begin.wait(60)
         try:
-            answer = call(index)
+            return call(index)
         except Busy as refusal:
-            answer = refusal
+            return refusal
         finally:
             connections.close_all()
-        return answer, time.monotonic() - began
 
     with ThreadPoolExecutor(number) as threads:
-        return list(threads.map(run, range(number)))
+        for each in as_completed([threads.submit(run, index) for index in range(number)]):
+            yield each.result()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -57,13 +56,13 @@ def test_most_of_many_checks_are_refused_at_once_and_left_to_the_worker(
     later = timezone.now() + 90 * MINUTE
     Domain.objects.update(dns_next_check_at=later)
     rows = list(Domain.objects.select_related("server"))
-    answers = at_once(12, lambda index: check_domain(rows[index], actor=SYSTEM, seconds=3))
+    answers = at_once(12, lambda index: check_domain(rows[index], actor=SYSTEM, seconds=60))
 
-    refused = [(answer, seconds) for answer, seconds in answers if isinstance(answer, TooManyChecks)]
-    # One organization alone holds half of the places.
-    assert len(refused) == len(domains) - 2
-    assert max(seconds for _, seconds in refused) < 2.5
-    assert {(answer.message, answer.retry_after) for answer, _ in refused} == {
+    # One organization alone holds half of the places, for half a minute: the others are refused before.
+    refused = list(islice(answers, len(domains) - 2))
+    dns.heal()
+    assert [type(answer) for answer in answers] == [Domain] * 2
+    assert {(answer.message, answer.retry_after) for answer in refused} == {
         ("Too many DNS checks are running. This one runs automatically within two minutes; try again then", 15)
     }
     assert Domain.objects.due(timezone.now()).count() == len(refused)
@@ -78,17 +77,20 @@ def test_another_organization_is_answered_meanwhile(
     dns.load(zone_of(theirs))
     silent, second = make_domains(server, 2)
     dns.silence("d0.example")
-    waiting = threading.Thread(target=at_once, args=(1, lambda _: check_domain(silent, actor=SYSTEM, seconds=6)))
+    waiting = threading.Thread(
+        target=list, args=(at_once(1, lambda _: check_domain(silent, actor=SYSTEM, seconds=60)),)
+    )
     waiting.start()
     try:
         while not dns.asked["d0.example", "TXT", "udp"]:
             time.sleep(0.01)
         with pytest.raises(TooManyChecks):
             check_domain(second, actor=SYSTEM)
-        began = time.monotonic()
         assert verify_domain(domain=theirs, actor=SYSTEM).is_verified
-        assert time.monotonic() - began < 5
+        # It is silent for half a minute.
+        assert waiting.is_alive()
     finally:
+        dns.heal()
         waiting.join()
 
 
@@ -98,6 +100,7 @@ def test_a_claimed_name_waits_in_the_same_places(
     settings.SLUICE_DNS_WAITERS = 1
     dns.load(zone_of(domain))
     verify_domain(domain=domain, actor=SYSTEM)
+    asked = dns.asked["example.com", "TXT", "udp"]
     dns.silence()
     with ThreadPoolExecutor(1) as threads:
         entered, leave = threading.Event(), threading.Event()
@@ -109,10 +112,10 @@ def test_a_claimed_name_waits_in_the_same_places(
 
         held = threads.submit(hold)
         entered.wait(30)
-        began = time.monotonic()
         with pytest.raises(TooManyChecks):
             create_domain(at=timezone.now(), server=globex_server, name="example.com", actor=SYSTEM)
-        assert time.monotonic() - began < 2
+        # While the only place is taken: it is not waited for, nor is the domain's check.
+        assert not dns.asked["example.com", "TXT", "udp"] > asked
         leave.set()
         held.result()
     assert not Domain.objects.filter(server=globex_server).exists()
@@ -122,7 +125,7 @@ def test_a_claimed_name_waits_in_the_same_places(
 
 
 class Recorded(DomainChecks):
-    """Gives silent servers a tenth of a second for each question, and notes in which order the threads were given rows.
+    """Notes in which order the threads were given rows.
 
     When a thread begins is the operating system's: sixteen that are free begin in any order.
     """
@@ -135,11 +138,8 @@ class Recorded(DomainChecks):
         self.queued.extend(ids)
         return super().plans(ids)
 
-    def examine(self, plan: Expected, resolver: Resolver) -> Findings:
-        resolver.question_timeout = 0.1
-        return super().examine(plan, resolver)
 
-
+@pytest.mark.usefixtures("impatient")
 def test_a_domain_beside_160_silent_ones_is_checked_soon(dns: LocalDNS, server: Server, globex_server: Server) -> None:
     """16 at a time, each 15 s: theirs is the second that a thread gets."""
     dns.silence()
@@ -152,6 +152,7 @@ def test_a_domain_beside_160_silent_ones_is_checked_soon(dns: LocalDNS, server: 
     assert kind.queued.index(theirs.pk) == 1
 
 
+@pytest.mark.usefixtures("impatient")
 def test_one_that_becomes_due_during_a_sweep_does_not_wait_for_its_end(
     dns: LocalDNS, server: Server, globex_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ def answers(status: str = "200 OK", body: bytes = b"ok", **headers: str) -> Answ
 
 def never(peer: socket.socket) -> None:
     """Do not answer for longer than anybody waits."""
-    peer.settimeout(30)
+    peer.settimeout(60)
     peer.recv(1)
 
 

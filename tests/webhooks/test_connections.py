@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from servers.models import Webhook
+from tests.clock import Clock
 from tests.dns_server import LocalDNS
 from tests.webhooks.conftest import make_deliveries, make_hook
 from tests.webhooks.receivers import Receiver, answers, never
@@ -93,9 +94,10 @@ def test_the_time_limit_is_each_calls_own() -> None:
         answers()(peer) if len(receiver.got) < 3 else never(peer)
 
     with Receiver(slow_at_last, most_of_one=9) as receiver, Caller(receiver.url, resolve) as caller:
+        assert [post(caller, timeout=30).status for _ in range(2)] == [200, 200]
         begun = time.monotonic()
-        assert [post(caller, timeout=0.5).status for _ in range(3)] == [200, 200, None]
-        assert 0.5 <= time.monotonic() - begun < 1.5
+        assert post(caller, timeout=0.5).status is None
+        assert 0.5 <= time.monotonic() - begun < 20
         # It is not waited for an answer that comes late.
         assert receiver.connections == 1
         receiver.answer = answers()
@@ -130,7 +132,11 @@ def test_a_header_with_a_line_break_is_not_sent() -> None:
 
 
 @pytest.mark.django_db
-def test_a_run_makes_few_connections_and_none_is_shared_between_webhooks(receive: Any) -> None:
+def test_a_run_makes_few_connections_and_none_is_shared_between_webhooks(
+    receive: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The slower the calls, the fewer are in a row.
+    monkeypatch.setattr(rows, "time", Clock())
     receiver = receive(most_of_one=1_000)
     for _ in range(2):
         make_deliveries(make_hook(receiver.url), 200)
@@ -153,8 +159,12 @@ def test_a_failure_within_a_row_ends_it_and_what_was_left_is_made_after(receive:
 
 
 @pytest.mark.django_db
-def test_a_row_ends_when_its_webhook_is_closed_or_its_time_is_over(receive: Any) -> None:
-    receiver = receive(lambda peer: (time.sleep(0.03), answers()(peer)), most_of_one=1_000)
+def test_a_row_ends_when_its_webhook_is_closed_or_its_time_is_over(
+    receive: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(rows, "time", clock)
+    receiver = receive(lambda peer: (clock.sleep(0.03), answers()(peer)), most_of_one=1_000)
     webhook = make_hook(receiver.url)
     claimed = [rows.Claimed(each.pk, webhook.pk, each.body, 1, each.until) for each in make_deliveries(webhook, 20)]
     line = rows.Line(
@@ -169,12 +179,12 @@ def test_a_row_ends_when_its_webhook_is_closed_or_its_time_is_over(receive: Any)
         has_answered=True,
     )
     given: dict[str, Any] = {"signer": None, "share": line.share, "resolve": resolve, "clock": timezone.now}
-    made = rows.make(line, claimed, until=time.monotonic() + 60, **given)
-    assert 2 <= len(made.calls) <= 10
+    made = rows.make(line, claimed, until=60.0, **given)
+    assert len(made.calls) == 7
     assert [each[0] for each in made.calls] + made.left == claimed
     assert len(rows.make(line, claimed, until=0.0, **given).calls) == 1
     line.is_closed = True
-    assert len(rows.make(line, claimed, until=time.monotonic() + 60, **given).calls) == 1
+    assert len(rows.make(line, claimed, until=60.0, **given).calls) == 1
 
 
 @pytest.mark.django_db
@@ -183,7 +193,6 @@ def test_a_host_that_is_another_workers_first_is_taken_when_it_leaves_it(receive
     receivers = [receive(host=f"127.0.0.{n}") for n in range(1, 9)]
     for receiver in receivers:
         make_deliveries(make_hook(receiver.url), 2)
-    begun = time.monotonic()
-    assert send() == Sent(delivered=16)
-    assert time.monotonic() - begun < 10
+    # Without another worker the run ends when all are taken, long before its time is over.
+    assert send(seconds=600) == Sent(delivered=16)
     assert Webhook.objects.count() == 8

@@ -1,7 +1,6 @@
 """GET /api/node/v1/policy"""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from django.test import Client
@@ -18,6 +17,7 @@ from servers.credentials import create_credential, create_network_credential, ho
 from servers.models import Server
 from servers.provisioning import change_organization, resume_server, suspend_server
 from tests.cast import ANN, NOW, make_pool
+from tests.clock import Clock
 from tests.nodes.platform import make_site, rule
 from tests.words import ip_addresses
 from throttling.models import Rule
@@ -345,19 +345,21 @@ def test_wrong_keys_are_limited_and_never_stand_in_the_way_of_a_right_one(site, 
 def test_acts_of_tenants_do_not_have_policies_read_without_a_pause(site, monkeypatch):
     """A large policy takes a second to read; whoever has a key of a server can write one entry after the other."""
     tag = get(site.key)["ETag"]
-    clock, looks = [0.0], []
+    looks = []
 
     def look(*given, **more):
-        looks.append(clock[0])
-        clock[0] += 1
+        looks.append(clock.seconds)
+        clock.sleep(1)
         return wanted_by(*given, **more)
 
-    def sleep(seconds):
-        clock[0] += seconds
-        record(actor=ANN, act="suppression.added", target=site.here)
+    class Busy(Clock):
+        def sleep(self, seconds):
+            super().sleep(seconds)
+            record(actor=ANN, act="suppression.added", target=site.here)
 
+    clock = Busy()
     monkeypatch.setattr(waiting, "wanted_by", look)
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    monkeypatch.setattr(waiting, "time", clock)
     assert get(site.key, "?wait=60", **{"If-None-Match": tag}).status_code == 304
-    assert clock[0] >= 60
+    assert clock.seconds >= 60
     assert 5 <= len(looks) <= 13
