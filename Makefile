@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test live e2e shots docs-images check bench lab mta haraka faults soak fuzz properties mutants docs wheel image compose deploy-check lock
 PYTHON_OF_VENV := .venv/bin/python
+# Modules are compiled once, whatever the shell says: the tests start hundreds of processes, each of which would compile all again.
+unexport PYTHONDONTWRITEBYTECODE
 # Handed on to what a target runs: make test ARGS="tests/config -k race"
 ARGS ?=
 # Tests that are attacks as a whole: look-ups in the addresses of lists, rights, lock-outs, forwarding headers, slow clients,
