@@ -15,6 +15,8 @@ import pytest
 from agent_credentials import Ends, Logins
 from agent_logins import PasswordDelay, Server
 
+from tests.slowness import on_this_machine
+
 PASSWORD = "correct horse battery staple"
 DIGEST = hashlib.sha256(PASSWORD.encode()).hexdigest()
 NOW = 1_795_800_000.0
@@ -110,7 +112,7 @@ def test_whoever_connects_is_looked_for_without_a_search_of_all_networks() -> No
     for _ in range(1_000):
         assert found.of_client("192.0.2.1", NOW) is None
 
-    assert time.thread_time() - began < 2
+    assert time.thread_time() - began < on_this_machine(2)
 
 
 def test_each_end_of_a_network_is_told_once() -> None:
@@ -161,7 +163,7 @@ def test_wrong_passwords_of_many_clients_cost_no_more_each() -> None:
     for number in range(30_000):
         brake.wrong(f"2001:db8:{number >> 8:x}:{number & 255:x}::1", 100.0 + number / 1000)
 
-    assert time.thread_time() - began < 5
+    assert time.thread_time() - began < on_this_machine(5)
     # The latest is remembered.
     assert brake.seconds(f"2001:db8:{29_999 >> 8:x}:{29_999 & 255:x}::2", 130.0) == 1
     assert len(brake._wrong) <= 10_000

@@ -7,6 +7,7 @@ import pytest
 from dnschecks import spf_record
 from dnschecks.near_misses import spf_fault
 from dnschecks.spf_repair import completed
+from tests.slowness import on_this_machine
 
 TERMS = ["ip4:192.0.2.1", "include:_spf.postal"]
 OURS = "ip4:192.0.2.1 include:_spf.postal"
@@ -80,7 +81,7 @@ def test_thousands_of_terms_beside_thousands_of_addresses_cost_little() -> None:
     own = [f"ip4:{n % 200 + 1}.{n // 200}.2.{n % 2 * 128 + 5}" for n in range(3_000)]
     began = time.process_time()
     proposed = completed([found], own)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < on_this_machine(1)
     assert proposed.split()[1:1501] == own[1::2]
 
 

@@ -12,6 +12,7 @@ from ippools.addresses import NewAddress, create_one
 from ippools.models import IPAddress
 from servers.pools import add_members, create_pool
 from tests.panel.conftest import SYSTEM, sign_in
+from tests.slowness import on_this_machine
 
 
 def url(pool, page="change"):
@@ -121,7 +122,7 @@ def test_a_paste_full_of_blanks_costs_no_more_than_its_length(blank):
     """A run of 200,000 took twenty minutes of a web thread."""
     began = time.process_time()
     ranges.read("192.0.2.1" + blank * (200_000 // len(blank)) + "x")
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < on_this_machine(5)
 
 
 @pytest.mark.parametrize(

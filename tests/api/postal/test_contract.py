@@ -295,11 +295,14 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+def declared(path: str) -> list[str]:
+    return [parameter.field_name for parameter in PATHS[path].parameters]
+
+
 def cases() -> Iterator[tuple[str, str]]:
     for path in with_parameters():
-        yield path, "nobody_declared_this"
-        for parameter in PATHS[path].parameters:
-            yield path, parameter.field_name
+        for name in ("nobody_declared_this", *declared(path)):
+            yield path, name
 
 
 def good(tenant, path: str) -> dict[str, object]:
@@ -333,7 +336,8 @@ def revive(tenant) -> None:
 @pytest.mark.parametrize(("path", "name"), [*cases()])
 def test_hostile_values_never_crash(call, acme, globex, path, name):
     """The call fixture holds every answer to the OpenAPI document, and 500 is refused; refusals change nothing."""
-    for value in HOSTILE:
+    # What nobody declared is not read, whatever it is.
+    for value in HOSTILE if name in declared(path) else HOSTILE[::8]:
         with watching() as watched:
             answer = call(path, good(acme, path) | {name: value}, key=acme.key)
             assert answer["status"] == "success" or watched.is_unchanged(), value

@@ -15,10 +15,11 @@ from stats.intake.sources import framing
 from stats.models import Event
 from tests.api.postal.test_events import document, one, post, remarks
 from tests.fuzz.bodies import FOUND, bounce
+from tests.slowness import on_this_machine
 from tests.stats.conftest import ACTOR
 from webhooks.models import Delivery
 
-pytestmark = [pytest.mark.storage, pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
 
 SECONDS = 5
 EMPTY_MEMBER = gzip.compress(b"", mtime=0)
@@ -54,7 +55,7 @@ def test_what_would_cost_too_much_is_refused_early(call, acme, name):
     began = time.process_time()
     answer = post(call, acme.key, body)
     assert (answer.status_code, answer.json()["data"]) == (413, {"code": "RequestTooLarge", "message": message})
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < on_this_machine(2)
 
 
 @pytest.mark.parametrize("value", [b"[],", b'{"":1},'])
@@ -65,7 +66,7 @@ def test_lines_of_very_many_lists_or_objects_are_refused_early(call, acme, value
     answer = post(call, acme.key, gzip.compress(line * 1_000, 1))
     expected = {"code": "RequestTooLarge", "message": event_bodies.TOO_MANY_NESTED}
     assert (answer.status_code, answer.json()["data"]) == (413, expected)
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < on_this_machine(3)
 
 
 def test_deep_and_long_objects_are_refused_by_themselves(call, acme):
@@ -76,22 +77,23 @@ def test_deep_and_long_objects_are_refused_by_themselves(call, acme):
     assert answer == document(1, refused=remarks((0, "invalid_json", "The line is not JSON")))
     answer = post(call, acme.key, long).json()["data"]
     assert answer == document(refused=remarks((0, "line_too_long", "A line may have 65536 bytes")))
-    assert time.process_time() - began < SECONDS
+    assert time.process_time() - began < on_this_machine(SECONDS)
 
 
 def test_the_most_refusals_that_are_accepted(call, acme):
     began = time.process_time()
     answer = post(call, acme.key, b"{}\n" + b"1\n" * (event_bodies.MOST_RECORDS - 1)).json()
     assert (len(answer["data"]["refused"]), answer["flags"]) == (10_000, {"truncated": True})
-    assert time.process_time() - began < SECONDS
+    assert time.process_time() - began < on_this_machine(SECONDS)
 
 
+@pytest.mark.storage
 def test_the_most_text_that_is_accepted(call, acme):
     """Replies take their time by length, most where each is its own."""
     body = b"".join(bounce(number, 1_000 if number < 2_000 else 0) for number in range(25_000))
     began = time.process_time()
     assert post(call, acme.key, gzip.compress(body, 1)).json()["status"] == "success"
-    assert time.process_time() - began < SECONDS
+    assert time.process_time() - began < on_this_machine(SECONDS)
 
 
 def test_a_window_of_zstd_is_bounded(call, acme):
@@ -132,7 +134,7 @@ def test_work_is_bounded_by_what_events_say_however_they_are_written(call, acme,
     began = time.process_time()
     answer = post(call, acme.key, body)
     assert (answer.status_code, answer.json()["data"]) == (413, {"code": "RequestTooLarge", "message": message})
-    assert time.process_time() - began < SECONDS
+    assert time.process_time() - began < on_this_machine(SECONDS)
     # In parts it is taken, and the same once more costs nothing.
     assert post(call, acme.key, json.dumps(events[:1_000]).encode()).json()["status"] == "success"
 
@@ -159,9 +161,10 @@ def test_work_is_bounded_for_event_sources(call, acme, form, names):
     answer = post(call, source.token, gzip.compress(body, 1))
     message = effort.INTERNATIONAL if names else effort.REPLIES
     assert (answer.status_code, answer.json()["data"]["message"]) == (413, message)
-    assert time.process_time() - began < SECONDS
+    assert time.process_time() - began < on_this_machine(SECONDS)
 
 
+@pytest.mark.storage
 def test_the_deliveries_of_webhooks_are_bounded(call, acme):
     """A tenant's 10,000 webhooks and 50,000 events of one request would have been 500 million rows of one transaction."""
     Webhook.objects.bulk_create(
@@ -177,6 +180,7 @@ def test_the_deliveries_of_webhooks_are_bounded(call, acme):
     assert (Event.objects.count(), Delivery.objects.count()) == (10, 2_000)
 
 
+@pytest.mark.storage
 def test_the_recipients_that_a_request_suppresses_are_bounded(call, acme, monkeypatch):
     """45,000 bounces of one request, each of another mailbox, took more than five seconds of a processor."""
     monkeypatch.setattr(effort, "MOST_SUPPRESSIONS", 20)
@@ -211,7 +215,7 @@ def test_the_recipients_of_a_record_are_bounded(call, acme, form):
     answer = post(call, source.token, gzip.compress(json.dumps([one], separators=(",", ":")).encode()))
     refused = remarks((0, "too_many_recipients", "A record must not have more than 5,000 recipients"))
     assert answer.json()["data"] == document(refused=refused)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < on_this_machine(1)
 
 
 def test_columns_and_long_words_are_bounded(call, acme):
@@ -228,4 +232,4 @@ def test_columns_and_long_words_are_bounded(call, acme):
     source = event_sources.make_source(name="Words", format="kumomta", default_server=acme.server, actor=ACTOR)
     answer = post(call, source.token, gzip.compress(body, 1)).json()["data"]
     assert answer == {**document(), "ignored": 600}
-    assert time.process_time() - began < SECONDS
+    assert time.process_time() - began < on_this_machine(SECONDS)

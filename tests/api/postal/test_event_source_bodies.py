@@ -10,9 +10,10 @@ from stats.intake import event_sources
 from stats.intake.sources import framing
 from tests.api.postal.test_events import post
 from tests.fuzz.bodies import OF_SOURCES
+from tests.slowness import on_this_machine
 from tests.stats.conftest import ACTOR
 
-pytestmark = [pytest.mark.storage, pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
 
 SECONDS = 5
 
@@ -36,7 +37,7 @@ def test_no_body_takes_long_however_its_lines_end_and_whatever_is_before_it(call
         began = time.process_time()
         answer = post(call, token, body)
         assert answer.status_code in (200, 400, 413), (name, answer.content[:200])
-        assert time.process_time() - began < SECONDS, name
+        assert time.process_time() - began < on_this_machine(SECONDS), name
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, framing.zstd.compress])

@@ -28,6 +28,7 @@ from servers.models import Credential
 from servers.provisioning import delete_server, restore_server, suspend_server
 from tests.cast import ANN, NOW, SYSTEM
 from tests.races import at_once, in_the_open
+from tests.slowness import on_this_machine
 
 pytestmark = pytest.mark.django_db
 NOT_BY_ITSELF = "network cannot be added by the organization itself: ask the platform to add it"
@@ -142,7 +143,7 @@ def test_one_network_by_thousands_of_credentials_costs_no_more_than_as_many_netw
     began = time.process_time()
     assert contested(many) == set()
     assert contested([*many, Claim(-1, "198.51.100.7/32", 2, is_shared=False)]) == {-1, *range(12_000)}
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < on_this_machine(1)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from agent import exim_log
 from agent.exim_log import LIFETIME, Reader
 from tests.examples import examples
+from tests.slowness import on_this_machine
 from tests.stats.intake.goldens import NOW
 
 ID = "1xWm25-0001Jb-36"
@@ -359,7 +360,7 @@ def test_no_line_takes_long(junk):
         arrival(sender=long), arrival(rest=f" S=323 id={long}"), arrival(to=f" for {long}"), arrival(host=f" H={long}"),
         delivered(to=long), delivered(fields=long), deferred(reason=long), deferred(to=long), deferred(errno=long),
     )  # fmt: skip
-    assert time.process_time() - began < 1.5
+    assert time.process_time() - began < on_this_machine(1.5)
 
 
 def test_a_line_that_says_for_thousands_of_times_is_read_as_fast_as_others():
@@ -367,7 +368,7 @@ def test_a_line_that_says_for_thousands_of_times_is_read_as_fast_as_others():
     began = time.process_time()
     assert kinds(read(arrival(rest=" S=323 id=" + " for a" * 10_000 + " <", to=""))) == ["arrival_without_recipients"]
     assert kinds(read(arrival(rest=" S=323 id=" + " for a <" * 5_000))) == [("incoming", "u0@big.example")]
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < on_this_machine(0.5)
 
 
 def test_the_state_of_a_log_is_bounded(monkeypatch):
