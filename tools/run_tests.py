@@ -31,8 +31,9 @@ def main(arguments: list[str]) -> int:
     arguments = [each for each in arguments if each != "--live"]
     command = [sys.executable, "-m", "pytest", *SLOW_TO_START, *workers(arguments, is_live=is_live), *arguments]
     of_these = "live" if is_live else "not live"
+    live, storage = (marked("live"), marked("storage"))
     if any(argument.startswith("tests") for argument in arguments):
-        of_these = ""
+        of_these, live, storage = "", [], []
     on_sqlite = " and ".join(filter(None, ("storage", of_these)))
     surroundings = {name: value for name, value in os.environ.items() if name not in EMBEDDED}
     with servers.ended_by_signals(), tempfile.TemporaryDirectory(prefix="sluice-migrated-") as kept:
@@ -40,11 +41,15 @@ def main(arguments: list[str]) -> int:
         with servers.running() as environment:
             print("== On PostgreSQL and Valkey", flush=True)
             places = {**surroundings, **environment}
-            production = servers.call([*command, "-m", of_these], {**places, TOLD: postgresql_template(places)})
+            told = {**places, TOLD: postgresql_template(places)}
+            production = servers.call([*command, "-m", of_these, *(live if is_live else [])], told)
         with tempfile.TemporaryDirectory(prefix="sluice-embedded-") as folder:
             print("== What depends on the storage, on SQLite", flush=True)
             places = {**surroundings, "SLUICE_DATA_DIR": folder}
-            embedded = servers.call([*command, "-m", on_sqlite], {**places, TOLD: sqlite_template(places)})
+            told = {**places, TOLD: sqlite_template(places)}
+            embedded = servers.call(
+                [*command, "-m", on_sqlite, *(each for each in storage if not is_live or each in live)], told
+            )
     if embedded == pytest.ExitCode.NO_TESTS_COLLECTED and production != embedded:
         # Only some tests were asked for, and none of them depends on the storage.
         embedded = 0
@@ -56,6 +61,16 @@ def workers(arguments: list[str], *, is_live: bool) -> list[str]:
     if any(argument.startswith(("-n", "--numprocesses")) for argument in arguments):
         return []
     return ["-n", str(min((os.cpu_count() or 2) + 1 + is_live, 4))]
+
+
+def marked(mark: str) -> list[str]:
+    """Return the test files with this mark in them, or in what they import of tests/: every process reads all it is given."""
+    texts = {path: path.read_text() for path in sorted((ROOT / "tests").rglob("*.py")) if "e2e" not in path.parts}
+    word = f"mark.{mark}"
+    sharing = {path.stem for path, text in texts.items() if word in text and not path.name.startswith("test_")}
+    words = (word, *(f"from tests.{name} import" for name in sharing))
+    found = (path for path in texts if path.name.startswith("test_") and any(each in texts[path] for each in words))
+    return [str(path.relative_to(ROOT)) for path in found]
 
 
 def postgresql_template(places: Mapping[str, str]) -> str:
