@@ -29,7 +29,8 @@ workers = environment.number("WEB_CONCURRENCY", 2, least=1)
 threads = environment.number("SLUICE_WEB_THREADS", 8, least=1)
 timeout = 60
 graceful_timeout = 20
-keepalive = 5
+# Longer than the proxy keeps a connection: a request on one that this side closes just then would fail.
+keepalive = environment.number("SLUICE_KEEPALIVE", 5, least=1)
 # A worker makes way for a fresh one now and then: whatever leaks, leaks little. Not all at the same time.
 max_requests, max_requests_jitter = 20_000, 2_000
 # By default it believes SCRIPT_NAME and X-Forwarded-Proto of everybody on the loopback. Here it believes nobody: whose headers

@@ -5,6 +5,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import yaml
@@ -186,7 +187,7 @@ def test_the_proxies_let_through_what_the_product_takes() -> None:
         assert re.findall(rf"{timeout} (\d+)s;", nginx) == [str(web_worker.ARRIVAL_TIMEOUT)]
     assert "proxy_request_buffering on;" in nginx
     # A connection that is kept is given up by the proxy first: a request on one that Sluice closes just then would fail.
-    kept = int(re.findall(r"^keepalive = (\d+)$", (ROOT / "config" / "gunicorn.py").read_text(), re.MULTILINE)[0])
+    kept = int(re.findall(r'"SLUICE_KEEPALIVE", (\d+)', (ROOT / "config" / "gunicorn.py").read_text())[0])
     for written in (r"keepalive_timeout (\d+)s;", r"\tkeepalive (\d+)s"):
         assert int(re.findall(written, nginx + caddy)[0]) < kept
 
@@ -251,6 +252,8 @@ def test_a_pod_starts_what_there_is_with_all_variables() -> None:
         "SLUICE_ENCRYPTION_KEYS": base64.urlsafe_b64encode(bytes(32)).decode(),
     }
     assert list(production.refusals({**config["data"], **secret})) == []
+    # ingress-nginx keeps a connection for this long (upstream-keepalive-timeout), which no annotation changes.
+    assert int(config["data"]["SLUICE_KEEPALIVE"]) > 60
     for pod in pods():
         [container] = pod["spec"]["containers"]
         assert is_a_command(container["args"])
@@ -277,9 +280,12 @@ def test_probes_ask_what_answers() -> None:
     [web] = [pod for pod in pods() if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "web"]
     [container] = web["spec"]["containers"]
     asked = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
-    assert {each["path"] for each in asked.values()} <= set(health.PROBES)
-    assert asked["readinessProbe"]["path"] == "/readyz"
-    assert asked["livenessProbe"]["path"] == "/healthz"
+    assert {each["path"].partition("?")[0] for each in asked.values()} <= set(health.PROBES)
+    # What is away for all pods alike takes none out of service that can still answer.
+    readiness, left_out = asked["readinessProbe"]["path"].split("?")
+    assert (readiness, asked["livenessProbe"]["path"]) == ("/readyz", "/healthz")
+    assert parse_qs(left_out) == {"exclude": ["broker", "counting"]}
+    assert set(parse_qs(left_out)["exclude"]) < set(health.CHECKS)
     assert {each["port"] for each in asked.values()} == {container["ports"][0]["name"]}
     assert re.findall(r"^EXPOSE (\d+)", DOCKERFILE, re.MULTILINE) == [str(container["ports"][0]["containerPort"])]
     # First the service sends no more, then gunicorn lets requests finish.

@@ -86,6 +86,21 @@ def test_readyz_names_a_broker_that_is_away(probe: Client, settings, tmp_path: P
     assert (answer.status_code, answer.json()) == (503, {"ready": False, "checks": checks})
 
 
+@pytest.mark.django_db
+def test_readyz_leaves_out_what_is_excluded(probe: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process without broker or workers still takes events: where all web processes are judged alike, none would be left."""
+
+    def away() -> None:
+        raise health.NotReady("the broker does not answer")
+
+    monkeypatch.setitem(health.CHECKS, "broker", away)
+    monkeypatch.setattr("stats.reports.health.lag", lambda now: Lag(batches=3, events=500, seconds=301.4))
+    assert probe.get("/readyz").status_code == 503
+    answer = probe.get("/readyz?exclude=broker&exclude=counting")
+    checks = {name: "ok" for name in ALL_WELL if name not in {"broker", "counting"}}
+    assert (answer.status_code, answer.json()) == (200, {"ready": True, "checks": checks})
+
+
 @pytest.mark.server
 def test_a_redis_that_is_away_is_told_within_seconds(settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
