@@ -175,7 +175,7 @@ def impatient(dns: LocalDNS, monkeypatch: pytest.MonkeyPatch) -> None:
     once = Resolver._once
 
     def soon(self: Resolver, name: str, rdtype: str) -> Any:
-        self.question_timeout = QUESTION_TIMEOUT if dns.answers(name, rdtype) else 0.2
+        self.question_timeout = QUESTION_TIMEOUT if dns.answers(name, rdtype) else 0.05
         return once(self, name, rdtype)
 
     monkeypatch.setattr(Resolver, "_once", soon)

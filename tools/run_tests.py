@@ -31,13 +31,14 @@ def main(arguments: list[str]) -> int:
     arguments = [each for each in arguments if each != "--live"]
     command = [sys.executable, "-m", "pytest", *SLOW_TO_START, *workers(arguments, is_live=is_live), *arguments]
     of_these = "live" if is_live else "not live"
-    live, storage = (marked("live"), marked("storage"))
+    live, storage = marked("live"), marked("storage")
     if any(argument.startswith("tests") for argument in arguments):
         of_these, live, storage = "", [], []
     on_sqlite = " and ".join(filter(None, ("storage", of_these)))
     surroundings = {name: value for name, value in os.environ.items() if name not in EMBEDDED}
     with servers.ended_by_signals(), tempfile.TemporaryDirectory(prefix="sluice-migrated-") as kept:
-        surroundings[migrated.FOLDER] = kept
+        # One that a caller keeps for several runs is used again.
+        surroundings.setdefault(migrated.FOLDER, kept)
         with servers.running() as environment:
             print("== On PostgreSQL and Valkey", flush=True)
             places = {**surroundings, **environment}
