@@ -10,11 +10,15 @@ from django.db import Error, InterfaceError
 class Meaning(Enum):
     """The few things a caller can be told."""
 
+    TOO_LONG = "too long"  # a statement that PostgreSQL ended for the time it took (SLUICE_STATEMENT_TIMEOUT)
     AWAY = "away"  # busy, locked, restarting, out of connections: the same request may succeed in a moment
     TAKEN = "taken"  # a unique or exclusion constraint
     REFERRED = "referred"  # a foreign key
     REFUSED = "refused"  # a CHECK, or a value that no column of that type can hold
 
+
+# The request was not wrong, and the same one may succeed.
+PASSING = frozenset({Meaning.AWAY, Meaning.TOO_LONG})
 
 # SQLite's primary result codes (the low byte) for a database that cannot be used just now.
 _SQLITE_AWAY = {
@@ -39,6 +43,7 @@ _POSTGRES = (
     (psycopg.errors.RestrictViolation, Meaning.REFERRED),
     (psycopg.errors.CheckViolation, Meaning.REFUSED),
     (psycopg.DataError, Meaning.REFUSED),
+    (psycopg.errors.QueryCanceled, Meaning.TOO_LONG),
     # Connections refused or cut, locks and deadlocks, serialization, time-outs, a full disk, the pool's own time-out.
     (psycopg.OperationalError, Meaning.AWAY),
 )

@@ -9,7 +9,7 @@ from django.template import loader
 from django.utils.module_loading import import_string
 from django.views import defaults
 
-from api.problems import Code, Problem, problem_from
+from api.problems import TOO_LONG, Code, Problem, problem_from
 from api.renderers import EnvelopeRenderer
 
 # The paths on which somebody expects a dialect; longer prefixes first where one contains the other. Renderers stand by name:
@@ -47,7 +47,7 @@ def handler500(request: HttpRequest) -> HttpResponse | HttpResponseBase:
         return response
     if problem.code != Code.UNAVAILABLE:
         return defaults.server_error(request)
-    page = loader.get_template("503.html").render()
+    page = loader.get_template("503.html").render({"is_too_long": problem.message == TOO_LONG})
     return HttpResponse(page, status=problem.status, headers=problem.headers)
 
 

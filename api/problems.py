@@ -62,6 +62,7 @@ SENTENCES: Mapping[str, str] = {code: sentence for code, (_, sentence) in _KINDS
 
 # Seconds until another try is worth it, where nothing better is known.
 RETRY_AFTER = 5
+TOO_LONG = "This takes too long just now; ask for less, such as a shorter time span, or try again later"
 
 
 class Facts(TypedDict, total=False):
@@ -106,6 +107,8 @@ class Problem:
         headers = {}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
+        elif self.status in (STATUSES[Code.TOO_MANY], STATUSES[Code.UNAVAILABLE]):
+            headers["Retry-After"] = str(RETRY_AFTER)
         if self.authenticate is not None:
             headers["WWW-Authenticate"] = self.authenticate
         return headers
@@ -203,6 +206,8 @@ problem_from.register(UnreadablePostError, lambda exc: Problem.of(Code.MALFORMED
 
 _MEANINGS = {
     database.Meaning.AWAY: Problem.of(Code.UNAVAILABLE, retry_after=RETRY_AFTER),
+    # Also of one that waited for others' locks; nothing tells them apart.
+    database.Meaning.TOO_LONG: Problem.of(Code.UNAVAILABLE, TOO_LONG, retry_after=RETRY_AFTER),
     database.Meaning.TAKEN: Problem.of(Code.CONFLICT, "Another request changed the same records; try again"),
     database.Meaning.REFERRED: Problem.of(Code.IN_USE),
     database.Meaning.REFUSED: Problem.of(Code.INVALID),

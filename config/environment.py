@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import environ
 
-from ippools.values import hostname_faults
+from ippools.values import hostname_faults, is_read_as_address
 
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
@@ -42,7 +42,10 @@ def text(name: str, default: str = "") -> str:
 def host_name(name: str, default: str) -> str:
     """Return a host name."""
     value = text(name, default)
-    if faults := hostname_faults(value):
+    faults = hostname_faults(value)
+    if is_read_as_address(value):
+        faults.append("must not be an IP address")
+    if faults:
         end([f"{name} {faults[0]}, not {value!r}."])
     return value
 

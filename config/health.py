@@ -4,6 +4,8 @@ They are answered before anything else: probes come by IP address (no ALLOWED_HO
 """
 
 import os
+import re
+import time
 from collections.abc import Callable, Collection
 from http import HTTPStatus
 from pathlib import Path
@@ -19,6 +21,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError, ResponseError
 
 import stats.reports.health
+from api.problems import RETRY_AFTER
 from config import embedded, metrics
 from config.celery import app
 from stats.ledger.database import ALIAS, CONFIGURATION, IS_APART
@@ -130,6 +133,20 @@ if IS_APART:
 NEEDS = {"migrations": "database", "counting": "statistics" if IS_APART else "database"}
 
 
+# Seconds after which a check that goes on failing is logged again: probes come several times a second.
+TOLD_EVERY = 60
+# By check: what was logged last, without its numbers, and when.
+_told: dict[str, tuple[str, float]] = {}
+
+
+def _tell(check: str, problem: NotReady) -> None:
+    kind, now = re.sub("[0-9]+", "", str(problem)), time.monotonic()
+    before, told_at = _told.get(check, ("", 0.0))
+    if kind != before or now - told_at > TOLD_EVERY:
+        _told[check] = kind, now
+        logger.warning("not_ready", check=check, reason=str(problem), cause=str(problem.__cause__ or ""))
+
+
 def readiness(excluded: Collection[str] = ()) -> dict[str, str]:
     """Return the result of each check that is not excluded: "ok" or a sentence part.
 
@@ -146,8 +163,10 @@ def readiness(excluded: Collection[str] = ()) -> dict[str, str]:
             check()
             answers[name] = "ok"
         except NotReady as problem:
-            logger.warning("not_ready", check=name, reason=str(problem), cause=str(problem.__cause__ or ""))
             answers[name] = str(problem)
+            _tell(name, problem)
+        else:
+            _told.pop(name, None)
     return answers
 
 
@@ -162,7 +181,10 @@ def readyz(request: HttpRequest) -> HttpResponse:
     ready = all(answer in ("ok", STATISTICS_AWAY) for answer in answers.values())
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
     return HttpResponse(
-        orjson.dumps({"ready": ready, "checks": answers}), status=status, content_type="application/json"
+        orjson.dumps({"ready": ready, "checks": answers}),
+        status=status,
+        content_type="application/json",
+        headers={} if ready else {"Retry-After": str(RETRY_AFTER)},
     )
 
 

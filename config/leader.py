@@ -14,6 +14,7 @@ import psycopg
 import structlog
 from django.db import connections
 
+from config.postgresql.bounds import Connection
 from config.production import AWAY
 from core.locks import number_of
 
@@ -102,7 +103,9 @@ class DatabaseLock:
         wanted = connections.create_connection("default").get_connection_params()
         for client_side in ("cursor_factory", "context"):
             wanted.pop(client_side, None)
-        session = psycopg.connect(**{**wanted, "application_name": "sluice beat"}, autocommit=True)
+        session = Connection.connect(**{**wanted, "application_name": "sluice beat"}, autocommit=True)
+        # Of a server that is frozen nothing else tells.
+        session.answer_within = AWAY
         for name, value in (
             ("tcp_keepalives_idle", 5),
             ("tcp_keepalives_interval", 5),

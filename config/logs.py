@@ -60,6 +60,16 @@ def _without_secrets(key: object, value: Any) -> Any:
     return value
 
 
+class ClientErrors(logging.Filter):
+    """Makes a warning of one line of what a client did wrong, which Django logs as an error with a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security"):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.exc_info = record.exc_text = None
+        return True
+
+
 class LineFormatter(structlog.stdlib.ProcessorFormatter):
     """structlog's, which also takes a record whose event is complete (`write_line`)."""
 
@@ -128,7 +138,10 @@ def configure(*, form: str, level: str) -> dict[str, Any]:
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "filters": {"client_errors": {"()": ClientErrors}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["client_errors"]},
+        },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             # Replaces Django's own handlers (a console in DEBUG, mail to ADMINS).

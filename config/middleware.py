@@ -1,4 +1,4 @@
-"""Middleware of every request: trusted proxies, the length of addresses, encodings. (Its log: config/request_log.py.)"""
+"""Middleware of requests: trusted proxies, long addresses, malformed heads, encodings. (Its log is config/request_log.py.)"""
 
 import codecs
 from collections.abc import Callable
@@ -44,6 +44,18 @@ class LongAddresses:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if len(request.META.get("RAW_URI", request.get_full_path())) > LONGEST_ADDRESS:
             raise RequestDataTooBig("The request's address is too long")
+        return self.get_response(request)
+
+
+class MalformedHeads:
+    """Refuses what our worker puts in the place of a request line or headers that gunicorn cannot read."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "HTTP_X_SLUICE_MALFORMED" in request.META:
+            raise BadRequest("The request's first line or its headers are malformed")
         return self.get_response(request)
 
 

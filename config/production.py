@@ -196,6 +196,8 @@ def database(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
         **parsed.pop("OPTIONS", {}),
     }
     settings = {**parsed, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
+    if settings.get("ENGINE") == "django.db.backends.postgresql":
+        settings["ENGINE"] = "config.postgresql"
     if pool_size:
         options["pool"] = {
             "min_size": 1,
@@ -203,9 +205,9 @@ def database(parsed: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
             "timeout": POOL_TIMEOUT,
             "reconnect_timeout": POOL_TIMEOUT,
         }
-        if settings.get("ENGINE") == "django.db.backends.postgresql":
+        if settings.get("ENGINE") == "config.postgresql":
             # It looks for itself whether a connection is alive.
-            settings |= {"ENGINE": "config.postgresql", "CONN_HEALTH_CHECKS": False}
+            settings["CONN_HEALTH_CHECKS"] = False
             # For what asks for it (core.compiled): from the first time on.
             options["prepare_threshold"] = 0
     else:

@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "config.health.Probes",
     "config.metrics.Measure",
     "config.middleware.LongAddresses",
+    "config.middleware.MalformedHeads",
     "django.middleware.security.SecurityMiddleware",
     "panel.security_policy.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -156,6 +157,8 @@ if IS_PRODUCTION:
         DATABASE_ROUTERS = ["stats.router.LedgerRouter"]
 else:
     DATABASES = {"default": embedded.database(SLUICE_DATA_DIR)}
+# Seconds that a statement of a web process may take on PostgreSQL; 0: as long as it takes (config.postgresql.bounds).
+SLUICE_STATEMENT_TIMEOUT = env.number("SLUICE_STATEMENT_TIMEOUT", default=10)
 # Seconds that a reader of the replica may be behind in what nobody changed by an act, such as counts.
 SLUICE_REPLICA_LAG = env.number("SLUICE_REPLICA_LAG", default=10, least=1)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

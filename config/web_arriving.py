@@ -14,6 +14,9 @@ MOST_CHUNKS = 100_000
 _LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*0*([0-9]{1,18})[ \t]*(?=\r\n)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:[^\r\n]*chunked", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect[ \t]*:[ \t]*100-continue", re.IGNORECASE)
+_TARGET = re.compile(rb"/[!-~]{0,2000}")
+# The header of what is put in the place of a head that cannot be read (config.middleware.MalformedHeads).
+MALFORMED = b"X-Sluice-Malformed"
 _CRLF, _END_OF_HEAD = b"\r\n", b"\r\n\r\n"
 
 
@@ -95,6 +98,13 @@ class Arriving:
         target = rest.partition(b" ")[0].ljust(CUT_TARGET, b"-")
         self.held[:] = b"%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % (method, target)
         self.whole = len(self.held)
+
+
+def refused(held: bytes) -> bytes:
+    """Return a head that Django refuses by the rules of its address, in place of one that cannot be read."""
+    parts = held[:CUT_TARGET].lstrip(_CRLF).split(_CRLF)[0].split(b" ")
+    target = parts[1] if len(parts) > 1 and _TARGET.fullmatch(parts[1]) else b"/"
+    return b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s: 1\r\nConnection: close\r\n\r\n" % (target, MALFORMED)
 
 
 def _has_too_much(head: bytes) -> bool:

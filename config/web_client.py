@@ -23,6 +23,9 @@ class ClientSocket:
         self._real = real
         self._held = memoryview(b"")
         self._waiting = bytearray()
+        # What the thread was given last, and whose it is.
+        self.given = b""
+        self.connection: Any = None
 
     def recv(self, size: int) -> bytes:
         """Return at most `size` of the bytes that have arrived; empty after the last."""
@@ -73,11 +76,12 @@ class ClientSocket:
 
     def give(self, held: bytes | bytearray) -> None:
         """Set the bytes that the thread reads."""
-        self._held = memoryview(bytes(held))
+        self.given = bytes(held)
+        self._held = memoryview(self.given)
 
     def take(self) -> bytes:
         """Return and release the unread bytes."""
-        left, self._held = bytes(self._held), memoryview(b"")
+        left, self._held, self.given = bytes(self._held), memoryview(b""), b""
         return left
 
     def receive(self, size: int) -> bytes:
@@ -123,6 +127,7 @@ class Connection(gthread.TConn):
         super().__init__(cfg, ClientSocket(sock), client, server)
         # There is nothing that a thread would have to wait for.
         self.initialized = self.data_ready = True
+        self.sock.connection = self
         self.parser = http.get_parser(cfg, self.sock, client)
         # Until when the client may take an answer, or send what nobody reads.
         self.deadline = 0.0

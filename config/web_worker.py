@@ -11,16 +11,19 @@ It can go when gunicorn's own threaded worker has time limits for all of these (
 """
 
 import errno
+import re
 import selectors
 import socket
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, override
 
+from gunicorn import http
+from gunicorn.http.errors import ConfigurationProblem, ParseException
 from gunicorn.workers import gthread
 
-from config.web_arriving import Arriving
+from config.web_arriving import Arriving, refused
 from config.web_client import Connection
 
 # Seconds from the first to the last byte of a request.
@@ -37,6 +40,8 @@ MOST_DISCARDED = 16 * 1024 * 1024
 MOST_HELD = 128 * 1024 * 1024
 MOST_WAITING = 128 * 1024 * 1024
 _PIECE = 256 * 1024
+# Whether the process lives is asked in a thread of its own: all others may wait for a database, which no restart helps.
+_ASKS_WHETHER_IT_LIVES = re.compile(rb"(GET|HEAD) /healthz ")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -87,6 +92,11 @@ class BufferedWorker(gthread.ThreadWorker):
             listener.close()
         self.sockets = []
 
+    @override
+    def init_process(self) -> None:
+        self.lively = ThreadPoolExecutor(1)
+        super().init_process()
+
     # --- A request arrives
 
     def enqueue_req(self, conn: Any) -> None:
@@ -118,7 +128,9 @@ class BufferedWorker(gthread.ThreadWorker):
             # A client that stops sending in the middle is gunicorn's to judge: reading on finds the end.
             self._forget(conn)
             conn.sock.give(request.held)
-            super().enqueue_req(conn)
+            threads = self.lively if _ASKS_WHETHER_IT_LIVES.match(request.held) else self.tpool
+            answered = threads.submit(self.handle, conn)
+            answered.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
         elif piece == b"":
             self._end(conn)
         elif request.expects_continue:
@@ -126,6 +138,15 @@ class BufferedWorker(gthread.ThreadWorker):
             conn.sock.say(_CONTINUE)
         while self.held > MOST_HELD and self.arriving:
             self._end(next(iter(self.arriving)), _TIMED_OUT)
+
+    @override
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Let Django refuse a head that gunicorn cannot read, in the words of its address; gunicorn has a page of its own."""
+        if req is not None or not isinstance(exc, ParseException) or isinstance(exc, ConfigurationProblem):
+            super().handle_error(req, client, addr, exc)
+            return
+        client.give(refused(client.given))
+        self.handle_request(next(http.get_parser(self.cfg, client, addr)), client.connection)
 
     # --- An answer is taken
 

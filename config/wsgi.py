@@ -8,6 +8,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
+from config.postgresql import bounds
 from panel.apps import load_pages
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -24,6 +25,7 @@ class Utf8Request(WSGIRequest):
         self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
 
 
+bounds.bound(settings.SLUICE_STATEMENT_TIMEOUT)
 if settings.SLUICE_OTLP_ENDPOINT:
     from config import tracing
 

@@ -5,6 +5,10 @@ multicast, 0.0.0.0, link-local) is seen by none of them: it is neither published
 """
 
 import ipaddress
+from collections.abc import Iterable
+
+type _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+type _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # The columns of an address in the order in which `seen` and `hidden` take them.
 BOUND_AND_PUBLIC = ("ipv4", "ipv6", "public_ipv4", "public_ipv6")
@@ -14,12 +18,26 @@ _DOCUMENTATION = tuple(
 )
 
 
+# The only space of which global IPv6 addresses have been given out (RFC 4291, 2.4): NAT64 (64:ff9b::/96) is outside of it.
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+# 6to4 and its relays, which stand for IPv4 addresses (RFC 7526). Python knows Teredo.
+_TRANSITIONAL = tuple(map(ipaddress.ip_network, ("192.88.99.0/24", "2002::/16")))
+
+
 def is_public(text: str) -> bool:
     """Whether the Internet routes mail from this address."""
     address = ipaddress.ip_address(text)
-    if any(address.version == each.version and address in each for each in _DOCUMENTATION):
+    if _is_in(address, _DOCUMENTATION):
         return True
+    if _is_in(address, _TRANSITIONAL) or (
+        address.version == _GLOBAL_UNICAST.version and address not in _GLOBAL_UNICAST
+    ):
+        return False
     return address.is_global and not address.is_multicast
+
+
+def _is_in(address: _Address, networks: Iterable[_Network]) -> bool:
+    return any(address.version == each.version and address in each for each in networks)
 
 
 def seen(ipv4: str, ipv6: str | None, public_ipv4: str | None, public_ipv6: str | None) -> tuple[str, ...]:
@@ -40,11 +58,10 @@ def public_faults(text: str, *, version: int) -> list[str]:
         address = (ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address)(text)
     except ValueError:
         return [f"is not a valid IPv{version} address"]
-    if not is_public(text):
-        return ["is not a public address: receivers cannot see it"]
     # A mapped IPv4 address is not IPv6 on the wire.
-    is_mapped = isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None
-    return ["is not a valid IPv6 address"] if is_mapped else []
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return ["is not a valid IPv6 address"]
+    return [] if is_public(text) else ["is not a public address: receivers cannot see it"]
 
 
 def canonical(text: str) -> str:

@@ -13,6 +13,8 @@ NAME_CHARACTERS = re.compile(r"[ -~]*", re.ASCII)
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 _HOST_CHARACTERS = re.compile(r"[A-Za-z0-9.-]*", re.ASCII)
 _QUAD = re.compile(r"[0-9]+(\.[0-9]+){3}", re.ASCII)
+_NUMBER = r"(?:0[xX][0-9A-Fa-f]*|[0-9]+)"
+_NUMBERS = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{0,3}}\.?", re.ASCII)
 
 
 def name_faults(name: str) -> list[str]:
@@ -83,3 +85,11 @@ def hostname_faults(hostname: str) -> list[str]:
     if _QUAD.fullmatch(hostname):
         faults.append("must not be an IPv4 address")
     return faults
+
+
+def is_read_as_address(hostname: str) -> bool:
+    """Whether resolvers read a host name as an IPv4 address, as `inet_aton` does `127.1`, `0x7f.1` and `2130706433`.
+
+    GreenArrow: its page allows such names, and so its API takes them; people are refused them.
+    """
+    return _NUMBERS.fullmatch(hostname) is not None and not is_ipv4(hostname)

@@ -48,7 +48,7 @@ KINDS = (
         Server, "dns", contains=("name_key", "permalink"), has_uuid=True, beside="organization",
         path=("organization__permalink", "permalink"),
     ),
-    Searched(IPPool, "hub", contains=("name_key",), has_uuid=True),
+    Searched(IPPool, "hub", contains=("name_key",), has_uuid=True, beside="owner_name"),
     Searched(
         IPAddress, "lan", contains=("name_key", "hostname_key"), starts=("ipv4", "ipv6"), beside="hostname",
         domains=("rules__rules__domains__pattern",),
@@ -92,14 +92,17 @@ def _found(kind: Searched, request: HttpRequest, text: str) -> Iterator[SearchRe
     ids = _ids([page.get_queryset(request).filter(each) for each in conditions])
     records: QuerySet[Any] = page.get_queryset(request).filter(pk__in=ids)
     label = str
-    if kind.beside and (field := kind.model._meta.get_field(kind.beside)).is_relation:
+    columns = {field.name: field for field in kind.model._meta.get_fields()}
+    if (field := columns.get(kind.beside)) is not None and field.is_relation:
         # Organizations have servers of the same name, with domains of the same name.
         owners: Any = admin.site._registry[field.related_model]
         label = owners.choice_label
         records = records.select_related(kind.beside, *(f"{kind.beside}__{each}" for each in owners.choice_related))
     for record in records.order_by("pk"):
         noun = str(kind.model._meta.verbose_name)
-        description = f"{noun} · {label(getattr(record, kind.beside))}" if kind.beside else noun
+        # Empty: a pool of the platform's, or one whose owner the viewer may not know.
+        beside = getattr(record, kind.beside) if kind.beside else None
+        description = f"{noun} · {label(beside)}" if beside else noun
         yield SearchResult(title=str(record), description=description, link=page.url_of(record.pk), icon=kind.icon)
 
 

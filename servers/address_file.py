@@ -17,7 +17,7 @@ from core.references import Reference
 from ippools import ip_addresses
 from ippools.ip_addresses import AddressFields
 from ippools.models import IPAddress, IPPool, IPPoolMember, VirtualMTA
-from ippools.values import canonical_ipv6, ipv6_faults, is_ipv4
+from ippools.values import canonical_ipv6, ipv6_faults, is_ipv4, is_read_as_address
 from servers import pools
 from servers.models import Organization
 from throttling.models import ThrottlingTemplate
@@ -234,6 +234,12 @@ def _import(row: Row, names: _Names, actor: Actor) -> None:
     _put_into(address, wanted, actor)
 
 
+def _host_name(text: str, faults: list[Fault]) -> str:
+    if is_read_as_address(text):
+        faults.append(Fault("hostname", "is read as an IP address by resolvers"))
+    return text.removesuffix(".")
+
+
 def _values(row: Row, names: _Names) -> tuple[AddressFields, set[int] | None]:
     """Return what the row gives, and its pools (None: it says nothing of pools)."""
     values: dict[str, Any] = {}
@@ -241,7 +247,7 @@ def _values(row: Row, names: _Names) -> tuple[AddressFields, set[int] | None]:
     if name := row.text("name"):
         values["name"] = name
     if hostname := row.code("hostname"):
-        values["hostname"] = hostname.removesuffix(".")
+        values["hostname"] = _host_name(hostname, faults)
     for column in ("ipv6", "public_ipv4", "public_ipv6"):
         if address := row.code(column):
             values[column] = None if address.lower() == NOTHING else address

@@ -16,6 +16,7 @@ PREFIXES = (ITSELF_AND_SUBDOMAINS, SUBDOMAINS)
 MAX_DOMAIN_LENGTH = 253
 MAX_PATTERN_LENGTH = MAX_DOMAIN_LENGTH + len(ITSELF_AND_SUBDOMAINS)
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
 
 class NotADomain(ValueError):
@@ -40,7 +41,8 @@ def domain_name(text: str) -> str:
     labels = name.split(".")
     if len(name) > MAX_DOMAIN_LENGTH or not all(_LABEL.fullmatch(label) for label in labels):
         raise NotADomain(text)
-    if labels[-1].isdigit():  # An IPv4 address is no domain name, and no top-level domain is a number (RFC 3696, 2).
+    # An IPv4 address is no domain name, in whatever base (`0x7f000001`), and no top-level domain is a number (RFC 3696, 2).
+    if _NUMBER.fullmatch(labels[-1]):
         raise NotADomain(text)
     return name
 

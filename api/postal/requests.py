@@ -1,6 +1,7 @@
 """Merges the parameters of a request: query string, then the JSON body or the form field `params`; the later wins."""
 
 import io
+import re
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
@@ -18,6 +19,11 @@ MULTIPART = "multipart/form-data"
 # What clients call JSON where they do not say so: `+json` types beside.
 _TEXTS = frozenset({"", JSON, "text/json", "text/plain"})
 BROKEN_FORM = "The multipart form is not whole"
+PART_ENCODING = "The parts of the form must not be encoded, except in base64"
+# The beginning of a part whose encoding Django takes for its text (quoted-printable; RFC 7578, 4.7, has none of them).
+_UNREAD_PART = (
+    rb"\r\n(?:[^\r\n]+\r\n)*?content-transfer-encoding[ \t]*:[ \t]*+(?!(?:7bit|8bit|binary|base64)[ \t]*\r\n)"
+)
 
 
 def parameters_of(request: HttpRequest, body: bytes) -> dict[str, object]:
@@ -65,13 +71,22 @@ def _multipart_params(request: HttpRequest, body: bytes) -> str | bytes:
     if not boundary or not body.rstrip().endswith(b"--" + boundary.encode("latin-1", "replace") + b"--"):
         raise decline(Code.MALFORMED, BROKEN_FORM)
     _refuse_other_charsets(body, "form")
+    mark = re.escape(boundary.encode("latin-1", "replace"))
+    if re.search(rb"--" + mark + _UNREAD_PART, body, re.IGNORECASE):
+        raise decline(Code.MALFORMED, PART_ENCODING)
     meta = request.META | {"CONTENT_LENGTH": str(len(body))}
     try:
         fields, files = MultiPartParser(meta, io.BytesIO(body), [MemoryFileUploadHandler(request)], "utf-8").parse()
     except (MultiPartParserError, SuspiciousOperation, BadRequest):
         raise decline(Code.MALFORMED, BROKEN_FORM) from None
     given = [*fields.getlist("params"), *(each.read() for each in files.getlist("params"))]
-    return given[-1] if given else ""
+    params = given[-1] if given else ""
+    if isinstance(params, bytes):
+        _refuse_other_charsets(params, "form")
+    elif "\ufffd" in params and "\ufffd" not in body.decode():
+        # Of a part in base64 Django replaces what is not UTF-8.
+        raise decline(Code.MALFORMED, "The form must be UTF-8")
+    return params
 
 
 def _object(value: object, message: str) -> Mapping[str, object]:

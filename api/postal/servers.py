@@ -172,7 +172,7 @@ class ServerViewSet(PostalViewSet):
             # Somebody else deleted it after this key was found to be right.
             raise refuse(DELETION_ERROR) from None
         except DatabaseError as exc:
-            if database.meaning_of(exc) is database.Meaning.AWAY:
+            if database.meaning_of(exc) in database.PASSING:
                 raise
             raise refuse(DELETION_ERROR) from exc
         return {"deleted": True, "server": server}

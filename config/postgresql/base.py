@@ -2,15 +2,17 @@
 
 import datetime
 import select
-import time
 from functools import lru_cache
 from typing import Any, ClassVar
 
 import psycopg
+from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.postgresql import base, operations
-from django.db.backends.postgresql.psycopg_any import BaseTzLoader
+from django.db.backends.postgresql.psycopg_any import BaseTzLoader, IsolationLevel
 from psycopg.adapt import AdaptersMap
 from psycopg_pool import ConnectionPool
+
+from config.postgresql import bounds
 
 
 class UTCLoader(BaseTzLoader):
@@ -44,15 +46,21 @@ class DatabaseOperations(operations.DatabaseOperations):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Takes connections from the pool without a query to check them, and has the server keep the plans of some queries.
+    """Takes connections from the pool unasked, bounds what they wait, and has the server keep the plans of some queries.
 
     Django's CONN_HEALTH_CHECKS costs a round trip with every request, as much as the request's own query. A server that has
     ended or restarted has closed its side, and that can be seen at the socket.
     """
 
     ops_class = DatabaseOperations
-    # By alias: until when (of `time.monotonic`) a database that was away is not asked again.
-    _left_until: ClassVar[dict[str, float]] = {}
+    # By alias: whether it gave no answer.
+    _away: ClassVar[dict[str, bounds.Away]] = {}
+
+    def __init__(self, settings_dict: dict[str, Any], alias: str = DEFAULT_DB_ALIAS) -> None:
+        if pool := settings_dict["OPTIONS"].get("pool"):
+            pool.setdefault("connection_class", bounds.Connection)
+        super().__init__(settings_dict, alias)
+        self.away = self._away.setdefault(alias, bounds.Away())
 
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
@@ -63,25 +71,41 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a connection of the pool that the server has not closed.
 
-        Where the settings have `LEFT_FOR`, one that does not answer is left for so many seconds: requests that need it are
-        refused at once then, and keep no thread from those that do not.
+        While a database gives no answer, one request at a time tries it; those that need it are refused at once otherwise, and
+        keep no thread from those that do not. Where the settings have `LEFT_FOR`, one that cannot be connected to is left
+        likewise, for so many seconds.
         """
         left_for = self.settings_dict.get("LEFT_FOR")
-        if left_for is None:
-            return self._connection(conn_params)
-        if time.monotonic() < self._left_until.get(self.alias, 0.0):
-            raise psycopg.OperationalError("the database did not answer a moment ago")
+        is_tried = self.away.is_tried()
         try:
-            return self._connection(conn_params)
+            connection = self._connection(conn_params)
+            if is_tried:
+                self._try_out(connection)
+        except BaseException as problem:
+            # Whatever ended it: while nobody has noted or forgotten, nobody else tries.
+            if is_tried or (left_for is not None and isinstance(problem, psycopg.OperationalError)):
+                self.away.note(left_for or bounds.LEFT_FOR)
+            raise
+        if is_tried:
+            self.away.forget()
+        return connection
+
+    def _try_out(self, connection: Any) -> None:
+        try:
+            connection.try_out()
         except psycopg.OperationalError:
-            self._left_until[self.alias] = time.monotonic() + left_for
+            connection.close()
+            if self.pool is not None:
+                self.pool.putconn(connection)
             raise
 
     def _connection(self, conn_params: dict[str, Any]) -> Any:
-        connection = super().get_new_connection(conn_params)
         pool = self.pool
         if pool is None:
-            return connection
+            # As Django does, but for the class.
+            self.isolation_level = IsolationLevel.READ_COMMITTED
+            return bounds.Connection.connect(**conn_params)
+        connection = super().get_new_connection(conn_params)
         # Each connection of a pool may be dead, but no more than there are.
         for _ in range(pool.max_size):
             if is_alive(connection):
@@ -91,8 +115,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
             connection = super().get_new_connection(conn_params)
         return connection
 
+    def _configure_connection(self, connection: Any) -> bool:
+        """Bound a new connection as its process is.
+
+        Without a pool it may be a pooler's (pgbouncer), whose sessions are not ours to set anything in.
+        """
+        longest = bounds.longest_statement
+        if longest is not None:
+            connection.answer_within, connection.away = longest + bounds.GRACE, self.away
+            if self.pool is not None:
+                connection.execute("SELECT set_config('statement_timeout', %s, false)", [f"{longest}s"])
+        return bool(super()._configure_connection(connection))  # type: ignore[misc]  # its stubs lack it
+
     def prepared_cursor(self) -> Any:
         """Return a cursor whose statements the server plans once for each connection (OPTIONS `prepare_threshold`)."""
+        if self.settings_dict["OPTIONS"].get("prepare_threshold") is None:
+            return self.cursor()
         self.ensure_connection()
         plain = self.connection.cursor_factory
         self.connection.cursor_factory = base.ServerBindingCursor

@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 from core.audit import Actor
 from core.errors import Refused
 from core.names import without_invisible
+from ippools.values import is_read_as_address
 from panel.forms import errors
 from panel.viewer import viewer_of
 
@@ -22,6 +23,8 @@ PASTED = frozenset(
         "network",
     }
 )  # fmt: skip
+HOST_NAMES = frozenset({"hostname", "source_hostname", "destination_hostname"})
+READ_AS_ADDRESS = "Resolvers read this as an IP address."
 # Wherever there are limits, they are called so.
 LIMIT_LABELS = {"max_concurrent_connections": "Connections at once", "max_messages_per_hour": "Messages per hour"}
 
@@ -91,6 +94,9 @@ class ActingForm(forms.ModelForm):
 
     def _clean_form(self) -> None:
         super()._clean_form()  # type: ignore[misc]  # Django's, which its stubs do not have
+        for name in HOST_NAMES & {*self.changed_data}:
+            if is_read_as_address(str(self.cleaned_data.get(name) or "")):
+                self.add_error(name, READ_AS_ADDRESS)
         # A form has all fields of a record: what was changed by others since it was opened would be taken back unseen.
         marks = dict(each.split(":", 1) for each in self.data.get(SHOWN, "").split() if ":" in each)
         if self.is_new or not marks:

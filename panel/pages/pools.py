@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -160,6 +160,8 @@ class IPPoolAdmin(volumes.VolumeColumns, TenantAdmin):
         viewer = viewer_of(request)
         # Who else uses a pool of the platform's is not for a tenant to know.
         theirs = None if viewer.is_platform else Q(organization__in=organizations_of(viewer.user))
+        # Nor whose pool it is that was granted to them.
+        told = Organization.objects.all() if viewer.is_platform else organizations_of(viewer.user)
         return (
             super()
             .get_queryset(request)
@@ -167,8 +169,14 @@ class IPPoolAdmin(volumes.VolumeColumns, TenantAdmin):
                 address_total=count_of(IPPool, "members"),
                 server_total=count_of(IPPool, "servers", theirs),
                 grant_total=count_of(IPPool, "organization_pools", theirs),
+                owner_name=Subquery(told.filter(uuid=OuterRef("namespace")).values("name")),
             )
         )
+
+    def choice_label(self, record: IPPool) -> str:
+        # Each organization may have a pool of the same name. Whose it is, is only known where the viewer may know it.
+        owner = getattr(record, "owner_name", None)
+        return f"{record.name} ({owner})" if owner else record.name
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
         shown = list(super().get_list_display(request))
@@ -178,18 +186,15 @@ class IPPoolAdmin(volumes.VolumeColumns, TenantAdmin):
         return [] if viewer_of(request).is_platform else ["is_default"]
 
     def decorate_rows(self, request: HttpRequest, records: list[Any]) -> None:
-        owners = Organization.objects.filter(uuid__in={record.namespace for record in records if record.namespace})
-        names = dict(owners.values_list("uuid", "name"))
         self.add_volumes(request, records, timezone.now())
         ids = [record.pk for record in records]
         loads = without_counts.read(request, lambda: loads_of(ids)) or {}
         for record in records:
             record.per_address = loads.get(record.pk)
-            record.owner_name = names.get(record.namespace, "Platform")
 
     @display(description="Owner")
     def owner(self, record: Any) -> str:
-        return record.owner_name
+        return record.owner_name or ("Another" if record.namespace else "Platform")
 
     @display(description="Addresses", ordering="address_total")
     def address_count(self, record: Any) -> int:

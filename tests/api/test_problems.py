@@ -21,13 +21,19 @@ from django.http import Http404
 from django.test.utils import isolate_apps
 from rest_framework import exceptions as drf
 
-from api.problems import RETRY_AFTER, SENTENCES, STATUSES, Code, Declined, Problem, decline, problem_from
+from api.problems import RETRY_AFTER, SENTENCES, STATUSES, TOO_LONG, Code, Declined, Problem, decline, problem_from
 from core import errors
 from core.models import User
 
 
 def test_every_code_has_a_status_and_a_sentence():
     assert set(STATUSES) == set(SENTENCES) == set(Code)
+
+
+@pytest.mark.parametrize("code", [Code.TOO_MANY, Code.UNAVAILABLE])
+def test_what_may_succeed_later_says_when_to_come_again(code):
+    assert Problem.of(code).headers == {"Retry-After": str(RETRY_AFTER)}
+    assert Problem.of(code, retry_after=60).headers == {"Retry-After": "60"}
 
 
 FAULTS = (errors.Fault("name", "is too long"), errors.Fault("", "Nothing fits"))
@@ -138,6 +144,7 @@ def sqlite_error(code):
     return error
 
 
+SLOW = Problem.of(Code.UNAVAILABLE, TOO_LONG, retry_after=RETRY_AFTER)
 AWAY = Problem.of(Code.UNAVAILABLE, retry_after=RETRY_AFTER)
 TAKEN = Problem.of(Code.CONFLICT, "Another request changed the same records; try again")
 
@@ -149,7 +156,7 @@ TAKEN = Problem.of(Code.CONFLICT, "Another request changed the same records; try
         (caused(OperationalError(), psycopg.errors.DeadlockDetected()), AWAY),
         (caused(OperationalError(), psycopg.errors.LockNotAvailable()), AWAY),
         (caused(OperationalError(), psycopg.errors.AdminShutdown()), AWAY),
-        (caused(OperationalError(), psycopg.errors.QueryCanceled()), AWAY),
+        (caused(OperationalError(), psycopg.errors.QueryCanceled()), SLOW),
         (caused(OperationalError(), sqlite_error(sqlite3.SQLITE_BUSY)), AWAY),
         (caused(OperationalError(), sqlite_error(sqlite3.SQLITE_BUSY_SNAPSHOT)), AWAY),
         (caused(OperationalError(), sqlite_error(sqlite3.SQLITE_CANTOPEN)), AWAY),

@@ -18,6 +18,7 @@ ALL_WELL = {"database": "ok", "migrations": "ok", "broker": "ok", "disk": "ok", 
 @pytest.fixture(autouse=True)
 def unremembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_migrated", False)
+    monkeypatch.setattr(health, "_told", {})
 
 
 @pytest.fixture
@@ -175,3 +176,37 @@ def test_readyz_names_a_full_disk(probe: Client, monkeypatch: pytest.MonkeyPatch
     answer = probe.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["checks"]["disk"].startswith("the data folder is on a full disk (")
+    assert answer["Retry-After"] == "5"
+
+
+@pytest.mark.django_db
+def test_what_goes_on_failing_is_logged_once_a_minute(
+    probe: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Probes come several times a second while `make run` starts."""
+    left, seconds = iter(range(30)), [1_000.0]
+    monkeypatch.setattr(health.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setitem(health.CHECKS, "disk", lambda: _fail(f"the disk is full ({next(left)} MiB are left)"))
+
+    def told() -> int:
+        return sum("not_ready" in record.getMessage() for record in caplog.records)
+
+    for _ in range(5):
+        assert probe.get("/readyz").status_code == 503
+    assert told() == 1
+    monkeypatch.setitem(health.CHECKS, "disk", lambda: _fail("the data folder cannot be written"))
+    probe.get("/readyz")
+    assert told() == 2
+    seconds[0] += health.TOLD_EVERY + 1
+    probe.get("/readyz")
+    assert told() == 3
+    # Again after it was well.
+    monkeypatch.setitem(health.CHECKS, "disk", lambda: None)
+    assert probe.get("/readyz").status_code == 200
+    monkeypatch.setitem(health.CHECKS, "disk", lambda: _fail("the data folder cannot be written"))
+    probe.get("/readyz")
+    assert told() == 4
+
+
+def _fail(reason: str) -> None:
+    raise health.NotReady(reason)

@@ -84,6 +84,24 @@ def test_a_request_is_one_line_with_its_id_and_without_its_query(lines, client: 
 
 
 @pytest.mark.django_db
+def test_what_a_client_does_wrong_is_a_warning_of_one_line(lines, admin_client: Client) -> None:
+    lines()
+    answers = [
+        admin_client.get("/admin/login/", headers={"host": "evil.example"}),
+        admin_client.get(
+            "/admin/autocomplete/",
+            {"app_label": "servers", "model_name": "server", "field_name": "nothing", "term": "a"},
+        ),
+        admin_client.get("/admin/servers/server/", {"organization__permalink__regex": "^a"}),
+        admin_client.get("/admin/login/?" + "a=1&" * 20_000),
+        admin_client.post("/admin/login/", b"x", content_type="multipart/form-data; boundary=" + "a" * 300),
+    ]
+    assert {each.status_code for each in answers} <= {302, 400, 403}
+    told = lines()
+    assert not [line for line in told if line["level"] in ("error", "critical") or "exception" in line], told
+
+
+@pytest.mark.django_db
 def test_a_request_that_django_refuses_is_told_without_its_query(lines, client: Client) -> None:
     for headers in ({"host": "evil.example"}, {}):
         client.get("/admin/login/", {"q": "roger@example.com"}, headers=headers)

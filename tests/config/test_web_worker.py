@@ -33,6 +33,9 @@ def application(environ, start_response):
         return environ["wsgi.file_wrapper"](file)
     elif length and int(length) > 20_000_000:
         body = b"refused"
+    elif "HTTP_X_SLUICE_MALFORMED" in environ:
+        start_response("400 Bad Request", [("Content-Length", str(len(environ["RAW_URI"])))])
+        return [environ["RAW_URI"].encode()]
     else:
         body = environ["wsgi.input"].read()
         body = b"%d %s %d" % (len(body), hashlib.sha256(body).hexdigest().encode(), len(environ["RAW_URI"]))

@@ -98,6 +98,7 @@ def by_the_form(values, client):
         ({"hostname": "x" * 64 + ".example.com"}, [LABEL]),
         ({"hostname": "x_y.example"}, ["must contain only letters, numbers and -, in labels with single dots between them"]),
         ({"hostname": "192.0.2.1"}, ["must not be an IPv4 address"]),
+        ({"hostname": "0xbeef.example"}, []),
     ],
     ids=str,
 )  # fmt: skip
@@ -121,6 +122,14 @@ def test_every_way_in_judges_alike(door, changes, messages):
 def test_the_form_judges_alike(client, changes, is_good):
     assert (by_the_form({**GOOD, **changes}, client) == []) is is_good
     assert IPAddress.objects.exists() is is_good
+
+
+@pytest.mark.parametrize("hostname", ["127.1", "0x7f.1", "2130706433", "0X7F000001", "0177.0.0.1"])
+def test_people_are_refused_host_names_that_resolvers_read_as_addresses(client, hostname):
+    """GreenArrow's page allows most of them."""
+    assert by_the_form({**GOOD, "hostname": hostname}, client)
+    assert by_the_file({**GOOD, "hostname": hostname})
+    assert not IPAddress.objects.exists()
 
 
 @pytest.mark.parametrize(

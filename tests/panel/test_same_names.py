@@ -5,11 +5,12 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.urls import reverse
 
 from core.errors import Conflict
+from servers import pools as ip_pools
 from servers import provisioning
 from servers.credentials import create_credential
 from servers.domains import create_domain
 from servers.models import Credential, Server
-from tests.panel.conftest import NOW, SYSTEM
+from tests.panel.conftest import NOW, SYSTEM, sign_in
 
 BOTH = ["Mailer (Acme)", "Mailer (Globex)"]
 
@@ -51,3 +52,35 @@ def test_so_does_the_search(twins, root):
         found = root.get(reverse("admin:search"), {"s": text}).context["results"]
         described = [each.description for each in found if each.title == title]
         assert described == [f"{noun} · {each}" for each in (BOTH if noun == "domain" else ("Acme", "Globex"))]
+
+
+@pytest.fixture
+def pools(acme, globex):
+    """Return a pool of the platform's, one of each of two organizations, and a granted one, all of the same name."""
+    made = [ip_pools.create_platform_pool(name="Main", is_default=False, actor=SYSTEM)]
+    owners = [each.organization for each in (acme, globex)]
+    made += [ip_pools.create_pool(organization=each, name="Main", ips=[], actor=SYSTEM).pool for each in owners]
+    ip_pools.grant_pool(organization=acme.organization, pool=made[2], actor=SYSTEM)
+    return made
+
+
+def looked_up(client):
+    query = {"app_label": "servers", "model_name": "server", "field_name": "ip_pool", "term": "Main"}
+    return sorted(each["text"] for each in client.get(reverse("admin:autocomplete"), query).json()["results"])
+
+
+def searched(client):
+    found = client.get(reverse("admin:search"), {"s": "Main"}).context["results"]
+    return sorted(each.description for each in found if each.title == "Main")
+
+
+def test_pools_say_whose_they_are_to_who_may_know_it(pools, root, acme):
+    assert looked_up(root) == ["Main", "Main (Acme)", "Main (Globex)"]
+    assert searched(root) == ["IP pool", "IP pool · Acme", "IP pool · Globex"]
+    owner = sign_in(acme.owner)
+    # A granted one may be anybody's.
+    assert looked_up(owner) == ["Main", "Main (Acme)"]
+    assert searched(owner) == ["IP pool", "IP pool · Acme"]
+    listed = owner.get(reverse("admin:ippools_ippool_changelist")).content.decode()
+    assert "Another" in listed
+    assert "Globex" not in listed

@@ -60,6 +60,8 @@ def test_it_stores(text, stored):
         "http://example.com",
         "example.com:25",
         "10.0.0.1",
+        "0x7f000001",
+        "127.0x1",
         "example.123",
         "a" * 64 + ".com",
         ".".join(["a" * 61] * 4) + ".abcdef",

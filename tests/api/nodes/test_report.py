@@ -5,6 +5,7 @@ from django.test import Client
 
 from nodes.models import NodeReport
 from nodes.nodes import create_node
+from nodes.reports import LONGEST_LIST
 from tests.cast import ANN
 
 pytestmark = pytest.mark.django_db
@@ -94,7 +95,7 @@ def test_it_rejects_what_is_no_object(key, body):
 
 
 def test_it_rejects_much(key):
-    answer = post(key, {"error": "x" * 2**20})
+    answer = post(key, {"error": "x" * 2**23})
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 
@@ -106,3 +107,10 @@ def test_it_rejects_a_wrong_key(key):
 def test_texts_are_made_fit_to_be_stored(key):
     assert post(key, {"error": "\x01bad\x7f" + "x" * 5_000}).status_code == 200
     assert NodeReport.objects.get().error == "bad" + "x" * 1_995
+
+
+def test_the_longest_list_has_room(key):
+    """IPv6 addresses in full, as many as a list may have."""
+    present = [f"2001:0db8:1111:2222:3333:4444:{each >> 16:04x}:{each & 65535:04x}" for each in range(LONGEST_LIST)]
+    assert post(key, REPORT | {"addresses_present": present}).status_code == 200
+    assert NodeReport.objects.get().body["addresses_present"] == present

@@ -1,9 +1,25 @@
 """What is sent in another charset than UTF-8 is refused at every endpoint of Postal's dialect."""
 
+import base64
+
+import orjson
 import pytest
 
 from servers.models import Server
 from tests.api.postal.test_contract import FORM, parameter_fault, with_parameters
+
+
+def encoded(name: str, content: bytes, more: str = "") -> bytes:
+    """Return a form whose part `params` is encoded so."""
+    head = f'--b\r\nContent-Disposition: form-data; name="params"{more}\r\nContent-Transfer-Encoding: {name}\r\n\r\n'
+    return head.encode() + content + b"\r\n--b--\r\n"
+
+
+def test_a_part_in_base64_is_read(call, acme):
+    given = {"name": "Café", "organization_uuid": str(acme.organization.uuid)}
+    body = encoded("base64", base64.b64encode(orjson.dumps(given)))
+    call.raw("servers/create", body, key=acme.key, content_type="multipart/form-data; boundary=b")
+    assert Server.objects.filter(organization=acme.organization, name="Café").exists()
 
 
 @pytest.mark.parametrize("path", with_parameters())
@@ -17,9 +33,16 @@ def test_it_rejects_what_is_not_utf_8(call, acme, path):
         (form, FORM),
         (form.replace(b"%E9", b"\xe9"), FORM),
         (parts + b'{"name":"Caf\xe9"}\r\n--b--\r\n', "multipart/form-data; boundary=b"),
+        (encoded("base64", base64.b64encode(b'{"name":"Caf\xe9"}')), "multipart/form-data; boundary=b"),
+        (encoded("base64", base64.b64encode(b'{"name":"Caf\xe9"}'), "; filename=a"), "multipart/form-data; boundary=b"),
     ):
         said = parameter_fault(path, "The form must be UTF-8")
         assert call.raw(path, body, key=acme.key, content_type=content_type) == said
+    # Django knows of base64 alone, and would store `Caf=C3=A9`.
+    for name in ("quoted-printable", "x-uuencode", ""):
+        assert call.raw(
+            path, encoded(name, b'{"name":"Caf=C3=A9"}'), key=acme.key, content_type="multipart/form-data; boundary=b"
+        ) == parameter_fault(path, "The parts of the form must not be encoded, except in base64")
     said = parameter_fault(path, "The query string must be UTF-8")
     for query in ("name=Caf%E9", "%E9=1", "name=%ED%A0%80"):
         assert call.raw(f"{path}?{query}", key=acme.key) == said
