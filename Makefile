@@ -2,7 +2,7 @@
 # Everything happens in .venv, which `tools/install` makes from the locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test live e2e shots docs-images check bench lab mta haraka faults soak fuzz properties mutants docs wheel image compose deploy-check lock
+.PHONY: help install install-test install-dev install-browser run demo demo-mta reset-password test live e2e shots docs-images check bench lab mta haraka faults soak fuzz properties mutants docs wheel image compose cluster deploy-check lock
 PYTHON_OF_VENV := .venv/bin/python
 # Modules are compiled once, whatever the shell says: the tests start hundreds of processes, each of which would compile all again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -106,6 +106,9 @@ image: install-test ## build the image by buildah and use it as compose.yaml doe
 
 compose: install-test ## follow the README's Docker Compose in an engine of its own that reaches nobody, then upgrade, break and restore it (root)
 	@$(PYTHON_OF_VENV) -m tools.check_compose
+
+cluster: install-test ## follow the README's Kubernetes in a cluster of two nodes that reaches nobody, then upgrade and break it (root; ARGS=FOLDER of tools/build_kubernetes)
+	@$(PYTHON_OF_VENV) -m tools.check_cluster $(ARGS)
 
 deploy-check: install-test ## validate Dockerfile, compose.yaml, CI and deploy/ by the tools of each (fetches them into a temporary folder)
 	@$(PYTHON_OF_VENV) -m tools.check_deployment

@@ -53,38 +53,55 @@ def main() -> int:
 @contextlib.contextmanager
 def machine_with_images(folder: Path) -> Iterator[engine.Engine]:
     """Boot a machine whose engine has every image that is asked for, with this checkout in FOLDER."""
-    base, what = images.provide_base()
-    packages = images.locked_packages(base, ["base", "build"])
-    loaded = {images.wanted_base(): images.stand_in("python", base)}
-    for target, name in NAMES.items():
-        loaded[name] = name if images.pulled(name) else images.stand_in(target, base)
-    stand_ins = [f"{what} for {name}" for name, what in images.STAND_INS.items() if loaded[name] != name]
-    print(f"The image is built {what}; stand-ins: {', '.join(stand_ins) or 'none'}")
+    base, packages, loaded = provide(NAMES)
     with (
         images.unpacked(images.stand_in("engine", base)) as (root, _),
         engine.running(root, folder, packages) as machine,
     ):
-        home = root / "srv"
         for name, image in loaded.items():
-            file = images.archive(image, name, home / "image.tar")
-            done = machine.run(f"docker load --quiet --input /srv/{file.name}")
-            if done.returncode:
-                raise engine.CannotRun(f"{name} cannot be loaded: {done.stderr[-500:]}")
-            file.unlink()
-        listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        for path in filter(None, images.said(listed).split("\0")):
-            if (ROOT / path).is_file():
-                (home / "sluice" / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / path, home / "sluice" / path)
+            machine.load(image, name)
+        lay_checkout(machine)
         print(
             machine.run("docker version --format 'Docker {{.Server.Version}}'; docker compose version").stdout.strip()
         )
-        server = machine.started(PACKAGES)
-        try:
+        with packages_served(machine):
             yield machine
-        finally:
-            server.kill()
-            server.wait()
+
+
+def provide(names: dict[str, str]) -> tuple[str, Path, dict[str, str]]:
+    """Return the base image, the folder of packages, and the images that take the names of the Dockerfile's base and of these.
+
+    `names` are by the targets of tools/stand_ins/Dockerfile.
+    """
+    base, what = images.provide_base()
+    packages = images.locked_packages(base, ["base", "build"])
+    loaded = {images.wanted_base(): images.stand_in("python", base)}
+    for target, name in names.items():
+        loaded[name] = name if images.pulled(name) else images.stand_in(target, base)
+    stand_ins = [f"{what} for {name}" for name, what in images.STAND_INS.items() if loaded.get(name, name) != name]
+    print(f"The image is built {what}; stand-ins: {', '.join(stand_ins) or 'none'}")
+    return base, packages, loaded
+
+
+def lay_checkout(machine: engine.Engine) -> None:
+    """Copy this checkout, as it is, into FOLDER on a machine."""
+    listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    home = machine.root / FOLDER.lstrip("/")
+    for path in filter(None, images.said(listed).split("\0")):
+        if (ROOT / path).is_file():
+            (home / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, home / path)
+
+
+@contextlib.contextmanager
+def packages_served(machine: engine.Engine) -> Iterator[None]:
+    """Serve the packages to builds on a machine until the block ends."""
+    server = machine.started(PACKAGES)
+    try:
+        yield
+    finally:
+        server.kill()
+        server.wait()
 
 
 def commands(document: str, after: str) -> list[str]:
@@ -100,7 +117,14 @@ def commands(document: str, after: str) -> list[str]:
         if indented
         else ""
     )
-    return [line.strip() for line in block.splitlines()]
+    typed: list[str] = []
+    for line in block.splitlines():
+        # A subshell may have several lines.
+        if typed and typed[-1].count("(") > typed[-1].count(")"):
+            typed[-1] += f"\n{line.strip()}"
+        else:
+            typed.append(line.strip())
+    return typed
 
 
 class Newcomer:
@@ -243,26 +267,41 @@ def look_inside(person: Newcomer) -> None:
 
 def upgrade(person: Newcomer) -> int:
     """Upgrade as docs/operations.md says while requests go on; return how many events were accepted."""
-    key = re.findall(r'"api_key": "([^"]+)"', person.sluice("create_server", "acme", "Load", "--json"))[0]
+    key = new_key(person)
     person.type("echo '# Another version' >> sluice/__init__.py")
     build, *rest = commands("docs/operations.md", UPGRADE)
     person.type(build)
-    loads = [Load(person.machine, key) for _ in range(3)]
+    with under_load(person.machine, key) as outcomes:
+        for command in rest:
+            person.type(command)
+    return outcomes["answered"] // 2
+
+
+def new_key(person: Newcomer) -> str:
+    """Return the key of a server for requests that are only load."""
+    return str(re.findall(r'"api_key": "([^"]+)"', person.sluice("create_server", "acme", "Load", "--json"))[0])
+
+
+@contextlib.contextmanager
+def under_load(machine: engine.Engine, key: str) -> Iterator[Counter[str]]:
+    """Send requests until the block ends; the counter then has their outcomes. Raises NotAsPromised where one failed."""
+    loads = [Load(machine, key) for _ in range(3)]
+    outcomes: Counter[str] = Counter()
     for each in loads:
         each.start()
     try:
-        for command in rest:
-            person.type(command)
+        yield outcomes
     finally:
         for each in loads:
             each.is_over.set()
         for each in loads:
             each.join()
-    outcomes = sum((each.outcomes for each in loads), Counter())
-    print(f"requests meanwhile: {dict(outcomes)}, the longest {max(each.longest for each in loads):.1f} s")
+            outcomes.update(each.outcomes)
+        print(
+            f"requests meanwhile: {dict(outcomes)}, the longest {max(each.longest for each in loads):.1f} s", flush=True
+        )
     if set(outcomes) != {"answered"}:
         raise newcomer.NotAsPromised(f"requests failed: {outcomes}")
-    return outcomes["answered"] // 2
 
 
 def restore(person: Newcomer) -> None:

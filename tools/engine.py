@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tools import network, processes
+from tools import images, network, processes
 
 _WITHIN = 60
-# $1 is the root of the machine, $2 where its engine keeps images, containers and volumes, $3 the packages of pip.
+# $1 is the root of the machine, $2 where its engine keeps images, containers and volumes, $3 the packages of pip, $4 its name,
+# $5 the engine's options.
 _BOOT = """
 set -eu
 root=$1
@@ -27,7 +28,7 @@ mkdir -p "$root/var/lib/docker" "$root/packages"
 mount --bind "$2" "$root/var/lib/docker"
 mount --bind -o ro "$3" "$root/packages"
 ip link set lo up
-hostname engine
+hostname "$4"
 printf '127.0.0.1 localhost\\n' >"$root/etc/hosts"
 : >"$root/etc/resolv.conf"
 cd "$root"
@@ -36,7 +37,7 @@ mkdir -p below
 pivot_root . below
 umount --lazy /below
 touch /run/engine
-dockerd --cgroup-parent "$4" >>/var/log/dockerd 2>&1 &
+dockerd $5 >>/var/log/dockerd 2>&1 &
 # As the first process it takes in those whose parents ended.
 while :; do sleep 1; done
 """
@@ -47,12 +48,13 @@ class CannotRun(Exception):
 
 
 class Engine:
-    """The machine. `start` boots it, `cut_power` ends everything on it at once."""
+    """The machine. `start` boots it, `cut_power` ends everything on it at once; `init` is its first process, by our numbers."""
 
-    def __init__(self, root: Path, folder: Path, packages: Path) -> None:
-        self.root, self._folder, self._packages = root, folder, packages
-        self._group = f"/sluice-{os.getpid()}"
-        self._init = ""
+    def __init__(self, root: Path, folder: Path, packages: Path, *, name: str = "engine", options: str = "") -> None:
+        self.root, self._folder, self._packages, self.name = root, folder, packages, name
+        self._group = f"/sluice-{os.getpid()}-{name}"
+        self._options = f"--cgroup-parent {self._group} {options}"
+        self.init = ""
 
     @property
     def log(self) -> Path:
@@ -63,7 +65,7 @@ class Engine:
         data = self._folder / "docker"
         data.mkdir(exist_ok=True)
         namespaces = ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
-        places = [str(self.root), str(data), str(self._packages), self._group]
+        places = [str(self.root), str(data), str(self._packages), self.name, self._options]
         self._console = self._folder / "console"
         # Nothing outlives `unshare`, which dies with us.
         self._machine = processes.start(
@@ -82,7 +84,7 @@ class Engine:
         children = Path(f"/proc/{self._machine.pid}/task/{self._machine.pid}/children").read_text().split()
         if not children:
             return False
-        self._init = children[0]
+        self.init = children[0]
         return self.run("test -e /run/engine").returncode == 0
 
     def cut_power(self) -> None:
@@ -109,7 +111,7 @@ class Engine:
             "LANG=C.UTF-8",
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         ]
-        return ["nsenter", "--target", self._init, *namespaces, "--", "env", "-i", *surroundings, "bash", "-c"]
+        return ["nsenter", "--target", self.init, *namespaces, "--", "env", "-i", *surroundings, "bash", "-c"]
 
     def run(self, command: str, *, folder: str = "/root", text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command as root, in a folder, with this as its standard input."""
@@ -122,15 +124,23 @@ class Engine:
         silent = subprocess.DEVNULL
         return subprocess.Popen([*self._enter, command], stdin=silent, stdout=silent, stderr=silent)
 
+    def load(self, image: str, name: str) -> None:
+        """Give the engine one of our images under this name. Raises CannotRun."""
+        file = images.archive(image, name, self.root / "srv" / "image.tar")
+        done = self.run(f"docker load --quiet --input /srv/{file.name}")
+        file.unlink()
+        if done.returncode:
+            raise CannotRun(f"{name} cannot be loaded: {done.stderr[-500:]}")
+
     def inside[Answer](self, function: Callable[[], Answer]) -> Answer:
         """Call a function in a thread that is in the machine's network, and return what it returns."""
-        return network.inside(f"/proc/{self._init}/ns/net", function)
+        return network.inside(f"/proc/{self.init}/ns/net", function)
 
 
 @contextlib.contextmanager
-def running(root: Path, folder: Path, packages: Path) -> Iterator[Engine]:
-    """Boot a machine until the block ends. Raises CannotRun."""
-    engine = Engine(root, folder, packages)
+def running(root: Path, folder: Path, packages: Path, *, name: str = "engine", options: str = "") -> Iterator[Engine]:
+    """Boot a machine of this name, whose engine has these options, until the block ends. Raises CannotRun."""
+    engine = Engine(root, folder, packages, name=name, options=options)
     engine.start()
     try:
         yield engine

@@ -14,7 +14,7 @@ from django.core.management import get_commands
 from config import health, production, web_arriving, web_worker
 from sluice.__main__ import PROCESSES
 from sluice.secrets import new_secrets
-from tools import check_compose
+from tools import check_cluster, check_compose
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
@@ -143,6 +143,22 @@ def test_make_compose_types_what_the_documents_say() -> None:
         assert typed[-1].startswith("docker compose up --detach --wait")
 
 
+def test_make_cluster_types_what_the_documents_say() -> None:
+    typed = check_compose.commands("README.md", check_cluster.INSTALL)
+    assert [line.split()[0] for line in typed] == ["docker", "kubectl", "(umask", *["kubectl"] * 5]
+    # The new image migrates before anything of it runs; a Job that is done may be gone already.
+    build, tag, delete, job, wait, rest, status = check_compose.commands("docs/operations.md", check_cluster.UPGRADE)
+    assert (build.split()[0], tag.split()[0]) == ("docker", "sed")
+    assert delete.endswith("--ignore-not-found")
+    assert job == f"{rest} --selector app.kubernetes.io/component=migrate"
+    assert wait.split()[1] == "wait"
+    assert status.split()[1:3] == ["rollout", "status"]
+    [job_labels] = [pod["metadata"]["labels"] for pod in pods() if pod["spec"].get("restartPolicy") == "OnFailure"]
+    assert job_labels["app.kubernetes.io/component"] == "migrate"
+    for words in (check_cluster.RESTART, check_cluster.DRAIN):
+        assert {line.split()[0] for line in check_compose.commands("docs/operations.md", words)} == {"kubectl"}
+
+
 # --- systemd
 
 
@@ -214,6 +230,7 @@ def test_there_is_all_that_a_platform_needs() -> None:
         ("NetworkPolicy", "everything-else"),
         ("NetworkPolicy", "out"),
         ("NetworkPolicy", "web"),
+        ("PodDisruptionBudget", "beat"),
         ("PodDisruptionBudget", "web"),
         ("PodDisruptionBudget", "worker"),
         ("Service", "web"),
@@ -274,6 +291,13 @@ def test_selectors_find_their_pods() -> None:
     )
     assert autoscaler["spec"]["scaleTargetRef"]["name"] == web["metadata"]["name"]
     assert "replicas" not in web["spec"]
+
+
+def test_pods_are_spread_within_a_release() -> None:
+    """Counted with those that an upgrade ends, all new ones may come to one machine."""
+    spread = [pod["spec"]["topologySpreadConstraints"] for pod in pods() if "restartPolicy" not in pod["spec"]]
+    assert len(spread) == 3
+    assert all(each["matchLabelKeys"] == ["pod-template-hash"] for [each] in spread)
 
 
 def test_probes_ask_what_answers() -> None:
