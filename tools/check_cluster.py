@@ -105,12 +105,17 @@ def main(arguments: list[str]) -> int:
         )
         return 0
     # Not in /tmp, which may be in memory.
-    with servers.ended_by_signals(), tempfile.TemporaryDirectory(prefix="sluice-cluster-", dir="/var/tmp") as name:
+    with (
+        servers.ended_by_signals(),
+        tempfile.TemporaryDirectory(prefix="sluice-cluster-", dir="/var/tmp") as name,
+        contextlib.ExitStack() as stack,
+    ):
         try:
-            with running(Path(name), programs) as nodes:
-                walk(Operator(nodes, Path(name)))
+            nodes = stack.enter_context(running(Path(name), programs))
         except engine.CannotRun as reason:
             print(f"Skipped: {reason}")
+            return 0
+        walk(Operator(nodes, Path(name)))
     return 0
 
 

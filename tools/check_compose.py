@@ -41,12 +41,17 @@ def main() -> int:
         print(f"Skipped: this needs root and Debian's buildah, debootstrap and util-linux; missing: {missing}")
         return 0
     # Not in /tmp, which may be in memory.
-    with servers.ended_by_signals(), tempfile.TemporaryDirectory(prefix="sluice-compose-", dir="/var/tmp") as name:
+    with (
+        servers.ended_by_signals(),
+        tempfile.TemporaryDirectory(prefix="sluice-compose-", dir="/var/tmp") as name,
+        contextlib.ExitStack() as stack,
+    ):
         try:
-            with machine_with_images(Path(name)) as machine:
-                walk(Newcomer(machine, Path(name)))
+            machine = stack.enter_context(machine_with_images(Path(name)))
         except engine.CannotRun as reason:
             print(f"Skipped: {reason}")
+            return 0
+        walk(Newcomer(machine, Path(name)))
     return 0
 
 
