@@ -54,16 +54,19 @@ class Scope:
     def is_platform(self) -> bool:
         return self.organization_ids is None
 
-    def cached[Value](self, name: str, make: Callable[[], Value], *, least: datetime.timedelta = FRESH_FOR) -> Value:
+    def cached[Value](
+        self, name: str, make: Callable[[], Value], *, least: datetime.timedelta = FRESH_FOR, is_renewed: bool = False
+    ) -> Value:
         """Return the result of `make`, cached for all users with the same scope: for so long at least, and for longer where it
-        takes long to make, so that nothing is made again and again. `least` zero: what is made at once is not kept."""
+        takes long to make, so that nothing is made again and again. `least` zero: what is made at once is not kept.
+        `is_renewed`: a worker makes it every minute, before what is kept has gone; so what takes long is always there."""
         key = f"panel.{name}.{self.key}"
-        value: Value | None = cache.get(key)
+        value: Value | None = None if is_renewed else cache.get(key)
         if value is None:
             began = time.monotonic()
             value = make()
             took = datetime.timedelta(seconds=time.monotonic() - began)
-            kept = TIMES_AS_LONG * took if took > AT_ONCE else least
+            kept = least if took <= AT_ONCE else LONGEST if is_renewed else TIMES_AS_LONG * took
             if kept := min(max(kept, least), LONGEST):
                 cache.set(key, value, kept.total_seconds())
         return value

@@ -37,6 +37,7 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("drop old events", "stats.tasks.drop_old_events", crontab(minute=30, hour=1), 3600),
     ("forget expired sessions", "core.tasks.forget_sessions", crontab(minute=50, hour=1), 3600),
     ("do bulk acts of the panel", "panel.tasks.run_bulk_acts", timedelta(seconds=30), 30),
+    ("keep the sums of the front page", "panel.tasks.keep_sums_of_front_page", timedelta(seconds=60), 55),
     ("prune fine counts", "stats.tasks.prune_counts", timedelta(minutes=15), 900),
     ("deliver webhooks", "webhooks.tasks.deliver", timedelta(seconds=5), 5),
     ("tell webhooks of domains", "webhooks.tasks.announce_domain_errors", timedelta(seconds=60), 55),

@@ -13,6 +13,7 @@ from panel.customers import Customers
 from panel.dashboard.alerts import Alerts
 from panel.explorer.page import Explorer
 from panel.help_pages import Help
+from panel.lists import BoundedPaginator
 from panel.record_actions import is_within_page
 from panel.refusals import Refusals
 from panel.saved_filters import SavedFilters
@@ -26,6 +27,14 @@ from panel.usage import Usage
 
 class Choices(AutocompleteJsonView):
     """Django's look-up of choices, with the labels of each page."""
+
+    def get_paginator(self, queryset: Any, per_page: int, *args: Any, **kwargs: Any) -> BoundedPaginator:
+        """Count the page and one more: all that is told is whether there is another."""
+        paginator = BoundedPaginator(queryset, per_page, *args, **kwargs)
+        number = self.request.GET.get(self.page_kwarg, "1")
+        if number.isdecimal() and len(number) < 6:
+            paginator.most = int(number) * per_page + 1
+        return paginator
 
     def serialize_result(self, obj: Any, to_field_name: str) -> dict[str, Any]:
         label = getattr(self.model_admin, "choice_label", str)(obj)

@@ -14,6 +14,16 @@ LASTS = datetime.timedelta(seconds=20)
 
 
 @shared_task
+def keep_sums_of_front_page() -> None:
+    """Add up what the front page of the platform's staff shows."""
+    # Its links are the pages'.
+    load_pages()
+    from panel.dashboard import front_page
+
+    front_page.keep_sums(timezone.now())
+
+
+@shared_task
 def run_bulk_acts() -> None:
     """Do bulk acts that wait or were left behind, for a while."""
     # Pages know the acts, and who may do them.

@@ -15,11 +15,11 @@ from panel.explorer.rates import TITLES
 from panel.pages.organization_overview import first_day
 from panel.site_mixin import SiteMixin
 from panel.viewer import viewer_of
-from servers.access import servers_of
+from servers.access import organizations_of, servers_of
 from servers.models import Server
 from stats.counts import buckets
 from stats.reports import usage
-from stats.reports.reader import ZERO, Counts
+from stats.reports.reader import ZERO, Counts, sum_of
 
 # As far back as the page's choice goes; months without counts are empty.
 MONTHS = 24
@@ -74,7 +74,7 @@ class Usage(SiteMixin):
             "title": "Usage",
             "rows": rows[:SHOWN],
             "more": max(0, len(rows) - SHOWN),
-            "sum": Row(0, "", "", None, "", "", sum((row.counts for row in rows), ZERO)),
+            "sum": Row(0, "", "", None, "", "", sum_of(row.counts for row in rows) if rows else ZERO),
             "months": [(f"{first_day(each):%Y-%m}", first_day(each), each == month)
                        for each in range(this_month, this_month - MONTHS, -1)],
             "month": first_day(month),
@@ -126,23 +126,24 @@ def month_of(text: str, today: datetime.date) -> int:
 
 
 def rows_of(request: HttpRequest, month: int, kind: str, by: str) -> list[Row]:
-    """Return a row for each customer, or server, that did anything in the month; most of the kind first. Two queries.
+    """Return a row for each customer, or server, that did anything in the month; most of the kind first. Three queries.
 
     Deleted servers are in it, because they were used.
     """
     viewer = viewer_of(request)
     servers = Server.objects.all() if viewer.is_platform else servers_of(viewer.user)
-    counts = {server: each for _, server, each in usage.by_month_and_server(servers.values("pk"), month, month)}
-    columns = ("pk", "name", "permalink", "organization_id", "organization__name", "organization__permalink")
-    rows: dict[int, Row] = {}
-    for pk, name, permalink, organization_id, organization, organization_permalink in servers.values_list(*columns):
-        if pk not in counts:
-            continue
-        if by == "server":
-            rows[pk] = Row(organization_id, organization, organization_permalink, pk, name, permalink, counts[pk])
-        else:
-            so_far = rows[organization_id].counts if organization_id in rows else ZERO
-            rows[organization_id] = Row(
-                organization_id, organization, organization_permalink, None, "", "", so_far + counts[pk]
-            )
-    return sorted(rows.values(), key=lambda row: (-getattr(row.counts, kind), row.organization, row.server))
+    ids = None if viewer.is_platform else servers.values("pk")
+    counts = {server: each for _, server, each in usage.by_month_and_server(ids, month, month)}
+    names = organizations_of(viewer.user).values_list("pk", "name", "permalink")
+    organizations = {pk: (pk, name, permalink) for pk, name, permalink in names}
+    rows: list[Row] = []
+    if by == "server":
+        named = servers.values_list("pk", "name", "permalink", "organization_id")
+        rows = [Row(*organizations[of], pk, name, link, counts[pk]) for pk, name, link, of in named if pk in counts]
+    else:
+        parts: dict[int, list[Counts]] = {}
+        for pk, of in servers.values_list("pk", "organization_id"):
+            if pk in counts:
+                parts.setdefault(of, []).append(counts[pk])
+        rows = [Row(*organizations[of], None, "", "", sum_of(each)) for of, each in parts.items()]
+    return sorted(rows, key=lambda row: (-getattr(row.counts, kind), row.organization, row.server))

@@ -41,7 +41,7 @@ def questions(look: Look) -> list[Question]:
     moved = Q(incoming__gt=0) | Q(sent__gt=0) | Q(deferred__gt=0) | Q(bounced__gt=0) | Q(held__gt=0) | Q(spam__gt=0)
     rows = ServerCount.objects.filter(in_days | Q(grain=Grain.HOUR, bucket__in=hours.all))
     if look.scope.server_ids is not None:
-        rows = rows.filter(server_id__in=sql_lists.ids(look.scope.server_ids))
+        rows = rows.filter(server_id__in=sql_lists.sought(look.scope.server_ids))
     live: Any = _live_when_asked(look.scope) if IS_APART else _live(look.scope, MOMENT)
     grouped = (
         rows.filter(server_id__in=live)

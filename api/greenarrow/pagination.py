@@ -15,6 +15,7 @@ from rest_framework.request import Request
 
 from api.problems import Code, decline
 from core.compiled import Compiled
+from ippools import row_counts
 from throttling.used_by import References
 
 PER_PAGE = 100
@@ -40,14 +41,15 @@ class Listed(Protocol):
 class Rows:
     """A queryset, listed by id: plain rows, not a serializer's, because lists are what clients ask for most.
 
-    `columns` are a row's keys and the columns that they hold.
+    `columns` are a row's keys and the columns that they hold; `are_all`: the queryset is of all rows of its table.
     """
 
     queryset: QuerySet[Any]
     columns: Mapping[str, str] = MappingProxyType({"id": "pk", "name": "name"})
+    are_all: bool = False
 
     def count(self) -> int:
-        return self.queryset.count()
+        return row_counts.rows_of(self.queryset.model) if self.are_all else self.queryset.count()
 
     def page(self, after: Cursor, skipped: int, limit: int) -> list[tuple[Cursor, Row]]:
         """One query; over the primary key, where a cursor is given."""
@@ -61,7 +63,7 @@ class Whole:
 
     def __init__(self, model: type[Model]) -> None:
         rows = model._default_manager.all()
-        self._rows = Rows(rows)
+        self._rows = Rows(rows, are_all=True)
         self._following = Compiled(
             (int,), lambda pk: rows.filter(pk__gt=pk).order_by("pk").values_list("pk", "name")[: PER_PAGE + 1]
         )

@@ -34,7 +34,7 @@ class VirtualMTAs(GreenArrowViewSet):
 
     def list(self, request: Request) -> dict[str, Any]:
         """List types, ids and names."""
-        rows = Rows(VirtualMTA.objects.all(), {"type": "kind", "id": "pk", "name": "name"})
+        rows = Rows(VirtualMTA.objects.all(), {"type": "kind", "id": "pk", "name": "name"}, are_all=True)
         return page_request(request).answer("virtual_mtas", rows)
 
     @action(detail=False)

@@ -29,6 +29,8 @@ from stats.models import (
     AddressReasonCount,
     Day,
     DomainCount,
+    PlatformCount,
+    PlatformProviderCount,
     Provider,
     ProviderCount,
     ReasonCount,
@@ -53,6 +55,8 @@ _MODELS: dict[str, type[models.Model]] = {
     "class": ReasonCount,
     "class of an address": AddressReasonCount,
     "signature": SignatureCount,
+    "provider of all servers": PlatformProviderCount,
+    "platform": PlatformCount,
 }
 # Counts by scope, tier, number of the hour or day, and keys.
 type Rows = dict[tuple[str, int, int, tuple[int, ...]], dict[str, int]]
@@ -133,11 +137,13 @@ class Counts:
             return
         whole = traffic.total(cells)
         rows["server", Grain.DAY, day, (server.pk,)] = whole
+        _add(rows, ("platform", Grain.DAY, day, ()), whole)
         if day * buckets.HOURS_A_DAY >= fold.first_kept_hour(self.now):
             spread = {kind: traffic.by_hour(row, number) for kind, number in whole.items()}
             for hour in range(buckets.HOURS_A_DAY):
                 counts = {kind: spread[kind][hour] for kind in COLUMNS}
                 rows["server", Grain.HOUR, day * buckets.HOURS_A_DAY + hour, (server.pk,)] = counts
+                _add(rows, ("platform", Grain.HOUR, day * buckets.HOURS_A_DAY + hour, ()), counts)
         for name, ids in (("domain", self._domain_ids(row, server)), ("sender", self._sender_ids(row, server))):
             split = {kind: traffic.apportion(number, _shares(ids)) for kind, number in whole.items()}
             for position, each in enumerate(ids):
@@ -160,6 +166,7 @@ class Counts:
         for cell in cells:
             address, provider = self._addresses.get(cell.address, 0), self._providers.get(cell.provider, 0)
             found["server and provider", (server.pk, provider)].update(cell.counts)
+            found["provider of all servers", (provider,)].update(cell.counts)
             for kind in ("deferred", "bounced"):
                 for explained, number in self._replies.split(cell, kind, age=age):
                     found["class", (server.pk, explained.reason)][kind] += number

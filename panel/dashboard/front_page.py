@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from alerts import conditions, measures, pool_load
 from alerts.attention import UNEVEN, Load
+from alerts.items import Item
 from alerts.links import change_url, slug
 from alerts.measures import Measures
-from alerts.scope import Scope
+from alerts.scope import PLATFORM, Scope
 from panel import charts
 from panel.dashboard import alerts, first_steps
 from panel.dashboard.scope import scope_of
@@ -40,12 +41,10 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     """Return the dashboard's context; unfold calls it (DASHBOARD_CALLBACK)."""
     now = timezone.now()
     scope, viewer = scope_of(request), viewer_of(request)
-    sums = scope.cached("front_page", lambda: _sums(scope, now))
+    sums, found = _found(scope, now)
     # Where mail was counted lately, the first steps are behind one.
     steps = [] if sums["has_counts"] else first_steps.steps(scope, viewer)
     measured = sums["measured"]
-    # Looked for at each visit where that is quick, so that what was put right is gone.
-    found = scope.cached("conditions", lambda: conditions.found(scope, measured, now), least=NOTHING_KEPT)
     return {
         **given,
         "title": "Dashboard",
@@ -63,6 +62,23 @@ def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "grid": sums["grid"],
         "window_days": DAYS,
     }
+
+
+def keep_sums(now: datetime.datetime) -> None:
+    """Add up the platform's sums and look for its alerts, so that no page waits for them where they take long."""
+    _found(PLATFORM, now, is_renewed=True)
+
+
+def _found(scope: Scope, now: datetime.datetime, *, is_renewed: bool = False) -> tuple[dict[str, Any], list[Item]]:
+    sums = scope.cached("front_page", lambda: _sums(scope, now), is_renewed=is_renewed)
+    # Looked for at each visit where that is quick, so that what was put right is gone.
+    items = scope.cached(
+        "conditions",
+        lambda: conditions.found(scope, sums["measured"], now),
+        least=NOTHING_KEPT,
+        is_renewed=is_renewed,
+    )
+    return sums, items
 
 
 def _sums(scope: Scope, now: datetime.datetime) -> dict[str, Any]:

@@ -95,7 +95,9 @@ class AuditEntryAdmin(TenantAdmin):
             return {}
         if page is None or not record.target_id.isdigit() or not page.has_view_permission(request):
             return {}
-        if (found := page.get_queryset(request).filter(pk=record.target_id).first()) is None:
+        # Without what the list counts of it, such as the addresses of a template.
+        visible = page.get_queryset(request).filter(pk=record.target_id).values("pk")
+        if (found := page.model._default_manager.filter(pk__in=visible).first()) is None:
             return {}
         return {
             "record_url": page.url_of(record.target_id),

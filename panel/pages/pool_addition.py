@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -12,12 +13,12 @@ from django.utils import timezone
 from core.errors import Refused
 from core.texts import counted
 from ippools import ranges
-from ippools.models import IPPool, IPPoolMember, WarmUp
+from ippools.models import IPAddress, IPPool, IPPoolMember, WarmUp
 from ippools.public_addresses import BOUND_AND_PUBLIC, hidden, seen
 from panel import dns_differences
 from panel.formatting import in_short, limits_in_words
 from panel.forms import errors
-from panel.forms.fields import RecordField, select, text_area
+from panel.forms.fields import LookUp, RecordField, select, text_area
 from panel.record_actions import actor_of
 from panel.viewer import Viewer, viewer_of
 from servers import pool_addresses, spf_changes
@@ -41,9 +42,7 @@ class AddressesForm(forms.Form):
         help_text=f"Addresses, networks or spans, at most {ranges.MOST_ADDRESSES:,} addresses at once.",
     )
     template = RecordField(
-        ThrottlingTemplate.objects.order_by("pk"),
-        empty_label=None,
-        widget=select(),
+        ThrottlingTemplate.objects.none(),
         help_text="The limits of the new addresses. Existing addresses keep their template.",
     )
     plan = forms.ChoiceField(
@@ -52,11 +51,15 @@ class AddressesForm(forms.Form):
         help_text="New addresses that send much at once are blocked. What they may not send yet leaves by the others.",
     )
 
-    def __init__(self, *args: Any, is_platform: bool, may_warm_up: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, site: AdminSite, is_platform: bool, may_warm_up: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if is_platform:
-            default = ThrottlingTemplate.objects.filter(is_default=True).values_list("pk", flat=True)
-            self.fields["template"].initial = default.first()
+            template: Any = self.fields["template"]
+            # Of hundreds of templates none but this one is read.
+            template.widget = LookUp(IPAddress._meta.get_field("template"), site)
+            template.widget.is_required = True
+            template.queryset = templates = ThrottlingTemplate.objects.all()
+            template.initial = template.widget.loaded = templates.filter(is_default=True).first()
         else:
             del self.fields["template"]
         if may_warm_up:
@@ -79,6 +82,7 @@ def page(admin: Any, request: HttpRequest, record: IPPool) -> HttpResponse:
     viewer = viewer_of(request)
     form = AddressesForm(
         request.POST if request.method == "POST" else None,
+        site=admin.admin_site,
         is_platform=viewer.is_platform,
         may_warm_up=admin.admin_site._registry[WarmUp].has_add_permission(request),
     )
@@ -107,6 +111,7 @@ def page(admin: Any, request: HttpRequest, record: IPPool) -> HttpResponse:
         "opts": admin.opts,
         "original": record,
         "form": form,
+        "media": form.media,
         "back": admin.url_of(record.pk),
         **preview,
     }

@@ -128,7 +128,8 @@ class SuppressionAdmin(TenantAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: Any = super().get_queryset(request)
         # Those of a deleted server apply to no mail; they return with it.
-        living = rows.active(timezone.now()).filter(server__deleted_at=None)
+        # Few are: to join all servers, in order to count a page's rows, takes longer than all else of the list.
+        living = rows.active(timezone.now()).exclude(server__in=Server.objects.filter(deleted_at__isnull=False))
         return living.select_related("organization", "server__organization")
 
     def get_search_results(

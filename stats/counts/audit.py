@@ -45,7 +45,8 @@ class Difference:
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{kind} {number:+d}" for kind, number in self.missing.items())
-        return f"{self.scope} {'/'.join(map(str, self.keys))}, {self.grain.label} {self.bucket}: {kinds}"
+        subject = " ".join([self.scope, "/".join(map(str, self.keys))]).rstrip()
+        return f"{subject}, {self.grain.label} {self.bucket}: {kinds}"
 
 
 @dataclass(slots=True)

@@ -60,7 +60,8 @@ class Scope:
 
     @property
     def columns(self) -> str:
-        return ", ".join(self.keys)
+        """The keys behind other columns: with a comma before each, as the platform has none."""
+        return "".join(f", {key}" for key in self.keys)
 
     def sources(self) -> list[tuple[Grain, Grain]]:
         """Return the tiers that are sums of a finer tier which is kept for ever, each with that one: months of days, years
@@ -150,9 +151,19 @@ LATENCIES = Scope(
     f"address_id <> 0 AND latency >= 0 AND {_is_one_of(_ATTEMPTS)}",
     _ATTEMPTS,
 )
+# Of all servers: what the front page and a provider's page draw, and what is asked without a server, is a row for each hour
+# and day. The last ones, because folds beside each other wait for their rows.
+PLATFORM_PROVIDERS = Scope(
+    "provider of all servers",
+    "stats_platformprovidercount",
+    ("provider_id",),
+    (Grain.HOUR, Grain.DAY),
+    hours_kept=datetime.timedelta(days=35),
+)
+PLATFORM = Scope("platform", "stats_platformcount", (), (Grain.HOUR, Grain.DAY))
 SCOPES = (
     SERVER_MINUTES, SERVERS, ADDRESSES, DOMAINS, SENDERS, PROVIDERS, SERVER_PROVIDERS, REASONS, ADDRESS_REASONS,
-    SIGNATURES, THROTTLE_MINUTES, THROTTLES, LATENCIES,
+    SIGNATURES, THROTTLE_MINUTES, THROTTLES, LATENCIES, PLATFORM_PROVIDERS, PLATFORM,
 )  # fmt: skip
 
 
@@ -160,8 +171,8 @@ def group_events(scope: Scope, grain: Grain, events: str, source: str = "stats_e
     """Return the SELECT that counts events by bucket and keys; `events` is a condition on the events table, or on a
     `source` that has some of its rows."""
     return (
-        f"SELECT {_FROM_MINUTE[grain]} AS bucket, {scope.columns}, {scope.count_events} FROM {source}"
-        f" WHERE {events} AND {scope.condition} GROUP BY 1, {scope.columns}"
+        f"SELECT {_FROM_MINUTE[grain]} AS bucket{scope.columns}, {scope.count_events} FROM {source}"
+        f" WHERE {events} AND {scope.condition} GROUP BY 1{scope.columns}"
     )
 
 
@@ -210,8 +221,8 @@ def differences_from_finer(scope: Scope, grain: Grain, finer: Grain, buckets: Co
             bucket = "bucket / 12"
             within = _within((year * 12, year * 12 + 12) for year in buckets)
     truth = (
-        f"SELECT {bucket} AS bucket, {scope.columns}, {scope.sums} FROM {scope.table}{join}"
-        f" WHERE grain = {finer:d} AND {bucket} IN ({wanted}) AND ({within}) GROUP BY 1, {scope.columns}"
+        f"SELECT {bucket} AS bucket{scope.columns}, {scope.sums} FROM {scope.table}{join}"
+        f" WHERE grain = {finer:d} AND {bucket} IN ({wanted}) AND ({within}) GROUP BY 1{scope.columns}"
     )
     return _difference(scope, grain, truth, f"bucket IN ({wanted})")
 
@@ -236,7 +247,7 @@ def _tier(scope: Scope, grain: Grain, first_hour: int) -> str:
     """Return the SELECT that makes one tier's rows out of `base`."""
     if grain == scope.finest:
         kept = f" WHERE bucket >= {first_hour}" if grain == Grain.HOUR else ""
-        return f"SELECT {grain:d} AS grain, bucket, {scope.columns}, {scope.counted} FROM base{kept}"
+        return f"SELECT {grain:d} AS grain, bucket{scope.columns}, {scope.counted} FROM base{kept}"
     day = "bucket / 24" if scope.finest == Grain.HOUR else "bucket"
     join, bucket = "", "0"
     match grain:
@@ -244,23 +255,23 @@ def _tier(scope: Scope, grain: Grain, first_hour: int) -> str:
             bucket = day
         case Grain.MONTH | Grain.YEAR:
             join, bucket = f" JOIN stats_day ON stats_day.day = {day}", f"stats_day.{grain.label}"
-    return f"SELECT {grain:d}, {bucket}, {scope.columns}, {scope.sums} FROM base{join} GROUP BY 2, {scope.columns}"
+    return f"SELECT {grain:d}, {bucket}{scope.columns}, {scope.sums} FROM base{join} GROUP BY 2{scope.columns}"
 
 
 def _difference(scope: Scope, grain: Grain, truth: str, where: str) -> str:
     # SQLite knows FULL JOIN only since 3.39; adding up truth and negated counts says the same.
     negated = ", ".join(f"-{word} AS {word}" for word in scope.counters)
     differs = " OR ".join(f"sum({word}) <> 0" for word in scope.counters)
-    counted = f"SELECT bucket, {scope.columns}, {negated} FROM {scope.table} WHERE grain = {grain:d} AND {where}"
+    counted = f"SELECT bucket{scope.columns}, {negated} FROM {scope.table} WHERE grain = {grain:d} AND {where}"
     return (
-        f"SELECT {grain:d} AS grain, bucket, {scope.columns}, {scope.sums}"
+        f"SELECT {grain:d} AS grain, bucket{scope.columns}, {scope.sums}"
         f" FROM (SELECT * FROM ({truth}) AS truth UNION ALL {counted}) AS both_sides"
-        f" GROUP BY bucket, {scope.columns} HAVING {differs}"
+        f" GROUP BY bucket{scope.columns} HAVING {differs}"
     )
 
 
 def _add(scope: Scope, rows: str, with_: str = "") -> str:
-    key = f"grain, bucket, {scope.columns}"
+    key = f"grain, bucket{scope.columns}"
     added = ", ".join(f"{word} = {scope.table}.{word} + excluded.{word}" for word in scope.counters)
     # `WHERE true` tells SQLite's parser that ON CONFLICT is no join condition.
     columns = f"{key}, {scope.counted}"

@@ -25,7 +25,8 @@ LEDGER = frozenset(
         "batch", "event", "day", "closedday", "rolluprun", "outboxentry",
         "subject", "senderdomain", "sender", "recipientdomain", "signature",
         "servercount", "addresscount", "domaincount", "sendercount", "providercount", "serverprovidercount", "reasoncount",
-        "addressreasoncount", "signaturecount", "throttlecount", "latencycount",
+        "addressreasoncount", "signaturecount", "throttlecount", "latencycount", "platformcount",
+        "platformprovidercount",
     )
 )  # fmt: skip
 

@@ -38,6 +38,25 @@ class Count(Bucket):
         abstract = True
 
 
+class PlatformCount(Count):
+    """Of all servers: hours (90 days), days."""
+
+    pk = models.CompositePrimaryKey("grain", "bucket")
+
+    def __str__(self) -> str:
+        return f"platform, {self.get_grain_display()} {self.bucket}"
+
+
+class PlatformProviderCount(Count):
+    """Of all servers by recipients' provider (0: all others): hours (35 days), days."""
+
+    provider_id = models.SmallIntegerField()
+    pk = models.CompositePrimaryKey("grain", "bucket", "provider_id")
+
+    def __str__(self) -> str:
+        return f"platform to provider {self.provider_id}, {self.get_grain_display()} {self.bucket}"
+
+
 class ServerCount(Count):
     """By server: minutes (kept two hours), hours (90 days), days, months, total."""
 

@@ -22,6 +22,8 @@ from stats.models import (
     AddressReasonCount,
     Bucket,
     DomainCount,
+    PlatformCount,
+    PlatformProviderCount,
     ProviderCount,
     ReasonCount,
     SenderCount,
@@ -99,52 +101,40 @@ def _of_domain(column: str) -> Subquery:
 
 
 _REPLIES = Q(deferred__gt=0) | Q(bounced__gt=0) | Q(late_bounce__gt=0)
+_SINCE = (ServerCount, Q())
 _SERVER, _ADDRESS, _PROVIDER = F("server_id"), F("address_id"), F("provider_id")
 # The first that has all that is asked for answers.
 VIEWS = (
+    View((tiers.PLATFORM,), PlatformCount, {}),
+    View((tiers.PLATFORM_PROVIDERS,), PlatformProviderCount, {By.PROVIDER: _PROVIDER}, frozenset({By.PROVIDER}), _SINCE),
     View((tiers.SERVERS, tiers.SERVER_MINUTES), ServerCount, {By.SERVER: _SERVER}),
     View((tiers.ADDRESSES,), AddressCount, {By.ADDRESS: _ADDRESS}, frozenset({By.ADDRESS})),
     View(
-        (tiers.SERVER_PROVIDERS,),
-        ServerProviderCount,
-        {By.SERVER: _SERVER, By.PROVIDER: _PROVIDER},
-        frozenset({By.PROVIDER}),
-        (ServerCount, Q()),
+        (tiers.SERVER_PROVIDERS,), ServerProviderCount, {By.SERVER: _SERVER, By.PROVIDER: _PROVIDER},
+        frozenset({By.PROVIDER}), _SINCE,
     ),
     View(
-        (tiers.PROVIDERS,),
-        ProviderCount,
-        {By.ADDRESS: _ADDRESS, By.PROVIDER: _PROVIDER},
+        (tiers.PROVIDERS,), ProviderCount, {By.ADDRESS: _ADDRESS, By.PROVIDER: _PROVIDER},
         frozenset({By.ADDRESS, By.PROVIDER}),
     ),
     View(
-        (tiers.DOMAINS,),
-        DomainCount,
-        {By.SERVER: _of_domain("server_id"), By.DOMAIN: _of_domain("name")},
+        (tiers.DOMAINS,), DomainCount, {By.SERVER: _of_domain("server_id"), By.DOMAIN: _of_domain("name")},
         frozenset({By.DOMAIN}),
     ),
     View((tiers.SENDERS,), SenderCount, {By.SERVER: _SERVER, By.SENDER: F("sender_id")}, frozenset({By.SENDER})),
     View(
-        (tiers.REASONS,),
-        ReasonCount,
-        {By.SERVER: _SERVER, By.REASON: F("reason")},
-        frozenset({By.REASON}),
-        (ServerCount, _REPLIES),
+        (tiers.REASONS,), ReasonCount, {By.SERVER: _SERVER, By.REASON: F("reason")},
+        frozenset({By.REASON}), (ServerCount, _REPLIES),
     ),
     View(
-        (tiers.ADDRESS_REASONS,),
-        AddressReasonCount,
-        {By.ADDRESS: _ADDRESS, By.PROVIDER: _PROVIDER, By.REASON: F("reason")},
-        frozenset({By.REASON}),
-        (AddressCount, _REPLIES),
+        (tiers.ADDRESS_REASONS,), AddressReasonCount, {By.ADDRESS: _ADDRESS, By.PROVIDER: _PROVIDER, By.REASON: F("reason")},
+        frozenset({By.REASON}), (AddressCount, _REPLIES),
     ),
     View(
-        (tiers.SIGNATURES,),
-        SignatureCount,
-        {By.ADDRESS: _ADDRESS, By.SIGNATURE: F("signature_id")},
+        (tiers.SIGNATURES,), SignatureCount, {By.ADDRESS: _ADDRESS, By.SIGNATURE: F("signature_id")},
         frozenset({By.SIGNATURE}),
     ),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,8 +307,9 @@ def _check_beginning(planned: Plan) -> None:
     if planned.view.since is None:
         return
     older, condition = planned.view.since
-    days = planned.view.model._default_manager.filter(grain=Grain.DAY).order_by("bucket")
-    first = Subquery(days.values("bucket")[:1])
+    first = Subquery(
+        planned.view.model._default_manager.filter(grain=Grain.DAY).order_by("bucket").values("bucket")[:1]
+    )
     last = planned.edges[-1] - datetime.timedelta(minutes=1)
     start, end = _number(Grain.DAY, planned.edges[0]), _number(Grain.DAY, last)
     earlier = older._default_manager.filter(condition, grain=Grain.DAY, bucket__gte=start)

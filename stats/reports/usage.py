@@ -19,11 +19,11 @@ def by_month(server_ids: QuerySet[Any], first: int, last: int) -> dict[int, Coun
     return {month: found.get(month, ZERO) for month in range(first, last + 1)}
 
 
-def by_month_and_server(server_ids: QuerySet[Any], first: int, last: int) -> Iterable[tuple[int, int, Counts]]:
-    """Yield (month, server, counts) for each that has any, the latest month first, then by server."""
+def by_month_and_server(server_ids: QuerySet[Any] | None, first: int, last: int) -> Iterable[tuple[int, int, Counts]]:
+    """Yield (month, server, counts) for each that has any, the latest month first, then by server; None is all servers."""
     rows = _months(server_ids, first, last).order_by("-bucket", "server_id")
-    for row in rows.values("bucket", "server_id", *COLUMNS).iterator(chunk_size=2_000):
-        yield row["bucket"], row["server_id"], counts_of(row)
+    for month, server, *numbers in rows.values_list("bucket", "server_id", *COLUMNS).iterator(chunk_size=2_000):
+        yield month, server, Counts(*numbers)
 
 
 def by_local_day(
@@ -57,5 +57,5 @@ def busiest(server_ids: QuerySet[Any], month: int, *, limit: int) -> list[tuple[
     return [(row["server_id"], counts_of(row)) for row in rows.values("server_id", *COLUMNS)]
 
 
-def _months(server_ids: QuerySet[Any], first: int, last: int) -> QuerySet[ServerCount]:
+def _months(server_ids: QuerySet[Any] | None, first: int, last: int) -> QuerySet[ServerCount]:
     return rows_of(ServerCount, Grain.MONTH, range(first, last + 1), server_id=server_ids)

@@ -40,7 +40,7 @@ def count(now: datetime.datetime, *, servers_after: int, addresses_after: int, d
         )
     today = buckets.day_of(now)
     for scope in tiers.SCOPES:
-        if scope.finest == Grain.MINUTE:
+        if scope.finest == Grain.MINUTE or scope in (tiers.PLATFORM, tiers.PLATFORM_PROVIDERS):
             continue
         key, *others = scope.keys
         size = len(scope.keys)
@@ -52,4 +52,11 @@ def count(now: datetime.datetime, *, servers_after: int, addresses_after: int, d
         execute(
             f"INSERT INTO {scope.table} (grain, bucket, {key}, {columns}) SELECT grain, bucket, new.id, {columns}"
             f" FROM {scope.table} CROSS JOIN ({new[key]}) AS new WHERE {key} = {like[key]} AND {recent} ORDER BY 1, 2, 3"
+        )
+    for scope, source in ((tiers.PLATFORM, tiers.SERVERS), (tiers.PLATFORM_PROVIDERS, tiers.SERVER_PROVIDERS)):
+        key = f"grain, bucket{scope.columns}"
+        written = ", ".join(f"{kind} = excluded.{kind}" for kind in scope.counters)
+        execute(
+            f"INSERT INTO {scope.table} ({key}, {scope.counted}) SELECT {key}, {scope.sums} FROM {source.table}"
+            f" WHERE grain IN ({Grain.HOUR:d}, {Grain.DAY:d}) GROUP BY {key} ON CONFLICT ({key}) DO UPDATE SET {written}"
         )

@@ -119,7 +119,8 @@ def empty() -> None:
             "TRUNCATE stats_event, stats_batch, stats_day, stats_servercount, stats_addresscount, stats_domaincount,"
             " stats_sendercount, stats_providercount, stats_rolluprun, stats_sender, stats_senderdomain, stats_subject,"
             " stats_recipientdomain, stats_signature, stats_reasoncount, stats_addressreasoncount, stats_signaturecount,"
-            " stats_serverprovidercount, stats_throttlecount, stats_latencycount, stats_closedday, stats_throttlebucket"
+            " stats_serverprovidercount, stats_throttlecount, stats_latencycount, stats_closedday, stats_throttlebucket,"
+            " stats_platformcount, stats_platformprovidercount"
         )
     for partition in partitions.existing():
         partitions.drop(partition)

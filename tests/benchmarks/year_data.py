@@ -199,9 +199,9 @@ def _repeat_counts(scope: tiers.Scope, original: int, day: int, now: datetime.da
         first, moved = original * a_day, (day - original) * a_day
         kept = max(first, fold.first_kept_hour(now, scope) - moved) if grain == Grain.HOUR else first
         storage.execute(
-            f"INSERT INTO {scope.table} (grain, bucket, {scope.columns}, {scope.counted})"
-            f" SELECT grain, bucket + {moved}, {scope.columns}, {scope.counted} FROM {scope.table}"
-            f" WHERE grain = {grain:d} AND bucket >= {kept} AND bucket < {first + a_day} ORDER BY bucket, {scope.columns}"
+            f"INSERT INTO {scope.table} (grain, bucket{scope.columns}, {scope.counted})"
+            f" SELECT grain, bucket + {moved}{scope.columns}, {scope.counted} FROM {scope.table}"
+            f" WHERE grain = {grain:d} AND bucket >= {kept} AND bucket < {first + a_day} ORDER BY bucket{scope.columns}"
         )
 
 

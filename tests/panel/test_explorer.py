@@ -18,6 +18,8 @@ from stats.counts.buckets import Grain
 from stats.models import (
     AddressCount,
     DomainCount,
+    PlatformCount,
+    PlatformProviderCount,
     Provider,
     ProviderCount,
     ReasonCount,
@@ -59,6 +61,8 @@ def add(model, at, grains, counts, **ids):
 def count(tenant, at, provider, **counts):
     """Count as the fold does, for one server by its address to a provider."""
     server, address, both = tenant.server.pk, tenant.address.pk, (Grain.HOUR, Grain.DAY)
+    add(PlatformCount, at, both, counts)
+    add(PlatformProviderCount, at, both, counts, provider_id=provider.pk)
     add(ServerCount, at, both, counts, server_id=server)
     add(ServerProviderCount, at, both, counts, server_id=server, provider_id=provider.pk)
     add(AddressCount, at, [Grain.DAY], counts, address_id=address)

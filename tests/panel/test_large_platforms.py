@@ -15,6 +15,7 @@ from core.models import AuditEntry
 from ippools.blocklists import create as create_blocklist
 from panel import charts
 from panel.lists import BoundedPaginator
+from panel.site import Choices
 from servers import spf_coverage
 from servers.credentials import create_credential
 from servers.models import Organization
@@ -23,12 +24,13 @@ from servers.webhooks import create_webhook
 from stats import warm_up
 from stats.counts import buckets
 from stats.counts.buckets import Grain
+from stats.models import Provider
 from stats.reports import explore, queries, volumes
 from stats.reports.explore import By, Question
 from stats.reports.queries import Point
 from tests.alerts.factories import ChannelFactory
 from tests.factories import AuditEntryFactory
-from tests.panel.conftest import NOW, SYSTEM
+from tests.panel.conftest import NOW, SYSTEM, sign_in
 
 pytestmark = pytest.mark.django_db
 FEW, MANY = range(1, 1_001), range(1, 1_002)
@@ -128,6 +130,46 @@ def test_a_list_of_as_many_rows_as_are_counted_says_so_exactly(root, monkeypatch
     url = reverse("admin:core_auditentry_changelist")
     monkeypatch.setattr(BoundedPaginator, "most", AuditEntry.objects.count())
     assert b"more than" not in root.get(url).content
+
+
+@pytest.mark.parametrize(("given", "most"), [("", 22), ("&page=2", 42)])
+def test_choices_by_typing_count_their_page_and_one_more(root, acme, asked, given, most):
+    url = reverse("admin:autocomplete") + "?app_label=servers&model_name=credential&field_name=server&term=" + given
+    (counting,) = [sql for sql in asked(lambda: root.get(url)) if "COUNT(" in sql and "servers_server" in sql]
+    assert f"LIMIT {most})" in counting
+
+
+def test_choices_by_typing_go_on_over_pages(root, acme, globex, monkeypatch):
+    monkeypatch.setattr(Choices, "paginate_by", 1)
+    url = reverse("admin:autocomplete") + "?app_label=servers&model_name=credential&field_name=server&term="
+    pages = [root.get(f"{url}&page={number}").json() for number in (1, 2)]
+    assert [page["pagination"]["more"] for page in pages] == [True, False]
+    assert len({page["results"][0]["id"] for page in pages}) == 2
+
+
+def test_an_entry_of_the_audit_trail_counts_nothing_of_its_record(root, platform, asked):
+    entry = AuditEntryFactory(target_type="throttling.throttlingtemplate", target_id=str(platform.template.pk))
+    url = reverse("admin:core_auditentry_change", args=[entry.pk])
+    assert reverse("admin:throttling_throttlingtemplate_change", args=[platform.template.pk]) in root.get(
+        url
+    ).content.decode().replace("\u002d", "-")
+    assert not [sql for sql in asked(lambda: root.get(url)) if 'FROM "ippools_ipaddress"' in sql]
+
+
+def test_suppressions_and_pool_rules_are_counted_without_a_join_of_all_servers(root, acme, asked):
+    for client, page, table in (
+        (root, "suppressions_suppression", "suppressions_suppression"),
+        (sign_in(acme.owner), "servers_ippoolrule", "servers_ippoolrule"),
+    ):
+        url = reverse(f"admin:{page}_changelist")
+        (counting,) = [sql for sql in asked(lambda: client.get(url)) if "COUNT(" in sql and f'FROM "{table}"' in sql]  # noqa: B023 - called at once
+        assert 'JOIN "servers_server"' not in counting
+
+
+def test_a_provider_is_not_added_up_over_all_servers(root, acme, asked):
+    provider = Provider.objects.earliest("pk")
+    url = reverse("admin:stats_provider_change", args=[provider.pk])
+    assert not [sql for sql in asked(lambda: root.get(url)) if '"stats_serverprovidercount"' in sql]
 
 
 def test_blocklists_are_not_joined_with_the_answers_about_every_address(root, asked):

@@ -51,6 +51,19 @@ def test_a_template_and_a_plan_are_chosen(acme, platform, root):
     assert WarmUp.objects.active().filter(address__in=made, plan=plan).count() == 2
 
 
+def test_of_many_templates_the_default_is_proposed_and_no_other_read(platform, root):
+    page = root.get(url(platform.pool)).content.decode()
+    select = re.search(r'<select[^>]*name="template".*?</select>', page, re.DOTALL)[0]
+    assert re.findall(r'<option value="([^"]*)"', select) == [str(default_template().pk)]
+    assert "autocomplete.js" in page
+    # A choice that was sent is shown again, and what is no id is a wrong choice.
+    shown = look(root, platform.pool, "192.0.2.40", template=platform.template.pk, plan="none").content.decode()
+    assert f'<option value="{platform.template.pk}" selected' in shown
+    assert (
+        "Select a valid choice" in look(root, platform.pool, "192.0.2.40", template="x", plan="none").content.decode()
+    )
+
+
 def test_a_plan_is_proposed_so_that_a_cold_address_is_never_unlimited_by_oversight(platform, root):
     page = root.get(url(platform.pool)).content.decode()
     select = re.search(r'<select[^>]*name="plan".*?</select>', page, re.DOTALL)[0]

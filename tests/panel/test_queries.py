@@ -32,7 +32,7 @@ from stats.counts.buckets import Grain, day_of, hour_of, month_number
 from stats.intake.event_sources import make_source
 from stats.intake.reply_rules import create_rule as create_reply_rule
 from stats.intake.tokens import make_ingest_token
-from stats.models import AddressCount, Provider, ProviderCount, RollupRun, ServerCount
+from stats.models import AddressCount, PlatformCount, Provider, ProviderCount, RollupRun, ServerCount
 from suppressions.acts import suppress
 from tests.alerts.factories import AlertFactory, ChannelFactory, MessageFactory, NoticeFactory
 from tests.factories import DeliveryFactory
@@ -156,6 +156,7 @@ def count(server, address, n):
         (Grain.MONTH, month_number(NOW.date())),
     ):
         ServerCount.objects.get_or_create(grain=grain, bucket=bucket, server_id=server.pk, defaults=kinds)
+        PlatformCount.objects.get_or_create(grain=grain, bucket=bucket, defaults=kinds)
     AddressCount.objects.create(grain=Grain.DAY, bucket=day_of(NOW), address_id=address.pk, **kinds)
     key = {"grain": Grain.DAY, "bucket": day_of(NOW), "address_id": address.pk, "provider_id": provider.pk}
     ProviderCount.objects.create(**key, **kinds)

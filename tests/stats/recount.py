@@ -15,6 +15,8 @@ from stats.models import (
     AddressReasonCount,
     DomainCount,
     LatencyCount,
+    PlatformCount,
+    PlatformProviderCount,
     Provider,
     ProviderCount,
     ReasonCount,
@@ -34,7 +36,8 @@ REPLIED = ("deferred", "bounced", "late_bounce")
 ATTEMPTS = ("sent", "deferred", "bounced")
 TABLES = (
     "server", "address", "domain", "sender", "provider", "server and provider", "class", "class of an address", "signature",
-    "throttle", "latency",
+    "throttle", "latency", "platform",
+    "provider of all servers",
 )  # fmt: skip
 # Replies whose class nobody doubts, with what is left of them when addresses and numbers are masked.
 REASONS = {
@@ -88,6 +91,8 @@ def recount(
             counts["server"]["minute", at.strftime("%Y-%m-%d %H:%M"), server][kind] += 1
         if at >= hours_from:
             counts["server"]["hour", at.strftime("%Y-%m-%d %H"), server][kind] += 1
+            counts["platform"]["hour", at.strftime("%Y-%m-%d %H")][kind] += 1
+        counts["platform"]["day", day][kind] += 1
         for grain, bucket in (("day", day), ("month", month), ("total", "")):
             counts["server"][grain, bucket, server][kind] += 1
         _count_provider(counts, event, at, day, hours_from)
@@ -105,7 +110,9 @@ def _count_provider(counts: Counts, event: Any, at: datetime.datetime, day: str,
     # Its hours are kept for 35 days, those of others for 90.
     hours = [("hour", at.strftime("%Y-%m-%d %H"))] if at >= hours_from + datetime.timedelta(days=90 - 35) else []
     for grain, bucket in [("day", day), *hours]:
-        counts["server and provider"][grain, bucket, event["server"], provider_of(event.get("to"))][event["type"]] += 1
+        provider = provider_of(event.get("to"))
+        counts["server and provider"][grain, bucket, event["server"], provider][event["type"]] += 1
+        counts["provider of all servers"][grain, bucket, provider][event["type"]] += 1
     # Those of an address and a provider are kept for two days.
     if event.get("ip") and at >= hours_from + datetime.timedelta(days=90 - 2):
         hour = at.strftime("%Y-%m-%d %H")
@@ -182,6 +189,8 @@ def counted(addresses: dict[int, str]) -> Counts:
         "latency": _rows(
             LatencyCount, lambda row: (addresses[row.address_id], providers[row.provider_id], row.latency)
         ),
+        "platform": _rows(PlatformCount, lambda _: ()),
+        "provider of all servers": _rows(PlatformProviderCount, lambda row: (providers[row.provider_id],)),
     }
 
 

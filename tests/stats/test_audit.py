@@ -14,7 +14,19 @@ from stats.counts.buckets import Grain
 from stats.counts.fold import fold_all
 from stats.intake.ingest import Reporter, ingest
 from stats.ledger import storage
-from stats.models import AddressCount, Batch, Day, DomainCount, Event, ProviderCount, SenderCount, ServerCount
+from stats.ledger.storing import new_day
+from stats.models import (
+    AddressCount,
+    Batch,
+    Day,
+    DomainCount,
+    Event,
+    PlatformCount,
+    PlatformProviderCount,
+    ProviderCount,
+    SenderCount,
+    ServerCount,
+)
 from tests.stats.conftest import NOW, Tenant
 from tests.stats.events import assert_counted, event, random_events
 
@@ -61,6 +73,10 @@ def test_it_does_not_mind_batches_that_are_still_open(events: list[dict], acme: 
         (DomainCount, Grain.MONTH),
         (SenderCount, Grain.DAY),
         (ProviderCount, Grain.DAY),
+        (PlatformCount, Grain.HOUR),
+        (PlatformCount, Grain.DAY),
+        (PlatformProviderCount, Grain.HOUR),
+        (PlatformProviderCount, Grain.DAY),
     ],
 )
 def test_it_finds_and_mends_a_wrong_count_in_every_tier(
@@ -96,7 +112,12 @@ def break_a_count(counts: type[ServerCount], grain: Grain, how: str) -> None:
             rows.filter(pk=row.pk).delete()
         case "foreign":
             own = {field.attname for field in counts._meta.pk.fields} - {"grain", "bucket"}
-            counts.objects.create(grain=grain, bucket=row.bucket, sent=1, **dict.fromkeys(own, 30_000))
+            # The platform has one row of a bucket: a foreign one is of an hour, or a stored day, without events.
+            empty = set(range(row.bucket - 30, row.bucket)) - set(rows.values_list("bucket", flat=True))
+            if grain == Grain.DAY:
+                Day.objects.bulk_create((new_day(day, NOW) for day in empty), ignore_conflicts=True)
+            bucket = row.bucket if own else max(empty)
+            counts.objects.create(grain=grain, bucket=bucket, sent=1, **dict.fromkeys(own, 30_000))
 
 
 def test_it_says_what_differs(events: list[dict], acme: Tenant) -> None:
