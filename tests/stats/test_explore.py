@@ -15,7 +15,7 @@ from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.counts.fold import fold_all
 from stats.intake.ingest import Reporter, ingest
-from stats.models import Provider, ReasonCount, Sender, ServerProviderCount, Signature
+from stats.models import PlatformProviderCount, Provider, ReasonCount, Sender, ServerProviderCount, Signature
 from stats.reasons import NUMBERS
 from stats.reports import explore
 from stats.reports.explore import By, Lack, NotKept, Question
@@ -250,12 +250,14 @@ def test_a_time_before_a_scope_was_there_is_refused(acme: Tenant) -> None:
     events = random_events([acme], 40, seed=1, days_ago=(0, 1, 2, 3))
     ingest(events, reporter=PLATFORM, now=NOW)
     fold_all(now=NOW)
-    week = asked(MIDNIGHT - 6 * DAY, MIDNIGHT + DAY, Grain.DAY, only={By.PROVIDER: [0]})
-    assert explore.plan(week, NOW).view.model is ServerProviderCount
-    # As after an upgrade: the table begins yesterday, servers were counted before.
     yesterday = buckets.day_of(NOW) - 1
-    ServerProviderCount.objects.filter(grain=Grain.DAY, bucket__lt=yesterday).delete()
-    assert lack_of(week) == (Lack.BEFORE, MIDNIGHT - DAY)
+    whose: dict[By, list[int]] = {By.SERVER: [acme.server.pk]}
+    for model, of in ((PlatformProviderCount, {}), (ServerProviderCount, whose)):
+        week = asked(MIDNIGHT - 6 * DAY, MIDNIGHT + DAY, Grain.DAY, only={By.PROVIDER: [0], **of})
+        assert explore.plan(week, NOW).view.model is model
+        # As after an upgrade: the table begins yesterday, servers were counted before.
+        model._default_manager.filter(grain=Grain.DAY, bucket__lt=yesterday).delete()
+        assert lack_of(week) == (Lack.BEFORE, MIDNIGHT - DAY)
     ReasonCount.objects.all().delete()
     replies = asked(MIDNIGHT - 6 * DAY, MIDNIGHT + DAY, Grain.DAY, group=By.REASON)
     assert lack_of(replies) == (Lack.BEFORE, None)

@@ -62,10 +62,10 @@ def test_a_fold_delivered_twice_counts_once(acme: Tenant) -> None:
     tasks.fold_batches.delay()
     assert_counted(events)
     rows = sum(RollupRun.objects.values_list("rows", flat=True))
-    # Five tiers of the server, four of the address, two each of domain, throttle, provider, and server and provider, one of
-    # the sender.
-    assert rows == 18
-    assert runs() == [("fold", "done", 1, 3, 18, 90.0, "")]
+    # Five tiers of the server, four of the address, two each of domain, throttle, provider, server and provider, provider of
+    # all servers, and the platform, one of the sender.
+    assert rows == 22
+    assert runs() == [("fold", "done", 1, 3, 22, 90.0, "")]
     assert str(RollupRun.objects.get()) == "Fold, 11 Mar 2026, 15:30:20 UTC"
     assert RollupRun.objects.get().duration_seconds == 0.0
 
