@@ -109,7 +109,8 @@ def _seen(row: Alert | None, organization: Organization | None, item: Item, at: 
             **says,
         )
         return False
-    begins = row.began_at is None and at - row.since >= BEGINS_AFTER
+    # In either direction: the clock that wrote it may have been ahead.
+    begins = row.began_at is None and abs(at - row.since) >= BEGINS_AFTER
     columns = {**says, "missed_since": None, **({"began_at": at} if begins else {})}
     changed = [name for name, value in columns.items() if getattr(row, name) != value]
     for name in changed:
@@ -127,7 +128,7 @@ def _missed(row: Alert, at: datetime.datetime, *, is_replaced: bool) -> bool:
     if row.missed_since is None:
         row.missed_since = at
         row.save(update_fields=["missed_since"])
-    if at - row.missed_since < ENDS_AFTER:
+    if abs(at - row.missed_since) < ENDS_AFTER:
         return False
     row.ended_at, row.is_replaced = max(at, row.began_at), is_replaced
     row.save(update_fields=["ended_at", "is_replaced"])

@@ -14,6 +14,7 @@ from django.core.mail import EmailMessage
 from django.db.models import Exists, F, OuterRef, Q
 
 from alerts import pagerduty, reports
+from alerts.announcing import TRIED_FOR
 from alerts.models import Channel, Message, Report
 from core.encryption import decrypt
 from webhooks import signing
@@ -54,6 +55,7 @@ def run(*, clock: Callable[[], datetime.datetime], seconds: float) -> int:
     left_out = Q(pk=None)
     sent = 0
     seconds_of: defaultdict[int, float] = defaultdict(float)
+    bring_forward(at=clock())
     give_up(at=clock())
     while (began := time.monotonic()) < end and (message := claim(at=clock(), without=left_out)):
         problem = _attempt(message, clock())
@@ -84,6 +86,12 @@ def claim(*, at: datetime.datetime, without: Q) -> Message | None:
             message.attempts += 1
             return message
     return None
+
+
+def bring_forward(*, at: datetime.datetime) -> int:
+    """Make due what a clock that was ahead has put off for longer than any wait; return the number of messages."""
+    put_off = Message.objects.filter(due_at__gt=at + 2 * LONGEST_WAIT)
+    return put_off.update(due_at=at, until=at + TRIED_FOR)
 
 
 def give_up(*, at: datetime.datetime) -> int:

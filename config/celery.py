@@ -55,8 +55,23 @@ SCHEDULE: list[tuple[str, str, timedelta | crontab, int]] = [
     ("ask blocklists", "ippools.tasks.check_blocklists", timedelta(seconds=60), 55),
 ]
 
+# What these delete is old by the clock alone: they are not sent while it may be wrong.
+DELETING = frozenset(
+    {
+        "drop old events",
+        "prune fine counts",
+        "forget expired sessions",
+        "forget old deliveries",
+        "forget old suppressions",
+        "forget old alerts",
+    }
+)
+# Seconds by which the clock of a worker may be ahead of beat's, at least: whether a message has expired, each tells by its own.
+APART = 60
+
 app.conf.beat_schedule = {
-    name: {"task": task, "schedule": when, "options": {"expires": expires}} for name, task, when, expires in SCHEDULE
+    name: {"task": task, "schedule": when, "options": {"expires": max(expires, APART)}}
+    for name, task, when, expires in SCHEDULE
 }
 app.conf.beat_scheduler = "config.schedule:Schedule"
 

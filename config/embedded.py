@@ -109,7 +109,7 @@ def _forget_broken_tables(control: Path) -> None:
 
 def cache(folder: Path) -> dict[str, Any]:
     """Return a cache that web and worker processes share; it evicts entries at random when it is full."""
-    return {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": folder / "cache"}
+    return {"BACKEND": "config.file_cache.FileCache", "LOCATION": folder / "cache"}
 
 
 def counters(folder: Path) -> dict[str, Any]:

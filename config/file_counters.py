@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.cache.backends.filebased import FileBasedCache
+from config.file_cache import FileCache
 
 # How often a count that is written looks for those that have expired.
 SWEEP_EVERY = 200
 
 
-class FileCounters(FileBasedCache):
+class FileCounters(FileCache):
     """Django's file cache without eviction of valid entries: it would evict a third of 300, and so forget lock-outs.
 
     Here no number of entries evicts one before its time. One client adds at most 101 in five minutes: then it is locked out,

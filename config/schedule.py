@@ -5,6 +5,8 @@ machine's clock was ahead, or was set back) would keep a task from running until
 
 A run is noted right after its message is sent. A leader that dies between the two has sent a message that the next one sends
 again: tasks may run twice, and none is lost.
+
+What deletes by age is not sent while the clock may be wrong (`config/steady_clock.py`).
 """
 
 import datetime
@@ -16,8 +18,10 @@ import structlog
 from celery.beat import ScheduleEntry, Scheduler
 from django.conf import settings
 
+from config.celery import DELETING
 from config.last_runs import InFile, InRedis, LastRuns
 from config.leader import ASKED_EVERY, DatabaseLock, FileLock, Lock
+from config.steady_clock import SteadyClock
 
 logger = structlog.get_logger(__name__)
 
@@ -39,6 +43,7 @@ class Schedule(Scheduler):
         self.memory: LastRuns
         self.lock: Lock
         self.memory, self.lock = self.shared(Path(schedule_filename))
+        self.clock = SteadyClock(self.memory)
         super().__init__(*args, **kwargs)
 
     @staticmethod
@@ -60,6 +65,7 @@ class Schedule(Scheduler):
             logger.warning("clock_was_set", seconds=round(apart - self._clocks_apart))
             self.forget_the_future()
         self._clocks_apart = apart
+        self.clock.look(self.app.now())
         return min(super().tick(*args, **kwargs), ASKED_EVERY)
 
     def take_over(self) -> bool:
@@ -72,6 +78,7 @@ class Schedule(Scheduler):
         self._stands_by = False
         logger.info("beat_leads")
         known = self.memory.read()
+        self.clock.go_on(known)
         for name, entry in self.schedule.items():
             if name in known:
                 entry.last_run_at = known[name]
@@ -81,8 +88,9 @@ class Schedule(Scheduler):
         return True
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
-        """Send the task's message and note the run."""
-        super().apply_entry(entry, producer=producer)
+        """Send the task's message and note the run; of a deletion while the clock may be wrong, only the latter."""
+        if entry.name not in DELETING or self.clock.is_steady(entry.default_now()):
+            super().apply_entry(entry, producer=producer)
         self.memory.write({entry.name: self.schedule[entry.name].last_run_at})
 
     def forget_the_future(self) -> None:

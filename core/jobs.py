@@ -107,10 +107,11 @@ def take_turns(
 def _claim_turn(kind: str, *, at: datetime.datetime) -> Job | None:
     """Claim the job whose turn it is; None while a worker has one of this kind, and if none waits."""
     advisory(f"core.jobs.{kind}")
-    if Job.objects.filter(kind=kind, state=Job.State.RUNNING, heartbeat_at__gte=at - STALE_AFTER).exists():
+    if Job.objects.running(at).filter(kind=kind).exists():
         return None
     waiting = list(Job.objects.claimable(at).filter(kind=kind).order_by("pk").values_list("pk", "user_id"))
-    recent = Job.objects.filter(kind=kind, user_id__in={user for _, user in waiting}, heartbeat_at__gt=at - _REMEMBERED)
+    lately = (at - _REMEMBERED, at + STALE_AFTER)
+    recent = Job.objects.filter(kind=kind, user_id__in={user for _, user in waiting}, heartbeat_at__range=lately)
     served = dict(recent.order_by().values_list("user_id").annotate(Max("heartbeat_at")))
     never = at - _REMEMBERED
     for pk, _ in sorted(waiting, key=lambda each: (served.get(each[1], never), each[0])):

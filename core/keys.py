@@ -70,8 +70,9 @@ def touch_last_used(used: UsedKey, *, at: datetime.datetime) -> bool:
     Call it outside the request's transaction. It never waits: while another transaction has locked the row, or on SQLite
     writes at all, the use is not written. The next request will write one.
     """
-    latest = at - LAST_USED_RESOLUTION
-    if used.last_used_at is not None and used.last_used_at > latest:
+    latest, ahead = at - LAST_USED_RESOLUTION, at + LAST_USED_RESOLUTION
+    # A use in the future is that of a clock that was ahead.
+    if used.last_used_at is not None and latest < used.last_used_at <= ahead:
         return False
     model = used.key_model
     connection = connections[router.db_for_write(model)]
@@ -84,11 +85,11 @@ def touch_last_used(used: UsedKey, *, at: datetime.datetime) -> bool:
         with connection.cursor() as cursor:
             cursor.execute(
                 f"UPDATE {table} SET {column} = %s WHERE {pk} = (SELECT {pk} FROM {table} WHERE {pk} = %s"  # noqa: S608 - names of ours
-                f" AND ({column} IS NULL OR {column} <= %s) FOR NO KEY UPDATE SKIP LOCKED)",
-                [at, used.pk, latest],
+                f" AND ({column} IS NULL OR {column} <= %s OR {column} > %s) FOR NO KEY UPDATE SKIP LOCKED)",
+                [at, used.pk, latest, ahead],
             )
             return bool(cursor.rowcount)
-    stale = Q(last_used_at=None) | Q(last_used_at__lte=latest)
+    stale = Q(last_used_at=None) | Q(last_used_at__lte=latest) | Q(last_used_at__gt=ahead)
     written = 0
     with not_waiting_for_writers(connection):
         written += model._base_manager.filter(stale, pk=used.pk).update(last_used_at=at)

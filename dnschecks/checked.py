@@ -4,8 +4,10 @@ from typing import Self
 from django.db import models
 from django.db.models import F, Q
 
+# No check is planned for later, and no claim lasts longer: such a time was written by a clock that was ahead.
+LATEST = datetime.timedelta(days=2)
 # A next check this far away is not planned: the demo's names exist in no DNS, so only a person asks for them.
-UNPLANNED = datetime.timedelta(days=366)
+UNPLANNED = datetime.timedelta(days=3_660)
 
 
 class DNSStatus(models.TextChoices):
@@ -42,8 +44,13 @@ class DNSCheckedQuerySet[Row: models.Model](models.QuerySet[Row]):
         return self.filter(dns_next_check_at__lt=at + UNPLANNED)
 
     def unclaimed(self, at: datetime.datetime) -> Self:
-        """Rows without a valid claim; an expired claim was left by a worker that died."""
-        return self.filter(Q(dns_claimed_until=None) | Q(dns_claimed_until__lte=at))
+        """Rows without a valid claim; an expired claim was left by a worker that died, one of the far future by a clock."""
+        is_over = Q(dns_claimed_until__lte=at) | Q(dns_claimed_until__gt=at + LATEST)
+        return self.filter(Q(dns_claimed_until=None) | is_over)
+
+    def put_off_by_a_clock(self, at: datetime.datetime) -> Self:
+        """Rows whose next check is later than any that is planned, because a clock was ahead."""
+        return self.filter(dns_next_check_at__gt=at + LATEST, dns_next_check_at__lt=at + UNPLANNED)
 
 
 class DNSChecked(models.Model):

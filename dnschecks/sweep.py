@@ -88,6 +88,7 @@ def sweep[Row: DNSChecked, Plan](
     capacity = parallel * CLAIMED_PER_THREAD
     left = limit
     turns = RoundRobin(kind.rows, kind.owner())
+    kind.rows().put_off_by_a_clock(timezone.now()).update(dns_next_check_at=None)
     checked = failed = 0
     running: dict[Future[Findings], tuple[int, uuid.UUID]] = {}
     results: list[Result] = []

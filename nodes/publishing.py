@@ -209,7 +209,7 @@ def _stored_policies(revision: Revision | None) -> dict[int, Policy]:
 
 def _may_have_changed(now: datetime.datetime) -> bool:
     publication = Publication.objects.filter(pk=1).first()
-    if publication is None or publication.checked_at is None or publication.checked_at <= now - CHECKED_EVERY:
+    if publication is None or publication.checked_at is None or abs(now - publication.checked_at) >= CHECKED_EVERY:
         return True
     return publication.checked != changes.state()[0]
 

@@ -105,10 +105,11 @@ def _advance(
     assert rule.throttle_program is not None
     program = engine_program(rule.throttle_program)
     until = int(now.timestamp())
-    if row is not None:
+    if row is not None and row.at <= until + AHEAD.total_seconds():
         stored = State(**{name: getattr(row, name) for name in STATE_FIELDS})
     else:
-        stored = backoff.start(min(bucket.number for bucket in buckets) * BUCKET)
+        # A state of the future was written by a clock that was ahead: what comes from now on would not move it.
+        stored = backoff.start(min((bucket.number * BUCKET for bucket in buckets), default=until))
     settled, before = backoff.replay(stored, buckets, program, until=max(stored.at, until - LATENESS))
     state, after = backoff.replay(settled, buckets, program, until=until)
     transitions = [*before, *after]

@@ -76,7 +76,7 @@ def decide(*, now: datetime.datetime) -> Decided:
         advisory("stats.warm_up")
         rows = WarmUp.objects.active().filter(begins_on__lte=today).select_related("plan", "address").order_by("pk")
         found = list(rows)
-        latest = _latest_days(found)
+        latest = _latest_days(found, today)
         domains = domains_of_providers({name for each in found for name in each.plan.providers})
         changes = {"decided": 0, "finished": 0, "corrected": 0}
         for each in found:
@@ -143,7 +143,7 @@ def resting(address_ids: Collection[int], now: datetime.datetime) -> list[Restin
     found = {each.pk: each for each in active.order_by("address_id")}
     if not found:
         return []
-    days = _latest_days(found.values())
+    days = _latest_days(found.values(), now.astimezone(datetime.UTC).date())
     domains = domains_of_providers({name for day in days.values() for name in day.provider_caps})
     used, used_at = _attempts_today({each.address_id for each in found.values()}, now)
     began = now.astimezone(datetime.UTC).replace(minute=0, second=0, microsecond=0)
@@ -180,9 +180,13 @@ def sent_by_day(address_id: int, first: datetime.date, last: datetime.date) -> d
     return {buckets.date_of(bucket): sent for bucket, sent in rows.values_list("bucket", "sent")}
 
 
-def _latest_days(found: Iterable[WarmUp]) -> dict[int, WarmUpDay]:
-    """Return the newest day of each warm-up, by its id."""
-    rows = WarmUpDay.objects.filter(warm_up__in=[each.pk for each in found]).order_by("on")
+def _latest_days(found: Iterable[WarmUp], today: datetime.date) -> dict[int, WarmUpDay]:
+    """Return the newest day of each warm-up, by its id; tomorrow's is that of a worker whose clock is ahead by a little.
+
+    Later ones were decided by a clock that was wrong.
+    """
+    tomorrow = today + datetime.timedelta(days=1)
+    rows = WarmUpDay.objects.filter(warm_up__in=[each.pk for each in found], on__lte=tomorrow).order_by("on")
     return {row.warm_up_id: row for row in rows}
 
 

@@ -11,7 +11,8 @@ from django.db.models import Count, QuerySet
 from core.audit import Actor, record
 from core.errors import Conflict, NotFound
 from webhooks import circuits
-from webhooks.models import Delivery
+from webhooks.backoff import LONGEST_TRIAL, LONGEST_WAIT
+from webhooks.models import Circuit, Delivery
 from webhooks.queueing import TRIED_FOR
 
 logger = structlog.get_logger(__name__)
@@ -63,6 +64,13 @@ def give_up(*, at: datetime.datetime) -> int:
         .filter(until__lt=at, due_at__lt=at)
         .update(state=Delivery.State.FAILED, due_at=None, error="It was not delivered in time")
     )
+
+
+def bring_forward(*, at: datetime.datetime) -> int:
+    """Make due what a clock that was ahead has put off for longer than any wait; return the number of deliveries."""
+    Circuit.objects.filter(retry_at__gt=at + 2 * LONGEST_TRIAL).update(retry_at=at)
+    put_off = Delivery.objects.waiting().filter(due_at__gt=at + 2 * LONGEST_WAIT)
+    return put_off.update(due_at=at, until=at + TRIED_FOR)
 
 
 def drop_excess(*, at: datetime.datetime) -> int:

@@ -29,8 +29,9 @@ def announce_domain_errors() -> None:
 
 @shared_task
 def keep_in_bounds() -> None:
-    """Drop what is waiting beyond the bound, and end what has waited too long."""
+    """Drop what is waiting beyond the bound, and end what has waited too long; nothing waits longer than it ever should."""
     now = timezone.now()
+    deliveries.bring_forward(at=now)
     deliveries.drop_excess(at=now)
     deliveries.give_up(at=now)
 

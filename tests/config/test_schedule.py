@@ -8,10 +8,11 @@ import pytest
 import time_machine
 from celery.beat import ScheduleEntry
 
-from config.celery import SCHEDULE, app
+from config.celery import DELETING, SCHEDULE, app
 from config.last_runs import InFile
 from config.leader import FileLock
 from config.schedule import STANDING_BY, Schedule
+from config.steady_clock import SEEN, STEADY_SINCE
 
 NAMES = {name for name, *_ in SCHEDULE}
 NOON = datetime.datetime(2026, 11, 18, 12, 0, tzinfo=datetime.UTC)
@@ -69,9 +70,12 @@ def run(schedule: Recorded) -> set[str]:
 
 
 def remember(schedule: Recorded, moment: datetime.datetime) -> None:
+    """Let all tasks have run at a moment, by a clock that has been steady for a day."""
     for entry in schedule.schedule.values():
         entry.last_run_at = moment
-    schedule.memory.write(dict.fromkeys(schedule.schedule, moment))
+    steady = {SEEN: moment, STEADY_SINCE: moment - datetime.timedelta(days=1)}
+    schedule.memory.write(dict.fromkeys(schedule.schedule, moment) | steady)
+    schedule.clock.go_on(steady)
 
 
 def test_a_new_memory_waits_for_each_task_s_moment(open_schedule):
@@ -165,3 +169,54 @@ def test_what_cannot_be_read_is_forgotten(open_schedule):
         run(schedule)
         schedule.memory.path.write_text('{"count new events": 7')
         assert run(open_schedule()) == set()
+
+
+def test_a_clock_that_is_a_year_ahead_deletes_nothing_for_a_day(open_schedule):
+    year = datetime.timedelta(days=400)
+    with time_machine.travel(NOON, tick=False):
+        remember(open_schedule(), NOON)
+    with time_machine.travel(NOON + year, tick=False) as clock:
+        assert run(open_schedule()) == NAMES - DELETING
+        # Neither a restart nor another beat makes it steady.
+        clock.shift(datetime.timedelta(hours=23))
+        assert not run(open_schedule()) & DELETING
+        clock.shift(datetime.timedelta(hours=3))
+        assert "prune fine counts" in run(open_schedule())
+
+
+def test_after_it_was_set_back_deletion_waits_for_a_day(open_schedule):
+    with time_machine.travel(NOON, tick=False):
+        remember(open_schedule(), NOON + datetime.timedelta(days=400))
+    with time_machine.travel(NOON, tick=False) as clock:
+        schedule = open_schedule()
+        assert run(schedule) == NAMES - DELETING
+        clock.shift(datetime.timedelta(days=1))
+        run(schedule)
+        clock.shift(datetime.timedelta(days=1))
+        assert run(schedule) >= DELETING
+
+
+def test_a_clock_that_was_never_seen_deletes_nothing_for_a_day(open_schedule):
+    with time_machine.travel(NOON, tick=False) as clock:
+        schedule = open_schedule()
+        run(schedule)
+        clock.shift(datetime.timedelta(hours=16))
+        assert not run(schedule) & DELETING
+
+
+def test_days_without_a_beat_are_no_jump(open_schedule):
+    with time_machine.travel(NOON, tick=False):
+        remember(open_schedule(), NOON)
+    with time_machine.travel(NOON + datetime.timedelta(days=6), tick=False):
+        assert run(open_schedule()) == NAMES
+
+
+def test_whatever_deletes_by_age_is_held_back():
+    """By what the tasks say of themselves."""
+    app.loader.import_default_modules()
+    tasks = {name: app.tasks[task].__doc__ for name, task, *_ in SCHEDULE}
+    assert {name for name, says in tasks.items() if says.startswith(("Delete", "Drop expired"))} == DELETING
+
+
+def test_a_worker_whose_clock_is_ahead_by_less_than_a_minute_drops_no_message():
+    assert all(entry["options"]["expires"] >= 60 for entry in app.conf.beat_schedule.values())

@@ -148,6 +148,19 @@ def test_an_hour_that_arrives_late_decides_the_same(acme: Tenant, rule: Rule) ->
     assert until == START + 110 * SECOND + datetime.timedelta(hours=1)
 
 
+def test_a_state_from_a_clock_that_was_a_year_ahead_is_begun_anew(acme: Tenant, rule: Rule) -> None:
+    now = START + 2 * MINUTE
+    report(acme, ["sent"] * 40, start=START, now=now)
+    decide(now=now)
+    ThrottleState.objects.update(at=int((now + datetime.timedelta(days=400)).timestamp()))
+    report(acme, ["deferred"] * 60, start=START + 40 * SECOND, now=now)
+    assert decide(now=now) == Decided(looked_at=1, began=1)
+    # Where nothing came since, it is no error.
+    ThrottleState.objects.update(at=int((now + datetime.timedelta(days=400)).timestamp()))
+    ThrottleBucket.objects.all().delete()
+    decide(now=now + MINUTE)
+
+
 def test_an_operator_ends_it_and_it_starts_anew(acme: Tenant, rule: Rule) -> None:
     now = START + 2 * MINUTE
     report(acme, ["deferred"] * 60, start=START, now=now)

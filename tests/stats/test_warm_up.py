@@ -129,6 +129,17 @@ def test_a_panel_that_was_away_makes_one_step(warm_up: WarmUp) -> None:
     assert [row[:3] for row in decided(warm_up)] == [(TODAY, 1, 240), (TODAY + 3 * DAY, 2, 480)]
 
 
+def test_a_clock_that_was_a_year_ahead_keeps_no_warm_up_at_its_day(warm_up: WarmUp) -> None:
+    decide(now=NOW)
+    decide(now=NOW + 400 * DAY)
+    assert decide(now=NOW) == Decided(looked_at=1)
+    count(warm_up, "Gmail", TODAY, sent=100)
+    assert decide(now=NOW + DAY) == Decided(looked_at=1, decided=1)
+    assert warm_up.days.get(on=TODAY + DAY).number == 2
+    # A worker that is a second ahead at midnight decides tomorrow, once.
+    assert decide(now=NOW) == Decided(looked_at=1)
+
+
 def test_after_the_plan_the_address_is_warm_and_its_caps_end(warm_up: WarmUp) -> None:
     for days in range(3):
         assert decide(now=NOW + days * DAY).decided == 1
