@@ -79,7 +79,7 @@ def write_backup(path: Path, *, now: datetime.datetime) -> int:
 
     Others may read and write meanwhile. The file appears when it is whole, and only its owner can read it.
     """
-    if path.exists():
+    if os.path.lexists(path):
         raise BackupRefused(f"{path} already exists")
     draft = path.with_name(path.name + ".part")
     try:

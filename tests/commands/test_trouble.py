@@ -10,6 +10,8 @@ import pytest
 from django.core.management import CommandError
 from django.db import InterfaceError, OperationalError, ProgrammingError
 
+import manage
+from config.management.commands import up
 from core.commands import PlainCommand, WordedCommand
 from tests.config.test_start import commands_of_ours
 from tools.panel import PLACES, ROOT
@@ -74,3 +76,66 @@ def test_a_disk_that_takes_nothing_ends_in_a_sentence(command: str, tmp_path: Pa
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("CommandError: The database cannot do it now: ")
+
+
+def command(*arguments: str, folder: Path, **more):
+    environment = {name: value for name, value in os.environ.items() if name not in PLACES}
+    return subprocess.Popen(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment | {"SLUICE_DATA_DIR": str(folder)},
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )
+
+
+@pytest.mark.live
+def test_a_closed_output_is_refused_before_anything_is_done(tmp_path: Path):
+    with command("migrate", folder=tmp_path / "var", preexec_fn=lambda: os.close(1)) as running:
+        assert running.stderr.read() == (
+            "The standard output is closed. Nothing was done: what a command prints may be shown once.\n"
+        )
+    assert running.returncode == 1
+    assert not (tmp_path / "var").exists()
+
+
+@pytest.mark.live
+def test_a_reader_that_ends_is_told_of_without_a_traceback(tmp_path: Path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with command("help", folder=tmp_path / "var", stdout=writer) as running:
+        os.close(writer)
+        assert running.stderr.read() == "What reads the output has ended before the command.\n"
+    assert running.returncode == 1
+
+
+@pytest.mark.live
+def test_a_closed_input_is_an_empty_one(tmp_path: Path):
+    script = "import manage; manage.run = lambda: print(repr(manage.sys.stdin.read())); manage.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        preexec_fn=lambda: os.close(0),
+    )
+    assert done.stdout == "''\n"
+
+
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def run():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(manage, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        manage.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+@pytest.mark.parametrize("bind", ["", " ", "\u200b", "\udcff", "a" * 300])
+def test_an_address_that_is_none_is_refused(bind: str):
+    with pytest.raises(CommandError, match="listen"):
+        up.refuse_busy_port(bind, 8000)

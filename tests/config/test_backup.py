@@ -226,6 +226,14 @@ def test_it_refuses_what_is_no_backup(tmp_path):
         call_command("restore", str(tmp_path / "absent.gz"))
 
 
+def test_it_replaces_no_link_that_leads_nowhere(tmp_path):
+    link = tmp_path / "panel.gz"
+    link.symlink_to(tmp_path / "not mounted" / "panel.gz")
+    with pytest.raises(CommandError, match="already exists"):
+        call_command("backup", str(link))
+    assert link.is_symlink()
+
+
 def test_it_does_not_overwrite(tmp_path):
     path = tmp_path / "panel.gz"
     path.write_bytes(b"precious")

@@ -157,6 +157,8 @@ def test_what_is_to_be_read_is_not_replaced_by_its_refusals(acme: Tenant, tmp_pa
             with pytest.raises(CommandError, match="--refused must name another file"):
                 run("ingest_events", *map(str, arguments), "--refused", str(refused))
     assert path.read_bytes() == content
+    with pytest.raises(CommandError, match="File name too long"):
+        run("ingest_events", str(path), "--refused", "x" * 5_000)
 
 
 def test_of_several_files_it_says_which_has_the_line(acme: Tenant, tmp_path: Path, now: Any) -> None:

@@ -136,6 +136,9 @@ def refuse_full_disk() -> None:
 
 def refuse_busy_port(bind: str, port: int) -> None:
     """End with a sentence instead of gunicorn's repeated errors."""
+    if not bind.strip():
+        # To servers, all addresses of the machine.
+        raise CommandError("--bind needs an address to listen on, such as 127.0.0.1.")
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -143,6 +146,9 @@ def refuse_busy_port(bind: str, port: int) -> None:
             probe.bind((bind, port))
         except OverflowError:
             raise CommandError(f"{port} is not a port; a port is a number up to 65535.") from None
+        except (UnicodeError, TypeError):
+            # Python's words for a name that cannot be one of DNS, and for bytes that are no text.
+            raise CommandError(f"{bind!a} is not an address to listen on.") from None
         except OSError as problem:
             if problem.errno == errno.EADDRINUSE:
                 raise CommandError(

@@ -57,7 +57,11 @@ class Command(PlainCommand):
     ) -> None:
         if len(files) > 1 and (source is None or "-" in files):
             raise CommandError("Several files need --source, and standard input cannot be combined with files.")
-        if refused and refused.exists() and any(os.path.exists(each) and refused.samefile(each) for each in files):
+        if (
+            refused
+            and os.path.exists(refused)
+            and any(os.path.exists(each) and refused.samefile(each) for each in files)
+        ):
             raise CommandError(f"--refused must name another file: it would replace {refused}, which is to be read.")
         try:
             with refused.open("w") if refused else nullcontext() as log:
