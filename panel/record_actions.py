@@ -6,8 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.enums import ActionVariant
@@ -48,11 +47,7 @@ def act(
     def decorate(handler: Handler) -> Handler:
         @wraps(handler)
         def view(admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
-            if not getattr(admin, f"has_{permission}_permission")(request, object_id):
-                raise PermissionDenied
-            record = admin.seen(request, object_id)
-            if record is None:
-                raise Http404
+            record = admin.record_for(request, object_id, permission)
             asked = form(request, object_id, request.POST if request.method == "POST" else None, record=record)
             if request.method == "POST" and asked.is_valid():
                 try:

@@ -103,6 +103,18 @@ class PanelAdmin(Saving):
             cache[key] = self.get_object(request, unquote(str(object_id)))
         return cache[key]
 
+    def record_for(self, request: HttpRequest, object_id: object, permission: str = "change") -> Any:
+        """Return the record with this id if the user has the permission (of a `has_…_permission`) for it.
+
+        Raises Http404 where it was deleted meanwhile or is not theirs to view, for those who may do it to others.
+        """
+        record = self.seen(request, object_id)
+        if not getattr(self, f"has_{permission}_permission")(request, record):
+            raise PermissionDenied
+        if record is None:
+            raise Http404
+        return record
+
     def _may(self, request: HttpRequest, verb: str, record: Any | None) -> bool:
         viewer = viewer_of(request)
         if not self.admin_site.has_permission(request):

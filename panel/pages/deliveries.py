@@ -56,7 +56,7 @@ class DeliveryAdmin(TenantAdmin):
         # Whoever may change its webhook.
         page: Any = admin.site._registry[Delivery.webhook.field.related_model]
         record = obj if obj is None or isinstance(obj, Delivery) else self.seen(request, obj)
-        return record is not None and page.has_change_permission(request, record.webhook)
+        return bool(page.has_change_permission(request, None if record is None else record.webhook))
 
     def role_allows(self, viewer: Viewer, verb: str, record: Any | None) -> bool:
         return verb == "view" and super().role_allows(viewer, verb, record)

@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
@@ -141,9 +140,7 @@ class IPPoolRuleAdmin(TenantAdmin):
 
     def move_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Move the rule in the order of evaluation, and redirect to the previous page."""
-        record = self.seen(request, object_id)
-        if record is None or not self.has_change_permission(request, record):
-            raise PermissionDenied
+        record = self.record_for(request, object_id)
         step = request.POST.get("step", "")
         if request.method == "POST" and step in rule_order.STEPS:
             try:

@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -261,9 +260,7 @@ class IPPoolAdmin(volumes.VolumeColumns, TenantAdmin):
 
     def changeable(self, request: HttpRequest, object_id: str) -> IPPool:
         """Return the pool of this id if the person may change it."""
-        record = self.seen(request, object_id)
-        if record is None or not self.has_change_permission(request, record):
-            raise PermissionDenied
+        record: IPPool = self.record_for(request, object_id)
         return record
 
     def add_view_of_addresses(self, request: HttpRequest, object_id: str) -> HttpResponse:

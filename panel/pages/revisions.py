@@ -151,9 +151,7 @@ class RevisionAdmin(ReadOnlyAdmin):
 
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Preview publishing an earlier revision again, then publish it."""
-        record = self.seen(request, object_id)
-        if record is None or not self.has_publish_permission(request):
-            raise PermissionDenied
+        record = self.record_for(request, object_id, "publish")
         if record.pk == _newest():
             messages.error(request, f"Not published. The revision {record.number} is the newest one.")
             return HttpResponseRedirect(self.url_of(record.pk))

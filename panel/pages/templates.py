@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -142,9 +141,7 @@ class ThrottlingTemplateAdmin(PanelAdmin):
 
     def import_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Replace the template's rules by those of a file, after a dry run."""
-        record = self.seen(request, object_id)
-        if record is None or not self.has_change_permission(request, record):
-            raise PermissionDenied
+        record = self.record_for(request, object_id)
 
         def importing(rows: csv_import.Rows) -> csv_import.Effect:
             before = limit_effects.table_of(record.rules)
