@@ -88,21 +88,27 @@ class Networks:
         return [(network, server) for _, _, network, server in sorted(found)]
 
 
+# A clock that is corrected by less is nothing to apply the policy again for.
+SECONDS_SET_BACK = 10
+
+
 class Ends:
     """Tells when a network of a policy ends, which its maps still have."""
 
     def __init__(self):
-        self._overlay, self._left = None, []
+        self._overlay, self._left, self._now = None, [], 0.0
 
     def passed(self, overlay, now):
-        """Tell whether one has ended since the last call with this overlay."""
-        if overlay is not self._overlay:
+        """Tell whether one has ended since the last call with this overlay, or holds again because the clock was set back."""
+        is_set_back = now < self._now - SECONDS_SET_BACK
+        self._now = now if is_set_back else max(self._now, now)
+        if overlay is not self._overlay or is_set_back:
             ends = (_moment(each.get("expires_at")) for each in overlay.get("networks") or ())
             self._overlay, self._left = overlay, sorted((end for end in ends if end and end > now), reverse=True)
         is_passed = bool(self._left) and now >= self._left[-1]
         while self._left and now >= self._left[-1]:
             self._left.pop()
-        return is_passed
+        return is_passed or (is_set_back and bool(self._left))
 
 
 def _packed(address):

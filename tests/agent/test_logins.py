@@ -129,6 +129,18 @@ def test_each_end_of_a_network_is_told_once() -> None:
     assert not ends.passed({"networks": overlay["networks"]}, start + 41)
 
 
+def test_networks_that_ended_hold_again_when_the_clock_is_set_back() -> None:
+    def at(second: int) -> str:
+        return f"2026-11-22T12:00:{second:02}Z"
+
+    start = datetime.datetime.fromisoformat(at(0)).timestamp()
+    overlay = {"networks": [{"expires_at": at(20)}]}
+    ends = Ends()
+    year = 365 * 86_400
+    told = [ends.passed(overlay, start + second) for second in (5, year, 6, 7, 3, 19, 20)]
+    assert told == [False, True, True, False, False, False, True]
+
+
 def test_wrong_passwords_are_slowed_up_to_what_postfix_waits_for() -> None:
     brake = PasswordDelay()
     waits = []

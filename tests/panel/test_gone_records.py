@@ -1,6 +1,5 @@
 """A page of a record that was deleted after it was opened says that the record is gone, to whoever may do the act."""
 
-import pytest
 from django.urls import reverse
 
 from tests.panel.conftest import sign_in
