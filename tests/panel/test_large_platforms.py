@@ -10,7 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from alerts.scope import PLATFORM
+from alerts import conditions, measures
+from alerts.scope import PLATFORM, of_organization
 from core.models import AuditEntry
 from ippools.blocklists import create as create_blocklist
 from panel import charts
@@ -25,7 +26,7 @@ from stats import warm_up
 from stats.counts import buckets
 from stats.counts.buckets import Grain
 from stats.models import Provider
-from stats.reports import explore, queries, volumes
+from stats.reports import explore, queries, recent, volumes
 from stats.reports.explore import By, Question
 from stats.reports.queries import Point
 from tests.alerts.factories import ChannelFactory
@@ -57,6 +58,7 @@ def asked():
         lambda ids: queries.server_totals(ids),
         lambda ids: queries.month_and_total_by_address(ids, NOW),
         lambda ids: queries.sent_by_address(ids, "week", NOW),
+        lambda ids: recent.of_servers(ids, NOW, days=30, hours=48),
     ],
 )
 def test_counts_of_few_are_found_by_their_key_and_of_many_by_their_bucket(read, asked):
@@ -67,6 +69,14 @@ def test_counts_of_few_are_found_by_their_key_and_of_many_by_their_bucket(read, 
     assert "BETWEEN" not in few
     (many,) = asked(lambda: read(MANY))
     assert "SELECT unnest" in many or "json_each" in many
+
+
+def test_silent_servers_of_an_organization_are_looked_for_among_its_own(acme, asked):
+    scope = of_organization(acme.organization)
+    found = asked(lambda: conditions.found(scope, measures.measure(scope, NOW, worst=4), NOW))
+    (sql,) = [each for each in found if "'traffic'" in each]
+    assert "unnest" not in sql
+    assert "json_each" not in sql
 
 
 def test_days_of_a_warm_up_are_found_one_by_one(asked):
