@@ -94,3 +94,18 @@ def test_a_server_that_gives_no_answer_is_left_and_then_tried(
     clock[0] += bounds.LEFT_FOR
     assert ask(found, "SELECT 1") == 1
     assert not found.away.is_tried()
+
+
+def test_without_a_bound_a_server_that_lets_others_in_is_waited_for(
+    wrapper: Callable[..., DatabaseWrapper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "longest_statement", None)
+    monkeypatch.setattr(bounds, "ASKED_AFTER", 0.2)
+    asked = []
+    is_frozen = bounds.Connection._is_frozen
+    monkeypatch.setattr(bounds.Connection, "_is_frozen", lambda self: asked.append(is_frozen(self)) or asked[-1])
+    unbounded = wrapper(pool=False)
+    assert ask(unbounded, "SELECT 7 FROM pg_sleep(1)") == 7
+    assert asked
+    assert not any(asked)
+    assert ask(unbounded, "SELECT sum(n) FROM generate_series(1, 1000) AS n") == 500_500

@@ -10,6 +10,7 @@ from functools import partial
 import psycopg
 import pytest
 
+from config.postgresql import bounds
 from tests.faults.client import Answer, wait_until
 from tests.faults.conftest import RECOVERED_WITHIN
 from tests.faults.installation import Installation, children_of
@@ -74,6 +75,19 @@ def test_it_is_refused_in_time_and_then_at_once(installation: Installation) -> N
             assert later[-1] < REFUSED_WITHIN, later
     # Each process finds it by itself.
     wait_until(lambda: all(client.is_ready() for _ in range(20)), seconds=RECOVERED_WITHIN, what="all are ready again")
+
+
+def test_who_has_no_bound_gives_up_a_server_that_lets_nobody_in(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a worker whose statement may take hours."""
+    monkeypatch.setattr(bounds, "ASKED_AFTER", 1)
+    monkeypatch.setattr(bounds, "LETS_IN_WITHIN", 2)
+    connection = bounds.Connection.connect(installation.database_url)
+    with frozen(installation), pytest.raises(psycopg.OperationalError, match="gave no answer in 1 s"):
+        connection.execute("SELECT pg_sleep(600)")
+    assert connection.closed
+    assert installation.client.postal("servers/list")
 
 
 def test_a_statement_has_its_time(installation: Installation) -> None:
