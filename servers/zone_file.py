@@ -9,9 +9,18 @@ TTL = 3600
 LONGEST_STRING = 255
 
 
-def zone_file(domain: str, records: Iterable[DNSRecord]) -> str:
-    """Return the records as lines with absolute names, below a comment that says for what they are."""
-    lines = [f"; DNS records of {domain}", f"$TTL {TTL}"]
+UNCHECKED = (
+    "; These records have not been checked yet. If the domain has SPF, MX or DMARC records, wait for the check:",
+    "; these are proposed without them, and would stand beside them.",
+)
+
+
+def zone_file(domain: str, records: Iterable[DNSRecord], *, is_checked: bool = True) -> str:
+    """Return the records as lines with absolute names, below a comment that says for what they are.
+
+    `is_checked`: DNS was asked before, so what the domain has in it is in the records.
+    """
+    lines = [f"; DNS records of {domain}", *(() if is_checked else UNCHECKED), f"$TTL {TTL}"]
     for record in records:
         lines.append(f"; {record.purpose}")
         lines.append(f"{record.name}. IN {record.type} {data(record)}")

@@ -165,6 +165,9 @@ class _Reader:
         expires_at = _moment(row.code("expires_at"))
         for fault in ends.faults_of("expires_at", expires_at, at=self._at):
             raise _BadCell(fault.path, fault.message)
+        if not row.code("address") and row.text("masked_address"):
+            # Before its other columns, whose refusals say how to import the row all the same.
+            raise _BadCell("address", "is required, and this organization's addresses are not kept")
         exported = _as_exported(row)
         for column in STATES:
             # Exported here, the event is the id of the one that suppressed the address, in the words of its source.
@@ -173,8 +176,6 @@ class _Reader:
         tags = row.code(TAGS)
         if tags and _EVERY_TAG not in _TAG.findall(tags) and not any(map(row.code, STATES)):
             raise _BadCell(TAGS, _not_suppressed(TAGS, tags))
-        if not row.code("address") and row.text("masked_address"):
-            raise _BadCell("address", "is required, and this organization's addresses are not kept")
         address = exported or self._address(row.code("address"))
         return Entry(organization.pk, organization.uuid, server, address, Reason.IMPORT, expires_at)
 

@@ -189,7 +189,7 @@ class DomainAdmin(volumes.VolumeColumns, ServerChildAdmin):
         record = self.seen(request, object_id)
         if record is None or not self.has_view_permission(request, record):
             raise Http404
-        text = zone_file(record.name, records_wanted(record))
+        text = zone_file(record.name, records_wanted(record), is_checked=record.dns_checked_at is not None)
         disposition = f'attachment; filename="{record.name}.zone.txt"'
         return HttpResponse(
             text, content_type="text/plain; charset=utf-8", headers={"Content-Disposition": disposition}
@@ -209,7 +209,7 @@ class DomainAdmin(volumes.VolumeColumns, ServerChildAdmin):
             except Refused as refusal:
                 errors.show(form, refusal)
             else:
-                text = "exists already." if made.already_exists else "has been added. Publish its records now."
+                text = "exists already." if made.already_exists else "has been added. The records to publish are below."
                 messages.success(request, f"{made.domain} {text}")
                 return HttpResponseRedirect(self.url_of(made.domain.pk))
         context = {

@@ -89,7 +89,7 @@ def test_what_is_wrong_is_said_in_a_sentence(acme, domain, dns):
     ]
     assert shown.count('<summary class="cursor-pointer"><b>') == 4
     assert re.findall(r"<ins>(.*?)</ins>|<del>(.*?)</del>", shown) == [("rp", ""), ("", "elsewhere")]
-    assert shown.count("nothing in its place") == 1
+    assert shown.count("no such record") == 1
     assert shown.count('<span class="panel-bad">Invalid</span>') == 1
     assert shown.count('<span class="panel-bad">Missing</span>') == 1
 
@@ -188,7 +188,14 @@ def test_the_zone_file_is_what_was_published(acme, globex, domain):
     answer = sign_in(acme.analyst).get(address)
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="mail.example.zone.txt"'
+    # Before the first check nobody knows what other senders have published.
+    assert answer.content.decode() == zone_file(domain.name, records_of(expected_of(domain)), is_checked=False)
+    assert "would stand beside them" in answer.content.decode()
+    assert "wait for the check: these are proposed without them" in page(sign_in(acme.analyst), domain)
+    Domain.objects.filter(pk=domain.pk).update(dns_checked_at=timezone.now())
+    answer = sign_in(acme.analyst).get(address)
     assert answer.content.decode() == zone_file(domain.name, records_of(expected_of(domain)))
+    assert "wait for the check" not in page(sign_in(acme.analyst), domain)
     assert sign_in(globex.owner).get(address).status_code == 404
 
 

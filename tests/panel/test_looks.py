@@ -1,5 +1,9 @@
 """What was seen in pictures of every page: empty boxes, internal names in the trail, and words of Django."""
 
+import re
+from pathlib import Path
+
+from django.conf import settings
 from django.contrib import admin
 from django.urls import reverse
 
@@ -106,3 +110,11 @@ def test_a_look_at_a_page_that_crashed_lost_no_change(acme, platform, monkeypatc
     content = page_of(client, acme.server)
     assert "The error has been logged." in content
     assert "not saved" not in content
+
+
+def test_whoever_saves_is_led_to_the_effects_that_are_shown_first():
+    """They stand below numbers and charts, and a page that opens above them looks saved."""
+    texts = [path.read_text() for path in (Path(settings.BASE_DIR) / "templates").rglob("*.html")]
+    looks = [found for text in texts for found in re.findall(r"<section[^>]*panel-preview[^>]*>", text)]
+    assert len(looks) >= 4
+    assert [found for found in looks if not found.startswith('<section tabindex="-1" autofocus class=')] == []

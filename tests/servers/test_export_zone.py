@@ -11,7 +11,7 @@ from servers.dns_records import DNSRecord
 from servers.domains import create_domain
 from servers.models import Domain, Organization, Server
 from servers.provisioning import create_server
-from servers.zone_file import quoted, zone_file
+from servers.zone_file import UNCHECKED, quoted, zone_file
 from tests.dns_server import LocalDNS
 from tests.servers.conftest import SYSTEM
 
@@ -29,6 +29,7 @@ def test_it_works(domain: Domain) -> None:
     dkim = f"v=DKIM1; t=s; h=sha256; p={key}"
     assert run("EXAMPLE.com").splitlines() == [
         "; DNS records of example.com",
+        *UNCHECKED,
         "$TTL 3600",
         "; verification",
         f'example.com. IN TXT "postal-verify {domain.verification_token}"',

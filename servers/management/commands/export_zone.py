@@ -36,7 +36,8 @@ class Command(ActCommand):
             raise NotFound(f"The domain {name} could not be found")
         if len(found) > 1:
             raise NotFound(f"Several servers have {name}: give --server ORGANIZATION/SERVER")
-        return {"domain": found[0].name, "zone": zone_file(found[0].name, records_wanted(found[0]))}
+        zone = zone_file(found[0].name, records_wanted(found[0]), is_checked=found[0].dns_checked_at is not None)
+        return {"domain": found[0].name, "zone": zone}
 
     def describe(self, outcome: dict[str, Any]) -> str:
         return str(outcome["zone"])
