@@ -2,12 +2,26 @@
 
 import pickle
 import time
+import zlib
 from typing import Any, BinaryIO
 
 from django.core.cache.backends.filebased import FileBasedCache
 
 # Seconds. A clock that is corrected by a little ends no entry.
 TOLERATED = 10
+# What reading an entry raises that power was lost for, or that another version wrote. It is none: it is written again.
+_UNREADABLE = (
+    AttributeError,
+    EOFError,
+    ImportError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    zlib.error,
+)
 
 
 class FileCache(FileBasedCache):
@@ -15,6 +29,14 @@ class FileCache(FileBasedCache):
 
     Django's has that of its end alone: what a clock that was a year ahead wrote would stay for a year, a lock-out too.
     """
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        """Return the value; `default` also for an entry that cannot be read, which is removed."""
+        try:
+            return super().get(key, default, version)
+        except _UNREADABLE:
+            self.delete(key, version)
+            return default
 
     def _write_content(self, file: BinaryIO, timeout: float | None, value: Any) -> None:
         file.write(pickle.dumps(time.time()))
@@ -25,11 +47,11 @@ class FileCache(FileBasedCache):
         """Return whether the open file's entry is over, and then remove it."""
         cache: Any = super()
         try:
-            is_of_the_future = pickle.load(file) > time.time() + TOLERATED  # noqa: S301 - files of our own
-        except EOFError:
-            is_of_the_future = True
-        if is_of_the_future:
-            file.close()
-            cache._delete(file.name)
-            return True
-        return bool(cache._is_expired(file))
+            if pickle.load(file) <= time.time() + TOLERATED:  # noqa: S301 - files of our own
+                return bool(cache._is_expired(file))
+        except _UNREADABLE:
+            # Nobody can tell its end.
+            pass
+        file.close()
+        cache._delete(file.name)
+        return True

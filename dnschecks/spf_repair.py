@@ -13,7 +13,8 @@ from core.names import without_invisible
 from dnschecks.near_misses import unwrapped
 from dnschecks.spf_record import Network, is_record
 
-_VERSION = re.compile(r"(?:v\s*=\s*)?spf\d*", re.IGNORECASE)
+# Not Sender ID (RFC 4406), which stands beside an SPF record.
+_VERSION = re.compile(r"(?:v\s*=\s*)?spf(?!2\.0/)\d*", re.IGNORECASE)
 _ALL = re.compile(r"([-+~?]?)all", re.IGNORECASE)
 # What text editors make of a hyphen.
 _DASHES = re.compile("[\u2010-\u2015\u2212]")

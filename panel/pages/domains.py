@@ -319,7 +319,7 @@ def _with_difference(record: DNSRecord, answer: str, *, is_right: bool) -> dict[
         "value": wanted,
         "is_asked": bool(answer),
         "found": found,
-        "is_found": found == wanted,
+        "is_found": found is not None and found == wanted,
         "difference": None if found is None or wanted is None else dns_differences.difference(wanted, found),
     }
 

@@ -83,6 +83,8 @@ def answered(*texts):
         (["v=spf1 ipv4:192.0.2.1 -all"], None),
         ([], SPF.value),
         (["google-site-verification=x"], SPF.value),
+        # Sender ID's, which stands beside an SPF record.
+        (["spf2.0/mfrom,pra ip4:192.0.2.7 -all"], SPF.value),
     ],
 )
 def test_what_an_spf_record_lacks_goes_into_it(found, wanted):

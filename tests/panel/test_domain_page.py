@@ -135,6 +135,9 @@ def test_a_warning_stands_beside_a_status_that_is_right(acme, domain, dns):
             "Found</small> <code>v=spf1 ipv4:192.0.2.1 -all</code>",
         ),
         ("v=spf1; mx; -all", "Invalid", "v=spf1 ip4:192.0.2.1 mx -all", None),
+        # Neither this one nor that of Sender ID is “the same” as none.
+        ("spf-verification=abc", "Invalid", "", "Found</small> no such record"),
+        ("spf2.0/pra ip4:192.0.2.7 -all", "Missing", "v=spf1 ip4:192.0.2.1 ~all", "Found</small> no such record"),
     ],
 )
 def test_no_spf_record_is_to_be_replaced_by_one_without_its_senders(acme, domain, dns, text, status, copied, shown):
