@@ -1,5 +1,6 @@
 """Cleans texts that users enter, or refuses them with a reason."""
 
+import re
 import unicodedata
 
 from core.errors import Fault, Invalid
@@ -7,6 +8,8 @@ from core.names import BRAILLE_BLANK, without_invisible
 
 NAME_LENGTH = 200
 _SHOWN = 100
+_UNSTORABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_LEFT_OUT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 # Blanks, line ends, and what formats text without being seen (a zero-width space).
 _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf"})
 
@@ -42,7 +45,12 @@ def sentence(text: str) -> str:
 
 def is_storable(text: str) -> bool:
     """Return whether the text has neither control characters (PostgreSQL refuses NUL) nor lone surrogates."""
-    return not any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in text)
+    return _UNSTORABLE.search(text) is None
+
+
+def storable_part(text: str) -> str:
+    """Return the text without what `is_storable` refuses, but with its line ends and tabs."""
+    return _LEFT_OUT.sub("", text)
 
 
 def is_visible(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 
 from core.errors import Fault, Invalid
-from core.texts import is_storable
+from core.texts import storable_part
 from nodes.models import Node, NodeReport
 
 LONGEST_TEXT = 2_000
@@ -68,7 +68,7 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string")
     # An error may quote a log line: what no column holds is left out, not refused.
-    return "".join(char for char in value[:LONGEST_TEXT] if char in "\n\t" or is_storable(char))
+    return storable_part(value[:LONGEST_TEXT])
 
 
 def _time(value: object) -> str:

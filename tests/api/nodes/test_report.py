@@ -1,12 +1,15 @@
 """POST /api/node/v1/report"""
 
+import time
+
 import pytest
 from django.test import Client
 
 from nodes.models import NodeReport
 from nodes.nodes import create_node
-from nodes.reports import LONGEST_LIST
+from nodes.reports import LONGEST_LIST, read_report
 from tests.cast import ANN
+from tests.slowness import on_this_machine
 
 pytestmark = pytest.mark.django_db
 URL = "/api/node/v1/report"
@@ -114,3 +117,12 @@ def test_the_longest_list_has_room(key):
     present = [f"2001:0db8:1111:2222:3333:4444:{each >> 16:04x}:{each & 65535:04x}" for each in range(LONGEST_LIST)]
     assert post(key, REPORT | {"addresses_present": present}).status_code == 200
     assert NodeReport.objects.get().body["addresses_present"] == present
+
+
+@pytest.mark.parametrize("text", ["x" * 2_000, "\n\t" * 1_000, "\x01" * 2_000], ids=["plain", "lines", "control"])
+def test_the_longest_texts_take_little_time(text):
+    """Looked at sign by sign in Python, the eight megabytes that a report may have took five seconds."""
+    began = time.thread_time()
+    read = read_report({"drift": [text] * 4_000})
+    assert time.thread_time() - began < on_this_machine(1)
+    assert read["drift"][0] == text.replace("\x01", "")
