@@ -8,7 +8,8 @@ from core.names import BRAILLE_BLANK, without_invisible
 
 NAME_LENGTH = 200
 _SHOWN = 100
-_UNSTORABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Of texts that others wrote, which may have several lines.
 _LEFT_OUT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 # Blanks, line ends, and what formats text without being seen (a zero-width space).
 _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf"})
@@ -44,12 +45,16 @@ def sentence(text: str) -> str:
 
 
 def is_storable(text: str) -> bool:
-    """Return whether the text has neither control characters (PostgreSQL refuses NUL) nor lone surrogates."""
+    """Return whether the text has neither control characters (PostgreSQL refuses NUL) nor lone surrogates.
+
+    Those of C1 and the separators of lines and paragraphs count as such: no page shows them, so they make twins of names, and
+    what splits lines splits there.
+    """
     return _UNSTORABLE.search(text) is None
 
 
 def storable_part(text: str) -> str:
-    """Return the text without what `is_storable` refuses, but with its line ends and tabs."""
+    """Return a text of others without what no database stores, and without C0 controls except line ends and tabs."""
     return _LEFT_OUT.sub("", text)
 
 

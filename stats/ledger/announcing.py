@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from core.texts import is_storable
+from core.texts import storable_part
 from stats.intake.details import MOST_REPLY
 from stats.intake.effort import spend_on_deliveries
 from stats.intake.mailboxes import NotAMailbox, parse
@@ -100,4 +100,4 @@ def _text(reply: Any) -> str | None:
     if type(reply) is not str or not reply:
         return None
     shown = reply[:MOST_REPLY]
-    return shown if is_storable(shown.replace("\r", " ").replace("\n", " ").replace("\t", " ")) else None
+    return shown if storable_part(shown) == shown.replace("\r", "") else None
