@@ -8,6 +8,7 @@ from django.utils import timezone
 from core import jobs
 from panel.apps import load_pages
 from panel.bulk import running
+from panel.dashboard import front_page
 
 # So long a worker does bulk acts before it looks for other tasks.
 LASTS = datetime.timedelta(seconds=20)
@@ -18,8 +19,6 @@ def keep_sums_of_front_page() -> None:
     """Add up what the front page of the platform's staff shows."""
     # Its links are the pages'.
     load_pages()
-    from panel.dashboard import front_page
-
     front_page.keep_sums(timezone.now())
 
 
