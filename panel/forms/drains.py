@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from ippools.models.drain import REASON_LENGTH
 from ippools.models.pool import HIGHEST_SHARE
-from panel.forms.fields import date_and_time, number_input, select, text_input
+from panel.forms.fields import WholeNumber, date_and_time, number_input, select, text_input
 from panel.record_actions import ActForm
 
 SPARED_FOR = datetime.timedelta(days=1)
@@ -19,7 +19,7 @@ class DrainingForm(ActForm):
     """What may become of a pool's addresses in trouble."""
 
     mode = forms.ChoiceField(required=False, widget=select())
-    share = forms.IntegerField(
+    share = WholeNumber(
         min_value=1,
         max_value=HIGHEST_SHARE,
         widget=number_input(),

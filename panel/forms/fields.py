@@ -1,5 +1,6 @@
 """Form fields with the theme's widgets."""
 
+import re
 import zoneinfo
 from functools import cache
 from html import escape
@@ -43,6 +44,13 @@ def select(**attrs: Any) -> forms.Widget:
 
 def number_input(**attrs: Any) -> forms.Widget:
     return widgets.UnfoldAdminIntegerFieldWidget(attrs=attrs or None)
+
+
+class WholeNumber(forms.IntegerField):
+    """A whole number in figures. Django's field takes “1.000”, which is a thousand in half of Europe, for one."""
+
+    default_error_messages = {"invalid": "Enter a whole number, without separators."}
+    re_decimal = re.compile(r"(?!)")
 
 
 class _ViewersDay(forms.DateInput):

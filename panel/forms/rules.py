@@ -13,7 +13,7 @@ from core.errors import Fault
 from core.references import Reference
 from panel.forms import errors
 from panel.forms.base import ActingForm
-from panel.forms.fields import number_input, select, text_area
+from panel.forms.fields import WholeNumber, number_input, select, text_area
 from panel.forms.rows import Rows
 from throttling import rule_sets
 from throttling.drafts import RuleFields
@@ -36,10 +36,10 @@ class RuleForm(forms.Form):
         widget=text_area(rows=2, placeholder="example.com\n*.example.com", spellcheck="false"),
         help_text="One a line: example.com, *.example.com for its subdomains, [*.]example.com for both.",
     )
-    max_concurrent_connections = forms.IntegerField(
+    max_concurrent_connections = WholeNumber(
         required=False, min_value=0, max_value=HIGHEST_LIMIT, widget=number_input(), label="Connections at once"
     )
-    max_messages_per_hour = forms.IntegerField(
+    max_messages_per_hour = WholeNumber(
         required=False, min_value=0, max_value=HIGHEST_LIMIT, widget=number_input(), label="Messages per hour"
     )
     throttle_program = forms.TypedChoiceField(
@@ -102,7 +102,7 @@ class RulesForm(ActingForm):
     # Where the act's faults belong on the page.
     aliases = {name: f"default_{name}" for name in LIMITS}
 
-    default_max_concurrent_connections = forms.IntegerField(
+    default_max_concurrent_connections = WholeNumber(
         required=False,
         min_value=0,
         max_value=HIGHEST_LIMIT,
@@ -110,7 +110,7 @@ class RulesForm(ActingForm):
         label="Connections at once",
         help_text="For domains that no rule matches. 0 means unlimited.",
     )
-    default_max_messages_per_hour = forms.IntegerField(
+    default_max_messages_per_hour = WholeNumber(
         required=False,
         min_value=0,
         max_value=HIGHEST_LIMIT,

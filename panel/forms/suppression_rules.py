@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
-from panel.forms.fields import number_input, select
+from panel.forms.fields import WholeNumber, number_input, select
 from panel.record_actions import ActForm
 from suppressions.models import SuppressionList
 from suppressions.models.suppression_list import MOST_BOUNCES, MOST_DAYS
@@ -18,7 +18,7 @@ class SuppressionRulesForm(ActForm):
     suppresses_bounces = forms.BooleanField(
         required=False, label="Suppress addresses that do not exist", widget=UnfoldBooleanSwitchWidget()
     )
-    bounce_threshold = forms.IntegerField(
+    bounce_threshold = WholeNumber(
         min_value=1, max_value=MOST_BOUNCES, label="After so many bounces", widget=number_input(),
         help_text="Bounces of one address and server that are not more than 30 days apart.",
     )  # fmt: skip
@@ -26,7 +26,7 @@ class SuppressionRulesForm(ActForm):
         required=False, label="Suppress addresses that complained", widget=UnfoldBooleanSwitchWidget()
     )
     scope = forms.ChoiceField(choices=SuppressionList.Scope.choices, label="For", widget=select())
-    valid_days = forms.IntegerField(
+    valid_days = WholeNumber(
         required=False, min_value=1, max_value=MOST_DAYS, label="Days of validity", widget=number_input(),
         help_text="From the event on. Leave empty to suppress until the entry is removed.",
     )  # fmt: skip

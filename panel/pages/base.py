@@ -9,7 +9,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.db.models import DateField, DateTimeField, ForeignKey, QuerySet
+from django.db.models import BigIntegerField, DateField, DateTimeField, ForeignKey, IntegerField, QuerySet
 from django.forms import ModelChoiceField, SplitDateTimeField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -27,7 +27,7 @@ from core.references import whole_id
 from panel import csv_file, deletion, history, list_export, long_work, saved_filters, without_counts
 from panel.forms import errors
 from panel.forms.base import ActingForm
-from panel.forms.fields import DateAndTime, LookUp, RecordField, RecordsField, day
+from panel.forms.fields import DateAndTime, LookUp, RecordField, RecordsField, WholeNumber, day
 from panel.forms.previews import Effect
 from panel.lists import BoundedPaginator, PanelChangeList, Ranking
 from panel.pages.saving import Saving
@@ -55,6 +55,8 @@ class PanelAdmin(Saving):
     formfield_overrides: ClassVar[dict[Any, Any]] = {
         DateTimeField: {"form_class": SplitDateTimeField, "widget": DateAndTime},
         DateField: {"widget": day()},
+        IntegerField: {"form_class": WholeNumber},
+        BigIntegerField: {"form_class": WholeNumber},
     }
     delete_confirmation_template = "panel/delete.html"
     empty_value_display = "—"

@@ -8,7 +8,7 @@ from django import forms
 from nodes import canary
 from nodes.models import Node, Publication, Revision
 from nodes.publishing import Trial
-from panel.forms.fields import number_input
+from panel.forms.fields import WholeNumber, number_input
 
 LONGEST = 30 * 24 * 60
 # Where nothing is said.
@@ -29,7 +29,7 @@ class TrialForm(forms.Form):
         label="Publish to these nodes first",
         help_text="Select none to publish to all nodes at once.",
     )
-    minutes = forms.IntegerField(
+    minutes = WholeNumber(
         required=False,
         min_value=1,
         max_value=LONGEST,
@@ -37,7 +37,7 @@ class TrialForm(forms.Form):
         widget=number_input(),
         help_text="After that, all nodes get the revision, if these have applied it.",
     )
-    margin = forms.IntegerField(
+    margin = WholeNumber(
         required=False,
         min_value=0,
         max_value=100,
