@@ -101,7 +101,7 @@ class AddressCapAdmin(PanelAdmin):
 
     @act(
         title="End",
-        description="The address sends within its rules again. Its throttle program starts over with new attempts.",
+        description="The address sends within its rules and other caps. A throttle program that set this one starts over.",
         form=EndForm,
         icon="play_arrow",
         fits=lambda record: _is_in_effect(record),
@@ -112,7 +112,7 @@ class AddressCapAdmin(PanelAdmin):
 
     @act(
         title="Extend",
-        description="It goes on until another time, at which a throttle program judges what came from now on.",
+        description="It goes on until another time. A throttle program that set it then judges what came from now on.",
         form=ExtendForm,
         icon="update",
         fits=lambda record: _is_in_effect(record) and record.kind != CapKind.WARM_UP.value,

@@ -97,6 +97,16 @@ def test_an_operator_extends_one(cap, platform, root):
     )
 
 
+@pytest.mark.parametrize("act", ["end", "extend"])
+def test_a_dialog_says_nothing_that_is_true_of_some_caps_alone(act, cap, root):
+    """One that was set by hand, or by a warm-up, has no throttle program, and others may bound the address beside it."""
+    AddressCap.objects.filter(pk=cap.pk).update(kind=CapKind.MANUAL, rule_id=None)
+    shown = root.get(reverse(f"admin:ippools_addresscap_{act}", args=[cap.pk])).content.decode()
+    assert "A throttle program that set" in shown
+    assert "Its throttle program" not in shown
+    assert "within its rules again" not in shown
+
+
 def test_pages_of_what_is_bounded_tell_it(acme, platform, root):
     changed = ip_addresses.update(
         acme.address.pk,
