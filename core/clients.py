@@ -36,6 +36,15 @@ def comes_by_trusted_proxy(request: HttpRequest) -> bool:
     return peer is not None and _is_within(peer, _networks(tuple(settings.SLUICE_TRUSTED_PROXIES)))
 
 
+def network_of(address: str) -> str:
+    """Return what counts as one client: an IPv6 client has 2^64 addresses."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else address
+
+
 @lru_cache(maxsize=8)
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)

@@ -14,11 +14,11 @@ works from a limited address, too. Anybody can make as many of these counts as t
 import datetime
 import enum
 import hashlib
-import ipaddress
 from collections.abc import Callable
 
 from django.core.cache import BaseCache, cache, caches
 
+from core.clients import network_of
 from core.errors import Refused
 from core.mailboxes import mailbox_of
 from core.names import fold
@@ -86,7 +86,7 @@ def guess[Found](secret: Secret, *, username: str, address: str, look: Callable[
 
 def is_locked_out(*, username: str, address: str) -> bool:
     """Return whether this name is locked out from this address."""
-    network = _network(address)
+    network = network_of(address)
     by_name, by_address = [_key_of_name(each, username, network) for each in Secret], _key("address", network)
     counts = _counters().get_many([*by_name, by_address])
     return any(counts.get(key, 0) >= FAILURES_OF_NAME for key in by_name) or (
@@ -96,14 +96,14 @@ def is_locked_out(*, username: str, address: str) -> bool:
 
 def count_failure(secret: Secret, *, username: str, address: str) -> None:
     """Count a wrong secret."""
-    network = _network(address)
+    network = network_of(address)
     for key in (_key_of_name(secret, username, network), _key("address", network)):
         _count(_counters(), key)
 
 
 def forget_failures(secret: Secret, *, username: str, address: str) -> None:
     """After a correct secret, reset the name's failures of this kind from this address, but not the address's own."""
-    _counters().delete(_key_of_name(secret, username, _network(address)))
+    _counters().delete(_key_of_name(secret, username, network_of(address)))
 
 
 def count_link(*, address: str) -> bool:
@@ -170,7 +170,7 @@ def count_guess(what: Guess, *, organization_id: int, on: datetime.date) -> bool
 
 def count_wrong_key(*, key: str, address: str) -> bool:
     """Count a wrong API key, and return whether the limit is exceeded."""
-    network = _network(address)
+    network = network_of(address)
     of_key, of_address = _count(cache, _key("api key", key, network)), _count(cache, _key("api keys", network))
     return of_key > WRONG_KEYS_OF_KEY or of_address > WRONG_KEYS_OF_ADDRESS
 
@@ -206,12 +206,3 @@ def _key(*parts: str) -> str:
     # Hashed: names are of any length and any characters, and a cache need not know them.
     digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
     return f"lockout:{digest}"
-
-
-def _network(address: str) -> str:
-    """An IPv6 client has 2^64 addresses: they count as one."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else address

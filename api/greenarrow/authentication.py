@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from api.problems import RETRY_AFTER, Code, Declined, decline
 from api.requests import Authentication, DialectRequest
-from core import lockout
+from core import lockout, password_checks
 from core.clients import client_address
 from core.compiled import Compiled
 from core.lockout import LockedOut, Secret
@@ -81,7 +81,7 @@ def _credentials(header: str | None) -> tuple[str, str]:
 def _by_password(username: str, password: str, address: str) -> User:
     try:
         user = lockout.guess(
-            Secret.PASSWORD, username=username, address=address, look=lambda: _user_with(username, password)
+            Secret.PASSWORD, username=username, address=address, look=lambda: _user_with(username, password, address)
         )
     except LockedOut:
         raise decline(Code.TOO_MANY, LOCKED_OUT, retry_after=lockout.LOCKED_FOR) from None
@@ -94,29 +94,33 @@ def _by_password(username: str, password: str, address: str) -> User:
     return user
 
 
-def _user_with(username: str, password: str) -> User | None:
+def _user_with(username: str, password: str, address: str) -> User | None:
     user = User.objects.filter(username=username, is_active=True).first() if is_storable(username) else None
     if user is None:
         # As slow as for a user that exists: how long it takes must not tell who does.
-        make_password(password)
+        said = f"\x00{username}\x00{password}"
+        password_checks.once(_key(said), address, lambda: bool(make_password(password)))
         return None
-    return user if _is_right(user, password) else None
+    return user if _is_right(user, password, address) else None
 
 
-def _is_right(user: User, password: str) -> bool:
+def _is_right(user: User, password: str, address: str) -> bool:
     """Check the password, or find that it was right within the last minute.
 
     The cache knows neither: its key is made with the secret key from both and from the stored hash, so that a changed
     password is not remembered.
     """
-    said = f"{user.pk}\x00{user.password}\x00{password}"
-    key = f"password:{salted_hmac('api.greenarrow.authentication', said, algorithm='sha256').hexdigest()}"
+    key = _key(f"{user.pk}\x00{user.password}\x00{password}")
     if cache.get(key):
         return True
-    if not check_password(password, user.password):
+    if not password_checks.once(key, address, lambda: check_password(password, user.password)):
         return False
     cache.set(key, True, timeout=REMEMBERED_FOR)
     return True
+
+
+def _key(said: str) -> str:
+    return f"password:{salted_hmac('api.greenarrow.authentication', said, algorithm='sha256').hexdigest()}"
 
 
 def _wrong() -> Declined:

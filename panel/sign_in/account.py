@@ -23,12 +23,13 @@ from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidget
 
 from alerts import reports
-from core import address_links, lockout, password_links, second_factor, users
+from core import address_links, lockout, password_checks, password_links, second_factor, users
 from core.audit import Actor, record
 from core.clients import client_address
 from core.errors import Refused
 from core.lockout import LockedOut, Secret
 from core.models import User
+from core.password_checks import TooManyPasswords
 from panel.forms import errors
 from panel.forms.fields import text_input, time_zone_field
 from panel.sign_in.invitations import account_context
@@ -83,17 +84,17 @@ class ProfileForm(forms.Form):
 
 def is_own_password(user: User, given: str, address: str) -> bool:
     """Whether this is the user's password. With a stolen session, an attacker must not be able to guess it."""
+
+    def look() -> bool:
+        with password_checks.in_turn(address):
+            return user.check_password(given)
+
     try:
-        return bool(
-            lockout.guess(
-                Secret.PASSWORD,
-                username=user.get_username(),
-                address=address,
-                look=lambda: user.check_password(given),
-            )
-        )
+        return bool(lockout.guess(Secret.PASSWORD, username=user.get_username(), address=address, look=look))
     except LockedOut:
         raise forms.ValidationError(LOCKED_OUT, code="locked_out") from None
+    except TooManyPasswords as problem:
+        raise forms.ValidationError(f"{problem}.", code="busy") from None
     except (RedisError, OSError):
         raise forms.ValidationError(OUT_OF_ORDER, code="out_of_order") from None
 

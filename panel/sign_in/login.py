@@ -29,10 +29,11 @@ from redis.exceptions import RedisError
 from unfold import widgets
 from unfold.forms import AuthenticationForm
 
-from core import lockout, second_factor
+from core import lockout, password_checks, second_factor
 from core.clients import client_address
 from core.lockout import LockedOut, Secret
 from core.models import User
+from core.password_checks import TooManyPasswords
 from panel.site_mixin import SiteMixin
 from servers.required_factors import Standing, standing_of
 
@@ -70,7 +71,8 @@ class PasswordForm(AuthenticationForm):
         def look() -> dict[str, Any] | None:
             nonlocal refusal
             try:
-                return super(PasswordForm, self).clean()
+                with password_checks.in_turn(address):
+                    return super(PasswordForm, self).clean()
             except forms.ValidationError as error:
                 refusal = error
                 return None
@@ -79,6 +81,8 @@ class PasswordForm(AuthenticationForm):
             cleaned = lockout.guess(Secret.PASSWORD, username=username, address=address, look=look)
         except LockedOut:
             raise forms.ValidationError(LOCKED_OUT, code="locked_out") from None
+        except TooManyPasswords as problem:
+            raise forms.ValidationError(f"{problem}.", code="busy") from None
         except (RedisError, OSError):
             # Without the counts of failures no password is looked at.
             raise forms.ValidationError(OUT_OF_ORDER, code="out_of_order") from None

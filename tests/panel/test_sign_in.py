@@ -11,7 +11,7 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from core import lockout, second_factor
+from core import lockout, password_checks, second_factor
 from core.audit import Actor
 from core.models import AuditEntry
 from panel.sign_in.login import LOCKED_OUT, WRONG_CODE
@@ -132,6 +132,17 @@ def test_a_recovery_code_works_once(ann, device):
     give(second)
     assert second.post(reverse("admin:login_code"), {"code": code}).status_code == 200
     assert second_factor.status(ann).recovery_codes == second_factor.RECOVERY_CODES - 1
+
+
+def test_one_too_many_at_a_moment_is_refused_and_not_counted(ann, settings):
+    settings.SLUICE_WEB_THREADS = 2
+    client = Client()
+    with password_checks.in_turn("127.0.0.1"):
+        for _ in range(2 * lockout.FAILURES_OF_NAME):
+            page = give(client, "wrong")
+    assert "Too many people sign in at this moment. Try again in a few seconds." in page.text
+    assert not lockout.is_locked_out(username="ann", address="127.0.0.1")
+    assert give(client).status_code == 302
 
 
 def test_guessing_codes_is_locked_out_though_the_password_is_right(ann, device, clock):

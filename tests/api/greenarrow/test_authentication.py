@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from redis.exceptions import ConnectionError as RedisAway
 
-from core import lockout
+from core import lockout, password_checks
 from core.models import ApiToken
 from core.tokens import revoke_token
 from servers.models import Membership
@@ -155,6 +155,19 @@ def test_ten_wrong_passwords_lock_the_name_out_at_this_address(operator, hashes)
         "/ga/api/v3/eng/ip_addresses", headers={"Authorization": basic("operator", PASSWORD)}, REMOTE_ADDR="192.0.2.9"
     )
     assert response.status_code == 200
+
+
+def test_one_too_many_at_a_moment_is_refused_and_not_counted(operator, settings):
+    settings.SLUICE_WEB_THREADS = 2
+    busy = refusal("requested_too_many", "Too many people sign in at this moment. Try again in a few seconds")
+    assert get("operator", PASSWORD)["success"] is True
+    with password_checks.in_turn("127.0.0.1"):
+        for name in ("operator", "nobody"):
+            for _ in range(2 * lockout.FAILURES_OF_NAME):
+                assert get(name, "wrong", status=429) == busy
+        # A remembered one needs no turn.
+        assert get("operator", PASSWORD)["success"] is True
+    assert get("nobody", "wrong", status=401) == WRONG
 
 
 def test_names_that_do_not_exist_are_counted_too(db):
