@@ -351,12 +351,6 @@ def test_the_grid_has_a_link_in_each_cell(acme, platform):
     ]
 
 
-def test_a_part_of_an_hour_is_the_part_of_its_messages():
-    start = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
-    points = [front_page.Point(start + hour * HOUR, front_page.Counts(sent=60)) for hour in range(4)]
-    assert front_page._between(points, start, start + 1.25 * HOUR).sent == 75
-
-
 def test_refused_events_are_named_to_whose_they_are(acme, globex, platform):
     bad = [{"id": str(number), "type": "exploded", "at": NOW.isoformat()} for number in range(3)]
     ingest([*bad, {"id": "x", "type": "sent"}], reporter=Reporter(acme.server), now=NOW)

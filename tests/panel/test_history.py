@@ -59,7 +59,7 @@ def test_records_are_named_and_times_are_the_viewers(acme, globex, platform):
     acme.owner.save()
     suspended, changed, created = sign_in(acme.owner).get(url(acme.server)).context["versions"]
     assert [(each.field, each.before, each.after) for each in changed.differences] == [
-        ("IP pool", "Acme pool", "Other pool")
+        ("IP pool", "Acme pool (Acme)", "Other pool (Acme)")
     ]
     assert [(each.field, each.before, each.after) for each in suspended.differences] == [
         ("suspended at", "—", "18 Nov 2026, 19:30"),
@@ -67,7 +67,7 @@ def test_records_are_named_and_times_are_the_viewers(acme, globex, platform):
         ("suspended by platform", "no", "yes"),
     ]
     first = {each.field: (each.before, each.after) for each in created.differences}
-    assert (first["organization"], first["IP pool"]) == ((None, "Acme"), (None, "Acme pool"))
+    assert (first["organization"], first["IP pool"]) == ((None, "Acme"), (None, "Acme pool (Acme)"))
     assert "suspended until" not in first
 
 
@@ -115,7 +115,7 @@ def test_an_entry_of_the_trail_names_them_too(acme, platform):
     entry = AuditEntry.objects.get(act="server.created", target_id=str(acme.server.pk))
     page = sign_in(acme.analyst).get(reverse("admin:core_auditentry_change", args=[entry.pk]))
     found = {each.field: each.after for each in page.context["differences"]}
-    assert (found["organization"], found["IP pool"], found["mode"]) == ("Acme", "Acme pool", "Live")
+    assert (found["organization"], found["IP pool"], found["mode"]) == ("Acme", "Acme pool (Acme)", "Live")
     gone = AuditEntry.objects.create(
         actor_kind="system", actor_label="x", act="y.z", target_type="no.model", target_id="1", target_label="it",
         organization_id=acme.organization.pk, after={"thing_id": 4, "at": "2026-02-30T00:00:00+00:00"},
@@ -301,7 +301,7 @@ def test_a_record_that_is_gone_keeps_its_name(acme, platform):
     change_server(server=acme.server, ip_pool=other, actor=SYSTEM)
     change_server(server=acme.server, ip_pool=acme.pool, actor=SYSTEM)
     delete_pool(pool=other, actor=SYSTEM)
-    assert differences(sign_in(acme.owner), acme.server) == [("IP pool", "Short-lived", "Acme pool")]
+    assert differences(sign_in(acme.owner), acme.server) == [("IP pool", "Short-lived", "Acme pool (Acme)")]
 
 
 def test_what_changed_since_the_look_is_looked_at_again(acme, platform):
