@@ -20,6 +20,7 @@ from django.db.models.signals import post_migrate
 from django.template.base import Template
 from django.test.signals import template_rendered
 
+from config.postgresql import bounds
 from dnschecks.resolver import QUESTION_TIMEOUT, Resolver
 from nodes import publishing
 from panel.apps import load_pages
@@ -126,6 +127,12 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     if django_db_keepdb:
         of_tests = settings.DATABASES["default"]["TEST"]
         shutil.copy(of_tests["TEMPLATE"], of_tests["NAME"])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def unbounded_statements() -> None:
+    """Tests are no web process, though some import its application: a statement takes as long as it does on a busy machine."""
+    bounds.bound(0)
 
 
 @pytest.fixture(autouse=True, scope="session")
