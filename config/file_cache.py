@@ -9,7 +9,7 @@ from django.core.cache.backends.filebased import FileBasedCache
 
 # Seconds. A clock that is corrected by a little ends no entry.
 TOLERATED = 10
-# What reading an entry raises that power was lost for, or that another version wrote. It is none: it is written again.
+# Errors of reading an entry that a power loss damaged or another version wrote. Such an entry counts as missing.
 _UNREADABLE = (
     AttributeError,
     EOFError,
@@ -39,9 +39,10 @@ class FileCache(FileBasedCache):
             return default
 
     def _write_content(self, file: BinaryIO, timeout: float | None, value: Any) -> None:
+        # The type stubs lack the methods that this class extends.
+        cache: Any = super()
         file.write(pickle.dumps(time.time()))
-        # The stubs of types leave this and what is below out.
-        super()._write_content(file, timeout, value)  # type: ignore[misc]
+        cache._write_content(file, timeout, value)
 
     def _is_expired(self, file: BinaryIO) -> bool:
         """Return whether the open file's entry is over, and then remove it."""

@@ -72,9 +72,9 @@ CONTROL_PLANE = {
     "--cert-dir /etc/kubernetes --token-auth-file /etc/kubernetes/tokens --authorization-mode RBAC "
     "--service-cluster-ip-range 10.96.0.0/16 --service-account-issuer https://kubernetes.default.svc "
     "--service-account-key-file /etc/kubernetes/accounts --service-account-signing-key-file /etc/kubernetes/accounts",
-    "kube-controller-manager": "kube-controller-manager --kubeconfig /root/.kube/config --leader-elect=false "
+    "kube-controller-manager": "kube-controller-manager --kubeconfig ~/.kube/config --leader-elect=false "
     "--service-account-private-key-file /etc/kubernetes/accounts --horizontal-pod-autoscaler-sync-period 5s",
-    "kube-scheduler": "kube-scheduler --kubeconfig /root/.kube/config --leader-elect=false",
+    "kube-scheduler": "kube-scheduler --kubeconfig ~/.kube/config --leader-elect=false",
     # The names that the README takes for granted; pods ask here.
     "dnsmasq": "dnsmasq --keep-in-foreground --user=root --no-resolv '--local=/#/' "
     "--listen-address 192.0.2.1 --bind-interfaces",
@@ -84,12 +84,12 @@ REGISTRY_CONFIG = (
     "{version: 0.1, storage: {filesystem: {rootdirectory: /var/lib/registry}}, http: {addr: '192.0.2.1:80'}}\n"
 )
 NODE = {
-    "kubelet": "kubelet --kubeconfig /root/.kube/config --hostname-override {name} --node-ip 192.0.2.{number} "
+    "kubelet": "kubelet --kubeconfig ~/.kube/config --hostname-override {name} --node-ip 192.0.2.{number} "
     f"--container-runtime docker --pod-infra-container-image {PAUSE} --image-gc-high-threshold 100 "
     "--cgroup-driver cgroupfs --cgroups-per-qos=false --enforce-node-allocatable= --eviction-hard 'memory.available<100Mi' "
     "--fail-swap-on=false --cluster-dns 192.0.2.1 --cluster-domain cluster.local",
     # What is counted in the whole kernel stays as it is.
-    "kube-proxy": "kube-proxy --kubeconfig /root/.kube/config --hostname-override {name} --cluster-cidr 10.244.0.0/16 "
+    "kube-proxy": "kube-proxy --kubeconfig ~/.kube/config --hostname-override {name} --cluster-cidr 10.244.0.0/16 "
     "--conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 --conntrack-tcp-timeout-close-wait 0",
 }
 # Beside the cluster, as the README wants them.

@@ -85,7 +85,7 @@ def _multipart_params(request: HttpRequest, body: bytes) -> str | bytes:
     if isinstance(params, bytes):
         _refuse_other_charsets(params, "form")
     elif "\ufffd" in params and "\ufffd" not in body.decode():
-        # Of a part in base64 Django replaces what is not UTF-8.
+        # In a part that is encoded in base64, Django replaces bytes that are not UTF-8.
         raise decline(Code.MALFORMED, "The form must be UTF-8")
     return params
 

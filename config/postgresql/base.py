@@ -82,7 +82,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             if is_tried:
                 self._try_out(connection)
         except BaseException as problem:
-            # Whatever ended it: while nobody has noted or forgotten, nobody else tries.
+            # After any error: until the outcome of this try is noted, no other request tries.
             if is_tried or (left_for is not None and isinstance(problem, psycopg.OperationalError)):
                 self.away.note(left_for or bounds.LEFT_FOR)
             raise

@@ -3,6 +3,7 @@
 import pickle
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.cache.backends.filebased import FileBasedCache
@@ -34,6 +35,10 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> FileCache:
     return made
 
 
+def file_of(cache: Any) -> Path:
+    return Path(cache._key_to_file("key"))
+
+
 def test_it_works(cache: FileCache) -> None:
     cache.set("key", {"a": 1}, timeout=60)
     assert cache.get("key") == {"a": 1}
@@ -42,7 +47,7 @@ def test_it_works(cache: FileCache) -> None:
 
 @pytest.mark.parametrize("written", UNREADABLE.values(), ids=UNREADABLE)
 def test_an_unreadable_entry_is_none(cache: FileCache, written: bytes) -> None:
-    path = Path(cache._key_to_file("key"))  # type: ignore[attr-defined]
+    path = file_of(cache)
     path.write_bytes(written)
     assert cache.get("key", "none") == "none"
     assert not path.exists()
@@ -54,7 +59,7 @@ def test_an_unreadable_entry_is_none(cache: FileCache, written: bytes) -> None:
 @pytest.mark.parametrize("written", UNREADABLE.values(), ids=UNREADABLE)
 def test_sweeping_passes_unreadable_entries(tmp_path: Path, written: bytes) -> None:
     counters = FileCounters(str(tmp_path), {})
-    Path(counters._key_to_file("key")).write_bytes(written)  # type: ignore[attr-defined]
+    file_of(counters).write_bytes(written)
     counters.set("other", 1, timeout=60)
     counters.sweep()
     assert counters.get("other") == 1

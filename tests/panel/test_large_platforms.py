@@ -1,6 +1,7 @@
 """What a page reads does not grow with the platform: by the statements that it makes (`make bench ARGS=sizes` measures it)."""
 
 import datetime
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -160,9 +161,8 @@ def test_choices_by_typing_go_on_over_pages(root, acme, globex, monkeypatch):
 def test_an_entry_of_the_audit_trail_counts_nothing_of_its_record(root, platform, asked):
     entry = AuditEntryFactory(target_type="throttling.throttlingtemplate", target_id=str(platform.template.pk))
     url = reverse("admin:core_auditentry_change", args=[entry.pk])
-    assert reverse("admin:throttling_throttlingtemplate_change", args=[platform.template.pk]) in root.get(
-        url
-    ).content.decode().replace("\u002d", "-")
+    link = reverse("admin:throttling_throttlingtemplate_change", args=[platform.template.pk])
+    assert link in root.get(url).content.decode()
     assert not [sql for sql in asked(lambda: root.get(url)) if 'FROM "ippools_ipaddress"' in sql]
 
 
@@ -171,8 +171,8 @@ def test_suppressions_and_pool_rules_are_counted_without_a_join_of_all_servers(r
         (root, "suppressions_suppression", "suppressions_suppression"),
         (sign_in(acme.owner), "servers_ippoolrule", "servers_ippoolrule"),
     ):
-        url = reverse(f"admin:{page}_changelist")
-        (counting,) = [sql for sql in asked(lambda: client.get(url)) if "COUNT(" in sql and f'FROM "{table}"' in sql]  # noqa: B023 - called at once
+        statements = asked(partial(client.get, reverse(f"admin:{page}_changelist")))
+        (counting,) = [sql for sql in statements if "COUNT(" in sql and f'FROM "{table}"' in sql]
         assert 'JOIN "servers_server"' not in counting
 
 
