@@ -10,14 +10,23 @@ import json
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tools import cluster, engine, images, newcomer, servers
-from tools.check_compose import URL, Newcomer, commands, lay_checkout, new_key, packages_served, provide, under_load
+from tools import cluster, engine, images, newcomer
+from tools.check_compose import (
+    URL,
+    Newcomer,
+    commands,
+    follow,
+    lay_checkout,
+    new_key,
+    packages_served,
+    provide,
+    under_load,
+)
 from tools.cluster import REGISTRY
 
 PROGRAMS = images.CACHE.parent / "kubernetes"
@@ -97,26 +106,13 @@ done
 def main(arguments: list[str]) -> int:
     """Do it; the status is 1 where something is not as promised."""
     programs = Path(arguments[0] if arguments else PROGRAMS)
-    missing = images.missing() + [name for name in cluster.PROGRAMS if not (programs / name).is_file()]
-    if os.geteuid() != 0 or missing:
-        print(
-            "Skipped: this needs root, Debian's buildah, debootstrap and util-linux, and Kubernetes' programs, which "
-            f"tools/build_kubernetes makes; missing: {missing}"
-        )
-        return 0
-    # Not in /tmp, which may be in memory.
-    with (
-        servers.ended_by_signals(),
-        tempfile.TemporaryDirectory(prefix="sluice-cluster-", dir="/var/tmp") as name,
-        contextlib.ExitStack() as stack,
-    ):
-        try:
-            nodes = stack.enter_context(running(Path(name), programs))
-        except engine.CannotRun as reason:
-            print(f"Skipped: {reason}")
-            return 0
-        walk(Operator(nodes, Path(name)))
-    return 0
+    return follow(
+        "cluster",
+        images.missing() + [name for name in cluster.PROGRAMS if not (programs / name).is_file()],
+        "root, Debian's buildah, debootstrap and util-linux, and Kubernetes' programs, which tools/build_kubernetes makes",
+        lambda folder: running(folder, programs),
+        lambda nodes, folder: walk(Operator(nodes, folder)),
+    )
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tools import engine, images, newcomer, servers
@@ -36,22 +36,41 @@ RESTORE = "To restore a backup on a new server"
 
 def main() -> int:
     """Do it; the status is 1 where something is not as promised."""
-    missing = images.missing()
+    return follow(
+        "compose",
+        images.missing(),
+        "root and Debian's buildah, debootstrap and util-linux",
+        machine_with_images,
+        lambda machine, folder: walk(Newcomer(machine, folder)),
+    )
+
+
+def follow[Booted](
+    name: str,
+    missing: list[str],
+    needed: str,
+    boot: Callable[[Path], contextlib.AbstractContextManager[Booted]],
+    steps: Callable[[Booted, Path], None],
+) -> int:
+    """Boot machines in a folder of their own and take the steps there; return 0 also where they cannot be had, and say why.
+
+    `missing` names what is not installed of what is `needed`.
+    """
     if os.geteuid() != 0 or missing:
-        print(f"Skipped: this needs root and Debian's buildah, debootstrap and util-linux; missing: {missing}")
+        print(f"Skipped: this needs {needed}; missing: {missing}")
         return 0
     # Not in /tmp, which may be in memory.
     with (
         servers.ended_by_signals(),
-        tempfile.TemporaryDirectory(prefix="sluice-compose-", dir="/var/tmp") as name,
+        tempfile.TemporaryDirectory(prefix=f"sluice-{name}-", dir="/var/tmp") as folder,
         contextlib.ExitStack() as stack,
     ):
         try:
-            machine = stack.enter_context(machine_with_images(Path(name)))
+            booted = stack.enter_context(boot(Path(folder)))
         except engine.CannotRun as reason:
             print(f"Skipped: {reason}")
             return 0
-        walk(Newcomer(machine, Path(name)))
+        steps(booted, Path(folder))
     return 0
 
 
